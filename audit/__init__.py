@@ -1,0 +1,1 @@
+"""Attribution, scoring and the command line."""

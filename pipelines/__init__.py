@@ -1,0 +1,1 @@
+"""Files become studies, studies become tensors; no model in here."""

@@ -1,0 +1,153 @@
+"""Placement: where a source pixel lies in the model's square input, and back.
+
+Coordinates are edge-based: (0, 0) is the outer corner of the top-left pixel, so pixel ``i`` covers ``[i, i + 1)`` and its
+centre lies at ``i + 0.5``. Source coordinates are pixels of the DICOM image as stored, model coordinates are pixels of
+the model's input.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pipelines.study import Box
+
+__all__ = ["Fit", "Placement"]
+
+
+class Fit(StrEnum):
+    """How a rectangle is brought into the model's square."""
+
+    LETTERBOX = "letterbox"  # the longest side fits, the rest is padded: nothing is hidden
+    CROP = "crop"  # the shortest side fits, the centre is kept: the model does not see the rim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The mapping between one source image and the model's square input.
+
+    The image is resized to ``resized_rows`` x ``resized_columns`` and laid with its corner at (``top``, ``left``) of the
+    square; negative offsets mean that this much is cut off.
+    """
+
+    rows: int  # of the source
+    columns: int
+    size: int  # side of the model's input, px
+    fit: Fit
+    resized_rows: int
+    resized_columns: int
+    top: int  # model row of the resized image's first row
+    left: int
+
+    @classmethod
+    def of(cls, rows: int, columns: int, *, size: int, fit: Fit) -> "Placement":
+        """Place an image of ``rows`` x ``columns`` px in a square of ``size`` px, centred.
+
+        Raises:
+            ValueError: a side is not positive.
+        """
+        if min(rows, columns, size) < 1:
+            raise ValueError(f"rows, columns and size must be positive, got {rows}, {columns}, {size}")
+        reference = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)
+        resized_rows = max(1, round(rows * size / reference))
+        resized_columns = max(1, round(columns * size / reference))
+        return cls(
+            rows=rows,
+            columns=columns,
+            size=size,
+            fit=fit,
+            resized_rows=resized_rows,
+            resized_columns=resized_columns,
+            top=(size - resized_rows) // 2,
+            left=(size - resized_columns) // 2,
+        )
+
+    @property
+    def scale(self) -> float:
+        """Model pixels per source pixel (mean of both axes, which differ by less than one pixel over the image)."""
+        return 0.5 * (self.resized_rows / self.rows + self.resized_columns / self.columns)
+
+    def to_model(self, row: float, column: float) -> tuple[float, float]:
+        """Map an edge-based (row, column) of the source to the model's input."""
+        return (
+            row * self.resized_rows / self.rows + self.top,
+            column * self.resized_columns / self.columns + self.left,
+        )
+
+    def to_source(self, row: float, column: float) -> tuple[float, float]:
+        """Map an edge-based (row, column) of the model's input to the source."""
+        return (
+            (row - self.top) * self.rows / self.resized_rows,
+            (column - self.left) * self.columns / self.resized_columns,
+        )
+
+    def image_to_model(self, image: Float[Tensor, "rows columns"], *, pad: float = 0.0) -> Float[Tensor, "size size"]:
+        """Resize (bicubic, antialiased) and place an image; what lies outside it is ``pad``."""
+        if tuple(image.shape) != (self.rows, self.columns):
+            raise ValueError(
+                f"this placement is for {self.rows} x {self.columns} px, the image has {tuple(image.shape)}"
+            )
+        resized = interpolate(
+            image[None, None], (self.resized_rows, self.resized_columns), mode="bicubic", antialias=True
+        )[0, 0].clamp(image.min(), image.max())
+        square = image.new_full((self.size, self.size), pad)
+        top, left = max(self.top, 0), max(self.left, 0)
+        cut_top, cut_left = max(-self.top, 0), max(-self.left, 0)
+        height = min(self.resized_rows - cut_top, self.size)
+        width = min(self.resized_columns - cut_left, self.size)
+        square[top : top + height, left : left + width] = resized[
+            cut_top : cut_top + height, cut_left : cut_left + width
+        ]
+        return square
+
+    def heat_to_source(self, heat: Float[np.ndarray, "grid_rows grid_columns"]) -> Float[np.ndarray, "rows columns"]:
+        """Interpolate heat on the model's grid (bilinear, clamped at the border) at every source pixel's centre.
+
+        Returns:
+            float32 [rows, columns] in the unit of ``heat``; NaN where the model did not see the pixel.
+        """
+        row_weights = self._weights(heat.shape[0], self.rows, self.resized_rows, self.top)
+        column_weights = self._weights(heat.shape[1], self.columns, self.resized_columns, self.left)
+        source: Float[np.ndarray, "rows columns"] = row_weights @ heat.astype(np.float32) @ column_weights.T
+        return source
+
+    def visible(self) -> Bool[np.ndarray, "rows columns"]:
+        """Say for every source pixel whether its centre lies inside the model's input."""
+        rows = self._model_centres(self.rows, self.resized_rows, self.top)
+        columns = self._model_centres(self.columns, self.resized_columns, self.left)
+        inside_rows = (rows >= 0) & (rows < self.size)
+        inside_columns = (columns >= 0) & (columns < self.size)
+        return inside_rows[:, None] & inside_columns[None, :]
+
+    def visible_fraction(self, box: Box) -> float:
+        """Share of a box's area, clipped to the image, that lies inside the model's input; 0 for a box outside it."""
+        x0, x1 = max(box.x, 0.0), min(box.x + box.width, float(self.columns))
+        y0, y1 = max(box.y, 0.0), min(box.y + box.height, float(self.rows))
+        area = max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
+        if area == 0.0:
+            return 0.0
+        top, left = self.to_source(0.0, 0.0)
+        bottom, right = self.to_source(float(self.size), float(self.size))
+        seen = max(min(x1, right) - max(x0, left), 0.0) * max(min(y1, bottom) - max(y0, top), 0.0)
+        return seen / area
+
+    def _model_centres(self, count: int, resized: int, offset: int) -> Float[np.ndarray, " count"]:
+        return (np.arange(count) + 0.5) * resized / count + offset
+
+    def _weights(self, grid: int, count: int, resized: int, offset: int) -> Float[np.ndarray, "count grid"]:
+        """Bilinear weights of each grid cell for each source pixel along one axis; a NaN row where unseen."""
+        centres = self._model_centres(count, resized, offset)
+        position = np.clip(centres * grid / self.size - 0.5, 0.0, grid - 1.0)
+        lower = np.minimum(np.floor(position).astype(int), max(grid - 2, 0))
+        fraction = position - lower
+        weights = np.zeros((count, grid), dtype=np.float32)
+        index = np.arange(count)
+        weights[index, lower] = 1.0 - fraction
+        if grid > 1:
+            weights[index, lower + 1] = fraction
+        weights[(centres < 0) | (centres >= self.size)] = np.nan
+        return weights

@@ -1,0 +1,139 @@
+"""What a study is made of: images, report, phrases, boxes, and the case that the audit works on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = ["Box", "Case", "Context", "Image", "LeftOut", "Phrase", "Report", "Side", "Study", "View", "Zone"]
+
+
+class View(StrEnum):
+    """Projection of a radiograph."""
+
+    PA = "PA"
+    AP = "AP"
+    FRONTAL = "frontal"  # frontal, direction of the beam not known
+    LATERAL = "lateral"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_frontal(self) -> bool:
+        """Whether this is a PA, AP or other frontal projection."""
+        return self in {View.PA, View.AP, View.FRONTAL}
+
+
+class Side(StrEnum):
+    """The patient's side; the patient's right lies at the image's left unless the image is flipped."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BILATERAL = "bilateral"
+
+
+class Zone(StrEnum):
+    """Third of the lung, from the apex down."""
+
+    UPPER = "upper"
+    MID = "mid"
+    LOWER = "lower"
+
+
+class Context(StrEnum):
+    """What a sentence says about its finding."""
+
+    PRESENT = "present"
+    UNCERTAIN = "uncertain"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A radiologist's rectangle on one image, in source pixels.
+
+    ``x``/``y`` is the top-left corner (column, row), origin at the centre of the top-left pixel minus one half;
+    the right and bottom edges are exclusive. ``label`` is a name of :data:`pipelines.findings.FINDINGS` where the file's
+    own word maps to one, else that word in lower case.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    reader: str | None = None
+    phrase: str | None = None  # the annotator's wording, where the file has one (MS-CXR label_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One radiograph's header, as far as the audit needs it. The pixels stay in the file."""
+
+    path: Path
+    sop_instance_uid: str
+    study_instance_uid: str
+    patient_id: str  # "" where the header has none
+    accession_number: str  # "" where the header has none
+    rows: int
+    columns: int
+    view: View
+    view_source: str  # the header element that decided the view, for example "ViewPosition"
+    photometric_interpretation: str
+    spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if not known
+    spacing_source: str | None  # "PixelSpacing" or "ImagerPixelSpacing"
+    sex: str | None  # "F", "M", "O" or None
+    age_years: float | None
+    manufacturer: str | None
+    series_description: str
+    horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrase:
+    """One sentence of a report that is put to the model, with what it claims."""
+
+    text: str
+    section: str  # "findings" or "impression"
+    finding: str | None  # a name of pipelines.findings.FINDINGS, or None where the sentence names no known finding
+    context: Context
+    side: Side | None = None
+    zone: Zone | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One radiologist's report, before it is split into phrases."""
+
+    source: str  # the file, and the row where the file is a table
+    text: str
+    study_instance_uid: str | None = None
+    accession_number: str | None = None
+    stem: str | None = None  # file stem or id column: joins by name where no identifier is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One image with the phrases and boxes that belong to it: the unit of the audit."""
+
+    image: Image
+    phrases: tuple[Phrase, ...]
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """All cases of one StudyInstanceUID, with its report."""
+
+    study_instance_uid: str
+    report: Report
+    report_joined_by: str  # "StudyInstanceUID", "AccessionNumber" or "file name"
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A file, report or box that takes no part, and why."""
+
+    source: str  # path, or path and row
+    stage: str  # "scan", "header", "pixels", "report", "boxes", "join", "view", ...
+    reason: str  # a sentence that names the mend
+    failed: bool  # True: should have been audited and could not (exit status 3); False: left out by rule

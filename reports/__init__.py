@@ -1,0 +1,1 @@
+"""Records become pages; no torch in here."""

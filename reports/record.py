@@ -1,0 +1,200 @@
+"""The contract between the audit and its pages: what ``record.json`` and ``run.json`` hold.
+
+Pages are made from these records and from ``heat.npz`` alone, without a model and without the DICOM files. A reader of
+an older or newer ``schema_version`` refuses it rather than guess.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BoxRecord",
+    "FailureRecord",
+    "ImageRecord",
+    "ModelRecord",
+    "PhraseRecord",
+    "PlacementRecord",
+    "ReceiptStep",
+    "RunRecord",
+    "ScoreRecord",
+    "ScoreSummary",
+    "StageSeconds",
+    "StudyRecord",
+    "TokenHeat",
+]
+
+SCHEMA_VERSION: Literal["1"] = "1"
+
+Pixel = tuple[float, float]  # (row, column), edge-based source coordinates
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class ReceiptStep(_Record):
+    """One step from stored pixel values to the displayed image, in the order applied."""
+
+    step: str  # "modality LUT", "VOI window", "polarity", ...
+    detail: str  # what was applied, with its numbers and the header element it came from
+
+
+class PlacementRecord(_Record):
+    """The fields of :class:`pipelines.geometry.Placement`, to redo the mapping."""
+
+    rows: int
+    columns: int
+    size: int
+    fit: Literal["letterbox", "crop"]
+    resized_rows: int
+    resized_columns: int
+    top: int
+    left: int
+
+
+class BoxRecord(_Record):
+    """A radiologist's box in source pixels, with how much of it the model could see."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    reader: str | None = None
+    visible_fraction: float = Field(ge=0, le=1)
+
+
+class TokenHeat(_Record):
+    """Information kept at one word of the phrase, in nats."""
+
+    word: str
+    nats: float
+
+
+class ScoreRecord(_Record):
+    """One score of one map; ``value`` is None where nothing could be measured, never 0 or NaN."""
+
+    method: str  # "m2ib", or a content-blind reference: "random", "centre", "class-mean box", "words-only prior"
+    score: str  # "pointing game, tau 0", "pointing game, tau 15", "energy in box", "IoU at Otsu"
+    value: float | None
+    outcome: Literal["hit", "miss", "scored", "unscored"]
+    reason: str | None = None  # why unscored
+
+
+class PhraseRecord(_Record):
+    """One phrase put to the model on one image."""
+
+    text: str  # names, dates and numbers masked unless the run was made with --show-phi
+    section: str
+    finding: str | None
+    context: str
+    side: str | None
+    zone: str | None
+    cosine: float  # similarity of the whole image and the whole phrase, -1 to 1
+    heat: str  # name of this phrase's grid in heat.npz
+    total_nats: float  # sum of the heat over the grid
+    peak_nats: float  # of the hottest grid cell
+    hottest: Pixel | None  # None where the map points nowhere (flat, NaN, two separate maxima)
+    tokens: tuple[TokenHeat, ...]
+    token_total_nats: float
+    scores: tuple[ScoreRecord, ...]
+
+
+class ImageRecord(_Record):
+    """One radiograph of a study."""
+
+    key: str  # salted hash of the SOPInstanceUID
+    picture: str  # file name of the displayed image beside record.json: 8-bit grey PNG, long side at most 1,024 px
+    view: str
+    view_source: str
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float] | None  # (row, column)
+    spacing_source: str | None
+    horizontally_flipped: bool
+    receipt: tuple[ReceiptStep, ...]
+    placement: PlacementRecord
+    boxes: tuple[BoxRecord, ...]
+    phrases: tuple[PhraseRecord, ...]
+
+
+class ModelRecord(_Record):
+    """The model that was audited."""
+
+    name: str
+    family: str
+    source: str  # hub id, or the folder's name without its path
+    sha256: str  # of the weights file
+    terms: str  # licence and conditions, as far as known
+    is_phantom: bool  # trained on synthetic radiographs: says nothing about patients
+
+
+class StudyRecord(_Record):
+    """Everything that one study's page shows. Written last: its presence marks the study as done."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    key: str
+    created: datetime
+    model: ModelRecord
+    method: str
+    settings: dict[str, float | int | str | bool | None]  # of the method: beta, variance, layers, steps, samples, ...
+    seed: int
+    software: dict[str, str]  # package -> version
+    phantom_images: bool
+    patient_data_shown: bool
+    report_joined_by: str
+    images: tuple[ImageRecord, ...]
+
+
+class ScoreSummary(_Record):
+    """One score over the cohort, with its 95 % bootstrap interval over patients."""
+
+    method: str
+    score: str
+    finding: str | None  # None: all phrases (micro)
+    averaging: Literal["micro", "macro"]
+    estimate: float | None  # None where no phrase could be scored
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: int
+    patients: int
+
+
+class FailureRecord(_Record):
+    """A file, report or box that took no part, and why."""
+
+    source: str  # path relative to the folder handed in, or its salted key unless --show-phi
+    stage: str
+    reason: str
+    failed: bool  # False: left out by rule
+
+
+class StageSeconds(_Record):
+    """Time spent in one stage of the run, summed over studies."""
+
+    stage: str
+    seconds: float
+
+
+class RunRecord(_Record):
+    """What ``run.json`` holds: everything the cohort page shows beside the studies' own records."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    created: datetime
+    finished: datetime
+    model: ModelRecord
+    method: str
+    settings: dict[str, float | int | str | bool | None]
+    seed: int
+    device: str
+    software: dict[str, str]
+    phantom_images: bool
+    patient_data_shown: bool
+    counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
+    timings: tuple[StageSeconds, ...]
+    summaries: tuple[ScoreSummary, ...]
+    failures: tuple[FailureRecord, ...]
