@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from pipelines.study import Box
 
@@ -30,8 +27,8 @@ class Fit(StrEnum):
 class Placement:
     """The mapping between one source image and the model's square input.
 
-    The image is resized to ``resized_rows`` x ``resized_columns`` and laid with its corner at (``top``, ``left``) of the
-    square; negative offsets mean that this much is cut off.
+    The image is resized to ``resized_rows`` x ``resized_columns`` and laid with its corner at (``top``, ``left``) of
+    the square; negative offsets mean that this much is cut off.
     """
 
     rows: int  # of the source
@@ -84,25 +81,6 @@ class Placement:
             (row - self.top) * self.rows / self.resized_rows,
             (column - self.left) * self.columns / self.resized_columns,
         )
-
-    def image_to_model(self, image: Float[Tensor, "rows columns"], *, pad: float = 0.0) -> Float[Tensor, "size size"]:
-        """Resize (bicubic, antialiased) and place an image; what lies outside it is ``pad``."""
-        if tuple(image.shape) != (self.rows, self.columns):
-            raise ValueError(
-                f"this placement is for {self.rows} x {self.columns} px, the image has {tuple(image.shape)}"
-            )
-        resized = interpolate(
-            image[None, None], (self.resized_rows, self.resized_columns), mode="bicubic", antialias=True
-        )[0, 0].clamp(image.min(), image.max())
-        square = image.new_full((self.size, self.size), pad)
-        top, left = max(self.top, 0), max(self.left, 0)
-        cut_top, cut_left = max(-self.top, 0), max(-self.left, 0)
-        height = min(self.resized_rows - cut_top, self.size)
-        width = min(self.resized_columns - cut_left, self.size)
-        square[top : top + height, left : left + width] = resized[
-            cut_top : cut_top + height, cut_left : cut_left + width
-        ]
-        return square
 
     def heat_to_source(self, heat: Float[np.ndarray, "grid_rows grid_columns"]) -> Float[np.ndarray, "rows columns"]:
         """Interpolate heat on the model's grid (bilinear, clamped at the border) at every source pixel's centre.

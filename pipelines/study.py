@@ -51,8 +51,8 @@ class Box:
     """A radiologist's rectangle on one image, in source pixels.
 
     ``x``/``y`` is the top-left corner (column, row), origin at the centre of the top-left pixel minus one half;
-    the right and bottom edges are exclusive. ``label`` is a name of :data:`pipelines.findings.FINDINGS` where the file's
-    own word maps to one, else that word in lower case.
+    the right and bottom edges are exclusive. ``label`` is a name of
+    :data:`pipelines.findings.FINDINGS` where the file's own word maps to one, else that word in lower case.
     """
 
     x: float
