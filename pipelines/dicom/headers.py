@@ -1,0 +1,180 @@
+"""What the audit needs from a radiograph's header, and which files are no radiographs to audit."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+from pydicom.dataset import FileDataset
+from pydicom.uid import UID
+
+from pipelines.dicom.source import numbers, read_elements, reason_without_path, text
+from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
+from pipelines.errors import DicomError
+from pipelines.study import Image, LeftOut
+
+__all__ = ["inspect_file", "read_image_header"]
+
+_KEYWORDS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "PatientID",
+    "AccessionNumber",
+    "Modality",
+    "PresentationIntentType",
+    "Rows",
+    "Columns",
+    "PhotometricInterpretation",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "PatientSex",
+    "PatientAge",
+    "PatientBirthDate",
+    "StudyDate",
+    "Manufacturer",
+    *VIEW_KEYWORDS,
+)
+
+# PS3.4 B.5: the storage classes in which chest radiographs come. Secondary captures are what converted public
+# collections (RSNA, SIIM) are written as.
+_RADIOGRAPH_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography Image Storage
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray Image Storage - For Presentation
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture Image Storage
+    "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
+    "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture Image Storage
+    "1.2.840.10008.5.1.4.1.1.7.4",  # Multi-frame True Color Secondary Capture Image Storage
+}
+_FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_RADIOGRAPH_MODALITIES = {"", "CR", "DX", "DR", "RG", "RF", "OT", "SC"}
+
+_MAX_AGE_YEARS = 130.0
+_DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25, "": 365.25}
+
+
+def read_image_header(path: Path) -> Image:
+    """Read a chest radiograph's header. Values that make no sense are read as not known.
+
+    Raises:
+        DicomError: the file is no DICOM, is cut short, or is no radiograph that the audit takes.
+    """
+    found = _inspect(path)
+    if isinstance(found, str):
+        raise DicomError(f"{path}: {found}")
+    return found
+
+
+def inspect_file(path: Path) -> Image | LeftOut:
+    """Read a file's header, or say why the file takes no part.
+
+    Returns:
+        The image; or a :class:`LeftOut` that has failed where the file should be readable and is not, and is left out
+        by rule where it is another kind of object.
+    """
+    try:
+        found = _inspect(path)
+    except DicomError as error:
+        return LeftOut(source=str(path), stage="header", reason=reason_without_path(error, path), failed=True)
+    if isinstance(found, str):
+        return LeftOut(source=str(path), stage="header", reason=found, failed=False)
+    return found
+
+
+def _inspect(path: Path) -> Image | str:
+    """Read the header; a string is the rule that leaves the object out."""
+    dataset, has_pixels = read_elements(path, _KEYWORDS)
+    sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+    if not sop_class:
+        raise DicomError(f"{path}: SOPClassUID is missing, so the file is no DICOM object; take it out of the folder.")
+    rule = _rule_against(dataset, sop_class)
+    if rule is not None:
+        return rule
+    if not has_pixels:
+        raise DicomError(f"{path}: the file has no pixel data: it is cut short, or only a header; export it again.")
+    identifiers = {keyword: text(dataset, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID")}
+    for keyword, value in identifiers.items():
+        if not value:
+            raise DicomError(f"{path}: {keyword} is missing, so the image cannot be told from others; export it again.")
+    rows, columns = (_positive_integer(dataset, keyword, path) for keyword in ("Rows", "Columns"))
+    view, view_source = find_view(dataset)
+    spacing_mm, spacing_source = _spacing(dataset)
+    return Image(
+        path=path,
+        sop_instance_uid=identifiers["SOPInstanceUID"],
+        study_instance_uid=identifiers["StudyInstanceUID"],
+        patient_id=text(dataset, "PatientID"),
+        accession_number=text(dataset, "AccessionNumber"),
+        rows=rows,
+        columns=columns,
+        view=view,
+        view_source=view_source,
+        photometric_interpretation=text(dataset, "PhotometricInterpretation"),
+        spacing_mm=spacing_mm,
+        spacing_source=spacing_source,
+        sex=_sex(dataset),
+        age_years=_age_years(dataset),
+        manufacturer=text(dataset, "Manufacturer") or None,
+        series_description=text(dataset, "SeriesDescription"),
+        horizontally_flipped=is_mirrored(dataset),
+    )
+
+
+def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
+    """Name the rule that leaves this object out, or None for a radiograph."""
+    intent = text(dataset, "PresentationIntentType").upper()
+    modality = text(dataset, "Modality").upper()
+    if sop_class == _FOR_PROCESSING_CLASS or intent == "FOR PROCESSING":
+        return "The image is FOR PROCESSING, not for display; send the FOR PRESENTATION image of the same exposure."
+    if sop_class not in _RADIOGRAPH_CLASSES:
+        return f"This object ({UID(sop_class).name}) is no projection radiograph; nothing is to be done."
+    if modality not in _RADIOGRAPH_MODALITIES:
+        return f"The image is no chest radiograph: its Modality is {modality}; nothing is to be done."
+    return None
+
+
+def _positive_integer(dataset: FileDataset, keyword: str, path: Path) -> int:
+    values = numbers(dataset, keyword)
+    if len(values) != 1 or values[0] < 1:
+        raise DicomError(f"{path}: {keyword} is missing or not positive, so the file is no image; export it again.")
+    return int(values[0])
+
+
+def _spacing(dataset: FileDataset) -> tuple[tuple[float, float] | None, str | None]:
+    """Read (row, column) spacing in mm and its element; PixelSpacing, which may be calibrated, comes first.
+
+    Source: PS3.3 10.7.1.3 (Pixel Spacing Calibration Type), C.8.11.4 (Imager Pixel Spacing).
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        values = numbers(dataset, keyword)
+        if len(values) == 2 and min(values) > 0:
+            return (values[0], values[1]), keyword
+    return None, None
+
+
+def _sex(dataset: FileDataset) -> str | None:
+    sex = text(dataset, "PatientSex").upper()
+    return sex if sex in {"F", "M", "O"} else None
+
+
+def _age_years(dataset: FileDataset) -> float | None:
+    """Read PatientAge ("045Y", "012M"; bare "45", as RSNA writes it), else count from the birth date to the study."""
+    stated = re.fullmatch(r"(\d{1,3})([DWMY]?)", text(dataset, "PatientAge").upper())
+    if stated:
+        age = int(stated[1]) * _DAYS_PER_UNIT[stated[2]] / 365.25
+    else:
+        birth, study = (_date(text(dataset, keyword)) for keyword in ("PatientBirthDate", "StudyDate"))
+        if birth is None or study is None:
+            return None
+        age = (study - birth).days / 365.25
+    return age if 0.0 <= age <= _MAX_AGE_YEARS else None
+
+
+def _date(value: str) -> date | None:
+    digits = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", value)  # 1993.08.22 is how ACR-NEMA wrote it
+    if digits is None:
+        return None
+    try:
+        return date(int(digits[1]), int(digits[2]), int(digits[3]))
+    except ValueError:
+        return None

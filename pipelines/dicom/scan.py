@@ -1,0 +1,119 @@
+"""A folder becomes the radiographs in it, and a list of everything else with its reason."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.dicom.headers import inspect_file
+from pipelines.dicom.source import looks_like_dicom
+from pipelines.errors import CohortError, InputError
+from pipelines.study import Image, LeftOut, View
+
+__all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
+
+FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
+
+_DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a folder holds. Every file is in ``images`` or in ``left_out``, in the order of the paths."""
+
+    images: tuple[Image, ...]
+    left_out: tuple[LeftOut, ...]
+    files: int
+
+
+def scan_folder(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
+    """Read the header of every file below a folder.
+
+    Symbolic links to folders are not followed, and links to files only where they stay inside the folder. Of several
+    files with one SOPInstanceUID the first in the order of paths is kept.
+
+    Args:
+        folder: what to scan, with its subfolders.
+        progress: called after each file with the count of files done and in all.
+
+    Raises:
+        InputError: the folder is missing or is none.
+        CohortError: the folder holds no file.
+    """
+    if not folder.exists():
+        raise InputError(f"The folder {folder} does not exist; give the folder that holds the DICOM files.")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder; give the folder that holds the DICOM files.")
+    left_out: list[LeftOut] = []
+    paths = sorted(_walk(folder, left_out), key=lambda path: path.parts)
+    if not paths and not left_out:
+        raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
+    images: dict[str, Image] = {}
+    root = folder.resolve()
+    for done, path in enumerate(paths, start=1):
+        found = _look_at(path, root)
+        if isinstance(found, Image) and found.sop_instance_uid in images:
+            found = _by_rule(path, "Another file of the folder holds the same image (SOPInstanceUID) and is taken.")
+        if isinstance(found, Image):
+            images[found.sop_instance_uid] = found
+        else:
+            left_out.append(found)
+        if progress is not None:
+            progress(done, len(paths))
+    return Scan(
+        images=tuple(images.values()),
+        left_out=tuple(sorted(left_out, key=lambda item: Path(item.source).parts)),
+        files=len(paths),
+    )
+
+
+def keep_views(
+    images: Iterable[Image], views: Collection[View] = FRONTAL_VIEWS
+) -> tuple[tuple[Image, ...], tuple[LeftOut, ...]]:
+    """Part the images into those of the wanted views and the others, which are left out by rule."""
+    kept: list[Image] = []
+    left_out: list[LeftOut] = []
+    for image in images:
+        if image.view in views:
+            kept.append(image)
+            continue
+        decided = f"{image.view} by {image.view_source}" if image.view_source else "not named in the header"
+        reason = f"The view is {decided}; only {', '.join(sorted(views))} are audited. Set ViewPosition if it is one."
+        left_out.append(LeftOut(source=str(image.path), stage="view", reason=reason, failed=False))
+    return tuple(kept), tuple(left_out)
+
+
+def _walk(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
+    """Yield the files below a folder; what cannot be entered goes to ``left_out``."""
+
+    def refuse(error: OSError) -> None:
+        reason = f"The folder cannot be listed ({error.strerror}); give the user who runs the audit access to it."
+        left_out.append(LeftOut(source=str(error.filename), stage="scan", reason=reason, failed=True))
+
+    for parent, subfolders, names in os.walk(folder, onerror=refuse):
+        here = Path(parent)
+        left_out.extend(
+            _by_rule(here / name, "A symbolic link to a folder is not followed; give that folder.")
+            for name in subfolders
+            if (here / name).is_symlink()
+        )
+        yield from (here / name for name in names)
+
+
+def _look_at(path: Path, root: Path) -> Image | LeftOut:
+    """Read one file's header, once it is sure that opening it does no harm."""
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            return _by_rule(path, "The symbolic link points out of the folder; copy the file into the folder.")
+        if not path.is_file():
+            return _by_rule(path, "This is no regular file; nothing is to be done.")
+        if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
+            return _by_rule(path, "This is no DICOM file; nothing is to be done.")
+    except OSError as error:
+        reason = f"The file cannot be read ({error.strerror}); give the user who runs the audit access to it."
+        return LeftOut(source=str(path), stage="scan", reason=reason, failed=True)
+    return inspect_file(path)
+
+
+def _by_rule(path: Path, reason: str) -> LeftOut:
+    return LeftOut(source=str(path), stage="scan", reason=reason, failed=False)

@@ -1,0 +1,222 @@
+"""Opening a file that may be DICOM, and reading its header so that nothing in it can do harm.
+
+pydicom is asked to read odd values quietly: its warnings print the values, and a value may name a patient.
+"""
+
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import SEEK_CUR
+from math import isfinite
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import config
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import PersonName
+
+from pipelines.errors import DicomError
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "READ_ERRORS",
+    "items",
+    "looks_like_dicom",
+    "numbers",
+    "read_elements",
+    "reason_without_path",
+    "refuse_oversized",
+    "text",
+    "texts",
+    "tolerant_reading",
+]
+
+MAX_FILE_BYTES = 2**31  # no radiograph comes near; a larger file would be read into memory whole
+_MAX_FRAGMENTS = 100_000
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (integer) Pixel Data
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+
+# What pydicom raises, version by version, on bytes that are no DICOM or a value that is not what its VR says.
+_VALUE_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, AttributeError, struct.error)
+READ_ERRORS = (*_VALUE_ERRORS, InvalidDicomError, EOFError, OSError, zlib.error, RecursionError, MemoryError)
+
+
+def reason_without_path(error: DicomError, path: Path) -> str:
+    """Take the path off the message of a :class:`DicomError`: reasons stand on pages, and a path may name a patient."""
+    reason = str(error).removeprefix(f"{path}: ")
+    return reason[:1].upper() + reason[1:]
+
+
+@contextmanager
+def tolerant_reading() -> Iterator[None]:
+    """Let pydicom read what does not conform, without a warning that prints the value."""
+    with warnings.catch_warnings(), config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Say whether the file starts as DICOM does: "DICM" after the preamble, or an element of group 0002 or 0008.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    Source: PS3.10 7.1; files without preamble are older than it or were written by a network receiver.
+    """
+    with path.open("rb") as file:
+        head = file.read(132)
+    return head[128:] == b"DICM" or _starts_with_an_element(head)
+
+
+def _starts_with_an_element(head: bytes) -> bool:
+    """Whether the first bytes are a tag of group 0002 or 0008 in either byte order, then a VR or a short length."""
+    if len(head) < 16:
+        return False
+    little = head[0] in {0x02, 0x08} and head[1] == 0 and head[3] in {0x00, 0x01}
+    big = head[0] == 0 and head[1] in {0x02, 0x08} and head[2] in {0x00, 0x01}
+    implicit_length = int.from_bytes(head[4:8], "little") < 1024
+    return (little and implicit_length) or ((little or big) and re.fullmatch(rb"[A-Z]{2}", head[4:6]) is not None)
+
+
+def refuse_oversized(path: Path) -> None:
+    """Refuse a file, or a deflated data set, that is larger than any radiograph.
+
+    Raises:
+        DicomError: the file has, or inflates to, more than ``MAX_FILE_BYTES``.
+        OSError: the file cannot be read.
+    """
+    limit = f"{MAX_FILE_BYTES / 2**30:g} GiB, the limit for one radiograph; take it out of the folder"
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DicomError(f"{path}: the file is larger than {limit}.")
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(1024):
+            return
+        meta = read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return
+        # PS3.10 7.1: the group length counts from the end of its own element, which ends at byte 144.
+        file.seek(144 + int(meta.FileMetaInformationGroupLength))
+        inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while size <= MAX_FILE_BYTES and (chunk := inflater.unconsumed_tail or file.read(2**20)):
+            size += len(inflater.decompress(chunk, 2**24))
+    if size > MAX_FILE_BYTES:
+        raise DicomError(f"{path}: the deflated data set inflates to more than {limit}.")
+
+
+@dataclass(slots=True)
+class _PixelElement:
+    """A stop condition for pydicom that remembers where it stopped."""
+
+    length: int | None = None
+    implicit: bool = False
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
+        if tag not in _PIXEL_TAGS:
+            return False
+        self.length, self.implicit = length, vr is None
+        return True
+
+
+def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, bool]:
+    """Read the named header elements, without the pixel data.
+
+    Returns:
+        The data set, and whether pixel data follow it.
+
+    Raises:
+        DicomError: the file is no DICOM, cannot be parsed, or ends before its pixel data do.
+    """
+    pixels = _PixelElement()
+    try:
+        if path.stat().st_size == 0:
+            raise DicomError(f"{path}: the file is empty; export or copy it again.")
+        if not looks_like_dicom(path):
+            raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
+        refuse_oversized(path)
+        with path.open("rb") as file, tolerant_reading():
+            dataset = read_partial(
+                file, stop_when=pixels, force=True, specific_tags=[Tag(keyword) for keyword in keywords]
+            )
+            if dataset.file_meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+                _refuse_truncated(file, pixels, path)
+    except READ_ERRORS as error:
+        raise DicomError(
+            f"{path}: the header cannot be read ({type(error).__name__}); the file is cut short or damaged: "
+            "export or copy it again."
+        ) from error
+    return dataset, pixels.length is not None
+
+
+def _refuse_truncated(file: BinaryIO, pixels: _PixelElement, path: Path) -> None:
+    """Follow the pixel data element's lengths to their end, without reading the pixels."""
+    if pixels.length is None:
+        return
+    size = path.stat().st_size
+    file.seek(8 if pixels.implicit else 12, SEEK_CUR)
+    end = file.tell()
+    if pixels.length != _UNDEFINED_LENGTH:
+        end += pixels.length
+    else:
+        for _ in range(_MAX_FRAGMENTS):
+            header = file.read(8)
+            if len(header) < 8:
+                break  # some writers leave the sequence delimiter out
+            group, element, length = struct.unpack("<HHL", header)
+            if group << 16 | element != _ITEM:
+                break
+            end = file.tell() + length
+            file.seek(end)
+    if end > size:
+        raise DicomError(
+            f"{path}: the file is cut short: its pixel data should end at byte {end} and the file has {size}; "
+            "export or copy it again."
+        )
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Read the values of a text element; empty where it is absent or cannot be read."""
+    try:
+        value = dataset.get(keyword)
+    except _VALUE_ERRORS:
+        return ()
+    if isinstance(value, MultiValue | list | tuple):
+        return tuple(str(item).strip("\0 ") for item in value)
+    if isinstance(value, str | UID | PersonName | int | float):
+        return (str(value).strip("\0 "),)
+    return ()
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Read a text element as one string, its values parted by a backslash; "" where it is not known."""
+    return "\\".join(texts(dataset, keyword))
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """Read the values of a numeric element; empty where it is absent, or any of them is no finite number."""
+    try:
+        value = dataset.get(keyword)
+        items = value if isinstance(value, MultiValue | list | tuple) else () if value in {None, ""} else (value,)
+        found = tuple(float(item) for item in items)
+    except _VALUE_ERRORS:
+        return ()
+    return found if all(isfinite(item) for item in found) else ()
+
+
+def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """Read the items of a sequence; empty where it is absent or cannot be read."""
+    try:
+        value = dataset.get(keyword)
+    except _VALUE_ERRORS:
+        return ()
+    return tuple(value) if isinstance(value, Sequence) else ()
