@@ -1,0 +1,202 @@
+"""The first frame's stored values, decoded only after the header has shown that decoding them is safe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text, tolerant_reading
+from pipelines.errors import DicomError
+
+__all__ = ["MAX_PIXELS", "Encoding", "decode_first_frame", "read_whole"]
+
+MAX_PIXELS = 100_000_000  # rows x columns x frames; the largest detectors have about 20 million
+
+_SAMPLES = {
+    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3),
+}
+
+# Keyed by the last parts of the UID 1.2.840.10008.1.2.*
+_DECODER_PACKAGES = {
+    **dict.fromkeys(("4.50", "4.51", "4.57", "4.70"), "python-gdcm"),
+    **dict.fromkeys(("4.80", "4.81"), "pyjpegls"),
+    **dict.fromkeys(("4.90", "4.91", "4.201", "4.202", "4.203"), "pylibjpeg pylibjpeg-openjpeg"),
+    "5": "pylibjpeg pylibjpeg-rle",
+}
+
+_JPEG_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and SOF55 of JPEG-LS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """What the header says about the stored values."""
+
+    rows: int
+    columns: int
+    frames: int
+    photometric_interpretation: str
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    transfer_syntax: UID
+
+
+def read_whole(path: Path) -> FileDataset:
+    """Read a file with its pixel data, which are not decoded yet.
+
+    Raises:
+        DicomError: the file cannot be read as DICOM.
+    """
+    try:
+        if not looks_like_dicom(path):
+            raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
+        refuse_oversized(path)
+        with tolerant_reading():
+            dataset = dcmread(path, force=True)
+    except READ_ERRORS as error:
+        raise DicomError(
+            f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
+        ) from error
+    if "PixelData" not in dataset:
+        raise DicomError(f"{path}: the file has no integer pixel data; export it again as a CR or DX image.")
+    return dataset
+
+
+def decode_first_frame(
+    dataset: FileDataset, path: Path, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Integer[np.ndarray, "rows columns *samples"], Encoding]:
+    """Decode the first frame; colour comes back as RGB, a palette as its indices.
+
+    Raises:
+        DicomError: the header promises more than ``max_pixels``, an encoding that is not read here, or other pixels
+            than the file has.
+
+    Source: PS3.3 C.7.6.3 (Image Pixel Module), PS3.5 8 and A (pixel data and transfer syntaxes).
+    """
+    encoding = _encoding(dataset, path)
+    _refuse_unsafe(encoding, path, max_pixels)
+    _refuse_undecodable(encoding, path)
+    try:
+        with tolerant_reading():
+            if encoding.transfer_syntax.is_encapsulated:
+                _refuse_other_size(dataset, encoding, path)
+            dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
+            values = pixel_array(dataset, index=0)
+    except (*READ_ERRORS, RuntimeError) as error:
+        raise DicomError(
+            f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "
+            "damaged: export it again, or without compression."
+        ) from error
+    if values.shape[:2] != (encoding.rows, encoding.columns) or values.dtype.kind not in "ui":
+        raise DicomError(f"{path}: the pixel data decode to {values.shape}, not to Rows x Columns; export it again.")
+    return values, encoding
+
+
+def _encoding(dataset: FileDataset, path: Path) -> Encoding:
+    """Read the Image Pixel Module; an element that decoding cannot do without is refused by its name."""
+
+    def integer(keyword: str, default: int | None = None) -> int:
+        values = numbers(dataset, keyword)
+        if values:
+            return int(values[0])
+        if default is None:
+            raise DicomError(f"{path}: {keyword} is missing or no number, so the pixels cannot be read; export again.")
+        return default
+
+    bits_allocated = integer("BitsAllocated")
+    return Encoding(
+        rows=integer("Rows"),
+        columns=integer("Columns"),
+        frames=integer("NumberOfFrames", 1),
+        photometric_interpretation=text(dataset, "PhotometricInterpretation").upper(),
+        samples=integer("SamplesPerPixel", 1),
+        bits_allocated=bits_allocated,
+        bits_stored=integer("BitsStored", bits_allocated),
+        signed=integer("PixelRepresentation", 0) == 1,
+        transfer_syntax=_transfer_syntax(dataset),
+    )
+
+
+def _transfer_syntax(dataset: FileDataset) -> UID:
+    """Take the transfer syntax from the file meta information, else from how the header itself was written."""
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    if stated:
+        return UID(stated)
+    implicit, little_endian = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+
+
+def _refuse_unsafe(encoding: Encoding, path: Path, max_pixels: int) -> None:
+    """Refuse what would take more memory or other arithmetic than a radiograph does."""
+    if min(encoding.rows, encoding.columns, encoding.frames) < 1:
+        raise DicomError(f"{path}: Rows, Columns or NumberOfFrames is not positive, so there is no image.")
+    pixels = encoding.rows * encoding.columns * encoding.frames
+    if pixels > max_pixels:
+        raise DicomError(f"{path}: the header promises {pixels:,} pixels; the limit for one file is {max_pixels:,}.")
+    samples = _SAMPLES.get(encoding.photometric_interpretation)
+    if samples is None or samples != encoding.samples:
+        raise DicomError(
+            f"{path}: PhotometricInterpretation {encoding.photometric_interpretation or 'blank'} with "
+            f"{encoding.samples} samples a pixel is not read; export it as MONOCHROME2."
+        )
+    if encoding.bits_allocated not in {8, 16} or not 1 <= encoding.bits_stored <= encoding.bits_allocated:
+        raise DicomError(
+            f"{path}: {encoding.bits_stored} bits stored in {encoding.bits_allocated} are not read, only up to 16 in "
+            "8 or 16; export it as a CR or DX image."
+        )
+
+
+def _refuse_undecodable(encoding: Encoding, path: Path) -> None:
+    """Refuse a transfer syntax without decoder, and name the package that brings it."""
+    syntax = encoding.transfer_syntax
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if available:
+        return
+    package = _DECODER_PACKAGES.get(syntax.removeprefix("1.2.840.10008.1.2."))
+    mend = f"install it: pip install {package}" if package else "export the image without compression"
+    raise DicomError(f"{path}: there is no decoder for the transfer syntax {syntax.name} ({syntax}); {mend}.")
+
+
+def _refuse_other_size(dataset: FileDataset, encoding: Encoding, path: Path) -> None:
+    """Refuse a compressed image larger than the header says, before a decoder makes room for it."""
+    stream = get_frame(dataset.PixelData, 0, number_of_frames=encoding.frames)
+    size = _codestream_size(stream)
+    if size is not None and size != (encoding.rows, encoding.columns):
+        raise DicomError(
+            f"{path}: the compressed image is {size[0]} x {size[1]} and the header says {encoding.rows} x "
+            f"{encoding.columns}; export it again."
+        )
+
+
+def _codestream_size(stream: bytes) -> tuple[int, int] | None:
+    """Read (rows, columns) from a JPEG 2000, JPEG or JPEG-LS stream; None where it is neither.
+
+    Source: ISO/IEC 15444-1 A.5.1 (SIZ), ISO/IEC 10918-1 B.2.2 (frame header), ISO/IEC 14495-1 C.2.2.
+    """
+    start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start >= 0 and len(stream) >= start + 24:
+        right, bottom, left, top = (int.from_bytes(stream[start + at : start + at + 4]) for at in (8, 12, 16, 20))
+        return bottom - top, right - left
+    at = 2
+    while stream[:2] == b"\xff\xd8" and at + 9 <= len(stream) and stream[at] == 0xFF:
+        if stream[at + 1] in _JPEG_FRAME_MARKERS:
+            return int.from_bytes(stream[at + 5 : at + 7]), int.from_bytes(stream[at + 7 : at + 9])
+        if stream[at + 1] == 0xFF:
+            at += 1  # a fill byte
+        else:
+            at += 2 + int.from_bytes(stream[at + 2 : at + 4])
+    return None

@@ -1,0 +1,141 @@
+"""From stored values to display values: the grayscale transformations of PS3.4 N.2, worked out on a table.
+
+A radiograph has at most 65,536 different stored values, so each step is done once for each of them, in float64, and
+the picture is one look-up at the end. A table holds what the steps so far give for each possible stored value in turn.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydicom.dataset import FileDataset
+
+from pipelines.dicom.lookup_table import read_lookup_table
+from pipelines.dicom.receipt import PixelStep
+from pipelines.dicom.source import items, numbers, text
+
+__all__ = ["Table", "apply_modality", "apply_polarity", "apply_voi", "is_inverse"]
+
+Table = Float[np.ndarray, " stored_values"]
+
+_PERCENTILES = (1.0, 99.0)
+
+
+def apply_modality(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]:
+    """Map stored values to modality values: by the Modality LUT Sequence, else by rescale slope and intercept.
+
+    Source: PS3.3 C.11.1.
+    """
+    for item in items(dataset, "ModalityLUTSequence")[:1]:
+        lookup = read_lookup_table(item, dataset, lowest_input=float(table.min()))
+        if lookup is not None:
+            return lookup.apply(table), PixelStep(step="modality", detail=f"Modality LUT Sequence: {lookup}")
+    slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
+    if len(slope) == 1 and len(intercept) == 1 and slope[0] != 0.0:
+        rescaled: Table = table * slope[0] + intercept[0]
+        return rescaled, PixelStep(step="modality", detail=f"Rescale: value x {slope[0]:g} + {intercept[0]:g}")
+    return table, PixelStep(step="modality", detail="none in the header: stored values are taken as they are")
+
+
+def apply_voi(dataset: FileDataset, table: Table, counts: Int[np.ndarray, " stored_values"]) -> tuple[Table, PixelStep]:
+    """Map modality values to [0, 1]: by the first VOI LUT, else the first window, else percentiles of valid pixels.
+
+    A VOI that leaves the whole picture one grey is passed over, since nothing could be seen or attributed in it.
+
+    Args:
+        dataset: the image's header.
+        table: modality value for each stored value.
+        counts: how many valid pixels have each stored value.
+
+    Source: PS3.3 C.11.2; where several are given "only one shall be applied", and the first is what viewers open with.
+    """
+    for item in items(dataset, "VOILUTSequence")[:1]:
+        lookup = read_lookup_table(item, dataset, lowest_input=float(table.min()))
+        if lookup is not None:
+            display: Table = lookup.apply(table) / lookup.highest_output
+            if not _is_flat(display, counts):
+                of = len(items(dataset, "VOILUTSequence"))
+                return display, PixelStep(step="VOI LUT", detail=f"first of {of} in VOILUTSequence: {lookup}")
+    windowed = _apply_window(dataset, table)
+    if windowed is not None and not _is_flat(windowed[0], counts):
+        return windowed
+    return _apply_percentiles(table, counts)
+
+
+def is_inverse(dataset: FileDataset) -> bool:
+    """Say whether low values are shown bright: MONOCHROME1, PresentationLUTShape INVERSE, or both (one inversion).
+
+    Source: PS3.3 C.7.6.3.1.2 (MONOCHROME1), C.11.6.1.2 (Presentation LUT Shape; INVERSE belongs to MONOCHROME1).
+    """
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    return photometric == "MONOCHROME1" or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
+
+
+def apply_polarity(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]:
+    """Turn [0, 1] round, once, where low values are to be shown bright, so that dense tissue is bright in the end."""
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    shape = text(dataset, "PresentationLUTShape").upper() or "not given"
+    inverse = is_inverse(dataset)
+    detail = f"{'inverted' if inverse else 'kept'}: {photometric}, PresentationLUTShape {shape}"
+    return (1.0 - table if inverse else table), PixelStep(step="polarity", detail=detail)
+
+
+def _apply_window(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep] | None:
+    """Apply the first window; None where there is none that the standard allows.
+
+    Source: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
+    """
+    centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    if not centres or not widths:
+        return None
+    centre, width = centres[0], widths[0]
+    function = text(dataset, "VOILUTFunction").upper() or "LINEAR"
+    if width < 1.0 if function == "LINEAR" else width <= 0.0:
+        return None
+    if function == "LINEAR":
+        display = _ramp(table, centre - 0.5, width - 1.0)
+    elif function == "LINEAR_EXACT":
+        display = _ramp(table, centre, width)
+    elif function == "SIGMOID":
+        # 1 / (1 + exp(-4 (x - c) / w)), in the form that cannot overflow
+        display = 0.5 * (1.0 + np.tanh(2.0 * (table - centre) / width))
+    else:
+        return None
+    of = min(len(centres), len(widths))
+    return display, PixelStep(
+        step="VOI window", detail=f"first of {of}: {function}, centre {centre:g}, width {width:g}"
+    )
+
+
+def _ramp(table: Table, centre: float, width: float) -> Table:
+    """0 up to ``centre - width / 2``, 1 above ``centre + width / 2``, straight in between; a step for width 0."""
+    if width == 0.0:
+        return (table > centre).astype(np.float64)
+    ramp: Table = np.clip((table - centre) / width + 0.5, 0.0, 1.0)
+    return ramp
+
+
+def _apply_percentiles(table: Table, counts: Int[np.ndarray, " stored_values"]) -> tuple[Table, PixelStep]:
+    """Stretch the 1st to the 99th percentile of the valid pixels (nearest rank) to [0, 1]."""
+    order = np.argsort(table, kind="stable")
+    cumulated = np.cumsum(counts[order])
+    ranks = [np.ceil(percentile / 100.0 * cumulated[-1]) for percentile in _PERCENTILES]
+    low, high = (float(table[order[np.searchsorted(cumulated, rank)]]) for rank in ranks)
+    if low == high:  # more than 98 % of the pixels have one value: what remains is the picture
+        seen = table[counts > 0]
+        low, high = float(seen.min()), float(seen.max())
+        if low == high:
+            return np.zeros_like(table), PixelStep(
+                step="percentiles", detail=f"every valid pixel has the value {low:g}"
+            )
+        return _stretch(table, low, high, "minimum to maximum")
+    return _stretch(table, low, high, f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}")
+
+
+def _stretch(table: Table, low: float, high: float, what: str) -> tuple[Table, PixelStep]:
+    display: Table = np.clip((table - low) / (high - low), 0.0, 1.0)
+    detail = f"no usable VOI LUT or window in the header: {what} of the valid pixels, {low:g} to {high:g}"
+    return display, PixelStep(step="percentiles", detail=detail)
+
+
+def _is_flat(display: Table, counts: Int[np.ndarray, " stored_values"]) -> bool:
+    seen = display[counts > 0]
+    return bool(seen.min() == seen.max())

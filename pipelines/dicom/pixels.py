@@ -1,0 +1,89 @@
+"""From a DICOM file to the picture a radiologist would see, with a receipt of every step on the way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+from pydicom.dataset import FileDataset
+from pydicom.pixels.processing import apply_color_lut
+
+from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_first_frame, read_whole
+from pipelines.dicom.exposed_area import find_valid_pixels
+from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi
+from pipelines.dicom.receipt import PixelStep
+from pipelines.dicom.source import READ_ERRORS, tolerant_reading
+from pipelines.errors import DicomError
+
+__all__ = ["PixelStep", "Pixels", "read_pixels"]
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of R, G, B; ITU-R BT.601, as in PS3.3 C.7.6.3.1.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """A radiograph as it is displayed: dense tissue bright, lungs dark."""
+
+    display: Float[np.ndarray, "rows columns"]  # float32, 0 to 1
+    valid: Bool[np.ndarray, "rows columns"]  # False in padding, behind the shutter and outside the collimated field
+    receipt: tuple[PixelStep, ...]
+
+
+def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a file's first frame and bring it to display values.
+
+    Args:
+        path: the DICOM file.
+        max_pixels: rows x columns x frames beyond which the file is refused before it is decoded.
+
+    Raises:
+        DicomError: the file cannot be read, promises too many pixels, or needs a decoder that is not installed.
+
+    Source: PS3.4 N.2 (the order of the grayscale transformations), PS3.3 C.11.1 and C.11.2.
+    """
+    dataset = read_whole(path)
+    values, encoding = decode_first_frame(dataset, path, max_pixels=max_pixels)
+    steps = [PixelStep(step="decoding", detail=_describe(encoding))]
+    if encoding.frames > 1:
+        steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
+    with tolerant_reading():
+        if values.ndim == 3 or encoding.photometric_interpretation == "PALETTE COLOR":
+            return _from_colour(dataset, values, steps, path)
+        return _from_grey(dataset, values, steps)
+
+
+def _from_grey(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"], steps: list[PixelStep]) -> Pixels:
+    valid, masks = find_valid_pixels(dataset, stored)
+    limits = np.iinfo(stored.dtype)
+    index = stored if limits.min == 0 else stored.astype(np.int32) - limits.min
+    counts = np.bincount(index[valid], minlength=limits.max - limits.min + 1)
+    table, modality = apply_modality(dataset, np.arange(limits.min, limits.max + 1, dtype=np.float64))
+    table, voi = apply_voi(dataset, table, counts)
+    table, polarity = apply_polarity(dataset, table)
+    display = table.astype(np.float32)[index]
+    return Pixels(display=display, valid=valid, receipt=(*steps, modality, *masks, voi, polarity))
+
+
+def _from_colour(
+    dataset: FileDataset, values: Integer[np.ndarray, "rows columns *samples"], steps: list[PixelStep], path: Path
+) -> Pixels:
+    """Take the luminance of a colour picture: a secondary capture, which is meant to be shown as it is.
+
+    Modality and VOI transformations do not apply to colour (PS3.3 C.11.1, C.11.2: monochrome only).
+    """
+    if values.ndim == 2:
+        try:
+            values = apply_color_lut(values, dataset)
+        except READ_ERRORS as error:
+            raise DicomError(f"{path}: the colour palette cannot be read; export it as MONOCHROME2.") from error
+        steps = [*steps, PixelStep(step="palette", detail="palette colour looked up")]
+    valid, masks = find_valid_pixels(dataset, values[..., 0])
+    full_scale = np.float32(np.iinfo(values.dtype).max)
+    display = np.clip(values.astype(np.float32) @ _LUMA / full_scale, 0.0, 1.0)
+    luminance = PixelStep(step="luminance", detail="0.299 R + 0.587 G + 0.114 B of a colour picture")
+    return Pixels(display=display, valid=valid, receipt=(*steps, *masks, luminance))
+
+
+def _describe(encoding: Encoding) -> str:
+    sign = "signed" if encoding.signed else "unsigned"
+    return f"{encoding.transfer_syntax.name}, {encoding.bits_stored} of {encoding.bits_allocated} bits, {sign}"
