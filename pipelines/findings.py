@@ -1,1 +1,173 @@
-"""One vocabulary of findings: the CheXpert 14, the labels of public box sets, and their synonyms."""
+"""One vocabulary of findings: the CheXpert 14, the labels of public box sets, and radiologists' wordings of them.
+
+A phrase meets its boxes by this vocabulary: :func:`findings_in` names what a sentence claims, :func:`canonical_finding`
+names what a box is labelled with, and both speak in names of :data:`FINDINGS`.
+
+Source: Irvin et al. 2019, "CheXpert", table 1; Wang et al. 2017 (NIH ChestX-ray14); Nguyen et al. 2022 (VinDr-CXR);
+Lanfredi et al. 2022 (REFLACX); Lian et al. 2021 (ChestX-Det). Unlike CheXpert, nodule and mass stay apart where the
+wording says which, and "infiltrate" keeps the name of the NIH boxes.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pipelines.study import Side, Zone
+from pipelines.wordings import LOOKALIKES, WORDINGS
+
+__all__ = [
+    "BROADER",
+    "FINDINGS",
+    "MIDLINE_OR_DIFFUSE",
+    "FindingMention",
+    "canonical_finding",
+    "findings_in",
+    "side_of",
+    "zone_of",
+]
+
+BROADER = {"nodule": "lung lesion", "mass": "lung lesion"}
+"""Findings that some box sets know under one broader label only (VinDr "Nodule/Mass", CheXpert "Lung Lesion")."""
+
+MIDLINE_OR_DIFFUSE = frozenset(
+    {
+        "aortic enlargement",
+        "cardiomegaly",
+        "edema",
+        "emphysema",
+        "enlarged cardiomediastinum",
+        "enlarged pulmonary artery",
+        "hernia",
+        "mediastinal shift",
+    }
+)
+"""Findings that take no side from another finding in the same sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingMention:
+    """One finding named in a sentence, at ``sentence[start:end]``."""
+
+    finding: str
+    start: int
+    end: int
+
+
+def _compiled(wordings: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(wordings)})\b".replace(" ", r"\s+"), re.IGNORECASE)
+
+
+_PATTERNS: tuple[tuple[str | None, re.Pattern[str]], ...] = (
+    (None, _compiled(LOOKALIKES)),
+    *((finding, _compiled(wordings)) for finding, wordings in WORDINGS.items()),
+)
+
+FINDINGS: tuple[str, ...] = tuple(sorted(WORDINGS))
+"""Every canonical finding, lower case, in alphabetical order."""
+
+# Labels of public box sets that do not read as a sentence would, in lower case with single spaces.
+_LABELS: dict[str, str | None] = {
+    "no finding": None,
+    "normal": None,
+    "nodule/mass": "lung lesion",
+    "lung nodule or mass": "lung lesion",
+    "lung lesion": "lung lesion",
+    "effusion": "pleural effusion",
+    "infiltrate": "infiltration",
+    "pleural abnormality": "pleural other",
+    "ild": "interstitial lung disease",
+    "groundglass opacity": "lung opacity",
+    "enlarged pa": "enlarged pulmonary artery",
+    "high lung volume / emphysema": "emphysema",
+    "support device": "support devices",
+    "diffuse nodule": "nodule",
+    "lung cavity": "lung cavity",
+}
+
+_NOT_A_SIDE = r"(?!\s+(?:heart|atri\w+|ventric\w+|cardiac|in\s+(?:place|situ))\b)"
+_LUNG_PART = r"(?:lung|lower|upper|mid|middle|base|basal|basilar|apex|apical|pleural|hilar|hilum|hemithorax|sided)"
+_LEFT = re.compile(
+    rf"\b(?:left(?:-sided)?|lt)\b{_NOT_A_SIDE}|\b(?:lul|lll|lingula|lingular)\b|\bl\.?\s+(?={_LUNG_PART}\b)",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(
+    rf"\b(?:right(?:-sided)?|rt)\b{_NOT_A_SIDE}|\b(?:rul|rml|rll|middle\s+lobe)\b|\br\.?\s+(?={_LUNG_PART}\b)",
+    re.IGNORECASE,
+)
+_BILATERAL = re.compile(
+    r"\bbilateral(?:ly)?\b|\bbi-?(?:basilar|basal|apical|hilar)\b|\bboth\s+(?:the\s+)?(?:lungs?|(?:lung\s+)?bases|sides|"
+    r"hemithora\w+|lower|upper|mid|costophrenic|apices|hemidiaphragms|pleural|lobes|hila)\b",
+    re.IGNORECASE,
+)
+_PLURAL_PLACES = re.compile(
+    r"\b(?:bases|apices|costophrenic\s+(?:angles|sulci)|(?:lower|upper)\s+lobes)\b", re.IGNORECASE
+)
+
+_THIRD = r"(?:lobes?|lungs?|zones?|fields?|thirds?|hemithora\w+|chest|thorax)"
+_ZONES = {
+    Zone.UPPER: re.compile(
+        rf"(?<!cardiac\s)(?<!ventricular\s)\b(?:bi)?(?:apex|apical|apices|apicolateral)\b|\bupper[\s-]+(?:and\s+\w+\s+)?{_THIRD}|"
+        r"\bupper\s+(?:to|and)\s+mid|\bsuprahilar\b|\b(?:rul|lul)\b|\binfraclavicular\b",
+        re.IGNORECASE,
+    ),
+    Zone.MID: re.compile(
+        rf"\bmid(?:dle)?[\s-]*(?:to\s+\w+\s+|and\s+\w+\s+)?{_THIRD}|\b(?:parahilar|perihilar|lingula|lingular|rml)\b",
+        re.IGNORECASE,
+    ),
+    Zone.LOWER: re.compile(
+        rf"\blower[\s-]+(?:and\s+\w+\s+)?{_THIRD}|\b(?:bi|postero|antero|latero)?-?bas(?:al|ilar)\b|"
+        r"\bbases?\b(?!\s+of\s+(?:the\s+)?(?:neck|skull|heart))|\b(?:retrocardiac|costophrenic|infrahilar|subpulmonic|rll|lll)\b",
+        re.IGNORECASE,
+    ),
+}
+
+
+def canonical_finding(label: str) -> str | None:
+    """Name the finding that a box label means, or None where the label means none that is known.
+
+    ``label`` is an annotator's category such as "Lung Lesion", "Pleural_Effusion" or "Infiltrate". A label that names
+    two findings is only known where a box set uses it as one ("Nodule/Mass").
+    """
+    words = " ".join(label.replace("_", " ").casefold().split())
+    if words in _LABELS:
+        return _LABELS[words]
+    if words in FINDINGS:
+        return words
+    named = {mention.finding for mention in findings_in(words)}
+    return named.pop() if len(named) == 1 else None
+
+
+def findings_in(sentence: str) -> tuple[FindingMention, ...]:
+    """Name the findings that a sentence mentions, in the order of the text, whatever it says about them.
+
+    Spans do not overlap. Whether a mention is affirmed is the business of :mod:`pipelines.text.context`.
+    """
+    taken = bytearray(len(sentence))
+    mentions: list[FindingMention] = []
+    for finding, pattern in _PATTERNS:
+        for match in pattern.finditer(sentence):
+            start, end = match.span()
+            if any(taken[start:end]):
+                continue
+            taken[start:end] = b"\x01" * (end - start)
+            if finding is not None:
+                mentions.append(FindingMention(finding=finding, start=start, end=end))
+    return tuple(sorted(mentions, key=lambda mention: mention.start))
+
+
+def side_of(sentence: str) -> Side | None:
+    """Name the patient's side that a sentence (or part of one) speaks of, or None where it names none.
+
+    Left and right together are BILATERAL, and so are places that come in pairs ("the bases") named without a side.
+    """
+    left, right = _LEFT.search(sentence) is not None, _RIGHT.search(sentence) is not None
+    if _BILATERAL.search(sentence) or (left and right):
+        return Side.BILATERAL
+    if left or right:
+        return Side.LEFT if left else Side.RIGHT
+    return Side.BILATERAL if _PLURAL_PLACES.search(sentence) else None
+
+
+def zone_of(sentence: str) -> Zone | None:
+    """Name the third of the lung that a sentence (or part of one) speaks of; None where it names none or several."""
+    named = [zone for zone, pattern in _ZONES.items() if pattern.search(sentence)]
+    return named[0] if len(named) == 1 else None

@@ -1,0 +1,6 @@
+"""Annotation files become boxes."""
+
+from pipelines.boxes.reader import read_boxes
+from pipelines.boxes.table import BoxRow, BoxTable
+
+__all__ = ["BoxRow", "BoxTable", "read_boxes"]

@@ -1,0 +1,80 @@
+"""Boxes in COCO's JSON, as MS-CXR ships them too: images, annotations and categories, joined by their ids.
+
+Source: Lin et al. 2014, "Microsoft COCO", data format of object detection; ``label_text`` is MS-CXR's addition.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+
+__all__ = ["read_coco_json", "recognise_coco_json"]
+
+_KEYS = ("images", "annotations", "categories")
+
+
+def recognise_coco_json(text: str) -> bool:
+    """Say whether this is a JSON object that speaks of images, annotations and categories."""
+    return text.lstrip().startswith("{") and all(f'"{key}"' in text for key in _KEYS)
+
+
+def read_coco_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box for each annotation.
+
+    Raises:
+        BoxError: the file is no JSON, or not of COCO's shape.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in _KEYS):
+        raise BoxError(f"{name} is not COCO: it needs the lists {', '.join(_KEYS)}")
+    images, categories = _by_id(content["images"]), _by_id(content["categories"])
+    for number, annotation in enumerate(content["annotations"], start=1):
+        yield _raw_box(f"{name} annotation {number}", annotation, images, categories)
+
+
+_Things = Mapping[str, Mapping[str, Any]]
+
+
+def _by_id(things: list[Any]) -> _Things:
+    # Ids are numbers in some exports and strings in others, sometimes both in one file.
+    return {str(thing["id"]): thing for thing in things if isinstance(thing, dict) and "id" in thing}
+
+
+def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things) -> RawBox | BoxError:
+    if not isinstance(annotation, dict):
+        return BoxError(f"{source} is no object: write image_id, category_id and bbox")
+    image = images.get(str(annotation.get("image_id")))
+    category = categories.get(str(annotation.get("category_id")))
+    box = annotation.get("bbox")
+    if image is None or category is None:
+        key = "image" if image is None else "category"
+        unknown = str(annotation.get(f"{key}_id"))[:40]
+        return BoxError(f"{source} names {key} {unknown}, which the file does not list: add it")
+    if not isinstance(box, list) or len(box) != 4:
+        return BoxError(f"{source} has no bbox of four numbers: write [x, y, width, height]")
+    size = (image.get("height"), image.get("width"))
+    x, y, width, height = box
+    return RawBox(
+        source=source,
+        image=str(image.get("path") or image.get("file_name") or ""),
+        label=str(category.get("name") or ""),
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        frame=None if None in size else size,
+        reader=_optional_text(annotation.get("reader")),
+        phrase=_optional_text(annotation.get("label_text") or annotation.get("phrase")),
+    )
+
+
+def _optional_text(value: Any) -> str | None:
+    """MS-CXR gives the sentence as one string or, in some versions, as a list with one string."""
+    if isinstance(value, list):
+        return " ".join(str(part) for part in value) or None
+    return None if value is None else str(value)

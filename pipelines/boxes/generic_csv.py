@@ -1,0 +1,73 @@
+"""Boxes in a plain table: image, label, x, y, width, height, and where they are known reader, phrase and image size."""
+
+from collections.abc import Iterator
+
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+from pipelines.text.table import BadRow, Table, parse_table, pick_column
+
+__all__ = ["COLUMNS", "read_generic_csv", "recognise_generic_csv", "table_boxes"]
+
+# Best first; case, spaces and underscores do not matter.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "image": (
+        "image",
+        "sop_instance_uid",
+        "image_id",
+        "dicom_id",
+        "filename",
+        "file_name",
+        "file",
+        "path",
+        "image_path",
+    ),
+    "label": ("label", "finding", "category", "category_name", "class", "class_name"),
+    "x": ("x", "left"),
+    "y": ("y", "top"),
+    "width": ("width", "w"),
+    "height": ("height", "h"),
+    "reader": ("reader", "rad_id", "annotator", "reader_id"),
+    "phrase": ("phrase", "label_text", "sentence"),
+    "image_height": ("image_height", "image_rows"),
+    "image_width": ("image_width", "image_columns"),
+}
+_NEEDED = ("image", "label", "x", "y", "width", "height")
+
+
+def recognise_generic_csv(text: str) -> bool:
+    """Say whether the header names an image, a label and the four numbers of a box."""
+    columns = _columns(parse_table(text.split("\n", maxsplit=1)[0]))
+    return all(columns[name] is not None for name in _NEEDED)
+
+
+def read_generic_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box a row."""
+    table = parse_table(text)
+    return table_boxes(name, table, _columns(table))
+
+
+def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iterator[RawBox | BoxError]:
+    """Give one raw box for each row of a table whose columns are known."""
+    for row in table.rows:
+        source = f"{name} row {row.number}"
+        if isinstance(row, BadRow):
+            yield BoxError(f"{source}: {row.reason}")
+            continue
+        cells = {key: None if column is None else row.cells[column] for key, column in columns.items()}
+        size = (cells["image_height"], cells["image_width"])
+        yield RawBox(
+            source=source,
+            image=cells["image"] or "",
+            label=cells["label"] or "",
+            x=cells["x"],
+            y=cells["y"],
+            width=cells["width"],
+            height=cells["height"],
+            frame=size if all(size) else None,
+            reader=cells["reader"],
+            phrase=cells["phrase"],
+        )
+
+
+def _columns(table: Table) -> dict[str, str | None]:
+    return {key: pick_column(table.columns, names) for key, names in COLUMNS.items()}

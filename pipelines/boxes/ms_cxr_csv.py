@@ -1,0 +1,39 @@
+"""Boxes of MS-CXR as it ships them in CSV: one row a box, coordinates in the JPEG's pixels.
+
+Source: Boecking et al. 2022, "Making the most of text semantics to improve biomedical vision-language processing", and
+the data descriptor of MS-CXR 0.1 and 1.1.0 on PhysioNet.
+"""
+
+from collections.abc import Iterator
+
+from pipelines.boxes.generic_csv import table_boxes
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+from pipelines.text.table import parse_table, pick_column
+
+__all__ = ["read_ms_cxr_csv", "recognise_ms_cxr_csv"]
+
+_COLUMNS = {
+    "image": "dicom_id",
+    "label": "category_name",
+    "phrase": "label_text",
+    "x": "x",
+    "y": "y",
+    "width": "w",
+    "height": "h",
+    "image_width": "image_width",
+    "image_height": "image_height",
+}
+
+
+def recognise_ms_cxr_csv(text: str) -> bool:
+    """Say whether the header names every column of MS-CXR."""
+    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    return all(pick_column(columns, (column,)) is not None for column in _COLUMNS.values())
+
+
+def read_ms_cxr_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box a row, with the annotated sentence and the frame it was drawn in."""
+    table = parse_table(text)
+    columns = {key: pick_column(table.columns, (column,)) for key, column in _COLUMNS.items()}
+    return table_boxes(name, table, {**columns, "reader": None})

@@ -1,0 +1,128 @@
+"""Boxes find their images and are brought into their pixels."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipelines.boxes.table import BoxRow
+from pipelines.study import Box, Image, LeftOut
+from pipelines.text.table import plain_stem
+
+__all__ = ["PlacedBoxes", "place_boxes"]
+
+_ROUNDING_PX = 1.0  # annotation tools round: an overhang below this is no news
+_NAMED_AT_MOST = 5  # rows that one sentence lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedBoxes:
+    """Each image's boxes in its own pixels, and what happened to those that lie outside."""
+
+    by_image: Mapping[Image, Sequence[Box]]
+    left_out: tuple[LeftOut, ...]
+
+
+def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
+    """Give each box to its image, rescaled from the frame it was drawn in and clipped to the image.
+
+    A reference is a SOP Instance UID, a path or its last parts, or a file stem. Folders in a reference decide only
+    where the name alone does not: where two images have it, or the box file uses it in two folders.
+    """
+    finder = _Finder(images, rows)
+    by_image: dict[Image, list[Box]] = defaultdict(list)
+    left_out: list[LeftOut] = []
+    homeless: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for row in rows:
+        fits = finder.images_of(row.image)
+        if len(fits) != 1:
+            homeless[row.image, len(fits)].append(row.source)
+            continue
+        box = _rescaled(row, fits[0])
+        clipped = _clipped(box, fits[0])
+        if clipped is None or clipped[1] > _ROUNDING_PX:
+            left_out.append(_outside(row, box, fits[0], lost=clipped is None))
+        if clipped is not None:
+            by_image[fits[0]].append(clipped[0])
+    nothing_joined = bool(rows) and sum(map(len, homeless.values())) == len(rows)
+    left_out += [_homeless(sources, fits, nothing_joined) for (_, fits), sources in homeless.items()]
+    return PlacedBoxes(by_image=by_image, left_out=tuple(left_out))
+
+
+class _Finder:
+    """Finds the images that a reference fits."""
+
+    def __init__(self, images: Iterable[Image], rows: Iterable[BoxRow]) -> None:
+        self._by_uid: dict[str, list[Image]] = defaultdict(list)
+        self._by_stem: dict[str, list[Image]] = defaultdict(list)
+        for image in images:
+            self._by_uid[image.sop_instance_uid].append(image)
+            self._by_stem[plain_stem(image.path.name).casefold()].append(image)
+        self._folders: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        for row in rows:
+            self._folders[plain_stem(row.image).casefold()].add(_folders(row.image))
+
+    def images_of(self, reference: str) -> list[Image]:
+        stem = plain_stem(reference)
+        by_uid = self._by_uid.get(reference) or self._by_uid.get(stem)
+        if by_uid:
+            return by_uid
+        fits = self._by_stem.get(stem.casefold(), [])
+        if len(fits) < 2 and len(self._folders[stem.casefold()]) < 2:
+            return fits
+        wanted = _folders(reference)
+        return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
+
+
+def _folders(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.replace("\\", "/").split("/")[:-1] if part not in {"", "."})
+
+
+def _same_tail(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shared = min(len(one), len(other))
+    return one[len(one) - shared :] == other[len(other) - shared :]
+
+
+def _rescaled(row: BoxRow, image: Image) -> Box:
+    if row.frame is None:
+        return row.box
+    down, across = image.rows / row.frame[0], image.columns / row.frame[1]
+    box = row.box
+    return replace(box, x=box.x * across, y=box.y * down, width=box.width * across, height=box.height * down)
+
+
+def _clipped(box: Box, image: Image) -> tuple[Box, float] | None:
+    """Give the part of a box inside the image and the widest overhang in px; None where no part is inside."""
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    right, bottom = min(box.x + box.width, float(image.columns)), min(box.y + box.height, float(image.rows))
+    if right <= left or bottom <= top:
+        return None
+    overhang = max(left - box.x, top - box.y, box.x + box.width - right, box.y + box.height - bottom)
+    if overhang == 0.0:
+        return box, 0.0
+    return replace(box, x=left, y=top, width=right - left, height=bottom - top), overhang
+
+
+def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
+    where = f"x {box.x:g} to {box.x + box.width:g}, y {box.y:g} to {box.y + box.height:g}"
+    size = f"image of {image.columns} x {image.rows} px"
+    if lost:
+        what, mend = f"lies outside its {size}", "correct the box, or say which image size it refers to"
+    else:
+        what, mend = f"reaches over the edge of its {size} and was clipped", "check that it refers to this image size"
+    return LeftOut(
+        source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {mend}", failed=lost
+    )
+
+
+def _homeless(sources: Sequence[str], fits: int, nothing_joined: bool) -> LeftOut:
+    listed = ", ".join(sources[:_NAMED_AT_MOST])
+    listed += f" and {len(sources) - _NAMED_AT_MOST} more" if len(sources) > _NAMED_AT_MOST else ""
+    if fits:
+        reason = (
+            f"{listed}: {fits} images have the name that the boxes refer to: refer to them by SOP Instance UID or path"
+        )
+    else:
+        reason = (
+            f"{listed}: no image that takes part has this name: refer to images by SOP Instance UID, path or file stem"
+        )
+    return LeftOut(source=sources[0], stage="boxes", reason=reason, failed=bool(fits) or nothing_joined)

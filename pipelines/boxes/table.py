@@ -1,0 +1,123 @@
+"""One row of an annotation file becomes a box, or a sentence that says why it is none."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.errors import BoxError
+from pipelines.findings import canonical_finding
+from pipelines.study import Box, LeftOut
+
+__all__ = ["BlankRowError", "BoxRow", "BoxTable", "RawBox", "box_row", "unmapped_labels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxRow:
+    """One box as its file has it, before its image is known."""
+
+    image: str  # reference as written: path, SOP Instance UID, dicom_id or file stem
+    box: Box  # in pixels of ``frame``
+    frame: tuple[int, int] | None  # (rows, columns) that the coordinates refer to; None: the source image's own pixels
+    source: str  # "boxes.csv row 7"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxTable:
+    """Every box that was read, and everything that was not, in the order of the file."""
+
+    rows: tuple[BoxRow, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+class BlankRowError(BoxError):
+    """A row without coordinates: its reader looked and drew nothing, which is no mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBox:
+    """What an annotation format found in one row, still as written."""
+
+    source: str
+    image: str
+    label: str
+    x: object
+    y: object
+    width: object
+    height: object
+    frame: tuple[object, object] | None = None  # (rows, columns)
+    reader: str | None = None
+    phrase: str | None = None
+
+
+def box_row(raw: RawBox) -> BoxRow:
+    """Check a raw box and make it one of ours; its label becomes a known finding where it names one.
+
+    Raises:
+        BlankRowError: all four coordinates are blank.
+        BoxError: the image or label is missing, or a number is none, is not finite, or gives no area.
+    """
+    sides: Mapping[str, object] = {"x": raw.x, "y": raw.y, "width": raw.width, "height": raw.height}
+    if all(_is_blank(value) for value in sides.values()):
+        raise BlankRowError(f"{raw.source} has no coordinates, so nothing was drawn there")
+    if not raw.image.strip():
+        raise BoxError(f"{raw.source} does not say on which image the box lies: fill its image")
+    if not raw.label.strip():
+        raise BoxError(f"{raw.source} does not say what the box shows: fill its label")
+    number = {name: _number(raw.source, name, value) for name, value in sides.items()}
+    for name in ("width", "height"):
+        if number[name] <= 0:
+            raise BoxError(f"{raw.source} has {name} {number[name]:g}: a box needs a positive one, in pixels")
+    return BoxRow(
+        image=raw.image.strip(),
+        box=Box(
+            **number,
+            label=canonical_finding(raw.label) or " ".join(raw.label.split()).casefold(),
+            reader=_text(raw.reader),
+            phrase=_text(raw.phrase),
+        ),
+        frame=None if raw.frame is None else _frame(raw.source, raw.frame),
+        source=raw.source,
+    )
+
+
+def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...]:
+    """Note every label once that names no known finding: its boxes are kept and no phrase can meet them."""
+    unknown = sorted({row.box.label for row in rows if canonical_finding(row.box.label) is None})
+    return tuple(
+        LeftOut(
+            source=source,
+            stage="boxes",
+            reason=f'the label "{label}" names no known finding, so no phrase meets its boxes: rename it if one should',
+            failed=False,
+        )
+        for label in unknown
+    )
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().casefold() in {"", "nan", "none", "null"})
+
+
+def _text(value: str | None) -> str | None:
+    return value.strip() or None if value is not None else None
+
+
+def _number(source: str, name: str, value: object) -> float:
+    number = math.nan
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+    if not math.isfinite(number):
+        raise BoxError(f'{source} has {name} "{str(value)[:40]}": write a finite number of pixels')
+    return number
+
+
+def _frame(source: str, frame: tuple[object, object]) -> tuple[int, int]:
+    rows, columns = (
+        _number(source, name, value) for name, value in zip(("image height", "image width"), frame, strict=True)
+    )
+    if rows < 1 or columns < 1:
+        raise BoxError(f"{source} has an image of {rows:g} x {columns:g} px: write the size that the box refers to")
+    return round(rows), round(columns)

@@ -1,0 +1,111 @@
+"""Images, reports and boxes become studies; what does not join is listed with its reason, and nothing is guessed.
+
+A report belongs to a study by its StudyInstanceUID, else by its accession number, else by a name: the report's file
+stem (or id column) equals the study's or an image's UID, an image's file stem, or the folder that an image lies in. A
+box belongs to an image by SOP Instance UID, path or file stem. A key that fits two studies fits none.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.boxes import BoxTable
+from pipelines.boxes.matching import boxes_for
+from pipelines.boxes.placing import place_boxes
+from pipelines.errors import CohortError
+from pipelines.study import Case, Context, Image, LeftOut, Report, Study
+from pipelines.text import ReportTable, phrases_of
+from pipelines.text.joining import JoinedReports, join_reports
+
+__all__ = ["Cohort", "boxes_for", "join"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """The studies to audit, in the order of their images, and everything that takes no part.
+
+    ``left_out`` holds what the join left out, together with what the readers of reports and boxes had left out before.
+    """
+
+    studies: tuple[Study, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def join(
+    images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
+) -> Cohort:
+    """Join images, reports and boxes into studies.
+
+    Args:
+        images: the images to audit; several of one study give several cases.
+        reports: as read; two different reports for one study leave that study out.
+        boxes: as read, rescaled here to each image's own pixels and clipped to it.
+        include_absent: keep the phrases that deny a finding, which are left away by default.
+
+    Raises:
+        CohortError: nothing is left to audit.
+    """
+    by_study: dict[str, list[Image]] = defaultdict(list)
+    for image in images:
+        by_study[image.study_instance_uid].append(image)
+    joined = join_reports(by_study, reports.reports)
+    drawn = BoxTable(rows=(), left_out=()) if boxes is None else boxes
+    placed = place_boxes(images, drawn.rows)
+    left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
+    contexts = set(Context) if include_absent else {Context.PRESENT, Context.UNCERTAIN}
+    studies: list[Study] = []
+    for uid, members in by_study.items():
+        found = joined.by_study.get(uid)
+        if found is None:
+            left_out += () if uid in joined.ambiguous else [_without_report(members)]
+            continue
+        phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
+        if not phrases:
+            left_out.append(_without_phrase(found.report))
+            continue
+        cases = tuple(
+            Case(image=image, phrases=phrases, boxes=tuple(placed.by_image.get(image, ()))) for image in members
+        )
+        studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by, cases=cases))
+    if not studies:
+        raise CohortError(_nothing(len(images), reports, len(drawn.rows), joined))
+    return Cohort(studies=tuple(studies), left_out=tuple(left_out))
+
+
+def _without_report(members: Sequence[Image]) -> LeftOut:
+    reason = (
+        f"no report belongs to this study ({len(members)} images): give its report under its StudyInstanceUID, "
+        "accession number, or the name of its DICOM file or folder"
+    )
+    return LeftOut(source=str(members[0].path), stage="join", reason=reason, failed=True)
+
+
+def _without_phrase(report: Report) -> LeftOut:
+    reason = (
+        "the report's findings and impression name no known finding as present or uncertain, so there is nothing to put "
+        "to the model"
+    )
+    return LeftOut(source=report.source, stage="join", reason=reason, failed=False)
+
+
+def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:
+    """Say what was seen and what to mend first."""
+    if not images:
+        mend = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
+    elif not reports.reports and reports.left_out:
+        mend = f"no report could be read; the first: {reports.left_out[0].reason}"
+    elif not reports.reports:
+        mend = "give --reports a folder or table of reports"
+    elif joined.by_study:
+        mend = (
+            f"{len(joined.by_study)} reports joined their studies and name no known finding as present or uncertain; "
+            "look at one of them, and at its FINDINGS and IMPRESSION"
+        )
+    elif joined.ambiguous:
+        mend = joined.left_out[0].reason
+    else:
+        mend = (
+            "no report joined a study; name each report file by the StudyInstanceUID, the accession number, or the name "
+            "of the DICOM file or its folder, or give these in a column of a table"
+        )
+    return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {mend}"

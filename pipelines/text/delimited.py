@@ -1,0 +1,145 @@
+"""Reports that are rows of a CSV or TSV table: an identifier and the text, or findings and impression apart."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.study import LeftOut, Report
+from pipelines.text.table import BadRow, Row, parse_table, pick_column, plain_stem, spoken_columns
+
+__all__ = ["read_delimited_reports", "recognise_delimited_reports"]
+
+# Best first; case, spaces and underscores do not matter.
+_STUDY_UID = ("study_instance_uid", "study_uid", "study_iuid")
+_ACCESSION = ("accession_number", "accession", "accession_no", "acc_no")
+_STEM = (
+    "study_id",
+    "dicom_id",
+    "sop_instance_uid",
+    "image",
+    "image_id",
+    "image_index",
+    "image_name",
+    "filename",
+    "file_name",
+    "file",
+    "path",
+    "image_path",
+    "study",
+    "report_id",
+    "uid",
+    "id",
+)
+_REPORT = ("report", "report_text", "text", "full_text", "full_report", "radiology_report", "body", "content")
+_FINDINGS = ("findings", "finding", "findings_text")
+_IMPRESSION = ("impression", "impressions", "conclusion", "impression_text")
+_BOX_SIDES = (("x", "xmin"), ("y", "ymin"))
+_DOTTED_UID = re.compile(r"\d+(?:\.\d+){4,}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    study_uid: str | None
+    accession: str | None
+    stem: str | None
+    report: str | None
+    findings: str | None
+    impression: str | None
+
+    @classmethod
+    def of(cls, columns: tuple[str, ...]) -> "_Columns":
+        return cls(
+            study_uid=pick_column(columns, _STUDY_UID),
+            accession=pick_column(columns, _ACCESSION),
+            stem=pick_column(columns, _STEM),
+            report=pick_column(columns, _REPORT),
+            findings=pick_column(columns, _FINDINGS),
+            impression=pick_column(columns, _IMPRESSION),
+        )
+
+
+def recognise_delimited_reports(path: Path, text: str) -> bool:
+    """Say whether this is a table: by its name, or by a header that names an identifier and a text."""
+    if path.suffix.casefold() in {".csv", ".tsv", ".tab"}:
+        return bool(text.strip())
+    header = text.lstrip().split("\n", maxsplit=1)[0]
+    table = parse_table(header)
+    return len(table.columns) > 1 and _missing(path, table.columns, _Columns.of(table.columns)) is None
+
+
+def read_delimited_reports(path: Path, text: str) -> tuple[tuple[Report, ...], tuple[LeftOut, ...]]:
+    """Read one report a row; a row that cannot be used is left out with a sentence."""
+    table = parse_table(text)
+    columns = _Columns.of(table.columns)
+    problem = _missing(path, table.columns, columns)
+    if problem is not None:
+        return (), (problem,)
+    reports: list[Report] = []
+    left_out: list[LeftOut] = []
+    for row in table.rows:
+        source = f"{path} row {row.number}"
+        read = (
+            f"row {row.number} of {path.name}: {row.reason}" if isinstance(row, BadRow) else _report(path, row, columns)
+        )
+        if isinstance(read, str):
+            left_out.append(LeftOut(source=source, stage="report", reason=read, failed=True))
+        else:
+            reports.append(read)
+    if not table.rows:
+        reason = f"the table {path.name} has a header and no rows: add one row for each report"
+        left_out.append(LeftOut(source=str(path), stage="report", reason=reason, failed=True))
+    return tuple(reports), tuple(left_out)
+
+
+def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> LeftOut | None:
+    named = spoken_columns(header)
+    if columns.report is None and columns.findings is None and columns.impression is None:
+        if all(pick_column(header, side) for side in _BOX_SIDES):
+            reason = f"{path.name} is a table of boxes ({named}): give it with --boxes"
+            return LeftOut(source=str(path), stage="report", reason=reason, failed=False)
+        reason = f"{path.name} has no column with text ({named}): name it report, or findings and impression"
+    elif columns.study_uid is None and columns.accession is None and columns.stem is None:
+        reason = (
+            f"{path.name} has no column that says whose report it is ({named}): add study_instance_uid, "
+            "accession_number or filename"
+        )
+    else:
+        return None
+    return LeftOut(source=str(path), stage="report", reason=reason, failed=True)
+
+
+def _report(path: Path, row: Row, columns: _Columns) -> Report | str:
+    """Make a report of a row, or a sentence that says why it is none."""
+    text = "\n\n".join(_texts(row, columns))
+    if not text:
+        return f"row {row.number} of {path.name} has no report text: fill the cell, or remove the row"
+    study_uid, accession, stem = (_cell(row, name) for name in (columns.study_uid, columns.accession, columns.stem))
+    if study_uid is None and accession is None and stem is None:
+        return f"row {row.number} of {path.name} does not say whose report it is: fill its identifier"
+    if study_uid is None and columns.stem is not None and pick_column([columns.stem], ("study_id", "study")):
+        study_uid = stem if stem is not None and _DOTTED_UID.match(stem) else None
+    return Report(
+        source=f"{path} row {row.number}",
+        text=text,
+        study_instance_uid=study_uid,
+        accession_number=accession,
+        stem=None if stem is None else plain_stem(stem),
+    )
+
+
+def _texts(row: Row, columns: _Columns) -> Iterator[str]:
+    whole = _cell(row, columns.report)
+    if whole is not None:
+        yield whole
+        return
+    for title, column in (("FINDINGS", columns.findings), ("IMPRESSION", columns.impression)):
+        text = _cell(row, column)
+        if text is not None:
+            yield f"{title}: {text}"
+
+
+def _cell(row: Row, column: str | None) -> str | None:
+    """The text of a cell; None where there is no such column or nothing is written in it."""
+    text = "" if column is None else row.cells[column]
+    return None if not text or text.casefold() in {"nan", "none", "null", "n/a"} else text

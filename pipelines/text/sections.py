@@ -1,0 +1,143 @@
+"""The parts of a report that say what is on the image: findings and impression.
+
+History, indication, technique and comparison are left away: what they name is not a claim about this image.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Section", "sections_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One part of a report that speaks of the image. ``name`` is "findings" or "impression"."""
+
+    name: str
+    text: str
+
+
+_FINDINGS, _IMPRESSION, _OTHER = "findings", "impression", "other"
+
+# Longer spellings first, so that "findings and impression" is not read as "findings".
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    _FINDINGS: (
+        r"(?:findings?|impressions?)\s*(?:and|/|&)\s*(?:findings?|impressions?|conclusions?|recommendations?)",
+        r"(?:chest|radiograph(?:ic)?|x-?ray|imaging|additional|other|pertinent|relevant|detailed|main)\s+findings?",
+        r"findings?",
+        r"observations?",
+        r"body\s+of\s+report",
+        r"(?:radiology\s+|radiological\s+|chest\s+x-?ray\s+|final\s+)?report",
+        r"addendum",
+    ),
+    _IMPRESSION: (
+        r"(?:final\s+|preliminary\s+|radiological\s+|overall\s+)?impressions?",
+        r"conclusions?",
+        r"opinion",
+        r"summary",
+        r"interpretation",
+        r"assessment",
+    ),
+    _OTHER: (
+        r"(?:clinical|brief|patient|relevant|past\s+medical|medical)?\s*histor(?:y|ies)",
+        r"clinical(?:\s+(?:information|indications?|details|data|statement|question|context|diagnosis))?",
+        r"(?:reasons?|indications?)(?:\s+for\s+(?:the\s+)?(?:exam(?:ination)?|study|procedure|test))?",
+        r"comparisons?(?:\s+(?:study|studies|exams?|films?))?",
+        r"compared?\s+(?:to|with)",
+        r"prior\s+(?:study|studies|exams?|films?)",
+        r"techniques?",
+        r"procedure(?:\s+comments)?",
+        r"(?:type\s+of\s+)?(?:exam|examination|study)(?:\s+(?:type|date|performed))?",
+        r"views?(?:\s+obtained)?",
+        r"recommendations?(?:\s*\(s\))?",
+        r"notifications?",
+        r"communications?",
+        r"(?:electronically\s+)?signed(?:\s+by)?",
+        r"dictated\s+by",
+        r"attestation",
+        r"wet\s+read",
+        r"date(?:\s+of\s+(?:exam|examination|study|service|birth))?",
+        r"patient(?:\s+(?:name|id))?",
+        r"name",
+        r"mrn",
+        r"accession(?:\s+number)?",
+        r"(?:referring|ordering)\s+(?:physician|provider)",
+    ),
+}
+_KIND_OF = tuple(
+    (kind, re.compile(rf"(?:{spelling})\Z", re.IGNORECASE))
+    for kind, spellings in _SPELLINGS.items()
+    for spelling in spellings
+)
+_ANY_SPELLING = "|".join(spelling for spellings in _SPELLINGS.values() for spelling in spellings).replace(
+    r"\s", r"[ \t]"
+)
+_HEADER = re.compile(
+    # At the start of a line: "FINDINGS:", "  **Impression**:", "IMPRESSION - ", or alone on the line.
+    rf"^[^\w\n]{{0,6}}(?:(?P<line>{_ANY_SPELLING})[ \t]*[*_]{{0,2}}:[*_]{{0,2}}"
+    rf"|(?P<bare>{_ANY_SPELLING})(?:[ \t]*$|[ \t]+-[ \t]))"
+    # Tables hold whole reports on one line: there a header follows the end of a sentence, or is written in capitals.
+    rf"|(?:(?<=[.!?:;\]_][ \t])|(?<=[ \t]{{2}}))(?P<inline>{_ANY_SPELLING})[ \t]?:"
+    rf"|(?<=[ \t])(?P<capital>{_ANY_SPELLING})[ \t]?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TITLE_LINE = re.compile(
+    r"^[ \t]*(?:(?:wet read|final|preliminary|provisional)\s+report|final addendum)[ \t:]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    kind: str | None  # None: text before the first header
+    text: str
+
+
+def sections_of(text: str) -> tuple[Section, ...]:
+    """Split a report into its findings and impression, in the order of the text.
+
+    Text under no header counts as findings where the report has no findings header; a report without any header is
+    findings from end to end. "Findings and impression" under one header counts as findings.
+    """
+    parts = list(_parts(_TITLE_LINE.sub("\n", text)))
+    has_findings = any(part.kind == _FINDINGS and part.text.strip() for part in parts)
+    sections: list[Section] = []
+    for part in parts:
+        if part.kind in {_FINDINGS, _IMPRESSION}:
+            sections.append(Section(name=part.kind, text=part.text))
+        elif not has_findings:
+            # Nobody wrote "FINDINGS": the body stands before the first header, or a blank line below another section.
+            body = part.text if part.kind is None else _below_first_paragraph(part.text)
+            sections.append(Section(name=_FINDINGS, text=body))
+    return tuple(section for section in sections if section.text.strip())
+
+
+def _parts(text: str) -> Iterator[_Part]:
+    kind: str | None = None
+    begin = 0
+    for start, end, header in _headers(text):
+        yield _Part(kind, text[begin:start])
+        kind, begin = _kind_of(header), end
+    yield _Part(kind, text[begin:])
+
+
+def _headers(text: str) -> Iterator[tuple[int, int, str]]:
+    """Give (start, end, words) of every header."""
+    for match in _HEADER.finditer(text):
+        bare, capital = match["bare"], match["capital"]
+        # Without its colon, or in mid-line, a lower-case word is part of a sentence: "... no acute\nfindings".
+        if (bare and not bare[0].isupper()) or (capital and not capital.isupper()):
+            continue
+        yield match.start(), match.end(), match["line"] or match["inline"] or bare or capital
+
+
+def _kind_of(header: str) -> str | None:
+    words = " ".join(header.split())
+    return next((kind for kind, spelling in _KIND_OF if spelling.match(words)), None)
+
+
+def _below_first_paragraph(text: str) -> str:
+    paragraphs = _BLANK_LINE.split(text.lstrip("\n"), maxsplit=1)
+    return paragraphs[1] if len(paragraphs) == 2 else ""

@@ -1,0 +1,189 @@
+"""How radiologists word each finding: regular expressions in which a space stands for any white space.
+
+What one wording has taken of a sentence, the later ones do not see, so the specific stand before the general. To teach
+the tool a wording, add it to its finding; to add a finding, add a key.
+
+Source: the mention lists of CheXpert's labeller (Irvin et al. 2019), the label sets of NIH ChestX-ray14, VinDr-CXR,
+REFLACX and ChestX-Det, and wordings met in the OpenI reports. "Air-space disease" and its like are consolidation and
+not "lung opacity" as for CheXpert, since the air-spaces are what consolidation fills (Hansell et al. 2008, Fleischner
+Society glossary, "airspace").
+"""
+
+__all__ = ["LOOKALIKES", "WORDINGS"]
+
+_ENLARGED = r"(?:enlarged|prominent|widened|dilated|increased)"
+_DEGREE = r"(?:mild|moderate|marked|severe|minimal|slight|gross|significant|borderline|massive|diffuse)(?:ly)?"
+_BEING = (  # the words between "the heart" and "enlarged"
+    rf"(?: (?:is|are|was|were|appears?|remains?|seems?|has|have|been|to|be|again|still|now|not|also|and|stabl[ey]|"
+    rf"top|normal|somewhat|at least|{_DEGREE})){{0,5}}"
+)
+_HEART = r"(?:heart|cardiac (?:silhouette|contours?|shadow|size|outline|border)|cardiopericardial silhouette)"
+_ANGLE = r"(?:costophrenic|cardiophrenic|cp) (?:angles?|sulcus|sulci|recess(?:es)?)"
+_MEDIASTINUM = r"(?:(?:superior |upper )?(?:cardio)?mediastin(?:um|al(?: (?:silhouette|contours?|shadow|width))?))"
+_PULMONARY_ARTERY = r"(?:the )?(?:main |central )?pulmonary arter(?:y|ies)"
+_OPACITY = r"(?:opacit(?:y|ies)|densit(?:y|ies))"
+
+_OF_LUNG = (
+    r"(?:patchy|hazy|increased|focal|vague|linear|streaky|rounded|ill[\s-]defined|asymmetric|basilar|retrocardiac|"
+    r"lobe|lung|perihilar|parenchymal|confluent)"
+)
+
+LOOKALIKES = (
+    r"pericardial (?:effusions?|fluid|thickening|calcifications?)",
+    r"mass effect",
+    r"body mass",
+    r"bone densit(?:y|ies)",
+    r"(?:pleural|thoracic|abdominal|oral|chest) cavit(?:y|ies)",
+    r"soft tissue o?edema",
+)
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "subcutaneous emphysema": (r"(?:subcutaneous|soft[\s-]tissue) (?:emphysema|air|gas)",),
+    "pleural thickening": (
+        r"pleuro[\s-]?parenchymal (?:thickening|scarring|scars?)",
+        r"(?:bi)?apical thickening",
+        r"pleural(?: \w+){0,2} (?:thickening|scarring|scars?)",
+        r"thickening of (?:the )?(?:\w+ ){0,2}pleura",
+        r"(?:bi)?apical (?:pleural )?cap(?:s|ping)?",
+        r"fibrothorax",
+    ),
+    "pleural other": (r"pleural (?:(?:\w+ )?plaques?|calcifications?|abnormalit(?:y|ies)|nodularity|mass(?:es)?)",),
+    "pneumothorax": (r"(?:hydro|ha?emo)?[\s-]?pneumothora(?:x|ces|xes)", r"ptx"),
+    "pleural effusion": (
+        r"(?:(?:pleural|parapneumonic|sub[\s-]?pulmonic|loculated) )*effusions?",
+        r"(?:free |loculated )?pleural (?:based )?fluid(?: collections?)?",
+        r"(?:hydro|ha?emo)thora(?:x|ces)",
+        r"fluid in the (?:\w+ )?fissure",
+        # The sign stands for an effusion only where the sentence does not itself name what it is.
+        rf"blunt(?:ing|ed) (?:of )?(?:the )?(?:\w+ ){{0,5}}{_ANGLE}(?!.*(?:effusion|thickening|scar|fluid|atelecta))",
+        rf"{_ANGLE}{_BEING} blunt(?:ed|ing)(?!.*(?:effusion|thickening|scar|fluid|atelecta))",
+    ),
+    "enlarged cardiomediastinum": (
+        rf"{_ENLARGED} (?:\w+ )?{_MEDIASTINUM}",
+        rf"{_MEDIASTINUM}{_BEING} (?:enlarged|prominent|widened|wide|increased)",
+        r"mediastinal (?:widening|enlargement|prominence)",
+        rf"(?:widening|enlargement) of (?:the )?{_MEDIASTINUM}",
+        r"wide mediastinum",
+    ),
+    "cardiomegaly": (
+        r"cardiomegaly",
+        rf"{_ENLARGED} {_HEART}",
+        rf"{_HEART}(?: (?:size|silhouette|shadow|contours?))?{_BEING} (?:enlarged|prominent|increased(?: in size)?)",
+        r"(?:cardiac|heart) enlargement",
+        rf"enlargement of (?:the )?{_HEART}",
+        r"increased? (?:in )?(?:heart|cardiac) size",
+        rf"cardiothoracic (?:ratio|index){_BEING} (?:increased|enlarged|elevated)",
+    ),
+    "enlarged pulmonary artery": (rf"{_ENLARGED} {_PULMONARY_ARTERY}", rf"enlargement of {_PULMONARY_ARTERY}"),
+    "aortic enlargement": (
+        rf"(?:aortic|aorta)(?: (?:arch|knob|root))?{_BEING} (?:enlarge(?:d|ment)|dilat\w+|ecta(?:sia|tic)|aneurysm\w*)",
+        r"(?:ectatic|dilated|enlarged|aneurysmal|unfolded) (?:thoracic |ascending |descending )?aort(?:a|ic \w+)",
+    ),
+    "enlarged hilum": (
+        rf"hil(?:ar|um|a)(?: (?:regions?|contours?|shadows?))?{_BEING} (?:enlarge(?:d|ment)|prominen\w+|full(?:ness)?)",
+        r"hilar (?:(?:lymph)?adenopathy|mass(?:es)?)",
+        rf"{_ENLARGED} (?:\w+ )?hil(?:um|a|ar \w+)",
+        r"(?:enlargement|prominence|fullness) of the (?:\w+ )?hil(?:um|a)",
+    ),
+    "mediastinal shift": (
+        r"(?:mediastinal|tracheal)(?: \w+)? (?:shift|deviation|displacement)",
+        r"(?:shift|deviation|displacement) of (?:the )?(?:mediastin\w+|trachea)",
+        r"(?:trachea|mediastinum) (?:is|are)(?: \w+)? (?:shifted|deviated|displaced)",
+    ),
+    "airway wall thickening": (
+        r"(?:peri)?bronchial (?:wall )?(?:thickening|cuffing)",
+        r"airway (?:wall )?thickening",
+        r"thickening of the bronchial walls?",
+    ),
+    "interstitial lung disease": (
+        r"interstitial (?:lung )?(?:disease|pattern|process|changes?|markings?|prominence|thickening)",
+        r"(?:reticular|reticulo[\s-]?nodular) (?:pattern|markings?|changes?|opacit(?:y|ies))",
+        r"reticulations?",
+        r"honey[\s-]?combing",
+    ),
+    "nodule": (
+        rf"(?:micro)?nodul(?:es?|ar(?:ity)?)(?: (?:{_OPACITY}|lesions?|shadows?|focus|foci))?",
+        r"coin lesions?",
+    ),
+    "mass": (rf"(?:lung )?mass(?:es)?(?:[\s-]?like)?(?: (?:consolidations?|lesions?|{_OPACITY}))?",),
+    "support devices": (
+        r"(?:pleural|pigtail|drainage|intercostal|chest|surgical) drains?",
+        r"(?:\w+ )?(?:tubes?|catheters?)",
+        r"ett",
+        r"tracheostomy",
+        r"(?:central|picc|venous|ij|jugular|subclavian|arterial|monitoring) (?:venous )?lines?",
+        r"picc",
+        r"lines and tubes",
+        r"swan[\s-]ganz",
+        r"pace[\s-]?makers?",
+        r"pacer",
+        r"(?:pacing|pacer|icd|aicd|ventricular|atrial) (?:\w+ )?(?:leads?|wires?)",
+        r"a?icd",
+        r"defibrillators?",
+        r"port[\s-]?a[\s-]?cath",
+        r"medi[\s-]?port",
+        r"(?:chest (?:wall )?|infusion |subclavian )port",
+        r"(?:intra[\s-]?aortic )?balloon pump",
+        r"(?:iabp|lvad)",
+        r"stimulators?",
+        r"(?:sternotomy|sternal|cerclage) wires?",
+        r"(?:surgical|cabg) clips?",
+        r"stents?",
+        r"(?:prosthetic|artificial|mechanical) (?:\w+ )?valves?",
+        r"valve (?:prosthesis|replacement)",
+        r"(?:support|monitoring|pacing|cardiac)(?: and \w+)? devices?",
+        r"spinal (?:fusion )?hardware",
+    ),
+    "consolidation": (
+        r"consolidat\w+",
+        rf"(?:air[\s-]?space|alveolar) (?:disease|opacifications?|process|infiltrates?|shadow\w*|{_OPACITY})",
+    ),
+    "edema": (
+        r"(?:(?:pulmonary|interstitial|alveolar|vascular) )*o?edema",
+        r"kerley(?:'?s)?(?: [abc])?(?: lines?)?",
+        r"(?:congestive )?(?:heart|cardiac) failure",
+        r"chf",
+        r"(?:pulmonary|vascular|venous|interstitial) (?:vascular |venous )?(?:congestion|engorgement|redistribution)",
+        r"cephali[sz]ation",
+    ),
+    "infiltration": (rf"infiltrat(?:es?|ions?|ive)(?: {_OPACITY})?",),
+    "pneumonia": (
+        r"(?:broncho)?pneumonias?",
+        r"infectious (?:process|etiology|disease)",
+        r"(?:pulmonary|lung|superimposed|acute|underlying) infections?",
+    ),
+    "atelectasis": (
+        rf"atelecta(?:sis|ses|tic)(?: (?:changes?|bands?|streaks?|{_OPACITY}))?",
+        r"(?:lobar|lobe|lung|segmental|subsegmental|pulmonary) collapse",
+        r"collapse of (?:the )?(?:\w+ ){0,2}(?:lung|lobe|lingula)",
+        r"collapsed (?:\w+ ){0,2}(?:lung|lobe)",
+    ),
+    "fracture": (r"fractur(?:es?|ed)",),
+    "hernia": (r"(?:(?:hiatal|hiatus|diaphragmatic|bochdalek|morgagni|paraesophageal) )?hernia(?:s|tion)?",),
+    "emphysema": (
+        r"emphysema(?:tous)?(?: changes?)?",
+        r"copd",
+        r"chronic obstructive (?:pulmonary |lung )?disease",
+        r"hyper[\s-]?(?:inflat|expan)\w+",
+        r"high lung volumes?",
+    ),
+    "calcification": (
+        r"calcifi(?:cations?|ed)(?: granulomas?)?",
+        r"calcific densit(?:y|ies)",
+        r"granuloma(?:s|ta|tous)?(?: (?:disease|changes?))?",
+    ),
+    "fibrosis": (r"(?:pulmonary )?fibro(?:sis|tic)(?: changes?)?", r"scar(?:s|ring)?"),
+    "lung cavity": (r"cavit(?:y|ies|ary|ation|ating)(?: lesions?)?",),
+    "lung cyst": (r"(?:lung|pulmonary|air) cysts?", r"cystic lucenc(?:y|ies)", r"bullae?", r"bullous \w+", r"blebs?"),
+    "lung lesion": (
+        r"(?:lung|pulmonary|parenchymal) lesions?",
+        r"lesions? in the (?:\w+ ){0,3}(?:lung|lobe|apex|base)",
+    ),
+    "lung opacity": (
+        r"opacit(?:y|ies)",
+        r"opacifi(?:cations?|ed)",
+        r"ground[\s-]?glass",
+        r"haziness",
+        r"(?:patchy|hazy|ill[\s-]defined|vague|homogeneous) shadow(?:s|ing)?",
+        rf"{_OF_LUNG} (?:[\w-]+ )?densit(?:y|ies)",
+    ),
+}
