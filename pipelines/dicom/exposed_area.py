@@ -61,8 +61,8 @@ def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
     """Undo a padding value written with the other sign: 65,535 for -1, or the reverse."""
     bits = 8 * int(dtype.itemsize)
     if dtype.kind == "u":
-        return value % 2**bits
-    return (value + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+        return value % (1 << bits)
+    return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
 
 def _shapes(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:

@@ -1,0 +1,224 @@
+"""Cases become tensors: MONAI dict transforms over our own reader, in this process or in worker processes.
+
+The only module that imports MONAI. Its PydicomReader is not used: it drops the VOI and the polarity, and transposes.
+What passes between processes is NumPy, never a tensor: tensors travel through shared memory, of which a container has
+64 MB, less than two large radiographs.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from monai.data.dataloader import DataLoader
+from monai.data.dataset import CacheDataset, Dataset
+from monai.transforms.compose import Compose
+from monai.transforms.transform import MapTransform
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pipelines.dicom.pixels import PixelStep, read_pixels
+from pipelines.dicom.source import reason_without_path
+from pipelines.errors import DicomError
+from pipelines.geometry import Fit, Placement
+from pipelines.study import Case, LeftOut
+
+__all__ = [
+    "CaseLoader",
+    "LoadRadiographd",
+    "LoadedCase",
+    "PlaceRadiographd",
+    "Preprocessing",
+    "load_cases",
+    "place_image",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What the model's image tower expects."""
+
+    size: int  # side of the square input, px
+    mean: tuple[float, float, float]  # subtracted from [0, 1], a channel each
+    std: tuple[float, float, float]  # divided by
+    fit: Fit = Fit.LETTERBOX
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed with.
+
+        Raises:
+            ValueError: ``size`` or an entry of ``std`` is not positive.
+        """
+        if self.size < 1 or min(self.std) <= 0.0:
+            raise ValueError(f"size and std must be positive, got {self.size} and {self.std}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedCase:
+    """A case with its picture, ready for the model and for the page. A cache may hold the same arrays: read only."""
+
+    case: Case
+    display: Float[np.ndarray, "rows columns"]  # float32, 0 to 1, of the source
+    valid: Bool[np.ndarray, "rows columns"]  # False in padding, behind the shutter, outside the collimated field
+    receipt: tuple[PixelStep, ...]
+    placement: Placement
+    inputs: Float[Tensor, "3 size size"]  # normalised
+
+
+class LoadRadiographd(MapTransform):
+    """Read the pixels of the image header under each key.
+
+    Adds ``display``, ``valid`` and ``receipt``; or ``left_out`` where the pixels cannot be read, so that one bad file
+    stops neither the cache nor a worker.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the pixels, or the reason why there are none, to a copy of ``data``."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            path = result[key].path
+            try:
+                pixels = read_pixels(path)
+            except DicomError as error:
+                reason = reason_without_path(error, path)
+                result["left_out"] = LeftOut(source=str(path), stage="pixels", reason=reason, failed=True)
+            else:
+                result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
+        return result
+
+
+class PlaceRadiographd(MapTransform):
+    """Bring the picture under each key into the model's square.
+
+    Adds ``inputs`` (NumPy, float32 [3, size, size]) and ``placement``.
+    """
+
+    def __init__(self, keys: Sequence[str], preprocessing: Preprocessing, *, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.preprocessing = preprocessing
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the model's input and where it lies to a copy of ``data``."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            inputs, placement = place_image(result[key], self.preprocessing)
+            result |= {"inputs": inputs.numpy(), "placement": placement}
+        return result
+
+
+class CaseLoader:
+    """Loads cases in their order, as often as it is iterated.
+
+    Args:
+        cases: what to load.
+        preprocessing: what the image tower expects.
+        workers: processes that decode; 0 decodes in this one.
+        cache_rate: share of the cases whose pixels are kept in memory for the next pass, 0 to 1; a loader that is
+            iterated once gains nothing from it.
+    """
+
+    def __init__(
+        self, cases: Sequence[Case], preprocessing: Preprocessing, *, workers: int = 0, cache_rate: float = 0.0
+    ) -> None:
+        self._cases = tuple(cases)
+        self._workers = min(workers, len(self._cases))
+        transform = Compose(
+            [LoadRadiographd(("image",)), PlaceRadiographd(("display",), preprocessing, allow_missing_keys=True)]
+        )
+        items = [{"index": index, "image": case.image} for index, case in enumerate(self._cases)]
+        self._dataset = (
+            CacheDataset(
+                items,
+                transform,
+                cache_rate=cache_rate,
+                num_workers=max(1, workers),
+                progress=False,
+                copy_cache=False,
+                # A worker's own cache would die with it, so with workers the cache is filled here and inherited.
+                runtime_cache=workers == 0,
+            )
+            if cache_rate > 0.0
+            else Dataset(items, transform)
+        )
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[LoadedCase | LeftOut]:
+        """Yield each case with its pixels, or why it has none, in the order of the cases."""
+        if not self._cases:
+            return
+        loader = DataLoader(
+            self._dataset,
+            num_workers=self._workers,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            # A generator of its own: without one, MONAI and torch draw from the global one and re-seed it.
+            generator=torch.Generator(),
+        )
+        for item in loader:
+            yield self._loaded(item)
+
+    def _loaded(self, item: Mapping[str, Any]) -> LoadedCase | LeftOut:
+        left_out: LeftOut | None = item.get("left_out")
+        if left_out is not None:
+            return left_out
+        return LoadedCase(
+            case=self._cases[item["index"]],
+            display=item["display"],
+            valid=item["valid"],
+            receipt=item["receipt"],
+            placement=item["placement"],
+            inputs=torch.from_numpy(item["inputs"]),
+        )
+
+
+def load_cases(
+    cases: Sequence[Case], preprocessing: Preprocessing, *, workers: int = 0, cache_rate: float = 0.0
+) -> Iterator[LoadedCase | LeftOut]:
+    """Load cases once, in their order; a case whose pixels cannot be read comes as :class:`LeftOut` in its place.
+
+    Closing the iterator early ends the workers. See :class:`CaseLoader` for the arguments.
+    """
+    return iter(CaseLoader(cases, preprocessing, workers=workers, cache_rate=cache_rate))
+
+
+def place_image(
+    display: Float[np.ndarray, "rows columns"], preprocessing: Preprocessing
+) -> tuple[Float[Tensor, "3 size size"], Placement]:
+    """Resize a picture of [0, 1] into the model's square, pad it with 0 (black) and normalise it.
+
+    Bicubic and antialiased, on floats; what bicubic overshoots is clamped to the picture's own range.
+
+    Source: the resizing that CLIP's own preprocessing does (Radford et al. 2021), but without rounding to 8 bits.
+    """
+    rows, columns = display.shape
+    placement = Placement.of(rows, columns, size=preprocessing.size, fit=preprocessing.fit)
+    source = torch.from_numpy(np.ascontiguousarray(display, dtype=np.float32))
+    resized = interpolate(
+        source[None, None],
+        size=(placement.resized_rows, placement.resized_columns),
+        mode="bicubic",
+        align_corners=False,
+        antialias=True,
+    )[0, 0].clamp_(float(source.min()), float(source.max()))
+    square = torch.zeros(preprocessing.size, preprocessing.size)
+    to_rows, from_rows = _overlap(placement.top, placement.resized_rows, preprocessing.size)
+    to_columns, from_columns = _overlap(placement.left, placement.resized_columns, preprocessing.size)
+    square[to_rows, to_columns] = resized[from_rows, from_columns]
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    return (square - mean) / std, placement
+
+
+def _overlap(offset: int, length: int, size: int) -> tuple[slice, slice]:
+    """Where a strip of ``length`` laid at ``offset`` meets ``size`` places: slices of the places and of the strip."""
+    start, stop = max(offset, 0), min(offset + length, size)
+    return slice(start, stop), slice(start - offset, stop - offset)
+
+
+def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:
+    """Keep MONAI from turning NumPy and dataclasses into batches of tensors."""
+    return item
