@@ -62,8 +62,8 @@ _TRIGGERS: tuple[tuple[_Meaning, _Reach, tuple[str, ...]], ...] = (
         (
             rf"(?:can ?not|can't|could not|couldn't) {_ADVERBS}be {_ADVERBS}(?:excluded|ruled out|assessed|evaluated)",
             r"(?:difficult|hard) to (?:exclude|evaluate|assess)(?= ?(?:[.,;]|\Z))",
-            r"not (?:\w+ )?(?:excluded|ruled out)",
-            rf"not (?:well|fully|clearly|adequately|optimally|definitely|entirely) (?:{_SEEN}|assessed|evaluated)",
+            rf"(?:{_BE} )?not (?:\w+ )?(?:excluded|ruled out)",
+            rf"(?:{_BE} )?not (?:well|fully|clearly|adequately|optimally|definitely) (?:{_SEEN}|assessed|evaluated)",
         ),
     ),
     (
@@ -195,7 +195,7 @@ _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|remains?|persists?|shows?|demonstrates?|appears?|there)\b", re.IGNORECASE
 )
 _PART_OF_LIST = re.compile(r",|\band\b|\bwith\b", re.IGNORECASE)
-_EITHER = re.compile(r"\b(?:or|versus|vs)\b", re.IGNORECASE)
+_EITHER = re.compile(r"(?:(?!\bwith\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)", re.IGNORECASE)
 _EITHER_FAR = 60  # characters between two findings that "or" still joins
 
 
@@ -218,7 +218,7 @@ def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Cont
     meanings = [{scope.meaning for scope in scopes if scope.covers(mention)} for mention in mentions]
     for index in range(len(mentions) - 1):
         between = sentence[mentions[index].end : mentions[index + 1].start]
-        either = len(between) <= _EITHER_FAR and not _HARD_END.search(between) and _EITHER.search(between)
+        either = len(between) <= _EITHER_FAR and not _HARD_END.search(between) and _EITHER.match(between)
         if either and mentions[index].finding != mentions[index + 1].finding:
             meanings[index].add(_Meaning.UNCERTAIN)
             meanings[index + 1].add(_Meaning.UNCERTAIN)

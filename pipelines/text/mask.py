@@ -4,7 +4,8 @@ import re
 
 __all__ = ["mask_identifiers"]
 
-_NAME_WORD = r"(?:[A-Z]\.|[A-Z][\w'’-]*|(?:van|von|der|den|de|la|del|di|da|bin|al)\b)"
+_TITLE = r"(?:Dr|DR|Mr|MR|Mrs|MRS|Ms|MS|Prof|PROF|Doctor|Professor|Miss|Nurse|Sister)\b"
+_NAME_WORD = rf"(?!{_TITLE})(?:(?:(?:van|von|der|den|de|la|del|di|da|bin|al)[ \t]+){{0,3}}(?:[A-Z]\.|[A-Z][\w'’-]*))"
 _NAMES = rf"{_NAME_WORD}(?:[ \t]+{_NAME_WORD}){{0,3}}"
 _NO_NAME = r"(?!(?i:chest|image|imaging|system|film|study|angiogra\w+|examination|scan)\b)"  # "DR chest", "MR imaging"
 _ROLE = r"(?:(?:attending|referring|ordering|resident)[ \t]+)?(?:physician|radiologist|provider|clinician|technologist)"
@@ -12,11 +13,14 @@ _DONE_BY = (
     r"(?:dictated|signed|read|reviewed|interpreted|reported|verified|transcribed|approved|performed|requested|ordered|"
     r"referred|attested|discussed|communicated|relayed|paged|notified)[ \t]+(?:in[ \t]+person[ \t]+)?(?:by|with|to)"
 )
-_NUMBERED = r"(?:mrn|accession|acc|account|patient id|exam id|ssn|nhs|insurance|id|pager|phone|tel|telephone|fax|extension|beeper)"
+_NUMBERED = (
+    r"(?:mrn|accession|acc|account|patient id|exam id|ssn|nhs|insurance|id|"
+    r"pager|phone|tel|telephone|fax|extension|beeper)"
+)
 _DEGREE = r"(?:,?[ \t]+(?:M\.?D|D\.O|Ph\.?D|FRCR|MBBS)|,[ \t]*(?:RN|NP|PA|DO))"
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
-    r"nov(?:ember)?|dec(?:ember)?)\b\.?"
+    r"nov(?:ember)?|dec(?:ember)?)\b"
 )
 _YEAR = r"(?:19|20)\d\d"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
@@ -51,11 +55,11 @@ _RULES = (
         r"(?P<before>\b(?:on|from|dated?|since|of|prior|to|and|study)[ \t:]+)(?![12]/[234]\b)\d{1,2}/\d{1,2}(?![\w/])",
     ),
     # 14:30, 2:30:05 p.m., 3 pm, 1430 hours.
-    _rule("time", r"\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[ \t]*(?:[ap]\.?m\b\.?|h(?:ou)?rs?\b))?"),
+    _rule("time", r"\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[ \t]*(?:[ap]\.m\.|[ap]m\b|h(?:ou)?rs?\b))?"),
     _rule("time", r"\b\d{1,2}[ \t]*(?:[ap]\.m\.|[ap]m\b)"),
     _rule("time", r"\b\d{3,4}[ \t]*h(?:ou)?rs?\b"),
     # Telephone numbers, with or without country code.
-    _rule("number", r"(?<![\w.])(?:\+\d{1,3}[ \t.-]?)?(?:\(\d{2,5}\)[ \t.-]?)?\d{2,5}(?:[ .-]\d{2,5}){2,4}(?![\w.])"),
+    _rule("number", r"(?<![\w.])(?:\+\d{1,3}[ \t.-]?)?(?:\(\d{2,5}\)[ \t.-]?)?\d{2,5}(?:[ .-]\d{2,5}){2,4}(?!\w|\.\d)"),
     _rule("number", r"(?<![\w.])\(?\d{3}\)?[ .-]\d{4}(?!\w)"),
     # Above 89 an age identifies.
     _rule("age", r"\b\d{1,3}(?P<after>[ -]?(?:years?|yrs?|yo|y/o|y\.o\.)\b)"),
