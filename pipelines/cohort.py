@@ -82,8 +82,8 @@ def _without_report(members: Sequence[Image]) -> LeftOut:
 
 def _without_phrase(report: Report) -> LeftOut:
     reason = (
-        "the report's findings and impression name no known finding as present or uncertain, so there is nothing to put "
-        "to the model"
+        "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
+        "put to the model"
     )
     return LeftOut(source=report.source, stage="join", reason=reason, failed=False)
 
@@ -105,7 +105,7 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
         mend = joined.left_out[0].reason
     else:
         mend = (
-            "no report joined a study; name each report file by the StudyInstanceUID, the accession number, or the name "
-            "of the DICOM file or its folder, or give these in a column of a table"
+            "no report joined a study; name each report file by the StudyInstanceUID, the accession number, or the "
+            "name of the DICOM file or its folder, or give these in a column of a table"
         )
     return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {mend}"

@@ -60,7 +60,7 @@ _RULES = (
     _rule("time", r"\b\d{3,4}[ \t]*h(?:ou)?rs?\b"),
     # Telephone numbers, with or without country code.
     _rule("number", r"(?<![\w.])(?:\+\d{1,3}[ \t.-]?)?(?:\(\d{2,5}\)[ \t.-]?)?\d{2,5}(?:[ .-]\d{2,5}){2,4}(?!\w|\.\d)"),
-    _rule("number", r"(?<![\w.])\(?\d{3}\)?[ .-]\d{4}(?!\w)"),
+    _rule("number", r"(?<![\w.])(?:\(?\d{3}\)?[ .-]?)?\d{3}[ .-]\d{4}(?!\w)"),
     # Above 89 an age identifies.
     _rule("age", r"\b\d{1,3}(?P<after>[ -]?(?:years?|yrs?|yo|y/o|y\.o\.)\b)"),
     # Names after a title, after a role or a deed, and before a degree. "MR" and "MS" without a full stop are no titles.

@@ -1,7 +1,7 @@
 """What identifies is masked, what is clinical stays."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.text import mask_identifiers
@@ -109,12 +109,14 @@ fragments = st.lists(
 ).flatmap(lambda words: st.sampled_from([" ".join(words), "".join(words)]))
 
 
+@settings(deadline=None)
 @given(fragments | st.text(max_size=200))
 def test_masking_twice_is_masking_once(text: str) -> None:
     once = mask_identifiers(text)
     assert mask_identifiers(once) == once
 
 
+@settings(deadline=None)
 @given(st.integers(10_000, 10**12))
 def test_no_long_number_survives(number: int) -> None:
     assert str(number) not in mask_identifiers(f"The number is {number} and no more.")

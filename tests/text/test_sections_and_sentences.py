@@ -1,7 +1,7 @@
 """Reports fall into findings and impression, and these into sentences, without a letter lost."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.text.sections import sections_of
@@ -154,11 +154,13 @@ prose = st.lists(
 ).map(" ".join)
 
 
+@settings(deadline=None)
 @given(prose | st.text(max_size=300))
 def test_no_letter_is_lost_between_text_and_sentences(text: str) -> None:
     assert letters("".join(sentences_of(text))) == letters(text)
 
 
+@settings(deadline=None)
 @given(prose | st.text(max_size=300))
 def test_a_sentence_is_one_line_with_single_spaces(text: str) -> None:
     for sentence in sentences_of(text):
