@@ -12,7 +12,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text, tolerant_reading
+from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text
 from pipelines.errors import DicomError
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_first_frame", "read_whole"]
@@ -60,8 +60,7 @@ def read_whole(path: Path) -> FileDataset:
         if not looks_like_dicom(path):
             raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
         refuse_oversized(path)
-        with tolerant_reading():
-            dataset = dcmread(path, force=True)
+        dataset = dcmread(path, force=True)
     except READ_ERRORS as error:
         raise DicomError(
             f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
@@ -86,11 +85,10 @@ def decode_first_frame(
     _refuse_unsafe(encoding, path, max_pixels)
     _refuse_undecodable(encoding, path)
     try:
-        with tolerant_reading():
-            if encoding.transfer_syntax.is_encapsulated:
-                _refuse_other_size(dataset, encoding, path)
-            dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
-            values = pixel_array(dataset, index=0)
+        if encoding.transfer_syntax.is_encapsulated:
+            _refuse_other_size(dataset, encoding, path)
+        dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
+        values = pixel_array(dataset, index=0)
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
             f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "

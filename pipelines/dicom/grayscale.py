@@ -123,9 +123,8 @@ def _apply_percentiles(table: Table, counts: Int[np.ndarray, " stored_values"]) 
         seen = table[counts > 0]
         low, high = float(seen.min()), float(seen.max())
         if low == high:
-            return np.zeros_like(table), PixelStep(
-                step="percentiles", detail=f"every valid pixel has the value {low:g}"
-            )
+            flat = f"none: every valid pixel has the value {low:g}, so the picture is black"
+            return np.zeros_like(table), PixelStep(step="percentiles", detail=flat)
         return _stretch(table, low, high, "minimum to maximum")
     return _stretch(table, low, high, f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
-from pipelines.dicom.source import numbers, read_elements, reason_without_path, text
+from pipelines.dicom.source import numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
 from pipelines.study import Image, LeftOut
@@ -59,7 +59,8 @@ def read_image_header(path: Path) -> Image:
     Raises:
         DicomError: the file is no DICOM, is cut short, or is no radiograph that the audit takes.
     """
-    found = _inspect(path)
+    with tolerant_reading():
+        found = _inspect(path)
     if isinstance(found, str):
         raise DicomError(f"{path}: {found}")
     return found
@@ -73,7 +74,8 @@ def inspect_file(path: Path) -> Image | LeftOut:
         by rule where it is another kind of object.
     """
     try:
-        found = _inspect(path)
+        with tolerant_reading():
+            found = _inspect(path)
     except DicomError as error:
         return LeftOut(source=str(path), stage="header", reason=reason_without_path(error, path), failed=True)
     if isinstance(found, str):

@@ -41,12 +41,12 @@ def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
 
     Source: PS3.4 N.2 (the order of the grayscale transformations), PS3.3 C.11.1 and C.11.2.
     """
-    dataset = read_whole(path)
-    values, encoding = decode_first_frame(dataset, path, max_pixels=max_pixels)
-    steps = [PixelStep(step="decoding", detail=_describe(encoding))]
-    if encoding.frames > 1:
-        steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
     with tolerant_reading():
+        dataset = read_whole(path)
+        values, encoding = decode_first_frame(dataset, path, max_pixels=max_pixels)
+        steps = [PixelStep(step="decoding", detail=_describe(encoding))]
+        if encoding.frames > 1:
+            steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
         if values.ndim == 3 or encoding.photometric_interpretation == "PALETTE COLOR":
             return _from_colour(dataset, values, steps, path)
         return _from_grey(dataset, values, steps)

@@ -3,6 +3,7 @@
 pydicom is asked to read odd values quietly: its warnings print the values, and a value may name a patient.
 """
 
+import logging
 import re
 import struct
 import warnings
@@ -60,10 +61,16 @@ def reason_without_path(error: DicomError, path: Path) -> str:
 
 @contextmanager
 def tolerant_reading() -> Iterator[None]:
-    """Let pydicom read what does not conform, without a warning that prints the value."""
+    """Let pydicom read what does not conform, without a warning or log line that prints the value."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
     with warnings.catch_warnings(), config.disable_value_validation():
         warnings.simplefilter("ignore")
-        yield
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -144,7 +151,7 @@ def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, boo
         if not looks_like_dicom(path):
             raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
         refuse_oversized(path)
-        with path.open("rb") as file, tolerant_reading():
+        with path.open("rb") as file:
             dataset = read_partial(
                 file, stop_when=pixels, force=True, specific_tags=[Tag(keyword) for keyword in keywords]
             )
