@@ -12,6 +12,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text
 from pipelines.errors import DicomError
 
@@ -87,8 +88,10 @@ def decode_first_frame(
     try:
         if encoding.transfer_syntax.is_encapsulated:
             _refuse_other_size(dataset, encoding, path)
-        dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
-        values = pixel_array(dataset, index=0)
+            values = decode_apart(path)
+        else:
+            dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
+            values = pixel_array(dataset, index=0)
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
             f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "
@@ -126,7 +129,7 @@ def _encoding(dataset: FileDataset, path: Path) -> Encoding:
 
 def _transfer_syntax(dataset: FileDataset) -> UID:
     """Take the transfer syntax from the file meta information, else from how the header itself was written."""
-    stated = dataset.file_meta.get("TransferSyntaxUID")
+    stated = text(dataset.file_meta, "TransferSyntaxUID")
     if stated:
         return UID(stated)
     implicit, little_endian = dataset.original_encoding

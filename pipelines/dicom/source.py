@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from pydicom import config
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -49,7 +49,10 @@ _PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (i
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 
 # What pydicom raises, version by version, on bytes that are no DICOM or a value that is not what its VR says.
-_VALUE_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, AttributeError, struct.error)
+_VALUE_ERRORS = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, AttributeError),
+    *(struct.error, BytesLengthException),
+)
 READ_ERRORS = (*_VALUE_ERRORS, InvalidDicomError, EOFError, OSError, zlib.error, RecursionError, MemoryError)
 
 

@@ -1,8 +1,10 @@
 """What a header says, and what is done with headers that say nothing, too much or nonsense."""
 
+import logging
 from pathlib import Path
 
 import pytest
+from pydicom import config
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
@@ -252,15 +254,22 @@ def test_a_deflated_file_is_read():
     assert (found.rows, found.columns) == (512, 512)
 
 
-def test_a_deflate_bomb_is_refused_before_it_is_inflated(write_dx, monkeypatch):
+def test_a_deflate_bomb_is_refused_before_it_is_inflated(monkeypatch):
     monkeypatch.setattr("pipelines.dicom.source.MAX_FILE_BYTES", 100_000)
     with pytest.raises(DicomError, match="inflates to more than"):
         read_image_header(Path(get_testdata_file("image_dfl.dcm")))
 
 
 def test_pydicom_is_left_as_it_was_found(write_dx):
-    from pydicom import config
-
-    before = config.settings.reading_validation_mode
+    before = (config.settings.reading_validation_mode, logging.getLogger("pydicom").level)
     read_image_header(write_dx())
-    assert config.settings.reading_validation_mode == before
+    assert (config.settings.reading_validation_mode, logging.getLogger("pydicom").level) == before
+
+
+def test_a_value_that_does_not_conform_reaches_neither_warnings_nor_logs(write_dx, caplog):
+    """pydicom warns and logs "Invalid value for VR ...: 'Doe Jane'": a patient's name in the log of a run."""
+    path = write_dx(StudyInstanceUID="Doe Jane", PatientSex="Doe Jane", PatientAge="Doe Jane")
+    caplog.clear()  # what writing the file logged
+    with caplog.at_level(logging.DEBUG):
+        read_image_header(path)
+    assert "Doe" not in caplog.text

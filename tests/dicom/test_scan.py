@@ -1,5 +1,6 @@
 """A folder as it comes from a hospital: radiographs among everything else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,6 @@ def test_a_link_out_of_the_folder_is_not_followed(write_dx, tmp_path):
 
 
 def test_a_named_pipe_does_not_stop_the_scan(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe.dcm")
     [item] = scan_folder(tmp_path).left_out
     assert "no regular file" in item.reason
@@ -95,7 +94,7 @@ def test_a_named_pipe_does_not_stop_the_scan(tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        pytest.param(lambda path: None, InputError, "does not exist", id="missing"),
+        pytest.param(lambda _: None, InputError, "does not exist", id="missing"),
         pytest.param(lambda path: path.write_text("x"), InputError, "not a folder", id="file"),
         pytest.param(lambda path: path.mkdir(), CohortError, "is empty", id="empty"),
         pytest.param(lambda path: (path / "sub").mkdir(parents=True), CohortError, "is empty", id="only subfolders"),

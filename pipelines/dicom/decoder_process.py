@@ -1,0 +1,130 @@
+"""Decompression in a process of its own, which a damaged file may bring down without bringing down the audit.
+
+The decoders are C and C++: on some corrupt JPEG streams GDCM calls ``abort`` and takes the interpreter with it, and no
+``except`` helps. So compressed pixel data are decoded by a child that lives as long as this process, is started on
+first use (about 0.4 s), and is started anew after it died or hung. It ends when this process does, since its
+connection then closes. Uncompressed pixel data never come here.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+from pydicom.pixels.utils import pixel_array
+
+from pipelines.dicom.source import READ_ERRORS, tolerant_reading
+from pipelines.errors import DicomError
+
+__all__ = ["decode_apart"]
+
+SECONDS_TO_DECODE = 120.0
+
+
+def decode_apart(path: Path) -> Integer[np.ndarray, "rows columns *samples"]:
+    """Decode the first frame of a compressed file in the child.
+
+    Raises:
+        DicomError: the decoder refuses the pixel data, dies of them, or does not end.
+    """
+    try:
+        kind, content = _child_of(os.getpid()).ask(path)
+    except (OSError, EOFError) as error:
+        raise DicomError(
+            f"{path}: the decoder broke down over the pixel data; the file is damaged: export it again, or without "
+            "compression."
+        ) from error
+    if "error" in kind:
+        raise DicomError(
+            f"{path}: the pixel data cannot be decoded ({kind['error']}); the file is cut short or damaged: export it "
+            "again, or without compression."
+        )
+    return np.frombuffer(content, kind["dtype"]).reshape(kind["shape"])
+
+
+class _Child:
+    """The decoding process, started when it is first asked and whenever it is gone."""
+
+    def __init__(self) -> None:
+        self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
+        atexit.register(self.stop)
+
+    def ask(self, path: Path) -> tuple[dict[str, Any], bytes]:
+        """Send a path and wait for the frame; whatever goes wrong meanwhile ends the child.
+
+        Raises:
+            OSError, EOFError: the child died or took longer than ``SECONDS_TO_DECODE``.
+        """
+        if self._running is None:
+            self._running = _start()
+        _, connection = self._running
+        try:
+            connection.send_bytes(os.fsencode(path.absolute()))
+            _await(connection)
+            return json.loads(connection.recv_bytes()), connection.recv_bytes()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the child, if there is one."""
+        if self._running is None:
+            return
+        process, connection = self._running
+        self._running = None
+        connection.close()
+        process.kill()
+        process.wait()
+
+
+@cache
+def _child_of(_pid: int) -> _Child:
+    """Keep one child for each process: a forked worker must not talk into its parent's connection."""
+    return _Child()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], Connection]:
+    here, there = Pipe()
+    command = [sys.executable, "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
+    # What decoders print about damaged streams would land amid the command's own output.
+    process = subprocess.Popen(  # noqa: S603 our own module, and a number
+        command, pass_fds=[there.fileno()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    there.close()
+    return process, here
+
+
+def _await(connection: Connection) -> None:
+    if not connection.poll(SECONDS_TO_DECODE):
+        raise TimeoutError(f"no answer in {SECONDS_TO_DECODE:g} s")
+
+
+def _serve(connection: Connection) -> None:
+    """Answer paths with frames until the connection closes."""
+    while True:
+        try:
+            path = os.fsdecode(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            with tolerant_reading():
+                frame = np.ascontiguousarray(pixel_array(path, index=0))
+        except (*READ_ERRORS, RuntimeError) as error:
+            kind: dict[str, Any] = {"error": type(error).__name__}
+            content = b""
+        else:
+            kind, content = {"dtype": frame.dtype.str, "shape": frame.shape}, frame.tobytes()
+        connection.send_bytes(json.dumps(kind).encode())
+        connection.send_bytes(content)
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,84 @@
+"""A damaged file may bring down the decoder, not the audit."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from pipelines.dicom import decoder_process
+from pipelines.dicom.decoder_process import decode_apart
+from pipelines.errors import DicomError
+
+JPEG = "SC_rgb_jpeg_dcmtk.dcm"
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "decoder_process" in " ".join(child.cmdline())]
+
+
+def test_a_frame_comes_back_as_pydicom_decodes_it():
+    path = Path(get_testdata_file("RG1_J2KR.dcm"))
+    assert np.array_equal(decode_apart(path), dcmread(path).pixel_array)
+
+
+def test_one_child_serves_all_files():
+    decode_apart(Path(get_testdata_file(JPEG)))
+    [first] = children()
+    decode_apart(Path(get_testdata_file(JPEG)))
+    assert children() == [first]
+
+
+def test_a_decoder_that_dies_is_reported_and_started_anew():
+    path = Path(get_testdata_file(JPEG))
+    decode_apart(path)
+    [child] = children()
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    with pytest.raises(DicomError, match="the decoder broke down") as refused:
+        decode_apart(path)
+    assert str(path) in str(refused.value)
+    assert decode_apart(path).shape == (100, 100, 3)
+
+
+def test_a_decoder_that_hangs_is_ended(monkeypatch):
+    path = Path(get_testdata_file(JPEG))
+    decode_apart(path)
+    [child] = children()
+    child.suspend()
+    monkeypatch.setattr(decoder_process, "SECONDS_TO_DECODE", 0.2)
+    with pytest.raises(DicomError, match="the decoder broke down"):
+        decode_apart(path)
+    assert children() == []
+
+
+def test_a_refusal_of_the_decoder_is_told_and_the_child_lives_on(tmp_path):
+    content = Path(get_testdata_file("RG1_J2KR.dcm")).read_bytes()
+    stream = content.index(b"\xff\x4f\xff\x51") + 60
+    path = tmp_path / "broken.dcm"
+    path.write_bytes(content[:stream] + b"\x55" * (len(content) - stream - 8) + content[-8:])
+    decode_apart(Path(get_testdata_file(JPEG)))
+    before = children()
+    with pytest.raises(DicomError, match="cannot be decoded"):
+        decode_apart(path)
+    assert children() == before
+
+
+def test_a_forked_process_gets_a_child_of_its_own():
+    """Two processes on one connection would read each other's frames."""
+    path = Path(get_testdata_file(JPEG))
+    expected = decode_apart(path)
+    [mine] = children()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = 0 if np.array_equal(decode_apart(path), expected) and mine not in children() else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert np.array_equal(decode_apart(path), expected)
