@@ -93,7 +93,8 @@ def _child_of(_pid: int) -> _Child:
 
 def _start() -> tuple[subprocess.Popen[bytes], Connection]:
     here, there = Pipe()
-    command = [sys.executable, "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
+    # -P: a folder named "pipelines" where the user happens to stand is not what is meant.
+    command = [sys.executable, "-P", "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
     # What decoders print about damaged streams would land amid the command's own output.
     process = subprocess.Popen(  # noqa: S603 our own module, and a number
         command, pass_fds=[there.fileno()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

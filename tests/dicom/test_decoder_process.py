@@ -82,3 +82,30 @@ def test_a_forked_process_gets_a_child_of_its_own():
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert np.array_equal(decode_apart(path), expected)
+
+
+def test_a_folder_of_the_same_name_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "__init__.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    new = decoder_process._Child()
+    monkeypatch.setattr(decoder_process, "_child_of", lambda _pid: new)
+    assert decode_apart(Path(get_testdata_file(JPEG))).shape == (100, 100, 3)
+    new.stop()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JPEG-LL.dcm",
+        "JPGLosslessP14SV1_1s_1f_8b.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_RLE.dcm",
+        "JPEG2000.dcm",
+    ],
+)
+def test_every_compression_that_radiographs_come_in_has_a_decoder(name):
+    frame = decode_apart(Path(get_testdata_file(name)))
+    header = dcmread(get_testdata_file(name), stop_before_pixels=True)
+    assert frame.shape[:2] == (header.Rows, header.Columns)
+    assert frame.min() < frame.max()
