@@ -40,7 +40,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         r"assessment",
     ),
     _OTHER: (
-        r"(?:clinical|brief|patient|relevant|past\s+medical|medical)?\s*histor(?:y|ies)",
+        r"(?:(?:clinical|brief|patient|relevant|past\s+medical|medical)\s+)?histor(?:y|ies)",
         r"clinical(?:\s+(?:information|indications?|details|data|statement|question|context|diagnosis))?",
         r"(?:reasons?|indications?)(?:\s+for\s+(?:the\s+)?(?:exam(?:ination)?|study|procedure|test))?",
         r"comparisons?(?:\s+(?:study|studies|exams?|films?))?",

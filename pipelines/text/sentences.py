@@ -12,9 +12,11 @@ _ITEM = re.compile(rf"\s*{_BULLET}\s+(?=\S)")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _TITLES = r"dr|drs|mr|mrs|ms|prof|st|vs|approx|e\.g|i\.e|cf|resp|fig|ref|inc|jr|sr|dept|ext|min|max|incl|lt|rt"
 _ABBREVIATION = re.compile(rf"(?:\b(?:{_TITLES})|(?:^|[\s(])[A-Za-z])\.\Z", re.IGNORECASE)
+_LIST_NUMBER = re.compile(r"\s*\d{1,2}\.")  # starts an item, is no sentence
+_LONGEST_ABBREVIATION = 12  # characters, with what stands around it
 _CLOCK = re.compile(r"\b[ap]\.m\.\Z", re.IGNORECASE)
 # A question mark after a space asks about what follows ("? pneumonia"), so it ends nothing.
-_STOP = re.compile(r"(?:\.+|(?<=\S)[?!]+)[\"')\]]*(?=\s)|(?<=[a-z])\.(?=[A-Z][a-z])")
+_STOP = re.compile(r"(?:(?<!\.)\.+|(?<=[^\s?!])[?!]+)[\"')\]]*(?=\s)|(?<=[a-z])\.(?=[A-Z][a-z])")
 _LABEL_LINE = re.compile(r"[A-Z][\w/&-]*(?: [\w/&-]+){0,3}:")
 _OPEN_END = re.compile(
     r"(?:[,(/&-]|\b(?:a|an|and|as|at|be|by|dr|for|from|has|have|in|is|are|may|no|not|of|on|or|over|than|that|the|to|was|"
@@ -66,16 +68,16 @@ def _ends_on_purpose(line: str, following: str, widest: int) -> bool:
 def _split(body: str) -> Iterator[str]:
     begin = 0
     for stop in _STOP.finditer(body):
-        before = body[begin : stop.end()]
-        following = body[stop.end() :].lstrip()[:1]
+        before = body[max(begin, stop.end() - _LONGEST_ABBREVIATION) : stop.end()]
+        following = body[stop.end() : stop.end() + 2].lstrip()[:1]
         if _ABBREVIATION.search(before) and "." in stop.group():
             continue
         if _CLOCK.search(before) and not following.isupper():
             continue
-        if re.fullmatch(r"\s*\d{1,2}\.", before):  # the number of a list item, not a sentence
+        if _LIST_NUMBER.fullmatch(body, begin, stop.end()):
             begin = stop.end()
             continue
-        yield before.strip()
+        yield body[begin : stop.end()].strip()
         begin = stop.end()
     if body[begin:].strip():
         yield body[begin:].strip()
