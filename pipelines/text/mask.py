@@ -62,7 +62,7 @@ _RULES = (
     _rule("number", r"(?<![\w.])(?:\+\d{1,3}[ \t.-]?)?(?:\(\d{2,5}\)[ \t.-]?)?\d{2,5}(?:[ .-]\d{2,5}){2,4}(?!\w|\.\d)"),
     _rule("number", r"(?<![\w.])(?:\(?\d{3}\)?[ .-]?)?\d{3}[ .-]\d{4}(?!\w)"),
     # Above 89 an age identifies.
-    _rule("age", r"\b\d{1,3}(?P<after>[ -]?(?:years?|yrs?|yo|y/o|y\.o\.)\b)"),
+    _rule("age", r"\b\d{1,3}(?P<after>[ -]?(?:(?:years?|yrs?)[ -]?(?:old|of age)|yo|y/o)\b)"),
     # Names after a title, after a role or a deed, and before a degree. "MR" and "MS" without a full stop are no titles.
     _rule("name", rf"(?P<before>\b(?:Dr|DR|Mr|Mrs|MRS|Ms|Prof)(?:\.[ \t]*|[ \t]+)){_NO_NAME}{_NAMES}", any_case=False),
     _rule("name", rf"(?P<before>\b(?:MR|MS|PROF)\.[ \t]*){_NAMES}", any_case=False),

@@ -62,6 +62,7 @@ def test_what_identifies_is_masked(text: str, masked: str) -> None:
         "An effusion of 1200 mL.",
         "DR chest, PA and lateral. MR imaging is advised.",
         "Left PICC line, ET tube 4 cm above the carina.",
+        "Unchanged since 3 years ago.",
         "There are 2 nodules, the largest 12 mm.",
         "The catheter was seen with its tip in the SVC.",
         "It may be mass or may represent atelectasis. Marked cardiomegaly.",
