@@ -1,0 +1,219 @@
+"""The page over all studies of a run: what was found, beside what a blind guess finds, and every study to open."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import quote
+
+from reports.chart import Axis, Mark, axis_over, mark_of
+from reports.page import data_url, render_page
+from reports.record import RunRecord, ScoreSummary, StudyRecord
+from reports.words import (
+    CONTENT_BLIND,
+    POINTING,
+    best_reference,
+    cohort_summary,
+    method_name,
+    score_name,
+    verdict_on,
+)
+
+__all__ = ["render_cohort"]
+
+FEW_PHRASES: Final = 10
+"""Below this many scored phrases a finding's share is marked as too few to say anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartRow:
+    """One method's estimate of one score."""
+
+    name: str
+    is_subject: bool
+    summary: ScoreSummary
+    mark: Mark | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One score over all phrases, method by method."""
+
+    name: str
+    axis: Axis
+    reference: float | None  # place of the best content-blind estimate on the axis
+    rows: tuple[ChartRow, ...]
+    macro: ScoreSummary | None  # of the audited method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """The pointing game for one finding."""
+
+    finding: str
+    summary: ScoreSummary
+    mark: Mark | None
+    is_few: bool
+    blind_name: str | None  # the content-blind reference that scores highest on this finding
+    blind: float | None
+    blind_place: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseLine:
+    """One phrase in a study's row."""
+
+    text: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """One study in the table. Sort keys are empty where there is nothing to sort by: such rows come last."""
+
+    key: str
+    address: str
+    thumbnail: str | None
+    views: str
+    phrases: tuple[PhraseLine, ...]
+    findings: tuple[str, ...]
+    outcomes: str  # "hit miss unscored", those that occur
+    hits: int
+    scored: int
+    energy: float | None
+    cosine: float | None
+
+
+def render_cohort(
+    run: RunRecord,
+    studies: Iterable[StudyRecord],
+    *,
+    thumbnails: Mapping[str, bytes] = MappingProxyType({}),
+) -> str:
+    """Make the page over all studies, one HTML file beside the folder ``studies``.
+
+    Args:
+        run: The run with its score summaries and everything left out.
+        studies: The studies in the order of the table.
+        thumbnails: Small PNG pictures by ``StudyRecord.key``; a study without one has none.
+    """
+    kept = list(studies)
+    rows = [_study_row(study, thumbnails.get(study.key)) for study in kept]
+    context = {
+        "run": run,
+        "method": method_name(run.method),
+        "summary": cohort_summary(run, kept),
+        "charts": _charts(run),
+        "findings": _finding_rows(run),
+        "finding_axis": _finding_axis(run),
+        "studies": rows,
+        "finding_names": sorted({finding for row in rows for finding in row.findings}),
+        "failed": [failure for failure in run.failures if failure.failed],
+        "left_out": [failure for failure in run.failures if not failure.failed],
+        "seconds": (run.finished - run.created).total_seconds(),
+        "few": FEW_PHRASES,
+    }
+    data = {"findings": [list(row.findings) for row in rows]}
+    return render_page("cohort.html", script="cohort.js", data=data, context=context)
+
+
+def _charts(run: RunRecord) -> tuple[Chart, ...]:
+    overall = [summary for summary in run.summaries if summary.finding is None]
+    charts = []
+    for score in dict.fromkeys(summary.score for summary in overall):
+        micro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "micro")]
+        if not micro:
+            continue
+        axis, best = axis_over(micro), best_reference(run, score=score)
+        macro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "macro")]
+        charts.append(
+            Chart(
+                name=score_name(score),
+                axis=axis,
+                reference=None if best is None or best.estimate is None else axis.place(best.estimate),
+                rows=tuple(_chart_row(summary, axis, run.method) for summary in _subject_first(micro, run.method)),
+                macro=next((summary for summary in macro if summary.method == run.method), None),
+            )
+        )
+    return tuple(charts)
+
+
+def _chart_row(summary: ScoreSummary, axis: Axis, subject: str) -> ChartRow:
+    return ChartRow(
+        name=method_name(summary.method),
+        is_subject=summary.method == subject,
+        summary=summary,
+        mark=mark_of(summary, axis),
+    )
+
+
+def _subject_first(summaries: Sequence[ScoreSummary], subject: str) -> list[ScoreSummary]:
+    return sorted(summaries, key=lambda summary: (summary.method != subject, summary.method in CONTENT_BLIND))
+
+
+def _by_finding(run: RunRecord) -> list[ScoreSummary]:
+    return [summary for summary in run.summaries if summary.finding is not None and summary.score == POINTING]
+
+
+def _finding_axis(run: RunRecord) -> Axis:
+    return axis_over(_by_finding(run))
+
+
+def _finding_rows(run: RunRecord) -> tuple[FindingRow, ...]:
+    summaries, axis = _by_finding(run), _finding_axis(run)
+    own = [summary for summary in summaries if summary.method == run.method]
+    rows = []
+    for summary in sorted(own, key=lambda each: (-each.scored, each.finding or "")):
+        blind = max(
+            (
+                each
+                for each in summaries
+                if each.finding == summary.finding and each.method in CONTENT_BLIND and each.estimate is not None
+            ),
+            key=lambda each: each.estimate or 0.0,
+            default=None,
+        )
+        estimate = None if blind is None else blind.estimate
+        rows.append(
+            FindingRow(
+                finding=summary.finding or "",
+                summary=summary,
+                mark=mark_of(summary, axis),
+                is_few=summary.scored < FEW_PHRASES,
+                blind_name=None if blind is None else method_name(blind.method),
+                blind=estimate,
+                blind_place=None if estimate is None else axis.place(estimate),
+            )
+        )
+    return tuple(rows)
+
+
+def _study_row(study: StudyRecord, thumbnail: bytes | None) -> StudyRow:
+    pairs = [(image, phrase) for image in study.images for phrase in image.phrases]
+    outcomes = [verdict_on(phrase, image, method=study.method).outcome for image, phrase in pairs]
+    energies = [
+        score.value
+        for _, phrase in pairs
+        for score in phrase.scores
+        if (score.method, score.score) == (study.method, "energy in box") and score.value is not None
+    ]
+    lines = (
+        PhraseLine(text=phrase.text, outcome=outcome) for (_, phrase), outcome in zip(pairs, outcomes, strict=True)
+    )
+    return StudyRow(
+        key=study.key,
+        address=f"studies/{quote(study.key, safe='')}/index.html",
+        thumbnail=None if thumbnail is None else data_url(thumbnail),
+        views=", ".join(image.view for image in study.images),
+        phrases=tuple(lines),
+        findings=tuple(dict.fromkeys(phrase.finding for _, phrase in pairs if phrase.finding is not None)),
+        outcomes=" ".join(dict.fromkeys(outcomes)),
+        hits=outcomes.count("hit"),
+        scored=len(outcomes) - outcomes.count("unscored"),
+        energy=_mean(energies),
+        cosine=_mean([phrase.cosine for _, phrase in pairs]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

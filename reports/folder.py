@@ -1,0 +1,204 @@
+"""The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ValidationError
+
+from pipelines.errors import OutputError
+from reports.cohort_page import render_cohort
+from reports.overlay import thumbnail
+from reports.record import SCHEMA_VERSION, RunRecord, StudyRecord
+from reports.study_page import render_study
+
+__all__ = [
+    "StudyFolder",
+    "read_run",
+    "read_study",
+    "render_folder",
+    "study_folders",
+    "study_thumbnail",
+    "write_text_atomically",
+]
+
+THUMBNAILS_AT_MOST = 1000
+"""Above this many studies the cohort page goes without pictures: each costs some 5 kB, and the page is one file."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+_Read = TypeVar("_Read", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFolder:
+    """One finished study as it lies in OUT/studies: enough to make its page."""
+
+    record: StudyRecord
+    heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by PhraseRecord.heat
+    pictures: dict[str, bytes]  # PNG, by ImageRecord.picture
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 file so that a reader finds the old text or the new, never a half.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as stream:
+            temporary = Path(stream.name)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # a temporary file is born 0600; a page is for the people who share the folder
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): make the folder and give yourself write access"
+        ) from error
+
+
+def read_run(out: Path) -> RunRecord:
+    """Read ``run.json`` of an OUT folder.
+
+    Raises:
+        OutputError: the file is missing, damaged, or of another schema version.
+    """
+    return _read_record(out / "run.json", RunRecord)
+
+
+def read_study(folder: Path) -> StudyFolder:
+    """Read one study's record, its heat and its pictures.
+
+    Raises:
+        OutputError: a file is missing, damaged, or of another schema version.
+    """
+    record = _read_record(folder / "record.json", StudyRecord)
+    _check_plain(record.key, what="key", file=folder / "record.json")
+    names = [phrase.heat for image in record.images for phrase in image.phrases]
+    return StudyFolder(
+        record=record,
+        heats=_read_heats(folder / "heat.npz", names),
+        pictures={image.picture: _read_picture(folder, image.picture) for image in record.images},
+    )
+
+
+def study_folders(out: Path) -> list[Path]:
+    """List the folders of finished studies, by name: those whose record has been written."""
+    return sorted(record.parent for record in (out / "studies").glob("*/record.json"))
+
+
+def study_thumbnail(study: StudyFolder) -> bytes | None:
+    """Make the small picture of a study for the cohort page: its first image, under the heat of its first phrase."""
+    if not study.record.images:
+        return None
+    image = next((image for image in study.record.images if image.phrases), study.record.images[0])
+    return thumbnail(
+        study.pictures[image.picture],
+        heats=study.heats,
+        show=image.phrases[0].heat if image.phrases else None,
+        placement=image.placement,
+    )
+
+
+def render_folder(out: Path) -> int:
+    """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
+
+    Returns:
+        How many study pages were written, the cohort page apart.
+
+    Raises:
+        OutputError: a record or heat is missing, damaged or of another schema version, or a page cannot be written.
+    """
+    run = read_run(out)
+    folders = study_folders(out)
+    thumbnails: dict[str, bytes] = {}
+
+    def records() -> Iterator[StudyRecord]:
+        for folder in folders:
+            study = read_study(folder)
+            if study.record.key != folder.name:
+                raise OutputError(
+                    f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
+                    "rename the folder to the key, or audit the study again"
+                )
+            page = render_study(study.record, heats=study.heats, pictures=study.pictures)
+            write_text_atomically(folder / "index.html", page)
+            picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
+            if picture is not None:
+                thumbnails[study.record.key] = picture
+            yield study.record
+
+    # Pictures and heat of one study are let go before the next is read: the list holds records only.
+    studies = list(records())
+    write_text_atomically(out / "index.html", render_cohort(run, studies, thumbnails=thumbnails))
+    return len(studies)
+
+
+def _read_record(path: Path, model: type[_Read]) -> _Read:
+    try:
+        text = path.read_text(encoding="utf-8")
+        version = json.loads(text).get("schema_version")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
+    except (ValueError, AttributeError) as error:
+        raise OutputError(f"{path} is no record: delete its folder and run again, the rest is kept") from error
+    if version != SCHEMA_VERSION:
+        raise OutputError(
+            f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION!r}: "
+            "use the version of m2ib-audit that wrote it, or audit again"
+        )
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise OutputError(
+            f"{path} is damaged at {place or 'its top'} ({first['msg']}): delete its folder and run again"
+        ) from error
+
+
+def _read_heats(path: Path, names: list[str]) -> dict[str, Float[np.ndarray, "grid_rows grid_columns"]]:
+    if not names:
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [name for name in names if name not in stored]
+            heats = {} if missing else {name: np.asarray(stored[name], dtype=np.float32) for name in names}
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror or error}): audit the study again") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise OutputError(f"{path} is no stored heat ({error}): audit the study again") from error
+    if missing:
+        raise OutputError(f"{path} lacks the heat {missing[0]!r} that its record names: audit the study again")
+    return heats
+
+
+def _read_picture(folder: Path, name: str) -> bytes:
+    _check_plain(name, what="picture", file=folder / "record.json")
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise OutputError(f"{folder / name} cannot be read ({error.strerror}): audit the study again") from error
+
+
+def _check_plain(name: str, *, what: str, file: Path) -> None:
+    """Refuse a name that could lead out of its folder: records may come from elsewhere."""
+    if not _PLAIN_NAME.fullmatch(name):
+        raise OutputError(f"{file} has the {what} {name!r}, which is no plain file name: audit the study again")

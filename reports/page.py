@@ -1,0 +1,105 @@
+"""What both pages share: one self-contained file, a policy that lets nothing else run, and how values are printed."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+__all__ = ["data_url", "render_page", "shown_number", "shown_percent", "shown_time"]
+
+
+def render_page(template: str, *, script: str, data: object, context: Mapping[str, object]) -> str:
+    """Fill a template into one HTML file that needs no other file and no network.
+
+    Args:
+        template: Name of a file in ``templates``.
+        script: Name of the file in ``assets`` that brings the page to life.
+        data: What the script works on; written as JSON.
+        context: What the template prints.
+
+    Returns:
+        The page. Its Content-Security-Policy allows pictures inside the file, its one style sheet and its one script,
+        each by hash, and nothing else: text that comes from a report can never run.
+
+    Source: W3C, Content Security Policy Level 3, section 8.3 (hashes) and 4.2.3 (a meta element).
+    """
+    css = _asset("page.css")
+    javascript = _asset(script)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash_of(css)}'; script-src '{_hash_of(javascript)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=policy,
+            # Our own files and escaped JSON are the only text that enters a page as it is.
+            css=Markup(css),  # noqa: S704
+            script=Markup(javascript),  # noqa: S704
+            data=_json_for_script(data),
+            **context,
+        )
+    )
+
+
+def data_url(png: bytes) -> str:
+    """Write a PNG as an address that holds the picture itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def shown_number(value: float | None, digits: int = 2) -> str:
+    """Print a value with fixed decimals and a true minus sign; a dash where there is none."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
+        return "–"
+    text = f"{value:,.{digits}f}"
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
+
+
+def shown_percent(value: float | None) -> str:
+    """Print a share of one as a whole percentage, with a narrow no-break space before the sign."""
+    return "–" if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def shown_time(moment: datetime) -> str:
+    """Print a moment in UTC to the minute; a moment without a zone is printed as it stands."""
+    if moment.tzinfo is None:
+        return f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(number=shown_number, percent=shown_percent, time=shown_time, data_url=data_url)
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("reports").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash_of(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _json_for_script(data: object) -> Markup:
+    """Write JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704

@@ -1,0 +1,267 @@
+"""One study's page: the radiograph under its heat, each phrase with its scores, and how all of it was made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+from pipelines.errors import OutputError
+from pipelines.study import View
+from reports.overlay import COLOURS, FULL_COLOUR_FROM, display_range, picture_size, placement_of
+from reports.page import render_page
+from reports.record import (
+    BoxRecord,
+    ImageRecord,
+    PhraseRecord,
+    PlacementRecord,
+    ScoreRecord,
+    StudyRecord,
+    TokenHeat,
+)
+from reports.words import (
+    CONTENT_BLIND,
+    Verdict,
+    answers,
+    is_lost_to_crop,
+    method_name,
+    score_name,
+    study_summary,
+    verdict_on,
+)
+
+__all__ = ["render_study"]
+
+Heats = Mapping[str, Float[np.ndarray, "grid_rows grid_columns"]]
+
+SHADES: Final = 8
+"""Steps of shading behind a word, from none to the phrase's hottest word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadedText:
+    """A piece of a phrase and how hot it is, 0 (no shading) to SHADES."""
+
+    text: str
+    shade: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """One method's line of the score table; ``reason`` stands for all cells where none was scored."""
+
+    name: str
+    is_subject: bool  # the audited method
+    is_first_blind: bool  # the first of the references that never look at the image
+    cells: tuple[ScoreRecord | None, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseView:
+    """One phrase as the template shows it."""
+
+    record: PhraseRecord
+    verdict: Verdict
+    pieces: tuple[ShadedText, ...]
+    words: tuple[tuple[TokenHeat, int], ...]  # with its shade
+    score_names: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+    is_flat: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxView:
+    """One box with the phrases (by place in the list) that it answers."""
+
+    record: BoxRecord
+    name: str
+    phrases: str  # "0 2"
+    is_lost: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageView:
+    """One radiograph as the template shows it. Shapes are in source pixels, the canvas in picture pixels."""
+
+    record: ImageRecord
+    title: str
+    png: bytes
+    width: int
+    height: int
+    left_letter: str | None  # the patient's side at the image's left; None where the projection has no sides
+    right_letter: str | None
+    hidden_outline: str | None  # SVG path of what the model did not see
+    boxes: tuple[BoxView, ...]
+    phrases: tuple[PhraseView, ...]
+
+
+def render_study(record: StudyRecord, *, heats: Heats, pictures: Mapping[str, bytes]) -> str:
+    """Make a study's page, one HTML file that opens without a network.
+
+    Args:
+        record: What the audit found.
+        heats: Heat on the model's grid in nats, by ``PhraseRecord.heat``.
+        pictures: The displayed radiographs as PNG, by ``ImageRecord.picture``.
+
+    Raises:
+        OutputError: a heat or picture that the record names is not there, or has the wrong form.
+    """
+    images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
+    data = {
+        "colours": COLOURS.tobytes().hex(),
+        "fullColourFrom": FULL_COLOUR_FROM,
+        "images": [_image_data(view, heats) for view in images],
+    }
+    context = {
+        "study": record,
+        "summary": study_summary(record),
+        "images": images,
+        "method": method_name(record.method),
+    }
+    return render_page("study.html", script="study.js", data=data, context=context)
+
+
+def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:
+    if image.picture not in pictures:
+        raise OutputError(f"study {record.key} lacks the picture {image.picture!r}: audit the study again")
+    png = pictures[image.picture]
+    width, height = picture_size(png, name=f"{image.picture!r} of study {record.key}")
+    left, right = _side_letters(image)
+    return ImageView(
+        record=image,
+        title=_image_title(image),
+        png=png,
+        width=width,
+        height=height,
+        left_letter=left,
+        right_letter=right,
+        hidden_outline=_hidden_outline(image.placement),
+        boxes=tuple(_box_view(box, image) for box in image.boxes),
+        phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
+    )
+
+
+def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecord, heats: Heats) -> PhraseView:
+    if phrase.heat not in heats or np.ndim(heats[phrase.heat]) != 2:
+        raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
+    shades = _shades(phrase.tokens)
+    names = tuple(dict.fromkeys(score.score for score in phrase.scores))
+    return PhraseView(
+        record=phrase,
+        verdict=verdict_on(phrase, image, method=record.method),
+        pieces=shaded_text(phrase.text, phrase.tokens, shades),
+        words=tuple(zip(phrase.tokens, shades, strict=True)),
+        score_names=tuple(score_name(name) for name in names),
+        rows=_score_rows(phrase.scores, names, subject=record.method),
+        is_flat=display_range(heats[phrase.heat]) is None,
+    )
+
+
+def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:
+    image = view.record
+    return {
+        "rows": image.rows,
+        "columns": image.columns,
+        "placement": image.placement.model_dump(),
+        "phrases": [
+            {"grid": _grid(heats[phrase.heat]), "range": display_range(heats[phrase.heat]), "hottest": phrase.hottest}
+            for phrase in image.phrases
+        ],
+    }
+
+
+def _grid(heat: Float[np.ndarray, "grid_rows grid_columns"]) -> list[list[float]] | None:
+    """Round to five digits, which keeps every float16 apart; None for a map that shows nothing."""
+    if display_range(heat) is None:
+        return None
+    return [[float(f"{cell:.5g}") for cell in row] for row in heat.tolist()]
+
+
+def shaded_text(text: str, tokens: Sequence[TokenHeat], shades: Sequence[int]) -> tuple[ShadedText, ...]:
+    """Lay the words' shades behind the sentence as it was written.
+
+    The model may have seen it in lower case or without punctuation; each word must be the next one of the sentence.
+    Where one is not, the whole sentence stays unshaded, for shading behind the wrong word would mislead.
+    """
+    pieces: list[ShadedText] = []
+    lowered, end = text.lower(), 0
+    if len(lowered) != len(text):  # a few letters change length in lower case
+        lowered = text
+    for token, shade in zip(tokens, shades, strict=True):
+        start = lowered.find(token.word.lower(), end) if token.word else -1
+        if start < 0 or any(character.isalnum() for character in text[end:start]):
+            return (ShadedText(text=text, shade=0),)
+        if start > end:
+            pieces.append(ShadedText(text=text[end:start], shade=0))
+        end = start + len(token.word)
+        pieces.append(ShadedText(text=text[start:end], shade=shade))
+    if end < len(text):
+        pieces.append(ShadedText(text=text[end:], shade=0))
+    return tuple(pieces)
+
+
+def _shades(tokens: Sequence[TokenHeat]) -> list[int]:
+    hottest = max((token.nats for token in tokens if np.isfinite(token.nats)), default=0.0)
+    if hottest <= 0:
+        return [0] * len(tokens)
+    return [round(SHADES * max(token.nats, 0.0) / hottest) if np.isfinite(token.nats) else 0 for token in tokens]
+
+
+def _score_rows(scores: Sequence[ScoreRecord], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
+    in_order = dict.fromkeys(score.method for score in scores)
+    methods = sorted(in_order, key=lambda method: (method != subject, method in CONTENT_BLIND))
+    first_blind = next((method for method in methods if method in CONTENT_BLIND), None)
+    by_place = {(score.method, score.score): score for score in scores}
+    rows = []
+    for method in methods:
+        cells = tuple(by_place.get((method, name)) for name in names)
+        reasons = {cell.reason for cell in cells if cell is not None and cell.value is None}
+        all_unscored = all(cell is None or cell.value is None for cell in cells)
+        reason = next(iter(reasons)) if all_unscored and len(reasons) == 1 else None
+        rows.append(
+            ScoreRow(
+                name=method_name(method),
+                is_subject=method == subject,
+                is_first_blind=method == first_blind,
+                cells=cells,
+                reason=reason,
+            )
+        )
+    return tuple(rows)
+
+
+def _box_view(box: BoxRecord, image: ImageRecord) -> BoxView:
+    phrases = " ".join(str(place) for place, phrase in enumerate(image.phrases) if answers(box, phrase))
+    name = box.label if box.reader is None else f"{box.label} · {box.reader}"
+    return BoxView(record=box, name=name, phrases=phrases, is_lost=is_lost_to_crop(box))
+
+
+def _image_title(image: ImageRecord) -> str:
+    if image.view in {View.PA, View.AP}:
+        return f"{image.view} radiograph"
+    return {
+        View.FRONTAL.value: "Frontal radiograph",
+        View.LATERAL.value: "Lateral radiograph",
+        View.UNKNOWN.value: "Radiograph, projection not known",
+    }.get(image.view, image.view)
+
+
+def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:
+    """Name the patient's side at the image's left and right; a lateral or unknown view has none to show."""
+    if image.view not in {View.PA, View.AP, View.FRONTAL}:
+        return None, None
+    return ("L", "R") if image.horizontally_flipped else ("R", "L")
+
+
+def _hidden_outline(record: PlacementRecord) -> str | None:
+    """Draw what a centre crop keeps from the model: the image's outline with the seen part cut out, even-odd."""
+    placement = placement_of(record)
+    top, left = placement.to_source(0.0, 0.0)
+    bottom, right = placement.to_source(float(record.size), float(record.size))
+    top, left = max(top, 0.0), max(left, 0.0)
+    bottom, right = min(bottom, float(record.rows)), min(right, float(record.columns))
+    if top <= 0.0 and left <= 0.0 and bottom >= record.rows and right >= record.columns:
+        return None
+    return f"M0 0H{record.columns}V{record.rows}H0Z M{left:.2f} {top:.2f}H{right:.2f}V{bottom:.2f}H{left:.2f}Z"

@@ -1,0 +1,174 @@
+"""Scores in words: the sentences that stand before the numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pipelines.findings import BROADER
+from reports.page import shown_percent
+from reports.record import BoxRecord, ImageRecord, PhraseRecord, RunRecord, ScoreRecord, ScoreSummary, StudyRecord
+
+__all__ = [
+    "CONTENT_BLIND",
+    "POINTING",
+    "POINTING_NEAR",
+    "Verdict",
+    "answers",
+    "best_reference",
+    "cohort_summary",
+    "counted",
+    "is_lost_to_crop",
+    "method_name",
+    "score_name",
+    "study_summary",
+    "verdict_on",
+]
+
+POINTING: Final = "pointing game, tau 0"
+POINTING_NEAR: Final = "pointing game, tau 15"
+
+_METHOD_NAMES: Final = {
+    "m2ib": "M2IB",
+    "nib": "NIB",
+    "random": "Random point",
+    "centre": "Centre of the image",
+    "class-mean box": "Class-mean box",
+    "words-only prior": "Words-only prior",
+}
+CONTENT_BLIND: Final = {
+    "random": "a random point",
+    "centre": "the image's centre",
+    "class-mean box": "a class-mean box",
+    "words-only prior": "the words alone (finding, side and zone)",
+}
+"""References that never look at the image, and how a sentence calls them."""
+
+_SCORE_NAMES: Final = {POINTING: "Pointing game", POINTING_NEAR: "Pointing, within 15 px"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the pointing game says about one phrase, in two words and in a sentence."""
+
+    outcome: Literal["hit", "miss", "unscored"]
+    short: str
+    sentence: str
+
+
+def method_name(method: str) -> str:
+    """Print a method's name as the page shows it."""
+    return _METHOD_NAMES.get(method, method[:1].upper() + method[1:])
+
+
+def score_name(score: str) -> str:
+    """Print a score's name as the page shows it."""
+    return _SCORE_NAMES.get(score, score[:1].upper() + score[1:])
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Print a number with its noun: ``1 study``, ``24 studies``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def answers(box: BoxRecord, phrase: PhraseRecord) -> bool:
+    """Say whether a box is drawn for the phrase's finding, under its own name or a broader one."""
+    return phrase.finding is not None and box.label in {phrase.finding, BROADER.get(phrase.finding)}
+
+
+def is_lost_to_crop(box: BoxRecord) -> bool:
+    """Say whether the model could see none of a box."""
+    return box.visible_fraction == 0.0
+
+
+def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verdict:
+    """Put the outcome of one phrase into words."""
+    scores = {score.score: score for score in phrase.scores if score.method == method}
+    inside = scores.get(POINTING)
+    if inside is None:
+        return Verdict(outcome="unscored", short="not scored", sentence="Not scored.")
+    if inside.outcome not in {"hit", "miss"}:
+        reason = inside.reason or "no reason recorded"
+        return Verdict(outcome="unscored", short="not scored", sentence=f"Not scored: {reason.rstrip('.')}.")
+    boxes = [box for box in image.boxes if answers(box, phrase)]
+    several, claim = len(boxes) > 1, phrase.finding or "this phrase"
+    if inside.outcome == "hit":
+        target = "one of the radiologist's boxes" if several else "the radiologist's box"
+        sentence = f"The hottest point lies inside {target} for {claim}."
+        return Verdict(outcome="hit", short="inside the box", sentence=sentence)
+    if phrase.hottest is None:
+        sentence = "The map points nowhere: it has no single hottest point. That counts as a miss."
+        return Verdict(outcome="miss", short="points nowhere", sentence=sentence)
+    target = "every one of the radiologist's boxes" if several else "the radiologist's box"
+    sentence = f"The hottest point lies outside {target} for {claim}{_near_miss(scores.get(POINTING_NEAR))}."
+    return Verdict(outcome="miss", short="outside the box", sentence=sentence)
+
+
+def study_summary(record: StudyRecord) -> str:
+    """Say in a sentence or two what one study's page holds."""
+    pairs = [(image, phrase) for image in record.images for phrase in image.phrases]
+    if not pairs:
+        return f"No phrase was put to the model on {counted(len(record.images), 'image')}."
+    outcomes = [verdict_on(phrase, image, method=record.method).outcome for image, phrase in pairs]
+    hits, scored = outcomes.count("hit"), len(outcomes) - outcomes.count("unscored")
+    text = f"{counted(len(pairs), 'phrase')} on {counted(len(record.images), 'image')}. "
+    if scored == 0:
+        return text + "None could be scored against a radiologist's box."
+    text += f"The hottest point lies inside the radiologist's box for {hits} of {counted(scored, 'scored phrase')}"
+    return text + (f"; {len(pairs) - scored} not scored." if scored < len(pairs) else ".")
+
+
+def best_reference(run: RunRecord, *, score: str = POINTING) -> ScoreSummary | None:
+    """Find the content-blind reference that scores highest over all phrases."""
+    references = [
+        summary
+        for summary in run.summaries
+        if summary.score == score
+        and summary.method in CONTENT_BLIND
+        and summary.finding is None
+        and summary.averaging == "micro"
+        and summary.estimate is not None
+    ]
+    return max(references, key=lambda summary: summary.estimate or 0.0, default=None)
+
+
+def cohort_summary(run: RunRecord, studies: Sequence[StudyRecord]) -> list[str]:
+    """Say in a few sentences what the whole run found."""
+    phrases = sum(len(image.phrases) for study in studies for image in study.images)
+    sentences = [f"{counted(len(studies), 'study', 'studies')} audited, {counted(phrases, 'phrase')}."]
+    own = next(
+        (
+            summary
+            for summary in run.summaries
+            if (summary.method, summary.score, summary.finding, summary.averaging)
+            == (run.method, POINTING, None, "micro")
+        ),
+        None,
+    )
+    if own is None or own.estimate is None:
+        return [*sentences, "No phrase could be scored against a radiologist's box."]
+    sentence = f"The hottest point lies inside the radiologist's box in {shown_percent(own.estimate)}{_interval(own)} "
+    sentence += f"of {counted(own.scored, 'scored phrase')}"
+    reference = best_reference(run)
+    if reference is None or reference.estimate is None:
+        return [*sentences, f"{sentence}."]
+    blind = CONTENT_BLIND[reference.method]
+    sentences.append(
+        f"{sentence}; {blind}, which never looks at the image, does so in {shown_percent(reference.estimate)}."
+    )
+    if own.low is not None and own.low <= reference.estimate:
+        sentences.append("The interval does not clear that reference: this run does not show that the model looks.")
+    if own.unscored:
+        sentences.append(f"{counted(own.unscored, 'phrase')} could not be scored.")
+    return sentences
+
+
+def _interval(summary: ScoreSummary) -> str:
+    if summary.low is None or summary.high is None:
+        return ""
+    return f" (95\N{NARROW NO-BREAK SPACE}% interval {100 * summary.low:.0f} to {100 * summary.high:.0f})"
+
+
+def _near_miss(near: ScoreRecord | None) -> str:
+    if near is None or near.outcome != "hit":
+        return ""
+    return ", but within 15 px at the scale of the model's input"
