@@ -68,6 +68,7 @@ class PhraseView:
     words: tuple[tuple[TokenHeat, int], ...]  # with its shade
     score_names: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
+    is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
 
 
@@ -148,13 +149,15 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
     names = tuple(dict.fromkeys(score.score for score in phrase.scores))
+    rows = _score_rows(phrase.scores, names, subject=record.method)
     return PhraseView(
         record=phrase,
         verdict=verdict_on(phrase, image, method=record.method),
         pieces=shaded_text(phrase.text, phrase.tokens, shades),
         words=tuple(zip(phrase.tokens, shades, strict=True)),
         score_names=tuple(score_name(name) for name in names),
-        rows=_score_rows(phrase.scores, names, subject=record.method),
+        rows=rows,
+        is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
     )
 

@@ -1,5 +1,6 @@
 "use strict";
 (() => {
+  document.querySelector(".no-script").hidden = true;
   const data = JSON.parse(document.getElementById("data").textContent);
   const colours = Uint8Array.from(data.colours.match(/../g), (pair) => parseInt(pair, 16));
 
@@ -163,8 +164,11 @@
       slider.setAttribute("aria-valuetext", `${slider.value} percent`);
     };
 
-    const layOut = () => {
-      const scale = svg.querySelector("g").getScreenCTM()?.a;
+    /** Size labels and marker for the screen, or for a picture `size` CSS pixels wide and high. */
+    const layOut = (size) => {
+      const scale = size
+        ? Math.min(size.width / image.columns, size.height / image.rows)
+        : svg.querySelector("g").getScreenCTM()?.a;
       if (!scale) return;
       const unit = 1 / scale;
       layOutLabels(svg, unit);
@@ -202,7 +206,10 @@
       if (event.key.toLowerCase() === "h") flip(switches.heat);
       if (event.key.toLowerCase() === "b") flip(switches.boxes);
     });
-    new ResizeObserver(layOut).observe(stage);
+    new ResizeObserver(() => layOut()).observe(stage);
+    // The print layout comes after this event: its film is 186 by about 180 mm (page.css), 96 px to 25.4 mm.
+    window.addEventListener("beforeprint", () => layOut({ width: 700, height: 680 }));
+    window.addEventListener("afterprint", () => layOut());
 
     const bar = find(".bar");
     if (bar) paintLegend(bar);
@@ -252,7 +259,7 @@
   /** The masthead stays in sight, and the film fills what is left below it. */
   const above = document.querySelector(".above");
   new ResizeObserver(() => {
-    document.documentElement.style.setProperty("--above", `${above.offsetHeight}px`);
+    document.documentElement.style.setProperty("--above", `${above.getBoundingClientRect().height}px`);
   }).observe(above);
 
   document.querySelectorAll(".reading").forEach((section, place) => startReading(section, data.images[place]));

@@ -1,7 +1,7 @@
 """Records as a run leaves them, with made-up values: what the pages are tested and looked at with."""
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -65,6 +65,7 @@ class Claim:
     readers: tuple[str | None, ...] = ()  # without any, boxes name no reader
     reason: str | None = None  # why unscored
     token_nats: tuple[float, ...] = ()
+    cosine: float = 0.312
 
 
 EFFUSION = Claim(token_nats=(3.1, 9.8, 14.2, 21.7))
@@ -151,10 +152,11 @@ def make_image(
     view: str = "PA",
     seed: int = 0,
     flipped: bool = False,
+    picture_side: int = 256,
 ) -> tuple[ImageRecord, dict[str, np.ndarray], bytes]:
     """Make one image's record, its heat by name and its picture."""
     placement = Placement.of(rows, columns, size=SIZE, fit=fit)
-    shrink = 1024 / max(rows, columns)
+    shrink = picture_side / max(rows, columns)
     picture = png_of(chest_picture(round(rows * shrink), round(columns * shrink), seed))
     heats: dict[str, np.ndarray] = {}
     phrases: list[PhraseRecord] = []
@@ -202,13 +204,25 @@ def make_study(
     *images: tuple[Claim, ...],
     fit: Fit = Fit.LETTERBOX,
     seed: int = 0,
+    picture_side: int = 256,
+    rows: int = 1400,
+    columns: int = 1150,
     **changes: object,
 ) -> MadeUp:
     """Make a study of one image per tuple of claims; without any, of one image with four phrases."""
     records, heats, pictures = [], {}, {}
     for number, claims in enumerate(images or ((EFFUSION, NODULE, HEART, FLAT),)):
         view = "PA" if number == 0 else "lateral"
-        record, own, picture = make_image(f"{key[:6]}i{number}", claims, fit=fit, view=view, seed=seed + number)
+        record, own, picture = make_image(
+            f"{key[:6]}i{number}",
+            claims,
+            rows=rows,
+            columns=columns,
+            fit=fit,
+            view=view,
+            seed=seed + number,
+            picture_side=picture_side,
+        )
         records.append(record)
         heats |= own
         pictures[record.picture] = picture
@@ -236,15 +250,16 @@ class MadeUpCohort:
     studies: list[MadeUp] = field(default_factory=list)
 
 
-def make_cohort(count: int = 24, *, hits: float = 0.85, **changes: object) -> MadeUpCohort:
+def make_cohort(count: int = 24, *, hits: float = 0.85, picture_side: int = 128, **changes: object) -> MadeUpCohort:
     """Make a run of ``count`` studies whose summaries are plausible for the share of ``hits``."""
     rng = np.random.default_rng(3)
     studies = []
     for number in range(count):
-        claims = tuple(
-            _moved(claim, at_box=bool(rng.random() < hits)) for claim in _drawn(rng, (EFFUSION, NODULE, HEART, FLAT))
+        drawn = _drawn(rng, (EFFUSION, NODULE, HEART, FLAT))
+        claims = tuple(_varied(claim, rng, at_box=bool(rng.random() < hits)) for claim in drawn)
+        studies.append(
+            make_study(f"{int(rng.integers(2**60)):016x}", claims, seed=10 * number, picture_side=picture_side)
         )
-        studies.append(make_study(f"{int(rng.integers(2**60)):016x}", claims, seed=10 * number))
     phrases = sum(len(image.phrases) for study in studies for image in study.record.images)
     fields: dict[str, object] = {
         "created": MOMENT,
@@ -301,12 +316,12 @@ def _drawn(rng: np.random.Generator, claims: tuple[Claim, ...]) -> tuple[Claim, 
     return kept or claims[:1]
 
 
-def _moved(claim: Claim, *, at_box: bool) -> Claim:
-    if not claim.boxes:
-        return claim
-    top, left, height, width = claim.boxes[0]
-    at = (top + height / 2, left + width / 2) if at_box else (0.5, 0.5)
-    return Claim(**{**claim.__dict__, "heat_at": at})
+def _varied(claim: Claim, rng: np.random.Generator, *, at_box: bool) -> Claim:
+    changes: dict[str, object] = {"cosine": round(float(rng.uniform(0.15, 0.45)), 3)}
+    if claim.boxes:
+        top, left, height, width = claim.boxes[0]
+        changes["heat_at"] = (top + height / 2, left + width / 2) if at_box else (0.5, 0.5)
+    return replace(claim, **changes)
 
 
 def _boxes(claim: Claim, placement: Placement) -> list[BoxRecord]:
@@ -349,7 +364,7 @@ def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, box
         context=claim.context,
         side=claim.side,
         zone=claim.zone,
-        cosine=0.312,
+        cosine=claim.cosine,
         heat=name,
         total_nats=float(heat.sum()),
         peak_nats=float(heat.max()),

@@ -1,0 +1,90 @@
+"""Pages opened in a real Chromium, which fails the test on a script error or a request that leaves the file."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from made_up_records import MadeUp, MadeUpCohort, make_cohort, make_study
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from reports.study_page import render_study
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def study() -> MadeUp:
+    """A study of one image with four phrases: inside, outside, no box, flat map."""
+    return make_study()
+
+
+@pytest.fixture(scope="session")
+def cohort() -> MadeUpCohort:
+    """A run of 24 studies."""
+    return make_cohort()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("no chromium on the PATH: install it (Debian: apt-get install chromium) to test the pages")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    """Open HTML text, or a file, from disk; at the end nothing may have failed or left the folder."""
+    contexts: list[BrowserContext] = []
+    trouble: list[str] = []
+
+    def opener(html: str | Path, **options: object) -> Page:
+        if isinstance(html, str):
+            path = tmp_path / f"page-{len(contexts)}.html"
+            path.write_text(html, encoding="utf-8")
+        else:
+            path = html
+        settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True}
+        context = browser.new_context(**(settings | options))  # type: ignore[arg-type]
+        context.set_default_timeout(5_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
+        # Chromium's advice on reading a canvas often is for the tests, which do; the page itself never reads one.
+        page.on(
+            "console",
+            lambda message: None if "willReadFrequently" in message.text else trouble.append(message.text),
+        )
+        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:")) else trouble.append(request.url),
+        )
+        page.goto(path.as_uri())
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+@pytest.fixture
+def open_study(open_page: Opener) -> Opener:
+    """Open the page of a made-up study, with its small pictures drawn."""
+
+    def opener(made: MadeUp, **options: object) -> Page:
+        page = open_page(render_study(made.record, heats=made.heats, pictures=made.pictures), **options)
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector(".reading[data-ready]", state="attached")
+        return page
+
+    return opener

@@ -1,0 +1,130 @@
+"""The cohort page as its readers use it, in a real browser."""
+
+import numpy as np
+import pytest
+from made_up_records import make_cohort
+from playwright.sync_api import Page
+from test_study_page_in_chromium import CONTRASTS
+
+from reports.cohort_page import render_cohort
+
+
+@pytest.fixture
+def page(open_page, cohort) -> Page:
+    return open_page(render_cohort(cohort.run, [made.record for made in cohort.studies]))
+
+
+def keys_shown(page: Page) -> list[str]:
+    return [row.get_attribute("data-key") for row in page.locator("table.studies tbody tr:visible").all()]
+
+
+def mean_cosines(cohort) -> dict[str, float]:
+    return {
+        made.record.key: float(np.mean([phrase.cosine for phrase in made.record.images[0].phrases]))
+        for made in cohort.studies
+    }
+
+
+def test_a_click_on_a_heading_sorts_and_a_second_click_reverses(page, cohort):
+    cosines = mean_cosines(cohort)
+    falling = sorted(cosines, key=cosines.__getitem__, reverse=True)
+    heading = page.get_by_role("button", name="Cosine")
+    heading.click()
+    assert keys_shown(page) == falling
+    assert page.get_by_role("columnheader", name="Cosine").get_attribute("aria-sort") == "descending"
+    heading.press("Enter")
+    assert keys_shown(page) == falling[::-1]
+    assert page.locator("[aria-sort]").count() == 1
+
+
+def test_studies_without_a_value_come_last_in_either_direction(page, cohort):
+    unscored = {
+        made.record.key
+        for made in cohort.studies
+        if all(score.value is None for phrase in made.record.images[0].phrases for score in phrase.scores)
+    }
+    assert unscored
+    for _ in range(2):
+        page.get_by_role("button", name="Energy in box").click()
+        assert set(keys_shown(page)[-len(unscored) :]) == unscored
+
+
+def test_the_search_finds_words_of_phrases_and_keys(page, cohort):
+    with_nodule = [
+        made.record.key
+        for made in cohort.studies
+        if any("nodule" in phrase.text for phrase in made.record.images[0].phrases)
+    ]
+    search = page.get_by_role("searchbox", name="Search key or phrase")
+    search.fill("NODULE left")
+    assert keys_shown(page) == with_nodule
+    assert page.get_by_role("status").inner_text() == f"{len(with_nodule)} of 24"
+    search.fill(cohort.studies[5].record.key[:9])
+    assert keys_shown(page) == [cohort.studies[5].record.key]
+    search.fill("no such words")
+    assert keys_shown(page) == []
+    assert page.get_by_text("No study matches.").is_visible()
+    search.fill("")
+    assert len(keys_shown(page)) == 24
+
+
+def test_filters_by_finding_and_outcome_narrow_each_other(page, cohort):
+    phrases = {made.record.key: made.record.images[0].phrases for made in cohort.studies}
+    page.get_by_label("Finding", exact=True).select_option("nodule")
+    named = [key for key, each in phrases.items() if any(phrase.finding == "nodule" for phrase in each)]
+    assert keys_shown(page) == named
+    page.get_by_label("Hottest point").select_option("miss")
+    missed = [
+        key for key in named if any(score.outcome == "miss" for phrase in phrases[key] for score in phrase.scores[:1])
+    ]
+    assert 0 < len(missed) < len(named)
+    assert keys_shown(page) == missed
+
+
+def test_a_finding_of_the_table_lists_its_studies(page, cohort):
+    page.get_by_role("button", name="pleural effusion").click()
+    assert page.get_by_label("Finding", exact=True).input_value() == "pleural effusion"
+    assert 0 < len(keys_shown(page)) < 24
+
+
+def test_each_study_leads_to_its_page(page, cohort):
+    links = [link.get_attribute("href") for link in page.locator("a.study-link").all()]
+    assert links == [f"studies/{made.record.key}/index.html" for made in cohort.studies]
+
+
+def test_the_marks_of_the_chart_lie_where_their_numbers_say(page, cohort):
+    chart = page.locator("table.chart").first
+    plot = chart.locator("tbody .plot svg").first.bounding_box()
+    dot = chart.locator("tbody .dot").first.bounding_box()
+    whisker = chart.locator("tbody .whisker").first.evaluate("(line) => [line.x1.baseVal.value, line.x2.baseVal.value]")
+    own = next(each for each in cohort.run.summaries if each.method == "m2ib" and each.finding is None)
+    assert dot["x"] + dot["width"] / 2 - plot["x"] == pytest.approx(own.estimate * plot["width"], abs=1)
+    assert whisker == pytest.approx([own.low * plot["width"], own.high * plot["width"]], abs=1)
+
+
+@pytest.mark.parametrize("width", [1400, 820, 390], ids=["desk", "tablet", "phone"])
+def test_nothing_runs_out_of_the_page(open_page, cohort, width):
+    html = render_cohort(cohort.run, [made.record for made in cohort.studies])
+    page = open_page(html, viewport={"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(open_page, cohort, scheme):
+    page = open_page(render_cohort(cohort.run, [cohort.studies[0].record]), color_scheme=scheme)
+    assert [(text, ratio) for text, ratio in page.evaluate(CONTRASTS) if ratio < 4.5] == []
+
+
+def test_a_run_without_studies_opens(open_page):
+    empty = make_cohort(0, summaries=(), failures=())
+    page = open_page(render_cohort(empty.run, []))
+    assert page.get_by_text("No study was audited.").is_visible()
+    assert page.get_by_text("Every file was audited.").is_visible()
+
+
+def test_without_scripts_the_table_is_there_and_offers_no_filter(open_page, cohort):
+    html = render_cohort(cohort.run, [made.record for made in cohort.studies])
+    page = open_page(html, java_script_enabled=False)
+    assert page.locator("table.studies tbody tr:visible").count() == 24
+    assert not page.get_by_label("Hottest point").is_visible()
+    assert page.get_by_role("button", name="Cosine").count() == 0
