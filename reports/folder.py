@@ -178,16 +178,24 @@ def _read_heats(path: Path, names: list[str]) -> dict[str, Float[np.ndarray, "gr
     if not names:
         return {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [name for name in names if name not in stored]
-            heats = {} if missing else {name: np.asarray(stored[name], dtype=np.float32) for name in names}
+        heats = _arrays_in(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be read ({error.strerror or error}): audit the study again") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise OutputError(f"{path} is no stored heat ({error}): audit the study again") from error
+    missing = [name for name in names if name not in heats]
     if missing:
         raise OutputError(f"{path} lacks the heat {missing[0]!r} that its record names: audit the study again")
     return heats
+
+
+def _arrays_in(path: Path) -> dict[str, Float[np.ndarray, "grid_rows grid_columns"]]:
+    # The file is opened here, for numpy leaves it open where it turns out to be no archive.
+    with path.open("rb") as stream:
+        stored = np.load(stream, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise OutputError(f"{path} is no stored heat (a single array, no archive): audit the study again")
+        return {name: np.asarray(stored[name], dtype=np.float32) for name in stored}
 
 
 def _read_picture(folder: Path, name: str) -> bytes:

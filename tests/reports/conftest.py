@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from made_up_records import MadeUp, MadeUpCohort, make_cohort, make_study
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from reports.study_page import render_study
 
@@ -40,40 +40,52 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def context_for(browser: Browser) -> Callable[..., BrowserContext]:
+    """Browser contexts by their options; a context costs more than a page, so tests with equal options share one."""
+    contexts: dict[str, BrowserContext] = {}
+
+    def find(**options: object) -> BrowserContext:
+        settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True} | options
+        if repr(settings) not in contexts:
+            contexts[repr(settings)] = browser.new_context(**settings)  # type: ignore[arg-type]
+            contexts[repr(settings)].set_default_timeout(5_000)
+        return contexts[repr(settings)]
+
+    return find
+
+
 @pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+def open_page(context_for: Callable[..., BrowserContext], tmp_path: Path) -> Iterator[Opener]:
     """Open HTML text, or a file, from disk; at the end nothing may have failed or left the folder."""
-    contexts: list[BrowserContext] = []
+    pages: list[Page] = []
     trouble: list[str] = []
 
-    def opener(html: str | Path, **options: object) -> Page:
-        if isinstance(html, str):
-            path = tmp_path / f"page-{len(contexts)}.html"
-            path.write_text(html, encoding="utf-8")
-        else:
-            path = html
-        settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True}
-        context = browser.new_context(**(settings | options))  # type: ignore[arg-type]
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
+    def on_console(message: ConsoleMessage) -> None:
         # Chromium's advice on reading a canvas often is for the tests, which do; the page itself never reads one.
-        page.on(
-            "console",
-            lambda message: None if "willReadFrequently" in message.text else trouble.append(message.text),
-        )
+        if "willReadFrequently" not in message.text:
+            trouble.append(message.text)
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            trouble.append(request.url)
+
+    def opener(html: str | Path, **options: object) -> Page:
+        path = html if isinstance(html, Path) else tmp_path / f"page-{len(pages)}.html"
+        if isinstance(html, str):
+            path.write_text(html, encoding="utf-8")
+        page = context_for(**options).new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
         page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:")) else trouble.append(request.url),
-        )
+        page.on("console", on_console)
+        page.on("request", on_request)
         page.goto(path.as_uri())
         return page
 
     yield opener
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert trouble == []
 
 

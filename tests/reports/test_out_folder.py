@@ -1,0 +1,254 @@
+"""OUT: pages whole or not at all, records read back, all pages made again."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_records import EFFUSION, HEART, MadeUp, MadeUpCohort, make_cohort, make_study
+
+from pipelines.errors import OutputError
+from reports.cohort_page import render_cohort
+from reports.folder import read_run, read_study, render_folder, study_folders, study_thumbnail, write_text_atomically
+from reports.record import RunRecord, StudyRecord
+from reports.study_page import render_study
+
+REMAKE = """
+import sys
+from pathlib import Path
+from reports.folder import render_folder
+
+render_folder(Path(sys.argv[1]))
+"""
+
+
+def write_study(out: Path, made: MadeUp) -> Path:
+    """Lay a study down as a run does."""
+    folder = out / "studies" / made.record.key
+    folder.mkdir(parents=True)
+    for name, png in made.pictures.items():
+        (folder / name).write_bytes(png)
+    np.savez_compressed(folder / "heat.npz", **{name: heat.astype(np.float16) for name, heat in made.heats.items()})
+    (folder / "record.json").write_text(made.record.model_dump_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """An OUT folder of three studies, without pages."""
+    made: MadeUpCohort = make_cohort(3)
+    for each in made.studies:
+        write_study(tmp_path, each)
+    (tmp_path / "run.json").write_text(made.run.model_dump_json(), encoding="utf-8")
+    return tmp_path
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_every_page_is_made_again_from_records_and_heat(out):
+    assert render_folder(out) == 3
+    pages = {path: path.read_bytes() for path in out.rglob("index.html")}
+    assert len(pages) == 4
+    assert render_folder(out) == 3
+    assert {path: path.read_bytes() for path in out.rglob("index.html")} == pages
+
+
+def test_a_page_made_again_equals_the_page_made_at_once(tmp_path):
+    made = make_study()
+    folder = write_study(tmp_path, made)
+    again = read_study(folder)
+    assert again.record == made.record
+    assert render_study(again.record, heats=again.heats, pictures=again.pictures) == render_study(
+        made.record, heats=made.heats, pictures=made.pictures
+    )
+
+
+def test_pages_are_the_same_bytes_in_another_process(out):
+    render_folder(out)
+    before = {path: path.read_bytes() for path in out.rglob("index.html")}
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", REMAKE, str(out)], check=True, env=environment)
+    assert {path: path.read_bytes() for path in out.rglob("index.html")} == before
+
+
+def test_cohort_and_study_lead_to_each_other(out, open_page):
+    render_folder(out)
+    page = open_page(out / "index.html")
+    key = page.locator("a.study-link").nth(1).inner_text()
+    page.locator("a.study-link").nth(1).click()
+    page.wait_for_selector(".reading[data-ready]", state="attached")
+    assert page.locator("h1").inner_text().endswith(key)
+    page.get_by_role("link", name="All studies").click()
+    assert page.locator("table.studies tbody tr").count() == 3
+    assert page.locator("table.studies img").evaluate_all("(all) => all.every((each) => each.naturalWidth > 0)")
+
+
+@pytest.mark.parametrize("version", ["0", "2", None, 1], ids=["older", "newer", "missing", "number"])
+def test_a_record_of_another_version_is_refused_with_both_versions(out, version):
+    edit(study_folders(out)[0] / "record.json", schema_version=version)
+    with pytest.raises(OutputError, match=rf"schema version {version!r}, this program reads '1'.*wrote it"):
+        render_folder(out)
+
+
+def test_a_run_of_another_version_is_refused(out):
+    edit(out / "run.json", schema_version="9")
+    with pytest.raises(OutputError, match=r"run\.json has schema version '9'"):
+        read_run(out)
+
+
+def spoil_json(folder: Path) -> None:
+    (folder / "record.json").write_text('{"schema_version": "1", "key"')
+
+
+def spoil_list(folder: Path) -> None:
+    (folder / "record.json").write_text("[]")
+
+
+def spoil_field(folder: Path) -> None:
+    edit(folder / "record.json", seed="many")
+
+
+def spoil_unknown_field(folder: Path) -> None:
+    edit(folder / "record.json", surprise=1)
+
+
+def spoil_heat(folder: Path) -> None:
+    (folder / "heat.npz").write_bytes(b"PK\x03\x04 no archive")
+
+
+def spoil_heat_pickle(folder: Path) -> None:
+    np.save(folder / "heat.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (folder / "heat.npy").rename(folder / "heat.npz")
+
+
+def spoil_heat_names(folder: Path) -> None:
+    np.savez(folder / "heat.npz", other=np.zeros((2, 2)))
+
+
+def drop_heat(folder: Path) -> None:
+    (folder / "heat.npz").unlink()
+
+
+def drop_picture(folder: Path) -> None:
+    next(folder.glob("*.png")).unlink()
+
+
+def spoil_picture(folder: Path) -> None:
+    next(folder.glob("*.png")).write_bytes(b"no picture")
+
+
+def escape_picture(folder: Path) -> None:
+    record = json.loads((folder / "record.json").read_text())
+    record["images"][0]["picture"] = "../../run.json"
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def rename_folder(folder: Path) -> None:
+    folder.rename(folder.with_name("another"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_json, "record.json is no record"),
+        (spoil_list, "record.json is no record"),
+        (spoil_field, "record.json is damaged at seed"),
+        (spoil_unknown_field, "record.json is damaged at surprise"),
+        (spoil_heat, "heat.npz is no stored heat"),
+        (spoil_heat_pickle, "heat.npz is no stored heat"),
+        (spoil_heat_names, "heat.npz lacks the heat"),
+        (drop_heat, "heat.npz cannot be read"),
+        (drop_picture, ".png cannot be read"),
+        (spoil_picture, "is no readable PNG"),
+        (escape_picture, "'../../run.json', which is no plain file name"),
+        (rename_folder, "not its folder's name"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_damaged_study_is_named_with_what_is_wrong(out, spoil, message):
+    spoil(study_folders(out)[1])
+    with pytest.raises(OutputError) as caught:
+        render_folder(out)
+    assert message in str(caught.value)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(OutputError, match=r"run\.json cannot be read \(No such file or directory\)"):
+        render_folder(tmp_path)
+
+
+def test_a_study_without_its_record_is_not_finished_and_is_left_alone(out):
+    unfinished = out / "studies" / "half"
+    unfinished.mkdir()
+    assert render_folder(out) == 3
+    assert list(unfinished.iterdir()) == []
+
+
+def test_a_study_without_phrases_needs_no_heat(tmp_path):
+    folder = write_study(tmp_path, make_study("a", ()))
+    (folder / "heat.npz").unlink()
+    study = read_study(folder)
+    assert study.heats == {}
+    assert study_thumbnail(study) is not None
+
+
+def test_a_missing_heat_or_picture_is_named():
+    made = make_study("a", (EFFUSION, HEART))
+    with pytest.raises(OutputError, match="lacks the heat 'ai0-0'"):
+        render_study(made.record, heats={}, pictures=made.pictures)
+    with pytest.raises(OutputError, match=r"lacks the picture 'ai0\.png'"):
+        render_study(made.record, heats=made.heats, pictures={})
+
+
+def test_records_survive_the_way_through_json(cohort):
+    assert RunRecord.model_validate_json(cohort.run.model_dump_json()) == cohort.run
+    for made in cohort.studies:
+        assert StudyRecord.model_validate_json(made.record.model_dump_json()) == made.record
+
+
+def test_the_cohort_page_does_not_depend_on_how_studies_are_handed_over(cohort):
+    records = [made.record for made in cohort.studies]
+    assert render_cohort(cohort.run, iter(records)) == render_cohort(cohort.run, tuple(records))
+
+
+def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "index.html"
+    write_text_atomically(path, "old")
+    write_text_atomically(path, "new – ü\r\n")
+    assert path.read_bytes() == "new – ü\r\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "index.html"
+    write_text_atomically(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"index\.html cannot be written \(No space left on device\)"):
+        write_text_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_into_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="No such file or directory"):
+        write_text_atomically(tmp_path / "none" / "index.html", "x")
+
+
+def test_pages_are_made_where_torch_is_not_installed(out, tmp_path):
+    blocked = tmp_path / "blocked"
+    (blocked / "torch").mkdir(parents=True)
+    (blocked / "torch" / "__init__.py").write_text("raise ImportError('torch is not installed here')")
+    subprocess.run([sys.executable, "-c", REMAKE, str(out)], check=True, env={**os.environ, "PYTHONPATH": str(blocked)})
+    assert (out / "index.html").exists()
+    shutil.rmtree(blocked)
