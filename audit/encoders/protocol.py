@@ -1,0 +1,112 @@
+"""What an attribution method asks of a model: two towers that split at a layer, and nothing else.
+
+A hidden state is always ``[batch, tokens, width]``, the output of block ``layer`` (0-based). A tower with a grid of
+features (a convolutional one) flattens the grid into tokens, row by row. Weights never require a gradient, nothing is
+hooked or replaced: a method differentiates ``suffix`` with respect to the hidden state it hands in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pipelines.transforms import Preprocessing
+
+__all__ = ["DualEncoder", "EncoderInfo", "ImageTower", "TextTower", "Tokens"]
+
+Hidden = Float[Tensor, "batch tokens width"]
+Embedding = Float[Tensor, "batch dim"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Phrases as a tower reads them; padding stands at the end and takes part in nothing."""
+
+    ids: Int[Tensor, "batch tokens"]
+    mask: Bool[Tensor, "batch tokens"]  # False for padding
+    special: Bool[Tensor, "batch tokens"]  # True for start, end and padding: no words
+    words: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]  # per phrase: word, its token positions
+
+
+class Tower(Protocol):
+    """One half of a dual encoder."""
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        ...
+
+    def suffix(self, hidden: Hidden, layer: int, mask: Bool[Tensor, "batch tokens"] | None = None) -> Embedding:
+        """Go on from the output of block ``layer`` to the embedding (not normalised); differentiable in ``hidden``."""
+        ...
+
+
+class ImageTower(Tower, Protocol):
+    """The image half."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid."""
+        ...
+
+    @property
+    def leading_tokens(self) -> int:
+        """Tokens before the grid's first (1 for a CLS token, 0 for none)."""
+        ...
+
+    def prefix(self, pixels: Float[Tensor, "batch 3 size size"], layer: int) -> Hidden:
+        """Run up to and including block ``layer``, without a graph."""
+        ...
+
+
+class TextTower(Tower, Protocol):
+    """The text half."""
+
+    def tokenise(self, phrases: Sequence[str]) -> Tokens:
+        """Turn phrases into tokens on the tower's device; what exceeds the context is cut with a warning."""
+        ...
+
+    def prefix(self, tokens: Tokens, layer: int) -> Hidden:
+        """Run up to and including block ``layer``, without a graph."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderInfo:
+    """Where a model comes from and under what terms it may be used."""
+
+    name: str
+    family: str
+    source: str  # hub id, or the folder's name without its path
+    sha256: str  # of the weights file
+    terms: str
+    is_phantom: bool
+    image_layer: int | None = None  # where this model is best explained, if its folder says so
+    text_layer: int | None = None
+    beta: float | None = None
+
+
+class DualEncoder(Protocol):
+    """A CLIP: two towers into one embedding space, and how its images are prepared."""
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Name, source, checksum and terms."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Input size, mean and standard deviation."""
+        ...
+
+    @property
+    def image(self) -> ImageTower:
+        """The image tower."""
+        ...
+
+    @property
+    def text(self) -> TextTower:
+        """The text tower."""
+        ...

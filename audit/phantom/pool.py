@@ -1,0 +1,77 @@
+"""A pool of rendered phantoms at the encoder's input size, made once and drawn from many times."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch.nn.functional import interpolate
+
+from pipelines.geometry import Fit, Placement
+from pipelines.phantom.lesions import Lesion
+from pipelines.phantom.render import render, sample_phantom
+from pipelines.phantom.wording import CLAIMS, holds
+
+__all__ = ["Pool", "make_pool"]
+
+_RENDER_COLUMNS = 320
+_CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Rendered phantoms and which of :data:`pipelines.phantom.wording.CLAIMS` hold of them. It knows no box."""
+
+    images: UInt8[np.ndarray, "count size size"]
+    truth: Bool[np.ndarray, "count claims"]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def _letterboxed(image: np.ndarray, size: int) -> UInt8[np.ndarray, "size size"]:
+    placement = Placement.of(*image.shape, size=size, fit=Fit.LETTERBOX)
+    resized = interpolate(
+        torch.from_numpy(image)[None, None],
+        (placement.resized_rows, placement.resized_columns),
+        mode="bicubic",
+        antialias=True,
+    )[0, 0].numpy()
+    square = np.zeros((size, size), dtype=np.uint8)
+    top, left = placement.top, placement.left
+    square[top : top + resized.shape[0], left : left + resized.shape[1]] = np.round(np.clip(resized, 0, 1) * 255)
+    return square
+
+
+def _truth(lesions: tuple[Lesion, ...]) -> list[bool]:
+    return [holds(claim, lesions) for claim in CLAIMS]
+
+
+def _chunk(seed: np.random.SeedSequence, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(seed)
+    images, truth = [], []
+    for _ in range(count):
+        phantom = sample_phantom(rng)
+        images.append(_letterboxed(render(phantom, columns=_RENDER_COLUMNS).image, size))
+        truth.append(_truth(phantom.lesions))
+    return np.stack(images), np.array(truth)
+
+
+def make_pool(count: int, *, size: int, seed: int, processes: int) -> Pool:
+    """Render ``count`` phantoms in ``processes`` processes; the result depends on ``count``, ``size``, ``seed`` only."""
+    counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
+    seeds = np.random.SeedSequence(seed).spawn(len(counts))
+    images = np.empty((count, size, size), dtype=np.uint8)
+    truth = np.empty((count, len(CLAIMS)), dtype=bool)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
+        chunks: Iterator[tuple[np.ndarray, np.ndarray]] = executor.map(_chunk, seeds, counts, repeat(size))
+        for index, (chunk_images, chunk_truth) in enumerate(chunks):
+            start = index * _CHUNK
+            images[start : start + len(chunk_images)] = chunk_images
+            truth[start : start + len(chunk_truth)] = chunk_truth
+    return Pool(images=images, truth=truth)

@@ -1,0 +1,170 @@
+"""Train the phantom encoder from what is true of whole images; no box is ever shown to it.
+
+Three losses:
+
+- a sigmoid loss over the truth matrix of images and sentences (Zhai et al. 2023, "Sigmoid loss for language image
+  pre-training", equation 1), positives and negatives averaged apart, since one sentence is true of many images;
+- classification of the claims from the image's embedding;
+- multiple instances (Ilse et al. 2018 name the setting): each patch says how much it looks like a finding, the image's
+  logit is the patches' log-mean-exp, and the image-level truth is the target. Leave it out and the encoder classifies
+  without having to look: the known-bad control.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, normalize
+from transformers import CLIPModel, PreTrainedTokenizerFast
+
+from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD
+from audit.phantom.pool import Pool
+from pipelines.phantom.wording import CLAIMS, sentence_of
+
+__all__ = ["TrainingSettings", "train"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """What a training run is made of. The same settings on the same machine give the same weights."""
+
+    steps: int = 2000
+    batch: int = 48
+    learning_rate: float = 1.2e-3
+    warmup: int = 100
+    weight_decay: float = 0.02
+    classification: float = 0.5  # weight of the claims' classification
+    multiple_instance: float = 2.0  # weight; 0 gives the ungrounded control
+    sharpness: float = 3.0  # of the log-mean-exp over patches
+    sentences: int = 64  # a step; every claim once, the rest drawn
+    scale: float = 10.0  # of the cosine in the sigmoid loss
+    bias: float = -3.0
+    shift_px: int = 6
+    seed: int = 20260101
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+_INSTANCE_CLAIMS = tuple(
+    index for index, claim in enumerate(CLAIMS) if not claim.absent and claim.zone is None and claim.side != "bilateral"
+)
+
+
+class _Heads(nn.Module):
+    """Read-outs that exist in training only."""
+
+    def __init__(self, embedding: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.claims = nn.Linear(embedding, len(CLAIMS))
+        self.patches = nn.ModuleList(nn.Linear(width, len(_INSTANCE_CLAIMS)) for _ in range(depth))
+        for head in self.patches:
+            nn.init.constant_(head.bias, -2.0)
+
+
+def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> Float[Tensor, "batch 3 size size"]:
+    """Shift, and change gain and gamma; never mirrored, as sides have names."""
+    out = np.empty(images.shape, dtype=np.float32)
+    for index, image in enumerate(images):
+        rows, columns = rng.integers(-shift_px, shift_px + 1, 2)
+        shifted = np.roll(image, (rows, columns), axis=(0, 1)).astype(np.float32) / 255.0
+        out[index] = shifted ** np.exp(rng.normal(0.0, 0.12)) * rng.uniform(0.9, 1.1)
+    tensor = torch.from_numpy((out - IMAGE_MEAN) / IMAGE_STD)
+    return tensor[:, None].expand(-1, 3, -1, -1)
+
+
+def _pairwise_loss(
+    images: Float[Tensor, "batch dim"], texts: Float[Tensor, "sentences dim"], truth: Bool[Tensor, "batch sentences"],
+    settings: TrainingSettings,
+) -> Tensor:
+    logits = settings.scale * normalize(images, dim=-1) @ normalize(texts, dim=-1).T + settings.bias
+    positive, negative = -logsigmoid(logits)[truth], -logsigmoid(-logits)[~truth]
+    return positive.mean() + negative.mean()
+
+
+def _instance_loss(logits: Float[Tensor, "batch patches claims"], truth: Tensor, sharpness: float) -> Tensor:
+    pooled = (torch.logsumexp(sharpness * logits, dim=1) - math.log(logits.shape[1])) / sharpness
+    return binary_cross_entropy_with_logits(pooled, truth)
+
+
+def _rate(step: int, settings: TrainingSettings) -> float:
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def _draw_sentences(
+    rng: np.random.Generator, count: int, tokenizer: PreTrainedTokenizerFast
+) -> tuple[np.ndarray, dict[str, Tensor]]:
+    claims = np.concatenate([np.arange(len(CLAIMS)), rng.integers(len(CLAIMS), size=max(0, count - len(CLAIMS)))])
+    sentences = [sentence_of(CLAIMS[index], rng) for index in claims]
+    batch = tokenizer(sentences, padding=True, return_tensors="pt", return_token_type_ids=False)
+    return claims, dict(batch)
+
+
+def train(
+    model: CLIPModel,
+    tokenizer: PreTrainedTokenizerFast,
+    pool: Pool,
+    settings: TrainingSettings,
+    *,
+    report: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
+) -> CLIPModel:
+    """Train ``model`` in place on ``pool`` and return it in evaluation mode; ``report`` hears of every step."""
+    vision = model.config.vision_config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        heads = _Heads(model.config.projection_dim, vision.hidden_size, vision.num_hidden_layers)
+    rng = np.random.default_rng(settings.seed)
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings))
+    order = np.empty(0, dtype=int)
+    model.train()
+    for step in range(settings.steps):
+        if len(order) < settings.batch:
+            order = rng.permutation(len(pool))
+        chosen, order = order[: settings.batch], order[settings.batch :]
+        losses = _losses(model, heads, tokenizer, (pool.images[chosen], pool.truth[chosen]), settings, rng)
+        total = torch.stack(list(losses.values())).sum()
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        report(step, {name: float(loss.detach()) for name, loss in losses.items()})
+    return model.eval()
+
+
+def _losses(model, heads, tokenizer, batch, settings, rng):
+    images, truth = batch
+    pixels = _augmented(images, rng, settings.shift_px)
+    claims, tokens = _draw_sentences(rng, settings.sentences, tokenizer)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = model.vision_model(pixel_values=pixels, output_hidden_states=True)
+        image_embedding = model.visual_projection(seen.pooler_output)
+        read = model.text_model(**tokens)
+        text_embedding = model.text_projection(read.pooler_output)
+    target = torch.from_numpy(truth.astype(np.float32))
+    image_embedding = image_embedding.float()
+    losses = {
+        "pairs": _pairwise_loss(
+            image_embedding, text_embedding.float(), torch.from_numpy(truth[:, claims]), settings
+        ),
+        "claims": settings.classification
+        * binary_cross_entropy_with_logits(heads.claims(image_embedding), target),
+    }
+    if settings.multiple_instance:
+        blocks = [
+            _instance_loss(head(hidden[:, 1:].float()), target[:, list(_INSTANCE_CLAIMS)], settings.sharpness)
+            for head, hidden in zip(heads.patches, seen.hidden_states[1:], strict=True)
+        ]
+        losses["instances"] = settings.multiple_instance * torch.stack(blocks[:2]).mean()
+    return losses

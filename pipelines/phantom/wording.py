@@ -1,0 +1,161 @@
+"""What can be said of a phantom, in radiologists' phrasing: claims, their truth, sentences and whole reports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from pipelines.phantom.lesions import PHANTOM_FINDINGS, Lesion
+from pipelines.phantom.render import Phantom
+from pipelines.study import Side, Zone
+
+__all__ = ["CLAIMS", "Claim", "claims_of", "holds", "report_of", "sentence_of", "sentences_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A statement about one finding; ``None`` leaves side or zone open."""
+
+    finding: str
+    side: Side | None = None
+    zone: Zone | None = None
+    absent: bool = False
+
+
+def _all_claims() -> tuple[Claim, ...]:
+    claims = []
+    for finding in PHANTOM_FINDINGS:
+        claims += [Claim(finding=finding), Claim(finding=finding, absent=True)]
+        if finding == "cardiomegaly":
+            continue
+        claims += [Claim(finding=finding, side=side) for side in Side]
+        if finding != "pleural effusion":
+            zones = (Zone.UPPER, Zone.LOWER) if finding == "pneumothorax" else tuple(Zone)
+            claims += [
+                Claim(finding=finding, side=side, zone=zone) for side, zone in product((Side.LEFT, Side.RIGHT), zones)
+            ]
+    return tuple(claims)
+
+
+CLAIMS = _all_claims()
+
+_NAMES = {
+    "consolidation": ("consolidation", "airspace consolidation", "focal consolidation"),
+    "nodule": ("nodule", "pulmonary nodule", "lung nodule"),
+    "pleural effusion": ("pleural effusion", "effusion"),
+    "pneumothorax": ("pneumothorax",),
+}
+_PLURALS = {
+    "consolidation": "consolidations",
+    "nodule": "nodules",
+    "pleural effusion": "pleural effusions",
+    "pneumothorax": "pneumothoraces",
+}
+_OPEN = ("There is a {name}.", "{name} is present.", "{name} is seen.", "{name}.", "Findings show a {name}.")
+_SIDED = (
+    "There is a {side} {name}.",
+    "{side} {name} is present.",
+    "There is a {name} on the {side}.",
+    "{side}-sided {name}.",
+    "{side} {name}.",
+)
+_ZONED = {
+    "lung": (
+        "There is a {name} in the {side} {zone} lung.",
+        "{name} in the {side} {zone} zone.",
+        "{side} {zone} zone {name}.",
+        "There is a {side} {zone} lung {name}.",
+    ),
+    "pneumothorax": (
+        "There is a {side} {zone} pneumothorax.",
+        "{side} {zone} pneumothorax is present.",
+        "{side} {zone} pneumothorax.",
+    ),
+}
+_BOTH = ("There are bilateral {names}.", "Bilateral {names}.", "Bilateral {names} are present.")
+_HEART = (
+    "The heart is enlarged.",
+    "There is cardiomegaly.",
+    "Cardiomegaly is present.",
+    "The cardiac silhouette is enlarged.",
+    "Enlarged heart.",
+    "Cardiomegaly.",
+)
+_ABSENT = ("No {name}.", "There is no {name}.", "No evidence of {name}.", "No {name} is seen.")
+_HEART_ABSENT = ("The heart is not enlarged.", "No cardiomegaly.", "There is no cardiomegaly.")
+_ZONE_WORDS = {Zone.UPPER: "upper", Zone.MID: "mid", Zone.LOWER: "lower"}
+_AIR_WORDS = {Zone.UPPER: "apical", Zone.LOWER: "basal"}
+
+
+def _templates(claim: Claim) -> Sequence[str]:
+    if claim.finding == "cardiomegaly":
+        return _HEART_ABSENT if claim.absent else _HEART
+    if claim.absent:
+        return _ABSENT
+    if claim.side is Side.BILATERAL:
+        return _BOTH
+    if claim.zone is not None:
+        return _ZONED["pneumothorax" if claim.finding == "pneumothorax" else "lung"]
+    return _SIDED if claim.side else _OPEN
+
+
+def sentences_of(claim: Claim) -> tuple[str, ...]:
+    """Every way in which a phantom's reader words a claim."""
+    zones = _AIR_WORDS if claim.finding == "pneumothorax" else _ZONE_WORDS
+    zone = zones[claim.zone] if claim.zone else ""
+    side = claim.side.value if claim.side else ""
+    names = _NAMES.get(claim.finding, ("",))
+    sentences = (
+        template.format(name=name, names=_PLURALS.get(claim.finding, ""), side=side, zone=zone)
+        for template in _templates(claim)
+        for name in names
+    )
+    return tuple(dict.fromkeys(sentence[0].upper() + sentence[1:] for sentence in sentences))
+
+
+def sentence_of(claim: Claim, rng: np.random.Generator) -> str:
+    """Draw one wording of a claim."""
+    return str(rng.choice(sentences_of(claim)))
+
+
+def holds(claim: Claim, lesions: Sequence[Lesion]) -> bool:
+    """Say whether a claim is true of what was planted."""
+    same = [lesion for lesion in lesions if lesion.finding == claim.finding]
+    if claim.absent:
+        return not same
+    if claim.side is Side.BILATERAL:
+        return {lesion.side for lesion in same} == {"left", "right"}
+    return any(
+        (claim.side is None or lesion.side == claim.side) and (claim.zone is None or lesion.zone == claim.zone)
+        for lesion in same
+    )
+
+
+def claims_of(phantom: Phantom) -> tuple[Claim, ...]:
+    """What a reader reports of a phantom: a claim a lesion, with its side and zone, then what is absent."""
+    present = dict.fromkeys(
+        Claim(finding=lesion.finding, side=Side(lesion.side) if lesion.side else None, zone=lesion.zone)
+        for lesion in phantom.lesions
+    )
+    absent = [Claim(finding=name, absent=True) for name in PHANTOM_FINDINGS if name not in phantom.findings]
+    return (*present, *absent)
+
+
+def report_of(phantom: Phantom, rng: np.random.Generator) -> str:
+    """Write the report of a phantom, in the sections of a hospital's text report."""
+    claims = claims_of(phantom)
+    present = [sentence_of(claim, rng) for claim in claims if not claim.absent]
+    absent = [sentence_of(claim, rng) for claim in claims if claim.absent]
+    names = sorted(phantom.findings)
+    impression = f"{', '.join(names).capitalize()}." if names else "No acute cardiopulmonary process."
+    return "\n".join(
+        [
+            "EXAMINATION: Chest, frontal view (synthetic phantom).",
+            "",
+            "FINDINGS: " + " ".join([*present, *absent]),
+            "",
+            f"IMPRESSION: {impression}",
+            "",
+        ]
+    )
