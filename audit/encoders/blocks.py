@@ -25,7 +25,7 @@ def _heads(projected: Tensor, heads: int) -> Tensor:
     return projected.view(batch, tokens, heads, width // heads).transpose(1, 2)
 
 
-def _attend(block: Any, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ANN401 - a transformers module
+def _attend(block: Any, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
     attention = block.self_attn
     heads = attention.num_heads
     mixed = scaled_dot_product_attention(
@@ -38,7 +38,7 @@ def _attend(block: Any, queries: Tensor, context: Tensor, mask: Tensor | None) -
     return projected
 
 
-def run_block(block: Any, hidden: Hidden, mask: Bool[Tensor, "batch 1 queries keys"] | None) -> Hidden:  # noqa: ANN401
+def run_block(block: Any, hidden: Hidden, mask: Bool[Tensor, "batch 1 queries keys"] | None) -> Hidden:
     """Run one block on all tokens; ``mask`` is True where a query may look at a key."""
     normed = block.layer_norm1(hidden)
     hidden = hidden + _attend(block, normed, normed, mask)
@@ -46,7 +46,7 @@ def run_block(block: Any, hidden: Hidden, mask: Bool[Tensor, "batch 1 queries ke
 
 
 def run_block_at(
-    block: Any,  # noqa: ANN401 - a transformers module
+    block: Any,
     hidden: Hidden,
     position: Int[Tensor, " batch"],
     mask: Bool[Tensor, "batch 1 1 keys"] | None,

@@ -6,6 +6,8 @@ transformers' own, only the order in which they run stands here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,11 +15,13 @@ from torch import Tensor
 from transformers import CLIPModel, PreTrainedTokenizerBase
 
 from audit.encoders.blocks import run_block, run_block_at
+from audit.encoders.folder import load_pretrained, load_tokenizer, read_preprocessing
 from audit.encoders.protocol import EncoderInfo, Tokens
 from audit.encoders.words import words_of
+from pipelines.geometry import Fit
 from pipelines.transforms import Preprocessing
 
-__all__ = ["ClipEncoder", "ClipImageTower", "ClipTextTower"]
+__all__ = ["ClipEncoder", "ClipImageTower", "ClipTextTower", "load"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Embedding = Float[Tensor, "batch dim"]
@@ -27,8 +31,9 @@ class ClipImageTower:
     """The vision transformer: a CLS token, then patches row by row; the embedding is read from CLS."""
 
     def __init__(self, model: CLIPModel) -> None:
-        self._vision, self._projection = model.vision_model, model.visual_projection
-        config = model.config.vision_config
+        self._vision: Any = model.vision_model
+        self._projection = model.visual_projection
+        config: Any = model.config.vision_config
         side = config.image_size // config.patch_size
         self.depth: int = config.num_hidden_layers
         self.grid: tuple[int, int] = (side, side)
@@ -37,13 +42,16 @@ class ClipImageTower:
     @torch.no_grad()
     def prefix(self, pixels: Float[Tensor, "batch 3 size size"], layer: int) -> Hidden:
         """Run patches and blocks 0 to ``layer``."""
-        hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
+        hidden: Hidden = self._vision.pre_layrnorm(self._vision.embeddings(pixels))
         for block in self._vision.encoder.layers[: layer + 1]:
             hidden = run_block(block, hidden, None)
         return hidden
 
     def suffix(
-        self, hidden: Hidden, layer: int, mask: Bool[Tensor, "batch tokens"] | None = None  # noqa: ARG002 - all patches are seen
+        self,
+        hidden: Hidden,
+        layer: int,
+        mask: Bool[Tensor, "batch tokens"] | None = None,  # noqa: ARG002 - all patches are seen
     ) -> Embedding:
         """Run the blocks after ``layer``, the last one for CLS only, and project."""
         blocks = self._vision.encoder.layers[layer + 1 :]
@@ -59,8 +67,9 @@ class ClipTextTower:
     """The causal text transformer; the embedding is read from the end-of-text token."""
 
     def __init__(self, model: CLIPModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._text, self._projection, self._tokenizer = model.text_model, model.text_projection, tokenizer
-        config = model.config.text_config
+        self._text: Any = model.text_model
+        self._projection, self._tokenizer = model.text_projection, tokenizer
+        config: Any = model.config.text_config
         self.depth: int = config.num_hidden_layers
         self._context: int = min(config.max_position_embeddings, tokenizer.model_max_length)
 
@@ -71,7 +80,7 @@ class ClipTextTower:
     @torch.no_grad()
     def prefix(self, tokens: Tokens, layer: int) -> Hidden:
         """Run embeddings and blocks 0 to ``layer``."""
-        hidden = self._text.embeddings(input_ids=tokens.ids)
+        hidden: Hidden = self._text.embeddings(input_ids=tokens.ids)
         mask = _causal(tokens.mask)
         for block in self._text.encoder.layers[: layer + 1]:
             hidden = run_block(block, hidden, mask)
@@ -109,3 +118,20 @@ class ClipEncoder:
     preprocessing: Preprocessing
     image: ClipImageTower
     text: ClipTextTower
+
+
+def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit) -> ClipEncoder:
+    """Load a ``CLIPModel`` folder: config.json, weights, tokeniser and preprocessor_config.json.
+
+    Raises:
+        ModelError: a file is missing or unreadable, or the weights do not fit the configuration.
+    """
+    model: Any = load_pretrained(CLIPModel, folder)
+    model.to(device)
+    tokenizer = load_tokenizer(folder)
+    return ClipEncoder(
+        info=info,
+        preprocessing=read_preprocessing(folder, default_size=model.config.vision_config.image_size, fit=fit),
+        image=ClipImageTower(model),
+        text=ClipTextTower(model, tokenizer),
+    )

@@ -1,18 +1,20 @@
 """Find a model by name, folder or hub id, and load it by what its files say."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from audit.encoders import clip
+from audit.encoders.folder import read_json
 from audit.encoders.protocol import DualEncoder, EncoderInfo
 from pipelines.errors import ModelError
+from pipelines.geometry import Fit
 
 __all__ = ["FAMILIES", "KNOWN", "KnownModel", "load_encoder", "model_folder", "phantom_folder"]
 
@@ -32,7 +34,7 @@ KNOWN = {
     ),
 }
 
-FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device], DualEncoder]] = {
+FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit], DualEncoder]] = {
     "clip": clip.load,
 }
 """How a model of each ``model_type`` (config.json) is loaded; to add a family, write one file and add its line."""
@@ -59,7 +61,9 @@ def model_folder(name: str) -> Path:
     hub_id = KNOWN[name].hub_id if name in KNOWN else name
     if hub_id.count("/") != 1 or folder.is_absolute() or name.startswith("."):
         known = ", ".join([*KNOWN, "phantom"])
-        raise ModelError(f"--model {name}: no such folder, and neither a known name ({known}) nor a hub id (owner/name)")
+        raise ModelError(
+            f"--model {name}: no such folder, and neither a known name ({known}) nor a hub id (owner/name)"
+        )
     try:
         return Path(snapshot_download(hub_id))
     except RepositoryNotFoundError as error:
@@ -74,7 +78,7 @@ def model_folder(name: str) -> Path:
         ) from error
 
 
-def load_encoder(name: str, *, device: str | torch.device = "cpu") -> DualEncoder:
+def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit = Fit.LETTERBOX) -> DualEncoder:
     """Load a model by known name, folder or hub id.
 
     Raises:
@@ -82,27 +86,17 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu") -> DualEncode
     """
     folder = model_folder(name)
     family = _family(folder)
-    return FAMILIES[family](folder, _info(name, folder, family), torch.device(device))
+    return FAMILIES[family](folder, _info(name, folder, family), torch.device(device), fit)
 
 
 def _family(folder: Path) -> str:
     config = folder / "config.json"
     if not config.is_file():
         raise ModelError(f"{folder}: no config.json in this model folder; bring the whole folder of the model")
-    family = str(_read_json(config).get("model_type", ""))
+    family = str(read_json(config).get("model_type", ""))
     if family not in FAMILIES:
         raise ModelError(f"{folder}: model_type {family!r} in config.json is none of {', '.join(sorted(FAMILIES))}")
     return family
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({error}); bring the file again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: a JSON object is needed; bring the file again")
-    return content
 
 
 def _info(name: str, folder: Path, family: str) -> EncoderInfo:
@@ -110,7 +104,7 @@ def _info(name: str, folder: Path, family: str) -> EncoderInfo:
     if weights is None:
         raise ModelError(f"{folder}: no weights in this model folder; one of {', '.join(_WEIGHTS)} is needed")
     own = folder / "m2ib_audit.json"
-    hints = _read_json(own) if own.is_file() else {}
+    hints = read_json(own) if own.is_file() else {}
     with weights.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     terms = KNOWN[name].terms if name in KNOWN else str(hints.get("terms", "not stated: see the model's own card"))
@@ -127,14 +121,14 @@ def _info(name: str, folder: Path, family: str) -> EncoderInfo:
     )
 
 
-def _optional_int(path: Path, hints: dict[str, object], key: str) -> int | None:
+def _optional_int(path: Path, hints: dict[str, Any], key: str) -> int | None:
     value = hints.get(key)
     if value is not None and not isinstance(value, int):
         raise ModelError(f"{path}: {key} must be a whole number, not {value!r}")
     return value
 
 
-def _optional_float(path: Path, hints: dict[str, object], key: str) -> float | None:
+def _optional_float(path: Path, hints: dict[str, Any], key: str) -> float | None:
     value = hints.get(key)
     if value is not None and not isinstance(value, int | float):
         raise ModelError(f"{path}: {key} must be a number, not {value!r}")

@@ -54,7 +54,12 @@ def _group(phrase: str, tokens: list[tuple[int, int, int]]) -> tuple[tuple[str, 
     """Join tokens (index, start, end) that no white space parts."""
     groups: list[tuple[int, int, list[int]]] = []
     for index, start, end in tokens:
-        if groups and not phrase[groups[-1][1] : start].strip() and groups[-1][1] == start and not _opens(phrase, start):
+        if (
+            groups
+            and not phrase[groups[-1][1] : start].strip()
+            and groups[-1][1] == start
+            and not _opens(phrase, start)
+        ):
             groups[-1] = (groups[-1][0], end, [*groups[-1][2], index])
         else:
             groups.append((start, end, [index]))

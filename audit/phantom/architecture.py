@@ -1,10 +1,11 @@
 """The phantom encoder's shape: an ordinary transformers ``CLIPModel`` and a word-piece tokeniser, both small."""
 
+import json
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from pipelines.findings import FINDINGS
 from pipelines.phantom.wording import CLAIMS, sentences_of
@@ -84,9 +85,15 @@ def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> CLIPModel:
 
 def save_processor(folder: Path, size: int) -> None:
     """Write ``preprocessor_config.json``, as transformers' own tools read it."""
-    CLIPImageProcessor(
-        size={"shortest_edge": size},
-        crop_size={"height": size, "width": size},
-        image_mean=[IMAGE_MEAN] * 3,
-        image_std=[IMAGE_STD] * 3,
-    ).save_pretrained(folder)
+    content = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "do_normalize": True,
+        "image_mean": [IMAGE_MEAN] * 3,
+        "image_std": [IMAGE_STD] * 3,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

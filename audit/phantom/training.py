@@ -13,6 +13,7 @@ Three losses:
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ __all__ = ["TrainingSettings", "train"]
 class TrainingSettings:
     """What a training run is made of. The same settings on the same machine give the same weights."""
 
-    steps: int = 2000
+    steps: int = 4200
     batch: int = 48
     learning_rate: float = 1.2e-3
     warmup: int = 100
@@ -61,9 +62,10 @@ class _Heads(nn.Module):
     def __init__(self, embedding: int, width: int, depth: int) -> None:
         super().__init__()
         self.claims = nn.Linear(embedding, len(CLAIMS))
-        self.patches = nn.ModuleList(nn.Linear(width, len(_INSTANCE_CLAIMS)) for _ in range(depth))
-        for head in self.patches:
+        patches = [nn.Linear(width, len(_INSTANCE_CLAIMS)) for _ in range(depth)]
+        for head in patches:
             nn.init.constant_(head.bias, -2.0)
+        self.patches = nn.ModuleList(patches)
 
 
 def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> Float[Tensor, "batch 3 size size"]:
@@ -78,7 +80,9 @@ def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> F
 
 
 def _pairwise_loss(
-    images: Float[Tensor, "batch dim"], texts: Float[Tensor, "sentences dim"], truth: Bool[Tensor, "batch sentences"],
+    images: Float[Tensor, "batch dim"],
+    texts: Float[Tensor, "sentences dim"],
+    truth: Bool[Tensor, "batch sentences"],
     settings: TrainingSettings,
 ) -> Tensor:
     logits = settings.scale * normalize(images, dim=-1) @ normalize(texts, dim=-1).T + settings.bias
@@ -113,13 +117,13 @@ def train(
     pool: Pool,
     settings: TrainingSettings,
     *,
-    report: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
-) -> CLIPModel:
-    """Train ``model`` in place on ``pool`` and return it in evaluation mode; ``report`` hears of every step."""
-    vision = model.config.vision_config
+    report: Callable[[int, dict[str, float]], None] = lambda _step, _losses: None,
+) -> None:
+    """Train ``model`` in place on ``pool`` and leave it in evaluation mode; ``report`` hears of every step."""
+    vision: Any = model.config.vision_config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        heads = _Heads(model.config.projection_dim, vision.hidden_size, vision.num_hidden_layers)
+        heads = _Heads(int(model.config.projection_dim or 0), vision.hidden_size, vision.num_hidden_layers)
     rng = np.random.default_rng(settings.seed)
     parameters = [*model.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(
@@ -135,15 +139,23 @@ def train(
         losses = _losses(model, heads, tokenizer, (pool.images[chosen], pool.truth[chosen]), settings, rng)
         total = torch.stack(list(losses.values())).sum()
         optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
         report(step, {name: float(loss.detach()) for name, loss in losses.items()})
-    return model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
 
 
-def _losses(model, heads, tokenizer, batch, settings, rng):
+def _losses(
+    model: Any,
+    heads: _Heads,
+    tokenizer: PreTrainedTokenizerFast,
+    batch: tuple[np.ndarray, np.ndarray],
+    settings: TrainingSettings,
+    rng: np.random.Generator,
+) -> dict[str, Tensor]:
+    """The weighted losses of one batch of (images, truth)."""
     images, truth = batch
     pixels = _augmented(images, rng, settings.shift_px)
     claims, tokens = _draw_sentences(rng, settings.sentences, tokenizer)
@@ -155,11 +167,8 @@ def _losses(model, heads, tokenizer, batch, settings, rng):
     target = torch.from_numpy(truth.astype(np.float32))
     image_embedding = image_embedding.float()
     losses = {
-        "pairs": _pairwise_loss(
-            image_embedding, text_embedding.float(), torch.from_numpy(truth[:, claims]), settings
-        ),
-        "claims": settings.classification
-        * binary_cross_entropy_with_logits(heads.claims(image_embedding), target),
+        "pairs": _pairwise_loss(image_embedding, text_embedding.float(), torch.from_numpy(truth[:, claims]), settings),
+        "claims": settings.classification * binary_cross_entropy_with_logits(heads.claims(image_embedding), target),
     }
     if settings.multiple_instance:
         blocks = [

@@ -129,7 +129,7 @@ class Grid:
         return float((x + 1.0) / self.pixel), float((y + self.rows / self.columns) / self.pixel)
 
     def diaphragm(self, side: str) -> Map:
-        """v of the diaphragm's surface above or below each pixel's u."""
+        """V of the diaphragm's surface above or below each pixel's u."""
         lung = self.anatomy.lung(side)
         offset = (self.u * SIDE_SIGN[side] - lung.centre + 0.06) / lung.half_width
         return np.asarray(lung.base + lung.angle_drop * offset * np.abs(offset) * (offset > 0), dtype=np.float32)

@@ -110,7 +110,9 @@ def _bones(grid: Grid) -> Map:
             curve = [grid.to_pixels(sign * u, v0 + 0.55 * (u - 0.1) ** 2 - 0.12 * np.sin(4.2 * u)) for u in t]
             draw.line(curve, fill=200, width=thickness)
     for sign in SIDE_SIGN.values():
-        clavicle = [grid.to_pixels(sign * u, -0.66 - 0.22 * u + 0.03 * np.sin(9 * u)) for u in np.linspace(0.05, 0.62, 8)]
+        clavicle = [
+            grid.to_pixels(sign * u, -0.66 - 0.22 * u + 0.03 * np.sin(9 * u)) for u in np.linspace(0.05, 0.62, 8)
+        ]
         draw.line(clavicle, fill=255, width=round(1.4 * thickness))
     for index in range(16):
         top = -1.1 + 0.15 * (index + anatomy.rib_phase)
@@ -134,7 +136,9 @@ def _vessels(grid: Grid, rng: np.random.Generator) -> Map:
             for _ in range(4):
                 step = rng.uniform(0.07, 0.13) * np.array([np.cos(heading), np.sin(heading)])
                 ends = [grid.to_pixels(sign * p[0], p[1]) for p in (point, point + step)]
-                draw.line(ends, fill=int(rng.uniform(110, 200)), width=max(1, round(width * anatomy.scale / grid.pixel)))
+                draw.line(
+                    ends, fill=int(rng.uniform(110, 200)), width=max(1, round(width * anatomy.scale / grid.pixel))
+                )
                 point, heading, width = point + step, heading + rng.normal(0.0, 0.35), 0.72 * width
         for _ in range(rng.integers(0, 4)):
             u, v = lung.centre + rng.uniform(-0.8, 0.5) * lung.half_width, lung.hilum + rng.uniform(-0.2, 0.4)

@@ -1,0 +1,65 @@
+"""Salted keys stand for patients, studies, images and files wherever something is written down."""
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+import typer
+
+from pipelines.errors import OutputError
+
+__all__ = ["SALT_VARIABLE", "Keys", "load_salt"]
+
+SALT_VARIABLE = "M2IB_AUDIT_SALT"
+_LEAST_CHARACTERS = 16
+_KEY_CHARACTERS = 16
+
+
+class Keys:
+    """Turns identifiers into keys that cannot be turned back without the salt."""
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+
+    def key(self, kind: str, identifier: str) -> str:
+        """Give the key of an identifier; ``kind`` ("study", "patient", ...) keeps equal identifiers apart."""
+        digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(), "sha256")
+        return digest.hexdigest()[:_KEY_CHARACTERS]
+
+
+def load_salt() -> bytes:
+    """Read this user's salt, or make one at first use; it lies outside every OUT.
+
+    The variable M2IB_AUDIT_SALT wins over the file, so that several machines can give the same keys.
+
+    Raises:
+        OutputError: the variable is too short, or the file can neither be read nor made.
+    """
+    given = os.environ.get(SALT_VARIABLE)
+    if given is not None:
+        if len(given) < _LEAST_CHARACTERS:
+            raise OutputError(
+                f"{SALT_VARIABLE} has {len(given)} characters: give at least {_LEAST_CHARACTERS} random ones"
+            )
+        return given.encode()
+    path = Path(typer.get_app_dir("m2ib-audit")) / "salt"
+    try:
+        return _read_or_make(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the salt for study keys can neither be read nor made ({error.strerror}); "
+            f"set {SALT_VARIABLE} to at least {_LEAST_CHARACTERS} random characters"
+        ) from error
+
+
+def _read_or_make(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    salt = secrets.token_hex(32).encode()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(salt)
+    return salt

@@ -1,0 +1,72 @@
+"""What was run: the model, the method's numbers, the software and the device."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+
+import torch
+
+from audit.attribution.explain import M2IB
+from audit.encoders.protocol import DualEncoder
+from pipelines.errors import AuditError
+from reports.record import ModelRecord
+
+__all__ = ["device_name", "method_settings", "model_record", "pick_device", "software_versions"]
+
+_NAMED = ("m2ib-audit", "torch", "transformers", "pydicom", "monai", "numpy", "scikit-image", "pandas")
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of the packages that shape a result."""
+    return {name: version(name) for name in _NAMED}
+
+
+def model_record(encoder: DualEncoder) -> ModelRecord:
+    """Describe the audited model."""
+    info = encoder.info
+    return ModelRecord(
+        name=info.name,
+        family=info.family,
+        source=info.source,
+        sha256=info.sha256,
+        terms=info.terms,
+        is_phantom=info.is_phantom,
+    )
+
+
+def method_settings(method: M2IB, encoder: DualEncoder) -> dict[str, float | int | str | bool | None]:
+    """Every number that shapes a heat, by name."""
+    settings, image_layer, text_layer = method.settings_for(encoder)
+    return {
+        **asdict(settings),
+        "image layer": image_layer,
+        "text layer": text_layer,
+        "fit": encoder.preprocessing.fit.value,
+    }
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``--device`` into a device; "auto" takes a GPU where there is one.
+
+    Raises:
+        AuditError: the device is unknown or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AuditError(f"--device {name}: unknown; give auto, cpu, cuda or cuda:1") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise AuditError(f"--device {name}: not supported; give auto, cpu, cuda or cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise AuditError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; give auto or cpu"
+        )
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Name a device as its maker does."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)"

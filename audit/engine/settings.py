@@ -1,0 +1,32 @@
+"""What one run is asked to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.geometry import Fit
+
+__all__ = ["RunSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """One ``m2ib-audit run``, as the command line hands it over."""
+
+    dicom_dir: Path
+    reports: Path
+    out: Path
+    boxes: Path | None = None
+    model: str = "biomedclip"
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
+    fit: Fit = Fit.LETTERBOX
+    all_views: bool = False  # audit lateral and unknown views too
+    seed: int = 0
+    workers: int = 0  # processes that decode
+    show_phi: bool = False  # names of files, and the reports' own words unmasked
+    overwrite: bool = False
+    beta: float | None = None
+    variance: float | None = None
+    steps: int | None = None
+    samples: int | None = None
+    image_layer: int | None = None
+    text_layer: int | None = None

@@ -1,0 +1,159 @@
+"""Write OUT: one folder a study with its record last, then the tables, ``run.json`` and the cohort page."""
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from PIL import Image as Picture
+
+from pipelines.errors import OutputError
+from reports.cohort_page import render_cohort
+from reports.folder import THUMBNAILS_AT_MOST, read_study, study_folders, study_thumbnail, write_text_atomically
+from reports.record import FailureRecord, RunRecord, StudyRecord
+from reports.study_page import render_study
+
+__all__ = ["check_writable", "picture_of", "prepare", "write_run", "write_study"]
+
+_LONGEST_SIDE = 1024  # of the stored picture, px
+_OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def prepare(out: Path, *, overwrite: bool) -> None:
+    """Make OUT ready to be written; what a run wrote there before is removed if ``overwrite`` says so.
+
+    Raises:
+        OutputError: OUT holds a run or foreign files, or cannot be written.
+    """
+    held = _check_held(out, overwrite=overwrite)
+    try:
+        for name in held:
+            path = out / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (out / "studies").mkdir(parents=True)
+        probe = out / "studies" / ".write-probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"--out {out} cannot be written ({error.strerror}): name a folder that you may write to"
+        ) from error
+
+
+def _check_held(out: Path, *, overwrite: bool) -> list[str]:
+    """List what OUT holds, if a run may go there."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out} is a file: name a folder")
+    try:
+        held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    except OSError as error:
+        raise OutputError(f"--out {out} cannot be read ({error.strerror}): name another folder") from error
+    foreign = [name for name in held if name not in _OURS]
+    if foreign:
+        raise OutputError(f"--out {out} holds other files ({foreign[0]}): name an empty or a new folder")
+    if held and not overwrite:
+        raise OutputError(f"--out {out} holds a run already: name another folder, or pass --overwrite to replace it")
+    return held
+
+
+def check_writable(out: Path, *, overwrite: bool) -> None:
+    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
+
+    Raises:
+        OutputError: it cannot, or it holds a run that ``overwrite`` does not give up, or foreign files.
+    """
+    _check_held(out, overwrite=overwrite)
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to")
+
+
+def picture_of(display: Float[np.ndarray, "rows columns"]) -> bytes:
+    """Encode display values of [0, 1] as an 8-bit grey PNG, long side at most 1,024 px."""
+    picture = Picture.fromarray(np.round(np.clip(display, 0.0, 1.0) * 255.0).astype(np.uint8))
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Picture.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG", optimize=False, compress_level=6)
+    return encoded.getvalue()
+
+
+def write_study(
+    out: Path, record: StudyRecord, *, heats: Mapping[str, np.ndarray], pictures: Mapping[str, bytes]
+) -> None:
+    """Write one study's folder; ``record.json`` comes last and marks the study as done.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = out / "studies" / record.key
+    stored = {name: heat.astype(np.float16) for name, heat in heats.items()}
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, png in pictures.items():
+            (folder / name).write_bytes(png)
+        _write_arrays(folder / "heat.npz", stored)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
+    shown = {name: heat.astype(np.float32) for name, heat in stored.items()}  # as anyone who reads heat.npz sees it
+    write_text_atomically(folder / "index.html", render_study(record, heats=shown, pictures=pictures))
+    write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz whose bytes depend on the arrays alone: zip entries carry no clock time."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+
+
+def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
+    """Write the tables, ``run.json`` and the cohort page, and return the page's path.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    try:
+        table.to_parquet(out / "scores.parquet", index=False)
+        write_text_atomically(out / "scores.csv", _defused(table).to_csv(index=False))
+        write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written ({error.strerror}): is the disk full?") from error
+    write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
+    folders = study_folders(out)
+    thumbnails: dict[str, bytes] = {}
+    records = list(_records(folders, thumbnails))
+    page = out / "index.html"
+    write_text_atomically(page, render_cohort(run, records, thumbnails=thumbnails))
+    return page
+
+
+def _records(folders: Sequence[Path], thumbnails: dict[str, bytes]) -> Iterable[StudyRecord]:
+    for folder in folders:
+        study = read_study(folder)
+        picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
+        if picture is not None:
+            thumbnails[study.record.key] = picture
+        yield study.record
+
+
+def _failures_table(failures: Sequence[FailureRecord]) -> pd.DataFrame:
+    columns = ["path", "stage", "reason", "failed"]
+    rows = [[item.source, item.stage, item.reason, item.failed] for item in failures]
+    return _defused(pd.DataFrame(rows, columns=columns))
+
+
+def _defused(table: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+
+    def defuse(value: object) -> object:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+    return table.map(defuse)
