@@ -1,0 +1,66 @@
+"""What each phrase's heat is scored against: its boxes, and the cohort's content-blind references."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from audit.engine.keys import Keys
+from audit.scoring.blind import BlindCase, BlindMaps
+from audit.scoring.scores import Score, box_mask, score_blind, score_heat
+from pipelines.cohort import boxes_for
+from pipelines.study import Box, Case, Image, Phrase, Study
+from pipelines.transforms import LoadedCase
+
+__all__ = ["Targets"]
+
+
+class Targets:
+    """The boxes of a cohort, known before any pixel is read."""
+
+    def __init__(self, studies: Sequence[Study], keys: Keys) -> None:
+        self._keys = keys
+        cases = (case for study in studies for case in study.cases)
+        self._maps = BlindMaps([self._blind_case(case, phrase) for case in cases for phrase in case.phrases])
+
+    def patient(self, image: Image) -> str:
+        """Key of the patient; a study without a PatientID counts as a patient of its own."""
+        if image.patient_id:
+            return self._keys.key("patient", image.patient_id)
+        return self._keys.key("patient of study", image.study_instance_uid)
+
+    def score(
+        self, loaded: LoadedCase, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
+    ) -> tuple[Score, ...]:
+        """Score one heat on source pixels, and the blind references beside it."""
+        image = loaded.case.image
+        boxes = boxes_for(phrase, loaded.case.boxes, image)
+        model_px = 1.0 / loaded.placement.scale
+        target = box_mask(boxes, rows=image.rows, columns=image.columns)
+        own = score_heat(heat, target, method=method, model_px=model_px)
+        blind = score_blind(
+            self._maps,
+            self._blind_case(loaded.case, phrase),
+            image_shape=(image.rows, image.columns),
+            model_px=model_px,
+        )
+        return (*own, *blind)
+
+    def _blind_case(self, case: Case, phrase: Phrase) -> BlindCase:
+        image = case.image
+        return BlindCase(
+            patient=self.patient(image),
+            finding=str(phrase.finding),
+            side=phrase.side.value if phrase.side else None,
+            zone=phrase.zone.value if phrase.zone else None,
+            boxes=tuple(_shares(box, image) for box in boxes_for(phrase, case.boxes, image)),
+        )
+
+
+def _shares(box: Box, image: Image) -> tuple[float, float, float, float]:
+    return (
+        box.x / image.columns,
+        box.y / image.rows,
+        (box.x + box.width) / image.columns,
+        (box.y + box.height) / image.rows,
+    )

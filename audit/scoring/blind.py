@@ -1,0 +1,133 @@
+"""Content-blind references: maps that never look at the image. A method that does not beat them has shown nothing.
+
+All live on a grid of 128 x 128 cells over the image, whatever its shape. *class-mean box* is the mean of the boxes of
+the same finding in other patients; *words-only prior* narrows that to phrases with the same side and zone, and falls
+back to the same side, then to the finding, where no other patient has them. The patient's own boxes never take part.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
+from skimage.measure import label
+
+from audit.scoring.pointing import centre_pixel
+
+__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "centre_map", "near_target", "rasterise"]
+
+GRID = 128
+_CENTRE_SIGMA = 1 / 6  # of each side
+
+_Key = tuple[str | None, ...]
+Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of the image's width and height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindCase:
+    """One phrase with the boxes of its finding, as far as a blind reference may know them."""
+
+    patient: str
+    finding: str
+    side: str | None
+    zone: str | None
+    boxes: tuple[Rectangle, ...]
+
+
+def rasterise(boxes: Iterable[Rectangle], size: int = GRID) -> Bool[np.ndarray, "size size"]:
+    """Mark the cells whose centre lies in one of ``boxes``; a box thinner than a cell marks the cell at its centre."""
+    mask = np.zeros((size, size), dtype=bool)
+    for x0, y0, x1, y1 in boxes:
+        rows, columns = _cells(y0, y1, size), _cells(x0, x1, size)
+        mask[rows, columns] = True
+    return mask
+
+
+def _cells(start: float, end: float, size: int) -> slice:
+    first, last = int(np.ceil(start * size - 0.5)), int(np.ceil(end * size - 0.5))
+    if last <= first:
+        first = int(np.clip(0.5 * (start + end) * size, 0, size - 1))
+        last = first + 1
+    return slice(max(first, 0), min(last, size))
+
+
+def centre_map() -> Float[np.ndarray, "128 128"]:
+    """A Gaussian at the image's centre, one sixth of each side wide."""
+    position = (np.arange(GRID) + 0.5) / GRID - 0.5
+    profile = np.exp(-0.5 * (position / _CENTRE_SIGMA) ** 2)
+    return np.outer(profile, profile).astype(np.float32)
+
+
+def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
+    """Where a blind map points, as shares (row, column) of the image: the middle of its largest hottest plateau.
+
+    Mean boxes have plateaus by construction; the tie rule of the pointing game would handicap them, so it is not applied.
+    """
+    regions, count = label(blind == blind.max(), connectivity=2, return_num=True)
+    sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
+    row, column = centre_pixel(regions == 1 + int(sizes.argmax()))
+    return (row + 0.5) / blind.shape[0], (column + 0.5) / blind.shape[1]
+
+
+def near_target(
+    target: Bool[np.ndarray, "128 128"], image_shape: tuple[int, int], *, tolerance_px: float
+) -> Bool[np.ndarray, "128 128"]:
+    """Mark the cells within ``tolerance_px`` source pixels of a target on an image of ``image_shape`` (rows, columns).
+
+    The mean of the result is the chance that a uniformly random point hits: the exact expectation of the random
+    pointing game (to within a cell), so that no draw adds noise to that reference.
+    """
+    if not target.any():
+        return target
+    cell = (image_shape[0] / target.shape[0], image_shape[1] / target.shape[1])
+    near: Bool[np.ndarray, "128 128"] = distance_transform_edt(~target, sampling=cell) <= tolerance_px
+    return near
+
+
+class BlindMaps:
+    """Class-mean box and words-only prior of a cohort, each leaving one patient out.
+
+    One sum a class is kept; a patient's own boxes are few and are drawn again when they are left out, so that memory
+    does not grow with the cohort.
+    """
+
+    def __init__(self, cases: Sequence[BlindCase]) -> None:
+        self._sums: defaultdict[_Key, Int[np.ndarray, "128 128"]] = defaultdict(_empty)
+        self._counts: defaultdict[_Key, int] = defaultdict(int)
+        self._by_patient: defaultdict[str, list[BlindCase]] = defaultdict(list)
+        for case in cases:
+            if not case.boxes:
+                continue
+            self._by_patient[case.patient].append(case)
+            mask = rasterise(case.boxes)
+            for key in set(_keys(case)):
+                self._sums[key] += mask
+                self._counts[key] += 1
+
+    def class_mean_box(self, case: BlindCase) -> Float[np.ndarray, "128 128"] | None:
+        """Mean of the boxes of the same finding in other patients; None where there are none."""
+        return self._others(case.patient, _keys(case)[0])
+
+    def words_only_prior(self, case: BlindCase) -> Float[np.ndarray, "128 128"] | None:
+        """Mean box of what the phrase names: finding, side and zone, as far as other patients have them."""
+        candidates = (self._others(case.patient, key) for key in reversed(_keys(case)))
+        return next((found for found in candidates if found is not None), None)
+
+    def _others(self, patient: str, key: _Key) -> Float[np.ndarray, "128 128"] | None:
+        own = [rasterise(case.boxes) for case in self._by_patient.get(patient, ()) if key in _keys(case)]
+        count = self._counts.get(key, 0) - len(own)
+        if count == 0:
+            return None
+        others = self._sums[key] - sum((mask.astype(np.int32) for mask in own), start=_empty())
+        return (others / count).astype(np.float32)
+
+
+def _empty() -> Int[np.ndarray, "128 128"]:
+    return np.zeros((GRID, GRID), dtype=np.int32)
+
+
+def _keys(case: BlindCase) -> tuple[_Key, ...]:
+    """The classes a case belongs to, from the widest to the narrowest."""
+    return ((case.finding,), (case.finding, case.side), (case.finding, case.side, case.zone))

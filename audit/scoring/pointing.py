@@ -1,0 +1,76 @@
+"""The pointing game: does the hottest pixel lie where the radiologist drew?
+
+Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.1.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, Float
+from skimage.measure import label
+
+__all__ = ["Outcome", "distance_to", "hottest_point", "pointing_outcome"]
+
+_LARGEST_PLATEAU = 0.01  # share of the map's finite pixels
+
+
+class Outcome(StrEnum):
+    """How one map fared against one target."""
+
+    HIT = "hit"
+    MISS = "miss"
+    UNSCORED = "unscored"  # nobody drew a box: says nothing about the model
+
+
+def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
+    """Find the hottest pixel's (row, column); None where the map points nowhere.
+
+    Pixels that are NaN (outside the model's input, behind a collimator) do not count. A flat map, a map without a finite
+    pixel, and a map with two separate maxima point nowhere.
+
+    Departure from "a tie is a miss": heat comes from a coarse grid, and clamped interpolation makes the peak of a border
+    patch a small plateau of equal pixels. One connected plateau (8 neighbours) of less than 1 % of the map counts as one
+    point: its pixel nearest to its centroid.
+    """
+    finite = np.isfinite(heat)
+    count = int(finite.sum())
+    if count == 0:
+        return None
+    hottest = finite & (heat == heat[finite].max())
+    tied = int(hottest.sum())
+    if tied == count or (tied > 1 and tied >= _LARGEST_PLATEAU * count):
+        return None
+    if tied > 1 and label(hottest, connectivity=2, return_num=True)[1] > 1:
+        return None
+    return centre_pixel(hottest)
+
+
+def centre_pixel(region: Bool[np.ndarray, "height width"]) -> tuple[int, int]:
+    """Give the pixel of a region that lies nearest to the region's centroid; the first of equals in reading order."""
+    pixels = np.argwhere(region)
+    nearest = np.square(pixels - pixels.mean(0)).sum(1).argmin()
+    return int(pixels[nearest, 0]), int(pixels[nearest, 1])
+
+
+def distance_to(target: Bool[np.ndarray, "height width"], point: tuple[int, int]) -> float:
+    """Distance in pixels, centre to centre, from ``point`` (row, column) to the nearest pixel of ``target``."""
+    rows, columns = np.nonzero(target)
+    return float(np.sqrt(((rows - point[0]) ** 2 + (columns - point[1]) ** 2).min()))
+
+
+def pointing_outcome(
+    heat: Float[np.ndarray, "height width"],
+    target: Bool[np.ndarray, "height width"],
+    *,
+    tolerance_px: float = 0.0,
+) -> Outcome:
+    """Say whether the hottest pixel of ``heat`` lies within ``tolerance_px`` of ``target``; exactly at it is a hit.
+
+    A map that points nowhere (see :func:`hottest_point`) is a MISS; an empty target leaves it UNSCORED.
+    """
+    if not target.any():
+        return Outcome.UNSCORED
+    point = hottest_point(heat)
+    if point is None:
+        return Outcome.MISS
+    return Outcome.HIT if distance_to(target, point) <= tolerance_px else Outcome.MISS
