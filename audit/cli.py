@@ -54,7 +54,7 @@ Model = Annotated[str, typer.Option(help="biomedclip, phantom, a model folder or
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one parameter a flag
+def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
     out: Out,
@@ -196,7 +196,7 @@ def phantom_evaluate(
 
     with _errors_in_one_line(), _progress_bar() as progress:
         table = evaluate(model, count=n, seed=seed, progress=progress)
-    typer.echo(table)
+    typer.echo(str(table))
 
 
 def _tell(message: str) -> None:

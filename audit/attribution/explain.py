@@ -66,65 +66,79 @@ class M2IB:
         phrases: Sequence[str],
         *,
         seeds: Sequence[int],
+        words: bool = True,
     ) -> tuple[Explanation, ...]:
         """Explain one image with each of ``phrases``; ``seeds`` has one number a phrase.
 
-        The image's prefix and embedding are computed once for all phrases, each phrase's once for both maps.
+        The image's prefix and embedding are computed once for all phrases, each phrase's once for both maps. Without
+        ``words`` only the image is explained.
         """
         if len(seeds) != len(phrases):
             raise ValueError(f"{len(phrases)} phrases need as many seeds, got {len(seeds)}")
-        settings, image_layer, text_layer = self.settings_for(encoder)
+        _, image_layer, _ = self.settings_for(encoder)
         image_hidden = encoder.image.prefix(pixels[None], image_layer)
-        with torch.no_grad():
-            image_embedding = encoder.image.suffix(image_hidden, image_layer)
         explained: list[Explanation] = []
         for start in range(0, len(phrases), _MOST_PAIRS):
             chunk = slice(start, start + _MOST_PAIRS)
-            tokens = encoder.text.tokenise(phrases[chunk])
-            text_hidden = encoder.text.prefix(tokens, text_layer)
-            with torch.no_grad():
-                text_embedding = encoder.text.suffix(text_hidden, text_layer, tokens.mask)
-            pairs = len(text_hidden)
-            image_mask = torch.ones(pairs, image_hidden.shape[1], dtype=torch.bool, device=image_hidden.device)
-            image_heat = bottleneck(
-                image_hidden.expand(pairs, -1, -1),
-                image_mask,
-                text_embedding,
-                lambda hidden, _mask: encoder.image.suffix(hidden, image_layer),
-                settings=settings,
-                generators=_generators(seeds[chunk], image_hidden.device, stream=0),
-            )
+            explained.extend(self._explain_chunk(encoder, image_hidden, phrases[chunk], seeds[chunk], words=words))
+        return tuple(explained)
+
+    def _explain_chunk(
+        self,
+        encoder: DualEncoder,
+        image_hidden: Float[Tensor, "1 tokens width"],
+        phrases: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        words: bool,
+    ) -> list[Explanation]:
+        settings, image_layer, text_layer = self.settings_for(encoder)
+        tokens = encoder.text.tokenise(phrases)
+        text_hidden = encoder.text.prefix(tokens, text_layer)
+        with torch.no_grad():
+            image_embedding = encoder.image.suffix(image_hidden, image_layer)
+            text_embedding = encoder.text.suffix(text_hidden, text_layer, tokens.mask)
+        pairs, device = len(phrases), image_hidden.device
+        image_heat = bottleneck(
+            image_hidden.expand(pairs, -1, -1),
+            torch.ones(pairs, image_hidden.shape[1], dtype=torch.bool, device=device),
+            text_embedding,
+            lambda hidden, _mask: encoder.image.suffix(hidden, image_layer),
+            settings=settings,
+            generators=_generators(seeds, device, stream=0),
+        )
+        token_heat = None
+        if words:
             token_heat = bottleneck(
                 text_hidden,
                 tokens.mask,
                 image_embedding.expand(pairs, -1),
                 lambda hidden, mask: encoder.text.suffix(hidden, text_layer, mask),
                 settings=settings,
-                generators=_generators(seeds[chunk], image_hidden.device, stream=1),
+                generators=_generators(seeds, device, stream=1),
             )
-            cosines = cosine_similarity(image_embedding, text_embedding)
-            explained.extend(_explanations(encoder, tokens, image_heat, token_heat, cosines))
-        return tuple(explained)
+        cosines = cosine_similarity(image_embedding, text_embedding)
+        return _explanations(encoder, tokens, image_heat, token_heat, cosines)
 
 
 def _explanations(
     encoder: DualEncoder,
     tokens: Tokens,
-    image_heat: Float[Tensor, "pairs tokens"],
-    token_heat: Float[Tensor, "pairs words"],
+    image_heat: Float[Tensor, "pairs image_tokens"],
+    token_heat: Float[Tensor, "pairs text_tokens"] | None,
     cosines: Float[Tensor, " pairs"],
 ) -> list[Explanation]:
     rows, columns = encoder.image.grid
     grids = image_heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns).cpu()
-    per_token, cosine_values = token_heat.tolist(), cosines.tolist()
+    per_token = [None] * len(grids) if token_heat is None else token_heat.tolist()
     return [
-        Explanation(
-            heat=grids[row],
-            words=tuple((word, sum(per_token[row][index] for index in members)) for word, members in words),
-            cosine=cosine_values[row],
-        )
-        for row, words in enumerate(tokens.words)
+        Explanation(heat=grid, words=() if nats is None else _word_heat(words, nats), cosine=cosine)
+        for grid, words, nats, cosine in zip(grids, tokens.words, per_token, cosines.tolist(), strict=True)
     ]
+
+
+def _word_heat(words: tuple[tuple[str, tuple[int, ...]], ...], nats: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    return tuple((word, sum(nats[index] for index in members)) for word, members in words)
 
 
 def _first(*values: int | None) -> int:

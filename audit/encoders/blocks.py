@@ -42,7 +42,8 @@ def run_block(block: Any, hidden: Hidden, mask: Bool[Tensor, "batch 1 queries ke
     """Run one block on all tokens; ``mask`` is True where a query may look at a key."""
     normed = block.layer_norm1(hidden)
     hidden = hidden + _attend(block, normed, normed, mask)
-    return hidden + block.mlp(block.layer_norm2(hidden))
+    out: Hidden = hidden + block.mlp(block.layer_norm2(hidden))
+    return out
 
 
 def run_block_at(
@@ -54,4 +55,5 @@ def run_block_at(
     """Run one block for the token at ``position`` only."""
     normed = block.layer_norm1(hidden)
     pooled = select_tokens(hidden, position) + _attend(block, select_tokens(normed, position), normed, mask)
-    return pooled + block.mlp(block.layer_norm2(pooled))
+    out: Float[Tensor, "batch 1 width"] = pooled + block.mlp(block.layer_norm2(pooled))
+    return out

@@ -47,7 +47,7 @@ def load_pretrained(kind: type[Model], folder: Path) -> Model:
     """
     try:
         with _quiet_transformers():  # what it would warn of becomes an error below
-            loaded: tuple[Any, dict[str, Any]] = kind.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, weights_only=True
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:

@@ -96,17 +96,17 @@ class Auditor:
     ) -> tuple[ImageRecord, dict[str, np.ndarray], list[dict[str, object]]]:
         case, image = loaded.case, loaded.case.image
         image_key = self.keys.key("image", image.sop_instance_uid)
-        seeds = [pair_seed(self.settings.seed, image.sop_instance_uid, phrase.text) for phrase in case.phrases]
-        explanations = self.method.explain(
-            self.encoder, loaded.inputs.to(self._device), [phrase.text for phrase in case.phrases], seeds=seeds
-        )
+        texts = list(dict.fromkeys(phrase.text for phrase in case.phrases))  # one sentence may name two findings
+        seeds = [pair_seed(self.settings.seed, image.sop_instance_uid, text) for text in texts]
+        explained = self.method.explain(self.encoder, loaded.inputs.to(self._device), texts, seeds=seeds)
+        by_text = dict(zip(texts, explained, strict=True))
         phrases, heats, rows = [], {}, []
-        for index, (phrase, explanation) in enumerate(zip(case.phrases, explanations, strict=True)):
+        for index, phrase in enumerate(case.phrases):
             name = f"{prefix}-phrase-{index + 1}"
-            heats[name] = explanation.heat.numpy()
-            explained = self._phrase_record(loaded, phrase, explanation, name)
-            phrases.append(explained)
-            rows.extend(self._rows(image, image_key, index, phrase, explained))
+            heats[name] = by_text[phrase.text].heat.numpy()
+            told = self._phrase_record(loaded, phrase, by_text[phrase.text], name)
+            phrases.append(told)
+            rows.extend(self._rows(image, image_key, index, phrase, told))
         record = ImageRecord(
             key=image_key,
             picture=f"{prefix}.png",

@@ -33,7 +33,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         single="[BOS] $A [EOS]",
         special_tokens=[("[BOS]", vocabulary["[BOS]"]), ("[EOS]", vocabulary["[EOS]"])],
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=_CONTEXT,
         pad_token="[PAD]",  # noqa: S106 - a vocabulary entry

@@ -63,7 +63,7 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int) -> tuple[np.ndar
 
 
 def make_pool(count: int, *, size: int, seed: int, processes: int) -> Pool:
-    """Render ``count`` phantoms in ``processes`` processes; the result depends on ``count``, ``size``, ``seed`` only."""
+    """Render ``count`` phantoms in ``processes`` processes; the result depends on all but the last."""
     counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
     seeds = np.random.SeedSequence(seed).spawn(len(counts))
     images = np.empty((count, size, size), dtype=np.uint8)

@@ -63,9 +63,9 @@ def centre_map() -> Float[np.ndarray, "128 128"]:
 def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
     """Where a blind map points, as shares (row, column) of the image: the middle of its largest hottest plateau.
 
-    Mean boxes have plateaus by construction; the tie rule of the pointing game would handicap them, so it is not applied.
+    Mean boxes have plateaus by construction; the tie rule of the pointing game would handicap them and is not applied.
     """
-    regions, count = label(blind == blind.max(), connectivity=2, return_num=True)
+    regions, count = label(blind == blind.max(), connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
     sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
     row, column = centre_pixel(regions == 1 + int(sizes.argmax()))
     return (row + 0.5) / blind.shape[0], (column + 0.5) / blind.shape[1]
@@ -121,7 +121,8 @@ class BlindMaps:
         if count == 0:
             return None
         others = self._sums[key] - sum((mask.astype(np.int32) for mask in own), start=_empty())
-        return (others / count).astype(np.float32)
+        mean: Float[np.ndarray, "128 128"] = (others / count).astype(np.float32)
+        return mean
 
 
 def _empty() -> Int[np.ndarray, "128 128"]:

@@ -35,5 +35,5 @@ def iou_at_otsu(heat: Float[np.ndarray, "height width"], target: Bool[np.ndarray
     values = heat[finite]
     if values.min() == values.max():
         return 0.0
-    hot = finite & (heat > threshold_otsu(values, nbins=_BINS))
+    hot = finite & (heat > threshold_otsu(values, nbins=_BINS))  # type: ignore[no-untyped-call]
     return float((hot & wanted).sum() / (hot | wanted).sum())

@@ -25,12 +25,12 @@ class Outcome(StrEnum):
 def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
     """Find the hottest pixel's (row, column); None where the map points nowhere.
 
-    Pixels that are NaN (outside the model's input, behind a collimator) do not count. A flat map, a map without a finite
-    pixel, and a map with two separate maxima point nowhere.
+    Pixels that are NaN (outside the model's input, behind a collimator) do not count. A flat map, a map without a
+    finite pixel, and a map with two separate maxima point nowhere.
 
     Departure from "a tie is a miss": heat comes from a coarse grid, and clamped interpolation makes the peak of a border
-    patch a small plateau of equal pixels. One connected plateau (8 neighbours) of less than 1 % of the map counts as one
-    point: its pixel nearest to its centroid.
+    patch a small plateau of equal pixels. One connected plateau (8 neighbours) of less than 1 % of the map counts as
+    one point: its pixel nearest to its centroid.
     """
     finite = np.isfinite(heat)
     count = int(finite.sum())
@@ -40,8 +40,10 @@ def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | 
     tied = int(hottest.sum())
     if tied == count or (tied > 1 and tied >= _LARGEST_PLATEAU * count):
         return None
-    if tied > 1 and label(hottest, connectivity=2, return_num=True)[1] > 1:
-        return None
+    if tied > 1:
+        _, regions = label(hottest, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
+        if regions > 1:
+            return None
     return centre_pixel(hottest)
 
 

@@ -174,7 +174,7 @@ def score_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
 def summarise(table: pd.DataFrame, *, seed: int) -> Iterator[ScoreSummary]:
     """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
 
-    Intervals are 95 % bootstraps over patients with one seeded generator a summary, so that their order does not matter.
+    Intervals are 95 % bootstraps over patients, each with a generator of its own, so that their order does not matter.
     """
     for (method, score), rows in table.groupby(["method", "score"], sort=False):
         name = {"method": str(method), "score": str(score)}

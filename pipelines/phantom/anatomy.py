@@ -118,7 +118,7 @@ class Grid:
 
     def soft(self, depth: Map) -> Map:
         """Turn a signed depth (positive inside, patient units) into a soft-edged mask in [0, 1]."""
-        return np.clip(0.5 + depth / (2.0 * self.edge), 0.0, 1.0)
+        return np.asarray(np.clip(0.5 + depth / (2.0 * self.edge), 0.0, 1.0), dtype=np.float32)
 
     def to_pixels(self, u: float, v: float) -> tuple[float, float]:
         """Edge-based (column, row) of a point in patient coordinates."""

@@ -39,6 +39,7 @@ class Radiograph:
 
     image: Map
     boxes: tuple[Box, ...]
+    boxed: tuple[Lesion, ...]  # the lesion of each box, in the same order; a lesion off the film has none
 
 
 def sample_phantom(rng: np.random.Generator, *, at_least: int = 0, at_most: int = 4) -> Phantom:
@@ -59,10 +60,11 @@ def render(phantom: Phantom, *, columns: int) -> Radiograph:
     display = np.clip(density, 0.0, 1.0) ** anatomy.exposure
     quanta = _NOISE_PIXEL / grid.pixel  # a smaller pixel counts fewer quanta: the noise in a given area stays the same
     grain = rng.standard_normal(display.shape, dtype=np.float32) * anatomy.noise * quanta * (0.6 + 0.8 * display)
-    boxes = (box_of(lesion, p, margin_px=_BOX_MARGIN * columns) for lesion, p in painted)
+    drawn = [(lesion, box_of(lesion, p, margin_px=_BOX_MARGIN * columns)) for lesion, p in painted]
     return Radiograph(
         image=np.clip(display + grain, 0.0, 1.0).astype(np.float32),
-        boxes=tuple(box for box in boxes if box is not None),
+        boxes=tuple(box for _, box in drawn if box is not None),
+        boxed=tuple(lesion for lesion, box in drawn if box is not None),
     )
 
 

@@ -147,8 +147,8 @@ def report_of(phantom: Phantom, rng: np.random.Generator) -> str:
     claims = claims_of(phantom)
     present = [sentence_of(claim, rng) for claim in claims if not claim.absent]
     absent = [sentence_of(claim, rng) for claim in claims if claim.absent]
-    names = sorted(phantom.findings)
-    impression = f"{', '.join(names).capitalize()}." if names else "No acute cardiopulmonary process."
+    open_claims = [Claim(finding=name) for name in PHANTOM_FINDINGS if name in phantom.findings]
+    impression = " ".join(sentence_of(claim, rng) for claim in open_claims) or "No acute cardiopulmonary process."
     return "\n".join(
         [
             "EXAMINATION: Chest, frontal view (synthetic phantom).",

@@ -1,0 +1,210 @@
+"""How well an encoder's heat finds what was planted in phantoms it never saw, beside maps that never look."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from audit.attribution.explain import M2IB, pair_seed
+from audit.encoders.loading import load_encoder
+from audit.encoders.protocol import DualEncoder
+from audit.scoring.blind import BlindCase, BlindMaps
+from audit.scoring.scores import box_mask, score_blind, score_heat
+from audit.scoring.statistics import Interval, patient_bootstrap
+from pipelines.geometry import Placement
+from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
+from pipelines.phantom.wording import Claim, claims_of, sentence_of
+from pipelines.study import Box, Side
+from pipelines.transforms import place_image
+
+__all__ = ["Evaluation", "HeldOut", "Line", "evaluate", "held_out_phantoms"]
+
+_COLUMNS = 320  # px, width at which held-out phantoms are rendered
+_POINTING, _ENERGY = "pointing game, tau 0", "energy in box"
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A phantom of the evaluation, with at least two different findings in it."""
+
+    name: str
+    phantom: Phantom
+    radiograph: Radiograph
+    generator: np.random.Generator  # for the wording
+
+    def boxes(self, finding: str, side: str | None = None) -> tuple[Box, ...]:
+        """Boxes of a finding, on one side if ``side`` is given."""
+        drawn = zip(self.radiograph.boxes, self.radiograph.boxed, strict=True)
+        return tuple(box for box, lesion in drawn if lesion.finding == finding and side in {None, lesion.side})
+
+    def bilateral(self) -> tuple[str, ...]:
+        """Findings whose boxes lie on both sides."""
+        return tuple(
+            finding
+            for finding in sorted(self.phantom.findings)
+            if self.boxes(finding, "left") and self.boxes(finding, "right")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One figure of the evaluation."""
+
+    test: str
+    method: str
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """All figures, in the order in which they are printed."""
+
+    lines: tuple[Line, ...]
+    phantoms: int
+    seed: int
+
+    def estimate(self, test: str, method: str) -> float:
+        """One figure by its test and method."""
+        return next(line.interval.estimate for line in self.lines if (line.test, line.method) == (test, method))
+
+    def __str__(self) -> str:
+        width = max(len(line.test) for line in self.lines)
+        head = f"{self.phantoms} held-out phantoms, seed {self.seed}; 95 % intervals by bootstrap over phantoms"
+        rows = [
+            f"{line.test:<{width}}  {line.method:<17}  {line.interval.estimate:6.3f}  "
+            f"[{line.interval.low:6.3f}, {line.interval.high:6.3f}]  n = {line.interval.values}"
+            for line in self.lines
+        ]
+        return "\n".join([head, *rows])
+
+
+def held_out_phantoms(count: int, seed: int) -> Iterator[HeldOut]:
+    """Draw phantoms with two to four different findings; phantom ``i`` depends on ``seed`` and ``i`` alone."""
+    for index in range(count):
+        generator = np.random.default_rng([seed, index])
+        phantom = sample_phantom(generator, at_least=2)
+        yield HeldOut(
+            name=f"phantom {index}",
+            phantom=phantom,
+            radiograph=render(phantom, columns=_COLUMNS),
+            generator=generator,
+        )
+
+
+def evaluate(
+    model: str, *, count: int, seed: int, progress: Progress = lambda _stage, _done, _total: None
+) -> Evaluation:
+    """Put location-free and side-named phrases to an encoder on held-out phantoms and score its heat.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
+    encoder = load_encoder(model)
+    scorer = _Scorer(encoder, M2IB(), seed)
+    phantoms = []
+    for done, held_out in enumerate(held_out_phantoms(count, seed), start=1):
+        scorer.look_at(held_out)
+        phantoms.append(held_out)
+        progress("Evaluating phantoms", done, count)
+    lines = [*scorer.lines(), *_blind_lines(phantoms, seed)]
+    return Evaluation(lines=tuple(lines), phantoms=count, seed=seed)
+
+
+class _Scorer:
+    """Collects what the encoder's heat scores, phantom after phantom."""
+
+    def __init__(self, encoder: DualEncoder, method: M2IB, seed: int) -> None:
+        self._encoder, self._method, self._seed = encoder, method, seed
+        self._values: dict[str, list[tuple[str, float]]] = {}
+
+    def look_at(self, held_out: HeldOut) -> None:
+        findings = sorted(held_out.phantom.findings)
+        sided = [(finding, side) for finding in held_out.bilateral() for side in ("left", "right")]
+        claims = [Claim(finding=finding) for finding in findings]
+        claims += [Claim(finding=finding, side=Side(side)) for finding, side in sided]
+        texts = [sentence_of(claim, held_out.generator) for claim in claims]
+        pixels, placement = place_image(held_out.radiograph.image, self._encoder.preprocessing)
+        seeds = [pair_seed(self._seed, held_out.name, text) for text in texts]
+        explained = self._method.explain(self._encoder, pixels, texts, seeds=seeds, words=False)
+        heats = [placement.heat_to_source(explanation.heat.numpy()) for explanation in explained]
+        free = dict(zip(findings, heats, strict=False))
+        for finding, heat in free.items():
+            hit, energy = self._hit_and_energy(heat, held_out.boxes(finding), placement)
+            self._add("location-free phrases: hit", held_out, hit)
+            self._add(f"  {finding}: hit", held_out, hit)
+            self._add("location-free phrases: energy in box", held_out, energy)
+            for other in findings:
+                if other != finding and held_out.boxes(finding):
+                    astray, _ = self._hit_and_energy(free[other], held_out.boxes(finding), placement)
+                    self._add("another finding's phrase: hit on this finding's box", held_out, astray)
+                    self._add("fall of hits under another finding's phrase", held_out, _minus(hit, astray))
+        for (finding, side), heat in zip(sided, heats[len(findings) :], strict=True):
+            hit, _ = self._hit_and_energy(heat, held_out.boxes(finding, side), placement)
+            self._add("side-named phrases, finding on both sides: named side hit", held_out, hit)
+
+    def lines(self) -> Iterator[Line]:
+        for test, values in sorted(self._values.items(), key=lambda item: item[0].startswith("  ")):
+            yield _line(test, "m2ib", values, self._seed)
+
+    def _hit_and_energy(
+        self, heat: Float[np.ndarray, "rows columns"], boxes: Sequence[Box], placement: Placement
+    ) -> tuple[float | None, float | None]:
+        target = box_mask(boxes, rows=heat.shape[0], columns=heat.shape[1])
+        scores = score_heat(heat, target, method="m2ib", model_px=1.0 / placement.scale)
+        by_name = {score.score: score.value for score in scores}
+        return by_name[_POINTING], by_name[_ENERGY]
+
+    def _add(self, test: str, held_out: HeldOut, value: float | None) -> None:
+        if value is not None:
+            self._values.setdefault(test, []).append((held_out.name, value))
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _line(test: str, method: str, values: Sequence[tuple[str, float]], seed: int) -> Line:
+    interval = patient_bootstrap(
+        np.array([value for _, value in values]),
+        [name for name, _ in values],
+        generator=np.random.default_rng(seed),
+    )
+    return Line(test=test, method=method, interval=interval)
+
+
+def _blind_lines(phantoms: Sequence[HeldOut], seed: int) -> Iterator[Line]:
+    """What content-blind maps reach on location-free phrases, and on the reports' own phrases with side and zone."""
+    kinds: dict[str, Callable[[HeldOut], Sequence[Claim]]] = {
+        "location-free phrases: hit": lambda held_out: [Claim(finding=f) for f in sorted(held_out.phantom.findings)],
+        "reported phrases, with side and zone: hit": lambda held_out: [
+            claim for claim in claims_of(held_out.phantom) if not claim.absent
+        ],
+    }
+    for test, claims in kinds.items():
+        cases = [(held_out, _blind_case(held_out, claim)) for held_out in phantoms for claim in claims(held_out)]
+        maps = BlindMaps([case for _, case in cases])
+        values: dict[str, list[tuple[str, float]]] = {}
+        for held_out, case in cases:
+            rows, columns = held_out.radiograph.image.shape
+            for score in score_blind(maps, case, image_shape=(rows, columns), model_px=1.0):
+                if score.score == _POINTING and score.value is not None:
+                    values.setdefault(score.method, []).append((held_out.name, score.value))
+        for method, scored in values.items():
+            yield _line(test, method, scored, seed)
+
+
+def _blind_case(held_out: HeldOut, claim: Claim) -> BlindCase:
+    rows, columns = held_out.radiograph.image.shape
+    return BlindCase(
+        patient=held_out.name,
+        finding=claim.finding,
+        side=claim.side.value if claim.side else None,
+        zone=claim.zone.value if claim.zone else None,
+        boxes=tuple(
+            (box.x / columns, box.y / rows, (box.x + box.width) / columns, (box.y + box.height) / rows)
+            for box in held_out.boxes(claim.finding, claim.side.value if claim.side else None)
+        ),
+    )
