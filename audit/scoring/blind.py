@@ -2,21 +2,22 @@
 
 All live on a grid of 128 x 128 cells over the image, whatever its shape. *class-mean box* is the mean of the boxes of
 the same finding in other patients; *words-only prior* narrows that to phrases with the same side and zone, and falls
-back to the same side, then to the finding, where no other patient has them. The patient's own boxes never take part.
+back to the same side, then to the finding, where no other patient has them. The patient's own boxes never take part,
+and boxes that several phrases of a patient share count once. *random* is no map: :func:`near_boxes` gives the exact
+chance of a random point.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 
 from audit.scoring.pointing import centre_pixel
 
-__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "centre_map", "near_target", "rasterise"]
+__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "centre_map", "near_boxes", "rasterise"]
 
 GRID = 128
 _CENTRE_SIGMA = 1 / 6  # of each side
@@ -36,21 +37,31 @@ class BlindCase:
     boxes: tuple[Rectangle, ...]
 
 
-def rasterise(boxes: Iterable[Rectangle], size: int = GRID) -> Bool[np.ndarray, "size size"]:
-    """Mark the cells whose centre lies in one of ``boxes``; a box thinner than a cell marks the cell at its centre."""
-    mask = np.zeros((size, size), dtype=bool)
-    for x0, y0, x1, y1 in boxes:
-        rows, columns = _cells(y0, y1, size), _cells(x0, x1, size)
-        mask[rows, columns] = True
+def rasterise(boxes: Iterable[Rectangle]) -> Bool[np.ndarray, "128 128"]:
+    """Mark the cells whose centre lies in one of ``boxes``; a box thinner than a cell marks the cell at its centre.
+
+    What lies outside the image is cut off.
+    """
+    mask = np.zeros((GRID, GRID), dtype=bool)
+    for x0, y0, x1, y1 in _on_image(boxes):
+        mask[_cells(y0, y1), _cells(x0, x1)] = True
     return mask
 
 
-def _cells(start: float, end: float, size: int) -> slice:
-    first, last = int(np.ceil(start * size - 0.5)), int(np.ceil(end * size - 0.5))
-    if last <= first:
-        first = int(np.clip(0.5 * (start + end) * size, 0, size - 1))
-        last = first + 1
-    return slice(max(first, 0), min(last, size))
+def _on_image(boxes: Iterable[Rectangle]) -> Iterator[Rectangle]:
+    """Cut boxes at the image's edges and drop what lies outside."""
+    for x0, y0, x1, y1 in boxes:
+        part = max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0)
+        if part[0] < part[2] and part[1] < part[3]:
+            yield part
+
+
+def _cells(start: float, end: float) -> slice:
+    first, last = (int(np.ceil(edge * GRID - 0.5)) for edge in (start, end))
+    if last > first:
+        return slice(first, last)
+    middle = int(0.5 * (start + end) * GRID)
+    return slice(middle, middle + 1)
 
 
 def centre_map() -> Float[np.ndarray, "128 128"]:
@@ -71,18 +82,23 @@ def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
     return (row + 0.5) / blind.shape[0], (column + 0.5) / blind.shape[1]
 
 
-def near_target(
-    target: Bool[np.ndarray, "128 128"], image_shape: tuple[int, int], *, tolerance_px: float
+def near_boxes(
+    boxes: Iterable[Rectangle], image_shape: tuple[int, int], *, tolerance_px: float
 ) -> Bool[np.ndarray, "128 128"]:
-    """Mark the cells within ``tolerance_px`` source pixels of a target on an image of ``image_shape`` (rows, columns).
+    """Mark the cells whose centre lies in a box or within ``tolerance_px`` source pixels of its edge.
 
-    The mean of the result is the chance that a uniformly random point hits: the exact expectation of the random
-    pointing game (to within a cell), so that no draw adds noise to that reference.
+    Distances are to the rectangles themselves, so that the coarse grid costs a reference nothing. The mean of the
+    result is the chance that a uniformly random point of an image of ``image_shape`` (rows, columns) hits: the
+    expectation of the random pointing game, to which a draw would only add noise.
     """
-    if not target.any():
-        return target
-    cell = (image_shape[0] / target.shape[0], image_shape[1] / target.shape[1])
-    near: Bool[np.ndarray, "128 128"] = distance_transform_edt(~target, sampling=cell) <= tolerance_px
+    rows, columns = image_shape
+    parts = tuple(_on_image(boxes))
+    near = rasterise(parts)
+    position = (np.arange(GRID) + 0.5) / GRID
+    for x0, y0, x1, y1 in parts:
+        down = np.maximum(np.maximum(y0 - position, position - y1), 0.0) * rows
+        across = np.maximum(np.maximum(x0 - position, position - x1), 0.0) * columns
+        near |= np.hypot(down[:, None], across[None, :]) <= tolerance_px
     return near
 
 
@@ -96,15 +112,17 @@ class BlindMaps:
     def __init__(self, cases: Sequence[BlindCase]) -> None:
         self._sums: defaultdict[_Key, Int[np.ndarray, "128 128"]] = defaultdict(_empty)
         self._counts: defaultdict[_Key, int] = defaultdict(int)
-        self._by_patient: defaultdict[str, list[BlindCase]] = defaultdict(list)
+        self._own: defaultdict[tuple[str, _Key], set[tuple[Rectangle, ...]]] = defaultdict(set)
         for case in cases:
-            if not case.boxes:
-                continue
-            self._by_patient[case.patient].append(case)
             mask = rasterise(case.boxes)
-            for key in set(_keys(case)):
-                self._sums[key] += mask
-                self._counts[key] += 1
+            if not mask.any():
+                continue
+            for key in _keys(case):
+                own = self._own[case.patient, key]
+                if case.boxes not in own:
+                    own.add(case.boxes)
+                    self._sums[key] += mask
+                    self._counts[key] += 1
 
     def class_mean_box(self, case: BlindCase) -> Float[np.ndarray, "128 128"] | None:
         """Mean of the boxes of the same finding in other patients; None where there are none."""
@@ -116,11 +134,11 @@ class BlindMaps:
         return next((found for found in candidates if found is not None), None)
 
     def _others(self, patient: str, key: _Key) -> Float[np.ndarray, "128 128"] | None:
-        own = [rasterise(case.boxes) for case in self._by_patient.get(patient, ()) if key in _keys(case)]
+        own = self._own.get((patient, key), set())
         count = self._counts.get(key, 0) - len(own)
         if count == 0:
             return None
-        others = self._sums[key] - sum((mask.astype(np.int32) for mask in own), start=_empty())
+        others = self._sums[key] - sum((rasterise(boxes).astype(np.int32) for boxes in own), start=_empty())
         mean: Float[np.ndarray, "128 128"] = (others / count).astype(np.float32)
         return mean
 

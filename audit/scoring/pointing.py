@@ -1,5 +1,8 @@
 """The pointing game: does the hottest pixel lie where the radiologist drew?
 
+Heat on source pixels is float32 after interpolation, so what was one value on the model's grid differs in its last
+bits: values within :func:`rounding` of each other count as equal here, or a flat map would point at its own noise.
+
 Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.1.
 """
 
@@ -9,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from skimage.measure import label
 
-__all__ = ["Outcome", "distance_to", "hottest_point", "pointing_outcome"]
+__all__ = ["Outcome", "centre_pixel", "distance_to", "hottest_point", "is_measurable", "pointing_outcome", "rounding"]
 
 _LARGEST_PLATEAU = 0.01  # share of the map's finite pixels
+_LAST_BITS = 8  # units in the last place: a weighted sum of four values is off by less
 
 
 class Outcome(StrEnum):
@@ -22,23 +26,38 @@ class Outcome(StrEnum):
     UNSCORED = "unscored"  # nobody drew a box: says nothing about the model
 
 
+def rounding(values: Float[np.ndarray, " values"]) -> float:
+    """How far apart two equal values may lie after interpolation, in their own unit; ``values`` are finite."""
+    return _LAST_BITS * float(np.finfo(values.dtype).eps) * max(float(values.max()), -float(values.min()))
+
+
+def is_measurable(heat: Float[np.ndarray, "height width"], target: Bool[np.ndarray, "height width"]) -> bool:
+    """Whether ``target`` has a pixel, and the model saw one of them.
+
+    A map without any finite pixel is broken, not cropped: it stays measurable and loses.
+    """
+    if not target.any():
+        return False
+    return bool(np.isfinite(heat[target]).any()) or not np.isfinite(heat).any()
+
+
 def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
     """Find the hottest pixel's (row, column); None where the map points nowhere.
 
-    Pixels that are NaN (outside the model's input, behind a collimator) do not count. A flat map, a map without a
-    finite pixel, and a map with two separate maxima point nowhere.
+    Pixels that are not finite (outside the model's input, behind a collimator) do not count. A flat map, a map without
+    a finite pixel, and a map with two separate maxima point nowhere.
 
-    Departure from "a tie is a miss": heat comes from a coarse grid, and clamped interpolation makes the peak of a border
-    patch a small plateau of equal pixels. One connected plateau (8 neighbours) of less than 1 % of the map counts as
-    one point: its pixel nearest to its centroid.
+    Departure from "a tie is a miss": heat comes from a coarse grid, and clamped interpolation makes the peak of a
+    border patch a small plateau of equal pixels. One connected plateau (8 neighbours) of less than 1 % of the finite
+    map counts as one point: its pixel nearest to its centroid.
     """
     finite = np.isfinite(heat)
-    count = int(finite.sum())
-    if count == 0:
+    values = heat[finite]
+    if values.size == 0:
         return None
-    hottest = finite & (heat == heat[finite].max())
+    hottest = finite & (heat >= values.max() - rounding(values))
     tied = int(hottest.sum())
-    if tied == count or (tied > 1 and tied >= _LARGEST_PLATEAU * count):
+    if tied == values.size or (tied > 1 and tied >= _LARGEST_PLATEAU * values.size):
         return None
     if tied > 1:
         _, regions = label(hottest, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
@@ -68,9 +87,10 @@ def pointing_outcome(
 ) -> Outcome:
     """Say whether the hottest pixel of ``heat`` lies within ``tolerance_px`` of ``target``; exactly at it is a hit.
 
-    A map that points nowhere (see :func:`hottest_point`) is a MISS; an empty target leaves it UNSCORED.
+    A map that points nowhere (see :func:`hottest_point`) is a MISS. A target that is empty, or of which the model saw
+    nothing, leaves it UNSCORED.
     """
-    if not target.any():
+    if not is_measurable(heat, target):
         return Outcome.UNSCORED
     point = hottest_point(heat)
     if point is None:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, near_target, rasterise
+from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, near_boxes, rasterise
 from audit.scoring.overlap import energy_in_box, iou_at_otsu
-from audit.scoring.pointing import Outcome, distance_to, hottest_point
-from audit.scoring.statistics import Interval, patient_bootstrap
+from audit.scoring.pointing import Outcome, distance_to, hottest_point, is_measurable
+from audit.scoring.statistics import patient_bootstrap
 from pipelines.study import Box
 from reports.record import ScoreSummary
 
@@ -84,14 +84,14 @@ def score_heat(
     """Score one heat on source pixels against one target.
 
     Args:
-        heat: NaN where the model did not see the image.
+        heat: NaN where the model did not see the image, and where the image shows no body (collimator, padding).
         target: union of the boxes.
         method: the name under which the scores are listed.
         model_px: source pixels per pixel of the model's input; the tolerance of 15 px is given at the latter.
     """
     if not target.any():
         return unscored(method, "no box was drawn for this finding")
-    if not np.isfinite(heat[target]).any():
+    if not is_measurable(heat, target):
         return unscored(method, "the box lies outside what the model sees")
     point = hottest_point(heat)
     distance = None if point is None else distance_to(target, point)
@@ -114,7 +114,9 @@ def score_blind(
     if not case.boxes:
         return tuple(s for method in BLIND_METHODS for s in unscored(method, "no box was drawn for this finding"))
     target = rasterise(case.boxes)
-    near = {name: near_target(target, image_shape, tolerance_px=tau * model_px) for name, tau in TOLERANCES.items()}
+    if not target.any():
+        return tuple(s for method in BLIND_METHODS for s in unscored(method, "the box lies outside the image"))
+    near = {name: near_boxes(case.boxes, image_shape, tolerance_px=tau * model_px) for name, tau in TOLERANCES.items()}
     scores = list(_random_scores(target, near))
     references = {
         "centre": centre_map(),
@@ -137,9 +139,7 @@ def _pointing(method: str, name: str, distance: float | None, tolerance: float) 
 
 
 def _overlap(method: str, name: str, value: float | None) -> Score:
-    if value is None:
-        return Score(method=method, score=name, value=None, outcome="unscored", reason="the map holds no heat")
-    return Score(method=method, score=name, value=value, outcome="scored")
+    return Score(method=method, score=name, value=value, outcome="unscored" if value is None else "scored")
 
 
 def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.ndarray]) -> Iterator[Score]:
@@ -171,17 +171,30 @@ def score_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def summarise(table: pd.DataFrame, *, seed: int) -> Iterator[ScoreSummary]:
+def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
     """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
 
-    Intervals are 95 % bootstraps over patients, each with a generator of its own, so that their order does not matter.
+    Intervals are 95 % bootstraps over patients. Each begins anew from ``seed``, so that their order does not matter and
+    methods scored on the same patients meet the same resamples.
     """
-    for (method, score), rows in table.groupby(["method", "score"], sort=False):
+    summaries = []
+    for (method, score), rows in _on_the_same_cases(table).groupby(["method", "score"], sort=False):
         name = {"method": str(method), "score": str(score)}
-        yield _summary(rows, name | {"averaging": "micro"}, finding=None, seed=seed)
-        yield _summary(rows, name | {"averaging": "macro"}, finding=None, seed=seed)
+        summaries.append(_summary(rows, name | {"averaging": "micro"}, finding=None, seed=seed))
+        summaries.append(_summary(rows, name | {"averaging": "macro"}, finding=None, seed=seed))
         for finding, of_finding in rows.groupby("finding", sort=True):
-            yield _summary(of_finding, name | {"averaging": "micro"}, finding=str(finding), seed=seed)
+            summaries.append(_summary(of_finding, name | {"averaging": "micro"}, finding=str(finding), seed=seed))
+    return summaries
+
+
+def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
+    """Take the references' values where no model was scored, since a box lost to cropping is lost to both."""
+    case = pd.MultiIndex.from_frame(table[["image", "phrase", "score"]])
+    blind = table["method"].isin(BLIND_METHODS)
+    if blind.all():
+        return table
+    scored = case[~blind & table["value"].notna()]
+    return table.assign(value=table["value"].mask(blind & ~case.isin(scored)))
 
 
 def _summary(rows: pd.DataFrame, name: Mapping[str, str], *, finding: str | None, seed: int) -> ScoreSummary:
@@ -191,11 +204,11 @@ def _summary(rows: pd.DataFrame, name: Mapping[str, str], *, finding: str | None
         return ScoreSummary.model_validate(
             {**name, **counts, "finding": finding, "estimate": None, "low": None, "high": None}
         )
-    interval: Interval = patient_bootstrap(
+    interval = patient_bootstrap(
         scored["value"].to_numpy(dtype=float),
         scored["patient"].tolist(),
         generator=np.random.default_rng(seed),
-        groups=scored["finding"].astype(str).tolist() if name["averaging"] == "macro" else None,
+        groups=scored["finding"].fillna("no finding named").tolist() if name["averaging"] == "macro" else None,
     )
     numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
     return ScoreSummary.model_validate({**name, **counts, **numbers, "finding": finding})

@@ -1,0 +1,25 @@
+"""Shapes in type hints are checked at run time, nothing reaches a network, and every run sees the same."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
+install_import_hook(["audit", "pipelines", "reports"], "beartype.beartype")  # before any of them is imported
+
+settings.register_profile("m2ib", deadline=None, derandomize=True)  # the same examples in every run
+settings.load_profile("m2ib")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores
+
+
+@pytest.fixture(autouse=True)
+def salt(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fixed salt, so that keys are the same in every run and no test writes into the home folder."""
+    value = "a salt for tests only"
+    monkeypatch.setenv("M2IB_AUDIT_SALT", value)
+    return value
