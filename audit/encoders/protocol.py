@@ -7,7 +7,7 @@ hooked or replaced: a method differentiates ``suffix`` with respect to the hidde
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -30,6 +30,7 @@ class Tokens:
     words: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]  # per phrase: word, its token positions
 
 
+@runtime_checkable
 class Tower(Protocol):
     """One half of a dual encoder."""
 
@@ -43,6 +44,7 @@ class Tower(Protocol):
         ...
 
 
+@runtime_checkable
 class ImageTower(Tower, Protocol):
     """The image half."""
 
@@ -61,6 +63,7 @@ class ImageTower(Tower, Protocol):
         ...
 
 
+@runtime_checkable
 class TextTower(Tower, Protocol):
     """The text half."""
 
@@ -88,6 +91,7 @@ class EncoderInfo:
     beta: float | None = None
 
 
+@runtime_checkable
 class DualEncoder(Protocol):
     """A CLIP: two towers into one embedding space, and how its images are prepared."""
 

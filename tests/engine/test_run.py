@@ -1,0 +1,347 @@
+"""The whole way through on small cohorts: what comes out, what goes wrong, and what never shows."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from typer.testing import CliRunner
+
+from audit.cli import app
+from audit.engine.run import run
+from audit.engine.settings import RunSettings
+from pipelines.errors import AuditError, CohortError, InputError, OutputError
+from pipelines.phantom.cohort import make_cohort
+from reports.folder import read_run, read_study, study_folders
+
+FAST = {"model": "phantom", "device": "cpu", "steps": 2, "samples": 2}
+
+
+@pytest.fixture(scope="session")
+def phantom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms")
+    make_cohort(folder, count=4, seed=11, columns=160)
+    return folder
+
+
+@pytest.fixture
+def cohort(phantom_cohort: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(phantom_cohort, tmp_path / "cohort"))
+
+
+def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
+    values = {
+        "dicom_dir": cohort / "dicom",
+        "reports": cohort / "reports",
+        "boxes": cohort / "boxes.csv",
+        "out": out,
+        **FAST,
+        **changes,
+    }
+    return RunSettings(**values)
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_run_leaves_pages_records_heat_and_tables(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(settings_for(cohort, out))
+    assert result.page == out / "index.html"
+    assert {path.name for path in out.iterdir()} == {
+        "index.html",
+        "run.json",
+        "scores.parquet",
+        "scores.csv",
+        "failures.csv",
+        "studies",
+    }
+    assert len(study_folders(out)) == 4
+    record = read_run(out)
+    assert record.counts["audited"] == 4
+    assert record.model.is_phantom
+    assert record.phantom_images
+    for folder in study_folders(out):
+        study = read_study(folder)
+        for image in study.record.images:
+            assert {phrase.heat for phrase in image.phrases} == set(study.heats)
+            for phrase in image.phrases:
+                assert np.isclose(study.heats[phrase.heat].sum(), phrase.total_nats, rtol=0.01)
+
+
+def test_the_table_holds_a_row_per_image_phrase_method_and_score(cohort: Path, tmp_path: Path) -> None:
+    run(settings_for(cohort, tmp_path / "out"))
+    table = pd.read_parquet(tmp_path / "out" / "scores.parquet")
+    assert not table.duplicated(["image", "phrase", "method", "score"]).any()
+    assert set(table["method"]) == {"m2ib", "random", "centre", "class-mean box", "words-only prior"}
+    per_phrase = table.groupby(["image", "phrase"]).size()
+    assert (per_phrase == 20).all()
+    assert table.loc[table["outcome"] == "unscored", "value"].isna().all()
+
+
+def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path, tmp_path: Path) -> None:
+    def heats(out: Path) -> list[np.ndarray]:
+        return [heat for folder in study_folders(out) for heat in read_study(folder).heats.values()]
+
+    for name, seed in (("first", 1), ("second", 1), ("third", 2)):
+        run(settings_for(cohort, tmp_path / name, seed=seed))
+    first, second, third = (heats(tmp_path / name) for name in ("first", "second", "third"))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
+
+
+def test_workers_change_nothing(cohort: Path, tmp_path: Path) -> None:
+    run(settings_for(cohort, tmp_path / "none"))
+    run(settings_for(cohort, tmp_path / "two", workers=2))
+    one, two = (pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("none", "two"))
+    pd.testing.assert_frame_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beta": 50.0},
+        {"variance": 4.0},
+        {"steps": 4},
+        {"samples": 4},
+        {"image_layer": 1},
+        {"text_layer": 1},
+        {"fit": "crop"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_flag_of_the_method_changes_the_record(cohort: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    from pipelines.geometry import Fit
+
+    if "fit" in change:
+        change = {"fit": Fit.CROP}
+    run(settings_for(cohort, tmp_path / "plain"))
+    run(settings_for(cohort, tmp_path / "changed", **change))
+    plain, changed = (
+        [p.model_dump() for f in study_folders(tmp_path / n) for i in read_study(f).record.images for p in i.phrases]
+        for n in ("plain", "changed")
+    )
+    assert [p["text"] for p in plain] == [p["text"] for p in changed]
+    assert plain != changed
+
+
+def test_no_identifier_and_no_file_name_shows(cohort: Path, tmp_path: Path) -> None:
+    secret = "Kowalczyk"
+    path = cohort / "dicom" / "phantom-00001.dcm"
+    dataset = dcmread(path)
+    dataset.PatientName, dataset.PatientID = f"{secret}^Anna", f"{secret}-77"
+    dataset.InstitutionName = dataset.SeriesDescription = secret
+    dataset.save_as(cohort / "dicom" / "phantom-00001.dcm")
+    report = cohort / "reports" / "phantom-00001.txt"
+    report.write_text(report.read_text().replace("FINDINGS:", f"FINDINGS: Discussed with Dr. {secret} on 12/03/2024."))
+    (cohort / "dicom" / f"{secret}.dcm").write_text("not a DICOM file")
+    (cohort / "reports" / f"{secret}.txt").write_text("FINDINGS: There is a nodule.")
+    result = run(settings_for(cohort, tmp_path / "out"))
+    assert result.record.counts["failed"] == 2
+    written = everything_in(tmp_path / "out")
+    assert secret.encode() not in written
+    assert dataset.StudyInstanceUID.encode() not in written
+    assert secret in "".join(item.source for item in result.failed)
+
+
+def test_show_phi_names_the_files(cohort: Path, tmp_path: Path) -> None:
+    (cohort / "dicom" / "Kowalczyk.dcm").write_text("not a DICOM file")
+    run(settings_for(cohort, tmp_path / "out", show_phi=True))
+    failures = pd.read_csv(tmp_path / "out" / "failures.csv")
+    assert failures["path"].tolist() == ["Kowalczyk.dcm"]
+
+
+def test_keys_change_with_the_salt(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(settings_for(cohort, tmp_path / "one"))
+    monkeypatch.setenv("M2IB_AUDIT_SALT", "another salt for this test")
+    run(settings_for(cohort, tmp_path / "two"))
+    assert not {f.name for f in study_folders(tmp_path / "one")} & {f.name for f in study_folders(tmp_path / "two")}
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(lambda c: truncate(c / "dicom" / "phantom-00002.dcm"), "", id="truncated DICOM"),
+        pytest.param(lambda c: (c / "dicom" / "x.dcm").write_text("hello"), "DICOM", id="text named .dcm"),
+        pytest.param(
+            lambda c: (c / "reports" / "orphan.txt").write_text("FINDINGS: There is a nodule."),
+            "no image has the report's name",
+            id="report without image",
+        ),
+        pytest.param(
+            lambda c: (c / "boxes.csv").open("a").write("phantom-00001,nodule,5000,5000,9,9,phantom\n"),
+            "box",
+            id="box outside the image",
+        ),
+    ],
+)
+def test_one_bad_input_is_named_with_its_mend_and_stops_no_other(cohort: Path, tmp_path: Path, spoil, reason) -> None:
+    spoil(cohort)
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
+    assert result.exit_code == 3
+    failures = pd.read_csv(tmp_path / "out" / "failures.csv")
+    failed = failures[failures["failed"]]
+    assert len(failed) >= 1
+    assert failed["reason"].str.contains(reason, case=False).any()
+    assert failed["reason"].str.len().min() > 20
+    assert len(study_folders(tmp_path / "out")) >= 3
+
+
+def test_two_reports_for_one_study_are_both_named(cohort: Path, tmp_path: Path) -> None:
+    (cohort / "reports" / "more").mkdir()
+    (cohort / "reports" / "more" / "phantom-00003.txt").write_text("FINDINGS: There is a pneumothorax.")
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
+    assert result.exit_code == 3
+    assert result.stderr.count("different reports belong to one study") >= 2
+
+
+def command(cohort: Path, out: Path, *more: str) -> list[str]:
+    flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
+    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "2", "--samples", "2"]
+    return ["run", *flags, *more]
+
+
+def test_a_clean_run_ends_with_0_and_prints_its_page(cohort: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "out" / "index.html")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        pytest.param({"dicom_dir": Path("no-such-folder")}, InputError, "no-such-folder", id="missing folder"),
+        pytest.param({"reports": Path("no-such-reports")}, AuditError, "no-such-reports", id="missing reports"),
+        pytest.param({"boxes": Path("no-such-boxes.csv")}, AuditError, "no-such-boxes", id="missing boxes"),
+        pytest.param({"device": "cuda:99"}, AuditError, "--device cuda:99", id="device"),
+        pytest.param({"image_layer": 40}, AuditError, "image layer 40", id="layer"),
+        pytest.param({"model": "no-such-model"}, AuditError, "no-such-model", id="model"),
+    ],
+)
+def test_what_cannot_run_says_why_and_leaves_nothing(cohort: Path, tmp_path: Path, changes, error, text) -> None:
+    with pytest.raises(error, match=text):
+        run(settings_for(cohort, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder_is_named(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CohortError, match="is empty"):
+        run(settings_for(cohort, tmp_path / "out", dicom_dir=tmp_path / "empty"))
+
+
+def test_an_out_that_is_taken_is_refused(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.docx").write_text("mine")
+    with pytest.raises(OutputError, match=r"other files \(thesis.docx\)"):
+        run(settings_for(cohort, out, overwrite=True))
+    assert (out / "thesis.docx").read_text() == "mine"
+
+
+def test_a_run_is_replaced_only_on_demand(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(settings_for(cohort, out))
+    with pytest.raises(OutputError, match="--overwrite"):
+        run(settings_for(cohort, out))
+    run(settings_for(cohort, out, overwrite=True))
+    assert len(study_folders(out)) == 4
+
+
+def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "file" / "out"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("m2ib-audit: --out")
+    assert "Traceback" not in result.output
+
+
+def test_our_own_bug_in_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch) -> None:
+    from audit.engine.auditor import Auditor
+
+    audit, calls = Auditor.audit, []
+
+    def fail_once(self, study, loaded, *, created):
+        calls.append(study)
+        if len(calls) == 2:
+            raise ZeroDivisionError("a bug")
+        return audit(self, study, loaded, created=created)
+
+    monkeypatch.setattr(Auditor, "audit", fail_once)
+    result = run(settings_for(cohort, tmp_path / "out"))
+    assert len(study_folders(tmp_path / "out")) == 3
+    (failed,) = result.failed
+    assert failed.stage == "audit"
+    assert "ZeroDivisionError" in failed.reason
+
+
+@pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])
+def test_a_real_radiograph_goes_all_the_way_upright_with_dark_lungs(tmp_path: Path, name: str) -> None:
+    (tmp_path / "dicom").mkdir()
+    (tmp_path / "reports").mkdir()
+    shutil.copy(str(get_testdata_file(name)), tmp_path / "dicom" / "chest.dcm")
+    (tmp_path / "reports" / "chest.txt").write_text(
+        "FINDINGS: There is a left pleural effusion. No pneumothorax.\nIMPRESSION: Left pleural effusion.\n"
+    )
+    settings = RunSettings(
+        dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports", out=tmp_path / "out", all_views=True, **FAST
+    )
+    result = run(settings)
+    assert result.failed == ()
+    (folder,) = study_folders(tmp_path / "out")
+    (image,) = read_study(folder).record.images
+    assert any("MONOCHROME1" in step.detail for step in image.receipt)
+    picture = _picture(folder / image.picture)
+    height, width = picture.shape
+    lungs = picture[int(0.3 * height) : int(0.5 * height), int(0.22 * width) : int(0.38 * width)].mean()
+    spine = picture[int(0.55 * height) : int(0.7 * height), int(0.45 * width) : int(0.55 * width)].mean()
+    assert lungs < spine
+    scores = [score for phrase in image.phrases for score in phrase.scores]
+    assert scores
+    assert {score.outcome for score in scores} == {"unscored"}
+    assert "index.html" in {path.name for path in folder.iterdir()}
+
+
+def _picture(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(path), dtype=float)
+
+
+def test_uncompressed_and_lossless_jpeg_2000_give_the_same_heat(tmp_path: Path) -> None:
+    heats = []
+    for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm"):
+        folder = tmp_path / name
+        (folder / "dicom").mkdir(parents=True)
+        dataset = dcmread(str(get_testdata_file(name)))
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        dataset.save_as(folder / "dicom" / "chest.dcm")
+        (folder / "reports.csv").write_text("filename,report\nchest,FINDINGS: There is a left pleural effusion.\n")
+        run(
+            RunSettings(
+                dicom_dir=folder / "dicom", reports=folder / "reports.csv", out=folder / "out", all_views=True, **FAST
+            )
+        )
+        (study,) = study_folders(folder / "out")
+        heats.append(read_study(study).heats)
+    for key in heats[0]:
+        np.testing.assert_array_equal(heats[0][key], heats[1][key])
+
+
+def test_run_json_is_valid_json_without_nan(cohort: Path, tmp_path: Path) -> None:
+    run(settings_for(cohort, tmp_path / "out"))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} in a record")
+
+    for path in (tmp_path / "out").rglob("*.json"):
+        json.loads(path.read_text(), parse_constant=refuse)

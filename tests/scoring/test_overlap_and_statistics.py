@@ -1,0 +1,103 @@
+"""Overlap scores and bootstrap intervals against independent references."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import jaccard_score
+
+from audit.scoring.overlap import energy_in_box, iou_at_otsu
+from audit.scoring.statistics import patient_bootstrap
+
+maps = hnp.arrays(np.float32, (6, 8), elements=st.integers(-50, 200).map(float))
+masks = hnp.arrays(bool, (6, 8))
+
+
+@given(heat=maps, target=masks)
+def test_energy_is_the_positive_heat_inside_over_all_of_it(heat, target) -> None:
+    inside = sum(max(v, 0.0) for v, t in zip(heat.flat, target.flat, strict=True) if t)
+    total = sum(max(v, 0.0) for v in heat.flat)
+    expected = None if total == 0 or not target.any() else inside / total
+    assert energy_in_box(heat, target) == (None if expected is None else pytest.approx(expected, abs=1e-6))
+
+
+@given(heat=maps, target=masks)
+def test_flips_change_neither_energy_nor_iou(heat, target) -> None:
+    for score in (energy_in_box, iou_at_otsu):
+        assert score(heat[::-1], target[::-1]) == pytest.approx(score(heat, target), abs=1e-9)
+        assert score(heat[:, ::-1], target[:, ::-1]) == pytest.approx(score(heat, target), abs=1e-9)
+
+
+def otsu_by_hand(values: np.ndarray) -> float:
+    """The split that leaves the least variance within its two sides, tried at every value."""
+    cuts = np.unique(values)[:-1]
+    within = [
+        (values <= cut).sum() * values[values <= cut].var() + (values > cut).sum() * values[values > cut].var()
+        for cut in cuts
+    ]
+    return float(cuts[int(np.argmin(within))])
+
+
+def test_iou_uses_otsus_split_and_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    heat = rng.normal(1.0, 0.1, (30, 30)).astype(np.float32)
+    heat[5:15, 8:20] += 3.0
+    target = np.zeros((30, 30), bool)
+    target[7:17, 8:22] = True
+    expected = jaccard_score(target.ravel(), (heat > otsu_by_hand(heat.ravel())).ravel())
+    assert iou_at_otsu(heat, target) == pytest.approx(expected, abs=1e-6)
+
+
+def test_flat_heat_covers_nothing_and_unseen_targets_are_unscored() -> None:
+    target = np.zeros((6, 8), bool)
+    target[2, 3] = True
+    assert iou_at_otsu(np.ones((6, 8), np.float32), target) == 0.0
+    unseen = np.ones((6, 8), np.float32)
+    unseen[2, 3] = np.nan
+    assert iou_at_otsu(unseen, target) is None
+    assert energy_in_box(np.zeros((6, 8), np.float32), target) is None
+
+
+def test_the_estimate_is_the_samples_own_mean() -> None:
+    interval = patient_bootstrap(np.array([1.0, 0.0, 0.0, 1.0, 1.0]), list("aabcd"), generator=np.random.default_rng(0))
+    assert interval.estimate == pytest.approx(0.6)
+    assert interval.low <= 0.6 <= interval.high
+    assert (interval.values, interval.patients) == (5, 4)
+
+
+def test_patients_are_drawn_not_images() -> None:
+    """Twenty equal images of each of four patients say no more than four images do."""
+    values = np.repeat([0.0, 1.0, 0.0, 1.0], 20)
+    patients = np.repeat(list("abcd"), 20).tolist()
+    clustered = patient_bootstrap(values, patients, generator=np.random.default_rng(0))
+    naive = patient_bootstrap(values, [str(i) for i in range(80)], generator=np.random.default_rng(0))
+    assert clustered.high - clustered.low > 3 * (naive.high - naive.low)
+
+
+def test_macro_is_the_mean_of_the_groups_means() -> None:
+    values, groups = np.array([1.0, 1.0, 1.0, 0.0]), ["nodule"] * 3 + ["effusion"]
+    macro = patient_bootstrap(values, list("abcd"), groups=groups, generator=np.random.default_rng(0))
+    assert macro.estimate == pytest.approx(0.5)
+
+
+def test_the_interval_holds_the_truth_about_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        values = (rng.random(120) < 0.7).astype(float)
+        interval = patient_bootstrap(values, [str(i) for i in range(120)], generator=rng, resamples=400)
+        held += interval.low <= 0.7 <= interval.high
+    assert 180 <= held <= 199
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values, patients = np.random.default_rng(5).random(30), [str(i // 2) for i in range(30)]
+    first, second = (patient_bootstrap(values, patients, generator=np.random.default_rng(9)) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, 1.0]], ids=["empty", "nan"])
+def test_unscored_cases_never_enter(values) -> None:
+    with pytest.raises(ValueError, match="values"):
+        patient_bootstrap(np.array(values, dtype=float), ["a"] * len(values), generator=np.random.default_rng(0))
