@@ -76,10 +76,8 @@ def paired_difference(
     of the macro means.
 
     Raises:
-        ValueError: lengths that differ, or what :func:`patient_bootstrap` refuses.
+        ValueError: what :func:`patient_bootstrap` refuses, an unscored partner among it.
     """
-    if len(values) != len(reference):
-        raise ValueError(f"{len(values)} values cannot be paired with {len(reference)} of the reference")
     return patient_bootstrap(values - reference, patients, generator=generator, groups=groups)
 
 

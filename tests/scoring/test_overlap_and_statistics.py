@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 from sklearn.metrics import jaccard_score
 
 from audit.scoring.overlap import energy_in_box, iou_at_otsu
-from audit.scoring.statistics import patient_bootstrap
+from audit.scoring.statistics import paired_difference, patient_bootstrap
 
 maps = hnp.arrays(np.float32, (6, 8), elements=st.integers(-50, 200).map(float))
 masks = hnp.arrays(bool, (6, 8))
@@ -18,7 +19,7 @@ masks = hnp.arrays(bool, (6, 8))
 def test_energy_is_the_positive_heat_inside_over_all_of_it(heat, target) -> None:
     inside = sum(max(v, 0.0) for v, t in zip(heat.flat, target.flat, strict=True) if t)
     total = sum(max(v, 0.0) for v in heat.flat)
-    expected = None if total == 0 or not target.any() else inside / total
+    expected = None if not target.any() else inside / total if total else 0.0
     assert energy_in_box(heat, target) == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
 
@@ -56,7 +57,21 @@ def test_flat_heat_covers_nothing_and_unseen_targets_are_unscored() -> None:
     unseen = np.ones((6, 8), np.float32)
     unseen[2, 3] = np.nan
     assert iou_at_otsu(unseen, target) is None
-    assert energy_in_box(np.zeros((6, 8), np.float32), target) is None
+    assert energy_in_box(unseen, target) is None
+    assert energy_in_box(np.ones((6, 8), np.float32), np.zeros((6, 8), bool)) is None
+
+
+@pytest.mark.parametrize("score", [energy_in_box, iou_at_otsu])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan], ids=["zero", "negative", "nan"])
+def test_a_map_that_shows_nothing_earns_nothing(score, value) -> None:
+    """Left out of the mean instead, it would reward a method for showing nothing."""
+    assert score(np.full((6, 8), value, np.float32), np.ones((6, 8), bool)) == 0.0
+
+
+def test_rounding_noise_is_no_hot_region() -> None:
+    noisy = np.float32(3.0) + np.random.default_rng(0).integers(0, 3, (6, 8)).astype(np.float32) * np.float32(2**-22)
+    assert noisy.min() < noisy.max()
+    assert iou_at_otsu(noisy, np.ones((6, 8), bool)) == 0.0
 
 
 def test_the_estimate_is_the_samples_own_mean() -> None:
@@ -101,3 +116,53 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 def test_unscored_cases_never_enter(values) -> None:
     with pytest.raises(ValueError, match="values"):
         patient_bootstrap(np.array(values, dtype=float), ["a"] * len(values), generator=np.random.default_rng(0))
+
+
+def test_it_agrees_with_scipys_bootstrap_where_each_patient_has_one_value() -> None:
+    values = np.random.default_rng(8).gamma(2.0, size=60)
+    ours = patient_bootstrap(
+        values, [str(i) for i in range(60)], generator=np.random.default_rng(1), resamples=20_000, level=0.9
+    )
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, confidence_level=0.9, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.01)
+
+
+def test_it_agrees_with_a_loop_that_draws_patients_and_pools_what_they_hold() -> None:
+    rng = np.random.default_rng(4)
+    patients = [str(p) for p in rng.integers(0, 25, 120)]
+    groups = [("edema", "nodule", "mass")[g] for g in rng.integers(0, 3, 120)]
+    values = rng.random(120)
+    held = {p: [i for i, name in enumerate(patients) if name == p] for p in sorted(set(patients))}
+    macros = []
+    for _ in range(3000):
+        rows = [i for p in rng.choice(list(held), len(held)) for i in held[p]]
+        of_group = {g: [values[i] for i in rows if groups[i] == g] for g in set(groups)}
+        macros.append(np.mean([np.mean(found) for found in of_group.values() if found]))
+    interval = patient_bootstrap(values, patients, groups=groups, generator=rng, resamples=3000)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(macros, [0.025, 0.975])), abs=0.01)
+
+
+def test_drawing_in_parts_changes_nothing(monkeypatch) -> None:
+    values, patients = np.random.default_rng(5).random(30), [str(i) for i in range(30)]
+    whole = patient_bootstrap(values, patients, generator=np.random.default_rng(9))
+    monkeypatch.setattr("audit.scoring.statistics._WEIGHTS_AT_ONCE", 1000)
+    assert patient_bootstrap(values, patients, generator=np.random.default_rng(9)) == whole
+
+
+def test_a_paired_difference_cancels_what_makes_a_case_hard() -> None:
+    rng = np.random.default_rng(7)
+    hardness = rng.random(80)
+    values, reference = hardness + 0.1 + rng.normal(0, 0.01, 80), hardness
+    patients = [str(i // 2) for i in range(80)]
+    difference = paired_difference(values, reference, patients, generator=np.random.default_rng(0))
+    alone = patient_bootstrap(values, patients, generator=np.random.default_rng(0))
+    assert difference.estimate == pytest.approx(values.mean() - reference.mean())
+    assert 0.09 < difference.low < difference.high < 0.11
+    assert alone.high - alone.low > 5 * (difference.high - difference.low)
+
+
+def test_a_case_without_a_partner_is_refused() -> None:
+    with pytest.raises(ValueError, match="unscored"):
+        paired_difference(np.ones(3), np.array([1.0, np.nan, 1.0]), list("abc"), generator=np.random.default_rng(0))

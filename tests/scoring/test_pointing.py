@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from audit.scoring.pointing import Outcome, hottest_point, pointing_outcome
+from pipelines.geometry import Fit, Placement
 
 SHAPE = (7, 9)
 maps = hnp.arrays(np.float32, SHAPE, elements=st.integers(0, 200).map(float))
@@ -99,3 +100,41 @@ def test_a_small_connected_plateau_is_one_point_and_a_large_one_is_none() -> Non
     assert hottest_point(heat) == (1, 6)
     heat[0:6, 4:9] = 1.0  # 30 of 2400
     assert hottest_point(heat) is None
+
+
+def test_a_target_that_the_model_did_not_see_is_unscored() -> None:
+    heat = spike(10, 10)
+    heat[20:, :] = np.nan
+    assert pointing_outcome(heat, mask_at((25, 10)), tolerance_px=100.0) is Outcome.UNSCORED
+    assert pointing_outcome(heat, mask_at((25, 10), (10, 10))) is Outcome.HIT
+
+
+@given(value=st.floats(-10.0, 1e3, width=32), rows=st.integers(30, 90), columns=st.integers(30, 90))
+def test_a_flat_grid_points_nowhere_after_interpolation(value, rows, columns) -> None:
+    """Interpolation leaves noise in the last bits, and the argmax of noise is no point."""
+    placement = Placement.of(rows, columns, size=56, fit=Fit.CROP)
+    assert hottest_point(placement.heat_to_source(np.full((7, 7), value, np.float32))) is None
+
+
+@given(
+    peak=st.tuples(st.integers(0, 13), st.integers(0, 13)),
+    fit=st.sampled_from([Fit.LETTERBOX, Fit.CROP]),
+    noise=st.integers(0, 1000),
+)
+def test_the_peak_of_any_patch_is_one_point_in_it(peak, fit, noise) -> None:
+    """Border patches among them, whose peak is a plateau in source pixels."""
+    placement = Placement.of(260, 260, size=224, fit=fit)
+    grid = np.random.default_rng(noise).random((14, 14)).astype(np.float32)
+    grid[peak] = 2.0
+    point = hottest_point(placement.heat_to_source(grid))
+    assert point is not None
+    assert placement.to_model(point[0] + 0.5, point[1] + 0.5) == pytest.approx(
+        ((peak[0] + 0.5) * 16, (peak[1] + 0.5) * 16), abs=8.0
+    )
+
+
+def test_two_equal_patches_point_nowhere_after_interpolation() -> None:
+    grid = np.zeros((14, 14), np.float32)
+    grid[3, 3] = grid[9, 6] = 1.7
+    placement = Placement.of(224, 224, size=224, fit=Fit.CROP)
+    assert hottest_point(placement.heat_to_source(grid)) is None
