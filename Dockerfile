@@ -1,31 +1,47 @@
-# m2ib-audit in a container: CPU by default.
+# m2ib-audit in a container: on the CPU by default, on CUDA by build argument.
+#
 #   docker build -t m2ib-audit .
 #   docker build -t m2ib-audit:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#
+# TORCH_INDEX is the package index that torch comes from: constraints.txt pins its version, the index its build.
 # The steps are those of `make setup`, without the development tools.
-#   docker run --rm -v "$PWD/data:/data:ro" -v "$PWD/out:/out" m2ib-audit \
-#       run --dicom-dir /data/dicom --reports /data/reports --boxes /data/boxes.csv --model /data/model --out /out/audit
+#
+#   docker run --rm --network none --read-only --tmpfs /tmp --user "$(id -u):$(id -g)" --env M2IB_AUDIT_SALT \
+#       --volume "$PWD/data:/data:ro" --volume "$PWD/audits:/audits" m2ib-audit \
+#       run --dicom-dir /data/dicom --reports /data/reports --model /data/model --out /audits/first
+#
+# M2IB_AUDIT_SALT (16 random characters or more) keeps a study's key the same from run to run: without it the salt is
+# made inside the container and lost with it. For CUDA add `--gpus all`.
 
 FROM python:3.12-slim-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /src
+RUN python -m venv /opt/venv
 COPY constraints.txt ./
-RUN python -m venv /opt/venv \
-    && torch="$(grep '^torch==' constraints.txt)" \
-    && /opt/venv/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "$torch"
+# torch by itself first: the largest layer stays cached until a pin changes. Only it comes from TORCH_INDEX: a local
+# version (2.13.0+cpu) stands above the plain one of PyPI and still meets the pin. It brings the pinned setuptools.
+RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt \
+        --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple \
+        torch
 COPY pyproject.toml README.md LICENSE ./
 COPY pipelines ./pipelines
 COPY reports ./reports
 COPY audit ./audit
-RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt .
+RUN /opt/venv/bin/pip install --no-cache-dir --no-build-isolation --constraint constraints.txt .
 
 FROM python:3.12-slim-bookworm
-RUN useradd --create-home --uid 10001 auditor
+LABEL org.opencontainers.image.title="m2ib-audit" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# Results go to /audits; any user may write there, since --user is as the mounted folder's owner wants it.
+RUN useradd --create-home --uid 10001 auditor \
+    && mkdir --mode=1777 /audits
 COPY --from=build /opt/venv /opt/venv
+# Patients' images are near: nothing is fetched from a hub, weights come in as a folder.
 ENV PATH=/opt/venv/bin:$PATH \
     HF_HUB_OFFLINE=1 \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
 USER 10001
-WORKDIR /home/auditor
+WORKDIR /audits
 ENTRYPOINT ["m2ib-audit"]
 CMD ["--help"]

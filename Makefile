@@ -1,35 +1,49 @@
-# Everything here needs Python 3.11 or newer, make and git, and installs into .venv.
+# Everything here needs Python 3.11 or newer, make and git, and installs into .venv. `make help` lists what there is.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-all lint clean
+.PHONY: help setup demo test test-all test-gpu lint format clean
 
-setup: $(STAMP)
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+setup: $(STAMP) ## Install into .venv, in the versions of constraints.txt (two minutes, 2 GB)
+
+# --no-build-isolation is left away on purpose: a bare .venv has no setuptools yet.
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "m2ib-audit needs Python 3.11 or newer; set PYTHON=")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "m2ib-audit needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": give another with PYTHON=, for example make setup PYTHON=python3.12")'
+	@echo "Installing into $(VENV): two minutes or more, 2 GB" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
 
-demo: $(STAMP)
+demo: $(STAMP) ## Audit 24 phantoms with the embedded model; the last line is the page to open
 	@$(BIN)/m2ib-audit demo --out demo
 
-test: $(STAMP)
+test: $(STAMP) ## Run the tests
 	$(BIN)/pytest -n 2
 
-test-all: $(STAMP)
+test-all: $(STAMP) ## Run the tests with the slow ones
 	$(BIN)/pytest -n 2 -m 'not gpu'
 
-lint: $(STAMP)
+test-gpu: $(STAMP) ## Run the tests that need a CUDA device
+	$(BIN)/pytest -m gpu
+
+lint: $(STAMP) ## Run ruff, mypy --strict, the import contracts and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
-clean:
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+format: $(STAMP) ## Bring the sources into ruff's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, the demo and every cache
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
