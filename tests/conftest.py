@@ -1,12 +1,17 @@
 """Shapes in type hints are checked at run time, nothing reaches a network, and every run sees the same."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# This file puts tests/ on the path, and an editable install is looked up after it: without the root beside it,
+# tests/reports would be taken for the package of that name.
+sys.path.append(str(Path(__file__).parents[1]))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
 install_import_hook(["audit", "pipelines", "reports"], "beartype.beartype")  # before any of them is imported
 
