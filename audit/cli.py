@@ -32,10 +32,11 @@ phantoms = typer.Typer(
 app.add_typer(phantoms, name="phantom")
 
 
-def _print_version(value: bool) -> None:
+def _print_version(value: bool) -> bool:
     if value:
         typer.echo(f"m2ib-audit {version('m2ib-audit')}")
         raise typer.Exit
+    return value
 
 
 @app.callback()

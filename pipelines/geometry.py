@@ -1,8 +1,8 @@
 """Placement: where a source pixel lies in the model's square input, and back.
 
 Coordinates are edge-based: (0, 0) is the outer corner of the top-left pixel, so pixel ``i`` covers ``[i, i + 1)`` and
-its centre lies at ``i + 0.5``. Source coordinates are pixels of the DICOM image as stored, model coordinates are pixels of
-the model's input.
+its centre lies at ``i + 0.5``. Source coordinates are pixels of the DICOM image as stored, model coordinates are pixels
+of the model's input.
 """
 
 from dataclasses import dataclass

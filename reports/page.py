@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 __all__ = ["data_url", "render_page", "shown_number", "shown_percent", "shown_time"]
+
+_HERE = Path(__file__).parent
 
 
 def render_page(template: str, *, script: str, data: object, context: Mapping[str, object]) -> str:
@@ -77,7 +79,7 @@ def shown_time(moment: datetime) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("reports"),
+        loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -90,7 +92,7 @@ def _environment() -> Environment:
 
 @cache
 def _asset(name: str) -> str:
-    return files("reports").joinpath("assets", name).read_text(encoding="utf-8")
+    return (_HERE / "assets" / name).read_text(encoding="utf-8")
 
 
 def _hash_of(text: str) -> str:

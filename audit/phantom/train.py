@@ -24,7 +24,7 @@ HINTS = {
     "phantom": True,
     "image_layer": 0,
     "text_layer": 0,
-    "beta": 5.0,
+    "beta": 10.0,
     "terms": "Apache-2.0; trained on synthetic radiographs only: it says nothing about patients",
 }
 """What ``m2ib_audit.json`` tells the audit about this model: where it is best explained, and what it is."""

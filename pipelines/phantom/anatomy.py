@@ -142,7 +142,8 @@ class Grid:
         )
         axis = lung.centre - 0.09 * rise
         across = width - np.abs(self.u * SIDE_SIGN[side] - axis)
-        return np.minimum(np.minimum(across, self.diaphragm(side) - self.v), self.v - lung.apex).astype(np.float32)
+        depth = np.minimum(np.minimum(across, self.diaphragm(side) - self.v), self.v - lung.apex)
+        return np.asarray(depth, dtype=np.float32)
 
     def _heart_depth(self) -> Map:
         (cu, cv), (ru, rv) = self.anatomy.heart_centre, self.anatomy.heart_radii

@@ -86,7 +86,7 @@ def _density(grid: Grid, painted: list[Painted], rng: np.random.Generator) -> Ma
         density += lesion.density * (0.2 + 0.8 * air)  # little shows through heart and mediastinum
     mottle = zoom(rng.standard_normal((12, 12)).astype(np.float32), (grid.rows / 12, grid.columns / 12), order=1)
     density += 0.022 * mottle[: grid.rows, : grid.columns]
-    return np.maximum(density, _foreign(grid, rng)).astype(np.float32)
+    return np.asarray(np.maximum(density, _foreign(grid, rng)), dtype=np.float32)
 
 
 def _canvas(grid: Grid) -> tuple[Picture.Image, ImageDraw.ImageDraw]:
