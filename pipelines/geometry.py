@@ -7,6 +7,7 @@ of the model's input.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,6 +15,8 @@ from jaxtyping import Bool, Float
 from pipelines.study import Box
 
 __all__ = ["Fit", "Placement"]
+
+Coordinate = TypeVar("Coordinate", float, np.ndarray)
 
 
 class Fit(StrEnum):
@@ -68,14 +71,14 @@ class Placement:
         """Model pixels per source pixel (mean of both axes, which differ by less than one pixel over the image)."""
         return 0.5 * (self.resized_rows / self.rows + self.resized_columns / self.columns)
 
-    def to_model(self, row: float, column: float) -> tuple[float, float]:
+    def to_model(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Map an edge-based (row, column) of the source to the model's input."""
         return (
             row * self.resized_rows / self.rows + self.top,
             column * self.resized_columns / self.columns + self.left,
         )
 
-    def to_source(self, row: float, column: float) -> tuple[float, float]:
+    def to_source(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Map an edge-based (row, column) of the model's input to the source."""
         return (
             (row - self.top) * self.rows / self.resized_rows,

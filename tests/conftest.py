@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 # tests/reports would be taken for the package of that name.
 sys.path.append(str(Path(__file__).parents[1]))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
-install_import_hook(["audit", "pipelines", "reports"], "beartype.beartype")  # before any of them is imported
+install_import_hook(["audit", "pipelines", "reports"], "type_checker.check")  # before any of them is imported
 
 settings.register_profile("m2ib", deadline=None, derandomize=True)  # the same examples in every run
 settings.load_profile("m2ib")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from audit.attribution.denormals import flushed_denormals
 from audit.attribution.m2ib import M2IBSettings, bottleneck
 from audit.encoders.protocol import DualEncoder, EncoderInfo, Tokens
 
@@ -76,11 +77,12 @@ class M2IB:
         if len(seeds) != len(phrases):
             raise ValueError(f"{len(phrases)} phrases need as many seeds, got {len(seeds)}")
         _, image_layer, _ = self.settings_for(encoder)
-        image_hidden = encoder.image.prefix(pixels[None], image_layer)
         explained: list[Explanation] = []
-        for start in range(0, len(phrases), _MOST_PAIRS):
-            chunk = slice(start, start + _MOST_PAIRS)
-            explained.extend(self._explain_chunk(encoder, image_hidden, phrases[chunk], seeds[chunk], words=words))
+        with flushed_denormals():
+            image_hidden = encoder.image.prefix(pixels[None], image_layer)
+            for start in range(0, len(phrases), _MOST_PAIRS):
+                chunk = slice(start, start + _MOST_PAIRS)
+                explained.extend(self._explain_chunk(encoder, image_hidden, phrases[chunk], seeds[chunk], words=words))
         return tuple(explained)
 
     def _explain_chunk(

@@ -79,15 +79,13 @@ def model_folder(name: str) -> Path:
 
 
 def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit = Fit.LETTERBOX) -> DualEncoder:
-    """Load a model by known name, folder or hub id; from then on this process takes denormal numbers for 0.
+    """Load a model by known name, folder or hub id.
 
     Raises:
         ModelError: the files are missing, incomplete or of an unknown family.
     """
     folder = model_folder(name)
     family = _family(folder)
-    # A softmax's tail holds numbers below 1e-38, on which a CPU is some ten times slower: take them for 0.
-    torch.set_flush_denormal(True)
     return FAMILIES[family](folder, _info(name, folder, family), torch.device(device), fit)
 
 

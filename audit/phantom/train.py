@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 
+from audit.attribution.denormals import flushed_denormals
 from audit.phantom.architecture import build_model, build_tokenizer, save_processor
 from audit.phantom.initialisation import initialise
 from audit.phantom.pool import make_pool
@@ -72,8 +72,8 @@ def train_to_folder(
             told = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
             tell(f"step {step + 1} of {settings.steps}: {told}; {rate:.0f} images/s")
 
-    torch.set_flush_denormal(True)
-    train(model, tokenizer, pool, settings, report=report)
+    with flushed_denormals():
+        train(model, tokenizer, pool, settings, report=report)
     model.save_pretrained(out)
     _halve(out / "model.safetensors")
     tokenizer.save_pretrained(out)
