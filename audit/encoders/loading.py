@@ -91,6 +91,11 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit = Fi
 
 def _family(folder: Path) -> str:
     config = folder / "config.json"
+    if not config.is_file() and (folder / "open_clip_config.json").is_file():
+        raise ModelError(
+            f"{folder}: this is an open_clip checkpoint, a family that this version does not read; "
+            f"bring a transformers folder of one of: {', '.join(sorted(FAMILIES))}"
+        )
     if not config.is_file():
         raise ModelError(f"{folder}: no config.json in this model folder; bring the whole folder of the model")
     family = str(read_json(config).get("model_type", ""))

@@ -142,6 +142,12 @@ def test_a_missing_file_is_named(folder, tmp_path, file, text) -> None:
         load_encoder(str(broken))
 
 
+def test_an_open_clip_checkpoint_is_told_apart_and_refused_in_one_sentence(tmp_path) -> None:
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="open_clip checkpoint"):
+        load_encoder(str(tmp_path))
+
+
 def test_an_unknown_family_is_one_sentence(folder, tmp_path) -> None:
     broken = copy_of(folder, tmp_path)
     config = json.loads((broken / "config.json").read_text())

@@ -65,7 +65,7 @@ def test_no_tracked_file_names_a_path_of_one_machine(tracked_files: frozenset[st
     assert [name for name in sorted(texts) if homes.search((ROOT / name).read_bytes())] == []
 
 
-@pytest.mark.parametrize("document", ["CHANGELOG.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"])
 def test_every_file_that_a_document_links_to_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
