@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,10 +49,21 @@ def _common(
     """Audit a vision-language model on chest X-rays: does it look where the radiologist looked?"""
 
 
+class ModelFit(StrEnum):
+    """What ``--fit`` takes: a :class:`pipelines.geometry.Fit`, or the model's own."""
+
+    LETTERBOX = "letterbox"
+    CROP = "crop"
+    STRETCH = "stretch"
+    OWN = "own"
+
+
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
-Model = Annotated[str, typer.Option(help="biomedclip, phantom, a model folder or a hub id (owner/name).")]
+Model = Annotated[
+    str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
+]
 
 
 @app.command()
@@ -62,9 +74,9 @@ def run(
     boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes: CSV, or MS-CXR's CSV or JSON.")] = None,
     model: Model = "biomedclip",
     device: Device = "auto",
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Cut the rim off as the model's own preprocessing does, not letterbox.")
-    ] = False,
+    fit: Annotated[
+        ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
+    ] = ModelFit.LETTERBOX,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Processes that decode pixels; 0 decodes in this one.", min=0)] = 0,
@@ -90,7 +102,7 @@ def run(
         boxes=boxes,
         model=model,
         device=device,
-        fit=Fit.CROP if crop else Fit.LETTERBOX,
+        fit=None if fit is ModelFit.OWN else Fit(fit.value),
         all_views=all_views,
         seed=seed,
         workers=workers,

@@ -24,6 +24,7 @@ class Fit(StrEnum):
 
     LETTERBOX = "letterbox"  # the longest side fits, the rest is padded: nothing is hidden
     CROP = "crop"  # the shortest side fits, the centre is kept: the model does not see the rim
+    STRETCH = "stretch"  # both sides fit, the shape is lost: nothing is hidden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +53,12 @@ class Placement:
         """
         if min(rows, columns, size) < 1:
             raise ValueError(f"rows, columns and size must be positive, got {rows}, {columns}, {size}")
-        reference = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)
-        resized_rows = max(1, round(rows * size / reference))
-        resized_columns = max(1, round(columns * size / reference))
+        if fit is Fit.STRETCH:
+            resized_rows = resized_columns = size
+        else:
+            reference = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)
+            resized_rows = max(1, round(rows * size / reference))
+            resized_columns = max(1, round(columns * size / reference))
         return cls(
             rows=rows,
             columns=columns,
@@ -68,7 +72,7 @@ class Placement:
 
     @property
     def scale(self) -> float:
-        """Model pixels per source pixel (mean of both axes, which differ by less than one pixel over the image)."""
+        """Model pixels per source pixel: mean of both axes, which rounding and stretching let differ."""
         return 0.5 * (self.resized_rows / self.rows + self.resized_columns / self.columns)
 
     def to_model(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:

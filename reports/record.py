@@ -48,7 +48,7 @@ class PlacementRecord(_Record):
     rows: int
     columns: int
     size: int
-    fit: Literal["letterbox", "crop"]
+    fit: Literal["letterbox", "crop", "stretch"]
     resized_rows: int
     resized_columns: int
     top: int

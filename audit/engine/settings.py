@@ -18,7 +18,7 @@ class RunSettings:
     boxes: Path | None = None
     model: str = "biomedclip"
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
-    fit: Fit = Fit.LETTERBOX
+    fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
     seed: int = 0
     workers: int = 0  # processes that decode

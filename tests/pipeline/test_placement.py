@@ -47,7 +47,16 @@ def test_a_crop_leaves_no_part_of_the_square_empty(placement):
 
 
 @given(placement=placements)
+def test_stretching_fills_the_square_and_hides_nothing(placement):
+    assume(placement.fit is Fit.STRETCH)
+    assert placement.visible().all()
+    assert (placement.resized_rows, placement.resized_columns) == (placement.size, placement.size)
+    assert (placement.top, placement.left) == (0, 0)
+
+
+@given(placement=placements)
 def test_the_picture_is_centred_and_keeps_its_shape(placement):
+    assume(placement.fit is not Fit.STRETCH)
     below = placement.size - placement.top - placement.resized_rows
     right = placement.size - placement.left - placement.resized_columns
     assert abs(below - placement.top) <= 1
