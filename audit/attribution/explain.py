@@ -120,18 +120,17 @@ class M2IB:
                 generators=_generators(seeds, device, stream=1),
             )
         cosines = cosine_similarity(image_embedding, text_embedding)
-        return _explanations(encoder, tokens, image_heat, token_heat, cosines)
+        rows, columns = encoder.image.grid_at(image_layer)
+        grids = image_heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns).cpu()
+        return _explanations(tokens, grids, token_heat, cosines)
 
 
 def _explanations(
-    encoder: DualEncoder,
     tokens: Tokens,
-    image_heat: Float[Tensor, "pairs image_tokens"],
+    grids: Float[Tensor, "pairs grid_rows grid_columns"],
     token_heat: Float[Tensor, "pairs text_tokens"] | None,
     cosines: Float[Tensor, " pairs"],
 ) -> list[Explanation]:
-    rows, columns = encoder.image.grid
-    grids = image_heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns).cpu()
     per_token = [None] * len(grids) if token_heat is None else token_heat.tolist()
     return [
         Explanation(heat=grid, words=() if nats is None else _word_heat(words, nats), cosine=cosine)

@@ -4,22 +4,30 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import Module
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from audit.encoders.weights import listed
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 from pipelines.transforms import Preprocessing
 
-__all__ = ["load_pretrained", "load_tokenizer", "read_json", "read_preprocessing"]
-
-Model = TypeVar("Model", bound=PreTrainedModel)
+__all__ = [
+    "features",
+    "load_pretrained",
+    "load_tokenizer",
+    "make_preprocessing",
+    "parameters_of",
+    "read_json",
+    "read_preprocessing",
+]
 
 _TOKENISER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
-_NAMED_TENSORS = 6  # how many a message lists before it counts the rest
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -37,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_pretrained(kind: type[Model], folder: Path) -> Model:
+def load_pretrained(kind: type[PreTrainedModel], folder: Path, device: torch.device) -> Any:
     """Load weights in fp32, in evaluation mode, none of them asking for a gradient.
 
     Safetensors are taken where the folder has them; a pickle is read with ``weights_only=True``.
@@ -56,11 +64,10 @@ def load_pretrained(kind: type[Model], folder: Path) -> Model:
     model, report = loaded
     wrong = {name: report[f"{name}_keys"] for name in ("missing", "unexpected", "mismatched") if report[f"{name}_keys"]}
     if wrong:
-        told = "; ".join(f"{name}: {_listed([str(key) for key in sorted(keys)])}" for name, keys in wrong.items())
+        told = "; ".join(f"{name}: {listed([str(key) for key in sorted(keys)])}" for name, keys in wrong.items())
         raise ModelError(f"{folder}: the weights do not fit config.json as a {kind.__name__}: {told}")
     model.requires_grad_(False)
-    evaluated: Model = model.eval()
-    return evaluated
+    return model.eval().to(device)
 
 
 @contextmanager
@@ -75,11 +82,6 @@ def _quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _listed(names: list[str]) -> str:
-    rest = len(names) - _NAMED_TENSORS
-    return ", ".join(names[:_NAMED_TENSORS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -97,26 +99,77 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def read_preprocessing(folder: Path, *, default_size: int, fit: Fit) -> Preprocessing:
-    """Read input size, mean and standard deviation from preprocessor_config.json.
+def read_preprocessing(folder: Path, *, size: int, channels: int, fit: Fit | None, sized: bool = True) -> Preprocessing:
+    """Read mean, standard deviation and the model's own fit from preprocessor_config.json (or processor_config.json).
+
+    Args:
+        folder: the model's.
+        size: side of the square that the image tower takes, px.
+        channels: of the image tower.
+        fit: how images are laid into the square; None takes the model's own way.
+        sized: the file has to state the same size.
 
     Raises:
-        ModelError: the file is missing or its numbers are not usable.
+        ModelError: the file is missing, its numbers are not usable, or they do not suit the tower.
     """
-    path = folder / "preprocessor_config.json"
-    content = read_json(path)
-    size = content.get("crop_size", content.get("size", default_size))
-    if isinstance(size, dict):
-        size = size.get("height", size.get("shortest_edge", default_size))
-    mean: Any = content.get("image_mean")
-    std: Any = content.get("image_std")
-    usable = isinstance(size, int) and size > 0 and _three_numbers(mean) and _three_numbers(std) and min(std) > 0
-    if not usable:
-        raise ModelError(
-            f"{path}: size {size!r}, image_mean {mean!r}, image_std {std!r} are not usable; bring the file again"
-        )
-    return Preprocessing(size=size, mean=tuple(mean), std=tuple(std), fit=fit)
+    path, content = _image_processor(folder)
+    stated = content.get("crop_size", content.get("size", size)) if sized else size
+    if isinstance(stated, dict):
+        stated = stated.get("height", stated.get("shortest_edge", size))
+    if stated != size:
+        raise ModelError(f"{path}: it prepares images of {stated!r} px, but the model takes {size} px; bring its own")
+    normalises = content.get("do_normalize", True)
+    mean, std = (content.get("image_mean"), content.get("image_std")) if normalises else ([0.0] * 3, [1.0] * 3)
+    rescale = content.get("rescale_factor", 1 / 255)
+    if not isinstance(rescale, int | float) or abs(rescale * 255 - 1) > 1e-3:
+        raise ModelError(f"{path}: rescale_factor {rescale!r} is not 1/255: the model takes another range of values")
+    return make_preprocessing(path, size=size, mean=mean, std=std, channels=channels, fit=fit or _own_fit(content))
 
 
-def _three_numbers(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(number, int | float) for number in value)
+def make_preprocessing(path: Path, *, size: int, mean: object, std: object, channels: int, fit: Fit) -> Preprocessing:
+    """Check what a model's files say of its images.
+
+    Raises:
+        ModelError: the numbers are not usable; the message names ``path``.
+    """
+    if channels != 3:
+        raise ModelError(f"{path.parent}: the image tower takes {channels} channels; models of 3 channels are read")
+    means, deviations = _triple(mean), _triple(std)
+    if size < 1 or means is None or deviations is None or min(deviations) <= 0:
+        raise ModelError(f"{path}: size {size!r}, mean {mean!r}, std {std!r} are not usable; bring the file again")
+    return Preprocessing(size=size, mean=means, std=deviations, fit=fit)
+
+
+def _image_processor(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Read the image part of the folder's processor, which transformers 5 writes into processor_config.json."""
+    path, joint = folder / "preprocessor_config.json", folder / "processor_config.json"
+    if path.is_file() or not joint.is_file():
+        return path, read_json(path)
+    part = read_json(joint).get("image_processor")
+    if not isinstance(part, dict):
+        raise ModelError(f"{joint}: it has no image_processor; bring preprocessor_config.json")
+    return joint, part
+
+
+def _own_fit(content: dict[str, Any]) -> Fit:
+    size = content.get("size")
+    to_square = isinstance(size, dict) and "height" in size
+    return Fit.CROP if content.get("do_center_crop", not to_square) else Fit.STRETCH
+
+
+def _triple(value: object) -> tuple[float, float, float] | None:
+    """Three numbers, or None for what JSON holds in their place."""
+    if not isinstance(value, list | tuple) or not all(isinstance(number, int | float) for number in value):
+        return None
+    return (float(value[0]), float(value[1]), float(value[2])) if len(value) == 3 else None
+
+
+def features(output: Any) -> Tensor:
+    """Take the embeddings out of what ``get_image_features`` gives: a tensor, or a ModelOutput's pooled part."""
+    found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return found
+
+
+def parameters_of(*modules: Module) -> int:
+    """Count the weights of modules."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())

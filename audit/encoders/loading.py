@@ -1,6 +1,5 @@
 """Find a model by name, folder or hub id, and load it by what its files say."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,15 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from audit.encoders import clip
+from audit.encoders import clip, dual_encoder, siglip
 from audit.encoders.folder import read_json
+from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
+from audit.encoders.weights import checksum, has_state_dict, weights_files
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 
-__all__ = ["FAMILIES", "KNOWN", "KnownModel", "load_encoder", "model_folder", "phantom_folder"]
+__all__ = ["FAMILIES", "KNOWN", "KnownModel", "family_of", "load_encoder", "model_folder", "phantom_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,17 @@ KNOWN = {
     ),
 }
 
-FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit], DualEncoder]] = {
+FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit | None], DualEncoder]] = {
     "clip": clip.load,
+    "siglip": siglip.load,
+    "siglip2": siglip.load_naflex,
+    "vision-text-dual-encoder": dual_encoder.load,
+    "open_clip": checkpoint.load,
 }
-"""How a model of each ``model_type`` (config.json) is loaded; to add a family, write one file and add its line."""
+"""How a model of each ``model_type`` (config.json) is loaded, and one that has an open_clip config or neither.
 
-_WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
+To add a family, write one file and add its line.
+"""
 
 
 def phantom_folder() -> Path:
@@ -78,46 +84,53 @@ def model_folder(name: str) -> Path:
         ) from error
 
 
-def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit = Fit.LETTERBOX) -> DualEncoder:
-    """Load a model by known name, folder or hub id.
+def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | None = Fit.LETTERBOX) -> DualEncoder:
+    """Load a model by known name, folder or hub id; ``fit`` None lays images as the model's own files say.
 
     Raises:
         ModelError: the files are missing, incomplete or of an unknown family.
     """
     folder = model_folder(name)
-    family = _family(folder)
+    family = family_of(folder)
     return FAMILIES[family](folder, _info(name, folder, family), torch.device(device), fit)
 
 
-def _family(folder: Path) -> str:
+def family_of(folder: Path) -> str:
+    """Tell a model folder's family by its files.
+
+    Some hub repositories hold both transformers' files and open_clip's: transformers' are taken where they are whole.
+
+    Raises:
+        ModelError: no known family, or no model at all.
+    """
     config = folder / "config.json"
-    if not config.is_file() and (folder / "open_clip_config.json").is_file():
-        raise ModelError(
-            f"{folder}: this is an open_clip checkpoint, a family that this version does not read; "
-            f"bring a transformers folder of one of: {', '.join(sorted(FAMILIES))}"
-        )
-    if not config.is_file():
-        raise ModelError(f"{folder}: no config.json in this model folder; bring the whole folder of the model")
-    family = str(read_json(config).get("model_type", ""))
-    if family not in FAMILIES:
+    if config.is_file() and (_has_transformers_weights(folder) or not (folder / checkpoint.CONFIG).is_file()):
+        family = str(read_json(config).get("model_type", ""))
+        if family in FAMILIES:
+            return family
         raise ModelError(f"{folder}: model_type {family!r} in config.json is none of {', '.join(sorted(FAMILIES))}")
-    return family
+    if not (folder / checkpoint.CONFIG).is_file() and (_has_transformers_weights(folder) or not has_state_dict(folder)):
+        raise ModelError(
+            f"{folder}: no config.json (transformers), no {checkpoint.CONFIG} (open_clip) and no bare state dict "
+            "in this model folder; bring the whole folder of the model"
+        )
+    return "open_clip"
+
+
+def _has_transformers_weights(folder: Path) -> bool:
+    return any(path.name.startswith(("model", "pytorch_model")) for path in folder.iterdir())
 
 
 def _info(name: str, folder: Path, family: str) -> EncoderInfo:
-    weights = next((folder / file for file in _WEIGHTS if (folder / file).is_file()), None)
-    if weights is None:
-        raise ModelError(f"{folder}: no weights in this model folder; one of {', '.join(_WEIGHTS)} is needed")
+    weights = weights_files(folder, transformers=family != "open_clip")
     own = folder / "m2ib_audit.json"
     hints = read_json(own) if own.is_file() else {}
-    with weights.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
     terms = KNOWN[name].terms if name in KNOWN else str(hints.get("terms", "not stated: see the model's own card"))
     return EncoderInfo(
         name=name if name in {*KNOWN, "phantom"} else folder.name,
         family=family,
         source=KNOWN[name].hub_id if name in KNOWN else (folder.name if Path(name).is_dir() else name),
-        sha256=checksum,
+        sha256=checksum(weights),
         terms=terms,
         is_phantom=hints.get("phantom") is True,
         image_layer=_optional_int(own, hints, "image_layer"),

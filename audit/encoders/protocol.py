@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipelines.transforms import Preprocessing
 
-__all__ = ["DualEncoder", "EncoderInfo", "ImageTower", "TextTower", "Tokens"]
+__all__ = ["DualEncoder", "Encoder", "EncoderInfo", "ImageTower", "TextTower", "Tokens"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Embedding = Float[Tensor, "batch dim"]
@@ -22,10 +22,14 @@ Embedding = Float[Tensor, "batch dim"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Phrases as a tower reads them; padding stands at the end and takes part in nothing."""
+    """Phrases as a tower reads them; padding stands at the end and takes part in nothing.
+
+    SigLIP was trained to read its padding: there it is part of the phrase, ``mask`` is True throughout, and the padding
+    is marked in ``special`` alone.
+    """
 
     ids: Int[Tensor, "batch tokens"]
-    mask: Bool[Tensor, "batch tokens"]  # False for padding
+    mask: Bool[Tensor, "batch tokens"]  # False for what the tower does not see
     special: Bool[Tensor, "batch tokens"]  # True for start, end and padding: no words
     words: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]  # per phrase: word, its token positions
 
@@ -39,6 +43,11 @@ class Tower(Protocol):
         """Number of blocks."""
         ...
 
+    @property
+    def parameters(self) -> int:
+        """Number of weights, projection included."""
+        ...
+
     def suffix(self, hidden: Hidden, layer: int, mask: Bool[Tensor, "batch tokens"] | None = None) -> Embedding:
         """Go on from the output of block ``layer`` to the embedding (not normalised); differentiable in ``hidden``."""
         ...
@@ -48,9 +57,8 @@ class Tower(Protocol):
 class ImageTower(Tower, Protocol):
     """The image half."""
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the patch grid."""
+    def grid_at(self, layer: int) -> tuple[int, int]:
+        """Rows and columns of the feature grid after block ``layer``; a convolutional tower's shrinks on its way."""
         ...
 
     @property
@@ -62,6 +70,10 @@ class ImageTower(Tower, Protocol):
         """Run up to and including block ``layer``, without a graph."""
         ...
 
+    def whole(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
+        """Run the model's own forward pass, without a graph: the yardstick for prefix and suffix."""
+        ...
+
 
 @runtime_checkable
 class TextTower(Tower, Protocol):
@@ -71,8 +83,17 @@ class TextTower(Tower, Protocol):
         """Turn phrases into tokens on the tower's device; what exceeds the context is cut with a warning."""
         ...
 
+    @property
+    def context(self) -> int:
+        """The longest phrase in tokens, start and end included."""
+        ...
+
     def prefix(self, tokens: Tokens, layer: int) -> Hidden:
         """Run up to and including block ``layer``, without a graph."""
+        ...
+
+    def whole(self, tokens: Tokens) -> Embedding:
+        """Run the model's own forward pass, without a graph: the yardstick for prefix and suffix."""
         ...
 
 
@@ -114,3 +135,13 @@ class DualEncoder(Protocol):
     def text(self) -> TextTower:
         """The text tower."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """A :class:`DualEncoder` put together from its parts, as every family's ``load`` gives it."""
+
+    info: EncoderInfo
+    preprocessing: Preprocessing
+    image: ImageTower
+    text: TextTower

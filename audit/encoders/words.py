@@ -1,51 +1,81 @@
 """Tokens grouped into the words that a reader sees."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from audit.encoders.protocol import Tokens
 
-__all__ = ["words_of"]
+__all__ = ["tokeniser_of", "words_of"]
+
+_WORD_BEGINS = "▁"  # SentencePiece's sign for the space before a word
+
+
+def tokeniser_of(
+    tokenizer: PreTrainedTokenizerBase, *, context: int, device: torch.device, padding_is_read: bool = False
+) -> Callable[[Sequence[str]], Tokens]:
+    """Give the function that a text tower tokenises with (see :func:`words_of`)."""
+    return partial(words_of, tokenizer, context=context, device=device, padding_is_read=padding_is_read)
 
 
 def words_of(
-    tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str], *, context: int, device: torch.device
+    tokenizer: PreTrainedTokenizerBase,
+    phrases: Sequence[str],
+    *,
+    context: int,
+    device: torch.device,
+    padding_is_read: bool = False,
 ) -> Tokens:
     """Tokenise ``phrases`` and note which tokens make up which word.
 
+    Args:
+        tokenizer: the folder's own.
+        phrases: one or more.
+        context: most tokens of a phrase, start and end included; what exceeds it is cut, with a warning that names it.
+        device: where the tokens are to lie.
+        padding_is_read: pad each phrase to the whole context and let the tower see the padding (SigLIP).
+
     Raises:
-        ValueError: no phrase, or the tokeniser is not a fast one (offsets are needed).
+        ValueError: no phrase.
     """
-    if not phrases or not tokenizer.is_fast:
-        raise ValueError(f"a fast tokeniser and at least one phrase are needed, got {len(phrases)} phrases")
+    if not phrases:
+        raise ValueError("at least one phrase is needed")
     encoded = tokenizer(
         list(phrases),
-        padding=True,
+        padding="max_length" if padding_is_read else True,
+        padding_side=tokenizer.padding_side if padding_is_read else "right",
         truncation=True,
         max_length=context,
-        return_offsets_mapping=True,
+        return_offsets_mapping=tokenizer.is_fast,
         return_special_tokens_mask=True,
         return_attention_mask=True,
         return_token_type_ids=False,
     )
+    seen = torch.tensor(encoded["attention_mask"], dtype=torch.bool, device=device)
+    special = torch.tensor(encoded["special_tokens_mask"], dtype=torch.bool, device=device) | ~seen
     words = []
     for row, phrase in enumerate(phrases):
-        spans = encoded["offset_mapping"][row]
-        plain = [i for i, special in enumerate(encoded["special_tokens_mask"][row]) if not special]
-        if plain and phrase[spans[plain[-1]][1] :].strip():
+        plain = [index for index, is_special in enumerate(special[row].tolist()) if not is_special]
+        if tokenizer.is_fast:
+            spans = encoded["offset_mapping"][row]
+            cut = bool(plain) and bool(phrase[spans[plain[-1]][1] :].strip())
+            words.append(_group(phrase, [(index, *spans[index]) for index in plain]))
+        else:
+            pieces = tokenizer.convert_ids_to_tokens([encoded["input_ids"][row][index] for index in plain])
+            cut = len(tokenizer.tokenize(phrase)) > len(plain)
+            words.append(_group_pieces(phrase, list(zip(plain, pieces, strict=True))))
+        if cut:
             warnings.warn(
                 f"the phrase {phrase!r} is longer than the model's context of {context} tokens: the end was not read",
                 stacklevel=3,
             )
-        words.append(_group(phrase, [(index, *spans[index]) for index in plain]))
-    mask = torch.tensor(encoded["attention_mask"], dtype=torch.bool, device=device)
     return Tokens(
         ids=torch.tensor(encoded["input_ids"], device=device),
-        mask=mask,
-        special=torch.tensor(encoded["special_tokens_mask"], dtype=torch.bool, device=device) | ~mask,
+        mask=torch.ones_like(seen) if padding_is_read else seen,
+        special=special,
         words=tuple(words),
     )
 
@@ -68,3 +98,19 @@ def _group(phrase: str, tokens: list[tuple[int, int, int]]) -> tuple[tuple[str, 
 
 def _opens(phrase: str, start: int) -> bool:
     return start < len(phrase) and phrase[start].isspace()
+
+
+def _group_pieces(phrase: str, pieces: Sequence[tuple[int, str]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Join SentencePiece pieces, of which a word's first begins with a bar, and name them by the phrase's own words.
+
+    The tokeniser drops punctuation, so a word that holds no letter and no digit has no piece.
+    """
+    groups: list[tuple[str, list[int]]] = []
+    for index, piece in pieces:
+        if not groups or piece.startswith(_WORD_BEGINS):
+            groups.append((piece.removeprefix(_WORD_BEGINS), [index]))
+        else:
+            groups[-1] = (groups[-1][0] + piece, [*groups[-1][1], index])
+    own = [word for word in phrase.split() if any(character.isalnum() for character in word)]
+    names = own if len(own) >= len(groups) else [name for name, _ in groups]  # a cut phrase has fewer
+    return tuple((name, tuple(members)) for name, (_, members) in zip(names, groups, strict=False))

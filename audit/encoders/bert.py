@@ -1,0 +1,30 @@
+"""transformers' ``BertModel`` and its kin taken apart: the text tower of BiomedCLIP and of vision-text dual encoders.
+
+Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transformers for language understanding".
+"""
+
+from typing import Any
+
+from audit.encoders.blocks import Block
+
+__all__ = ["bert_blocks"]
+
+
+def bert_blocks(bert: Any) -> tuple[Block, ...]:
+    """Take the layers of a ``BertModel`` or ``RobertaModel`` apart."""
+    return tuple(_block_of(layer) for layer in bert.encoder.layer)
+
+
+def _block_of(layer: Any) -> Block:
+    attention, output = layer.attention.self, layer.attention.output
+    return Block(
+        query=attention.query,
+        key=attention.key,
+        value=attention.value,
+        out=output.dense,
+        mlp=lambda hidden: layer.output.dense(layer.intermediate(hidden)),  # without the sum and the norm that follow
+        norm1=output.LayerNorm,
+        norm2=layer.output.LayerNorm,
+        heads=attention.num_attention_heads,
+        norm_first=False,
+    )

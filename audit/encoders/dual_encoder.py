@@ -1,0 +1,131 @@
+"""transformers' ``VisionTextDualEncoderModel``: a ViT or CLIP image tower beside a BERT or RoBERTa text tower.
+
+Source: Zhai et al. 2022, "LiT: Zero-shot transfer with locked-image text tuning"; the modules are transformers' own,
+only the order in which they run stands here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import VisionTextDualEncoderModel
+
+from audit.encoders.bert import bert_blocks
+from audit.encoders.blocks import Block
+from audit.encoders.clip import vision_stack
+from audit.encoders.folder import (
+    features,
+    load_pretrained,
+    load_tokenizer,
+    parameters_of,
+    read_json,
+    read_preprocessing,
+)
+from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
+from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.words import tokeniser_of
+from pipelines.errors import ModelError
+from pipelines.geometry import Fit
+
+__all__ = ["load"]
+
+_IMAGE_TYPES = ("vit", "clip_vision_model")
+_TEXT_TYPES = ("bert", "roberta", "xlm-roberta")
+
+
+def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None) -> Encoder:
+    """Load a ``VisionTextDualEncoderModel`` folder.
+
+    Raises:
+        ModelError: a file is missing or unreadable, a half is of a kind that is not read here, or the weights do not
+            fit the configuration.
+    """
+    _check_halves(folder)
+    model = load_pretrained(VisionTextDualEncoderModel, folder, device)
+    vision = model.config.vision_config
+    return Encoder(
+        info=info,
+        preprocessing=read_preprocessing(folder, size=vision.image_size, channels=vision.num_channels, fit=fit),
+        image=_image_tower(model),
+        text=_text_tower(model, folder, device),
+    )
+
+
+def _check_halves(folder: Path) -> None:
+    config = read_json(folder / "config.json")
+    for half, known in (("vision_config", _IMAGE_TYPES), ("text_config", _TEXT_TYPES)):
+        part = config.get(half)
+        kind = part.get("model_type") if isinstance(part, dict) else None
+        if kind not in known:
+            raise ModelError(
+                f"{folder}: the {half} of this vision-text dual encoder is of type {kind!r}; "
+                f"one of {', '.join(known)} is read"
+            )
+
+
+def _image_tower(model: Any) -> TransformerImageTower:
+    vision, projection = model.vision_model, model.visual_projection
+    config = model.config.vision_config
+    is_clip = config.model_type == "clip_vision_model"
+
+    def embed(pixels: Tensor) -> Tensor:
+        embedded: Tensor = vision.embeddings(pixels)
+        return vision.pre_layrnorm(embedded) if is_clip else embedded
+
+    return TransformerImageTower(
+        vision_stack(vision, projection) if is_clip else _vit_stack(vision, projection),
+        embed=embed,
+        whole=lambda pixels: features(model.get_image_features(pixels)),
+        grid=(config.image_size // config.patch_size,) * 2,
+        leading_tokens=1,
+    )
+
+
+def _vit_stack(vit: Any, projection: Any) -> Stack:
+    def head(pooled: Tensor) -> Tensor:
+        projected: Tensor = projection(vit.pooler.activation(vit.pooler.dense(vit.layernorm(pooled))))
+        return projected
+
+    return Stack(
+        blocks=tuple(_vit_block(layer) for layer in vit.layers),
+        pool=Pool.FIRST,
+        head=head,
+        parameters=parameters_of(vit, projection),
+    )
+
+
+def _vit_block(layer: Any) -> Block:
+    attention = layer.attention
+    return Block(
+        query=attention.q_proj,
+        key=attention.k_proj,
+        value=attention.v_proj,
+        out=attention.o_proj,
+        mlp=layer.mlp,
+        norm1=layer.layernorm_before,
+        norm2=layer.layernorm_after,
+        heads=attention.num_attention_heads,
+    )
+
+
+def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTextTower:
+    text, projection, tokenizer = model.text_model, model.text_projection, load_tokenizer(folder)
+    config = model.config.text_config
+    taken = config.pad_token_id + 1 if "roberta" in config.model_type else 0  # RoBERTa's positions begin after padding
+    context = min(config.max_position_embeddings - taken, tokenizer.model_max_length)
+
+    def head(pooled: Tensor) -> Tensor:
+        projected: Tensor = projection(text.pooler.activation(text.pooler.dense(pooled)))
+        return projected
+
+    def whole(tokens: Tokens) -> Tensor:
+        return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
+
+    return TransformerTextTower(
+        Stack(blocks=bert_blocks(text), pool=Pool.FIRST, head=head, parameters=parameters_of(text, projection)),
+        embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
+        whole=whole,
+        tokenise=tokeniser_of(tokenizer, context=context, device=device),
+        context=context,
+    )

@@ -1,0 +1,61 @@
+"""One half of a checkpoint, as the file of each architecture takes it; and small pieces that they share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from audit.encoders.weights import fill
+
+__all__ = ["Half", "QuickGELU", "depth_of", "finished", "rows_of"]
+
+Filled = TypeVar("Filled", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """The tensors of one half under their names without its prefix, and what the config says of it."""
+
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any]  # vision_cfg or text_cfg; empty where a state dict comes without a config
+    folder: Path
+    device: torch.device
+    activation: Callable[[], nn.Module]  # of OpenAI's architectures: nn.GELU or QuickGELU
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x), the activation of OpenAI's models.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2.
+    """
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Elementwise."""
+        return value * torch.sigmoid(1.702 * value)
+
+
+def finished(module: Filled, half: Half) -> Filled:
+    """Fill a module with the half's tensors and bring it to the half's device.
+
+    Raises:
+        ModelError: tensors that are missing, unexpected or of another shape.
+    """
+    fill(module, half.tensors, folder=half.folder)
+    return module.to(half.device)
+
+
+def depth_of(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    """Count what is numbered under ``prefix``: one more than the highest number."""
+    numbers = (name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix))
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
+
+def rows_of(weight: Tensor, bias: Tensor | None, part: int, parts: int) -> Callable[[Tensor], Tensor]:
+    """Take one of ``parts`` equal linear maps out of a fused one; the weights are shared, not copied."""
+    own_weight = weight.chunk(parts)[part]
+    own_bias = None if bias is None else bias.chunk(parts)[part]
+    return lambda value: linear(value, own_weight, own_bias)
