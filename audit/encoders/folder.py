@@ -1,6 +1,7 @@
 """What a transformers model folder holds: weights, tokeniser and preprocessing, with errors that name the file."""
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch.nn import Module
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from audit.encoders.weights import listed
+from audit.encoders.weights import RUNS_CODE, listed
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 from pipelines.transforms import Preprocessing
@@ -58,6 +59,8 @@ def load_pretrained(kind: type[PreTrainedModel], folder: Path, device: torch.dev
             loaded: Any = kind.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, weights_only=True
             )
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{folder}: {RUNS_CODE}") from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{folder}: these weights cannot be loaded as a {kind.__name__}: {first_line}") from error

@@ -17,7 +17,7 @@ from torch.nn import Module
 
 from pipelines.errors import ModelError
 
-__all__ = ["checksum", "fill", "has_state_dict", "listed", "read_state_dict", "weights_files"]
+__all__ = ["RUNS_CODE", "checksum", "fill", "has_state_dict", "listed", "read_state_dict", "weights_files"]
 
 _TRANSFORMERS = (
     "model.safetensors",
@@ -33,6 +33,10 @@ _OPEN_CLIP = (
 )
 _KINDS = ((".safetensors",), (".bin", ".pt", ".pth", ".ckpt"))  # the first kind is preferred
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # how training scripts nest a state dict
+RUNS_CODE = (
+    "this pickle holds more than tensors and could run code, so it is not read; "
+    "save the model's state dict as safetensors where you trust the file"
+)
 _NAMED_TENSORS = 6  # how many a message lists before it counts the rest
 
 
@@ -117,10 +121,7 @@ def _unpickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: this pickle holds more than tensors and could run code, so it is not read; "
-            "save the model's state dict as safetensors where you trust the file"
-        ) from error
+        raise ModelError(f"{path}: {RUNS_CODE}") from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         if "TorchScript" in str(error):
             raise ModelError(
