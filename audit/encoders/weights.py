@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -119,17 +120,25 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(f"{path}: {RUNS_CODE}") from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        if "TorchScript" in str(error):
+        if _is_torchscript(path):
             raise ModelError(
                 f"{path}: this is a TorchScript archive, which can run code, so it is not read; save its state dict "
                 "(torch.jit.load(file).state_dict()) as safetensors where you trust the file"
-            ) from error
+            )
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{path}: {RUNS_CODE}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, BadZipFile) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path}: cannot be read as weights ({first_line}); bring the file again") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is torch's archive of a program: a zip with a folder of code, which a state dict has not."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
 
 
 def fill(module: Module, tensors: Mapping[str, Tensor], *, folder: Path) -> None:

@@ -213,7 +213,7 @@ def test_quick_gelu_is_taken_where_the_config_says_so(copy) -> None:
 
 def test_a_torchscript_archive_is_refused_with_the_mend(copy) -> None:
     folder = copy("openai state dict")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), folder / "best.pt")
     with pytest.raises(ModelError, match=r"TorchScript archive.*state_dict\(\)"):
         load_encoder(str(folder))
