@@ -9,7 +9,8 @@ found by Adam so that z keeps the cosine to the other tower's embedding and as l
 The heat of a token is C summed over the width, in nats. Padding takes part in neither the mean nor the attention.
 
 Departures from the authors' code: the variance v is used, every pair has its own noise (so a batch of pairs gives what
-single runs give), the prefix and the other tower run once, and no weight collects a gradient.
+single runs give), the prefix and the other tower run once, no weight collects a gradient, and the last step, of which
+only the capacity at its beginning is read, runs no tower.
 
 Source: Wang, Rudner and Wilson 2023, "Visual explanations of image-text representations via multi-modal information
 bottleneck attribution", equations 5 to 8; Schulz et al. 2020, "Restricting the flow".
@@ -77,24 +78,24 @@ def bottleneck(
     alpha = torch.full_like(hidden, settings.initial, requires_grad=True)
     optimiser = torch.optim.Adam([alpha], lr=settings.learning_rate)
     weight = mask[..., None] / (mask.sum(1)[:, None, None] * hidden.shape[2])  # the mean over a pair's own elements
-    capacity = torch.zeros_like(hidden)
     lengths = [int(length) for length in mask.sum(1)]
-    for _ in range(settings.steps):
+    for _ in range(settings.steps - 1):  # the last step's own capacity is the heat: what it learns is not read
         lam = torch.sigmoid(alpha)
         spread = torch.sigmoid(-alpha)  # 1 - lam, without cancellation
-        capacity = _capacity(hidden, lam, alpha, settings.variance)
         noise = _noise(hidden, lengths, generators, settings.samples)
         mixed = (lam * hidden)[:, None] + (spread * settings.variance**0.5)[:, None] * noise
-        embedded = suffix(mixed.flatten(0, 1), mask_rows)
+        embedded = suffix(mixed.flatten(0, 1), mask_rows).float()
         fit = cosine_similarity(embedded, target, dim=-1).sum() / settings.samples
-        loss = settings.beta * (capacity * weight).sum() - fit
+        loss = settings.beta * (_capacity(hidden, alpha, settings.variance) * weight).sum() - fit
         (alpha.grad,) = torch.autograd.grad(loss, alpha)
         optimiser.step()
-    return (capacity.detach() * mask[..., None]).sum(-1)
+    with torch.no_grad():
+        capacity = _capacity(hidden, alpha, settings.variance)
+        return torch.where(mask, capacity.sum(-1), 0.0)
 
 
-def _capacity(hidden: Hidden, lam: Hidden, alpha: Hidden, variance: float) -> Hidden:
-    log_square = 2.0 * logsigmoid(-alpha)  # log (1 - lam)^2
+def _capacity(hidden: Hidden, alpha: Hidden, variance: float) -> Hidden:
+    lam, log_square = torch.sigmoid(alpha), 2.0 * logsigmoid(-alpha)  # log (1 - lam)^2
     return -0.5 * (1.0 + log_square - (lam * hidden) ** 2 / variance - torch.exp(log_square))
 
 
@@ -107,7 +108,9 @@ def _noise(
     """
     noise = hidden.new_zeros(len(hidden), samples, *hidden.shape[1:])
     for row, (length, generator) in enumerate(zip(lengths, generators, strict=True)):
-        noise[row, :, :length] = torch.randn(
-            samples, length, hidden.shape[2], generator=generator, device=hidden.device, dtype=hidden.dtype
-        )
+        if length == hidden.shape[1]:
+            noise[row].normal_(generator=generator)
+        else:
+            own = hidden.new_empty(samples, length, hidden.shape[2])
+            noise[row, :, :length] = own.normal_(generator=generator)
     return noise

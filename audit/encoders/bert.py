@@ -5,7 +5,7 @@ Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transforme
 
 from typing import Any
 
-from audit.encoders.blocks import Block
+from audit.encoders.blocks import Affine, Block
 
 __all__ = ["bert_blocks"]
 
@@ -18,9 +18,9 @@ def bert_blocks(bert: Any) -> tuple[Block, ...]:
 def _block_of(layer: Any) -> Block:
     attention, output = layer.attention.self, layer.attention.output
     return Block(
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
+        query=Affine.of(attention.query),
+        key=Affine.of(attention.key),
+        value=Affine.of(attention.value),
         out=output.dense,
         mlp=lambda hidden: layer.output.dense(layer.intermediate(hidden)),  # without the sum and the norm that follow
         norm1=output.LayerNorm,

@@ -1,30 +1,47 @@
 """Transformer blocks taken apart, so that one function runs every family's.
 
 A :class:`Block` holds the maps of one block, each a module or function of the model's own weights. In the last block
-only the pooled token is read, so only its query is computed: keys and values for all tokens, one query, one row of the
-MLP (design, section 11).
+only the pooled token is read, so only its row is computed (:func:`run_block_at`; design, section 11).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, arange
-from torch.nn.functional import scaled_dot_product_attention
+from torch import Tensor, arange, einsum
+from torch.nn.functional import linear, scaled_dot_product_attention
 
-__all__ = ["Block", "run_block", "run_block_at", "select_tokens"]
+__all__ = ["Affine", "Block", "run_block", "run_block_at", "select_tokens"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Map = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Affine:
+    """A linear map with its offset; the tensors are the model's own, or rows of them."""
+
+    weight: Float[Tensor, "out into"]
+    bias: Float[Tensor, " out"] | None
+
+    @classmethod
+    def of(cls, module: Any) -> "Affine":
+        """Take those of an ``nn.Linear``."""
+        return cls(weight=module.weight, bias=module.bias)
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """Apply it to the last axis."""
+        return linear(value, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Self-attention and MLP, each with its residual and its norm."""
 
-    query: Map
-    key: Map
-    value: Map
+    query: Affine
+    key: Affine
+    value: Affine
     out: Map
     mlp: Map
     norm1: Map
@@ -40,40 +57,50 @@ def select_tokens(hidden: Hidden, position: Int[Tensor, " batch"]) -> Float[Tens
 
 def run_block(block: Block, hidden: Hidden, mask: Bool[Tensor, "batch 1 queries keys"] | None) -> Hidden:
     """Run one block on all tokens; ``mask`` is True where a query may look at a key."""
-    return _run(block, hidden, hidden, mask)
+    normed = block.norm1(hidden) if block.norm_first else hidden
+    mixed = scaled_dot_product_attention(
+        _heads(block.query(normed), block.heads),
+        _heads(block.key(normed), block.heads),
+        _heads(block.value(normed), block.heads),
+        attn_mask=mask,
+    )
+    return _finish(block, hidden, mixed.transpose(1, 2).flatten(2))
 
 
 def run_block_at(
     block: Block,
     hidden: Hidden,
     position: Int[Tensor, " batch"],
-    mask: Bool[Tensor, "batch 1 1 keys"] | None,
+    mask: Bool[Tensor, "batch tokens"] | None,
 ) -> Float[Tensor, "batch 1 width"]:
-    """Run one block for the token at ``position`` only."""
-    return _run(block, hidden, select_tokens(hidden, position), mask)
+    """Run one block for the token at ``position`` only; ``mask`` is True for what it may look at.
+
+    One query needs no keys and no values: q . (K x) is (K' q) . x, and a weighted mean of V x is V of the weighted mean
+    of x. So both matrices are applied once a head, not once a token; the key's offset adds the same to every score and
+    drops out of the softmax.
+    """
+    normed = block.norm1(hidden) if block.norm_first else hidden
+    asking = select_tokens(hidden, position)
+    query = block.query(select_tokens(normed, position)).view(len(hidden), block.heads, -1)
+    keys, values = (part.weight.view(block.heads, -1, part.weight.shape[1]) for part in (block.key, block.value))
+    asked = einsum("bhd,hdw->bhw", query, keys) * query.shape[-1] ** -0.5
+    scores = asked @ normed.transpose(1, 2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None], float("-inf"))
+    seen = scores.softmax(-1).to(normed.dtype) @ normed
+    mixed = einsum("bhw,hdw->bhd", seen, values).flatten(1)[:, None]
+    if block.value.bias is not None:
+        mixed = mixed + block.value.bias
+    return _finish(block, asking, mixed)
 
 
-def _run(
-    block: Block, context: Hidden, asking: Float[Tensor, "batch queries width"], mask: Tensor | None
-) -> Float[Tensor, "batch queries width"]:
-    """Let the tokens ``asking``, which are all or some of ``context``, look at ``context``."""
+def _finish(block: Block, hidden: Tensor, mixed: Tensor) -> Tensor:
+    """What comes after attention: projection, residual, MLP, residual."""
     if not block.norm_first:
-        mixed = block.norm1(asking + _attend(block, asking, context, mask))
-        return block.norm2(mixed + block.mlp(mixed))
-    normed = block.norm1(context)
-    queries = normed if asking is context else block.norm1(asking)
-    mixed = asking + _attend(block, queries, normed, mask)
-    return mixed + block.mlp(block.norm2(mixed))
-
-
-def _attend(block: Block, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-    mixed = scaled_dot_product_attention(
-        _heads(block.query(queries), block.heads),
-        _heads(block.key(context), block.heads),
-        _heads(block.value(context), block.heads),
-        attn_mask=mask,
-    )
-    return block.out(mixed.transpose(1, 2).flatten(2))
+        hidden = block.norm1(hidden + block.out(mixed))
+        return block.norm2(hidden + block.mlp(hidden))
+    hidden = hidden + block.out(mixed)
+    return hidden + block.mlp(block.norm2(hidden))
 
 
 def _heads(projected: Tensor, heads: int) -> Tensor:

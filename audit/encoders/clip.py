@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel
 
-from audit.encoders.blocks import Block
+from audit.encoders.blocks import Affine, Block
 from audit.encoders.folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
 from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
@@ -79,9 +79,9 @@ def block_of(layer: Any) -> Block:
     """Take an encoder layer of CLIP or SigLIP apart."""
     attention = layer.self_attn
     return Block(
-        query=attention.q_proj,
-        key=attention.k_proj,
-        value=attention.v_proj,
+        query=Affine.of(attention.q_proj),
+        key=Affine.of(attention.k_proj),
+        value=Affine.of(attention.v_proj),
         out=attention.out_proj,
         mlp=layer.mlp,
         norm1=layer.layer_norm1,

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import VisionTextDualEncoderModel
 
 from audit.encoders.bert import bert_blocks
-from audit.encoders.blocks import Block
+from audit.encoders.blocks import Affine, Block
 from audit.encoders.clip import vision_stack
 from audit.encoders.folder import (
     features,
@@ -98,9 +98,9 @@ def _vit_stack(vit: Any, projection: Any) -> Stack:
 def _vit_block(layer: Any) -> Block:
     attention = layer.attention
     return Block(
-        query=attention.q_proj,
-        key=attention.k_proj,
-        value=attention.v_proj,
+        query=Affine.of(attention.q_proj),
+        key=Affine.of(attention.k_proj),
+        value=Affine.of(attention.v_proj),
         out=attention.o_proj,
         mlp=layer.mlp,
         norm1=layer.layernorm_before,

@@ -66,11 +66,8 @@ class Stack:
         for block in blocks[:-1]:
             hidden = run_block(block, hidden, allowed)
         position = self._position(hidden, mask)
-        if blocks:  # what is pooled may look at all that is seen: under a causal mask it stands last
-            seen = None if mask is None else mask[:, None, None]
-            pooled = run_block_at(blocks[-1], hidden, position, seen)
-        else:
-            pooled = select_tokens(hidden, position)
+        # What is pooled may look at all that is seen: under a causal mask it stands last.
+        pooled = run_block_at(blocks[-1], hidden, position, mask) if blocks else select_tokens(hidden, position)
         return self.head(pooled[:, 0])
 
     def _position(self, hidden: Hidden, mask: Mask | None) -> Tensor:

@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from skimage.measure import label
 
-__all__ = ["Outcome", "centre_pixel", "distance_to", "hottest_point", "is_measurable", "pointing_outcome", "rounding"]
+from audit.scoring.sampling import is_measurable
+
+__all__ = ["Outcome", "centre_pixel", "distance_to", "hottest_point", "pointing_outcome", "rounding"]
 
 _LARGEST_PLATEAU = 0.01  # share of the map's finite pixels
 _LAST_BITS = 8  # units in the last place: a weighted sum of four values is off by less
@@ -26,19 +28,9 @@ class Outcome(StrEnum):
     UNSCORED = "unscored"  # nobody drew a box: says nothing about the model
 
 
-def rounding(values: Float[np.ndarray, " values"]) -> float:
+def rounding(values: Float[np.ndarray, "..."]) -> float:
     """How far apart two equal values may lie after interpolation, in their own unit; ``values`` are finite."""
     return _LAST_BITS * float(np.finfo(values.dtype).eps) * max(float(values.max()), -float(values.min()))
-
-
-def is_measurable(heat: Float[np.ndarray, "height width"], target: Bool[np.ndarray, "height width"]) -> bool:
-    """Whether ``target`` has a pixel, and the model saw one of them.
-
-    A map without any finite pixel is broken, not cropped: it stays measurable and loses.
-    """
-    if not target.any():
-        return False
-    return bool(np.isfinite(heat[target]).any()) or not np.isfinite(heat).any()
 
 
 def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
@@ -52,12 +44,13 @@ def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | 
     map counts as one point: its pixel nearest to its centroid.
     """
     finite = np.isfinite(heat)
-    values = heat[finite]
-    if values.size == 0:
+    seen = int(np.count_nonzero(finite))
+    if seen == 0:
         return None
+    values = heat if seen == heat.size else heat[finite]
     hottest = finite & (heat >= values.max() - rounding(values))
-    tied = int(hottest.sum())
-    if tied == values.size or (tied > 1 and tied >= _LARGEST_PLATEAU * values.size):
+    tied = int(np.count_nonzero(hottest))
+    if tied == seen or (tied > 1 and tied >= _LARGEST_PLATEAU * seen):
         return None
     if tied > 1:
         _, regions = label(hottest, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
@@ -73,10 +66,19 @@ def centre_pixel(region: Bool[np.ndarray, "height width"]) -> tuple[int, int]:
     return int(pixels[nearest, 0]), int(pixels[nearest, 1])
 
 
-def distance_to(target: Bool[np.ndarray, "height width"], point: tuple[int, int]) -> float:
-    """Distance in pixels, centre to centre, from ``point`` (row, column) to the nearest pixel of ``target``."""
+def distance_to(
+    target: Bool[np.ndarray, "height width"], point: tuple[int, int], *, spacing: tuple[float, float] = (1.0, 1.0)
+) -> float:
+    """Distance, centre to centre, from ``point`` (row, column) to the nearest pixel of ``target``.
+
+    It is in the unit of ``spacing``, the distance (between rows, between columns) of neighbouring pixels: in pixels
+    where none is given, in mm with a header's spacing.
+    """
+    if target[point]:
+        return 0.0
     rows, columns = np.nonzero(target)
-    return float(np.sqrt(((rows - point[0]) ** 2 + (columns - point[1]) ** 2).min()))
+    down, across = (rows - point[0]) * spacing[0], (columns - point[1]) * spacing[1]
+    return float(np.sqrt((down**2 + across**2).min()))
 
 
 def pointing_outcome(

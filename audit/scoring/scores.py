@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, near_boxes, rasterise
 from audit.scoring.overlap import energy_in_box, iou_at_otsu
 from audit.scoring.pointing import Outcome, distance_to, hottest_point, is_measurable
+from audit.scoring.sampling import is_measurable
 from audit.scoring.statistics import patient_bootstrap
 from pipelines.study import Box
 from reports.record import ScoreSummary

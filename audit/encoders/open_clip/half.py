@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
+from audit.encoders.blocks import Affine
 from audit.encoders.weights import fill
 
 __all__ = ["Half", "QuickGELU", "depth_of", "finished", "rows_of"]
@@ -54,8 +54,6 @@ def depth_of(tensors: Mapping[str, Tensor], prefix: str) -> int:
     return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
-def rows_of(weight: Tensor, bias: Tensor | None, part: int, parts: int) -> Callable[[Tensor], Tensor]:
+def rows_of(weight: Tensor, bias: Tensor | None, part: int, parts: int) -> Affine:
     """Take one of ``parts`` equal linear maps out of a fused one; the weights are shared, not copied."""
-    own_weight = weight.chunk(parts)[part]
-    own_bias = None if bias is None else bias.chunk(parts)[part]
-    return lambda value: linear(value, own_weight, own_bias)
+    return Affine(weight=weight.chunk(parts)[part], bias=None if bias is None else bias.chunk(parts)[part])
