@@ -52,11 +52,15 @@ def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | 
     tied = int(np.count_nonzero(hottest))
     if tied == seen or (tied > 1 and tied >= _LARGEST_PLATEAU * seen):
         return None
+    rows, columns = np.unravel_index(np.flatnonzero(hottest), heat.shape)
+    top, left = int(rows.min()), int(columns.min())
+    plateau = hottest[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
     if tied > 1:
-        _, regions = label(hottest, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
+        _, regions = label(plateau, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
         if regions > 1:
             return None
-    return centre_pixel(hottest)
+    row, column = centre_pixel(plateau)
+    return top + row, left + column
 
 
 def centre_pixel(region: Bool[np.ndarray, "height width"]) -> tuple[int, int]:
@@ -76,9 +80,19 @@ def distance_to(
     """
     if target[point]:
         return 0.0
-    rows, columns = np.nonzero(target)
+    rows, columns = np.unravel_index(np.flatnonzero(_rim(target)), target.shape)
     down, across = (rows - point[0]) * spacing[0], (columns - point[1]) * spacing[1]
     return float(np.sqrt((down**2 + across**2).min()))
+
+
+def _rim(target: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Keep the pixels of a target that have a neighbour outside it, and those at the image's edge.
+
+    The nearest pixel to a point outside is always one of them, and they are few.
+    """
+    rim = target.copy()
+    rim[1:-1, 1:-1] &= ~(target[:-2, 1:-1] & target[2:, 1:-1] & target[1:-1, :-2] & target[1:-1, 2:])
+    return rim
 
 
 def pointing_outcome(
