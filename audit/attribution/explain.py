@@ -1,22 +1,43 @@
-"""Explain pairs of one image with its phrases: heat over the patch grid, heat over the words, and the cosine."""
+"""Explain pairs of images and phrases: heat over the patch grid, heat over the words, and the cosine."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from audit.attribution.batching import free_bytes, in_chunks, pairs_at_once
 from audit.attribution.denormals import flushed_denormals
 from audit.attribution.m2ib import M2IBSettings, bottleneck
+from audit.attribution.precision import Precision, autocast
 from audit.encoders.protocol import DualEncoder, EncoderInfo, Tokens
 
-__all__ = ["M2IB", "Explanation", "default_layer", "pair_seed"]
+__all__ = ["M2IB", "Clock", "Explanation", "Request", "default_layer", "pair_seed"]
 
-_MOST_PAIRS = 4  # explained at once: with ten samples each, full-size towers stay under 3 GB
+Clock = Callable[[str], AbstractContextManager[None]]
+"""Called with a stage's name ("prefix", "attribution"); what it gives surrounds that stage."""
+
 _PAPER_IMAGE_LAYER, _PAPER_TEXT_LAYER, _PAPER_DEPTH = 9, 7, 12
+_IMAGES_AT_ONCE = 16  # through the prefix
+_FLOATS_A_BLOCK = 16  # kept for the backward pass, per token and unit of width: norms, q, k, v, both ends of the MLP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One image and the phrases that it is to be explained with."""
+
+    pixels: Float[Tensor, "3 size size"]
+    phrases: Sequence[str]
+    seeds: Sequence[int]  # one a phrase: the noise of a pair depends on nothing else
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) != len(self.phrases):
+            raise ValueError(f"{len(self.phrases)} phrases need as many seeds, got {len(self.seeds)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +47,19 @@ class Explanation:
     heat: Float[Tensor, "grid_rows grid_columns"]  # nats per patch
     words: tuple[tuple[str, float], ...]  # word, nats; start, end and padding are left out
     cosine: float  # of the whole image and the whole phrase
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    image: int
+    phrase: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    hidden: Float[Tensor, "tokens width"]  # at the layer of the bottleneck
+    embedding: Float[Tensor, " dim"]
 
 
 def default_layer(paper_layer: int, depth: int) -> int:
@@ -45,9 +79,26 @@ class M2IB:
     name = "m2ib"
 
     def __init__(
-        self, settings: M2IBSettings | None = None, *, image_layer: int | None = None, text_layer: int | None = None
+        self,
+        settings: M2IBSettings | None = None,
+        *,
+        image_layer: int | None = None,
+        text_layer: int | None = None,
+        precision: Precision = Precision.FP32,
+        compiler: str | None = None,
     ) -> None:
+        """Take the numbers of the method; what is not given comes from the model's folder or the paper.
+
+        Args:
+            settings: numbers of the bottleneck.
+            image_layer: block of the image tower, 0-based.
+            text_layer: block of the text tower, 0-based.
+            precision: of the towers after the bottleneck; all before it, and the bottleneck itself, is fp32.
+            compiler: backend of ``torch.compile`` for what comes after the bottleneck; None runs it as it is.
+        """
         self._settings, self._image_layer, self._text_layer = settings, image_layer, text_layer
+        self.precision, self._compiler = precision, compiler
+        self._pairs_that_fit: int | None = None  # learnt where memory ran out
 
     def settings_for(self, encoder: DualEncoder) -> tuple[M2IBSettings, int, int]:
         """Settings, image layer and text layer for a model: as given, else its folder's, else the paper's."""
@@ -69,43 +120,80 @@ class M2IB:
         seeds: Sequence[int],
         words: bool = True,
     ) -> tuple[Explanation, ...]:
-        """Explain one image with each of ``phrases``; ``seeds`` has one number a phrase.
+        """Explain one image with each of ``phrases``; ``seeds`` has one number a phrase."""
+        request = Request(pixels=pixels, phrases=phrases, seeds=seeds)
+        return self.explain_batch(encoder, [request], words=words)[0]
 
-        The image's prefix and embedding are computed once for all phrases, each phrase's once for both maps. Without
-        ``words`` only the image is explained.
+    def explain_batch(
+        self,
+        encoder: DualEncoder,
+        requests: Sequence[Request],
+        *,
+        words: bool = True,
+        clock: Clock = lambda _stage: nullcontext(),
+    ) -> tuple[tuple[Explanation, ...], ...]:
+        """Explain several images, each with its own phrases; a pair gives what it gives alone.
+
+        Each image runs through its prefix once for all its phrases, each phrase once for both maps. Pairs of all
+        images share batches as large as free memory allows. Without ``words`` only the images are explained.
+
+        Returns:
+            For each request one explanation a phrase.
         """
-        if len(seeds) != len(phrases):
-            raise ValueError(f"{len(phrases)} phrases need as many seeds, got {len(seeds)}")
+        pairs = [
+            _Pair(index, phrase, seed)
+            for index, request in enumerate(requests)
+            for phrase, seed in zip(request.phrases, request.seeds, strict=True)
+        ]
+        if not pairs:
+            return tuple(() for _ in requests)
         _, image_layer, _ = self.settings_for(encoder)
-        explained: list[Explanation] = []
         with flushed_denormals():
-            image_hidden = encoder.image.prefix(pixels[None], image_layer)
-            for start in range(0, len(phrases), _MOST_PAIRS):
-                chunk = slice(start, start + _MOST_PAIRS)
-                explained.extend(self._explain_chunk(encoder, image_hidden, phrases[chunk], seeds[chunk], words=words))
-        return tuple(explained)
+            with clock("prefix"), torch.no_grad():
+                pixels = [request.pixels for request in requests]
+                images, _ = in_chunks(pixels, partial(_run_images, encoder, image_layer), size=_IMAGES_AT_ONCE)
+            with clock("attribution"):
+                explained, size = in_chunks(
+                    pairs,
+                    lambda chunk: self._explain_chunk(encoder, chunk, images, words=words),
+                    size=self._pairs_at_once(encoder, images[0].hidden),
+                )
+        if size < len(pairs):
+            self._pairs_that_fit = size
+        iterator = iter(explained)
+        return tuple(tuple(next(iterator) for _ in request.phrases) for request in requests)
+
+    def _pairs_at_once(self, encoder: DualEncoder, hidden: Float[Tensor, "tokens width"]) -> int:
+        """From free memory and the size of the graph that the image side keeps, or what was found to fit before."""
+        if self._pairs_that_fit is not None:
+            return self._pairs_that_fit
+        settings, image_layer, _ = self.settings_for(encoder)
+        blocks = encoder.image.depth - image_layer
+        bytes_per_pair = hidden.numel() * 4 * settings.samples * blocks * _FLOATS_A_BLOCK
+        return pairs_at_once(free_bytes(hidden.device), bytes_per_pair, device_type=hidden.device.type)
 
     def _explain_chunk(
         self,
         encoder: DualEncoder,
-        image_hidden: Float[Tensor, "1 tokens width"],
-        phrases: Sequence[str],
-        seeds: Sequence[int],
+        pairs: Sequence[_Pair],
+        images: Sequence[_Image],
         *,
         words: bool,
     ) -> list[Explanation]:
         settings, image_layer, text_layer = self.settings_for(encoder)
-        tokens = encoder.text.tokenise(phrases)
+        device = images[0].hidden.device
+        tokens = encoder.text.tokenise([pair.phrase for pair in pairs])
         text_hidden = encoder.text.prefix(tokens, text_layer)
         with torch.no_grad():
-            image_embedding = encoder.image.suffix(image_hidden, image_layer)
             text_embedding = encoder.text.suffix(text_hidden, text_layer, tokens.mask)
-        pairs, device = len(phrases), image_hidden.device
+        image_hidden = torch.stack([images[pair.image].hidden for pair in pairs])
+        image_embedding = torch.stack([images[pair.image].embedding for pair in pairs])
+        seeds = [pair.seed for pair in pairs]
         image_heat = bottleneck(
-            image_hidden.expand(pairs, -1, -1),
-            torch.ones(pairs, image_hidden.shape[1], dtype=torch.bool, device=device),
+            image_hidden,
+            torch.ones(image_hidden.shape[:2], dtype=torch.bool, device=device),
             text_embedding,
-            lambda hidden, _mask: encoder.image.suffix(hidden, image_layer),
+            self._suffix(encoder.image.suffix, image_layer, device, masked=False),
             settings=settings,
             generators=_generators(seeds, device, stream=0),
         )
@@ -114,15 +202,32 @@ class M2IB:
             token_heat = bottleneck(
                 text_hidden,
                 tokens.mask,
-                image_embedding.expand(pairs, -1),
-                lambda hidden, mask: encoder.text.suffix(hidden, text_layer, mask),
+                image_embedding,
+                self._suffix(encoder.text.suffix, text_layer, device, masked=True),
                 settings=settings,
                 generators=_generators(seeds, device, stream=1),
             )
-        cosines = cosine_similarity(image_embedding, text_embedding)
         rows, columns = encoder.image.grid_at(image_layer)
         grids = image_heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns).cpu()
-        return _explanations(tokens, grids, token_heat, cosines)
+        return _explanations(tokens, grids, token_heat, cosine_similarity(image_embedding, text_embedding))
+
+    def _suffix(
+        self, suffix: Callable[..., Tensor], layer: int, device: torch.device, *, masked: bool
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """Bind a tower's suffix to its layer, in the precision and through the compiler that were asked for."""
+        run = suffix if self._compiler is None else torch.compile(suffix, backend=self._compiler)
+
+        def in_precision(hidden: Tensor, mask: Bool[Tensor, "batch tokens"]) -> Tensor:
+            with autocast(self.precision, device):
+                return run(hidden, layer, mask if masked else None)
+
+        return in_precision
+
+
+def _run_images(encoder: DualEncoder, layer: int, pixels: Sequence[Float[Tensor, "3 size size"]]) -> list[_Image]:
+    hidden = encoder.image.prefix(torch.stack(list(pixels)), layer)
+    embeddings = encoder.image.suffix(hidden, layer)
+    return [_Image(*image) for image in zip(hidden, embeddings, strict=True)]
 
 
 def _explanations(

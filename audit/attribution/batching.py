@@ -1,0 +1,66 @@
+"""How many pairs run at once: as many as memory holds, and half as many where that was too many."""
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import psutil
+import torch
+
+__all__ = ["free_bytes", "in_chunks", "is_out_of_memory", "pairs_at_once"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SHARE = 0.6  # of the free memory that a batch may plan with
+_MOST = {"cpu": 4, "cuda": 64}  # beyond this a bigger batch is no faster (benchmarks/RESULTS.md)
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that could be taken now, on the device, in bytes."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, not in use
+        return int(free) + held
+    return int(psutil.virtual_memory().available)
+
+
+def pairs_at_once(free: int, bytes_per_pair: int, *, device_type: str) -> int:
+    """How many pairs fit into ``free`` bytes; one at least."""
+    return max(1, min(_MOST.get(device_type, 1), int(free * _SHARE) // max(1, bytes_per_pair)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch could not allocate: CUDA has an error of its own, the CPU's allocator only a message."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
+
+
+def in_chunks(
+    items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]], *, size: int
+) -> tuple[list[Result], int]:
+    """Run ``work`` on chunks of ``size`` items; where memory runs out, what is done is kept and the size is halved.
+
+    Returns:
+        One result an item, in their order, and the size that held.
+
+    Raises:
+        RuntimeError: a single item does not fit into memory; or whatever else ``work`` raises.
+    """
+    done: list[Result] = []
+    while len(done) < len(items):
+        chunk = items[len(done) : len(done) + size]
+        try:
+            done.extend(work(chunk))
+            continue
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(chunk) == 1:
+                raise
+        # Outside of the handler: the traceback would hold the tensors that have to go.
+        size = len(chunk) // 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return done, size
