@@ -1,5 +1,6 @@
 """Explaining real towers: the plain form of the method, batches, precision, and what happens when memory runs out."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -240,17 +241,38 @@ def test_auto_means_fp32_on_a_cpu() -> None:
     assert resolve(Precision.BF16, torch.device("cpu")) is Precision.BF16
 
 
-def test_a_compiled_suffix_gives_the_same_heat_in_one_graph(encoder, images) -> None:
-    compiled = method(compiler="eager").explain_batch(encoder, requests(images))
-    assert_same(compiled, method().explain_batch(encoder, requests(images)))
-    assert torch._dynamo.explain(encoder.image.suffix)(torch.randn(1, 17, 128), IMAGE_LAYER).graph_break_count == 0
-    torch._dynamo.reset()
+COMPILED = """
+import sys
+import torch
+from audit.attribution.explain import M2IB
+from audit.encoders.loading import load_encoder
+
+encoder = load_encoder(sys.argv[1])
+pixels = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(4))
+phrases = ["Left pleural effusion, no pneumothorax.", "Cardiomegaly."]
+plain, compiled = (
+    M2IB(compiler=compiler).explain(encoder, pixels, phrases, seeds=[1, 2]) for compiler in (None, "aot_eager")
+)
+for one, other in zip(plain, compiled, strict=True):
+    torch.testing.assert_close(one.heat, other.heat, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor([v for _, v in one.words]), torch.tensor([v for _, v in other.words]))
+assert not torch._dynamo.utils.counters["graph_break"]
+print(torch._dynamo.utils.counters["frames"]["ok"])
+"""
+
+
+def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> None:
+    """In a process of its own: the compiler cannot see through the shape checks that the tests put around functions."""
+    command = [sys.executable, "-c", COMPILED, str(made.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "2"
 
 
 def test_bf16_moves_the_heat_by_no_more_than_its_noise(phantom) -> None:
     """Pearson at least 0.995, and the hottest patch within one patch in 98 % of pairs."""
     correlations, near = [], []
-    for held_out in held_out_phantoms(10, seed=91):
+    for held_out in held_out_phantoms(6, seed=91):
         pixels, _ = place_image(held_out.radiograph.image, phantom.preprocessing)
         phrases = [sentence_of(Claim(finding=name), held_out.generator) for name in sorted(held_out.phantom.findings)]
         seeds = list(range(len(phrases)))
