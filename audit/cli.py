@@ -1,5 +1,6 @@
 """The command ``m2ib-audit``: parse, call one function, print. Heavy imports stand inside the commands."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ phantoms = typer.Typer(
     help="Make phantoms, train the phantom encoder, and see how well it reads.", no_args_is_help=True
 )
 app.add_typer(phantoms, name="phantom")
+models = typer.Typer(help="List the known models, bring one into a folder, and check a folder.")
+app.add_typer(models, name="models")
 
 
 def _print_version(value: bool) -> bool:
@@ -61,6 +64,7 @@ class ModelFit(StrEnum):
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
 ]
@@ -210,6 +214,57 @@ def phantom_evaluate(
     with _errors_in_one_line(), _progress_bar() as progress:
         table = evaluate(model, count=n, seed=seed, progress=progress)
     typer.echo(str(table))
+
+
+@models.callback(invoke_without_command=True)
+def models_list(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models known by name: architecture, licence, terms, and whether they are on this machine."""
+    if context.invoked_subcommand is not None:
+        return
+    from audit.models import listing
+
+    listed = listing.list_models()
+    if as_json:
+        _print_json(listing.as_json(listed))
+    else:
+        listing.print_table(listed)
+
+
+@models.command("fetch")
+def models_fetch(
+    name: Annotated[str, typer.Argument(help="A known name (see `models`) or a hub id (owner/name).")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder, or a fetch that was cut short.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; the main branch by default.")] = None,
+) -> None:
+    """Bring a model from the hub into a plain folder that a machine without network can use."""
+    from audit.models import fetching
+
+    with _errors_in_one_line():
+        fetched = fetching.fetch(name, folder, revision=revision, tell=_tell)
+    typer.echo("\n".join(fetching.as_lines(fetched)))
+
+
+@models.command("check")
+def models_check(
+    model: Annotated[str, typer.Argument(help="A model folder, phantom, a known name or a hub id.")],
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Load a model, print what it is, and test that its towers split exactly at every block."""
+    from audit.models import checking
+
+    with _errors_in_one_line(), _progress_bar() as progress:
+        checked = checking.check(model, device=device, progress=progress)
+    if as_json:
+        _print_json(checking.as_json(checked))
+    else:
+        typer.echo("\n".join(checking.as_lines(checked)))
+    with _errors_in_one_line():
+        checking.require_exact(checked)
+
+
+def _print_json(content: object) -> None:
+    typer.echo(json.dumps(content, indent=2))
 
 
 def _tell(message: str) -> None:

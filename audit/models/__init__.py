@@ -1,0 +1,1 @@
+"""The ``models`` commands: what is known by name, bringing a model into a folder, and checking that folder."""

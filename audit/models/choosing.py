@@ -1,0 +1,66 @@
+"""Which files of a hub repository make a model folder: configuration, tokeniser, card, and one set of weights.
+
+Repositories hold the same weights several times over (safetensors, pickle, TensorFlow, Flax, ONNX). What is needed is
+what the loader would read, so the loader itself is asked, on a folder of empty files with the repository's names.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from audit.encoders.loading import family_of
+from audit.encoders.weights import weights_files
+from pipelines.errors import ModelError
+
+__all__ = ["CONFIGS", "choose_files", "needed_names"]
+
+CONFIGS = ("config.json", "open_clip_config.json")
+"""What a model's family is told by; the rest of a repository can be judged by its names."""
+
+_BESIDE_WEIGHTS = (
+    *CONFIGS,
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "README.md",  # the card: terms travel with the weights
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "NOTICE",
+)
+
+
+def choose_files(names: Iterable[str], scratch: Path) -> tuple[str, tuple[str, ...]]:
+    """Choose among a repository's files.
+
+    Args:
+        names: of all its files, folders parted by ``/``; only those at the top are taken.
+        scratch: a folder with those of :data:`CONFIGS` that the repository has, to be filled with empty files.
+
+    Returns:
+        The model's family, and the names of the files to bring, the weights last.
+
+    Raises:
+        ModelError: no model of a known family is in there; the message names ``scratch``.
+    """
+    top = sorted(name for name in names if PurePosixPath(name).name == name)
+    for name in top:
+        (scratch / name).touch()
+    family = family_of(scratch)
+    weights = [path.name for path in weights_files(scratch, transformers=family != "open_clip")]
+    if weights[0].endswith(".index.json") and len(weights) == 1:
+        raise ModelError(f"{scratch}: {weights[0]} names shards of weights, and none of them is there")
+    return family, (*(name for name in _BESIDE_WEIGHTS if name in top), *weights)
+
+
+def needed_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Say which of a repository's files :func:`choose_files` has to read."""
+    return tuple(name for name in CONFIGS if name in set(names))
