@@ -19,6 +19,7 @@ __all__ = [
     "PlacementRecord",
     "ReceiptStep",
     "RunRecord",
+    "ScoreDifference",
     "ScoreRecord",
     "ScoreSummary",
     "StageSeconds",
@@ -77,11 +78,12 @@ class TokenHeat(_Record):
 class ScoreRecord(_Record):
     """One score of one map; ``value`` is None where nothing could be measured, never 0 or NaN."""
 
-    method: str  # "m2ib", or a content-blind reference: "random", "centre", "class-mean box", "words-only prior"
-    score: str  # "pointing game, tau 0", "pointing game, tau 15", "energy in box", "IoU at Otsu"
+    method: str  # "m2ib", or a reference: "random", "centre", "class-mean box", "words-only prior", "another reader"
+    score: str  # "pointing game, tau 0", "energy in box", "IoU at Otsu", "CNR", ...
     value: float | None
     outcome: Literal["hit", "miss", "scored", "unscored"]
     reason: str | None = None  # why unscored
+    levels: tuple[float, ...] | None = None  # IoU at each threshold of a ladder, where the cohort chooses among them
 
 
 class PhraseRecord(_Record):
@@ -149,6 +151,17 @@ class StudyRecord(_Record):
     images: tuple[ImageRecord, ...]
 
 
+class ScoreDifference(_Record):
+    """A method's score minus a reference's on the same cases, with its paired 95 % bootstrap interval over patients."""
+
+    reference: str  # "random", "centre", "class-mean box", "words-only prior", "another reader"
+    estimate: float
+    low: float
+    high: float
+    scored: int  # cases where both were scored
+    patients: int
+
+
 class ScoreSummary(_Record):
     """One score over the cohort, with its 95 % bootstrap interval over patients."""
 
@@ -162,6 +175,7 @@ class ScoreSummary(_Record):
     scored: int
     unscored: int
     patients: int
+    differences: tuple[ScoreDifference, ...] = ()  # to each reference; a reference itself has none
 
 
 class FailureRecord(_Record):

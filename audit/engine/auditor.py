@@ -163,6 +163,7 @@ class Auditor:
                     value=score.value,
                     outcome=score.outcome,
                     reason=score.reason,
+                    levels=score.levels,
                 )
                 for score in scores
             ),

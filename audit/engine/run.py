@@ -20,7 +20,7 @@ from audit.engine.provenance import device_name, method_settings, model_record, 
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
 from audit.engine.store import check_writable, prepare, write_run, write_study
-from audit.scoring.scores import score_table, summarise
+from audit.scoring.summary import score_table, summarise
 from pipelines.errors import AuditError, OutputError
 from pipelines.study import LeftOut
 from pipelines.transforms import load_cases

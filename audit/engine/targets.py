@@ -7,7 +7,8 @@ from jaxtyping import Float
 
 from audit.engine.keys import Keys
 from audit.scoring.blind import BlindCase, BlindMaps
-from audit.scoring.scores import Score, box_mask, score_blind, score_heat
+from audit.scoring.human import score_readers
+from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
 from pipelines.cohort import boxes_for
 from pipelines.study import Box, Case, Image, Phrase, Study
 from pipelines.transforms import LoadedCase
@@ -32,19 +33,21 @@ class Targets:
     def score(
         self, loaded: LoadedCase, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
     ) -> tuple[Score, ...]:
-        """Score one heat on source pixels, and the blind references beside it."""
+        """Score one heat on source pixels, and beside it the blind references and, where several drew, the readers."""
         image = loaded.case.image
         boxes = boxes_for(phrase, loaded.case.boxes, image)
         model_px = 1.0 / loaded.placement.scale
         target = box_mask(boxes, rows=image.rows, columns=image.columns)
-        own = score_heat(heat, target, method=method, model_px=model_px)
+        own = score_heat(heat, target, method=method, model_px=model_px, spacing_mm=image.spacing_mm)
         blind = score_blind(
             self._maps,
             self._blind_case(loaded.case, phrase),
             image_shape=(image.rows, image.columns),
             model_px=model_px,
+            spacing_mm=image.spacing_mm,
         )
-        return (*own, *blind)
+        readers = score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm))
+        return (*own, *blind, *readers)
 
     def _blind_case(self, case: Case, phrase: Phrase) -> BlindCase:
         image = case.image

@@ -83,22 +83,22 @@ def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
 
 
 def near_boxes(
-    boxes: Iterable[Rectangle], image_shape: tuple[int, int], *, tolerance_px: float
+    boxes: Iterable[Rectangle], extent: tuple[float, float], *, tolerance: float
 ) -> Bool[np.ndarray, "128 128"]:
-    """Mark the cells whose centre lies in a box or within ``tolerance_px`` source pixels of its edge.
+    """Mark the cells whose centre lies in a box or within ``tolerance`` of its edge.
 
-    Distances are to the rectangles themselves, so that the coarse grid costs a reference nothing. The mean of the
-    result is the chance that a uniformly random point of an image of ``image_shape`` (rows, columns) hits: the
-    expectation of the random pointing game, to which a draw would only add noise.
+    ``extent`` is the image's height and width in the unit of the tolerance, source pixels or mm. Distances are to the
+    rectangles themselves, so that the coarse grid costs a reference nothing. The mean of the result is the chance that
+    a uniformly random point hits: the expectation of the random pointing game, to which a draw would only add noise.
     """
-    rows, columns = image_shape
+    height, width = extent
     parts = tuple(_on_image(boxes))
     near = rasterise(parts)
     position = (np.arange(GRID) + 0.5) / GRID
     for x0, y0, x1, y1 in parts:
-        down = np.maximum(np.maximum(y0 - position, position - y1), 0.0) * rows
-        across = np.maximum(np.maximum(x0 - position, position - x1), 0.0) * columns
-        near |= np.hypot(down[:, None], across[None, :]) <= tolerance_px
+        down = np.maximum(np.maximum(y0 - position, position - y1), 0.0) * height
+        across = np.maximum(np.maximum(x0 - position, position - x1), 0.0) * width
+        near |= np.hypot(down[:, None], across[None, :]) <= tolerance
     return near
 
 

@@ -33,20 +33,27 @@ def sampled(
         The heat at each cell's centre, NaN where that is not finite, and the share of the cell inside the target.
     """
     rows, columns = heat.shape
-    reduction = max(rows, columns) / longest_side
-    if reduction <= 1.0:
+    step = -(-max(rows, columns) // longest_side)
+    if step <= 1:
         return heat, target
-    down, across = (_edges(side, max(1, round(side / reduction))) for side in (rows, columns))
+    down, across = (_edges(side, step) for side in (rows, columns))
     covered = np.add.reduceat(target.view(np.uint8), down[:-1], axis=0, dtype=np.uint16)
     area = np.diff(down)[:, None] * np.diff(across)[None, :]
     share = np.add.reduceat(covered, across[:-1], axis=1, dtype=np.float64) / area
     return _at_centres(heat, down, across), share
 
 
-def _edges(side: int, cells: int) -> Int[np.ndarray, " edges"]:
-    """Cut a side into cells of nearly equal whole pixels, the same from either end."""
-    edges = np.arange(cells + 1) * side // cells
-    return np.where(2 * np.arange(cells + 1) <= cells, edges, side - edges[::-1])
+def _edges(side: int, step: int) -> Int[np.ndarray, " edges"]:
+    """Cut a side into cells of ``step`` pixels; what is left goes to both ends alike, and an odd pixel to the middle."""
+    cells = max(1, side // step)
+    if cells % 2 == 0 and (side - cells * step) % 2 == 1:
+        cells -= 1
+    spare = side - cells * step
+    widths = np.full(cells, step)
+    widths[0] += spare // 2
+    widths[-1] += spare // 2
+    widths[cells // 2] += spare % 2
+    return np.concatenate([[0], widths.cumsum()])
 
 
 def _at_centres(

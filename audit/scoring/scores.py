@@ -1,52 +1,48 @@
-"""Every localisation score of one heat, beside the content-blind references on the same case, and their summary."""
+"""Every localisation score of one heat, beside the content-blind references on the same case.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+One score waits for the cohort: the IoU at the threshold that is best for the other patients. Its entry carries the IoU
+at a ladder of thresholds instead of a value, so that a run need not keep its heats; :mod:`audit.scoring.summary` fills
+the value in.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float
 
 from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, near_boxes, rasterise
-from audit.scoring.overlap import energy_in_box, iou_at_otsu
-from audit.scoring.pointing import Outcome, distance_to, hottest_point, is_measurable
-from audit.scoring.sampling import is_measurable
-from audit.scoring.statistics import patient_bootstrap
+from audit.scoring.overlap import energy_in_box, iou_at_levels, iou_at_otsu, mean_of_levels
+from audit.scoring.pointing import Outcome, distance_to, hottest_point
+from audit.scoring.ranking import average_precision, contrast_to_noise, relevance_rank
+from audit.scoring.sampling import Target, is_measurable, sampled
 from pipelines.study import Box
-from reports.record import ScoreSummary
 
 __all__ = [
     "BLIND_METHODS",
+    "COHORT_IOU",
+    "IOUS",
+    "NO_SPACING",
+    "POINTING",
     "SCORES",
     "Score",
+    "Tolerance",
     "box_mask",
     "score_blind",
     "score_heat",
-    "score_table",
-    "summarise",
+    "tolerances",
     "unscored",
 ]
 
-TOLERANCES = {"pointing game, tau 0": 0.0, "pointing game, tau 15": 15.0}  # px of the model's input
-ENERGY, IOU = "energy in box", "IoU at Otsu"
-SCORES = (*TOLERANCES, ENERGY, IOU)
+_TAU_PX = {"pointing game, tau 0": 0.0, "pointing game, tau 15": 15.0}  # px of the model's input
+_TAU_MM = {"pointing game, 10 mm": 10.0}  # at the detector, or as calibrated: what the header's spacing means
+POINTING = (*_TAU_PX, *_TAU_MM)
+ENERGY, RANK, PRECISION, CONTRAST = "energy in box", "relevance rank", "average precision", "CNR"
+OTSU_IOU, COHORT_IOU, MEAN_IOU = "IoU at Otsu", "IoU at cohort threshold", "mIoU"
+IOUS = (OTSU_IOU, COHORT_IOU, MEAN_IOU)
+SCORES = (*POINTING, ENERGY, RANK, PRECISION, *IOUS, CONTRAST)
 BLIND_METHODS = ("random", "centre", "class-mean box", "words-only prior")
-
-_COLUMNS = {
-    "study": "str",
-    "image": "str",
-    "patient": "str",
-    "phrase": "int64",
-    "finding": "str",
-    "side": "str",
-    "zone": "str",
-    "context": "str",
-    "method": "str",
-    "score": "str",
-    "value": "float64",
-    "outcome": "str",
-    "reason": "str",
-}
+NO_SPACING = "the header does not say how large a pixel is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +54,7 @@ class Score:
     value: float | None
     outcome: str  # "hit", "miss", "scored" or "unscored"
     reason: str | None = None
+    levels: tuple[float, ...] | None = None  # IoU at audit.scoring.overlap.LEVELS, where the cohort gives the value
 
 
 def box_mask(boxes: Iterable[Box], *, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
@@ -75,49 +72,85 @@ def unscored(method: str, reason: str) -> tuple[Score, ...]:
     return tuple(Score(method=method, score=name, value=None, outcome="unscored", reason=reason) for name in SCORES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far from the target a point may lie and still hit."""
+
+    reach: float
+    pixel: tuple[float, float]  # height and width of a source pixel, in the unit of ``reach``
+
+
+def tolerances(*, model_px: float, spacing_mm: tuple[float, float] | None) -> dict[str, Tolerance | None]:
+    """Give each pointing score's tolerance; one in mm is None where the header does not say how large a pixel is."""
+    in_px = {name: Tolerance(reach=tau * model_px, pixel=(1.0, 1.0)) for name, tau in _TAU_PX.items()}
+    in_mm = {name: spacing_mm and Tolerance(reach=tau, pixel=spacing_mm) for name, tau in _TAU_MM.items()}
+    return {**in_px, **in_mm}
+
+
 def score_heat(
     heat: Float[np.ndarray, "rows columns"],
     target: Bool[np.ndarray, "rows columns"],
     *,
     method: str,
     model_px: float,
+    spacing_mm: tuple[float, float] | None = None,
 ) -> tuple[Score, ...]:
     """Score one heat on source pixels against one target.
+
+    The pointing game looks at every pixel; what needs all of them is measured on :func:`audit.scoring.sampling.sampled`
+    cells.
 
     Args:
         heat: NaN where the model did not see the image, and where the image shows no body (collimator, padding).
         target: union of the boxes.
         method: the name under which the scores are listed.
         model_px: source pixels per pixel of the model's input; the tolerance of 15 px is given at the latter.
+        spacing_mm: height and width of a source pixel, where the header says what it is.
     """
     if not target.any():
         return unscored(method, "no box was drawn for this finding")
     if not is_measurable(heat, target):
         return unscored(method, "the box lies outside what the model sees")
     point = hottest_point(heat)
-    distance = None if point is None else distance_to(target, point)
-    pointing = (_pointing(method, name, distance, tau * model_px) for name, tau in TOLERANCES.items())
-    overlaps = ((ENERGY, energy_in_box(heat, target)), (IOU, iou_at_otsu(heat, target)))
-    return (*pointing, *(_overlap(method, name, value) for name, value in overlaps))
+    scores = []
+    for name, tolerance in tolerances(model_px=model_px, spacing_mm=spacing_mm).items():
+        if tolerance is None:
+            scores.append(_unscored(method, name, NO_SPACING))
+        elif point is None:
+            reason = "the map has no single hottest point"
+            scores.append(Score(method=method, score=name, value=0.0, outcome=Outcome.MISS.value, reason=reason))
+        else:
+            distance = distance_to(target, point, spacing=tolerance.pixel)
+            scores.append(_pointing(method, name, hit=distance <= tolerance.reach))
+    return (*scores, *_map_scores(method, *sampled(heat, target)))
 
 
 def score_blind(
-    maps: BlindMaps, case: BlindCase, *, image_shape: tuple[int, int], model_px: float
+    maps: BlindMaps,
+    case: BlindCase,
+    *,
+    image_shape: tuple[int, int],
+    model_px: float,
+    spacing_mm: tuple[float, float] | None = None,
 ) -> tuple[Score, ...]:
-    """Score the content-blind references on one case, on their own grid; distances are in source pixels.
+    """Score the content-blind references on one case, on their own grid; distances are those of the source.
 
     Args:
         maps: mean boxes of the cohort.
         case: the case that is scored; its patient's boxes take no part in the maps.
         image_shape: rows and columns of the source.
         model_px: source pixels per pixel of the model's input.
+        spacing_mm: height and width of a source pixel, where the header says what it is.
     """
     if not case.boxes:
         return tuple(s for method in BLIND_METHODS for s in unscored(method, "no box was drawn for this finding"))
     target = rasterise(case.boxes)
     if not target.any():
         return tuple(s for method in BLIND_METHODS for s in unscored(method, "the box lies outside the image"))
-    near = {name: near_boxes(case.boxes, image_shape, tolerance_px=tau * model_px) for name, tau in TOLERANCES.items()}
+    near = {
+        name: None if tolerance is None else _near(case, image_shape, tolerance)
+        for name, tolerance in tolerances(model_px=model_px, spacing_mm=spacing_mm).items()
+    }
     scores = list(_random_scores(target, near))
     references = {
         "centre": centre_map(),
@@ -128,88 +161,71 @@ def score_blind(
         if reference is None:
             scores.extend(unscored(method, "no other patient of the cohort has a box for this finding"))
         else:
-            scores.extend(_blind_scores(method, reference, target, near))
+            scores.extend(_blind_pointing(method, reference, near))
+            scores.extend(_map_scores(method, reference, target))
     return tuple(scores)
 
 
-def _pointing(method: str, name: str, distance: float | None, tolerance: float) -> Score:
-    hit = distance is not None and distance <= tolerance
-    reason = "the map has no single hottest point" if distance is None else None
+def _near(case: BlindCase, image_shape: tuple[int, int], tolerance: Tolerance) -> Bool[np.ndarray, "128 128"]:
+    height, width = (side * pixel for side, pixel in zip(image_shape, tolerance.pixel, strict=True))
+    return near_boxes(case.boxes, (height, width), tolerance=tolerance.reach)
+
+
+def _pointing(method: str, name: str, *, hit: bool) -> Score:
     outcome = Outcome.HIT if hit else Outcome.MISS
-    return Score(method=method, score=name, value=float(hit), outcome=outcome.value, reason=reason)
+    return Score(method=method, score=name, value=float(hit), outcome=outcome.value)
 
 
-def _overlap(method: str, name: str, value: float | None) -> Score:
-    return Score(method=method, score=name, value=value, outcome="unscored" if value is None else "scored")
+def _unscored(method: str, name: str, reason: str) -> Score:
+    return Score(method=method, score=name, value=None, outcome="unscored", reason=reason)
 
 
-def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.ndarray]) -> Iterator[Score]:
-    """What a uniformly random point, and a flat map, get on average."""
+def _map_scores(method: str, heat: Float[np.ndarray, "height width"], target: Target) -> Iterator[Score]:
+    """Every score but the pointing games, of a map and a target on one grid."""
+    levels = iou_at_levels(heat, target)
+    measured = {
+        ENERGY: energy_in_box(heat, target),
+        RANK: relevance_rank(heat, target),
+        PRECISION: average_precision(heat, target),
+        OTSU_IOU: iou_at_otsu(heat, target),
+        COHORT_IOU: None,
+        MEAN_IOU: None if levels is None else mean_of_levels(levels),
+        CONTRAST: contrast_to_noise(heat, target),
+    }
+    for name, value in measured.items():
+        if name == COHORT_IOU and levels is not None:
+            reason = "its threshold is chosen over the whole cohort: scores.csv has the value"
+            rounded = tuple(round(iou, 4) for iou in levels)
+            yield Score(method=method, score=name, value=None, outcome="unscored", reason=reason, levels=rounded)
+        elif value is None:
+            contrast = "the box leaves nothing outside, or both parts of the map are constant"
+            unseen = "too little of the box lies in what the model sees"
+            yield _unscored(method, name, contrast if name == CONTRAST and levels is not None else unseen)
+        else:
+            yield Score(method=method, score=name, value=value, outcome="scored")
+
+
+def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.ndarray | None]) -> Iterator[Score]:
+    """What a uniformly random point, and a map of noise, get on average."""
     for name, cells in near.items():
-        yield Score(method="random", score=name, value=float(cells.mean()), outcome="scored")
-    yield Score(method="random", score=ENERGY, value=float(target.mean()), outcome="scored")
-    reason = "a random point has no region"
-    yield Score(method="random", score=IOU, value=None, outcome="unscored", reason=reason)
+        if cells is None:
+            yield _unscored("random", name, NO_SPACING)
+        else:
+            yield Score(method="random", score=name, value=float(cells.mean()), outcome="scored")
+    for name in (ENERGY, RANK, PRECISION):
+        yield Score(method="random", score=name, value=float(target.mean()), outcome="scored")
+    for name in IOUS:
+        yield _unscored("random", name, "a random point has no region")
+    yield Score(method="random", score=CONTRAST, value=0.0, outcome="scored")
 
 
-def _blind_scores(
-    method: str,
-    blind: Float[np.ndarray, "128 128"],
-    target: Bool[np.ndarray, "128 128"],
-    near: Mapping[str, np.ndarray],
+def _blind_pointing(
+    method: str, blind: Float[np.ndarray, "128 128"], near: Mapping[str, np.ndarray | None]
 ) -> Iterator[Score]:
     row, column = blind_point(blind)
     cell = int(row * blind.shape[0]), int(column * blind.shape[1])
     for name, cells in near.items():
-        hit = bool(cells[cell])
-        yield Score(method=method, score=name, value=float(hit), outcome="hit" if hit else "miss")
-    yield _overlap(method, ENERGY, energy_in_box(blind, target))
-    yield _overlap(method, IOU, iou_at_otsu(blind, target))
-
-
-def score_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Make the long table, a row per image, phrase, method and score; ``value`` is missing where unscored."""
-    return pd.DataFrame(list(rows), columns=list(_COLUMNS)).astype(_COLUMNS)
-
-
-def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
-    """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
-
-    Intervals are 95 % bootstraps over patients. Each begins anew from ``seed``, so that their order does not matter and
-    methods scored on the same patients meet the same resamples.
-    """
-    summaries = []
-    for (method, score), rows in _on_the_same_cases(table).groupby(["method", "score"], sort=False):
-        name = {"method": str(method), "score": str(score)}
-        summaries.append(_summary(rows, name | {"averaging": "micro"}, finding=None, seed=seed))
-        summaries.append(_summary(rows, name | {"averaging": "macro"}, finding=None, seed=seed))
-        for finding, of_finding in rows.groupby("finding", sort=True):
-            summaries.append(_summary(of_finding, name | {"averaging": "micro"}, finding=str(finding), seed=seed))
-    return summaries
-
-
-def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the references' values where no model was scored, since a box lost to cropping is lost to both."""
-    case = pd.MultiIndex.from_frame(table[["image", "phrase", "score"]])
-    blind = table["method"].isin(BLIND_METHODS)
-    if blind.all():
-        return table
-    scored = case[~blind & table["value"].notna()]
-    return table.assign(value=table["value"].mask(blind & ~case.isin(scored)))
-
-
-def _summary(rows: pd.DataFrame, name: Mapping[str, str], *, finding: str | None, seed: int) -> ScoreSummary:
-    scored = rows[rows["value"].notna()]
-    counts = {"scored": len(scored), "unscored": len(rows) - len(scored), "patients": scored["patient"].nunique()}
-    if scored.empty:
-        return ScoreSummary.model_validate(
-            {**name, **counts, "finding": finding, "estimate": None, "low": None, "high": None}
-        )
-    interval = patient_bootstrap(
-        scored["value"].to_numpy(dtype=float),
-        scored["patient"].tolist(),
-        generator=np.random.default_rng(seed),
-        groups=scored["finding"].fillna("no finding named").tolist() if name["averaging"] == "macro" else None,
-    )
-    numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-    return ScoreSummary.model_validate({**name, **counts, **numbers, "finding": finding})
+        if cells is None:
+            yield _unscored(method, name, NO_SPACING)
+        else:
+            yield _pointing(method, name, hit=bool(cells[cell]))

@@ -93,7 +93,10 @@ def _resample(
     means = []
     for start in range(0, resamples, part):
         size = min(part, resamples - start)
-        taken = generator.multinomial(patients, np.full(patients, 1.0 / patients), size=size).astype(np.float64)
+        drawn = generator.integers(patients, size=(size, patients))
+        drawn += patients * np.arange(size)[:, None]
+        # How often each patient is taken; counting draws is ten times faster than drawing the counts (multinomial).
+        taken = np.bincount(drawn.ravel(), minlength=size * patients).reshape(size, patients).astype(np.float64)
         means.append(_mean_of_groups(taken @ sums, taken @ counts))
     return np.concatenate(means)
 

@@ -94,12 +94,12 @@ def test_random_hits_by_the_share_of_pixels_within_the_tolerance(tolerance) -> N
         nearest_x, nearest_y = np.clip(x, x0 * columns, x1 * columns), np.clip(y, y0 * rows, y1 * rows)
         distances.append(np.hypot(x - nearest_x, y - nearest_y))
     share = float((np.min(distances, axis=0) <= tolerance).mean())
-    near = near_boxes(boxes, (rows, columns), tolerance_px=tolerance)
+    near = near_boxes(boxes, (rows, columns), tolerance=tolerance)
     assert float(near.mean()) == pytest.approx(share, rel=0.02)
 
 
 def test_a_box_outside_the_image_draws_no_point_to_the_rim() -> None:
-    assert not near_boxes([(1.01, 0.2, 1.2, 0.4)], (100, 100), tolerance_px=50.0).any()
+    assert not near_boxes([(1.01, 0.2, 1.2, 0.4)], (100, 100), tolerance=50.0).any()
 
 
 def test_boxes_that_two_phrases_of_a_patient_share_count_once() -> None:

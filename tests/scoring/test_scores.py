@@ -1,24 +1,32 @@
-"""Scores of a heat beside its references, and their summary over a cohort."""
+"""Scores of a heat on its image, beside those of the content-blind references."""
 
 import numpy as np
 import pytest
 
 from audit.phantom.evaluation import held_out_phantoms
-from audit.scoring.blind import BlindCase, BlindMaps
-from audit.scoring.overlap import energy_in_box, iou_at_otsu
+from audit.scoring.blind import BlindCase, BlindMaps, rasterise
+from audit.scoring.overlap import energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
 from audit.scoring.pointing import pointing_outcome
+from audit.scoring.ranking import average_precision, contrast_to_noise, relevance_rank
 from audit.scoring.scores import (
     BLIND_METHODS,
+    COHORT_IOU,
     SCORES,
     box_mask,
     score_blind,
     score_heat,
-    score_table,
-    summarise,
 )
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
 
+MEASURES = {
+    "energy in box": energy_in_box,
+    "relevance rank": relevance_rank,
+    "average precision": average_precision,
+    "IoU at Otsu": iou_at_otsu,
+    "mIoU": mean_iou,
+    "CNR": contrast_to_noise,
+}
 CROPPED = np.pad(np.random.default_rng(0).random((9, 5)), ((0, 0), (0, 4)), constant_values=np.nan)
 
 
@@ -64,6 +72,46 @@ def test_the_tolerance_is_given_at_the_models_scale() -> None:
 
 
 @pytest.mark.parametrize(
+    ("spacing_mm", "outcome"),
+    [
+        pytest.param((0.2, 0.25), "hit", id="exactly 10 mm"),
+        pytest.param((0.25, 0.2), "hit", id="8 mm across"),
+        pytest.param((0.2, 0.251), "miss", id="a little more"),
+        pytest.param(None, "unscored", id="size of a pixel not known"),
+    ],
+)
+def test_a_tolerance_in_millimetres_needs_to_know_how_large_a_pixel_is(spacing_mm, outcome) -> None:
+    heat, target = np.zeros((200, 200), np.float32), np.zeros((200, 200), bool)
+    heat[100, 100] = 1.0
+    target[100, 140] = True  # 40 px along the row
+    scores = score_heat(heat, target, method="m2ib", model_px=1.0, spacing_mm=spacing_mm)
+    found = by_name(scores)["m2ib", "pointing game, 10 mm"]
+    assert found.outcome == outcome
+    assert (found.reason is not None) == (outcome == "unscored")
+
+
+def test_the_references_meet_the_same_millimetres_as_the_model() -> None:
+    """A mean box 20 rows below the case's own, on pixels of 0.4 mm: 8 mm away; of 0.6 mm: 12 mm."""
+    own, other = case("a", (0.2, 0.20, 0.4, 0.40)), case("b", (0.2, 0.55, 0.4, 0.65))
+    for row_mm, outcome in ((0.4, "hit"), (0.6, "miss")):
+        scores = by_name(
+            score_blind(BlindMaps([own, other]), own, image_shape=(100, 100), model_px=1.0, spacing_mm=(row_mm, 9.0))
+        )
+        assert scores["class-mean box", "pointing game, 10 mm"].outcome == outcome
+
+
+def test_a_random_map_has_the_boxs_share_of_the_image_and_no_contrast() -> None:
+    """The expectations that stand in the table, against the mean over maps of noise."""
+    box = case("a", (0.25, 0.25, 0.5, 0.75))
+    table = by_name(score_blind(BlindMaps([]), box, image_shape=(128, 128), model_px=1.0))
+    rng, target = np.random.default_rng(0), rasterise(box.boxes)
+    noise = [rng.random(target.shape) for _ in range(40)]
+    for name in ("energy in box", "relevance rank", "average precision", "CNR"):
+        drawn = np.mean([MEASURES[name](heat, target) for heat in noise])
+        assert table["random", name].value == pytest.approx(drawn, abs=0.01)
+
+
+@pytest.mark.parametrize(
     ("heat", "target", "reason"),
     [
         pytest.param(np.ones((9, 9)), np.zeros((9, 9), bool), "no box was drawn", id="no box"),
@@ -85,31 +133,13 @@ def test_every_score_stands_beside_every_blind_reference() -> None:
     assert scores["centre", "pointing game, tau 0"].outcome == "miss"
 
 
-def row(patient: str, value: float | None, *, finding: str = "nodule", method: str = "m2ib") -> dict[str, object]:
-    outcome = "unscored" if value is None else "hit" if value else "miss"
-    shared = {
-        "study": patient,
-        "image": patient,
-        "patient": patient,
-        "phrase": 0,
-        "finding": finding,
-        "context": "present",
-    }
-    return {
-        **shared,
-        "side": None,
-        "zone": None,
-        "method": method,
-        "score": SCORES[0],
-        "value": value,
-        "outcome": outcome,
-        "reason": None,
-    }
-
-
 def test_a_broken_map_loses_and_is_not_left_out() -> None:
     scores = score_heat(np.full((9, 9), np.nan), np.ones((9, 9), bool), method="m2ib", model_px=1.0)
-    assert [(score.value, score.outcome) for score in scores] == [(0.0, "miss")] * 2 + [(0.0, "scored")] * 2
+    found = {score.score: (score.value, score.outcome) for score in scores}
+    assert found.pop("pointing game, 10 mm") == found.pop(COHORT_IOU) == (None, "unscored")
+    assert found.pop("pointing game, tau 0") == found.pop("pointing game, tau 15") == (0.0, "miss")
+    assert set(found.values()) == {(0.0, "scored")}
+    assert set(by_name(scores)["m2ib", COHORT_IOU].levels) == {0.0}
 
 
 def test_scores_agree_with_the_functions_that_measure_them() -> None:
@@ -117,11 +147,14 @@ def test_scores_agree_with_the_functions_that_measure_them() -> None:
     for _ in range(60):
         heat, target = rng.random((20, 30)), rng.random((20, 30)) < 0.1
         heat[:, 25:] = np.nan
-        near, far, energy, iou = score_heat(heat, target, method="m2ib", model_px=2 / 15)
-        assert near.outcome == pointing_outcome(heat, target).value
-        assert far.outcome == pointing_outcome(heat, target, tolerance_px=2.0).value
-        assert (energy.value, iou.value) == (energy_in_box(heat, target), iou_at_otsu(heat, target))
-        outcomes.append((near.outcome, far.outcome))
+        scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=2 / 15)}
+        near, far = scores["pointing game, tau 0"].outcome, scores["pointing game, tau 15"].outcome
+        assert near == pointing_outcome(heat, target).value
+        assert far == pointing_outcome(heat, target, tolerance_px=2.0).value
+        for name, measure in MEASURES.items():
+            assert scores[name].value == measure(heat, target)
+        assert scores[COHORT_IOU].levels == pytest.approx(iou_at_levels(heat, target), abs=1e-4)
+        outcomes.append((near, far))
     assert set(outcomes) == {("hit", "hit"), ("miss", "hit"), ("miss", "miss")}
 
 
@@ -162,53 +195,3 @@ def looking(placement: Placement, box: Box) -> np.ndarray:
     row, column = placement.to_model(box.y + box.height / 2, box.x + box.width / 2)
     y, x = np.mgrid[0:14, 0:14] * 16.0 + 8.0
     return np.exp(-np.hypot(y - row, x - column) / 40.0).astype(np.float32)
-
-
-def test_unscored_cases_never_enter_a_denominator_and_are_counted() -> None:
-    table = score_table([row("a", 1.0), row("b", 0.0), row("c", None), row("d", 1.0, finding="edema")])
-    found = {(s.averaging, s.finding): s for s in summarise(table, seed=1)}
-    micro = found["micro", None]
-    assert (micro.estimate, micro.scored, micro.unscored, micro.patients) == (pytest.approx(2 / 3), 3, 1, 3)
-    assert found["macro", None].estimate == pytest.approx(0.75)
-    assert found["micro", "nodule"].estimate == pytest.approx(0.5)
-
-
-def test_a_score_that_nobody_could_measure_has_no_estimate() -> None:
-    (micro, *_) = summarise(score_table([row("a", None)]), seed=1)
-    assert (micro.estimate, micro.low, micro.scored, micro.unscored) == (None, None, 0, 1)
-
-
-def test_a_box_lost_to_cropping_is_lost_to_the_references_as_well() -> None:
-    rows = [row("a", 1.0), row("b", None), row("a", 0.0, method="centre"), row("b", 1.0, method="centre")]
-    found = {s.method: s for s in summarise(score_table(rows), seed=1) if s.averaging == "micro" and s.finding is None}
-    assert (found["centre"].estimate, found["centre"].scored, found["centre"].unscored) == (0.0, 1, 1)
-    assert found["m2ib"].estimate == 1.0
-
-
-def test_references_alone_keep_their_values() -> None:
-    (micro, *_) = summarise(score_table([row("a", 1.0, method="centre")]), seed=1)
-    assert (micro.estimate, micro.scored) == (1.0, 1)
-
-
-def test_the_order_of_the_rows_does_not_matter() -> None:
-    rng = np.random.default_rng(6)
-    rows = [row(str(i // 2), float(rng.random() < 0.4), finding=("edema", "nodule")[i % 3 == 0]) for i in range(40)]
-    forward, backward = (summarise(score_table(order), seed=3) for order in (rows, rows[::-1]))
-    for one, other in zip(forward, backward, strict=True):
-        assert one.model_dump() == pytest.approx(other.model_dump())
-
-
-def test_the_seed_moves_the_interval_and_not_the_estimate() -> None:
-    rows = [row(str(i), float(i % 3)) for i in range(30)]
-    one, other = (summarise(score_table(rows), seed=seed)[0] for seed in (1, 2))
-    assert one.estimate == other.estimate
-    assert (one.low, one.high) != (other.low, other.high)
-
-
-def test_a_phrase_without_a_finding_counts_in_the_whole_and_in_no_finding() -> None:
-    found = summarise(score_table([row("a", 1.0), row("b", 0.0) | {"finding": None}]), seed=1)
-    assert [(s.averaging, s.finding, s.estimate) for s in found] == [
-        ("micro", None, 0.5),
-        ("macro", None, 0.5),
-        ("micro", "nodule", 1.0),
-    ]

@@ -1,0 +1,150 @@
+"""The table of all scores, and their summary over a cohort: estimates, intervals, and what is left over a reference."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from audit.scoring.cohort_threshold import iou_at_cohort_threshold
+from audit.scoring.human import HUMAN
+from audit.scoring.scores import BLIND_METHODS
+from audit.scoring.statistics import paired_difference, patient_bootstrap
+from reports.record import ScoreDifference, ScoreSummary
+
+__all__ = ["REFERENCES", "score_table", "summarise"]
+
+REFERENCES = (*BLIND_METHODS, HUMAN)
+"""What is listed beside a method and is none itself."""
+
+_COLUMNS = {
+    "study": "str",
+    "image": "str",
+    "patient": "str",
+    "phrase": "int64",
+    "finding": "str",
+    "side": "str",
+    "zone": "str",
+    "context": "str",
+    "method": "str",
+    "score": "str",
+    "value": "float64",
+    "outcome": "str",
+    "reason": "str",
+}
+
+
+def score_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Make the long table, a row per image, phrase, method and score; ``value`` is missing where unscored.
+
+    Rows that carry ``levels`` instead of a value get it here, at the threshold that the other patients' rows choose.
+    """
+    return pd.DataFrame(_at_cohort_threshold(rows), columns=list(_COLUMNS)).astype(_COLUMNS)
+
+
+def _at_cohort_threshold(rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    filled = list(rows)
+    waiting: dict[object, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if row.get("levels") is not None:
+            waiting[row["method"]].append(place)
+    for places in waiting.values():
+        levels = np.array([rows[place]["levels"] for place in places], dtype=float)
+        values = iou_at_cohort_threshold(levels, [str(rows[place]["patient"]) for place in places])
+        for place, value in zip(places, values.tolist(), strict=True):
+            if np.isnan(value):
+                filled[place] = {**rows[place], "reason": "no other patient to choose a threshold on"}
+            else:
+                filled[place] = {**rows[place], "value": value, "outcome": "scored", "reason": None}
+    return filled
+
+
+def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
+    """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
+
+    Beside a method's estimate stands its difference to each reference, on the cases where both were scored. Intervals
+    are 95 % bootstraps over patients. Each begins anew from ``seed``, so that their order does not matter and methods
+    scored on the same patients meet the same resamples.
+    """
+    summaries = []
+    for score, of_score in _on_the_same_cases(table).groupby("score", sort=False):
+        for method, rows in of_score.groupby("method", sort=False):
+            pairs = _Pairs(of_score, str(method)) if method not in REFERENCES else None
+            name = {"method": str(method), "score": str(score)}
+            summaries.append(_summary(rows, name | {"averaging": "micro"}, pairs=pairs, finding=None, seed=seed))
+            summaries.append(_summary(rows, name | {"averaging": "macro"}, pairs=pairs, finding=None, seed=seed))
+            for finding, of_finding in rows.groupby("finding", sort=True):
+                one = name | {"averaging": "micro"}
+                summaries.append(_summary(of_finding, one, pairs=pairs, finding=str(finding), seed=seed))
+    return summaries
+
+
+def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
+    """Take the references' values where no model was scored, since a box lost to cropping is lost to both."""
+    case = pd.MultiIndex.from_frame(table[["image", "phrase", "score"]])
+    reference = table["method"].isin(REFERENCES)
+    if reference.all():
+        return table
+    scored = case[~reference & table["value"].notna()]
+    return table.assign(value=table["value"].mask(reference & ~case.isin(scored)))
+
+
+def _summary(
+    rows: pd.DataFrame, name: Mapping[str, str], *, pairs: "_Pairs | None", finding: str | None, seed: int
+) -> ScoreSummary:
+    scored = rows[rows["value"].notna()]
+    counts = {"scored": len(scored), "unscored": len(rows) - len(scored), "patients": scored["patient"].nunique()}
+    if scored.empty:
+        return ScoreSummary.model_validate(
+            {**name, **counts, "finding": finding, "estimate": None, "low": None, "high": None}
+        )
+    is_macro = name["averaging"] == "macro"
+    interval = patient_bootstrap(
+        scored["value"].to_numpy(dtype=float),
+        scored["patient"].tolist(),
+        generator=np.random.default_rng(seed),
+        groups=_groups(scored) if is_macro else None,
+    )
+    numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+    differences = () if pairs is None else tuple(pairs.differences(finding, is_macro=is_macro, seed=seed))
+    return ScoreSummary.model_validate({**name, **counts, **numbers, "finding": finding, "differences": differences})
+
+
+def _groups(rows: pd.DataFrame) -> list[str]:
+    return rows["finding"].fillna("no finding named").tolist()
+
+
+class _Pairs:
+    """One method's values of one score beside each reference's, on the cases where both were scored."""
+
+    def __init__(self, of_score: pd.DataFrame, method: str) -> None:
+        scored = of_score[of_score["value"].notna()]
+        case = ["image", "phrase", "finding"]
+        own = scored.loc[scored["method"] == method, [*case, "patient", "value"]]
+        self._pairs = {}
+        for reference in REFERENCES:
+            theirs = scored.loc[scored["method"] == reference, [*case, "value"]]
+            if not theirs.empty:
+                self._pairs[reference] = own.merge(theirs, on=case, suffixes=("", "_reference"))
+
+    def differences(self, finding: str | None, *, is_macro: bool, seed: int) -> Iterator[ScoreDifference]:
+        """Give the method minus each reference, over all phrases or those of one finding."""
+        for reference, pairs in self._pairs.items():
+            chosen = pairs if finding is None else pairs[pairs["finding"] == finding]
+            if chosen.empty:
+                continue
+            difference = paired_difference(
+                chosen["value"].to_numpy(dtype=float),
+                chosen["value_reference"].to_numpy(dtype=float),
+                chosen["patient"].tolist(),
+                generator=np.random.default_rng(seed),
+                groups=_groups(chosen) if is_macro else None,
+            )
+            yield ScoreDifference(
+                reference=reference,
+                estimate=difference.estimate,
+                low=difference.low,
+                high=difference.high,
+                scored=difference.values,
+                patients=difference.patients,
+            )
