@@ -1,6 +1,5 @@
 """The table of all scores, and their summary over a cohort: estimates, intervals, and what is left over a reference."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -34,28 +33,31 @@ _COLUMNS = {
 }
 
 
-def score_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the long table, a row per image, phrase, method and score; ``value`` is missing where unscored.
 
     Rows that carry ``levels`` instead of a value get it here, at the threshold that the other patients' rows choose.
     """
-    return pd.DataFrame(_at_cohort_threshold(rows), columns=list(_COLUMNS)).astype(_COLUMNS)
+    columns = [*_COLUMNS, "levels"]
+    table = pd.DataFrame(rows) if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=columns)
+    return _at_cohort_threshold(table)[list(_COLUMNS)].astype(_COLUMNS)
 
 
-def _at_cohort_threshold(rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    filled = list(rows)
-    waiting: dict[object, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        if row.get("levels") is not None:
-            waiting[row["method"]].append(place)
-    for places in waiting.values():
-        levels = np.array([rows[place]["levels"] for place in places], dtype=float)
-        values = iou_at_cohort_threshold(levels, [str(rows[place]["patient"]) for place in places])
-        for place, value in zip(places, values.tolist(), strict=True):
-            if np.isnan(value):
-                filled[place] = {**rows[place], "reason": "no other patient to choose a threshold on"}
-            else:
-                filled[place] = {**rows[place], "value": value, "outcome": "scored", "reason": None}
+def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
+    """Fill in the values of rows with levels; the table that was handed in stays as it is."""
+    filled = table.reset_index(drop=True)
+    waiting = filled[filled["levels"].notna()]
+    for _, rows in waiting.groupby("method", observed=True, sort=False):
+        levels = np.array(rows["levels"].tolist(), dtype=float)
+        values = iou_at_cohort_threshold(levels, rows["patient"].astype(str).tolist())
+        measured = ~np.isnan(values)
+        chosen, alone = rows.index[measured], rows.index[~measured]
+        outcomes = filled["outcome"].astype("object").where(~filled.index.isin(chosen), "scored")
+        reasons = filled["reason"].astype("object").where(~filled.index.isin(chosen), None)
+        reasons = reasons.where(~filled.index.isin(alone), "no other patient to choose a threshold on")
+        values_now = filled["value"].astype("float64")
+        values_now.loc[chosen] = values[measured]
+        filled = filled.assign(value=values_now, outcome=outcomes, reason=reasons)
     return filled
 
 
