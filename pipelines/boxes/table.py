@@ -19,6 +19,7 @@ class BoxRow:
     box: Box  # in pixels of ``frame``
     frame: tuple[int, int] | None  # (rows, columns) that the coordinates refer to; None: the source image's own pixels
     source: str  # "boxes.csv row 7"
+    patient: str | None = None  # where the file says whose image it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class RawBox:
     frame: tuple[object, object] | None = None  # (rows, columns)
     reader: str | None = None
     phrase: str | None = None
+    patient: str | None = None
 
 
 def box_row(raw: RawBox) -> BoxRow:
@@ -77,6 +79,7 @@ def box_row(raw: RawBox) -> BoxRow:
         ),
         frame=None if raw.frame is None else _frame(raw.source, raw.frame),
         source=raw.source,
+        patient=_text(raw.patient),
     )
 
 

@@ -1,0 +1,63 @@
+"""Boxes of VinDr-CXR, of its Kaggle competition and of PhysioNet: one row a box and reader, in the DICOM's own pixels.
+
+A reader who found nothing has one row with blank coordinates. The consensus of PhysioNet's test set names no reader.
+
+Source: Nguyen et al. 2022, "VinDr-CXR: an open dataset of chest X-rays with radiologist's annotations".
+"""
+
+import math
+from collections.abc import Iterator
+
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+from pipelines.text.table import BadRow, Row, parse_table, pick_column
+
+__all__ = ["read_vindr_csv", "recognise_vindr_csv"]
+
+_NEEDED = ("image_id", "class_name", "x_min", "y_min", "x_max", "y_max")
+_NOTHING_DRAWN = "no finding"
+
+
+def recognise_vindr_csv(text: str) -> bool:
+    """Say whether the header names an image, a class and the four edges of a box."""
+    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    return all(pick_column(columns, (column,)) is not None for column in _NEEDED)
+
+
+def read_vindr_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box a row; a blank row of "No finding" says that its reader drew nothing, and gives none."""
+    table = parse_table(text)
+    columns = {column: pick_column(table.columns, (column,)) for column in (*_NEEDED, "rad_id")}
+    for row in table.rows:
+        source = f"{name} row {row.number}"
+        if isinstance(row, BadRow):
+            yield BoxError(f"{source}: {row.reason}")
+            continue
+        raw = _raw_box(source, row, columns)
+        if raw is not None:
+            yield raw
+
+
+def _raw_box(source: str, row: Row, columns: dict[str, str | None]) -> RawBox | None:
+    cells = {key: "" if column is None else row.cells[column] for key, column in columns.items()}
+    if cells["class_name"].casefold() == _NOTHING_DRAWN and not cells["x_min"]:
+        return None
+    return RawBox(
+        source=source,
+        image=cells["image_id"],
+        label=cells["class_name"],
+        x=cells["x_min"],
+        y=cells["y_min"],
+        width=_extent(cells["x_min"], cells["x_max"]),
+        height=_extent(cells["y_min"], cells["y_max"]),
+        reader=cells["rad_id"] or None,
+    )
+
+
+def _extent(start: str, end: str) -> object:
+    """Subtract two edges; where one is no number, give the other as written, so that the row is named for it."""
+    try:
+        extent = float(end) - float(start)
+    except ValueError:
+        return end
+    return extent if math.isfinite(extent) else end
