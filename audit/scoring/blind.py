@@ -8,7 +8,7 @@ chance of a random point.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from skimage.measure import label
 
 from audit.scoring.pointing import centre_pixel
 
-__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "centre_map", "near_boxes", "rasterise"]
+__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "cells_touched", "centre_map", "near_boxes", "rasterise"]
 
 GRID = 128
 _CENTRE_SIGMA = 1 / 6  # of each side
@@ -45,6 +45,20 @@ def rasterise(boxes: Iterable[Rectangle]) -> Bool[np.ndarray, "128 128"]:
     mask = np.zeros((GRID, GRID), dtype=bool)
     for x0, y0, x1, y1 in _on_image(boxes):
         mask[_cells(y0, y1), _cells(x0, x1)] = True
+    return mask
+
+
+def cells_touched(boxes: Iterable[Rectangle]) -> Bool[np.ndarray, "128 128"]:
+    """Mark every cell that one of ``boxes`` touches: the rule that published class-mean figures follow.
+
+    It grows each box by up to a cell on every side, so that a point beside a box may count as a hit.
+    """
+    mask = np.zeros((GRID, GRID), dtype=bool)
+    for x0, y0, x1, y1 in _on_image(boxes):
+        rows, columns = (
+            slice(int(np.floor(start * GRID)), int(np.ceil(end * GRID))) for start, end in ((y0, y1), (x0, x1))
+        )
+        mask[rows, columns] = True
     return mask
 
 
@@ -107,14 +121,23 @@ class BlindMaps:
 
     One sum a class is kept; a patient's own boxes are few and are drawn again when they are left out, so that memory
     does not grow with the cohort.
+
+    Args:
+        cases: the cohort.
+        mark: how boxes become cells.
     """
 
-    def __init__(self, cases: Sequence[BlindCase]) -> None:
+    def __init__(
+        self,
+        cases: Sequence[BlindCase],
+        mark: Callable[[Iterable[Rectangle]], Bool[np.ndarray, "128 128"]] = rasterise,
+    ) -> None:
+        self._mark = mark
         self._sums: defaultdict[_Key, Int[np.ndarray, "128 128"]] = defaultdict(_empty)
         self._counts: defaultdict[_Key, int] = defaultdict(int)
         self._own: defaultdict[tuple[str, _Key], set[tuple[Rectangle, ...]]] = defaultdict(set)
         for case in cases:
-            mask = rasterise(case.boxes)
+            mask = mark(case.boxes)
             if not mask.any():
                 continue
             for key in _keys(case):
@@ -138,7 +161,7 @@ class BlindMaps:
         count = self._counts.get(key, 0) - len(own)
         if count == 0:
             return None
-        others = self._sums[key] - sum((rasterise(boxes).astype(np.int32) for boxes in own), start=_empty())
+        others = self._sums[key] - sum((self._mark(boxes).astype(np.int32) for boxes in own), start=_empty())
         mean: Float[np.ndarray, "128 128"] = (others / count).astype(np.float32)
         return mean
 

@@ -27,9 +27,10 @@ def relevance_rank(heat: Float[np.ndarray, "height width"], target: Target) -> f
         return None
     if is_flat(parts[0]):
         return 0.0
-    values, shares = _from_the_hottest(*parts)
+    values, shares = parts
     wanted = float(shares.sum())
-    last = values[min(int(np.ceil(wanted)), values.size) - 1]
+    place = values.size - min(int(np.ceil(wanted)), values.size)
+    last = np.partition(values, place)[place]
     above, tied = values > last, values == last
     places = wanted - float(above.sum())
     return float(shares[above].sum() + places * shares[tied].mean()) / wanted
@@ -48,7 +49,8 @@ def average_precision(heat: Float[np.ndarray, "height width"], target: Target) -
         return None
     if is_flat(parts[0]):
         return 0.0
-    values, shares = _from_the_hottest(*parts)
+    order = np.argsort(parts[0])[::-1]
+    values, shares = (part[order] for part in parts)
     ends = np.append(np.flatnonzero(values[1:] != values[:-1]), values.size - 1)
     found = shares.cumsum()[ends]
     steps = np.diff(found, prepend=0.0)
@@ -75,13 +77,6 @@ def contrast_to_noise(heat: Float[np.ndarray, "height width"], target: Target) -
     if inside is None or outside is None or inside[1] + outside[1] <= 0.0:
         return None
     return (inside[0] - outside[0]) / float(np.sqrt(inside[1] + outside[1]))
-
-
-def _from_the_hottest(
-    values: Float[np.ndarray, " pixels"], shares: Float[np.ndarray, " pixels"]
-) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
-    order = np.argsort(values)[::-1]
-    return values[order], shares[order]
 
 
 def _mean_and_variance(

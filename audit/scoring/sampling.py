@@ -44,7 +44,7 @@ def sampled(
 
 
 def _edges(side: int, step: int) -> Int[np.ndarray, " edges"]:
-    """Cut a side into cells of ``step`` pixels; what is left goes to both ends alike, and an odd pixel to the middle."""
+    """Cut a side into cells of ``step`` px; what is left goes to both ends alike, and an odd pixel to the middle."""
     cells = max(1, side // step)
     if cells % 2 == 0 and (side - cells * step) % 2 == 1:
         cells -= 1

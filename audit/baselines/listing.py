@@ -1,0 +1,150 @@
+"""The references of a box file as a table for the terminal, and as CSV or JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from audit.baselines.label_file import MODEL_SIZE_PX, Baselines
+from audit.scoring.scores import SCORES
+from pipelines.errors import OutputError
+from reports.folder import write_text_atomically
+from reports.record import ScoreSummary
+from reports.words import method_name
+
+__all__ = ["check_suffix", "text_table", "write_baselines"]
+
+_HEADS = {
+    "pointing game, tau 0": "hit",
+    "pointing game, tau 15": "within 15 px",
+    "energy in box": "energy",
+    "relevance rank": "rank",
+    "average precision": "AP",
+    "IoU at Otsu": "Otsu IoU",
+    "IoU at cohort threshold": "cohort IoU",
+}
+_HIT = SCORES[0]
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FIELDS = (
+    "finding",
+    "averaging",
+    "method",
+    "score",
+    "estimate",
+    "low",
+    "high",
+    "scored",
+    "unscored",
+    "patients",
+)
+
+
+def text_table(baselines: Baselines) -> str:
+    """Lay the scores out, a line a finding and reference, the pointing game with its interval and the rest without."""
+    shown = [name for name in SCORES if any(s.score == name and s.scored for s in baselines.summaries)]
+    lines = [["", "", *(_HEADS.get(name, name) for name in shown), "n"], *_lines(baselines.summaries, shown)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    table = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
+    return "\n".join([*_head(baselines), "", *table, "", *baselines.notes]).rstrip()
+
+
+def _head(baselines: Baselines) -> Iterator[str]:
+    left_out = "image" if baselines.patients is None else "patient"
+    patients = "" if baselines.patients is None else f" of {baselines.patients:,} patients"
+    yield (
+        f"{baselines.boxes:,} boxes of {baselines.findings} findings on {baselines.images:,} images{patients}; each "
+        f"{left_out} is left out of its own references"
+    )
+    yield (
+        f"95 % intervals by bootstrap over {left_out}s, seed {baselines.seed}; 15 px are those of a model input of "
+        f"{MODEL_SIZE_PX} px"
+    )
+
+
+def _lines(summaries: Sequence[ScoreSummary], shown: Sequence[str]) -> Iterator[list[str]]:
+    places = {(s.finding, str(s.averaging), s.method, s.score): s for s in summaries}
+    for finding, averaging, method in _groups(summaries):
+        found = [places.get((finding, averaging, method, name)) for name in shown]
+        if not any(summary is not None and summary.scored for summary in found):
+            continue
+        cells = (_cell(summary, name == _HIT) for name, summary in zip(shown, found, strict=True))
+        yield [
+            finding or f"all ({averaging})",
+            method_name(method),
+            *cells,
+            f"{max(s.scored for s in found if s is not None):,}",
+        ]
+
+
+def _groups(summaries: Sequence[ScoreSummary]) -> list[tuple[str | None, str, str]]:
+    """Order the lines: over all first, then finding by finding; of a single finding all says everything."""
+    methods = list(dict.fromkeys(summary.method for summary in summaries))
+    parts = {(s.finding, s.averaging) for s in summaries}
+    if len({finding for finding, _ in parts}) == 2:
+        parts = {(None, "micro")}
+    in_order = sorted(parts, key=lambda part: (part[0] is not None, part[0] or "", part[1] != "micro"))
+    return [(finding, averaging, method) for finding, averaging in in_order for method in methods]
+
+
+def _cell(summary: ScoreSummary | None, with_interval: bool) -> str:
+    if summary is None or summary.estimate is None:
+        return "-"
+    interval = f" [{summary.low:.3f}, {summary.high:.3f}]" if with_interval else ""
+    return f"{summary.estimate:.3f}{interval}"
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for place, (cell, width) in enumerate(zip(line, widths, strict=True)):
+        yield cell.ljust(width) if place < 2 else cell.rjust(width)
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file that is not named as one of the formats that are written.
+
+    Raises:
+        OutputError: the suffix is neither .csv nor .json.
+    """
+    if path.suffix.casefold() not in {".csv", ".json"}:
+        raise OutputError(f"--out {path} is neither .csv nor .json: name the file by the format that you want")
+
+
+def write_baselines(path: Path, baselines: Baselines) -> None:
+    """Write every score with its interval: CSV or JSON, as the file's suffix says.
+
+    Raises:
+        OutputError: the suffix is another, or the file cannot be written.
+    """
+    check_suffix(path)
+    is_csv = path.suffix.casefold() == ".csv"
+    write_text_atomically(path, _as_csv(baselines) if is_csv else _as_json(baselines))
+
+
+def _as_csv(baselines: Baselines) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(baselines):
+        finding = row["finding"]
+        # A label is the file's own word: one that starts as a formula does, a spreadsheet would run.
+        is_formula = isinstance(finding, str) and finding.startswith(_FORMULA_STARTS)
+        writer.writerow({**row, "finding": f"'{finding}" if is_formula else finding})
+    return text.getvalue()
+
+
+def _as_json(baselines: Baselines) -> str:
+    content = {
+        "boxes": baselines.boxes,
+        "images": baselines.images,
+        "findings": baselines.findings,
+        "patients": baselines.patients,
+        "seed": baselines.seed,
+        "model_size_px": MODEL_SIZE_PX,
+        "notes": list(baselines.notes),
+        "scores": _rows(baselines),
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _rows(baselines: Baselines) -> list[dict[str, object]]:
+    return [{field: getattr(summary, field) for field in _FIELDS} for summary in baselines.summaries]

@@ -1,0 +1,42 @@
+"""From a box file to its references: what the command ``baselines`` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.baselines.label_file import Baselines, Progress, baselines_of
+from audit.baselines.listing import check_suffix, write_baselines
+from pipelines.boxes import read_boxes
+from pipelines.study import LeftOut
+
+__all__ = ["BaselinesOfFile", "baselines_of_file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinesOfFile:
+    """The references of a box file, and the rows that took no part."""
+
+    baselines: Baselines
+    left_out: tuple[LeftOut, ...]
+
+
+def baselines_of_file(
+    boxes: Path,
+    *,
+    format_name: str | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> BaselinesOfFile:
+    """Read a box file, score its references and, where ``out`` is given, write them there.
+
+    Raises:
+        BoxError: the file cannot be read or holds no box.
+        OutputError: ``out`` is neither CSV nor JSON, which is asked first, or cannot be written.
+    """
+    if out is not None:
+        check_suffix(out)
+    table = read_boxes(boxes, format_name=format_name)
+    baselines = baselines_of(table.rows, seed=seed, progress=progress)
+    if out is not None:
+        write_baselines(out, baselines)
+    return BaselinesOfFile(baselines=baselines, left_out=table.left_out)
