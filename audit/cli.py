@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _COULD_NOT_RUN, _FAILURES_LISTED = 1, 3
+_LISTED_AT_MOST = 5  # rows of a box file that took no part
 
 app = typer.Typer(
     name="m2ib-audit",
@@ -149,6 +150,28 @@ def demo(
                 overwrite=True,
             )
         )
+
+
+@app.command()
+def baselines(
+    boxes: Annotated[Path, typer.Option(help="Radiologists' boxes: CSV or JSON, plain or packed (.gz, .zip).")],
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", help="The file's format, for example NIH CSV; told by its content if not given."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for every score with its interval: .csv or .json.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Print what maps that never look, and other readers, score on a file of boxes: no image, no model."""
+    from audit.baselines import baselines_of_file, text_table
+
+    with _errors_in_one_line(), _progress_bar() as progress:
+        result = baselines_of_file(boxes, format_name=format_name, out=out, seed=seed, progress=progress)
+    for item in result.left_out[:_LISTED_AT_MOST]:
+        _tell(f"  {item.reason}")
+    if len(result.left_out) > _LISTED_AT_MOST:
+        _tell(f"  and {len(result.left_out) - _LISTED_AT_MOST} more rows that took no part")
+    typer.echo(text_table(result.baselines))
 
 
 @app.command()
