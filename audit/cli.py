@@ -62,6 +62,14 @@ class ModelFit(StrEnum):
     OWN = "own"
 
 
+class ModelPrecision(StrEnum):
+    """What ``--precision`` takes."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    AUTO = "auto"
+
+
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
@@ -84,7 +92,18 @@ def run(
     ] = ModelFit.LETTERBOX,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
-    workers: Annotated[int, typer.Option(help="Processes that decode pixels; 0 decodes in this one.", min=0)] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that decode, and as many that score and write; by default none beside a CPU.", min=0
+        ),
+    ] = None,
+    precision: Annotated[
+        ModelPrecision, typer.Option(help="Of the towers after the bottleneck; auto is bf16 on a GPU that has it.")
+    ] = ModelPrecision.AUTO,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the towers first (half a minute; needs a C compiler).")
+    ] = False,
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
     ] = False,
@@ -97,6 +116,7 @@ def run(
     text_layer: Annotated[int | None, typer.Option(help="M2IB: text block, from 0.", min=0)] = None,
 ) -> None:
     """Audit a folder of chest X-rays with their reports, and write a page a study and one over all."""
+    from audit.attribution.precision import Precision
     from audit.engine.settings import RunSettings
     from pipelines.geometry import Fit
 
@@ -111,6 +131,8 @@ def run(
         all_views=all_views,
         seed=seed,
         workers=workers,
+        precision=Precision(precision.value),
+        compiled=compiled,
         show_phi=show_phi,
         overwrite=overwrite,
         beta=beta,

@@ -94,15 +94,14 @@ def render_cohort(
 
     Args:
         run: The run with its score summaries and everything left out.
-        studies: The studies in the order of the table.
-        thumbnails: Small PNG pictures by ``StudyRecord.key``; a study without one has none.
+        studies: The studies in the order of the table; read once, one by one, and not kept.
+        thumbnails: Small PNG pictures by ``StudyRecord.key``, there when its study is; one without has none.
     """
-    kept = list(studies)
-    rows = [_study_row(study, thumbnails.get(study.key)) for study in kept]
+    rows = [_study_row(study, thumbnails.get(study.key)) for study in studies]
     context = {
         "run": run,
         "method": method_name(run.method),
-        "summary": cohort_summary(run, kept),
+        "summary": cohort_summary(run, studies=len(rows), phrases=sum(len(row.phrases) for row in rows)),
         "charts": _charts(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),

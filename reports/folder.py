@@ -23,6 +23,7 @@ from reports.study_page import render_study
 
 __all__ = [
     "StudyFolder",
+    "read_record",
     "read_run",
     "read_study",
     "render_folder",
@@ -89,14 +90,24 @@ def read_study(folder: Path) -> StudyFolder:
     Raises:
         OutputError: a file is missing, damaged, or of another schema version.
     """
-    record = _read_record(folder / "record.json", StudyRecord)
-    _check_plain(record.key, what="key", file=folder / "record.json")
+    record = read_record(folder)
     names = [phrase.heat for image in record.images for phrase in image.phrases]
     return StudyFolder(
         record=record,
         heats=_read_heats(folder / "heat.npz", names),
         pictures={image.picture: _read_picture(folder, image.picture) for image in record.images},
     )
+
+
+def read_record(folder: Path) -> StudyRecord:
+    """Read one study's record alone.
+
+    Raises:
+        OutputError: the file is missing, damaged, or of another schema version.
+    """
+    record = _read_record(folder / "record.json", StudyRecord)
+    _check_plain(record.key, what="key", file=folder / "record.json")
+    return record
 
 
 def study_folders(out: Path) -> list[Path]:
@@ -145,10 +156,8 @@ def render_folder(out: Path) -> int:
                 thumbnails[study.record.key] = picture
             yield study.record
 
-    # Pictures and heat of one study are let go before the next is read: the list holds records only.
-    studies = list(records())
-    write_text_atomically(out / "index.html", render_cohort(run, studies, thumbnails=thumbnails))
-    return len(studies)
+    write_text_atomically(out / "index.html", render_cohort(run, records(), thumbnails=thumbnails))
+    return len(folders)
 
 
 def _read_record(path: Path, model: type[_Read]) -> _Read:

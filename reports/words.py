@@ -1,6 +1,5 @@
 """Scores in words: the sentences that stand before the numbers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -131,10 +130,9 @@ def best_reference(run: RunRecord, *, score: str = POINTING) -> ScoreSummary | N
     return max(references, key=lambda summary: summary.estimate or 0.0, default=None)
 
 
-def cohort_summary(run: RunRecord, studies: Sequence[StudyRecord]) -> list[str]:
+def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     """Say in a few sentences what the whole run found."""
-    phrases = sum(len(image.phrases) for study in studies for image in study.images)
-    sentences = [f"{counted(len(studies), 'study', 'studies')} audited, {counted(phrases, 'phrase')}."]
+    sentences = [f"{counted(studies, 'study', 'studies')} audited, {counted(phrases, 'phrase')}."]
     own = next(
         (
             summary

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import torch
 
 from audit.attribution.explain import M2IB
+from audit.attribution.precision import resolve
 from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError
 from reports.record import ModelRecord
@@ -33,7 +34,9 @@ def model_record(encoder: DualEncoder) -> ModelRecord:
     )
 
 
-def method_settings(method: M2IB, encoder: DualEncoder) -> dict[str, float | int | str | bool | None]:
+def method_settings(
+    method: M2IB, encoder: DualEncoder, device: torch.device
+) -> dict[str, float | int | str | bool | None]:
     """Every number that shapes a heat, by name."""
     settings, image_layer, text_layer = method.settings_for(encoder)
     return {
@@ -41,6 +44,7 @@ def method_settings(method: M2IB, encoder: DualEncoder) -> dict[str, float | int
         "image layer": image_layer,
         "text layer": text_layer,
         "fit": encoder.preprocessing.fit.value,
+        "precision": resolve(method.precision, device).value,
     }
 
 

@@ -1,35 +1,40 @@
 """A batch on this machine: every study explained, scored and written, and one that fails stops no other."""
 
 import logging
-import time
-from collections import defaultdict
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
+
+import torch
 
 from audit.attribution.explain import M2IB
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.engine.auditor import AuditedStudy, Auditor
+from audit.engine.clock import Stopwatch
+from audit.engine.explaining import Explainer, failed_study, loaded_studies
+from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
 from audit.engine.provenance import device_name, method_settings, model_record, pick_device, software_versions
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
-from audit.engine.store import check_writable, prepare, write_run, write_study
+from audit.engine.store import check_writable, prepare, write_run
+from audit.engine.table import GrowingTable
+from audit.engine.targets import Targets
+from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table, summarise
-from pipelines.errors import AuditError, OutputError
+from pipelines.errors import AuditError
 from pipelines.study import LeftOut
-from pipelines.transforms import load_cases
 from reports.record import RunRecord, StageSeconds
 
 __all__ = ["Progress", "RunResult", "run"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is in all."""
+
+_MOST_WORKERS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -43,21 +48,6 @@ class RunResult:
     failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """Seconds by stage."""
-
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - start
-
-
 def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _total: None) -> RunResult:
     """Audit a folder of chest radiographs.
 
@@ -66,48 +56,48 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
-    created, clock = datetime.now(UTC), _Clock()
+    created, clock = datetime.now(UTC), Stopwatch()
     check_writable(settings.out, overwrite=settings.overwrite)
     device = pick_device(settings.device)
-    with clock.measure("inputs"):
+    with clock("inputs"):
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
-    with clock.measure("model"):
+    with clock("model"):
         encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    auditor = Auditor(
-        encoder=encoder,
-        method=_method(settings, encoder),
-        keys=Keys(load_salt()),
+    method, keys = _method(settings, encoder), Keys(load_salt())
+    finisher = Finisher(
+        keys=keys,
+        targets=Targets(inputs.studies, keys),
         settings=settings,
-        device=device,
-        studies=inputs.studies,
+        created=created,
+        model=model_record(encoder),
+        method=method.name,
+        numbers=method_settings(method, encoder, device),
+        software=software_versions(),
     )
+    explainer = Explainer(encoder=encoder, method=method, device=device, keys=keys, seed=settings.seed, clock=clock)
     prepare(settings.out, overwrite=settings.overwrite)
-    rows: list[dict[str, object]] = []
-    left_out = list(inputs.left_out)
-    outcome = _Outcome()
+    table, left_out, outcome = GrowingTable(), list(inputs.left_out), _Outcome()
     progress("Auditing studies", 0, len(inputs.studies))
-    for done, study in enumerate(_audited(inputs, auditor, clock, created), start=1):
+    for done, study in enumerate(_finished(inputs, explainer, finisher), start=1):
         left_out.extend(study.left_out)
-        if study.record is not None:
-            with clock.measure("writing"):
-                write_study(settings.out, study.record, heats=study.heats, pictures=study.pictures)
-            rows.extend(study.rows)
-            outcome.add(study)
+        table.add(study.rows)
+        clock.add(study.seconds or {})
+        outcome.add(study)
         progress("Auditing studies", done, len(inputs.studies))
     if not outcome.audited:
         _log.warning("no study could be audited")
-    with clock.measure("summary"):
-        table = score_table(rows)
-        summaries = tuple(summarise(table, seed=settings.seed)) if rows else ()
+    with clock("summary"):
+        scores = score_table(table.to_frame())
+        summaries = tuple(summarise(scores, seed=settings.seed)) if len(scores) else ()
     record = RunRecord(
         created=created,
         finished=datetime.now(UTC),
-        model=model_record(encoder),
-        method=auditor.method.name,
-        settings=method_settings(auditor.method, encoder),
+        model=finisher.model,
+        method=finisher.method,
+        settings=finisher.numbers,
         seed=settings.seed,
         device=device_name(device),
-        software=software_versions(),
+        software=finisher.software,
         phantom_images=outcome.phantom_images,
         patient_data_shown=settings.show_phi,
         counts={
@@ -120,9 +110,9 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         },
         timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in clock.seconds.items()),
         summaries=summaries,
-        failures=shown_failures(left_out, _folders(settings), auditor.keys, show_phi=settings.show_phi),
+        failures=shown_failures(left_out, _folders(settings), keys, show_phi=settings.show_phi),
     )
-    page = write_run(settings.out, record, table)
+    page = write_run(settings.out, record, scores)
     return RunResult(page=page, record=record, failed=tuple(item for item in left_out if item.failed))
 
 
@@ -135,33 +125,34 @@ class _Outcome:
     phrases: int = 0
     phantom_images: bool = True
 
-    def add(self, study: AuditedStudy) -> None:
-        if study.record is None:
+    def add(self, study: FinishedStudy) -> None:
+        if not study.images:
             return
         self.audited += 1
-        self.images += len(study.record.images)
-        self.phrases += sum(len(image.phrases) for image in study.record.images)
-        self.phantom_images &= study.record.phantom_images
+        self.images += study.images
+        self.phrases += study.phrases
+        self.phantom_images &= study.is_phantom
 
 
-def _audited(inputs: Inputs, auditor: Auditor, clock: _Clock, created: datetime) -> Iterator[AuditedStudy]:
-    """Load, explain and score study after study; this is the one place where a study's failure is caught."""
-    cases = [case for study in inputs.studies for case in study.cases]
-    loading = load_cases(cases, auditor.encoder.preprocessing, workers=auditor.settings.workers)
-    for study in inputs.studies:
-        with clock.measure("loading"):
-            loaded = list(islice(loading, len(study.cases)))
-        try:
-            with clock.measure("attribution and scoring"):
-                audited = auditor.audit(study, loaded, created=created)
-        except OutputError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where a batch isolates a study
-            _log.exception("study %s failed", auditor.keys.key("study", study.study_instance_uid))
-            reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
-            item = LeftOut(source=str(study.cases[0].image.path), stage="audit", reason=reason, failed=True)
-            audited = AuditedStudy(left_out=(item,))
-        yield audited
+def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:
+    """Load, explain, score and write study after study; with workers, beside each other."""
+    workers = _workers(finisher.settings, explainer.device)
+    loaded = loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers)
+
+    def lost(explained: ExplainedStudy, error: Exception) -> LeftOut:
+        return failed_study(explained.study, explainer.keys, error)
+
+    if workers == 0:
+        return finished_here(explainer.explained(loaded), finisher, lost)
+    ahead = running_ahead(loaded, most=workers)
+    return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
+
+
+def _workers(settings: RunSettings, device: torch.device) -> int:
+    """Take what was asked for, else none beside a CPU, which is busy itself, and a core each beside a GPU."""
+    if settings.workers is not None:
+        return settings.workers
+    return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def _method(settings: RunSettings, encoder: DualEncoder) -> M2IB:
@@ -170,7 +161,13 @@ def _method(settings: RunSettings, encoder: DualEncoder) -> M2IB:
     given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
     try:
         numbers = replace(M2IB().settings_for(encoder)[0], **given)
-        method = M2IB(numbers, image_layer=settings.image_layer, text_layer=settings.text_layer)
+        method = M2IB(
+            numbers,
+            image_layer=settings.image_layer,
+            text_layer=settings.text_layer,
+            precision=settings.precision,
+            compiler="inductor" if settings.compiled else None,
+        )
         method.settings_for(encoder)
     except ValueError as error:
         raise AuditError(f"the method's numbers do not fit the model: {error}") from error

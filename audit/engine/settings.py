@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.attribution.precision import Precision
 from pipelines.geometry import Fit
 
 __all__ = ["RunSettings"]
@@ -21,7 +22,9 @@ class RunSettings:
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
     seed: int = 0
-    workers: int = 0  # processes that decode
+    workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
+    precision: Precision = Precision.AUTO  # of the towers after the bottleneck
+    compiled: bool = False  # by torch.compile
     show_phi: bool = False  # names of files, and the reports' own words unmasked
     overwrite: bool = False
     beta: float | None = None

@@ -4,23 +4,29 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from PIL import Image as Picture
 
+from audit.engine.clock import Clock
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
-from reports.folder import THUMBNAILS_AT_MOST, read_study, study_folders, study_thumbnail, write_text_atomically
+from reports.folder import (
+    THUMBNAILS_AT_MOST,
+    read_record,
+    read_study,
+    study_folders,
+    study_thumbnail,
+    write_text_atomically,
+)
 from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.study_page import render_study
 
-__all__ = ["check_writable", "picture_of", "prepare", "write_run", "write_study"]
+__all__ = ["check_writable", "prepare", "write_run", "write_study"]
 
-_LONGEST_SIDE = 1024  # of the stored picture, px
 _OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -74,35 +80,36 @@ def check_writable(out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to")
 
 
-def picture_of(display: Float[np.ndarray, "rows columns"]) -> bytes:
-    """Encode display values of [0, 1] as an 8-bit grey PNG, long side at most 1,024 px."""
-    picture = Picture.fromarray(np.round(np.clip(display, 0.0, 1.0) * 255.0).astype(np.uint8))
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Picture.Resampling.LANCZOS)
-    encoded = io.BytesIO()
-    picture.save(encoded, "PNG", optimize=False, compress_level=6)
-    return encoded.getvalue()
-
-
 def write_study(
-    out: Path, record: StudyRecord, *, heats: Mapping[str, np.ndarray], pictures: Mapping[str, bytes]
+    out: Path,
+    record: StudyRecord,
+    *,
+    heats: Mapping[str, np.ndarray],
+    pictures: Mapping[str, bytes],
+    clock: Clock = lambda _stage: nullcontext(),
 ) -> None:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
+
+    ``clock`` is told the stages "pages" and "writing".
 
     Raises:
         OutputError: the folder cannot be written.
     """
     folder = out / "studies" / record.key
     stored = {name: heat.astype(np.float16) for name, heat in heats.items()}
-    try:
-        folder.mkdir(exist_ok=True)
-        for name, png in pictures.items():
-            (folder / name).write_bytes(png)
-        _write_arrays(folder / "heat.npz", stored)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
-    shown = {name: heat.astype(np.float32) for name, heat in stored.items()}  # as anyone who reads heat.npz sees it
-    write_text_atomically(folder / "index.html", render_study(record, heats=shown, pictures=pictures))
-    write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+    with clock("pages"):
+        shown = {name: heat.astype(np.float32) for name, heat in stored.items()}  # as who reads heat.npz sees it
+        page = render_study(record, heats=shown, pictures=pictures)
+    with clock("writing"):
+        try:
+            folder.mkdir(exist_ok=True)
+            for name, png in pictures.items():
+                (folder / name).write_bytes(png)
+            _write_arrays(folder / "heat.npz", stored)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
+        write_text_atomically(folder / "index.html", page)
+        write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -129,16 +136,19 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
     write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
     folders = study_folders(out)
     thumbnails: dict[str, bytes] = {}
-    records = list(_records(folders, thumbnails))
     page = out / "index.html"
-    write_text_atomically(page, render_cohort(run, records, thumbnails=thumbnails))
+    write_text_atomically(page, render_cohort(run, _records(folders, thumbnails), thumbnails=thumbnails))
     return page
 
 
-def _records(folders: Sequence[Path], thumbnails: dict[str, bytes]) -> Iterable[StudyRecord]:
+def _records(folders: Sequence[Path], thumbnails: dict[str, bytes]) -> Iterator[StudyRecord]:
+    """Read study after study, so that one is in memory at a time; with pictures where they are few."""
     for folder in folders:
+        if len(folders) > THUMBNAILS_AT_MOST:
+            yield read_record(folder)
+            continue
         study = read_study(folder)
-        picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
+        picture = study_thumbnail(study)
         if picture is not None:
             thumbnails[study.record.key] = picture
         yield study.record

@@ -12,8 +12,9 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
+from audit.attribution.explain import M2IB
 from audit.cli import app
-from audit.engine.auditor import Auditor
+from audit.engine.finishing import Finisher
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from audit.scoring.scores import SCORES
@@ -97,13 +98,6 @@ def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path
     first, second, third = (heats(tmp_path / name) for name in ("first", "second", "third"))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
-
-
-def test_workers_change_nothing(cohort: Path, tmp_path: Path) -> None:
-    run(settings_for(cohort, tmp_path / "none"))
-    run(settings_for(cohort, tmp_path / "two", workers=2))
-    one, two = (pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("none", "two"))
-    pd.testing.assert_frame_equal(one, two)
 
 
 @pytest.mark.parametrize(
@@ -270,16 +264,19 @@ def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path
     assert "Traceback" not in result.output
 
 
-def test_our_own_bug_in_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch) -> None:
-    audit, calls = Auditor.audit, []
+@pytest.mark.parametrize(
+    ("kind", "function"), [(M2IB, "explain_batch"), (Finisher, "finish")], ids=["in the model", "in the scores"]
+)
+def test_our_own_bug_in_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch, kind, function) -> None:
+    real, calls = getattr(kind, function), []
 
-    def fail_once(self, study, loaded, *, created):
-        calls.append(study)
+    def fail_once(self, *args, **kwargs):
+        calls.append(args)
         if len(calls) == 2:
             raise ZeroDivisionError("a bug")
-        return audit(self, study, loaded, created=created)
+        return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(Auditor, "audit", fail_once)
+    monkeypatch.setattr(kind, function, fail_once)
     result = run(settings_for(cohort, tmp_path / "out"))
     assert len(study_folders(tmp_path / "out")) == 3
     (failed,) = result.failed
@@ -346,3 +343,17 @@ def test_run_json_is_valid_json_without_nan(cohort: Path, tmp_path: Path) -> Non
 
     for path in (tmp_path / "out").rglob("*.json"):
         json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_workers_change_nothing_but_the_time(cohort: Path, tmp_path: Path) -> None:
+    run(settings_for(cohort, tmp_path / "here"))
+    run(settings_for(cohort, tmp_path / "beside", workers=2))
+    here, beside = (
+        {p.relative_to(f): p for p in f.rglob("*") if p.is_file()} for f in (tmp_path / "here", tmp_path / "beside")
+    )
+    assert here.keys() == beside.keys()
+    for name in here:
+        if name.suffix in {".npz", ".png", ".csv", ".parquet"}:
+            assert here[name].read_bytes() == beside[name].read_bytes(), name
+    told = {stage.stage for stage in read_run(tmp_path / "beside").timings}
+    assert told == {"inputs", "model", "decode", "prefix", "attribution", "scoring", "pages", "writing", "summary"}

@@ -1,19 +1,20 @@
-"""One study through the model: pixels and phrases in, heat, scores and records out. No disk, no clock."""
+"""What comes after a study's heat: scores, record, page and files; in this process or in a worker's.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+Nothing here needs a model or torch's compute, so it runs beside the device instead of making it wait.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
-import torch
 
-from audit.attribution.explain import M2IB, Explanation, pair_seed
-from audit.encoders.protocol import DualEncoder
+from audit.attribution.explain import Explanation
+from audit.engine.clock import Stopwatch
 from audit.engine.keys import Keys
-from audit.engine.provenance import method_settings, model_record, software_versions
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_text, shown_words
-from audit.engine.store import picture_of
+from audit.engine.store import write_study
 from audit.engine.targets import Targets
 from audit.scoring.pointing import hottest_point
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
@@ -22,6 +23,7 @@ from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
     ImageRecord,
+    ModelRecord,
     PhraseRecord,
     PlacementRecord,
     ReceiptStep,
@@ -29,82 +31,111 @@ from reports.record import (
     StudyRecord,
 )
 
-__all__ = ["AuditedStudy", "Auditor"]
+__all__ = ["ExplainedCase", "ExplainedStudy", "FinishedStudy", "Finisher", "phrase_texts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditedStudy:
-    """What one study gave; ``record`` is None where no image of it could be audited."""
+class ExplainedCase:
+    """One image with what the method says of it."""
 
-    record: StudyRecord | None = None
-    heats: Mapping[str, np.ndarray] = field(default_factory=dict)
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    loaded: LoadedCase
+    explanations: tuple[Explanation, ...]  # one for each of phrase_texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedStudy:
+    """One study on its way from the model to the page."""
+
+    study: Study
+    cases: tuple[ExplainedCase, ...]
+    left_out: tuple[LeftOut, ...]  # images of it that could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedStudy:
+    """What is left of a study once it is written: little, since a run may hold a million."""
+
+    images: int = 0  # 0: none of it could be audited, and nothing was written
+    phrases: int = 0
+    is_phantom: bool = False
     rows: Sequence[dict[str, object]] = ()  # of the score table
     left_out: tuple[LeftOut, ...] = ()
+    seconds: dict[str, float] | None = None  # by stage
 
 
-class Auditor:
-    """Audits studies with one model, one method and one cohort's content-blind references."""
+def phrase_texts(loaded: LoadedCase) -> list[str]:
+    """The sentences that are put to the model for an image, each once: one may name two findings."""
+    return list(dict.fromkeys(phrase.text for phrase in loaded.case.phrases))
 
-    def __init__(
-        self,
-        *,
-        encoder: DualEncoder,
-        method: M2IB,
-        keys: Keys,
-        settings: RunSettings,
-        device: torch.device,
-        studies: Sequence[Study],
-    ) -> None:
-        self.encoder, self.method, self.keys, self.settings = encoder, method, keys, settings
-        self._device = device
-        self._targets = Targets(studies, keys)
 
-    def audit(self, study: Study, loaded: Sequence[LoadedCase | LeftOut], *, created: datetime) -> AuditedStudy:
-        """Explain and score every image of a study with every phrase of its report."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finisher:
+    """Scores and writes studies; holds nothing of a device, so that it can be sent to another process."""
+
+    keys: Keys
+    targets: Targets
+    settings: RunSettings
+    created: datetime
+    model: ModelRecord
+    method: str
+    numbers: dict[str, float | int | str | bool | None]
+    software: dict[str, str]
+
+    def finish(self, explained: ExplainedStudy) -> FinishedStudy:
+        """Score a study's heat and write its folder.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        if not explained.cases:
+            return FinishedStudy(left_out=explained.left_out)
+        clock = Stopwatch()
         images, rows = [], []
         heats: dict[str, np.ndarray] = {}
-        pictures: dict[str, bytes] = {}
-        for index, case in enumerate(item for item in loaded if isinstance(item, LoadedCase)):
-            image, image_heats, image_rows = self._audit_image(case, prefix=f"image-{index + 1}")
-            images.append(image)
-            rows.extend(image_rows)
-            heats.update(image_heats)
-            pictures[image.picture] = picture_of(case.display)
-        left_out = tuple(item for item in loaded if isinstance(item, LeftOut))
-        if not images:
-            return AuditedStudy(left_out=left_out)
+        with clock("scoring"):
+            for index, case in enumerate(explained.cases):
+                image, image_heats, image_rows = self._image(case, prefix=f"image-{index + 1}")
+                images.append(image)
+                rows.extend(image_rows)
+                heats.update(image_heats)
+        study = explained.study
         key = self.keys.key("study", study.study_instance_uid)
         record = StudyRecord(
             key=key,
-            created=created,
-            model=model_record(self.encoder),
-            method=self.method.name,
-            settings=method_settings(self.method, self.encoder),
+            created=self.created,
+            model=self.model,
+            method=self.method,
+            settings=self.numbers,
             seed=self.settings.seed,
-            software=software_versions(),
+            software=self.software,
             phantom_images=all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases),
             patient_data_shown=self.settings.show_phi,
             report_joined_by=study.report_joined_by,
             images=tuple(images),
         )
-        table_rows = [{"study": key, **row} for row in rows]
-        return AuditedStudy(record=record, heats=heats, pictures=pictures, rows=table_rows, left_out=left_out)
+        pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
+        write_study(self.settings.out, record, heats=heats, pictures=pictures, clock=clock)
+        return FinishedStudy(
+            images=len(images),
+            phrases=sum(len(image.phrases) for image in images),
+            is_phantom=record.phantom_images,
+            rows=[{"study": key, **row} for row in rows],
+            left_out=explained.left_out,
+            seconds=dict(clock.seconds),
+        )
 
-    def _audit_image(
-        self, loaded: LoadedCase, *, prefix: str
+    def _image(
+        self, explained: ExplainedCase, *, prefix: str
     ) -> tuple[ImageRecord, dict[str, np.ndarray], list[dict[str, object]]]:
+        loaded = explained.loaded
         case, image = loaded.case, loaded.case.image
         image_key = self.keys.key("image", image.sop_instance_uid)
-        texts = list(dict.fromkeys(phrase.text for phrase in case.phrases))  # one sentence may name two findings
-        seeds = [pair_seed(self.settings.seed, image.sop_instance_uid, text) for text in texts]
-        explained = self.method.explain(self.encoder, loaded.inputs.to(self._device), texts, seeds=seeds)
-        by_text = dict(zip(texts, explained, strict=True))
+        by_text = dict(zip(phrase_texts(loaded), explained.explanations, strict=True))
         phrases, heats, rows = [], {}, []
         for index, phrase in enumerate(case.phrases):
             name = f"{prefix}-phrase-{index + 1}"
             heats[name] = by_text[phrase.text].heat.numpy()
-            told = self._phrase_record(loaded, phrase, by_text[phrase.text], name)
+            told = self._phrase(loaded, phrase, by_text[phrase.text], name)
             phrases.append(told)
             rows.extend(self._rows(image, image_key, index, phrase, told))
         record = ImageRecord(
@@ -135,11 +166,11 @@ class Auditor:
         )
         return record, heats, rows
 
-    def _phrase_record(self, loaded: LoadedCase, phrase: Phrase, explanation: Explanation, name: str) -> PhraseRecord:
+    def _phrase(self, loaded: LoadedCase, phrase: Phrase, explanation: Explanation, name: str) -> PhraseRecord:
         heat = loaded.placement.heat_to_source(explanation.heat.numpy())
         heat[~loaded.valid] = np.nan
         point = hottest_point(heat)
-        scores = self._targets.score(loaded, phrase, heat, method=self.method.name)
+        scores = self.targets.score(loaded, phrase, heat, method=self.method)
         text = shown_text(phrase.text, show_phi=self.settings.show_phi)
         words = shown_words(text, explanation.words)
         return PhraseRecord(
@@ -174,7 +205,7 @@ class Auditor:
     ) -> list[dict[str, object]]:
         shared = {
             "image": image_key,
-            "patient": self._targets.patient(image),
+            "patient": self.targets.patient(image),
             "phrase": index,
             "finding": phrase.finding,
             "side": record.side,

@@ -1,0 +1,109 @@
+"""Studies through the model: loaded ahead, explained in batches across studies, and one that fails stops no other."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from audit.attribution.explain import M2IB, Request, pair_seed
+from audit.encoders.protocol import DualEncoder
+from audit.engine.clock import Stopwatch
+from audit.engine.finishing import ExplainedCase, ExplainedStudy, phrase_texts
+from audit.engine.keys import Keys
+from pipelines.study import LeftOut, Study
+from pipelines.transforms import LoadedCase, load_cases
+
+__all__ = ["Explainer", "LoadedStudy", "failed_study", "loaded_studies"]
+
+_PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU gains nothing from pairs of other studies; a GPU has to be filled
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedStudy:
+    """A study with its images' pixels."""
+
+    study: Study
+    cases: tuple[LoadedCase, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of image and sentence it has."""
+        return sum(len(phrase_texts(case)) for case in self.cases)
+
+
+def loaded_studies(
+    studies: Sequence[Study], encoder: DualEncoder, clock: Stopwatch, *, workers: int
+) -> Iterator[LoadedStudy]:
+    """Load study after study, in their order; with ``workers`` several processes decode ahead."""
+    loading = load_cases([case for study in studies for case in study.cases], encoder.preprocessing, workers=workers)
+    for study in studies:
+        items = list(islice(loading, len(study.cases)))
+        cases = tuple(item for item in items if isinstance(item, LoadedCase))
+        clock.add({"decode": sum(case.seconds for case in cases)})
+        yield LoadedStudy(study=study, cases=cases, left_out=tuple(item for item in items if isinstance(item, LeftOut)))
+
+
+def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
+    """Say that our own bug, and not the study, is why it was not audited; the log has the trace."""
+    _log.error("study %s failed", keys.key("study", study.study_instance_uid), exc_info=error)
+    reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
+    return LeftOut(source=str(study.cases[0].image.path), stage="audit", reason=reason, failed=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """One model and one method at work."""
+
+    encoder: DualEncoder
+    method: M2IB
+    device: torch.device
+    keys: Keys
+    seed: int
+    clock: Stopwatch
+
+    def explained(self, studies: Iterator[LoadedStudy]) -> Iterator[ExplainedStudy]:
+        """Explain studies in their order, as many at once as fill the device."""
+        batch: list[LoadedStudy] = []
+        for study in studies:
+            batch.append(study)
+            if sum(waiting.pairs for waiting in batch) >= _PAIRS_A_BATCH.get(self.device.type, 1):
+                yield from self._isolated(batch)
+                batch = []
+        yield from self._isolated(batch)
+
+    def _isolated(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
+        """Explain a batch; if that fails, each of its studies alone, so that only the one at fault is lost."""
+        try:
+            return self._explain(batch)
+        except Exception as error:  # noqa: BLE001 - the place where a batch isolates a study (see also workers.py)
+            if len(batch) > 1:
+                return [explained for study in batch for explained in self._isolated([study])]
+            (lost,) = batch
+            failure = failed_study(lost.study, self.keys, error)
+            return [ExplainedStudy(study=lost.study, cases=(), left_out=(*lost.left_out, failure))]
+
+    def _explain(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
+        cases = [case for study in batch for case in study.cases]
+        explanations = iter(
+            self.method.explain_batch(self.encoder, [self._request(case) for case in cases], clock=self.clock)
+        )
+        return [
+            ExplainedStudy(
+                study=study.study,
+                cases=tuple(ExplainedCase(loaded=case, explanations=next(explanations)) for case in study.cases),
+                left_out=study.left_out,
+            )
+            for study in batch
+        ]
+
+    def _request(self, case: LoadedCase) -> Request:
+        texts, uid = phrase_texts(case), case.case.image.sop_instance_uid
+        pixels = case.inputs
+        if self.device.type == "cuda":  # pinned, so that the copy goes on beside what the device computes
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])

@@ -1,0 +1,167 @@
+"""Work beside the device: order, bounds, and what is lost when a process dies."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from audit.engine.clock import Stopwatch
+from audit.engine.finishing import ExplainedStudy, FinishedStudy
+from audit.engine.table import GrowingTable
+from audit.engine.workers import finished_here, finished_in_processes, running_ahead
+from audit.scoring.summary import score_table
+from pipelines.errors import OutputError
+from pipelines.study import LeftOut, Report, Study
+
+
+def explained(name: str) -> ExplainedStudy:
+    report = Report(source="made up", text="")
+    study = Study(study_instance_uid=name, report=report, report_joined_by="file name", cases=())
+    return ExplainedStudy(study=study, cases=(), left_out=())
+
+
+@dataclass(frozen=True)
+class FakeFinisher:
+    """Does what a study's name says, in whatever process it runs."""
+
+    folder: Path
+
+    def finish(self, study: ExplainedStudy) -> FinishedStudy:
+        name = study.study.study_instance_uid
+        if "bug" in name:
+            raise ZeroDivisionError(name)
+        if "killed" in name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "full" in name:
+            raise OutputError("the disk is full")
+        if "slow" in name:
+            time.sleep(0.3)
+        with (self.folder / "ran").open("a") as log:
+            log.write(f"{name} {os.getpid()}\n")
+        return FinishedStudy(images=1, phrases=1, rows=({"study": name},))
+
+
+def lost(study: ExplainedStudy, error: Exception) -> LeftOut:
+    return LeftOut(source=study.study.study_instance_uid, stage="audit", reason=type(error).__name__, failed=True)
+
+
+def outcomes(finished) -> list[str]:
+    return [
+        f"{one.left_out[0].source}: {one.left_out[0].reason}" if one.left_out else str(one.rows[0]["study"])
+        for one in finished
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 2], ids=["here", "in processes"])
+def test_studies_come_in_their_order_and_a_bug_loses_its_own(tmp_path, workers) -> None:
+    names = ["slow 1", "2", "bug 3", "4", "slow 5", "6", "7", "8"]
+    studies, finisher = (explained(name) for name in names), FakeFinisher(tmp_path)
+    finished = (
+        finished_in_processes(studies, finisher, lost, workers=workers)
+        if workers
+        else finished_here(studies, finisher, lost)
+    )
+    assert outcomes(finished) == ["slow 1", "2", "bug 3: ZeroDivisionError", "4", "slow 5", "6", "7", "8"]
+    pids = {line.split()[-1] for line in (tmp_path / "ran").read_text().splitlines()}
+    assert (str(os.getpid()) in pids) == (workers == 0)
+
+
+def test_a_killed_process_loses_the_study_that_killed_it_and_no_other(tmp_path) -> None:
+    names = ["1", "killed 2", *(str(number) for number in range(3, 12))]
+    finished = finished_in_processes((explained(name) for name in names), FakeFinisher(tmp_path), lost, workers=2)
+    told = outcomes(finished)
+    assert told == ["1", "killed 2: BrokenProcessPool", *names[2:]]
+
+
+def test_a_full_disk_ends_the_run(tmp_path) -> None:
+    studies = (explained(name) for name in ("1", "full 2", "3"))
+    with pytest.raises(OutputError, match="the disk is full"):
+        list(finished_in_processes(studies, FakeFinisher(tmp_path), lost, workers=2))
+
+
+def test_no_more_studies_are_under_way_than_the_processes_can_use(tmp_path) -> None:
+    taken: list[int] = []
+
+    def studies():
+        for number in range(20):
+            taken.append(number)
+            yield explained(f"slow {number}")
+
+    finished = finished_in_processes(studies(), FakeFinisher(tmp_path), lost, workers=2)
+    next(finished)
+    assert len(taken) == 6
+    finished.close()
+
+
+def test_running_ahead_keeps_the_order_and_stays_within_its_bound() -> None:
+    taken: list[int] = []
+
+    def numbers():
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    ahead = running_ahead(numbers(), most=3)
+    assert next(ahead) == 0
+    time.sleep(0.3)
+    assert len(taken) <= 6
+    assert list(ahead) == list(range(1, 50))
+
+
+def test_what_the_thread_meets_is_raised_where_it_is_read() -> None:
+    def numbers():
+        yield 1
+        raise OutputError("gone")
+
+    ahead = running_ahead(numbers(), most=3)
+    assert next(ahead) == 1
+    with pytest.raises(OutputError, match="gone"):
+        next(ahead)
+
+
+def test_the_thread_ends_when_its_reader_leaves() -> None:
+    before = threading.active_count()
+    ahead = running_ahead(iter(range(1000)), most=2)
+    next(ahead)
+    ahead.close()
+    assert threading.active_count() == before
+
+
+def test_a_stopwatch_adds_up_stages_of_several_processes() -> None:
+    clock = Stopwatch()
+    with clock("scoring"):
+        time.sleep(0.01)
+    clock.add({"scoring": 1.0, "pages": 2.0})
+    assert 1.01 <= clock.seconds["scoring"] < 1.5
+    assert clock.seconds["pages"] == 2.0
+
+
+def test_a_table_that_grew_part_by_part_is_the_table_of_all_rows() -> None:
+    rows = [
+        {
+            "study": f"s{number // 3}",
+            "image": f"i{number // 3}",
+            "patient": f"p{number % 7}",
+            "phrase": number % 3,
+            "finding": ["nodule", None][number % 2],
+            "method": "m2ib",
+            "score": "pointing game, tau 0",
+            "value": [1.0, None][number % 2],
+            "outcome": ["hit", "unscored"][number % 2],
+            "reason": [None, "no box"][number % 2],
+            "levels": None,
+        }
+        for number in range(3000)
+    ]
+    growing = GrowingTable()
+    for start in range(0, len(rows), 3):
+        growing.add(rows[start : start + 3])
+    growing.add([])
+    table, at_once = score_table(growing.to_frame()), score_table(rows)
+    pd.testing.assert_frame_equal(table, at_once)
+    assert score_table(GrowingTable().to_frame()).empty
