@@ -7,10 +7,12 @@ from typing import Final
 from urllib.parse import quote
 
 from reports.chart import Axis, Mark, axis_over, mark_of
+from reports.differences import difference_table
 from reports.page import data_url, render_page
 from reports.record import RunRecord, ScoreSummary, StudyRecord
 from reports.words import (
     CONTENT_BLIND,
+    ONLY_IN_TABLES,
     POINTING,
     best_reference,
     cohort_summary,
@@ -103,6 +105,7 @@ def render_cohort(
         "method": method_name(run.method),
         "summary": cohort_summary(run, studies=len(rows), phrases=sum(len(row.phrases) for row in rows)),
         "charts": _charts(run),
+        "differences": difference_table(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),
         "studies": rows,
@@ -117,7 +120,7 @@ def render_cohort(
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:
-    overall = [summary for summary in run.summaries if summary.finding is None]
+    overall = [each for each in run.summaries if each.finding is None and each.score not in ONLY_IN_TABLES]
     charts = []
     for score in dict.fromkeys(summary.score for summary in overall):
         micro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "micro")]

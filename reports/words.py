@@ -9,6 +9,7 @@ from reports.record import BoxRecord, ImageRecord, PhraseRecord, RunRecord, Scor
 
 __all__ = [
     "CONTENT_BLIND",
+    "ONLY_IN_TABLES",
     "POINTING",
     "POINTING_NEAR",
     "Verdict",
@@ -33,6 +34,7 @@ _METHOD_NAMES: Final = {
     "centre": "Centre of the image",
     "class-mean box": "Class-mean box",
     "words-only prior": "Words-only prior",
+    "another reader": "Another reader",
 }
 CONTENT_BLIND: Final = {
     "random": "a random point",
@@ -42,7 +44,25 @@ CONTENT_BLIND: Final = {
 }
 """References that never look at the image, and how a sentence calls them."""
 
-_SCORE_NAMES: Final = {POINTING: "Pointing game", POINTING_NEAR: "Pointing, within 15 px"}
+ONLY_IN_TABLES: Final = frozenset(
+    {
+        "pointing game, 10 mm",
+        "relevance rank",
+        "average precision",
+        "IoU at cohort threshold",
+        "mIoU",
+        "CNR",
+    }
+)
+"""Scores that say little more than the main ones to a reader of a page: the tables have them."""
+
+_SCORE_NAMES: Final = {
+    POINTING: "Pointing game",
+    POINTING_NEAR: "Pointing, within 15 px",
+    "pointing game, 10 mm": "Pointing, within 10 mm",
+    "mIoU": "Mean IoU",
+    "CNR": "Contrast to noise",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +173,19 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     sentences.append(
         f"{sentence}; {blind}, which never looks at the image, does so in {shown_percent(reference.estimate)}."
     )
-    if own.low is not None and own.low <= reference.estimate:
+    if not _clears(own, reference):
         sentences.append("The interval does not clear that reference: this run does not show that the model looks.")
     if own.unscored:
         sentences.append(f"{counted(own.unscored, 'phrase')} could not be scored.")
     return sentences
+
+
+def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
+    """Whether a method lies above a reference: by their paired difference, or where there is none by its interval."""
+    paired = next((each for each in own.differences if each.reference == reference.method), None)
+    if paired is not None:
+        return paired.low > 0.0
+    return own.low is None or reference.estimate is None or own.low > reference.estimate
 
 
 def _interval(summary: ScoreSummary) -> str:
