@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pipelines.errors import AuditError
 
@@ -33,7 +34,18 @@ phantoms = typer.Typer(
     help="Make phantoms, train the phantom encoder, and see how well it reads.", no_args_is_help=True
 )
 app.add_typer(phantoms, name="phantom")
-models = typer.Typer(help="List the known models, bring one into a folder, and check a folder.")
+
+
+class _ListsByDefault(TyperGroup):
+    """``m2ib-audit models`` alone lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer gives click's context no public type
+        if not args or args[0] == "--json":
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+models = typer.Typer(cls=_ListsByDefault, help="List the known models, bring one into a folder, and check a folder.")
 app.add_typer(models, name="models")
 
 
@@ -261,11 +273,9 @@ def phantom_evaluate(
     typer.echo(str(table))
 
 
-@models.callback(invoke_without_command=True)
-def models_list(context: typer.Context, as_json: AsJson = False) -> None:
+@models.command("list")
+def models_list(as_json: AsJson = False) -> None:
     """List the models known by name: architecture, licence, terms, and whether they are on this machine."""
-    if context.invoked_subcommand is not None:
-        return
     from audit.models import listing
 
     listed = listing.list_models()
