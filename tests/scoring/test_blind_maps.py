@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.scoring.blind import GRID, BlindCase, BlindMaps, blind_point, centre_map, near_boxes, rasterise
+from audit.scoring.blind import (
+    GRID,
+    BlindCase,
+    BlindMaps,
+    blind_point,
+    cells_touched,
+    centre_map,
+    near_boxes,
+    rasterise,
+)
 
 
 def case(
@@ -77,6 +86,15 @@ def test_a_cell_belongs_to_a_box_if_its_centre_does(box) -> None:
         np.testing.assert_array_equal(mask, expected)
     elif x1 <= 0 or y1 <= 0 or x0 >= 1 or y0 >= 1:
         assert not mask.any()
+
+
+@given(box=rectangles)
+def test_a_cell_is_touched_if_any_of_its_area_lies_in_the_box(box) -> None:
+    x0, y0, x1, y1 = np.clip(box, 0.0, 1.0) * GRID
+    edges = np.arange(GRID)
+    across, down = ((edges + 1 > start) & (edges < end) & (start < end) for start, end in ((x0, x1), (y0, y1)))
+    np.testing.assert_array_equal(cells_touched([box]), np.outer(down, across))
+    assert not (rasterise([box]) & ~cells_touched([box])).any()
 
 
 def test_a_box_thinner_than_a_cell_still_marks_one() -> None:

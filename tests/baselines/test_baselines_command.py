@@ -1,0 +1,55 @@
+"""The command ``baselines``: a table on stdout, everything else on stderr."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from audit.cli import app
+
+VINDR = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\n" + "".join(
+    f"im{image},Cardiomegaly,3,R{reader},{100 + 10 * reader},200,{400 + image},500\n"
+    for image in range(4)
+    for reader in range(3)
+)
+
+
+def test_it_prints_readers_against_readers_and_names_what_it_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(VINDR + "im9,Mass,8,R1,5,5,5,9\n" * 7, encoding="utf-8")
+    result = CliRunner().invoke(app, ["baselines", "--boxes", str(path), "--out", str(tmp_path / "scores.csv")])
+    assert result.exit_code == 0
+    assert "12 boxes of 1 findings on 4 images; each image is left out" in result.stdout
+    (line,) = (line for line in result.stdout.splitlines() if "Another reader" in line)
+    assert line.split()[:5] == ["all", "(micro)", "Another", "reader", "1.000"]
+    assert "image_height" in result.stdout
+    assert result.stderr.count("train.csv row") == 5
+    assert "and 2 more rows that took no part" in result.stderr
+    assert (tmp_path / "scores.csv").read_text(encoding="utf-8").startswith("finding,averaging,method,score,estimate")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--format", "NIH CSV"], "is no NIH CSV", id="another format"),
+        pytest.param(["--out", "scores.xlsx"], "neither .csv nor .json", id="another suffix"),
+        pytest.param(["--boxes", "none.csv"], "does not exist", id="no file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(tmp_path: Path, options: list[str], words: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(VINDR, encoding="utf-8")
+    result = CliRunner().invoke(app, ["baselines", "--boxes", str(path), *options])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_named_format_is_used_and_the_seed_moves_the_intervals(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.csv"
+    rows = "".join(f"i{n},Nodule,{37 * n % 80},{53 * n % 80},{5 + n},{9 + n},100,100\n" for n in range(12))
+    path.write_text("image,label,x,y,width,height,image_height,image_width\n" + rows, encoding="utf-8")
+    base = ["baselines", "--boxes", str(path), "--format", "generic csv"]
+    one, again, other = (CliRunner().invoke(app, [*base, "--seed", seed]).stdout for seed in ("1", "1", "2"))
+    assert one == again != other
