@@ -6,7 +6,7 @@ supposed.
 
 from dataclasses import dataclass
 
-__all__ = ["KNOWN", "PHANTOM", "KnownModel", "hub_page"]
+__all__ = ["KNOWN", "PHANTOM", "KnownModel", "find_known", "hub_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +102,8 @@ PHANTOM = KnownModel(
     how_to_get="it is part of this installation",
 )
 """The encoder that ships with the tool, ``--model phantom``."""
+
+
+def find_known(name: str) -> KnownModel | None:
+    """Find what is known of a model by its name or hub id."""
+    return KNOWN.get(name) or next((known for known in KNOWN.values() if known.hub_id == name), None)

@@ -1,7 +1,6 @@
 """Find a model by name, folder or hub id, and load it by what its files say."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from audit.encoders import clip, dual_encoder, siglip
+from audit.encoders.catalogue import KNOWN, find_known
 from audit.encoders.folder import read_json
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
@@ -17,23 +17,8 @@ from audit.encoders.weights import checksum, has_state_dict, weights_files
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 
-__all__ = ["FAMILIES", "KNOWN", "KnownModel", "family_of", "load_encoder", "model_folder", "phantom_folder"]
+__all__ = ["FAMILIES", "family_of", "load_encoder", "model_folder", "phantom_folder"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownModel:
-    """A model that the tool knows by name."""
-
-    hub_id: str
-    terms: str
-
-
-KNOWN = {
-    "biomedclip": KnownModel(
-        hub_id="microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
-        terms="MIT licence; its card says: research only, any deployed use case is out of scope",
-    ),
-}
 
 FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit | None], DualEncoder]] = {
     "clip": clip.load,
@@ -64,11 +49,14 @@ def model_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    hub_id = KNOWN[name].hub_id if name in KNOWN else name
+    known = find_known(name)
+    if known is not None and known.hub_id is None:
+        raise ModelError(f"--model {name}: its weights are on no hub; {known.how_to_get}; pass --model FOLDER")
+    hub_id = name if known is None or known.hub_id is None else known.hub_id
     if hub_id.count("/") != 1 or folder.is_absolute() or name.startswith("."):
-        known = ", ".join([*KNOWN, "phantom"])
+        names = ", ".join([*KNOWN, "phantom"])
         raise ModelError(
-            f"--model {name}: no such folder, and neither a known name ({known}) nor a hub id (owner/name)"
+            f"--model {name}: no such folder, and neither a known name ({names}) nor a hub id (owner/name)"
         )
     try:
         return Path(snapshot_download(hub_id))
@@ -79,8 +67,8 @@ def model_folder(name: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"--model {name}: the weights of {hub_id} are not on this machine and the hub cannot be reached; "
-            f"run `hf download {hub_id} --local-dir FOLDER` where there is a network, copy FOLDER here and pass "
-            "--model FOLDER, or pass --model phantom to try the tool without weights"
+            f"run `m2ib-audit models fetch {name} FOLDER` (or `hf download {hub_id} --local-dir FOLDER`) where there is "
+            "a network, copy FOLDER here and pass --model FOLDER, or pass --model phantom to try the tool without weights"
         ) from error
 
 
@@ -125,11 +113,13 @@ def _info(name: str, folder: Path, family: str) -> EncoderInfo:
     weights = weights_files(folder, transformers=family != "open_clip")
     own = folder / "m2ib_audit.json"
     hints = read_json(own) if own.is_file() else {}
-    terms = KNOWN[name].terms if name in KNOWN else str(hints.get("terms", "not stated: see the model's own card"))
+    from_folder = Path(name).expanduser().is_dir()
+    known = None if from_folder else find_known(name)
+    terms = known.terms if known is not None else str(hints.get("terms", "not stated: see the model's own card"))
     return EncoderInfo(
         name=name if name in {*KNOWN, "phantom"} else folder.name,
         family=family,
-        source=KNOWN[name].hub_id if name in KNOWN else (folder.name if Path(name).is_dir() else name),
+        source=known.hub_id if known is not None and known.hub_id else (folder.name if from_folder else name),
         sha256=checksum(weights),
         terms=terms,
         is_phantom=hints.get("phantom") is True,

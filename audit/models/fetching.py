@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
-from audit.encoders.catalogue import KNOWN, hub_page
+from audit.encoders.catalogue import KNOWN, find_known, hub_page
 from audit.encoders.folder import read_json
 from audit.models.choosing import choose_files, needed_names
 from pipelines.errors import ModelError, OutputError
@@ -168,7 +168,7 @@ def _look_up(hub_id: str, revision: str | None, endpoint: str | None) -> _Reposi
 
 
 def _terms(hub_id: str, info: ModelInfo) -> str:
-    known = next((known for known in KNOWN.values() if known.hub_id == hub_id), None)
+    known = find_known(hub_id)
     if known is not None:
         return known.terms
     licence = info.card_data.license if info.card_data is not None else None

@@ -1,6 +1,7 @@
 """The list of known models: nothing is supposed, and what is cached is seen without a network."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.encoders.catalogue import KNOWN
-from audit.encoders.loading import FAMILIES, load_encoder
+from audit.encoders.loading import FAMILIES, load_encoder, phantom_folder
 from audit.models.listing import list_models
+from pipelines.errors import ModelError
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +21,7 @@ def cache(monkeypatch, tmp_path) -> Path:
     return tmp_path
 
 
-def put_into(cache: Path, hub_id: str, *names: str) -> None:
+def put_into(cache: Path, hub_id: str, *names: str, content_of: Path | None = None) -> None:
     """Lay files into the hub's cache as its own library does."""
     folder = cache / f"models--{hub_id.replace('/', '--')}"
     snapshot = folder / "snapshots" / ("a" * 40)
@@ -27,7 +29,7 @@ def put_into(cache: Path, hub_id: str, *names: str) -> None:
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("a" * 40)
     for name in names:
-        (snapshot / name).write_bytes(b"content")
+        (snapshot / name).write_bytes(b"content" if content_of is None else (content_of / name).read_bytes())
 
 
 def cached() -> dict[str, str]:
@@ -45,6 +47,26 @@ def test_an_empty_cache_holds_none_but_the_shipped_one_is_there():
 def test_weights_in_the_hubs_cache_are_seen_without_a_network(cache):
     put_into(cache, KNOWN["biomedclip"].hub_id, "open_clip_config.json", "open_clip_pytorch_model.bin")
     assert cached() == {"phantom": "shipped", **dict.fromkeys(KNOWN, "no"), "biomedclip": "yes"}
+
+
+@pytest.mark.parametrize("name", ["biomedclip", KNOWN["biomedclip"].hub_id])
+def test_a_cached_model_loads_with_its_terms_by_name_and_by_hub_id(cache, name):
+    tiny = Path(__file__).parents[1] / "encoders" / "biomedclip-tiny"
+    put_into(cache, KNOWN["biomedclip"].hub_id, *(path.name for path in tiny.iterdir()), content_of=tiny)
+    info = load_encoder(name).info
+    assert (info.source, info.terms) == (KNOWN["biomedclip"].hub_id, KNOWN["biomedclip"].terms)
+
+
+def test_a_folder_that_bears_a_known_name_is_not_taken_for_that_model(monkeypatch, tmp_path):
+    shutil.copytree(phantom_folder(), tmp_path / "chexzero")
+    monkeypatch.chdir(tmp_path)
+    info = load_encoder("chexzero").info
+    assert (info.source, info.terms) == ("chexzero", load_encoder("phantom").info.terms)
+
+
+def test_a_known_model_that_is_on_no_hub_is_refused_with_how_it_is_had():
+    with pytest.raises(ModelError, match=r"--model chexzero: its weights are on no hub; take one checkpoint"):
+        load_encoder("chexzero")
 
 
 def test_a_card_without_weights_in_the_cache_is_not_the_model(cache):
