@@ -67,8 +67,9 @@ def model_folder(name: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"--model {name}: the weights of {hub_id} are not on this machine and the hub cannot be reached; "
-            f"run `m2ib-audit models fetch {name} FOLDER` (or `hf download {hub_id} --local-dir FOLDER`) where there is "
-            "a network, copy FOLDER here and pass --model FOLDER, or pass --model phantom to try the tool without weights"
+            f"run `m2ib-audit models fetch {name} FOLDER` (or `hf download {hub_id} --local-dir FOLDER`) where there "
+            "is a network, copy FOLDER here and pass --model FOLDER, or pass --model phantom to try the tool without "
+            "weights"
         ) from error
 
 
