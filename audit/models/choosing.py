@@ -4,8 +4,9 @@ Repositories hold the same weights several times over (safetensors, pickle, Tens
 what the loader would read, so the loader itself is asked, on a folder of empty files with the repository's names.
 """
 
+import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from audit.encoders.loading import family_of
 from audit.encoders.weights import weights_files
@@ -16,6 +17,7 @@ __all__ = ["CONFIGS", "choose_files", "needed_names"]
 CONFIGS = ("config.json", "open_clip_config.json")
 """What a model's family is told by; the rest of a repository can be judged by its names."""
 
+_PLAIN_NAME = re.compile(r"[\w+-][\w.+ -]*")  # of a file at the top: no folder, no way out of this one
 _BESIDE_WEIGHTS = (
     *CONFIGS,
     "preprocessor_config.json",
@@ -51,7 +53,7 @@ def choose_files(names: Iterable[str], scratch: Path) -> tuple[str, tuple[str, .
     Raises:
         ModelError: no model of a known family is in there; the message names ``scratch``.
     """
-    top = sorted(name for name in names if PurePosixPath(name).name == name)
+    top = sorted(name for name in names if _PLAIN_NAME.fullmatch(name))
     for name in top:
         (scratch / name).touch()
     family = family_of(scratch)
