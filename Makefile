@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-gpu lint format clean
+.PHONY: help setup demo test test-all test-gpu bench lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,13 @@ test-all: $(STAMP) ## Run the tests with the slow ones
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/pytest -m gpu
+
+bench: $(STAMP) ## Measure speed and memory into benchmarks/RESULTS.md (an hour on two cores; on an idle machine)
+	$(BIN)/python -m benchmarks.bench_block_passes
+	$(BIN)/python -m benchmarks.bench_reference
+	$(BIN)/python -m benchmarks.bench_batch
+	$(BIN)/python -m benchmarks.bench_run
+	$(BIN)/python -m benchmarks.bench_memory
 
 lint: $(STAMP) ## Run ruff, mypy --strict, the import contracts and hadolint
 	$(BIN)/ruff check .

@@ -1,0 +1,51 @@
+"""``m2ib-audit``, put together from its commands."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from audit.cli.auditing import baselines, demo, doctor, run
+from audit.cli.models import models
+from audit.cli.options import COULD_NOT_RUN, tell
+from audit.cli.phantom import phantoms
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="m2ib-audit",
+    help="Audit a vision-language model on chest X-rays: does it look where the radiologist looked?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, demo, baselines, doctor):
+    app.command()(command)
+app.add_typer(phantoms, name="phantom")
+app.add_typer(models, name="models")
+
+
+def _print_version(value: bool) -> bool:
+    if value:
+        typer.echo(f"m2ib-audit {version('m2ib-audit')}")
+        raise typer.Exit
+    return value
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Audit a vision-language model on chest X-rays: does it look where the radiologist looked?"""
+
+
+def main() -> None:
+    """Run the command; an interrupt ends it without a trace."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        tell("m2ib-audit: interrupted; run the same command with --overwrite to start again")
+        sys.exit(COULD_NOT_RUN)

@@ -1,0 +1,178 @@
+"""The commands that audit: ``run``, ``demo``, ``baselines`` and ``doctor``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit.cli.options import COULD_NOT_RUN, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+
+if TYPE_CHECKING:
+    from audit.engine.settings import RunSettings
+
+__all__ = ["baselines", "demo", "doctor", "run"]
+
+_FAILURES_LISTED = 3  # exit status
+_LISTED_AT_MOST = 5  # rows of a box file that took no part
+
+
+class ModelFit(StrEnum):
+    """What ``--fit`` takes: a :class:`pipelines.geometry.Fit`, or the model's own."""
+
+    LETTERBOX = "letterbox"
+    CROP = "crop"
+    STRETCH = "stretch"
+    OWN = "own"
+
+
+class ModelPrecision(StrEnum):
+    """What ``--precision`` takes."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    AUTO = "auto"
+
+
+def run(
+    dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
+    reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
+    out: Out,
+    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes: CSV, or MS-CXR's CSV or JSON.")] = None,
+    model: Model = "biomedclip",
+    device: Device = "auto",
+    fit: Annotated[
+        ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
+    ] = ModelFit.LETTERBOX,
+    all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
+    seed: Seed = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that decode, and as many that score and write; by default none beside a CPU.", min=0
+        ),
+    ] = None,
+    precision: Annotated[
+        ModelPrecision, typer.Option(help="Of the towers after the bottleneck; auto is bf16 on a GPU that has it.")
+    ] = ModelPrecision.AUTO,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the towers first (half a minute; needs a C compiler).")
+    ] = False,
+    show_phi: Annotated[
+        bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that OUT holds.")] = False,
+    beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
+    variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
+    steps: Annotated[int | None, typer.Option(help="M2IB: steps of Adam.", min=1)] = None,
+    samples: Annotated[int | None, typer.Option(help="M2IB: noise samples a step.", min=1)] = None,
+    image_layer: Annotated[int | None, typer.Option(help="M2IB: image block, from 0.", min=0)] = None,
+    text_layer: Annotated[int | None, typer.Option(help="M2IB: text block, from 0.", min=0)] = None,
+) -> None:
+    """Audit a folder of chest X-rays with their reports, and write a page a study and one over all."""
+    from audit.attribution.precision import Precision
+    from audit.engine.settings import RunSettings
+    from pipelines.geometry import Fit
+
+    settings = RunSettings(
+        dicom_dir=dicom_dir,
+        reports=reports,
+        out=out,
+        boxes=boxes,
+        model=model,
+        device=device,
+        fit=None if fit is ModelFit.OWN else Fit(fit.value),
+        all_views=all_views,
+        seed=seed,
+        workers=workers,
+        precision=Precision(precision.value),
+        compiled=compiled,
+        show_phi=show_phi,
+        overwrite=overwrite,
+        beta=beta,
+        variance=variance,
+        steps=steps,
+        samples=samples,
+        image_layer=image_layer,
+        text_layer=text_layer,
+    )
+    with errors_in_one_line():
+        _run_and_tell(settings)
+
+
+def demo(
+    out: Out = Path("demo"),
+    studies: Annotated[int, typer.Option(help="How many phantoms.", min=1)] = 24,
+    seed: Seed = 7,
+) -> None:
+    """Make a phantom cohort and audit the phantom encoder on it: the whole way through, without data or network."""
+    from audit.engine.settings import RunSettings
+    from pipelines.phantom.cohort import make_cohort
+
+    cohort = out / "cohort"
+    with errors_in_one_line():
+        if not (cohort / "boxes.csv").exists():
+            typer.echo(f"Making {studies} phantoms in {cohort}", err=True)
+            make_cohort(cohort, count=studies, seed=seed)
+        _run_and_tell(
+            RunSettings(
+                dicom_dir=cohort / "dicom",
+                reports=cohort / "reports",
+                boxes=cohort / "boxes.csv",
+                out=out / "audit",
+                model="phantom",
+                seed=seed,
+                overwrite=True,
+            )
+        )
+
+
+def baselines(
+    boxes: Annotated[Path, typer.Option(help="Radiologists' boxes: CSV or JSON, plain or packed (.gz, .zip).")],
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", help="The file's format, for example NIH CSV; told by its content if not given."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for every score with its interval: .csv or .json.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Print what maps that never look, and other readers, score on a file of boxes: no image, no model."""
+    from audit.baselines import baselines_of_file, text_table
+
+    with errors_in_one_line(), progress_bar() as progress:
+        result = baselines_of_file(boxes, format_name=format_name, out=out, seed=seed, progress=progress)
+    for item in result.left_out[:_LISTED_AT_MOST]:
+        tell(f"  {item.reason}")
+    if len(result.left_out) > _LISTED_AT_MOST:
+        tell(f"  and {len(result.left_out) - _LISTED_AT_MOST} more rows that took no part")
+    typer.echo(text_table(result.baselines))
+
+
+def doctor(
+    model: Model = "biomedclip",
+    out: Annotated[Path, typer.Option(help="Folder that a run would write to.")] = Path(),
+) -> None:
+    """Say what this installation can do: device, decoders, model, write access; what is missing, and the mend."""
+    from audit.doctor import examine
+
+    findings = examine(model=model, out=out)
+    for finding in findings:
+        typer.echo(f"{'ok     ' if finding.good else 'MISSING'}  {finding.subject}: {finding.detail}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(COULD_NOT_RUN)
+
+
+def _run_and_tell(settings: "RunSettings") -> None:
+    from audit.engine.run import run as run_audit
+
+    with progress_bar() as progress:
+        result = run_audit(settings, progress=progress)
+    counts = result.record.counts
+    tell(f"{counts['audited']} studies audited, {counts['failed']} failed, {counts['left out']} left out by rule")
+    for item in result.failed:
+        tell(f"  {item.source}: {item.reason}")
+    if result.failed:
+        tell(f"All are listed in {settings.out / 'failures.csv'}")
+    typer.echo(result.page)
+    if result.failed:
+        raise typer.Exit(_FAILURES_LISTED)
