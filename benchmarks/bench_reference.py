@@ -6,7 +6,6 @@ change of the machine's speed meets both.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from audit.attribution.denormals import flushed_denormals
 from audit.attribution.explain import M2IB
 from audit.attribution.m2ib import M2IBSettings
 from audit.encoders.loading import load_encoder
-from benchmarks.machine import write_section
+from benchmarks.machine import peak_memory_gb, write_section
 from benchmarks.models import FULL, PHRASES, SMALL, plain_towers, write_checkpoint
 from benchmarks.reference import plain_maps
 
@@ -29,10 +28,6 @@ _LAYERS, _SEED = (9, 7), 3
 
 def _pixels(size: int) -> torch.Tensor:
     return torch.randn(3, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def _peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def measure(side: str, folder: Path, *, repeats: int) -> dict[str, object]:
@@ -60,7 +55,7 @@ def measure(side: str, folder: Path, *, repeats: int) -> dict[str, object]:
         start = time.perf_counter()
         heat = explain()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "peak_gb": _peak_gb(), "heat": heat}
+    return {"seconds": seconds, "peak_gb": peak_memory_gb(), "heat": heat}
 
 
 def _in_process(side: str, folder: Path, repeats: int) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 import platform
 import re
+import resource
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 
-__all__ = ["RESULTS", "describe", "write_section"]
+__all__ = ["RESULTS", "describe", "peak_memory_gb", "write_section"]
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _PACKAGES = ("m2ib-audit", "torch", "transformers", "numpy", "pydicom", "monai")
@@ -31,6 +33,21 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def peak_memory_gb() -> float:
+    """Most memory that this process has held since it began, in 10^9 bytes.
+
+    Linux carries ``ru_maxrss`` over into a started program: a child would answer with its parent's peak. The high-water
+    mark of the process's own address space begins anew.
+
+    Source: getrusage(2), proc(5).
+    """
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024 / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def write_section(name: str, *, command: str, lines: list[str], path: Path = RESULTS) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -11,9 +10,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from audit.encoders import clip, dual_encoder, siglip
 from audit.encoders.catalogue import KNOWN, find_known
 from audit.encoders.folder import read_json
+from audit.encoders.information import info_of
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
-from audit.encoders.weights import checksum, has_state_dict, weights_files
+from audit.encoders.weights import has_state_dict
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 
@@ -81,7 +81,7 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | No
     """
     folder = model_folder(name)
     family = family_of(folder)
-    return FAMILIES[family](folder, _info(name, folder, family), torch.device(device), fit)
+    return FAMILIES[family](folder, info_of(name, folder, family), torch.device(device), fit)
 
 
 def family_of(folder: Path) -> str:
@@ -108,37 +108,3 @@ def family_of(folder: Path) -> str:
 
 def _has_transformers_weights(folder: Path) -> bool:
     return any(path.name.startswith(("model", "pytorch_model")) for path in folder.iterdir())
-
-
-def _info(name: str, folder: Path, family: str) -> EncoderInfo:
-    weights = weights_files(folder, transformers=family != "open_clip")
-    own = folder / "m2ib_audit.json"
-    hints = read_json(own) if own.is_file() else {}
-    from_folder = Path(name).expanduser().is_dir()
-    known = None if from_folder else find_known(name)
-    terms = known.terms if known is not None else str(hints.get("terms", "not stated: see the model's own card"))
-    return EncoderInfo(
-        name=name if name in {*KNOWN, "phantom"} else folder.name,
-        family=family,
-        source=known.hub_id if known is not None and known.hub_id else (folder.name if from_folder else name),
-        sha256=checksum(weights),
-        terms=terms,
-        is_phantom=hints.get("phantom") is True,
-        image_layer=_optional_int(own, hints, "image_layer"),
-        text_layer=_optional_int(own, hints, "text_layer"),
-        beta=_optional_float(own, hints, "beta"),
-    )
-
-
-def _optional_int(path: Path, hints: dict[str, Any], key: str) -> int | None:
-    value = hints.get(key)
-    if value is not None and not isinstance(value, int):
-        raise ModelError(f"{path}: {key} must be a whole number, not {value!r}")
-    return value
-
-
-def _optional_float(path: Path, hints: dict[str, Any], key: str) -> float | None:
-    value = hints.get(key)
-    if value is not None and not isinstance(value, int | float):
-        raise ModelError(f"{path}: {key} must be a number, not {value!r}")
-    return value

@@ -314,3 +314,32 @@ def test_siglips_words_are_the_phrases_own_though_its_tokeniser_drops_punctuatio
     members = [index for _, indices in tokens.words[0] for index in indices]
     assert members == [index for index, special in enumerate(tokens.special[0].tolist()) if not special]
     assert tokens.mask.all()
+
+
+def test_a_folder_built_as_biomedclip_gives_biomedclips_terms() -> None:
+    terms = load_encoder(str(BIOMEDCLIP)).info.terms
+    assert "built as BiomedCLIP" in terms
+    assert "any deployed use case is out of scope" in terms
+
+
+@pytest.mark.parametrize(
+    ("card", "terms"),
+    [
+        pytest.param("---\nlanguage: en\nlicense: mit\n---\n# A model\n", "licence mit according to", id="card"),
+        pytest.param("# A model\n\nlicense: mit\n", "not stated", id="no front matter"),
+        pytest.param(None, "not stated", id="no card"),
+    ],
+)
+def test_terms_are_read_from_the_card_and_never_guessed(copy, card, terms) -> None:
+    folder = copy("clip")
+    (folder / "README.md").unlink(missing_ok=True)
+    if card is not None:
+        (folder / "README.md").write_text(card)
+    assert load_encoder(str(folder)).info.terms.startswith(terms)
+
+
+def test_a_fetched_folder_names_its_source_and_commit(copy) -> None:
+    folder = copy("clip")
+    (folder / "m2ib_audit.json").write_text(json.dumps({"source": "a/b", "revision": "c0ffee", "terms": "none"}))
+    info = load_encoder(str(folder)).info
+    assert (info.name, info.source, info.terms) == ("model", "a/b at c0ffee", "none")
