@@ -1,5 +1,6 @@
 """The benchmarks' own logic: the reference is the method, passes are counted right, results are kept."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from audit.attribution.m2ib import M2IBSettings
 from audit.encoders.loading import load_encoder
 from benchmarks.bench_block_passes import count, share_of_pooled
 from benchmarks.bench_memory import _seconds_by_tenth, watch
-from benchmarks.machine import describe, write_section
+from benchmarks.machine import describe, peak_memory_gb, write_section
 from benchmarks.models import PHRASES, SMALL, plain_towers, write_checkpoint
 from benchmarks.reference import plain_maps
 
@@ -65,6 +66,14 @@ def test_block_passes_are_those_of_nine_steps_and_ten_samples(folder, pixels) ->
 
 def test_a_pooled_block_of_a_full_size_tower_is_a_hundredth_of_a_whole_one() -> None:
     assert 0.005 < share_of_pooled(197, 768, 3072) < 0.02
+
+
+def test_a_process_that_was_started_does_not_answer_with_the_memory_of_the_one_that_started_it() -> None:
+    held = torch.ones(200_000_000)  # 0.8 GB
+    code = "from benchmarks.machine import peak_memory_gb; print(peak_memory_gb())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert peak_memory_gb() > held.nbytes / 1e9
+    assert 0.02 < float(child.stdout) < 0.8
 
 
 def test_a_section_is_written_once_and_then_replaced(tmp_path) -> None:
