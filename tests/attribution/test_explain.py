@@ -42,11 +42,6 @@ def encoder(made) -> DualEncoder:
 
 
 @pytest.fixture(scope="module")
-def phantom() -> DualEncoder:
-    return load_encoder("phantom")
-
-
-@pytest.fixture(scope="module")
 def images() -> Tensor:
     return torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(4))
 
@@ -142,8 +137,13 @@ def singly(encoder: DualEncoder, images: Tensor) -> list[tuple]:
     ]
 
 
-def test_pairs_of_several_images_in_one_batch_give_what_single_runs_give(encoder, images) -> None:
-    assert_same(method().explain_batch(encoder, requests(images)), singly(encoder, images))
+DEVICES = [pytest.param("cpu", id="cpu"), pytest.param("cuda", marks=pytest.mark.gpu, id="cuda")]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_pairs_of_several_images_in_one_batch_give_what_single_runs_give(made, images, device) -> None:
+    encoder, there = load_encoder(str(made.folder), device=device), images.to(device)
+    assert_same(method().explain_batch(encoder, requests(there)), singly(encoder, there))
 
 
 def test_no_request_and_no_phrase_give_nothing(encoder, images) -> None:
@@ -269,13 +269,16 @@ def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> Non
     assert done.stdout.strip() == "2"
 
 
-def test_bf16_moves_the_heat_by_no_more_than_its_noise(phantom) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_bf16_moves_the_heat_by_no_more_than_its_noise(device) -> None:
     """Pearson at least 0.995, and the hottest patch within one patch in 98 % of pairs."""
+    phantom = load_encoder("phantom", device=device)
     correlations, near = [], []
     for held_out in held_out_phantoms(6, seed=91):
         pixels, _ = place_image(held_out.radiograph.image, phantom.preprocessing)
         phrases = [sentence_of(Claim(finding=name), held_out.generator) for name in sorted(held_out.phantom.findings)]
         seeds = list(range(len(phrases)))
+        pixels = pixels.to(device)
         exact = M2IB().explain(phantom, pixels, phrases, seeds=seeds, words=False)
         rough = M2IB(precision=Precision.BF16).explain(phantom, pixels, phrases, seeds=seeds, words=False)
         for one, other in zip(exact, rough, strict=True):

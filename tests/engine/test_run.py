@@ -357,3 +357,12 @@ def test_workers_change_nothing_but_the_time(cohort: Path, tmp_path: Path) -> No
             assert here[name].read_bytes() == beside[name].read_bytes(), name
     told = {stage.stage for stage in read_run(tmp_path / "beside").timings}
     assert told == {"inputs", "model", "decode", "prefix", "attribution", "scoring", "pages", "writing", "summary"}
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_audits_every_study_in_bf16(cohort: Path, tmp_path: Path) -> None:
+    result = run(settings_for(cohort, tmp_path / "out", device="cuda"))
+    assert result.failed == ()
+    assert result.record.counts["audited"] == 4
+    assert result.record.settings["precision"] == "bf16"
+    assert result.record.device.startswith("cuda")

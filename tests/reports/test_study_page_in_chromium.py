@@ -104,12 +104,13 @@ def test_a_single_hot_cell_is_shown_where_it_lies_on_the_radiograph(open_study, 
 
     hottest = np.argwhere(steps == steps.max()).mean(axis=0) + 0.5
     shown = hottest * (rows / steps.shape[0], columns / steps.shape[1])
-    # By hand: the shortest or longest side fills the square, the image is centred in it.
-    scale = SIZE / (max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns))
+    # By hand: the shortest or longest side fills the square, or both do; the image is centred in it.
+    sides = {Fit.LETTERBOX: max(rows, columns), Fit.CROP: min(rows, columns), Fit.STRETCH: np.array([rows, columns])}
+    scale = SIZE / sides[fit]
     centre = (np.array(cell) + 0.5) * SIZE / GRID - SIZE / 2
     expected = np.array([rows, columns]) / 2 + centre / scale
     one_model_pixel = 1 / scale
-    assert np.abs(shown - expected).max() <= one_model_pixel
+    assert (np.abs(shown - expected) <= one_model_pixel).all()
 
 
 def test_the_hottest_painted_pixel_is_the_recorded_hottest_point(open_study):
