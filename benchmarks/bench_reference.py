@@ -1,6 +1,6 @@
 """The published algorithm against ours: same weights, same machine, one run. The last line is ``ratio: X``.
 
-Each side runs in a process of its own, one after the other and in turns, so that the peaks of memory are apart and a
+Each side runs in processes of its own, one after the other and in turns, so that the peaks of memory are apart and a
 change of the machine's speed meets both.
 """
 
@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -19,91 +21,154 @@ from audit.attribution.denormals import flushed_denormals
 from audit.attribution.explain import M2IB
 from audit.attribution.m2ib import M2IBSettings
 from audit.encoders.loading import load_encoder
-from benchmarks.machine import peak_memory_gb, write_section
-from benchmarks.models import FULL, PHRASES, SMALL, plain_towers, write_checkpoint
+from benchmarks.machine import command_line, peak_memory_gb, write_section
+from benchmarks.models import FULL, LAYERS, PHRASES, SMALL, plain_towers, write_checkpoint
 from benchmarks.reference import plain_maps
 
-_LAYERS, _SEED = (9, 7), 3
+_SEED = 3
+_OURS, _REFERENCE = "ours", "reference"
+
+Explain = Callable[[int, M2IBSettings], tuple[list[float], list[float]]]
+"""From a pair's number to the nats of its patches and of its words."""
 
 
-def _pixels(size: int) -> torch.Tensor:
-    return torch.randn(3, size, size, generator=torch.Generator().manual_seed(1))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one process of one side tells."""
+
+    seconds: list[float]  # a pair, both maps; loading and warming up are not in it
+    peak_gb: float  # 10^9 bytes, loading included
+    patches: list[float]  # nats, of all pairs
+    words: list[float]
 
 
-def measure(side: str, folder: Path, *, repeats: int) -> dict[str, object]:
-    """Time one side on one pair; both maps. Loading is not counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the maps of both sides are the same."""
+
+    pearson: float
+    largest: float  # difference, as a share of the maximum
+
+    @classmethod
+    def of(cls, ours: Sequence[float], reference: Sequence[float]) -> "Agreement":
+        """Compare two maps under the same noise."""
+        both = torch.tensor([ours, reference], dtype=torch.float64)
+        largest = (both[0] - both[1]).abs().max() / both.abs().max()
+        return cls(pearson=float(torch.corrcoef(both)[0, 1]), largest=float(largest))
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"Pearson {self.pearson:.6f}, largest difference {self.largest:.1e} of the maximum"
+
+
+def measure(side: str, folder: Path, *, pairs: int, repeats: int) -> Measured:
+    """Time one side in this process."""
+    explain, settings = (_ours if side == _OURS else _reference)(folder), M2IBSettings()
+    explain(0, replace(settings, steps=2))
+    seconds: list[float] = []
+    patches: list[float] = []
+    words: list[float] = []
+    for repeat in range(repeats):
+        for pair in range(pairs):
+            start = time.perf_counter()
+            heat, nats = explain(pair, settings)
+            seconds.append(time.perf_counter() - start)
+            if repeat == 0:
+                patches += heat
+                words += nats
+    return Measured(seconds=seconds, peak_gb=peak_memory_gb(), patches=patches, words=words)
+
+
+def _ours(folder: Path) -> Explain:
     encoder = load_encoder(str(folder))
-    pixels, phrase, settings = _pixels(encoder.preprocessing.size), PHRASES[0], M2IBSettings()
-    if side == "ours":
-        method = M2IB(settings, image_layer=_LAYERS[0], text_layer=_LAYERS[1])
 
-        def explain() -> list[float]:
-            return method.explain(encoder, pixels, [phrase], seeds=[_SEED])[0].heat.flatten().tolist()
+    def explain(pair: int, settings: M2IBSettings) -> tuple[list[float], list[float]]:
+        method = M2IB(settings, image_layer=LAYERS[0], text_layer=LAYERS[1])
+        pixels, phrase = _pair(pair, encoder.preprocessing.size)
+        (explanation,) = method.explain(encoder, pixels, [phrase], seeds=[_SEED + pair])
+        return explanation.heat.flatten().tolist(), [nats for _, nats in explanation.words]
 
-    else:
-        ids = encoder.text.tokenise([phrase]).ids[0]
-        del encoder
-        towers = plain_towers(folder)
-
-        def explain() -> list[float]:
-            with flushed_denormals():
-                heat, _ = plain_maps(towers, pixels, ids, layers=_LAYERS, seed=_SEED, settings=settings)
-            return [float(nats) for nats in heat[1:]]
-
-    seconds, heat = [], []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        heat = explain()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "peak_gb": peak_memory_gb(), "heat": heat}
+    return explain
 
 
-def _in_process(side: str, folder: Path, repeats: int) -> dict[str, object]:
+def _reference(folder: Path) -> Explain:
+    encoder = load_encoder(str(folder))
+    size, tokens = encoder.preprocessing.size, [encoder.text.tokenise([phrase]) for phrase in PHRASES]
+    del encoder
+    towers = plain_towers(folder)
+
+    def explain(pair: int, settings: M2IBSettings) -> tuple[list[float], list[float]]:
+        pixels, phrase = _pair(pair, size)
+        own = tokens[PHRASES.index(phrase)]
+        with flushed_denormals():
+            image, text = plain_maps(towers, pixels, own.ids[0], layers=LAYERS, seed=_SEED + pair, settings=settings)
+        patches: list[float] = image[1:].tolist()
+        return patches, [sum(float(text[index]) for index in members) for _, members in own.words[0]]
+
+    return explain
+
+
+def _pair(number: int, size: int) -> tuple[torch.Tensor, str]:
+    pixels = torch.randn(3, size, size, generator=torch.Generator().manual_seed(number + 1))
+    return pixels, PHRASES[number % len(PHRASES)]
+
+
+def _in_process(side: str, folder: Path, given: argparse.Namespace) -> Measured:
     command = [sys.executable, "-m", "benchmarks.bench_reference", "--side", side, "--folder", str(folder)]
-    done = subprocess.run([*command, "--repeats", str(repeats)], capture_output=True, text=True, check=True)
-    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    command += ["--pairs", str(given.pairs), "--repeats", str(given.repeats if side == _OURS else 1)]
+    command += ["--threads", str(given.threads)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _table(told: dict[str, list[Measured]]) -> list[str]:
+    seconds = {side: median(value for one in told[side] for value in one.seconds) for side in told}
+    peaks = {side: max(one.peak_gb for one in told[side]) for side in told}
+    ours, reference = told[_OURS][0], told[_REFERENCE][0]
+    return [
+        "| | seconds a pair, both maps | peak memory, GB |",
+        "|---|---|---|",
+        f"| as published | {seconds[_REFERENCE]:.2f} | {peaks[_REFERENCE]:.2f} |",
+        f"| ours | {seconds[_OURS]:.2f} | {peaks[_OURS]:.2f} |",
+        "",
+        "Under the same noise, at the end of all steps:",
+        "",
+        f"- image map: {Agreement.of(ours.patches, reference.patches)};",
+        f"- words: {Agreement.of(ours.words, reference.words)}.",
+        "",
+        f"ratio: {seconds[_REFERENCE] / seconds[_OURS]:.1f}",
+    ]
+
+
+def _given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a small model: to see that it works, not to measure")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of both sides")
+    parser.add_argument("--pairs", type=int, default=1, help="pairs that either side explains in its turn")
+    parser.add_argument("--repeats", type=int, default=3, help="of ours, in each turn")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, on either side")
+    parser.add_argument("--side", choices=[_OURS, _REFERENCE], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Measure both sides in turns and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="a small model: to see that it works, not to measure")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of both sides")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--side", choices=["ours", "reference"], help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = _given()
+    torch.set_num_threads(given.threads)
     if given.side:
-        print(json.dumps(measure(given.side, given.folder, repeats=given.repeats)))
+        print(json.dumps(asdict(measure(given.side, given.folder, pairs=given.pairs, repeats=given.repeats))))
         return
-    answers: dict[str, list[dict[str, object]]] = {"ours": [], "reference": []}
+    told: dict[str, list[Measured]] = {_OURS: [], _REFERENCE: []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_checkpoint(folder, SMALL if given.small else FULL)
         for _ in range(given.rounds):
-            answers["ours"].append(_in_process("ours", folder, given.repeats))
-            answers["reference"].append(_in_process("reference", folder, 1))
-    seconds = {
-        side: median(value for answer in told for value in answer["seconds"])  # type: ignore[attr-defined]
-        for side, told in answers.items()
-    }
-    peaks = {side: max(float(str(answer["peak_gb"])) for answer in told) for side, told in answers.items()}
-    heats = torch.tensor([answers[side][0]["heat"] for side in ("ours", "reference")])
-    pearson, apart = float(torch.corrcoef(heats)[0, 1]), float((heats[0] - heats[1]).abs().max() / heats.abs().max())
-    ratio = seconds["reference"] / seconds["ours"]
-    lines = [
-        "| | seconds a pair, both maps | peak memory, GB |",
-        "|---|---|---|",
-        f"| as published | {seconds['reference']:.1f} | {peaks['reference']:.2f} |",
-        f"| ours | {seconds['ours']:.2f} | {peaks['ours']:.2f} |",
-        "",
-        f"Heat under the same noise: Pearson {pearson:.6f}, largest difference {apart:.1e} of the maximum.",
-        "",
-        f"ratio: {ratio:.1f}",
-    ]
+            for side, measured in told.items():
+                measured.append(_in_process(side, folder, given))
+    lines = _table(told)
     if not given.small:
-        write_section("bench_reference", command="python -m benchmarks.bench_reference", lines=lines)
+        write_section("bench_reference", command=command_line("bench_reference"), lines=lines)
     print("\n".join(lines))
 
 

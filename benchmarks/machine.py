@@ -3,7 +3,9 @@
 import platform
 import re
 import resource
+import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +13,17 @@ from pathlib import Path
 import psutil
 import torch
 
-__all__ = ["RESULTS", "describe", "peak_memory_gb", "write_section"]
+__all__ = [
+    "NO_GPU",
+    "RESULTS",
+    "command_line",
+    "describe",
+    "peak_memory_gb",
+    "write_device_section",
+    "write_section",
+]
 
+NO_GPU = "not measured: no GPU at hand"
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _PACKAGES = ("m2ib-audit", "torch", "transformers", "numpy", "pydicom", "monai")
 
@@ -50,13 +61,39 @@ def peak_memory_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def write_section(name: str, *, command: str, lines: list[str], path: Path = RESULTS) -> None:
+def command_line(name: str) -> str:
+    """Give the command that this process is, as somebody else would type it; of a path only its last part."""
+    words = [re.sub(r"[^=]*/", "", word) for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", f"benchmarks.{name}", *words])
+
+
+def write_section(name: str, *, command: str, lines: Sequence[str], path: Path = RESULTS) -> None:
     """Put a benchmark's lines into RESULTS.md in place of what it wrote there before."""
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    section = "\n".join([begin, f"`{command}`", "", describe(), "", *lines, end])
+    _write(name, [f"`{command}`", "", describe(), "", *lines], path)
+
+
+def write_device_section(name: str, *, command: str, lines: Sequence[str], on_gpu: bool, path: Path = RESULTS) -> None:
+    """Put figures of a CPU and of a GPU into sections of their own: neither replaces the other.
+
+    Figures of a CPU leave the GPU's section blank where nobody has measured it yet.
+    """
+    gpu_name = f"{name}_gpu"
+    write_section(gpu_name if on_gpu else name, command=command, lines=lines, path=path)
+    if not on_gpu and _begin(gpu_name) not in path.read_text(encoding="utf-8"):
+        _write(gpu_name, [NO_GPU], path)
+
+
+def _write(name: str, lines: Sequence[str], path: Path) -> None:
+    begin, end = _begin(name), f"<!-- end {name} -->"
+    section = "\n".join([begin, *lines, end])
     text = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    text = (
-        pattern.sub(lambda _: section, text) if pattern.search(text) else f"{text.rstrip()}\n\n## {name}\n\n{section}\n"
-    )
+    if pattern.search(text):
+        text = pattern.sub(lambda _: section, text)
+    else:
+        text = f"{text.rstrip()}\n\n## {name}\n\n{section}\n"
     path.write_text(text, encoding="utf-8")
+
+
+def _begin(name: str) -> str:
+    return f"<!-- begin {name} -->"

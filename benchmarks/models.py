@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, ViTConfig, ViTModel
 
-__all__ = ["FULL", "PHRASES", "SMALL", "PlainTowers", "Shape", "plain_towers", "write_checkpoint"]
+__all__ = ["FULL", "LAYERS", "PHRASES", "SMALL", "PlainTowers", "Shape", "plain_towers", "write_checkpoint"]
 
 PHRASES = (
     "There is a focal consolidation in the right lower lobe.",
@@ -19,6 +19,7 @@ PHRASES = (
     "The heart is enlarged.",
     "A nodule is seen in the left upper zone.",
 )
+LAYERS = (9, 7)  # of the image and the text tower: the paper's for chest X-rays
 _MEAN, _STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 
 
