@@ -6,11 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from unittest import mock
 
 import torch
 
-from audit.attribution import batching
 from audit.attribution.explain import M2IB, Request
 from audit.attribution.m2ib import M2IBSettings
 from audit.attribution.precision import Precision
@@ -44,17 +42,15 @@ def measure(encoder: DualEncoder, method: M2IB, device: torch.device, pairs: int
         for index, image in enumerate(pixels)
     ]
     seconds = []
-    # The whole batch at once, however many pairs a run would put together at most.
-    with mock.patch.object(batching, "_MOST", {device.type: pairs}):
-        method.explain_batch(encoder, requests)  # warms up, and compiles where that is asked for
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        for _ in range(repeats):
-            _wait_for(device)
-            start = time.perf_counter()
-            method.explain_batch(encoder, requests)
-            _wait_for(device)
-            seconds.append(time.perf_counter() - start)
+    method.explain_batch(encoder, requests)  # warms up, and compiles where that is asked for
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(repeats):
+        _wait_for(device)
+        start = time.perf_counter()
+        method.explain_batch(encoder, requests)
+        _wait_for(device)
+        seconds.append(time.perf_counter() - start)
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else peak_memory_gb()
     return Speed(pairs_per_second=pairs / median(seconds), peak_gb=peak)
 
@@ -106,6 +102,7 @@ def _table(encoder: DualEncoder, device: torch.device, shape: Shape, given: argp
                 text_layer=LAYERS[1],
                 precision=precision,
                 compiler="inductor" if given.compile else None,
+                pairs_at_once=pairs,
             )
             speed = measure(encoder, method, device, pairs, repeats=given.repeats)
             share = speed.pairs_per_second * operations / rate

@@ -86,6 +86,7 @@ class M2IB:
         text_layer: int | None = None,
         precision: Precision = Precision.FP32,
         compiler: str | None = None,
+        pairs_at_once: int | None = None,
     ) -> None:
         """Take the numbers of the method; what is not given comes from the model's folder or the paper.
 
@@ -95,10 +96,11 @@ class M2IB:
             text_layer: block of the text tower, 0-based.
             precision: of the towers after the bottleneck; all before it, and the bottleneck itself, is fp32.
             compiler: backend of ``torch.compile`` for what comes after the bottleneck; None runs it as it is.
+            pairs_at_once: pairs a batch; None chooses by free memory. Where they do not fit, they are halved.
         """
         self._settings, self._image_layer, self._text_layer = settings, image_layer, text_layer
         self.precision, self._compiler = precision, compiler
-        self._pairs_that_fit: int | None = None  # learnt where memory ran out
+        self._pairs_that_fit = pairs_at_once  # given, or learnt where memory ran out
 
     def settings_for(self, encoder: DualEncoder) -> tuple[M2IBSettings, int, int]:
         """Settings, image layer and text layer for a model: as given, else its folder's, else the paper's."""
