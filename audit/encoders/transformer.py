@@ -70,6 +70,10 @@ class Stack:
         pooled = run_block_at(blocks[-1], hidden, position, mask) if blocks else select_tokens(hidden, position)
         return self.head(pooled[:, 0])
 
+    def run_all(self, embedded: Hidden, mask: Mask | None) -> Embedding:
+        """Run every block on the embedded inputs, and the head."""
+        return self.run_rest(self.run_first(embedded, 0, mask), 0, mask)
+
     def _position(self, hidden: Hidden, mask: Mask | None) -> Tensor:
         if self.pool is Pool.FIRST:
             return torch.zeros(hidden.shape[0], dtype=torch.long, device=hidden.device)
@@ -132,6 +136,16 @@ class TransformerImageTower:
         """Run the model's own forward pass."""
         return self._whole(pixels)
 
+    def with_stack(self, stack: Stack) -> "TransformerImageTower":
+        """Give this tower other blocks; it shares the rest, and ``whole`` runs the new blocks, not the library's."""
+        return TransformerImageTower(
+            stack,
+            embed=self._embed,
+            whole=lambda pixels: stack.run_all(self._embed(pixels), None),
+            grid=self._grid,
+            leading_tokens=self.leading_tokens,
+        )
+
 
 class TransformerTextTower:
     """The text half."""
@@ -168,3 +182,22 @@ class TransformerTextTower:
     def whole(self, tokens: Tokens) -> Embedding:
         """Run the model's own forward pass."""
         return self._whole(tokens)
+
+    @torch.no_grad()
+    def embed(self, tokens: Tokens) -> Hidden:
+        """Embed the tokens, positions included: what block 0 reads."""
+        return self._embed(tokens)
+
+    def run(self, embedded: Hidden, mask: Mask) -> Embedding:
+        """Go on from what :meth:`embed` gives, weighted or not, to the embedding; differentiable in ``embedded``."""
+        return self.stack.run_all(embedded, mask)
+
+    def with_stack(self, stack: Stack) -> "TransformerTextTower":
+        """Give this tower other blocks; it shares the rest, and ``whole`` runs the new blocks, not the library's."""
+        return TransformerTextTower(
+            stack,
+            embed=self._embed,
+            whole=lambda tokens: stack.run_all(self._embed(tokens), tokens.mask),
+            tokenise=self._tokenise,
+            context=self.context,
+        )

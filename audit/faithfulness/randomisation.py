@@ -1,0 +1,132 @@
+"""Towers whose top blocks have lost what they learnt: copies, the loaded model is never touched.
+
+Every weight of a randomised block is drawn again from a normal distribution with that weight tensor's own mean and
+standard deviation. The paper initialises anew; keeping each tensor's scale keeps the activations in their range, so
+that a heat that changes does so for what was learnt, not for numbers that vanish or blow up. The cascade begins with
+the top block: the paper's begins with the class logits, which a dual encoder does not have, and the projection into
+the shared space stays as trained.
+
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization).
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from enum import StrEnum
+from types import CellType, FunctionType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from audit.attribution.explain import pair_seed
+from audit.encoders.blocks import Affine, Block
+from audit.encoders.protocol import DualEncoder, Encoder
+from audit.encoders.transformer import TransformerImageTower, TransformerTextTower
+from pipelines.errors import ModelError
+
+__all__ = ["TowerName", "randomised", "randomised_tower"]
+
+Tower = TypeVar("Tower", TransformerImageTower, TransformerTextTower)
+Map = Callable[[Tensor], Tensor]
+
+
+class TowerName(StrEnum):
+    """Which half of a dual encoder."""
+
+    IMAGE = "image"
+    TEXT = "text"
+
+
+def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int) -> DualEncoder:
+    """Give a model whose one tower has lost its top ``blocks`` blocks; all else is shared with ``encoder``.
+
+    Raises:
+        ModelError: the tower is not made of transformer blocks.
+        ValueError: it has fewer blocks, or ``blocks`` is negative.
+    """
+    image, text = encoder.image, encoder.text
+    half = image if tower is TowerName.IMAGE else text
+    if isinstance(half, TransformerImageTower):
+        image = randomised_tower(half, blocks, seed=seed)
+    elif isinstance(half, TransformerTextTower):
+        text = randomised_tower(half, blocks, seed=seed)
+    else:
+        raise ModelError(
+            f"{encoder.info.name}: its {tower} tower ({type(half).__name__}) is not made of transformer blocks and "
+            "cannot be randomised block by block; check the sanity of its other tower"
+        )
+    return Encoder(info=encoder.info, preprocessing=encoder.preprocessing, image=image, text=text)
+
+
+def randomised_tower(tower: Tower, blocks: int, *, seed: int) -> Tower:
+    """Give a copy of ``tower`` whose top ``blocks`` blocks are random; a block's weights depend on seed and place only.
+
+    So a longer cascade holds the shorter one's random blocks.
+
+    Raises:
+        ValueError: the tower has fewer blocks, or ``blocks`` is negative.
+    """
+    if not 0 <= blocks <= tower.depth:
+        raise ValueError(f"this tower has {tower.depth} blocks, {blocks} cannot be randomised")
+    return tower.with_stack(replace(tower.stack, blocks=_with_top_redrawn(tower.stack.blocks, blocks, seed)))
+
+
+def _with_top_redrawn(blocks: tuple[Block, ...], count: int, seed: int) -> tuple[Block, ...]:
+    first = len(blocks) - count
+    generators = [torch.Generator().manual_seed(pair_seed(seed, str(place))) for place in range(first, len(blocks))]
+    redrawn = (_redrawn_block(block, own) for block, own in zip(blocks[first:], generators, strict=True))
+    return (*blocks[:first], *redrawn)
+
+
+@torch.no_grad()
+def _redrawn_block(block: Block, generator: torch.Generator) -> Block:
+    return replace(
+        block,
+        query=_redrawn_affine(block.query, generator),
+        key=_redrawn_affine(block.key, generator),
+        value=_redrawn_affine(block.value, generator),
+        out=_redrawn(block.out, generator),
+        mlp=_redrawn(block.mlp, generator),
+        norm1=_redrawn(block.norm1, generator),
+        norm2=_redrawn(block.norm2, generator),
+    )
+
+
+def _redrawn(part: Map, generator: torch.Generator) -> Map:
+    """Copy a map with random weights: a module, an affine map, or a function that closes over modules.
+
+    Raises:
+        TypeError: it is none of these, so its weights cannot be found.
+    """
+    if isinstance(part, Affine):
+        return _redrawn_affine(part, generator)
+    if isinstance(part, nn.Module):
+        return _redrawn_module(part, generator)
+    cells = [cell.cell_contents for cell in getattr(part, "__closure__", None) or ()]
+    if not isinstance(part, FunctionType) or not any(isinstance(held, nn.Module) for held in cells):
+        raise TypeError(f"the weights of {part!r} cannot be found: make it a module or a function that closes over one")
+    renewed = tuple(CellType(_redrawn_held(held, generator)) for held in cells)
+    return FunctionType(part.__code__, part.__globals__, part.__name__, part.__defaults__, renewed)
+
+
+def _redrawn_held(held: Any, generator: torch.Generator) -> Any:
+    return _redrawn_module(held, generator) if isinstance(held, nn.Module) else held
+
+
+def _redrawn_module(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    copy = deepcopy(module)
+    for parameter in copy.parameters():
+        parameter.copy_(_drawn_like(parameter, generator))
+    return copy
+
+
+def _redrawn_affine(affine: Affine, generator: torch.Generator) -> Affine:
+    bias = None if affine.bias is None else _drawn_like(affine.bias, generator)
+    return Affine(weight=_drawn_like(affine.weight, generator), bias=bias)
+
+
+def _drawn_like(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw on the CPU, so that a seed means the same on every device."""
+    drawn = torch.randn(weight.shape, generator=generator).to(weight)
+    return drawn * weight.std(correction=0) + weight.mean()

@@ -1,0 +1,305 @@
+"""Cascading randomisation: copies that forget from the top, and heats that should notice."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import rankdata
+from torch.nn import Module
+from torch.nn.functional import adaptive_avg_pool2d
+
+from audit.attribution.explain import M2IB, Explanation, Request
+from audit.attribution.m2ib import M2IBSettings
+from audit.encoders.blocks import Affine
+from audit.encoders.loading import load_encoder
+from audit.faithfulness.randomisation import TowerName, randomised, randomised_tower
+from audit.faithfulness.sanity import CascadeSettings, SanityStep, cascade, rank_correlation, similarity
+from pipelines.errors import ModelError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
+
+from made_up_models import FAMILIES, PHRASES, clip, openai_resnet
+
+TRANSFORMERS = [family for family in FAMILIES if family != "openai resnet"]
+METHOD = M2IB(M2IBSettings(beta=0.01, steps=4, samples=2), image_layer=1, text_layer=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def encoder(made):
+    return load_encoder(str(made.folder))
+
+
+@pytest.fixture(scope="module")
+def requests() -> list[Request]:
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(4))
+    return [
+        Request(pixels=images[0], phrases=PHRASES[:2], seeds=[5, 6]),
+        Request(pixels=images[1], phrases=PHRASES[1:2], seeds=[7]),
+    ]
+
+
+class EdgesOnly:
+    """A method that looks at the image and the words, never at the model: what the check is there to find."""
+
+    def explain_batch(self, encoder, requests, *, words: bool = True):  # noqa: ARG002 - as the protocol has it
+        return tuple(
+            tuple(
+                Explanation(
+                    heat=adaptive_avg_pool2d(request.pixels.abs().mean(0, keepdim=True), 4)[0],
+                    words=tuple((word, float(len(word))) for word in phrase.split()),
+                    cosine=0.0,
+                )
+                for phrase in request.phrases
+            )
+            for request in requests
+        )
+
+
+def loaded(family: str, folder: Path):
+    return load_encoder(str(FAMILIES[family](folder / "model").folder))
+
+
+def maps_of(block) -> dict[str, object]:
+    return {name: getattr(block, name) for name in ("query", "key", "value", "out", "mlp", "norm1", "norm2")}
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_every_map_of_a_random_block_is_new_and_every_other_block_is_the_models_own(family, tmp_path) -> None:
+    encoder = loaded(family, tmp_path)
+    for tower in (encoder.image, encoder.text):
+        random = randomised_tower(tower, 1, seed=3)
+        blocks, new = tower.stack.blocks, random.stack.blocks
+        assert all(one is other for one, other in zip(blocks[:-1], new[:-1], strict=True))
+        width = blocks[-1].query.weight.shape[1]
+        value = torch.randn(2, 3, width, generator=torch.Generator().manual_seed(1))
+        for name, part in maps_of(blocks[-1]).items():
+            before, after = part(value), maps_of(new[-1])[name](value)
+            assert before.shape == after.shape
+            assert (before - after).abs().mean() > 0.01 * before.std(), name
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_the_model_is_untouched_and_collects_no_gradient(family, tmp_path) -> None:
+    encoder = loaded(family, tmp_path)
+    pixels = torch.randn(2, 3, *[encoder.preprocessing.size] * 2, generator=torch.Generator().manual_seed(1))
+    tokens = encoder.text.tokenise(PHRASES)
+    images, phrases = encoder.image.whole(pixels), encoder.text.whole(tokens)
+    for tower in TowerName:
+        half = encoder.image if tower is TowerName.IMAGE else encoder.text
+        model = randomised(encoder, tower, blocks=half.depth, seed=1)
+        METHOD.explain(model, pixels[0], PHRASES[:1], seeds=[1])
+        for block in (model.image if tower is TowerName.IMAGE else model.text).stack.blocks:
+            for part in maps_of(block).values():
+                weights = [part.weight] if isinstance(part, Affine) else []
+                weights += list(part.parameters()) if isinstance(part, Module) else []
+                assert all(weight.grad is None and not weight.requires_grad for weight in weights)
+    assert torch.equal(encoder.image.whole(pixels), images)
+    assert torch.equal(encoder.text.whole(tokens), phrases)
+
+
+def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(made, encoder, requests) -> None:
+    fresh = {name: tensor.clone() for name, tensor in made.reference.state_dict().items()}
+    weights = [block.query.weight for block in encoder.image.stack.blocks]
+    before = [weight.clone() for weight in weights]
+    for tower in TowerName:
+        list(cascade(METHOD, encoder, requests, CascadeSettings(tower=tower)))
+    assert all(torch.equal(one, other) for one, other in zip(weights, before, strict=True))
+    loaded_again = load_encoder(str(made.folder))
+    pixels = requests[0].pixels[None]
+    assert torch.equal(encoder.image.whole(pixels), loaded_again.image.whole(pixels))
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in made.reference.state_dict().items())
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(family, tmp_path) -> None:
+    encoder = loaded(family, tmp_path)
+    pixels = torch.randn(2, 3, *[encoder.preprocessing.size] * 2, generator=torch.Generator().manual_seed(1))
+    tokens = encoder.text.tokenise(PHRASES)
+    image, text = (randomised_tower(tower, 2, seed=5) for tower in (encoder.image, encoder.text))
+    exact = {"atol": 1e-4, "rtol": 1e-4}
+    for layer in range(image.depth):
+        torch.testing.assert_close(image.suffix(image.prefix(pixels, layer), layer), image.whole(pixels), **exact)
+    for layer in range(text.depth):
+        split = text.suffix(text.prefix(tokens, layer), layer, tokens.mask)
+        torch.testing.assert_close(split, text.whole(tokens), **exact)
+    assert (image.whole(pixels) - encoder.image.whole(pixels)).abs().max() > 0.01
+    assert (text.whole(tokens) - encoder.text.whole(tokens)).abs().max() > 0.01
+    assert (image.grid_at(0), image.leading_tokens) == (encoder.image.grid_at(0), encoder.image.leading_tokens)
+    assert text.context == encoder.text.context
+
+
+def test_no_random_block_is_the_model_itself(encoder, requests) -> None:
+    model = randomised(encoder, TowerName.IMAGE, blocks=0, seed=1)
+    pixels = requests[0].pixels[None]
+    torch.testing.assert_close(model.image.whole(pixels), encoder.image.whole(pixels), atol=1e-5, rtol=1e-5)
+
+
+def test_a_longer_cascade_holds_the_shorter_ones_blocks(encoder) -> None:
+    one, two = (randomised_tower(encoder.text, blocks, seed=9).stack.blocks for blocks in (1, 2))
+    assert torch.equal(one[-1].query.weight, two[-1].query.weight)
+    assert torch.equal(one[-1].mlp.fc1.weight, two[-1].mlp.fc1.weight)
+    assert not torch.equal(one[-2].query.weight, two[-2].query.weight)
+    assert not torch.equal(two[-1].query.weight, two[-2].query.weight)
+
+
+def test_the_seed_decides_and_the_global_generator_is_left_alone(encoder) -> None:
+    state = torch.get_rng_state()
+    weights = [randomised_tower(encoder.image, 1, seed=seed).stack.blocks[-1].query.weight for seed in (1, 1, 2)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_random_weights_keep_mean_and_spread_and_nothing_else(encoder) -> None:
+    old = encoder.image.stack.blocks[-1].mlp.fc1.weight
+    new = randomised_tower(encoder.image, 1, seed=1).stack.blocks[-1].mlp.fc1.weight
+    assert float(new.std()) == pytest.approx(float(old.std()), rel=0.05)
+    assert float(new.mean()) == pytest.approx(float(old.mean()), abs=0.05 * float(old.std()))
+    assert abs(np.corrcoef(old.flatten().numpy(), new.flatten().numpy())[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("blocks", [-1, 4])
+def test_more_blocks_than_there_are_is_refused(encoder, blocks) -> None:
+    with pytest.raises(ValueError, match="this tower has 3 blocks"):
+        randomised_tower(encoder.image, blocks, seed=1)
+
+
+def test_a_convolutional_tower_is_refused_by_name_and_its_text_tower_is_not(tmp_path) -> None:
+    encoder = load_encoder(str(openai_resnet(tmp_path / "resnet").folder))
+    with pytest.raises(ModelError, match=r"resnet: its image tower \(ResNetImageTower\).*other tower"):
+        randomised(encoder, TowerName.IMAGE, blocks=1, seed=1)
+    assert randomised(encoder, TowerName.TEXT, blocks=1, seed=1).image is encoder.image
+
+
+@pytest.mark.parametrize("tower", TowerName)
+def test_a_method_that_ignores_the_model_is_found_out(encoder, requests, tower) -> None:
+    steps = list(cascade(EdgesOnly(), encoder, requests, CascadeSettings(tower=tower)))
+    assert [step.blocks for step in steps] == [1, 2, 3]
+    for step in steps:
+        assert (step.spearman, step.ssim, step.words_spearman) == pytest.approx((1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("tower", TowerName)
+def test_m2ib_notices_and_each_pair_keeps_its_place(encoder, requests, tower) -> None:
+    steps = list(cascade(METHOD, encoder, requests, CascadeSettings(tower=tower, seed=2)))
+    trained = METHOD.explain_batch(encoder, requests)
+    for step in steps:
+        model = randomised(encoder, tower, blocks=step.blocks, seed=2)
+        found = METHOD.explain_batch(model, requests)
+        assert step.tower is tower
+        assert [len(request) for request in step.pairs] == [2, 1]
+        for own, before, after in zip(step.pairs, trained, found, strict=True):
+            for pair, one, other in zip(own, before, after, strict=True):
+                left, right = one.heat.flatten().numpy(), other.heat.flatten().numpy()
+                expected = np.corrcoef(rankdata(left), rankdata(right))[0, 1]
+                assert pair.spearman == pytest.approx(expected, abs=0.02)
+                assert pair.cosine == pytest.approx(other.cosine, abs=1e-5)
+    assert steps[-1].spearman < 0.99
+
+
+def test_same_seed_same_cascade_and_another_seed_another(encoder, requests) -> None:
+    first, again, other = (
+        [step.spearman for step in cascade(METHOD, encoder, requests, CascadeSettings(seed=seed))] for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_only_the_numbers_of_blocks_that_were_asked_for_are_run(encoder, requests) -> None:
+    steps = list(cascade(METHOD, encoder, requests, CascadeSettings(blocks=(3, 1)), words=False))
+    assert [step.blocks for step in steps] == [3, 1]
+    assert [step.words_spearman for step in steps] == [None, None]
+
+
+finite = st.floats(-5, 5).map(lambda value: round(value, 2))
+heats = arrays(float, (5, 6), elements=finite)
+
+
+@given(first=heats, second=heats)
+def test_rank_correlation_is_pearson_of_the_ranks(first, second) -> None:
+    found = rank_correlation(first, second)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        assert found is None
+        return
+    assert found == pytest.approx(np.corrcoef(rankdata(first), rankdata(second))[0, 1], abs=1e-9)
+    assert rank_correlation(first, 3 * second + 1) == pytest.approx(found, abs=1e-9)
+    assert rank_correlation(first, -second) == pytest.approx(-found, abs=1e-9)
+
+
+def explanation(heat: np.ndarray, *, words: tuple[tuple[str, float], ...] = ()) -> Explanation:
+    return Explanation(heat=torch.from_numpy(heat), words=words, cosine=0.5)
+
+
+def plain_ssim(first: np.ndarray, second: np.ndarray, window: int) -> float:
+    """The formula of 2004 at every window that lies inside, with sample covariances and a range of 1."""
+    x, y = ((one - one.min()) / (one.max() - one.min()) for one in (first, second))
+    values = []
+    for row in range(x.shape[0] - window + 1):
+        for column in range(x.shape[1] - window + 1):
+            a, b = (one[row : row + window, column : column + window].ravel() for one in (x, y))
+            covariance = np.cov(a, b)
+            values.append(
+                (2 * a.mean() * b.mean() + 1e-4)
+                * (2 * covariance[0, 1] + 9e-4)
+                / ((a.mean() ** 2 + b.mean() ** 2 + 1e-4) * (covariance[0, 0] + covariance[1, 1] + 9e-4))
+            )
+    return float(np.mean(values))
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"), [((16, 16), 7), ((7, 9), 7), ((6, 8), 5), ((4, 4), 3), ((3, 5), 3)], ids=str
+)
+def test_structural_similarity_is_the_published_formula(shape, window) -> None:
+    rng = np.random.default_rng(sum(shape))
+    first = rng.random(shape)
+    second = first + rng.normal(0, 0.3, shape)
+    found = similarity(explanation(first), explanation(second)).ssim
+    assert found == pytest.approx(plain_ssim(first, second, window), abs=1e-9)
+    assert similarity(explanation(first), explanation(4 * first - 1)).ssim == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "heat",
+    [
+        pytest.param(np.ones((5, 5)), id="flat"),
+        pytest.param(np.full((5, 5), np.nan), id="NaN"),
+        pytest.param(np.ones((5, 5)) * [np.inf, 1, 2, 3, 4], id="infinite"),
+    ],
+)
+def test_a_heat_without_relief_is_not_compared(heat) -> None:
+    other = np.random.default_rng(1).random((5, 5))
+    for first, second in ((heat, other), (other, heat)):
+        found = similarity(explanation(first), explanation(second))
+        assert (found.spearman, found.ssim) == (None, None)
+    step = SanityStep(tower=TowerName.IMAGE, blocks=1, pairs=((found,),))
+    assert (step.spearman, step.ssim, step.words_spearman) == (None, None, None)
+
+
+def test_maps_too_small_for_a_window_or_a_rank_are_not_compared() -> None:
+    narrow = similarity(
+        explanation(np.array([[1.0, 2.0], [3.0, 0.0]])), explanation(np.array([[1.0, 2.0], [0.0, 3.0]]))
+    )
+    assert narrow.ssim is None
+    assert narrow.spearman is not None
+    words = (("left", 1.0), ("effusion", 2.0))
+    heat = np.random.default_rng(1).random((5, 5))
+    assert similarity(explanation(heat, words=words), explanation(heat, words=words)).words_spearman is None
+
+
+def test_means_leave_out_what_was_not_measured() -> None:
+    rng = np.random.default_rng(2)
+    trained = rng.random((5, 5))
+    measured = similarity(explanation(trained), explanation(trained))
+    flat = similarity(explanation(trained), explanation(np.ones((5, 5))))
+    step = SanityStep(tower=TowerName.TEXT, blocks=2, pairs=((measured, flat), (), (measured,)))
+    assert step.spearman == pytest.approx(1.0)
