@@ -6,10 +6,10 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +29,7 @@ __all__ = [
     "render_folder",
     "study_folders",
     "study_thumbnail",
+    "write_atomically",
     "write_text_atomically",
 ]
 
@@ -55,13 +56,22 @@ def write_text_atomically(path: Path, text: str) -> None:
     Raises:
         OutputError: the folder is missing or cannot be written.
     """
+    write_atomically(path, lambda stream: stream.write(text))
+
+
+def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
+    """Let ``write`` fill a UTF-8 file so that a reader finds the old one or the new, never a half.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as stream:
             temporary = Path(stream.name)
-            stream.write(text)
+            write(stream.file)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o644)  # a temporary file is born 0600; a page is for the people who share the folder

@@ -17,6 +17,7 @@ from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
+from audit.engine.memory import MemoryReturn
 from audit.engine.provenance import device_name, method_settings, model_record, pick_device, software_versions
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
@@ -78,11 +79,13 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     prepare(settings.out, overwrite=settings.overwrite)
     table, left_out, outcome = GrowingTable(), list(inputs.left_out), _Outcome()
     progress("Auditing studies", 0, len(inputs.studies))
+    memory = MemoryReturn()
     for done, study in enumerate(_finished(inputs, explainer, finisher), start=1):
         left_out.extend(study.left_out)
         table.add(study.rows)
         clock.add(study.seconds or {})
         outcome.add(study)
+        memory.after_study()
         progress("Auditing studies", done, len(inputs.studies))
     if not outcome.audited:
         _log.warning("no study could be audited")

@@ -20,6 +20,7 @@ from reports.folder import (
     read_study,
     study_folders,
     study_thumbnail,
+    write_atomically,
     write_text_atomically,
 )
 from reports.record import FailureRecord, RunRecord, StudyRecord
@@ -28,6 +29,7 @@ from reports.study_page import render_study
 __all__ = ["check_writable", "prepare", "write_run", "write_study"]
 
 _OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
+_ROWS_AT_ONCE = 10_000  # turned into text
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -129,7 +131,9 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
     """
     try:
         table.to_parquet(out / "scores.parquet", index=False)
-        write_text_atomically(out / "scores.csv", _defused(table).to_csv(index=False))
+        write_atomically(
+            out / "scores.csv", lambda stream: _defused(table).to_csv(stream, index=False, chunksize=_ROWS_AT_ONCE)
+        )
         write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): is the disk full?") from error
@@ -166,4 +170,9 @@ def _defused(table: pd.DataFrame) -> pd.DataFrame:
     def defuse(value: object) -> object:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
-    return table.map(defuse)
+    def column(values: pd.Series) -> pd.Series:
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            return values.cat.rename_categories(defuse)
+        return values.map(defuse)
+
+    return table.apply(column)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 __all__ = ["Interval", "paired_difference", "patient_bootstrap"]
 
-_WEIGHTS_AT_ONCE = 4_000_000  # resamples x patients: 32 MB
+_WEIGHTS_AT_ONCE = 500_000  # resamples x patients: 4 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
