@@ -1,7 +1,7 @@
 """Studies through the model: loaded ahead, explained in batches across studies, and one that fails stops no other."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -38,7 +38,7 @@ class LoadedStudy:
 
 def loaded_studies(
     studies: Sequence[Study], encoder: DualEncoder, clock: Stopwatch, *, workers: int
-) -> Iterator[LoadedStudy]:
+) -> Generator[LoadedStudy, None, None]:
     """Load study after study, in their order; with ``workers`` several processes decode ahead."""
     loading = load_cases([case for study in studies for case in study.cases], encoder.preprocessing, workers=workers)
     for study in studies:

@@ -4,8 +4,9 @@ import multiprocessing
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -41,8 +42,11 @@ class _End(Generic[Item]):
         self.error = error
 
 
-def running_ahead(items: Iterator[Item], *, most: int) -> Iterator[Item]:
-    """Take ``items`` in a thread, up to ``most`` ahead of their reader; what they raise is raised here."""
+def running_ahead(items: Generator[Item, None, None], *, most: int) -> Iterator[Item]:
+    """Take ``items`` in a thread, up to ``most`` ahead of their reader; what they raise is raised here.
+
+    They are closed when their reader leaves, so that what they hold (files, processes) is let go.
+    """
     waiting: queue.Queue[Item | _End[Item]] = queue.Queue(maxsize=most)
     stop = threading.Event()
 
@@ -57,10 +61,11 @@ def running_ahead(items: Iterator[Item], *, most: int) -> Iterator[Item]:
     def take() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                put(item)
-                if stop.is_set():
-                    return
+            with closing(items):
+                for item in items:
+                    put(item)
+                    if stop.is_set():
+                        return
         except BaseException as caught:  # noqa: BLE001 - raised again where the items are read
             error = caught
         put(_End(error))

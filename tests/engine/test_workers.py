@@ -124,12 +124,20 @@ def test_what_the_thread_meets_is_raised_where_it_is_read() -> None:
         next(ahead)
 
 
-def test_the_thread_ends_when_its_reader_leaves() -> None:
-    before = threading.active_count()
-    ahead = running_ahead(iter(range(1000)), most=2)
+def test_the_thread_ends_when_its_reader_leaves_and_lets_go_of_what_it_read() -> None:
+    before, closed = threading.active_count(), []
+
+    def numbers():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    ahead = running_ahead(numbers(), most=2)
     next(ahead)
     ahead.close()
     assert threading.active_count() == before
+    assert closed == [True]
 
 
 def test_a_stopwatch_adds_up_stages_of_several_processes() -> None:
