@@ -73,7 +73,7 @@ def road(
 
 
 def _road_of(encoder: DualEncoder, pair: ExplainedPair, settings: RoadSettings) -> Road:
-    """Impute all of a pair's images at once: 18 with the paper's percentiles."""
+    """Fill and run all of a pair's images together: 18 with nine percentiles."""
     images = _with_parts_removed(pair, settings)
     cosines = cosines_of_images(encoder, [pair], [[partial(images.__getitem__, row) for row in range(len(images))]])[0]
     half = len(settings.percentiles)
@@ -85,14 +85,11 @@ def _with_parts_removed(pair: ExplainedPair, settings: RoadSettings) -> Float[Te
     cells, (rows, columns), size = pair.heat.numel(), pair.heat.shape, pair.pixels.shape[-1]
     hottest = hottest_first(pair.heat, seed=pair.seed)
     counts = [min(max(round(percentile * cells / 100.0), 1), cells - 1) for percentile in settings.percentiles]
-    missing = torch.stack(
-        [
-            cells_on_input(order[:count], (rows, columns), size)
-            for order in (hottest, hottest.flip(0))
-            for count in counts
-        ]
-    ).to(pair.pixels.device)
-    filled = impute_linearly(pair.pixels.expand(len(missing), -1, -1, -1), missing)
+    masks = [
+        cells_on_input(order[:count], (rows, columns), size) for order in (hottest, hottest.flip(0)) for count in counts
+    ]
+    filled = torch.stack([impute_linearly(pair.pixels, mask) for mask in masks])
+    missing = torch.stack(masks).to(filled.device)
     generator = torch.Generator().manual_seed(pair.seed % 2**63)  # on the CPU: the same noise on every device
     noise = settings.noise * torch.randn(filled.shape, generator=generator)
     return torch.where(missing[:, None], filled + noise.to(filled.device), filled)

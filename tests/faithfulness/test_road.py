@@ -56,53 +56,48 @@ def eliminated(plane: np.ndarray, missing: np.ndarray) -> np.ndarray:
 @given(seed=st.integers(0, 999), share=st.floats(0.05, 0.98), rows=st.integers(2, 13), columns=st.integers(2, 13))
 def test_the_imputation_solves_the_published_equations(seed, share, rows, columns) -> None:
     rng = np.random.default_rng(seed)
-    images = rng.normal(rng.normal(0, 5), 1.0, (2, 3, rows, columns))
-    missing = rng.random((2, rows, columns)) < share
-    missing[:, rng.integers(rows), rng.integers(columns)] = False
-    found = impute_linearly(torch.from_numpy(images).float(), torch.from_numpy(missing)).numpy()
-    for image, holes, filled in zip(images, missing, found, strict=True):
-        for plane, result in zip(image, filled, strict=True):
-            np.testing.assert_allclose(result, eliminated(plane, holes), atol=3e-3)
+    image = rng.normal(rng.normal(0, 5), 1.0, (3, rows, columns))
+    missing = rng.random((rows, columns)) < share
+    missing[rng.integers(rows), rng.integers(columns)] = False
+    found = impute_linearly(torch.from_numpy(image).float(), torch.from_numpy(missing)).numpy()
+    for plane, result in zip(image, found, strict=True):
+        np.testing.assert_allclose(result, eliminated(plane, missing), atol=1e-4)
 
 
-def test_a_large_gap_is_filled_to_within_the_noise() -> None:
-    """Nine tenths of a film-like image gone, where conjugate gradients have the longest way to go."""
+def test_a_large_gap_is_filled_from_what_little_is_left() -> None:
     rng = np.random.default_rng(4)
     grid = np.kron(np.isin(np.arange(36), [3, 14, 29], invert=True).reshape(6, 6), np.ones((6, 6))).astype(bool)
     film = np.add.outer(np.sin(np.arange(36) / 9), np.cos(np.arange(36) / 7)) + rng.normal(0, 0.1, (36, 36))
-    images = torch.from_numpy(np.stack([film] * 3))[None].float()
-    found = impute_linearly(images, torch.from_numpy(grid)[None])[0, 0].numpy()
+    found = impute_linearly(torch.from_numpy(film).expand(3, 36, 36).float(), torch.from_numpy(grid)).numpy()
     assert grid.mean() > 0.9
-    np.testing.assert_allclose(found, eliminated(film, grid), atol=1e-3)
+    np.testing.assert_allclose(found, np.stack([eliminated(film, grid)] * 3), atol=1e-5)
 
 
 def test_known_pixels_are_left_alone_bit_by_bit() -> None:
-    images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(1))
-    missing = torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(2)) < 0.5
-    filled = impute_linearly(images, missing)
-    kept = (~missing)[:, None].expand_as(images)
-    assert torch.equal(filled[kept], images[kept])
-    assert torch.equal(impute_linearly(images, torch.zeros_like(missing)), images)
+    image = torch.randn(3, 9, 9, generator=torch.Generator().manual_seed(1))
+    before = image.clone()
+    missing = torch.rand(9, 9, generator=torch.Generator().manual_seed(2)) < 0.5
+    filled = impute_linearly(image, missing)
+    assert torch.equal(filled[:, ~missing], image[:, ~missing])
+    assert torch.equal(impute_linearly(image, torch.zeros_like(missing)), image)
+    assert torch.equal(image, before), "the caller's image is its own"
 
 
 def test_a_slope_goes_on_through_a_hole() -> None:
     slope = torch.add(*torch.meshgrid(torch.arange(12.0), 2 * torch.arange(12.0), indexing="ij"))
-    missing = torch.zeros(1, 12, 12, dtype=torch.bool)
-    missing[0, 3:8, 4:9] = True
-    torch.testing.assert_close(impute_linearly(slope.expand(1, 1, 12, 12), missing)[0, 0], slope, atol=5e-3, rtol=0.0)
+    missing = torch.zeros(12, 12, dtype=torch.bool)
+    missing[3:8, 4:9] = True
+    torch.testing.assert_close(impute_linearly(slope[None], missing)[0], slope, atol=1e-4, rtol=0.0)
 
 
 def test_a_constant_film_stays_constant() -> None:
-    missing = torch.rand(1, 10, 10, generator=torch.Generator().manual_seed(3)) < 0.7
-    filled = impute_linearly(torch.full((1, 3, 10, 10), 7.5), missing)
-    torch.testing.assert_close(filled, torch.full((1, 3, 10, 10), 7.5))
+    missing = torch.rand(10, 10, generator=torch.Generator().manual_seed(3)) < 0.7
+    torch.testing.assert_close(impute_linearly(torch.full((3, 10, 10), 7.5), missing), torch.full((3, 10, 10), 7.5))
 
 
 def test_an_image_with_nothing_left_is_refused() -> None:
-    missing = torch.zeros(2, 4, 4, dtype=torch.bool)
-    missing[1] = True
     with pytest.raises(ValueError, match="without a known pixel"):
-        impute_linearly(torch.zeros(2, 3, 4, 4), missing)
+        impute_linearly(torch.zeros(3, 4, 4), torch.ones(4, 4, dtype=torch.bool))
 
 
 def spot(row: int, column: int) -> torch.Tensor:
