@@ -22,7 +22,17 @@ from torch.nn.functional import conv2d, interpolate, pad
 from audit.encoders.protocol import DualEncoder
 from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, hottest_first
 
-__all__ = ["Baseline", "Change", "Curve", "CurveSettings", "blurred", "cells_on_input", "image_curves", "word_curves"]
+__all__ = [
+    "Baseline",
+    "Change",
+    "Curve",
+    "CurveSettings",
+    "blurred",
+    "cells_on_input",
+    "image_curves",
+    "word_curve_name",
+    "word_curves",
+]
 
 
 class Change(StrEnum):
@@ -108,6 +118,11 @@ def word_curves(
     weights = [[_kept(pair, change, count) for count in range(len(pair.words) + 1)] for pair in measured]
     cosines = iter(cosines_of_phrases(encoder, measured, weights))
     return [_curve(range(len(pair.words) + 1), next(cosines)) if len(pair.words) > 1 else None for pair in pairs]
+
+
+def word_curve_name(change: Change) -> str:
+    """What a word curve's area is called."""
+    return f"text {change} AUC, zero embeddings"
 
 
 def cells_on_input(cells: Int[Tensor, " cells"], grid: tuple[int, int], size: int) -> Bool[Tensor, "size size"]:

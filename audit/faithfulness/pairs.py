@@ -5,7 +5,7 @@ such maps out would reward a method for showing nothing.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,7 +18,7 @@ from audit.attribution.explain import Explanation, Request
 from audit.encoders.protocol import DualEncoder, TextTower, Tokens
 from pipelines.errors import ModelError
 
-__all__ = ["ExplainedPair", "cosines_of_images", "cosines_of_phrases", "hottest_first", "unit_range"]
+__all__ = ["ExplainedPair", "cosines_of_images", "cosines_of_phrases", "hottest_first", "shuffled", "unit_range"]
 
 _AT_ONCE = 32  # images or phrases through a tower; fewer where memory runs out
 
@@ -83,6 +83,21 @@ def hottest_first(heat: Float[Tensor, "*shape"], *, seed: int) -> Int[Tensor, " 
         values = torch.zeros_like(values)
     shuffled = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(seed % 2**63))
     return shuffled[values[shuffled].argsort(descending=True, stable=True)]
+
+
+def shuffled(pair: ExplainedPair, *, seed: int) -> ExplainedPair:
+    """Move the heat's own values to random cells and words: a reference that knows neither image nor phrase.
+
+    It is as broad and as peaked as the heat itself, so that a score's difference to it is the heat's place alone.
+    """
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    cells = torch.randperm(pair.heat.numel(), generator=generator)
+    order = torch.randperm(len(pair.words), generator=generator).tolist()
+    return replace(
+        pair,
+        heat=pair.heat.flatten()[cells.to(pair.heat.device)].view_as(pair.heat),
+        words=tuple((word, pair.words[place][1]) for (word, _), place in zip(pair.words, order, strict=True)),
+    )
 
 
 def cosines_of_images(
