@@ -18,7 +18,15 @@ from audit.attribution.explain import Explanation, Request
 from audit.encoders.protocol import DualEncoder, TextTower, Tokens
 from pipelines.errors import ModelError
 
-__all__ = ["ExplainedPair", "cosines_of_images", "cosines_of_phrases", "hottest_first", "shuffled", "unit_range"]
+__all__ = [
+    "ExplainedPair",
+    "WeightableTextTower",
+    "cosines_of_images",
+    "cosines_of_phrases",
+    "hottest_first",
+    "shuffled",
+    "unit_range",
+]
 
 _AT_ONCE = 32  # images or phrases through a tower; fewer where memory runs out
 
