@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import cosine_similarity
@@ -53,18 +53,21 @@ def area(patches, heat, settings: CurveSettings) -> float:
 DELETE, INSERT = CurveSettings(), CurveSettings(change=Change.INSERTION)
 
 
+@settings(max_examples=40)
 @given(patches=nine, order=orders)
 def test_no_order_deletes_faster_than_the_patches_own_shares_and_none_slower_than_its_reverse(patches, order) -> None:
     best, worst = (area(patches, [sign * share for share in patches], DELETE) for sign in (1, -1))
     assert best - 1e-6 <= area(patches, order, DELETE) <= worst + 1e-6
 
 
+@settings(max_examples=40)
 @given(patches=nine, order=orders)
 def test_no_order_inserts_faster_than_the_patches_own_shares_and_none_slower_than_its_reverse(patches, order) -> None:
     best, worst = (area(patches, [sign * share for share in patches], INSERT) for sign in (1, -1))
     assert worst - 1e-6 <= area(patches, order, INSERT) <= best + 1e-6
 
 
+@settings(max_examples=40)
 @given(patches=nine, order=orders)
 def test_inserting_in_one_order_is_deleting_in_the_reverse_walked_backwards(patches, order) -> None:
     inserted = image_curves(of_patches(), [pair_of(patches, order)], INSERT)[0]
@@ -91,12 +94,13 @@ RESCALINGS = [
 
 
 @pytest.mark.parametrize("rescale", RESCALINGS)
+@settings(max_examples=40)
 @given(heat=st.lists(st.integers(-6, 6), min_size=9, max_size=9), seed=st.integers(0, 50))
 def test_only_the_order_of_the_heat_matters(rescale, heat, seed) -> None:
     patches = torch.rand(9, generator=torch.Generator().manual_seed(seed))
     one, other = pair_of(patches, heat, seed=seed), pair_of(patches, rescale(torch.tensor(heat).float()), seed=seed)
-    for settings in (DELETE, INSERT):
-        first, second = image_curves(of_patches(), [one, other], settings)
+    for chosen in (DELETE, INSERT):
+        first, second = image_curves(of_patches(), [one, other], chosen)
         assert first.cosines == pytest.approx(second.cosines, abs=1e-6)
 
 
@@ -246,6 +250,7 @@ def words_pair(heat) -> ExplainedPair:
     )
 
 
+@settings(max_examples=40)
 @given(shares=values, order=st.permutations(range(4)))
 def test_no_order_of_words_is_better_than_their_own_shares_or_worse_than_its_reverse(shares, order) -> None:
     encoder = of_words(dict(zip(WORDS, shares, strict=True)))

@@ -39,6 +39,11 @@ def encoder(made):
     return load_encoder(str(made.folder))
 
 
+@pytest.fixture(scope="module", params=TRANSFORMERS)
+def of_any_family(request, tmp_path_factory):
+    return load_encoder(str(FAMILIES[request.param](tmp_path_factory.mktemp("family") / "model").folder))
+
+
 @pytest.fixture(scope="module")
 def requests() -> list[Request]:
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(4))
@@ -65,17 +70,12 @@ class EdgesOnly:
         )
 
 
-def loaded(family: str, folder: Path):
-    return load_encoder(str(FAMILIES[family](folder / "model").folder))
-
-
 def maps_of(block) -> dict[str, object]:
     return {name: getattr(block, name) for name in ("query", "key", "value", "out", "mlp", "norm1", "norm2")}
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
-def test_every_map_of_a_random_block_is_new_and_every_other_block_is_the_models_own(family, tmp_path) -> None:
-    encoder = loaded(family, tmp_path)
+def test_every_map_of_a_random_block_is_new_and_every_other_block_is_the_models_own(of_any_family) -> None:
+    encoder = of_any_family
     for tower in (encoder.image, encoder.text):
         random = randomised_tower(tower, 1, seed=3)
         blocks, new = tower.stack.blocks, random.stack.blocks
@@ -88,9 +88,8 @@ def test_every_map_of_a_random_block_is_new_and_every_other_block_is_the_models_
             assert (before - after).abs().mean() > 0.01 * before.std(), name
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
-def test_the_model_is_untouched_and_collects_no_gradient(family, tmp_path) -> None:
-    encoder = loaded(family, tmp_path)
+def test_the_model_is_untouched_and_collects_no_gradient(of_any_family) -> None:
+    encoder = of_any_family
     pixels = torch.randn(2, 3, *[encoder.preprocessing.size] * 2, generator=torch.Generator().manual_seed(1))
     tokens = encoder.text.tokenise(PHRASES)
     images, phrases = encoder.image.whole(pixels), encoder.text.whole(tokens)
@@ -120,9 +119,8 @@ def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(made, en
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in made.reference.state_dict().items())
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
-def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(family, tmp_path) -> None:
-    encoder = loaded(family, tmp_path)
+def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(of_any_family) -> None:
+    encoder = of_any_family
     pixels = torch.randn(2, 3, *[encoder.preprocessing.size] * 2, generator=torch.Generator().manual_seed(1))
     tokens = encoder.text.tokenise(PHRASES)
     image, text = (randomised_tower(tower, 2, seed=5) for tower in (encoder.image, encoder.text))
