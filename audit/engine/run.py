@@ -91,7 +91,9 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         _log.warning("no study could be audited")
     with clock("summary"):
         scores = score_table(table.to_frame())
+        del table
         summaries = tuple(summarise(scores, seed=settings.seed)) if len(scores) else ()
+        memory.now()
     record = RunRecord(
         created=created,
         finished=datetime.now(UTC),

@@ -7,12 +7,13 @@ import pyarrow as pa
 
 __all__ = ["GrowingTable"]
 
-_WORD = pa.dictionary(pa.int32(), pa.string())
+_NAME = pa.dictionary(pa.int32(), pa.string())  # as many as there are studies
+_WORD = pa.dictionary(pa.int16(), pa.string())  # of a short list
 _SCHEMA = pa.schema(
     {
-        "study": _WORD,
-        "image": _WORD,
-        "patient": _WORD,
+        "study": _NAME,
+        "image": _NAME,
+        "patient": _NAME,
         "phrase": pa.int32(),
         "finding": _WORD,
         "side": _WORD,
