@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import torch
@@ -77,6 +77,8 @@ class M2IB:
     """Multi-modal information bottleneck attribution for both towers (see :mod:`audit.attribution.m2ib`)."""
 
     name = "m2ib"
+    unit = "nats"
+    explains_words = True
 
     def __init__(
         self,
@@ -112,6 +114,11 @@ class M2IB:
             if not 0 <= layer < depth:
                 raise ValueError(f"{name} layer {layer} is outside this model's blocks 0 to {depth - 1}")
         return settings, image, text
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        """The method's numbers for a model, by name."""
+        settings, image, text = self.settings_for(encoder)
+        return {**asdict(settings), "image_layer": image, "text_layer": text}
 
     def explain(
         self,

@@ -117,6 +117,10 @@ class TransformerImageTower:
         """Rows and columns of patches."""
         return self._grid
 
+    def embed(self, pixels: Float[Tensor, "batch 3 size size"]) -> Hidden:
+        """Embed the patches, positions included: what block 0 reads; differentiable in ``pixels``."""
+        return self._embed(pixels)
+
     @torch.no_grad()
     def prefix(self, pixels: Float[Tensor, "batch 3 size size"], layer: int) -> Hidden:
         """Embed the patches and run blocks 0 to ``layer``."""

@@ -1,0 +1,132 @@
+"""Transformer towers run with their attention maps in the open: what the methods that read attention need.
+
+Each block is worked out from its own parts (see :mod:`audit.encoders.blocks`), so that nothing is hooked or replaced.
+The maps stand in the graph, and the embedding can be differentiated with respect to them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from audit.attribution.pairs import Side
+from audit.encoders.blocks import Block, run_block, select_tokens
+from audit.encoders.protocol import Tokens
+from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from pipelines.errors import ModelError
+
+__all__ = ["Attended", "Opened", "attend", "embedding_of", "last_blocks", "open_tower", "pooled_rows"]
+
+Hidden = Float[Tensor, "batch tokens width"]
+Mask = Bool[Tensor, "batch tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attended:
+    """What one block's attention saw; all in the graph."""
+
+    query: Hidden
+    key: Hidden
+    value: Hidden
+    weights: Float[Tensor, "batch heads queries keys"]
+    mixed: Hidden  # values weighted and summed, before the output projection
+    output: Hidden  # of the whole block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A tower's blocks and what the first of them reads."""
+
+    stack: Stack
+    embedded: Hidden
+    mask: Mask | None
+
+    @property
+    def allowed(self) -> Tensor | None:
+        """Which query may look at which key; None where all may look at all."""
+        if self.mask is None:
+            return None
+        keys = self.mask[:, None, None]
+        if not self.stack.causal:
+            return keys
+        tokens = self.mask.shape[1]
+        return keys & torch.ones(tokens, tokens, dtype=torch.bool, device=keys.device).tril()
+
+    @torch.no_grad()
+    def before(self, block: int) -> Hidden:
+        """What block ``block`` reads, without a graph."""
+        hidden = self.embedded
+        for earlier in self.stack.blocks[:block]:
+            hidden = run_block(earlier, hidden, self.allowed)
+        return hidden
+
+
+def open_tower(side: Side, *, method: str) -> Opened:
+    """Take a tower's blocks and embed its inputs, a row a pair.
+
+    Raises:
+        ModelError: the tower is not made of transformer blocks.
+    """
+    tower, inputs = side.tower, side.inputs
+    with torch.no_grad():
+        if isinstance(tower, TransformerImageTower) and isinstance(inputs, Tensor):
+            return Opened(stack=tower.stack, embedded=tower.embed(inputs)[side.rows], mask=None)
+        if isinstance(tower, TransformerTextTower) and isinstance(inputs, Tokens):
+            return Opened(stack=tower.stack, embedded=tower.embed(inputs), mask=side.mask)
+    raise ModelError(
+        f"{method} reads the attention of transformer blocks, and this model's {type(tower).__name__} has none: "
+        "choose a method that does without, such as m2ib, nib or grad_cam"
+    )
+
+
+def attend(block: Block, hidden: Hidden, allowed: Tensor | None) -> Attended:
+    """Run one block with its attention map as a part of the graph, whether or not ``hidden`` is."""
+    normed = block.norm1(hidden) if block.norm_first else hidden
+    query, key, value = block.query(normed), block.key(normed), block.value(normed)
+    by_head = [part.view(*part.shape[:2], block.heads, -1).transpose(1, 2) for part in (query, key, value)]
+    scores = by_head[0] @ by_head[1].transpose(-1, -2) * by_head[0].shape[-1] ** -0.5
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    weights = scores.softmax(-1)
+    if not weights.requires_grad:
+        weights.requires_grad_()
+    mixed = (weights @ by_head[2]).transpose(1, 2).flatten(2)
+    if block.norm_first:
+        between = hidden + block.out(mixed)
+        output = between + block.mlp(block.norm2(between))
+    else:
+        between = block.norm1(hidden + block.out(mixed))
+        output = block.norm2(between + block.mlp(between))
+    return Attended(query=query, key=key, value=value, weights=weights, mixed=mixed, output=output)
+
+
+def embedding_of(opened: Opened, hidden: Hidden) -> Float[Tensor, "batch dim"]:
+    """Make the embedding that the head reads from a block's output."""
+    if opened.stack.pool is Pool.ALL:
+        return opened.stack.head(hidden)
+    return opened.stack.head(select_tokens(hidden, _position(opened))[:, 0])
+
+
+def pooled_rows(opened: Opened, relevance: Float[Tensor, "batch queries keys"]) -> Float[Tensor, "batch keys"]:
+    """Read the row of the pooled token; where the head pools all tokens, the mean of all rows."""
+    if opened.stack.pool is Pool.ALL:
+        return relevance.mean(1)
+    return select_tokens(relevance, _position(opened))[:, 0]
+
+
+def _position(opened: Opened) -> Int[Tensor, " batch"]:
+    batch, tokens = opened.embedded.shape[:2]
+    device = opened.embedded.device
+    if opened.stack.pool is Pool.FIRST:
+        return torch.zeros(batch, dtype=torch.long, device=device)
+    if opened.mask is None:
+        return torch.full((batch,), tokens - 1, device=device)
+    return opened.mask.sum(1) - 1
+
+
+def last_blocks(opened: Opened, count: int | None) -> Sequence[int]:
+    """Numbers of the last ``count`` blocks, or of all."""
+    depth = len(opened.stack.blocks)
+    return range(0 if count is None else max(0, depth - count), depth)

@@ -1,0 +1,60 @@
+"""Grad-CAM: features weighted by how much the cosine rises with each, on average over the image.
+
+    heat = ReLU(sum over d of w_d F_pd),   w_d = mean over patches p of d cos / d F_pd
+
+F is what the last transformer block reads: after it, the pooled token alone has a gradient. In a convolutional tower F
+is the last grid of features, as published.
+
+Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization"
+(ICCV), equations 1 and 2; the class score is replaced by the cosine with the phrase's embedding.
+"""
+
+from collections.abc import Sequence
+
+from audit.attribution.explain import Clock, Request
+from audit.attribution.gradients import cosine_gradient
+from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
+from audit.encoders.protocol import DualEncoder
+from audit.encoders.transformer import TransformerImageTower
+from pipelines.errors import ModelError
+
+__all__ = ["GradCAM"]
+
+
+class GradCAM:
+    """Gradient-weighted class activation mapping of the image."""
+
+    name = "grad_cam"
+    unit = "dimensionless"
+    explains_words = False
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        """Say after which block the features are taken.
+
+        Raises:
+            ModelError: the tower is one transformer block, before which there is none.
+        """
+        depth = encoder.image.depth
+        if not isinstance(encoder.image, TransformerImageTower):
+            return {"image_layer": depth - 1}
+        if depth < 2:
+            raise ModelError(
+                f"{self.name} reads the features before the last block, and {encoder.info.name} has only {depth}: "
+                "choose another method"
+            )
+        return {"image_layer": depth - 2}
+
+    def explain_batch(
+        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
+    ) -> Explained:
+        """Explain several images, each with its own phrases; the words are not measured."""
+        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
+
+    def _attribute(self, pairs: Pairs) -> Maps:
+        layer = int(self.numbers_for(pairs.encoder)["image_layer"])
+        side = pairs.image_side(layer)
+        features = side.prefix(layer)
+        gradient = cosine_gradient(lambda x: side.tower.suffix(x, layer), features, side.target)
+        leading = pairs.encoder.image.leading_tokens
+        weights = gradient[:, leading:].mean(1, keepdim=True)
+        return Maps(image=on_grid((weights * features).sum(-1).relu(), pairs.encoder, layer))

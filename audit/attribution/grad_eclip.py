@@ -1,0 +1,80 @@
+"""Grad-ECLIP: the last block's values, weighted by the pooled token's gradient and by how alike query and key are.
+
+    heat_p = ReLU(sum over d of (d cos / d o)_d v_pd w_p),   w_p = min-max over p of cos(W q, W k_p)
+
+o is the pooled token's attention output before the output projection W, q its query, v_p and k_p a token's value and
+key. The likeness w replaces the softmax, which leaves all but a few tokens near 0. In the phrase p runs over the tokens
+of words, and the pooled token is the end of the text.
+
+Departure from the authors' code: the last block keeps its heads (there it runs with one), so the cosine is the model's.
+
+Source: Zhao et al. 2024, "Gradient-based visual explanation for transformer-based CLIP" (ICML).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
+from audit.attribution.explain import Clock, Request
+from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.encoders.protocol import DualEncoder
+from audit.encoders.transformer import Pool
+from pipelines.errors import ModelError
+
+__all__ = ["GradECLIP"]
+
+
+class GradECLIP:
+    """Gradient-weighted values of the last block, for both towers."""
+
+    name = "grad_eclip"
+    unit = "dimensionless"
+    explains_words = True
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        """Say which blocks are read: the last of each tower."""
+        return {"image_layer": encoder.image.depth - 1, "text_layer": encoder.text.depth - 1}
+
+    def explain_batch(
+        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
+    ) -> Explained:
+        """Explain several images, each with its own phrases.
+
+        Raises:
+            ModelError: a tower has no transformer blocks, or pools all tokens, so that no token asks in the last block.
+        """
+        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
+
+    def _attribute(self, pairs: Pairs) -> Maps:
+        return both_towers(pairs, self._weigh, (pairs.encoder.image.depth - 1, pairs.encoder.text.depth - 1))
+
+    def _weigh(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+        opened = open_tower(side, method=self.name)
+        if opened.stack.pool is Pool.ALL:
+            raise ModelError(
+                f"{self.name} follows the one token that the embedding is read from, and this model pools all of them "
+                "(SigLIP's attention pooling): choose another method, such as legrad or nib"
+            )
+        block = opened.stack.blocks[layer]
+        seen = attend(block, opened.before(layer), opened.allowed)
+        fit = cosine_similarity(embedding_of(opened, seen.output), side.target).sum()
+        (gradient,) = torch.autograd.grad(fit, seen.mixed)
+        with torch.no_grad():
+            asked = pooled_rows(opened, block.out(seen.query))[:, None]
+            alike = _unit_range(cosine_similarity(asked, block.out(seen.key), dim=-1), side.content)
+            pull = pooled_rows(opened, gradient)[:, None]
+            return ((pull * seen.value).sum(-1) * alike).relu()
+
+
+def _unit_range(
+    values: Float[Tensor, "pairs tokens"], content: Bool[Tensor, "#pairs tokens"]
+) -> Float[Tensor, "pairs tokens"]:
+    """Min-max over each row's own content, 0 elsewhere and where all are alike."""
+    low = values.masked_fill(~content, float("inf")).amin(1, keepdim=True)
+    high = values.masked_fill(~content, float("-inf")).amax(1, keepdim=True)
+    scaled = torch.where(high > low, (values - low) / (high - low), 0.0)
+    return torch.where(content, scaled, 0.0)

@@ -1,0 +1,59 @@
+"""Patch similarity: the cosine of each patch's own token, sent through the head, with the phrase.
+
+No gradient and no perturbation: each token of the last block's output is put where the pooled token stands. SigLIP's
+attention pooling, put on one token alone, gives that token's value. In a CLIP whose patches were never trained to be
+read this map is often the opposite of what one looks for; it is here as a cheap reference.
+
+Source: Zhou, Loy and Dai 2022, "Extract free dense labels from CLIP" (ECCV), section 3, without its change of the last
+block.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from audit.attribution.explain import Clock, Request
+from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
+from audit.encoders.protocol import DualEncoder
+from audit.encoders.transformer import Pool, TransformerImageTower
+from pipelines.errors import ModelError
+
+__all__ = ["PatchSimilarity"]
+
+
+class PatchSimilarity:
+    """Cosine of each patch with the phrase."""
+
+    name = "patch_similarity"
+    unit = "cosine"
+    explains_words = False
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        """Say which block's output is read: the last one's."""
+        return {"image_layer": encoder.image.depth - 1}
+
+    def explain_batch(
+        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
+    ) -> Explained:
+        """Explain several images, each with its own phrases; the words are not measured.
+
+        Raises:
+            ModelError: the image tower has no transformer blocks.
+        """
+        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
+
+    @torch.no_grad()
+    def _attribute(self, pairs: Pairs) -> Maps:
+        tower = pairs.encoder.image
+        if not isinstance(tower, TransformerImageTower):
+            raise ModelError(
+                f"{self.name} reads the tokens of transformer blocks, and this model's {type(tower).__name__} has "
+                "none: choose a method that does without, such as m2ib, nib or grad_cam"
+            )
+        hidden = tower.prefix(pairs.images, tower.depth - 1)
+        tokens = hidden.flatten(0, 1)
+        embedded = tower.stack.head(tokens[:, None] if tower.stack.pool is Pool.ALL else tokens)
+        embedded = embedded.view(*hidden.shape[:2], -1)[pairs.image_of]
+        heat = cosine_similarity(embedded, pairs.text_embedding[:, None], dim=-1)
+        return Maps(image=on_grid(heat, pairs.encoder, tower.depth - 1))

@@ -1,0 +1,83 @@
+"""RISE: the mean cosine of the masked images in which a pixel is seen.
+
+Masks are random grids of ``cells`` x ``cells``, each cell open with chance ``open_share``, enlarged bilinearly and
+shifted by up to a cell:
+
+    heat_p = sum over masks of cos(image * m, e) m_p / sum over masks of m_p
+
+Departure from the source: it divides by the masks' own sum at p, where the source divides by its expectation. A cosine
+is never near 0, unlike a class's probability, so uneven coverage by chance would be drawn as heat.
+
+Source: Petsiuk, Das and Saenko 2018, "RISE: randomized input sampling for explanation of black-box models" (BMVC),
+equation 6 (7 x 7 cells, half of them open; there 4,000 masks and more).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from audit.attribution.explain import Clock, Request
+from audit.attribution.masking import masked_cosines
+from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock
+from audit.encoders.protocol import DualEncoder
+
+__all__ = ["RISE", "random_masks"]
+
+
+class RISE:
+    """Random masks on the image; the words are not measured."""
+
+    name = "rise"
+    unit = "cosine"
+    explains_words = False
+
+    def __init__(self, *, masks: int = 500, cells: int = 7, open_share: float = 0.5) -> None:
+        """Take the number of masks a pair, their cells a side and the share of cells that are open."""
+        if masks < 1 or cells < 1 or not 0 < open_share < 1:
+            raise ValueError(f"RISE needs masks, cells and a share between 0 and 1: {masks}, {cells}, {open_share}")
+        self._masks, self._cells, self._open_share = masks, cells, open_share
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - one form for all methods
+        """The method's numbers."""
+        return {"masks": self._masks, "cells": self._cells, "open_share": self._open_share}
+
+    def explain_batch(
+        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
+    ) -> Explained:
+        """Explain several images, each with its own phrases."""
+        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
+
+    def _attribute(self, pairs: Pairs) -> Maps:
+        rows = zip(pairs.image_of.tolist(), pairs.text_embedding, pairs.seeds, strict=True)
+        return Maps(image=torch.stack([self._one(pairs, pairs.images[row], *rest) for row, *rest in rows]))
+
+    def _one(
+        self, pairs: Pairs, pixels: Float[Tensor, "3 size size"], target: Float[Tensor, " dim"], seed: int
+    ) -> Float[Tensor, "grid_rows grid_columns"]:
+        generator = torch.Generator().manual_seed(seed % 2**63)
+        size = pixels.shape[-1]
+        masks = random_masks(self._masks, self._cells, self._open_share, size=size, generator=generator)
+        masks = masks.to(pixels.device)
+        cosines = masked_cosines(pairs.encoder, pixels, masks, target)
+        small = adaptive_avg_pool2d(masks, pairs.encoder.image.grid_at(0))
+        total = small.sum(0)
+        weighted = (cosines[:, None, None] * small).sum(0)
+        return torch.where(total > 0, weighted / total, cosines.mean())  # never seen: nothing is known of it
+
+
+def random_masks(
+    count: int, cells: int, open_share: float, *, size: int, generator: torch.Generator
+) -> Float[Tensor, "masks size size"]:
+    """Draw masks of 0 to 1 on the CPU from ``generator`` alone."""
+    cell = -(-size // cells)
+    grids = (torch.rand(count, 1, cells, cells, generator=generator) < open_share).float()
+    shifts = torch.randint(0, cell, (count, 2), generator=generator).tolist()
+    side = (cells + 1) * cell
+    masks = torch.empty(count, size, size)
+    for mask, grid, (down, right) in zip(masks, grids, shifts, strict=True):
+        large = interpolate(grid[None], size=(side, side), mode="bilinear", align_corners=False)[0, 0]
+        mask.copy_(large[down : down + size, right : right + size])
+    return masks
