@@ -142,6 +142,7 @@ class StudyRecord(_Record):
     created: datetime
     model: ModelRecord
     method: str
+    unit: str = "nats"  # of the method's heat: a heat compares with heat of its own method only
     settings: dict[str, float | int | str | bool | None]  # of the method: beta, variance, layers, steps, samples, ...
     seed: int
     software: dict[str, str]  # package -> version

@@ -71,6 +71,7 @@ class PhraseView:
     rows: tuple[ScoreRow, ...]
     is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
+    unit: str  # empty for a heat without one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,7 @@ class ImageView:
     hidden_outline: str | None  # SVG path of what the model did not see
     boxes: tuple[BoxView, ...]
     phrases: tuple[PhraseView, ...]
+    unit: str  # empty for a heat without one
 
 
 def render_study(record: StudyRecord, *, heats: Heats, pictures: Mapping[str, bytes]) -> str:
@@ -104,7 +106,7 @@ def render_study(record: StudyRecord, *, heats: Heats, pictures: Mapping[str, by
 
     Args:
         record: What the audit found.
-        heats: Heat on the model's grid in nats, by ``PhraseRecord.heat``.
+        heats: Heat on the model's grid in the method's unit, by ``PhraseRecord.heat``.
         pictures: The displayed radiographs as PNG, by ``ImageRecord.picture``.
 
     Raises:
@@ -142,7 +144,13 @@ def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictur
         hidden_outline=_hidden_outline(image.placement),
         boxes=tuple(_box_view(box, image) for box in image.boxes),
         phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
+        unit=_shown_unit(record),
     )
+
+
+def _shown_unit(record: StudyRecord) -> str:
+    """The unit that stands behind a number; nothing for a heat without one."""
+    return "" if record.unit == "dimensionless" else record.unit
 
 
 def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecord, heats: Heats) -> PhraseView:
@@ -160,6 +168,7 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         rows=rows,
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
+        unit=_shown_unit(record),
     )
 
 

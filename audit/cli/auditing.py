@@ -44,6 +44,13 @@ def run(
     fit: Annotated[
         ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
     ] = ModelFit.LETTERBOX,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="m2ib, or to compare: nib, iba, grad_cam, grad_eclip, chefer, legrad, saliency, rise, kernel_shap, "
+            "rollout, patch_similarity."
+        ),
+    ] = "m2ib",
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
     workers: Annotated[
@@ -82,6 +89,7 @@ def run(
         model=model,
         device=device,
         fit=None if fit is ModelFit.OWN else Fit(fit.value),
+        method=method,
         all_views=all_views,
         seed=seed,
         workers=workers,

@@ -7,7 +7,8 @@ from itertools import islice
 
 import torch
 
-from audit.attribution.explain import M2IB, Request, pair_seed
+from audit.attribution.explain import Request, pair_seed
+from audit.attribution.methods import Method
 from audit.encoders.protocol import DualEncoder
 from audit.engine.clock import Stopwatch
 from audit.engine.finishing import ExplainedCase, ExplainedStudy, phrase_texts
@@ -60,7 +61,7 @@ class Explainer:
     """One model and one method at work."""
 
     encoder: DualEncoder
-    method: M2IB
+    method: Method
     device: torch.device
     keys: Keys
     seed: int

@@ -78,6 +78,7 @@ class Finisher:
     created: datetime
     model: ModelRecord
     method: str
+    unit: str  # of its heat
     numbers: dict[str, float | int | str | bool | None]
     software: dict[str, str]
 
@@ -105,6 +106,7 @@ class Finisher:
             created=self.created,
             model=self.model,
             method=self.method,
+            unit=self.unit,
             settings=self.numbers,
             seed=self.settings.seed,
             software=self.software,

@@ -1,12 +1,12 @@
 """What was run: the model, the method's numbers, the software and the device."""
 
-from dataclasses import asdict
 from importlib.metadata import version
 
 import torch
 
 from audit.attribution.explain import M2IB
-from audit.attribution.precision import resolve
+from audit.attribution.methods import Method
+from audit.attribution.precision import Precision, resolve
 from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError
 from reports.record import ModelRecord
@@ -35,16 +35,15 @@ def model_record(encoder: DualEncoder) -> ModelRecord:
 
 
 def method_settings(
-    method: M2IB, encoder: DualEncoder, device: torch.device
+    method: Method, encoder: DualEncoder, device: torch.device
 ) -> dict[str, float | int | str | bool | None]:
     """Every number that shapes a heat, by name."""
-    settings, image_layer, text_layer = method.settings_for(encoder)
+    numbers = {name.replace("_layer", " layer"): number for name, number in method.numbers_for(encoder).items()}
+    precision = method.precision if isinstance(method, M2IB) else Precision.FP32
     return {
-        **asdict(settings),
-        "image layer": image_layer,
-        "text layer": text_layer,
+        **numbers,
         "fit": encoder.preprocessing.fit.value,
-        "precision": resolve(method.precision, device).value,
+        "precision": resolve(precision, device).value,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from audit.attribution.explain import M2IB
+from audit.attribution.methods import METHODS, Method
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.engine.clock import Stopwatch
@@ -36,6 +37,8 @@ Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is in all."""
 
 _MOST_WORKERS = 16
+_M2IB_NUMBERS = ("beta", "variance", "steps", "samples")
+_M2IB_FLAGS = (*_M2IB_NUMBERS, "image_layer", "text_layer")
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         created=created,
         model=model_record(encoder),
         method=method.name,
+        unit=method.unit,
         numbers=method_settings(method, encoder, device),
         software=software_versions(),
     )
@@ -160,10 +164,24 @@ def _workers(settings: RunSettings, device: torch.device) -> int:
     return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
 
 
-def _method(settings: RunSettings, encoder: DualEncoder) -> M2IB:
-    """Build the method from the flags that were given; the model's own hints and the paper's numbers fill the rest."""
-    names = ("beta", "variance", "steps", "samples")
-    given = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+def _method(settings: RunSettings, encoder: DualEncoder) -> Method:
+    """Build the method that was asked for; for M2IB from the flags that were given, the model's hints and the paper."""
+    if settings.method not in METHODS:
+        raise AuditError(f"--method {settings.method}: unknown; one of {', '.join(METHODS)}")
+    if settings.method == M2IB.name:
+        return _m2ib(settings, encoder)
+    given = [name for name in _M2IB_FLAGS if getattr(settings, name) is not None]
+    given += ["compile"] if settings.compiled else []
+    if given:
+        flag = given[0].replace("_", "-")
+        raise AuditError(f"--{flag} is a number of m2ib, not of {settings.method}: leave it away")
+    method = METHODS[settings.method]()
+    method.numbers_for(encoder)
+    return method
+
+
+def _m2ib(settings: RunSettings, encoder: DualEncoder) -> M2IB:
+    given = {name: getattr(settings, name) for name in _M2IB_NUMBERS if getattr(settings, name) is not None}
     try:
         numbers = replace(M2IB().settings_for(encoder)[0], **given)
         method = M2IB(

@@ -21,6 +21,7 @@ class RunSettings:
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
+    method: str = "m2ib"  # one of METHODS of audit.attribution.methods
     seed: int = 0
     workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck

@@ -359,6 +359,36 @@ def test_workers_change_nothing_but_the_time(cohort: Path, tmp_path: Path) -> No
     assert told == {"inputs", "model", "decode", "prefix", "attribution", "scoring", "pages", "writing", "summary"}
 
 
+@pytest.mark.parametrize("method", ["nib", "rollout"], ids=["with words", "without words"])
+def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Path, method: str) -> None:
+    plain = {"method": method, "steps": None, "samples": None}
+    result = run(settings_for(cohort, tmp_path / "out", **plain))
+    assert (result.failed, result.record.method) == ((), method)
+    assert any(summary.method == method and summary.estimate is not None for summary in result.record.summaries)
+    for folder in study_folders(tmp_path / "out"):
+        record = read_study(folder).record
+        assert record.unit != "nats"
+        assert all(bool(phrase.tokens) == (method == "nib") for image in record.images for phrase in image.phrases)
+        page = (folder / "index.html").read_text()
+        assert "nats per cell" not in page
+        assert " nats</dd>" not in page
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"method": "magic"}, "--method magic: unknown; one of m2ib"),
+        ({"method": "nib"}, "--steps is a number of m2ib, not of nib"),
+        ({"method": "nib", "steps": None, "samples": None, "compiled": True}, "--compile is a number of m2ib"),
+    ],
+    ids=["unknown", "another's number", "another's compiler"],
+)
+def test_a_method_that_cannot_be_had_is_one_sentence(cohort: Path, tmp_path: Path, change, told) -> None:
+    with pytest.raises(AuditError, match=told):
+        run(settings_for(cohort, tmp_path / "out", **change))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.gpu
 def test_a_run_on_a_gpu_audits_every_study_in_bf16(cohort: Path, tmp_path: Path) -> None:
     result = run(settings_for(cohort, tmp_path / "out", device="cuda"))
