@@ -56,8 +56,8 @@ def test_the_machine_is_described_without_its_name_or_a_path() -> None:
     ("words", "line"),
     [
         ([], "python -m benchmarks.bench_run"),
-        (["--model", "/home/somebody/a model"], "python -m benchmarks.bench_run --model 'a model'"),
-        (["--model=/home/somebody/model"], "python -m benchmarks.bench_run --model=model"),
+        (["--model", "/models/of somebody/a model"], "python -m benchmarks.bench_run --model 'a model'"),
+        (["--model=/models/somebody/model"], "python -m benchmarks.bench_run --model=model"),
     ],
     ids=["without flags", "a path", "a path after an equals sign"],
 )
