@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -11,7 +12,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-__all__ = ["data_url", "render_page", "shown_number", "shown_percent", "shown_time"]
+__all__ = ["data_url", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
+
+_MOST_DECIMALS = 8
 
 _HERE = Path(__file__).parent
 
@@ -64,6 +67,14 @@ def shown_number(value: float | None, digits: int = 2) -> str:
     return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
 
 
+def shown_heat(value: float | None, digits: int = 1) -> str:
+    """Print an amount of heat: with fixed decimals, or two figures where these would all be 0."""
+    if value is None or value != value or value == 0 or abs(value) >= 10.0**-digits:  # noqa: PLR0124 - NaN, as above
+        return shown_number(value, digits)
+    decimals = min(_MOST_DECIMALS, 1 - math.floor(math.log10(abs(value))))
+    return shown_number(value, decimals)
+
+
 def shown_percent(value: float | None) -> str:
     """Print a share of one as a whole percentage, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
@@ -86,7 +97,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=shown_number, percent=shown_percent, time=shown_time, data_url=data_url)
+    environment.filters.update(
+        number=shown_number, heat=shown_heat, percent=shown_percent, time=shown_time, data_url=data_url
+    )
     return environment
 
 

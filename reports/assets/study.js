@@ -84,7 +84,8 @@
 
   const nats = (value) => {
     const size = Math.abs(value);
-    const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+    const small = size > 0 && size < 0.01; // two figures, as the text beside has
+    const digits = size >= 100 ? 0 : size >= 10 ? 1 : small ? Math.min(8, 1 - Math.floor(Math.log10(size))) : 2;
     return value.toFixed(digits).replace("-", "−");
   };
 

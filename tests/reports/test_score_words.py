@@ -3,7 +3,7 @@
 import pytest
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, make_study
 
-from reports.page import shown_number, shown_percent
+from reports.page import shown_heat, shown_number, shown_percent
 from reports.record import ScoreRecord, ScoreSummary, TokenHeat
 from reports.study_page import shaded_text
 from reports.words import best_reference, cohort_summary, study_summary, verdict_on
@@ -152,3 +152,19 @@ def test_numbers_are_printed_with_their_true_sign_and_never_as_nan(value, text):
 
 def test_a_share_is_printed_as_a_percentage():
     assert (shown_percent(0.854), shown_percent(None)) == ("85\u202f%", "–")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.345, "12.3"),
+        (0.0, "0.0"),
+        (0.1, "0.1"),
+        (0.04321, "0.043"),
+        (-0.00051, "−0.00051"),
+        (1e-12, "0.00000000"),
+        (None, "–"),
+    ],
+)
+def test_little_heat_keeps_two_figures(value, text):
+    assert shown_heat(value) == text
