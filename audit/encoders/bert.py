@@ -5,6 +5,8 @@ Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transforme
 
 from typing import Any
 
+from torch.nn import Sequential
+
 from audit.encoders.blocks import Affine, Block
 
 __all__ = ["bert_blocks"]
@@ -16,15 +18,15 @@ def bert_blocks(bert: Any) -> tuple[Block, ...]:
 
 
 def _block_of(layer: Any) -> Block:
-    attention, output = layer.attention.self, layer.attention.output
+    attention, output, output_of_mlp = layer.attention.self, layer.attention.output, layer.output
     return Block(
         query=Affine.of(attention.query),
         key=Affine.of(attention.key),
         value=Affine.of(attention.value),
         out=output.dense,
-        mlp=lambda hidden: layer.output.dense(layer.intermediate(hidden)),  # without the sum and the norm that follow
+        mlp=Sequential(layer.intermediate, output_of_mlp.dense).eval(),  # without the sum and the norm that follow
         norm1=output.LayerNorm,
-        norm2=layer.output.LayerNorm,
+        norm2=output_of_mlp.LayerNorm,
         heads=attention.num_attention_heads,
         norm_first=False,
     )

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from enum import StrEnum
-from types import CellType, FunctionType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -94,24 +93,16 @@ def _redrawn_block(block: Block, generator: torch.Generator) -> Block:
 
 
 def _redrawn(part: Map, generator: torch.Generator) -> Map:
-    """Copy a map with random weights: a module, an affine map, or a function that closes over modules.
+    """Copy a map with random weights.
 
     Raises:
-        TypeError: it is none of these, so its weights cannot be found.
+        TypeError: it is neither a module nor an affine map, so its weights cannot be found.
     """
     if isinstance(part, Affine):
         return _redrawn_affine(part, generator)
     if isinstance(part, nn.Module):
         return _redrawn_module(part, generator)
-    cells = [cell.cell_contents for cell in getattr(part, "__closure__", None) or ()]
-    if not isinstance(part, FunctionType) or not any(isinstance(held, nn.Module) for held in cells):
-        raise TypeError(f"the weights of {part!r} cannot be found: make it a module or a function that closes over one")
-    renewed = tuple(CellType(_redrawn_held(held, generator)) for held in cells)
-    return FunctionType(part.__code__, part.__globals__, part.__name__, part.__defaults__, renewed)
-
-
-def _redrawn_held(held: Any, generator: torch.Generator) -> Any:
-    return _redrawn_module(held, generator) if isinstance(held, nn.Module) else held
+    raise TypeError(f"the weights of {part!r} cannot be found: make it a module or an affine map")
 
 
 def _redrawn_module(module: nn.Module, generator: torch.Generator) -> nn.Module:
