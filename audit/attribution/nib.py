@@ -5,8 +5,9 @@ along that way, from 0 to h, is shared out over the elements:
 
     A = sum over i = 1..N of (1/N) h * d cos(suffix(x), e)/dx at x = (i/N) h
 
-The heat of a token is A summed over the width; it may be negative. Over all tokens it adds up to about
-cos(suffix(h), e) - cos(suffix(0), e): the right-hand sum of an integral. It is the same in every run.
+The heat of a token is A summed over the width; it may be negative, and it is the same in every run. A is the right-hand
+sum of an integral that adds up to cos(suffix(h), e) - cos(suffix(0), e); ten steps keep to that only roughly, being
+coarse near 0, where a LayerNorm turns fast.
 
 Source: Zhu et al. 2025, "Narrowing information bottleneck theory for multimodal image-text representations
 interpretability" (ICLR).

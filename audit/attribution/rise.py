@@ -78,6 +78,6 @@ def random_masks(
     side = (cells + 1) * cell
     masks = torch.empty(count, size, size)
     for mask, grid, (down, right) in zip(masks, grids, shifts, strict=True):
-        large = interpolate(grid[None], size=(side, side), mode="bilinear", align_corners=False)[0, 0]
+        large = interpolate(grid[None], size=(side, side), mode="bilinear", align_corners=False)[0, 0].clamp(0, 1)
         mask.copy_(large[down : down + size, right : right + size])
     return masks
