@@ -46,6 +46,7 @@ class M2IBSettings:
             raise ValueError(f"M2IB's numbers must be positive: {self}")
 
 
+@torch.enable_grad()
 def bottleneck(
     hidden: Hidden,
     mask: Bool[Tensor, "pairs tokens"],

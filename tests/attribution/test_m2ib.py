@@ -164,3 +164,13 @@ def test_pairs_and_generators_must_match() -> None:
             settings=SETTINGS,
             generators=generators(0),
         )
+
+
+def test_a_caller_without_gradients_gets_the_same_heat() -> None:
+    hidden, target = inputs(1, 4)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    plainly = bottleneck(hidden, mask, target, make_suffix(), settings=SETTINGS, generators=generators(3))
+    with torch.no_grad():
+        inside = bottleneck(hidden, mask, target, make_suffix(), settings=SETTINGS, generators=generators(3))
+    assert torch.equal(plainly, inside)
+    assert not plainly.requires_grad
