@@ -81,7 +81,7 @@ def word_piece(*, context: int) -> PreTrainedTokenizerFast:
 
 def byte_pairs(*, context: int) -> PreTrainedTokenizerFast:
     """A tokeniser as OpenAI's: end of text has the highest number and is the padding too."""
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))  # noqa: S106 - a token, no password
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.train_from_iterator(PHRASES, trainers.BpeTrainer(vocab_size=98, end_of_word_suffix="</w>"))
