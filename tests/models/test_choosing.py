@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.models.choosing import choose_files
+from audit.models.choosing import _BESIDE_WEIGHTS, choose_files
 from pipelines.errors import ModelError
 
 SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
@@ -90,7 +90,9 @@ def test_several_bare_state_dicts_are_refused():
         choose(["preprocessor_config.json", "tokenizer.json", "best.pt", "last.pt"])
 
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda name: name not in _BESIDE_WEIGHTS
+)
 
 
 @given(st.lists(st.one_of(NAMES, st.builds("{}/{}".format, NAMES, NAMES), st.just(".."))))
