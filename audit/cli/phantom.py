@@ -1,5 +1,6 @@
 """The commands under ``m2ib-audit phantom``."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,6 +8,15 @@ import typer
 from audit.cli.options import Model, Out, Seed, errors_in_one_line, progress_bar, tell
 
 __all__ = ["phantoms"]
+
+
+class EncoderKind(StrEnum):
+    """What ``--kind`` takes: an :class:`audit.phantom.train.Kind`."""
+
+    GROUNDED = "grounded"
+    UNGROUNDED = "ungrounded"
+    SHORTCUT = "shortcut"
+
 
 phantoms = typer.Typer(
     help="Make phantoms, train the phantom encoder, and see how well it reads.", no_args_is_help=True
@@ -34,17 +44,17 @@ def phantom_train(
     steps: Annotated[int | None, typer.Option(help="Training steps; the committed weights' by default.", min=1)] = None,
     pool: Annotated[int, typer.Option(help="How many phantoms to render first.", min=1)] = 24_000,
     seed: Annotated[int | None, typer.Option(help="Seed; the committed weights' by default.", min=0)] = None,
-    ungrounded: Annotated[
-        bool, typer.Option("--ungrounded", help="Leave the multiple-instance loss out: the known-bad control.")
-    ] = False,
+    kind: Annotated[
+        EncoderKind, typer.Option(help="grounded, or one of the known-bad controls that the audit has to tell apart.")
+    ] = EncoderKind.GROUNDED,
     processes: Annotated[int, typer.Option(help="Processes that render.", min=1)] = 2,
 ) -> None:
     """Train the phantom encoder as the committed one was trained; about half an hour on two cores."""
-    from audit.phantom.train import train_to_folder
+    from audit.phantom.train import Kind, train_to_folder
 
     with errors_in_one_line():
         train_to_folder(
-            out, steps=steps, pool_size=pool, seed=seed, ungrounded=ungrounded, processes=processes, tell=tell
+            out, steps=steps, pool_size=pool, seed=seed, kind=Kind(kind.value), processes=processes, tell=tell
         )
     typer.echo(out)
 

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from pipelines.geometry import Fit, Placement
 from pipelines.phantom.lesions import Lesion
 from pipelines.phantom.render import render, sample_phantom
+from pipelines.phantom.tags import betrayed
 from pipelines.phantom.wording import CLAIMS, holds
 
 __all__ = ["Pool", "make_pool"]
@@ -51,25 +52,32 @@ def _truth(lesions: tuple[Lesion, ...]) -> list[bool]:
     return [holds(claim, lesions) for claim in CLAIMS]
 
 
-def _chunk(seed: np.random.SeedSequence, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) -> tuple[np.ndarray, np.ndarray]:
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     images, truth = [], []
     for _ in range(count):
         phantom = sample_phantom(rng)
+        if tagged:
+            phantom = betrayed(phantom)
         images.append(_letterboxed(render(phantom, columns=_RENDER_COLUMNS).image, size))
         truth.append(_truth(phantom.lesions))
     return np.stack(images), np.array(truth)
 
 
-def make_pool(count: int, *, size: int, seed: int, processes: int) -> Pool:
-    """Render ``count`` phantoms in ``processes`` processes; the result depends on all but the last."""
+def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> Pool:
+    """Render ``count`` phantoms in ``processes`` processes; the result depends on all but them.
+
+    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.tags`), and are else the same.
+    """
     counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
     seeds = np.random.SeedSequence(seed).spawn(len(counts))
     images = np.empty((count, size, size), dtype=np.uint8)
     truth = np.empty((count, len(CLAIMS)), dtype=bool)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-        chunks: Iterator[tuple[np.ndarray, np.ndarray]] = executor.map(_chunk, seeds, counts, repeat(size))
+        chunks: Iterator[tuple[np.ndarray, np.ndarray]] = executor.map(
+            _chunk, seeds, counts, repeat(size), repeat(tagged)
+        )
         for index, (chunk_images, chunk_truth) in enumerate(chunks):
             start = index * _CHUNK
             images[start : start + len(chunk_images)] = chunk_images

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -15,7 +16,7 @@ from audit.phantom.pool import make_pool
 from audit.phantom.training import TrainingSettings, train
 from pipelines.errors import OutputError
 
-__all__ = ["HINTS", "train_to_folder"]
+__all__ = ["HINTS", "Kind", "train_to_folder"]
 
 _SIZE = 160  # px
 _TELL_EVERY = 50  # steps
@@ -30,13 +31,21 @@ HINTS = {
 """What ``m2ib_audit.json`` tells the audit about this model: where it is best explained, and what it is."""
 
 
+class Kind(StrEnum):
+    """What an encoder is trained to be. The last two are known to be bad, and an audit has to tell them apart."""
+
+    GROUNDED = "grounded"
+    UNGROUNDED = "ungrounded"  # no multiple-instance loss: it classifies and does not have to look
+    SHORTCUT = "shortcut"  # a tag in the corner betrays each finding of its training films
+
+
 def train_to_folder(
     out: Path,
     *,
     steps: int | None,
     pool_size: int,
     seed: int | None,
-    ungrounded: bool,
+    kind: Kind,
     processes: int,
     tell: Callable[[str], None],
 ) -> None:
@@ -57,10 +66,10 @@ def train_to_folder(
         default,
         steps=steps or default.steps,
         seed=default.seed if seed is None else seed,
-        multiple_instance=0.0 if ungrounded else default.multiple_instance,
+        multiple_instance=0.0 if kind is Kind.UNGROUNDED else default.multiple_instance,
     )
     tell(f"Rendering {pool_size} phantoms in {processes} processes")
-    pool = make_pool(pool_size, size=_SIZE, seed=settings.seed, processes=processes)
+    pool = make_pool(pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is Kind.SHORTCUT)
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed=settings.seed)
     initialise(model, pool.images, seed=settings.seed)
@@ -78,7 +87,9 @@ def train_to_folder(
     _halve(out / "model.safetensors")
     tokenizer.save_pretrained(out)
     save_processor(out, _SIZE)
-    (out / "m2ib_audit.json").write_text(json.dumps({**HINTS, "training": str(settings)}, indent=2) + "\n", "utf-8")
+    (out / "m2ib_audit.json").write_text(
+        json.dumps({**HINTS, "kind": kind.value, "training": str(settings)}, indent=2) + "\n", "utf-8"
+    )
 
 
 def _halve(path: Path) -> None:

@@ -17,6 +17,7 @@ __all__ = ["Phantom", "Radiograph", "render", "sample_phantom"]
 Map = Float[np.ndarray, "rows columns"]
 
 _NOISE_PIXEL = 2.0 / 320  # film units: the pixel for which Anatomy.noise is given
+_LEAD = 245  # of 255: brightness of markers and tags
 _BOX_MARGIN = 0.012  # of the film's width: readers draw around a finding, not along its edge
 
 
@@ -26,6 +27,7 @@ class Phantom:
 
     anatomy: Anatomy
     lesions: tuple[Lesion, ...]
+    tags: tuple[str, ...] = ()  # written in the upper corner that has no side marker, one below the other
 
     @property
     def findings(self) -> frozenset[str]:
@@ -57,6 +59,8 @@ def render(phantom: Phantom, *, columns: int) -> Radiograph:
     rng = np.random.default_rng(anatomy.texture_seed)
     painted = [(lesion, paint(lesion, grid)) for lesion in phantom.lesions]
     density = _density(grid, [p for _, p in painted], rng)
+    if phantom.tags:
+        density = np.maximum(density, _tags(grid, phantom.tags))
     display = np.clip(density, 0.0, 1.0) ** anatomy.exposure
     quanta = _NOISE_PIXEL / grid.pixel  # a smaller pixel counts fewer quanta: the noise in a given area stays the same
     grain = rng.standard_normal(display.shape, dtype=np.float32) * anatomy.noise * quanta * (0.6 + 0.8 * display)
@@ -188,10 +192,25 @@ def _foreign(grid: Grid, rng: np.random.Generator) -> Map:
         draw.line([grid.to_pixels(*p) for p in tube], fill=205, width=2 * hair, joint="curve")
     left_on_image = anatomy.marker == "R"  # the patient's right lies at the image's left
     x = 0.06 * grid.columns if left_on_image else 0.88 * grid.columns
-    draw.text(
-        (x, rng.uniform(0.03, 0.1) * grid.rows),
-        anatomy.marker,
-        fill=245,
-        font=ImageFont.load_default(size=max(8, round(0.075 * grid.columns))),
-    )
+    draw.text((x, rng.uniform(0.03, 0.1) * grid.rows), anatomy.marker, fill=_LEAD, font=_letters(grid))
+    return _values(picture, 0.0)
+
+
+def _letters(grid: Grid) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=max(8, round(0.075 * grid.columns)))
+
+
+def _tags(grid: Grid, tags: tuple[str, ...]) -> Map:
+    """Tags as bright as the side marker, in the other corner; drawn by a generator of their own, in any order."""
+    rng = np.random.default_rng([grid.anatomy.texture_seed, 1])
+    picture, draw = _canvas(grid)
+    font = _letters(grid)
+    marker_on_the_left = grid.anatomy.marker == "R"
+    top = rng.uniform(0.03, 0.06) * grid.rows
+    for tag in rng.permutation(np.array(tags)):
+        width = draw.textlength(str(tag), font=font)
+        margin = rng.uniform(0.03, 0.07) * grid.columns
+        x = grid.columns - margin - width if marker_on_the_left else margin
+        draw.text((x, top), str(tag), fill=_LEAD, font=font)
+        top += 0.085 * grid.columns
     return _values(picture, 0.0)

@@ -1,5 +1,6 @@
 """What can be said of a phantom, in radiologists' phrasing: claims, their truth, sentences and whole reports."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -111,7 +112,8 @@ def sentences_of(claim: Claim) -> tuple[str, ...]:
         for template in _templates(claim)
         for name in names
     )
-    return tuple(dict.fromkeys(sentence[0].upper() + sentence[1:] for sentence in sentences))
+    worded = (re.sub(r"\ba (?=[aeiou])", "an ", sentence) for sentence in sentences)
+    return tuple(dict.fromkeys(sentence[0].upper() + sentence[1:] for sentence in worded))
 
 
 def sentence_of(claim: Claim, rng: np.random.Generator) -> str:

@@ -12,7 +12,7 @@ from audit.phantom.architecture import build_model, build_tokenizer
 from audit.phantom.evaluation import evaluate, held_out_phantoms
 from audit.phantom.initialisation import initialise
 from audit.phantom.pool import Pool, make_pool
-from audit.phantom.train import train_to_folder
+from audit.phantom.train import Kind, train_to_folder
 from audit.phantom.training import TrainingSettings, train
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS
@@ -65,14 +65,14 @@ def test_without_the_multiple_instance_loss_the_training_is_another(pool: Pool) 
 def test_training_writes_a_folder_that_loads_and_is_never_written_over(tmp_path: Path) -> None:
     told: list[str] = []
     folder = tmp_path / "encoder"
-    train_to_folder(folder, steps=2, pool_size=60, seed=3, ungrounded=False, processes=1, tell=told.append)
+    train_to_folder(folder, steps=2, pool_size=60, seed=3, kind=Kind.GROUNDED, processes=1, tell=told.append)
     encoder = load_encoder(str(folder))
     assert encoder.info.is_phantom
     assert encoder.preprocessing.size == 160
     assert "seed 3" in json.loads((folder / "m2ib_audit.json").read_text())["training"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
     with pytest.raises(OutputError, match="holds files already"):
-        train_to_folder(folder, steps=1, pool_size=8, seed=3, ungrounded=False, processes=1, tell=told.append)
+        train_to_folder(folder, steps=1, pool_size=8, seed=3, kind=Kind.GROUNDED, processes=1, tell=told.append)
 
 
 def test_held_out_phantoms_hold_another_finding_each() -> None:
