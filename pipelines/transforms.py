@@ -210,28 +210,35 @@ def load_cases(
 
 
 def place_image(
-    display: Float[np.ndarray, "rows columns"], preprocessing: Preprocessing
+    display: Float[np.ndarray, "rows columns *colours"], preprocessing: Preprocessing
 ) -> tuple[Float[Tensor, "3 size size"], Placement]:
     """Resize a picture of [0, 1] into the model's square, pad it with 0 (black) and normalise it.
 
+    A grey picture [rows, columns] fills the three channels alike, one in colour is [rows, columns, 3] (R, G, B).
     Bicubic and antialiased, on floats; what bicubic overshoots is clamped to the picture's own range.
+
+    Raises:
+        ValueError: a third axis that is not R, G, B.
 
     Source: the resizing that CLIP's own preprocessing does (Radford et al. 2021), but without rounding to 8 bits.
     """
-    rows, columns = display.shape
+    if display.ndim not in {2, 3} or display.shape[2:] not in {(), (3,)}:
+        raise ValueError(f"a picture is [rows, columns] or [rows, columns, 3], not {list(display.shape)}")
+    rows, columns = display.shape[:2]
     placement = Placement.of(rows, columns, size=preprocessing.size, fit=preprocessing.fit)
     source = torch.from_numpy(np.ascontiguousarray(display, dtype=np.float32))
+    planes = source[None] if source.ndim == 2 else source.permute(2, 0, 1)
     resized = interpolate(
-        source[None, None],
+        planes[None],
         size=(placement.resized_rows, placement.resized_columns),
         mode="bicubic",
         align_corners=False,
         antialias=True,
-    )[0, 0].clamp_(float(source.min()), float(source.max()))
-    square = torch.zeros(preprocessing.size, preprocessing.size)
+    )[0].clamp_(float(source.min()), float(source.max()))
+    square = torch.zeros(len(planes), preprocessing.size, preprocessing.size)
     to_rows, from_rows = _overlap(placement.top, placement.resized_rows, preprocessing.size)
     to_columns, from_columns = _overlap(placement.left, placement.resized_columns, preprocessing.size)
-    square[to_rows, to_columns] = resized[from_rows, from_columns]
+    square[:, to_rows, to_columns] = resized[:, from_rows, from_columns]
     mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
     return (square - mean) / std, placement
 
