@@ -12,9 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "SCHEMA_VERSION",
     "BoxRecord",
+    "ControlRecord",
+    "ControlSummary",
+    "Estimate",
+    "EvidenceRecord",
     "FailureRecord",
     "ImageRecord",
     "ModelRecord",
+    "OtherHeatRecord",
     "PhraseRecord",
     "PlacementRecord",
     "ReceiptStep",
@@ -25,6 +30,8 @@ __all__ = [
     "StageSeconds",
     "StudyRecord",
     "TokenHeat",
+    "VerdictRecord",
+    "VerdictWord",
 ]
 
 SCHEMA_VERSION: Literal["1"] = "1"
@@ -86,6 +93,31 @@ class ScoreRecord(_Record):
     levels: tuple[float, ...] | None = None  # IoU at each threshold of a ladder, where the cohort chooses among them
 
 
+class ControlRecord(_Record):
+    """What became of a phrase's heat when one thing was changed on purpose."""
+
+    method: str
+    control: str  # "shuffled report", "nonsense", "side swapped", "negated", "other window", "second seed"
+    text: str | None  # what was put to the model instead; None where the phrase stayed as it was
+    heat: str  # name of its grid in heat.npz
+    pearson: float | None  # of its grid with the original's; None where either is flat
+    hit: bool | None  # its hottest point in the phrase's own boxes; None where the phrase has none
+    cosine: float
+    total: float  # sum of the heat over the grid, in the method's unit
+
+
+class OtherHeatRecord(_Record):
+    """The heat of a further method on the same phrase; its scores stand among the phrase's."""
+
+    method: str
+    unit: str
+    heat: str  # name of its grid in heat.npz
+    total: float  # sum over the grid, in the method's unit
+    peak: float
+    hottest: Pixel | None
+    tokens: tuple[TokenHeat, ...]  # ``nats`` is in the method's unit here
+
+
 class PhraseRecord(_Record):
     """One phrase put to the model on one image."""
 
@@ -103,6 +135,8 @@ class PhraseRecord(_Record):
     tokens: tuple[TokenHeat, ...]
     token_total_nats: float
     scores: tuple[ScoreRecord, ...]
+    controls: tuple[ControlRecord, ...] = ()  # empty where the phrase is not in the run's sample
+    others: tuple[OtherHeatRecord, ...] = ()  # further methods of the run
 
 
 class ImageRecord(_Record):
@@ -179,6 +213,57 @@ class ScoreSummary(_Record):
     differences: tuple[ScoreDifference, ...] = ()  # to each reference; a reference itself has none
 
 
+class Estimate(_Record):
+    """A mean with its 95 % bootstrap interval over patients."""
+
+    estimate: float
+    low: float
+    high: float
+    cases: int
+    patients: int
+
+
+class ControlSummary(_Record):
+    """What one control did to one method's heat, over the sampled phrases."""
+
+    method: str
+    control: str
+    phrases: int
+    pearson: Estimate | None  # of the heat with the original's; None where no pair of maps could be compared
+    hit: Estimate | None  # share of hits on the phrases' own boxes, under the control; None without boxes
+    hit_fall: Estimate | None  # share of hits without the control minus with it, on the same phrases
+    cosine_change: Estimate  # with the control minus without
+
+
+VerdictWord = Literal[
+    "grounded",
+    "not better than a blind map",
+    "does not depend on the words",
+    "looks at the marker",
+    "too few cases to say",
+]
+
+
+class VerdictRecord(_Record):
+    """What a run says of one method on one model, and which rule says so."""
+
+    method: str
+    verdict: VerdictWord
+    because: tuple[str, ...]  # the tests in the order of the rule, with their figures
+    rule: str
+
+
+class EvidenceRecord(_Record):
+    """Whether the information in a heat tells a report's phrases from those of other patients' reports."""
+
+    method: str
+    unit: str
+    floor: float  # median total of the shuffled reports' heat: a phrase below it has no more than a wrong one
+    exceeds: Estimate  # share of phrases whose total is above that of the shuffled report on the same image
+    tells: bool  # whether the share is above one half beyond its interval; if not, the floor marks no phrase
+    scale: float  # 99th percentile of the phrases' hottest cells: the top of one colour scale over all studies
+
+
 class FailureRecord(_Record):
     """A file, report or box that took no part, and why."""
 
@@ -212,4 +297,7 @@ class RunRecord(_Record):
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
     summaries: tuple[ScoreSummary, ...]
+    controls: tuple[ControlSummary, ...] = ()
+    verdicts: tuple[VerdictRecord, ...] = ()  # one a method
+    evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
     failures: tuple[FailureRecord, ...]
