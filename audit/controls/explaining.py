@@ -1,0 +1,90 @@
+"""The model is asked again with one thing changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from audit.attribution.explain import Explanation, Request, pair_seed
+from audit.attribution.methods import Method
+from audit.controls.plan import Control, PlannedPhrase
+from audit.encoders.protocol import DualEncoder
+from pipelines.transforms import Preprocessing
+
+__all__ = ["ExplainedControl", "explain_controls", "rewindowed"]
+
+_WINDOW = (0.05, 0.95)  # quantiles of the picture that the other window spreads over the whole range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedControl:
+    """What a method says of a phrase under one control."""
+
+    method: str
+    control: Control
+    index: int  # of the phrase among the case's
+    text: str | None  # what took the phrase's place; None where it stayed
+    explanation: Explanation
+
+
+def explain_controls(
+    method: Method, encoder: DualEncoder, request: Request, planned: Sequence[PlannedPhrase]
+) -> tuple[ExplainedControl, ...]:
+    """Explain one image again, once for each control of each planned phrase; only the image side, which is scored.
+
+    Args:
+        method: the method whose heat is put to the test.
+        encoder: the model.
+        request: the image with all phrases of its case, by place, and their seeds: the controls keep the seeds, so
+            that the noise is the same and what differs comes from the change.
+        planned: phrases with the sentences that take their place.
+    """
+    if not planned:
+        return ()
+    changed = [(plan.index, control, text) for plan in planned for control, text in plan.texts.items()]
+    own = [request.phrases[plan.index] for plan in planned]
+    seeds = [request.seeds[plan.index] for plan in planned]
+    requests = [
+        Request(
+            pixels=request.pixels,
+            phrases=[text for _, _, text in changed],
+            seeds=[request.seeds[index] for index, _, _ in changed],
+        ),
+        Request(pixels=rewindowed(request.pixels, encoder.preprocessing), phrases=own, seeds=seeds),
+        Request(pixels=request.pixels, phrases=own, seeds=[pair_seed(seed, "second") for seed in seeds]),
+    ]
+    of_texts, of_window, of_seed = method.explain_batch(encoder, requests, words=False)
+    explained = [
+        ExplainedControl(method=method.name, control=control, index=index, text=text, explanation=explanation)
+        for (index, control, text), explanation in zip(changed, of_texts, strict=True)
+    ]
+    for control, explanations in ((Control.OTHER_WINDOW, of_window), (Control.SECOND_SEED, of_seed)):
+        explained += [
+            ExplainedControl(method=method.name, control=control, index=plan.index, text=None, explanation=explanation)
+            for plan, explanation in zip(planned, explanations, strict=True)
+        ]
+    return tuple(explained)
+
+
+def rewindowed(pixels: Float[Tensor, "3 size size"], preprocessing: Preprocessing) -> Float[Tensor, "3 size size"]:
+    """Show the picture in another, narrower window: what lies between two quantiles fills the range.
+
+    The quantiles are of what is not black, so that padding does not move them. A reader who turns the window by as
+    much still sees the same findings.
+    """
+    mean, std = (
+        torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    display = pixels * std + mean
+    shown = display[display > 0]
+    if shown.numel() == 0:
+        return pixels
+    # torch.quantile takes 2**24 values at most; a model's input has far fewer
+    low, high = torch.quantile(shown, torch.tensor(_WINDOW, dtype=shown.dtype, device=shown.device))
+    if not bool(high > low):
+        return pixels
+    windowed = ((display - low) / (high - low)).clamp(0.0, 1.0)
+    return (torch.where(display > 0, windowed, display) - mean) / std

@@ -1,0 +1,128 @@
+"""Which phrases of a cohort are put to the controls, and with which other sentences: known before any pixel is read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from audit.attribution.explain import pair_seed
+from audit.controls.wording import negated, nonsense, side_swapped
+from pipelines.cohort import boxes_for
+from pipelines.study import Case, Image, Study
+
+__all__ = ["Control", "ControlPlan", "PlannedPhrase"]
+
+_DRAWS = 64  # of other patients' phrases, until one names a finding that this patient does not have
+
+
+class Control(StrEnum):
+    """What is changed; everything else, the noise of the method among it, stays as it was."""
+
+    SHUFFLED = "shuffled report"  # a phrase of another patient, about a finding that this patient's report lacks
+    NONSENSE = "nonsense"
+    SIDE_SWAPPED = "side swapped"
+    NEGATED = "negated"
+    OTHER_WINDOW = "other window"
+    SECOND_SEED = "second seed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPhrase:
+    """One phrase of a case with the sentences that take its place; a control that it does not allow is not there."""
+
+    index: int  # among the case's phrases
+    texts: Mapping[Control, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    case: Case
+    index: int
+    order: tuple[bool, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Donor:
+    patient: str
+    finding: str | None
+    text: str
+
+
+class ControlPlan:
+    """A seeded sample of a cohort's phrases, those with boxes first, as only they can be hit."""
+
+    def __init__(self, studies: Sequence[Study], *, sample: int, seed: int) -> None:
+        """Draw the sample.
+
+        Args:
+            studies: the cohort.
+            sample: how many phrases at most; 0 for none.
+            seed: of the draw; the same cohort and seed give the same sample, in whatever order the studies come.
+        """
+        self._planned: dict[tuple[str, int], PlannedPhrase] = {}
+        if sample == 0:
+            return
+        candidates = sorted(_candidates(studies, seed), key=lambda candidate: candidate.order)
+        donors = sorted(_donors(studies), key=lambda donor: (donor.patient, donor.text))
+        for candidate in candidates[:sample]:
+            key = (candidate.case.image.sop_instance_uid, candidate.index)
+            generator = np.random.default_rng(pair_seed(seed, "control", key[0], str(key[1])))
+            texts = _texts(candidate.case, candidate.index, donors, generator)
+            self._planned[key] = PlannedPhrase(index=candidate.index, texts=texts)
+
+    def __len__(self) -> int:
+        """Return the number of phrases in the sample."""
+        return len(self._planned)
+
+    def of(self, case: Case) -> tuple[PlannedPhrase, ...]:
+        """Give the phrases of one case that are in the sample, in their order."""
+        uid = case.image.sop_instance_uid
+        keys = ((uid, index) for index in range(len(case.phrases)))
+        return tuple(self._planned[key] for key in keys if key in self._planned)
+
+
+def _patient(image: Image) -> str:
+    return image.patient_id or image.study_instance_uid
+
+
+def _candidates(studies: Sequence[Study], seed: int) -> Iterator[_Candidate]:
+    for study in studies:
+        for case in study.cases:
+            for index, phrase in enumerate(case.phrases):
+                without_box = not boxes_for(phrase, case.boxes, case.image)
+                order = pair_seed(seed, "sample", case.image.sop_instance_uid, str(index))
+                yield _Candidate(case, index, (without_box, order))
+
+
+def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
+    for study in studies:
+        for case in study.cases[:1]:  # all images of a study have its phrases
+            for phrase in case.phrases:
+                yield _Donor(_patient(case.image), phrase.finding, phrase.text)
+
+
+def _texts(case: Case, index: int, donors: Sequence[_Donor], generator: np.random.Generator) -> Mapping[Control, str]:
+    phrase = case.phrases[index]
+    texts = {
+        Control.SHUFFLED: _shuffled(case, phrase.text, donors, generator),
+        Control.NONSENSE: nonsense(phrase.text, generator),
+        Control.SIDE_SWAPPED: side_swapped(phrase.text),
+        Control.NEGATED: negated(phrase),
+    }
+    return {control: text for control, text in texts.items() if text is not None and text != phrase.text}
+
+
+def _shuffled(case: Case, text: str, donors: Sequence[_Donor], generator: np.random.Generator) -> str | None:
+    """Draw another patient's phrase; a drawn one about a finding of this patient is kept only if no other comes."""
+    patient = _patient(case.image)
+    own = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}
+    second_best: str | None = None
+    for place in generator.integers(len(donors), size=_DRAWS):
+        donor = donors[int(place)]
+        if donor.patient == patient or donor.text == text:
+            continue
+        if donor.finding not in own:
+            return donor.text
+        second_best = second_best or donor.text
+    return second_best

@@ -1,0 +1,144 @@
+"""The verdict on a method's heat for a model: five words, one rule, and every test with its figures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from audit.controls.plan import Control
+from audit.scoring.scores import BLIND_METHODS
+from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap
+from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
+
+__all__ = ["MARKER_SCORE", "POINTING_SCORE", "RULE", "verdict_of"]
+
+POINTING_SCORE = "pointing game, tau 0"
+MARKER_SCORE = "hottest point on a marker"
+
+_LEAST_PHRASES, _LEAST_PATIENTS = 20, 10
+_MARKER_SHARE = 0.25
+
+RULE = (
+    f"Intervals are 95 % bootstraps over patients. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
+    f"{_LEAST_PATIENTS} patients: too few cases to say. 2. The hottest point lies on a burned-in marker in more than "
+    f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
+    "marker. 3. The share of hits is not above that of the best content-blind map on the same phrases, by the lower "
+    "end of the paired difference: not better than a blind map. 4. The share of hits does not fall when another "
+    "patient's report takes the report's place, by the lower end of the paired difference: does not depend on the "
+    f"words; with fewer than {_LEAST_PHRASES} such phrases or {_LEAST_PATIENTS} patients: too few cases to say. "
+    "5. Else: grounded. The first that holds is the verdict."
+)
+"""What a verdict means, as it stands in run.json and on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One test of the rule: what it found, and the verdict where it ends the matter."""
+
+    because: str
+    verdict: VerdictWord | None
+
+
+def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, method: str, seed: int) -> VerdictRecord:
+    """Judge one method on one model by :data:`RULE`.
+
+    Args:
+        table: every score of the run (:func:`audit.scoring.summary.score_table`).
+        controls: summaries of the run's controls.
+        method: the method whose heat is judged.
+        seed: of the bootstrap.
+    """
+    because: list[str] = []
+    for step in _steps(table, controls, method, seed):
+        because.append(step.because)
+        if step.verdict is not None:
+            return VerdictRecord(method=method, verdict=step.verdict, because=tuple(because), rule=RULE)
+    return VerdictRecord(method=method, verdict="grounded", because=tuple(because), rule=RULE)
+
+
+def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str, seed: int) -> Iterator[_Step]:
+    hits = _values(table, method, POINTING_SCORE)
+    yield _enough(hits)
+    marker = _values(table, method, MARKER_SCORE)
+    if len(marker):
+        yield _marker(marker, seed)
+    yield _blind(table, hits, seed)
+    yield _words(controls, method)
+
+
+def _values(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
+    chosen = (table["method"] == method) & (table["score"] == score) & table["value"].notna()
+    return table.loc[chosen, ["image", "phrase", "finding", "patient", "value"]].astype(
+        {"image": "str", "finding": "str", "patient": "str"}
+    )
+
+
+def _are_few(cases: int, patients: int) -> bool:
+    return cases < _LEAST_PHRASES or patients < _LEAST_PATIENTS
+
+
+def _enough(hits: pd.DataFrame) -> _Step:
+    cases, patients = len(hits), int(hits["patient"].nunique())
+    told = f"{cases} phrases of {patients} patients could be scored against a box"
+    if _are_few(cases, patients):
+        least = f"at least {_LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are asked for"
+        return _Step(because=f"{told}; {least}", verdict="too few cases to say")
+    return _Step(because=told, verdict=None)
+
+
+def _marker(marker: pd.DataFrame, seed: int) -> _Step:
+    share = patient_bootstrap(
+        marker["value"].to_numpy(dtype=float), marker["patient"].tolist(), generator=np.random.default_rng(seed)
+    )
+    told = f"the hottest point lies on a burned-in marker in {_shown(share)} of {len(marker)} phrases"
+    looks = share.low > _MARKER_SHARE and not _are_few(share.values, share.patients)
+    return _Step(because=told, verdict="looks at the marker" if looks else None)
+
+
+def _blind(table: pd.DataFrame, hits: pd.DataFrame, seed: int) -> _Step:
+    best: tuple[str, Interval, float] | None = None
+    for reference in BLIND_METHODS:
+        theirs = _values(table, reference, POINTING_SCORE)
+        both = hits.merge(theirs.drop(columns="patient"), on=["image", "phrase", "finding"], suffixes=("", "_blind"))
+        if both.empty or (best is not None and both["value_blind"].mean() <= best[2]):
+            continue
+        difference = paired_difference(
+            both["value"].to_numpy(dtype=float),
+            both["value_blind"].to_numpy(dtype=float),
+            both["patient"].tolist(),
+            generator=np.random.default_rng(seed),
+        )
+        best = (reference, difference, float(both["value_blind"].mean()))
+    if best is None:
+        return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
+    name, difference, share = best
+    told = f"it hits in {_percent(hits['value'].mean())} of them, {name} in {_percent(share)}: {_points(difference)}"
+    return _Step(because=told, verdict=None if difference.low > 0 else "not better than a blind map")
+
+
+def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
+    shuffled = [c for c in controls if (c.method, c.control) == (method, Control.SHUFFLED.value)]
+    fall = shuffled[0].hit_fall if shuffled else None
+    if fall is None or _are_few(fall.cases, fall.patients):
+        count = 0 if fall is None else fall.cases
+        told = f"another patient's report took the report's place for {count} scored phrases, too few to say more"
+        return _Step(because=told, verdict="too few cases to say")
+    told = (
+        "with another patient's report in the report's place the share of hits falls by "
+        f"{_points(fall)} in {fall.cases} phrases"
+    )
+    return _Step(because=told, verdict=None if fall.low > 0 else "does not depend on the words")
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %"
+
+
+def _shown(interval: Interval) -> str:
+    return f"{_percent(interval.estimate)} (95 % interval {100 * interval.low:.0f} to {100 * interval.high:.0f})"
+
+
+def _points(difference: Interval | Estimate) -> str:
+    low, high = 100 * difference.low, 100 * difference.high
+    return f"{100 * difference.estimate:+.0f} points (95 % interval {low:+.0f} to {high:+.0f})"
