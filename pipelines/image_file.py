@@ -1,0 +1,137 @@
+"""An image file of any common format becomes a picture: DICOM as a radiologist sees it, the rest as it is displayed.
+
+DICOM goes through :mod:`pipelines.dicom.pixels` and comes out grey. PNG, JPEG, TIFF and the like are read by Pillow:
+grey stays grey, everything else becomes R, G, B, since models of natural images were trained on colour. Grey of more
+than 8 bits (the PNGs of radiographs) is stretched from its own lowest to its own highest value, as such files do not
+say which of their 65,536 values they use.
+"""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from pipelines.dicom.decode import MAX_PIXELS
+from pipelines.dicom.pixels import read_pixels
+from pipelines.dicom.receipt import PixelStep
+from pipelines.dicom.source import looks_like_dicom
+from pipelines.errors import InputError
+
+__all__ = ["FORMATS", "Picture", "read_image"]
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
+"""Formats read by Pillow. Others are refused: some (EPS) start a program to draw what the file says."""
+
+_GREY_MODES = ("1", "L")
+_DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # grey of more than 8 bits, or of floats
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 262  # EXIF; TIFF 6.0, section 3
+_WHITE_IS_ZERO = 0
+# What Pillow raises, format by format, on bytes that are cut short or not what their header says.
+_PILLOW_ERRORS = (
+    *(OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, EOFError, struct.error, MemoryError),
+    Pillow.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image as it is displayed, with a receipt of every step on the way."""
+
+    display: Float[np.ndarray, "rows columns *colours"]  # float32, 0 to 1; [rows, columns], or [rows, columns, 3]: RGB
+    valid: Bool[np.ndarray, "rows columns"]  # False in a radiograph's padding and outside its collimated field
+    receipt: tuple[PixelStep, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.display.shape[0], self.display.shape[1]
+
+
+def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a DICOM, PNG, JPEG, TIFF, WebP, GIF or BMP file, told by its content.
+
+    Of several frames the first is read. EXIF's orientation is honoured, transparency is dropped.
+
+    Args:
+        path: the file.
+        max_pixels: rows x columns beyond which a file is refused before it is decoded.
+
+    Raises:
+        InputError: the file is missing, damaged, too large or of another format (:class:`DicomError` for DICOM).
+    """
+    path = Path(path)
+    try:
+        is_dicom = looks_like_dicom(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
+    if is_dicom:
+        pixels = read_pixels(path, max_pixels=max_pixels)
+        return Picture(display=pixels.display, valid=pixels.valid, receipt=pixels.receipt)
+    display, receipt = _read_with_pillow(path, max_pixels)
+    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
+
+
+def _read_with_pillow(
+    path: Path, max_pixels: int
+) -> tuple[Float[np.ndarray, "rows columns *colours"], tuple[PixelStep, ...]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a warning prints what the file says; its size is looked at here
+            with Pillow.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > max_pixels:
+                    raise InputError(
+                        f"{path}: {opened.width} x {opened.height} pixels are more than the limit of {max_pixels:,} "
+                        "for one file; make it smaller"
+                    )
+                steps = [PixelStep(step="decoding", detail=f"{opened.format}, Pillow's mode {opened.mode}")]
+                if getattr(opened, "n_frames", 1) > 1:
+                    steps.append(PixelStep(step="frame", detail=f"first of {opened.n_frames} frames"))  # type: ignore[attr-defined] # formats of one frame have none
+                return _display(opened, path, steps)
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path}: neither DICOM nor one of {', '.join(FORMATS)}; save it in one of these formats"
+        ) from error
+    except _PILLOW_ERRORS as error:
+        raise InputError(
+            f"{path}: the image cannot be decoded ({type(error).__name__}); it is cut short, damaged or too large: "
+            "copy or save it again"
+        ) from error
+
+
+def _display(
+    opened: Pillow.Image, path: Path, steps: list[PixelStep]
+) -> tuple[Float[np.ndarray, "rows columns *colours"], tuple[PixelStep, ...]]:
+    white_is_zero = opened.format == "TIFF" and opened.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # type: ignore[attr-defined] # of TIFF alone
+    orientation = opened.getexif().get(_ORIENTATION, 1)
+    picture = ImageOps.exif_transpose(opened)
+    if orientation != 1:
+        steps.append(PixelStep(step="orientation", detail=f"EXIF orientation {orientation}"))
+    if picture.mode in _DEEP_MODES:
+        stretched, step = _stretched(np.asarray(picture, dtype=np.float64), path)
+        steps.append(step)
+        if white_is_zero:  # of deep grey Pillow leaves it to its caller
+            stretched = np.float32(1.0) - stretched
+            steps.append(PixelStep(step="polarity", detail="inverted: TIFF's PhotometricInterpretation is WhiteIsZero"))
+        return stretched, tuple(steps)
+    mode = "L" if picture.mode in _GREY_MODES else "RGB"
+    if picture.mode not in {mode, "1"}:
+        steps.append(PixelStep(step="colour", detail=f"{picture.mode} converted to RGB, transparency dropped"))
+    values = np.asarray(picture.convert(mode), dtype=np.float32) / np.float32(255.0)
+    return values, tuple(steps)
+
+
+def _stretched(
+    stored: Float[np.ndarray, "rows columns"], path: Path
+) -> tuple[Float[np.ndarray, "rows columns"], PixelStep]:
+    """Bring grey of any range to 0 to 1; a flat picture becomes black."""
+    if not np.isfinite(stored).all():
+        raise InputError(f"{path}: it holds values that are no numbers; save it again without them")
+    low, high = float(stored.min()), float(stored.max())
+    detail = f"{low:g} to {high:g}, the picture's own range, to 0 to 1"
+    display = (stored - low) / (high - low) if high > low else np.zeros_like(stored)
+    return display.astype(np.float32), PixelStep(step="range", detail=detail)
