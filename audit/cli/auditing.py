@@ -45,12 +45,22 @@ def run(
         ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
     ] = ModelFit.LETTERBOX,
     method: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="m2ib, or to compare: nib, iba, grad_cam, grad_eclip, chefer, legrad, saliency, rise, kernel_shap, "
-            "rollout, patch_similarity."
+            help="m2ib unless given; may be given several times, the first is the run's own: nib, iba, grad_cam, "
+            "grad_eclip, chefer, legrad, saliency, rise, kernel_shap, rollout, patch_similarity."
         ),
-    ] = "m2ib",
+    ] = None,
+    controls: Annotated[
+        int,
+        typer.Option(
+            help="Phrases, drawn by the seed, that are put to the controls of the verdict; 0 for none.", min=0
+        ),
+    ] = 40,
+    faithfulness: Annotated[
+        int,
+        typer.Option(help="Phrases whose heat is put to deletion, insertion, ROAD and confidence drops.", min=0),
+    ] = 0,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
     workers: Annotated[
@@ -89,7 +99,9 @@ def run(
         model=model,
         device=device,
         fit=None if fit is ModelFit.OWN else Fit(fit.value),
-        method=method,
+        methods=tuple(method or ("m2ib",)),
+        controls=controls,
+        faithfulness=faithfulness,
         all_views=all_views,
         seed=seed,
         workers=workers,

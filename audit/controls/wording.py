@@ -8,11 +8,9 @@ from pipelines.study import Phrase
 
 __all__ = ["negated", "nonsense", "side_swapped"]
 
-_THINGS = (
-    "bicycle kettle river umbrella violin carpet lantern orchard button saddle pepper candle harbour ladder marble "
-    "pillow ribbon sandal teapot walnut barrel basket cushion feather garden hammer jacket meadow napkin"
-)
-_BETWEEN = "beside under behind above the a of with"
+_THINGS = "bell boat cup drum fork hat jam key kite lamp leaf mat oar pan rug sock tea toy tub yarn"
+_BETWEEN = "a as at by in of on to"
+_MOST_WORDS = 6  # short ones: a small vocabulary spells them by letters, and contexts are short
 
 _SWAPS = {
     "left": "right",
@@ -26,8 +24,8 @@ _SIDE = re.compile(r"\b(" + "|".join(sorted(_SWAPS, key=len, reverse=True)) + r"
 
 
 def nonsense(text: str, generator: np.random.Generator) -> str:
-    """Write a sentence about nothing on a radiograph, with as many words as ``text`` has."""
-    count = max(1, len(text.split()))
+    """Write a sentence about nothing on a radiograph, with as many words as ``text`` has, six at most."""
+    count = min(_MOST_WORDS, max(1, len(text.split())))
     things, between = _THINGS.split(), _BETWEEN.split()
     words = [str(generator.choice(things if (count - index) % 2 else between)) for index in range(count)]
     sentence = " ".join(words)

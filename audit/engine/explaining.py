@@ -7,12 +7,20 @@ from itertools import islice
 
 import torch
 
-from audit.attribution.explain import Request, pair_seed
+from audit.attribution.explain import Explanation, Request, pair_seed
 from audit.attribution.methods import Method
+from audit.controls.explaining import ExplainedControl, explain_controls
+from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
 from audit.engine.clock import Stopwatch
-from audit.engine.finishing import ExplainedCase, ExplainedStudy, phrase_texts
+from audit.engine.finishing import ExplainedStudy
 from audit.engine.keys import Keys
+from audit.engine.recording import ExplainedCase, phrase_texts
+from audit.faithfulness.pairs import ExplainedPair, shuffled
+from audit.faithfulness.scores import score_faithfulness
+from audit.scoring.scores import Score
+from audit.scoring.summary import shuffled_name
+from pipelines.errors import ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
 
@@ -58,10 +66,12 @@ def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """One model and one method at work."""
+    """One model and its methods at work."""
 
     encoder: DualEncoder
-    method: Method
+    methods: Sequence[Method]
+    controls: ControlPlan
+    faithfulness: ControlPlan
     device: torch.device
     keys: Keys
     seed: int
@@ -78,9 +88,15 @@ class Explainer:
         yield from self._isolated(batch)
 
     def _isolated(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
-        """Explain a batch; if that fails, each of its studies alone, so that only the one at fault is lost."""
+        """Explain a batch; if that fails, each of its studies alone, so that only the one at fault is lost.
+
+        Raises:
+            ModelError: a method cannot explain this model, whatever the study.
+        """
         try:
             return self._explain(batch)
+        except ModelError:
+            raise
         except Exception as error:  # noqa: BLE001 - the place where a batch isolates a study (see also workers.py)
             if len(batch) > 1:
                 return [explained for study in batch for explained in self._isolated([study])]
@@ -90,17 +106,56 @@ class Explainer:
 
     def _explain(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
         cases = [case for study in batch for case in study.cases]
-        explanations = iter(
-            self.method.explain_batch(self.encoder, [self._request(case) for case in cases], clock=self.clock)
+        requests = [self._request(case) for case in cases]
+        by_method = [method.explain_batch(self.encoder, requests, clock=self.clock) for method in self.methods]
+        explained = iter(
+            ExplainedCase(
+                loaded=case,
+                explanations=explanations,
+                controls=self._controls(case, request),
+                faithfulness=self._faithfulness(case, request, explanations),
+            )
+            for case, request, explanations in zip(cases, requests, zip(*by_method, strict=True), strict=True)
         )
         return [
             ExplainedStudy(
-                study=study.study,
-                cases=tuple(ExplainedCase(loaded=case, explanations=next(explanations)) for case in study.cases),
-                left_out=study.left_out,
+                study=study.study, cases=tuple(next(explained) for _ in study.cases), left_out=study.left_out
             )
             for study in batch
         ]
+
+    def _controls(self, case: LoadedCase, request: Request) -> tuple[ExplainedControl, ...]:
+        planned = self.controls.of(case.case)
+        if not planned:
+            return ()
+        per_phrase = _per_phrase(case, request)
+        with self.clock("controls"):
+            return tuple(
+                control
+                for method in self.methods
+                for control in explain_controls(method, self.encoder, per_phrase, planned)
+            )
+
+    def _faithfulness(
+        self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Explanation]]
+    ) -> dict[int, tuple[Score, ...]]:
+        """Score the sampled phrases' heat, and beside it the same heat with its cells shuffled."""
+        sampled = [phrase.index for phrase in self.faithfulness.of(case.case)]
+        if not sampled:
+            return {}
+        texts = phrase_texts(case)
+        places = [texts.index(case.case.phrases[index].text) for index in sampled]
+        found: dict[int, tuple[Score, ...]] = {}
+        with self.clock("faithfulness"):
+            for method, explained in zip(self.methods, explanations, strict=True):
+                all_pairs = ExplainedPair.all_of(request, explained)
+                pairs = [all_pairs[place] for place in places]
+                moved = [shuffled(pair, seed=pair.seed) for pair in pairs]
+                own = score_faithfulness(self.encoder, pairs, method=method.name)
+                beside = score_faithfulness(self.encoder, moved, method=shuffled_name(method.name))
+                for index, *of_phrase in zip(sampled, own, beside, strict=True):
+                    found[index] = (*found.get(index, ()), *of_phrase[0], *of_phrase[1])
+        return found
 
     def _request(self, case: LoadedCase) -> Request:
         texts, uid = phrase_texts(case), case.case.image.sop_instance_uid
@@ -108,3 +163,10 @@ class Explainer:
         if self.device.type == "cuda":  # pinned, so that the copy goes on beside what the device computes
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
+
+
+def _per_phrase(case: LoadedCase, request: Request) -> Request:
+    """Give each phrase of a case its place, where the request that was explained has each sentence once."""
+    seeds = dict(zip(request.phrases, request.seeds, strict=True))
+    texts = [phrase.text for phrase in case.case.phrases]
+    return Request(pixels=request.pixels, phrases=texts, seeds=[seeds[text] for text in texts])

@@ -1,5 +1,6 @@
 """What was run: the model, the method's numbers, the software and the device."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import torch
@@ -35,16 +36,17 @@ def model_record(encoder: DualEncoder) -> ModelRecord:
 
 
 def method_settings(
-    method: Method, encoder: DualEncoder, device: torch.device
+    methods: Sequence[Method], encoder: DualEncoder, device: torch.device
 ) -> dict[str, float | int | str | bool | None]:
-    """Every number that shapes a heat, by name."""
-    numbers = {name.replace("_layer", " layer"): number for name, number in method.numbers_for(encoder).items()}
-    precision = method.precision if isinstance(method, M2IB) else Precision.FP32
-    return {
-        **numbers,
-        "fit": encoder.preprocessing.fit.value,
-        "precision": resolve(precision, device).value,
-    }
+    """Every number that shapes a heat, by name; those of further methods carry their method's name."""
+    numbers: dict[str, float | int | str | bool | None] = {}
+    for place, method in enumerate(methods):
+        prefix = "" if place == 0 else f"{method.name} "
+        for name, number in method.numbers_for(encoder).items():
+            numbers[prefix + name.replace("_layer", " layer")] = number
+        if isinstance(method, M2IB):
+            numbers[f"{prefix}precision"] = resolve(method.precision, device).value
+    return {"precision": Precision.FP32.value, **numbers, "fit": encoder.preprocessing.fit.value}
 
 
 def pick_device(name: str) -> torch.device:

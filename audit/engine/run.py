@@ -3,22 +3,22 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from audit.attribution.explain import M2IB
-from audit.attribution.methods import METHODS, Method
+from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
-from audit.encoders.protocol import DualEncoder
 from audit.engine.clock import Stopwatch
+from audit.engine.concluding import Outcome, conclude
 from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
 from audit.engine.memory import MemoryReturn
+from audit.engine.methods import methods_of
 from audit.engine.provenance import device_name, method_settings, model_record, pick_device, software_versions
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
@@ -26,8 +26,7 @@ from audit.engine.store import check_writable, prepare, write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import Targets
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
-from audit.scoring.summary import score_table, summarise
-from pipelines.errors import AuditError
+from audit.scoring.summary import score_table
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
 
@@ -37,8 +36,6 @@ Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is in all."""
 
 _MOST_WORKERS = 16
-_M2IB_NUMBERS = ("beta", "variance", "steps", "samples")
-_M2IB_FLAGS = (*_M2IB_NUMBERS, "image_layer", "text_layer")
 
 _log = logging.getLogger(__name__)
 
@@ -67,21 +64,29 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
     with clock("model"):
         encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    method, keys = _method(settings, encoder), Keys(load_salt())
+    methods, keys = methods_of(settings, encoder), Keys(load_salt())
     finisher = Finisher(
         keys=keys,
         targets=Targets(inputs.studies, keys),
         settings=settings,
         created=created,
         model=model_record(encoder),
-        method=method.name,
-        unit=method.unit,
-        numbers=method_settings(method, encoder, device),
+        methods=tuple((method.name, method.unit) for method in methods),
+        numbers=method_settings(methods, encoder, device),
         software=software_versions(),
     )
-    explainer = Explainer(encoder=encoder, method=method, device=device, keys=keys, seed=settings.seed, clock=clock)
+    explainer = Explainer(
+        encoder=encoder,
+        methods=methods,
+        controls=ControlPlan(inputs.studies, sample=settings.controls, seed=settings.seed),
+        faithfulness=ControlPlan(inputs.studies, sample=settings.faithfulness, seed=settings.seed),
+        device=device,
+        keys=keys,
+        seed=settings.seed,
+        clock=clock,
+    )
     prepare(settings.out, overwrite=settings.overwrite)
-    table, left_out, outcome = GrowingTable(), list(inputs.left_out), _Outcome()
+    table, left_out, outcome = GrowingTable(), list(inputs.left_out), Outcome()
     progress("Auditing studies", 0, len(inputs.studies))
     memory = MemoryReturn()
     for done, study in enumerate(_finished(inputs, explainer, finisher), start=1):
@@ -96,13 +101,13 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     with clock("summary"):
         scores = score_table(table.to_frame())
         del table
-        summaries = tuple(summarise(scores, seed=settings.seed)) if len(scores) else ()
+        found = conclude(scores, outcome, finisher.methods, seed=settings.seed)
         memory.now()
     record = RunRecord(
         created=created,
         finished=datetime.now(UTC),
         model=finisher.model,
-        method=finisher.method,
+        method=finisher.methods[0][0],
         settings=finisher.numbers,
         seed=settings.seed,
         device=device_name(device),
@@ -118,29 +123,14 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
             "left out": sum(not item.failed for item in left_out),
         },
         timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in clock.seconds.items()),
-        summaries=summaries,
+        summaries=found.summaries,
+        controls=found.controls,
+        verdicts=found.verdicts,
+        evidence=found.evidence,
         failures=shown_failures(left_out, _folders(settings), keys, show_phi=settings.show_phi),
     )
     page = write_run(settings.out, record, scores)
     return RunResult(page=page, record=record, failed=tuple(item for item in left_out if item.failed))
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What has been audited so far."""
-
-    audited: int = 0
-    images: int = 0
-    phrases: int = 0
-    phantom_images: bool = True
-
-    def add(self, study: FinishedStudy) -> None:
-        if not study.images:
-            return
-        self.audited += 1
-        self.images += study.images
-        self.phrases += study.phrases
-        self.phantom_images &= study.is_phantom
 
 
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:
@@ -162,39 +152,6 @@ def _workers(settings: RunSettings, device: torch.device) -> int:
     if settings.workers is not None:
         return settings.workers
     return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-
-
-def _method(settings: RunSettings, encoder: DualEncoder) -> Method:
-    """Build the method that was asked for; for M2IB from the flags that were given, the model's hints and the paper."""
-    if settings.method not in METHODS:
-        raise AuditError(f"--method {settings.method}: unknown; one of {', '.join(METHODS)}")
-    if settings.method == M2IB.name:
-        return _m2ib(settings, encoder)
-    given = [name for name in _M2IB_FLAGS if getattr(settings, name) is not None]
-    given += ["compile"] if settings.compiled else []
-    if given:
-        flag = given[0].replace("_", "-")
-        raise AuditError(f"--{flag} is a number of m2ib, not of {settings.method}: leave it away")
-    method = METHODS[settings.method]()
-    method.numbers_for(encoder)
-    return method
-
-
-def _m2ib(settings: RunSettings, encoder: DualEncoder) -> M2IB:
-    given = {name: getattr(settings, name) for name in _M2IB_NUMBERS if getattr(settings, name) is not None}
-    try:
-        numbers = replace(M2IB().settings_for(encoder)[0], **given)
-        method = M2IB(
-            numbers,
-            image_layer=settings.image_layer,
-            text_layer=settings.text_layer,
-            precision=settings.precision,
-            compiler="inductor" if settings.compiled else None,
-        )
-        method.settings_for(encoder)
-    except ValueError as error:
-        raise AuditError(f"the method's numbers do not fit the model: {error}") from error
-    return method
 
 
 def _folders(settings: RunSettings) -> list[Path]:

@@ -21,7 +21,9 @@ class RunSettings:
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
-    method: str = "m2ib"  # one of METHODS of audit.attribution.methods
+    methods: tuple[str, ...] = ("m2ib",)  # of METHODS of audit.attribution.methods; the first is the run's own
+    controls: int = 40  # phrases put to the controls; 0 for none
+    faithfulness: int = 0  # phrases whose heat is put to the test of faithfulness
     seed: int = 0
     workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck

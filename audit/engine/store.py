@@ -92,22 +92,22 @@ def write_study(
 ) -> None:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
 
+    Heats are kept in the precision that they come in (:func:`audit.engine.recording.stored_heat`).
     ``clock`` is told the stages "pages" and "writing".
 
     Raises:
         OutputError: the folder cannot be written.
     """
     folder = out / "studies" / record.key
-    stored = {name: heat.astype(np.float16) for name, heat in heats.items()}
     with clock("pages"):
-        shown = {name: heat.astype(np.float32) for name, heat in stored.items()}  # as who reads heat.npz sees it
+        shown = {name: heat.astype(np.float32) for name, heat in heats.items()}  # as who reads heat.npz sees it
         page = render_study(record, heats=shown, pictures=pictures)
     with clock("writing"):
         try:
             folder.mkdir(exist_ok=True)
             for name, png in pictures.items():
                 (folder / name).write_bytes(png)
-            _write_arrays(folder / "heat.npz", stored)
+            _write_arrays(folder / "heat.npz", heats)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
         write_text_atomically(folder / "index.html", page)

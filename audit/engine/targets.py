@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from audit.engine.keys import Keys
 from audit.scoring.blind import BlindCase, BlindMaps
@@ -33,12 +33,20 @@ class Targets:
     def score(
         self, loaded: LoadedCase, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
     ) -> tuple[Score, ...]:
-        """Score one heat on source pixels, and beside it the blind references and, where several drew, the readers."""
+        """Score one heat on source pixels."""
         image = loaded.case.image
-        boxes = boxes_for(phrase, loaded.case.boxes, image)
+        return score_heat(
+            heat,
+            self.mask(loaded, phrase),
+            method=method,
+            model_px=1.0 / loaded.placement.scale,
+            spacing_mm=image.spacing_mm,
+        )
+
+    def references(self, loaded: LoadedCase, phrase: Phrase) -> tuple[Score, ...]:
+        """Score what stands beside every method: the blind references and, where several drew, the readers."""
+        image = loaded.case.image
         model_px = 1.0 / loaded.placement.scale
-        target = box_mask(boxes, rows=image.rows, columns=image.columns)
-        own = score_heat(heat, target, method=method, model_px=model_px, spacing_mm=image.spacing_mm)
         blind = score_blind(
             self._maps,
             self._blind_case(loaded.case, phrase),
@@ -46,8 +54,13 @@ class Targets:
             model_px=model_px,
             spacing_mm=image.spacing_mm,
         )
-        readers = score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm))
-        return (*own, *blind, *readers)
+        boxes = boxes_for(phrase, loaded.case.boxes, image)
+        return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
+
+    def mask(self, loaded: LoadedCase, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
+        """Mark the pixels of the phrase's boxes."""
+        image = loaded.case.image
+        return box_mask(boxes_for(phrase, loaded.case.boxes, image), rows=image.rows, columns=image.columns)
 
     def _blind_case(self, case: Case, phrase: Phrase) -> BlindCase:
         image = case.image

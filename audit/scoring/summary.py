@@ -11,10 +11,12 @@ from audit.scoring.scores import BLIND_METHODS
 from audit.scoring.statistics import paired_difference, patient_bootstrap
 from reports.record import ScoreDifference, ScoreSummary
 
-__all__ = ["REFERENCES", "score_table", "summarise"]
+__all__ = ["REFERENCES", "is_reference", "score_table", "shuffled_name", "summarise"]
 
 REFERENCES = (*BLIND_METHODS, HUMAN)
 """What is listed beside a method and is none itself."""
+
+_SHUFFLED = "shuffled "
 
 _WORD = "category"  # a word stands in a cohort's table a thousand times, and is kept once
 
@@ -35,6 +37,16 @@ _COLUMNS = {
 }
 
 _WORDS = [name for name, kind in _COLUMNS.items() if kind == _WORD]
+
+
+def shuffled_name(method: str) -> str:
+    """Name the reference that is a method's own heat with its cells in another order: what any such values get."""
+    return _SHUFFLED + method
+
+
+def is_reference(method: str) -> bool:
+    """Whether a name of the table's ``method`` column stands beside methods and is none itself."""
+    return method in REFERENCES or method.startswith(_SHUFFLED)
 
 
 def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
@@ -77,7 +89,7 @@ def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
         # One score at a time, in plain words: a table of all of them would be the largest thing that a run holds.
         of_score = _on_the_same_cases(rows_of_score.astype(dict.fromkeys(_WORDS, "str")))
         for method, rows in of_score.groupby("method", sort=False):
-            pairs = _Pairs(of_score, str(method)) if method not in REFERENCES else None
+            pairs = _Pairs(of_score, str(method)) if not is_reference(str(method)) else None
             name = {"method": str(method), "score": str(score)}
             summaries.append(_summary(rows, name | {"averaging": "micro"}, pairs=pairs, finding=None, seed=seed))
             summaries.append(_summary(rows, name | {"averaging": "macro"}, pairs=pairs, finding=None, seed=seed))
@@ -90,7 +102,7 @@ def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
 def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
     """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both."""
     case = pd.MultiIndex.from_frame(table[["image", "phrase"]])
-    reference = table["method"].isin(REFERENCES)
+    reference = table["method"].map(is_reference).astype(bool)
     if reference.all():
         return table
     scored = case[~reference & table["value"].notna()]
@@ -130,7 +142,7 @@ class _Pairs:
         case = ["image", "phrase", "finding"]
         own = scored.loc[scored["method"] == method, [*case, "patient", "value"]]
         self._pairs = {}
-        for reference in REFERENCES:
+        for reference in (*REFERENCES, shuffled_name(method)):
             theirs = scored.loc[scored["method"] == reference, [*case, "value"]]
             if not theirs.empty:
                 self._pairs[reference] = own.merge(theirs, on=case, suffixes=("", "_reference"))

@@ -1,0 +1,270 @@
+"""One image's heats become its record: points, scores, controls, and the rows of the tables."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from audit.attribution.explain import Explanation
+from audit.controls.explaining import ExplainedControl
+from audit.controls.summary import ControlRow, pearson
+from audit.engine.keys import Keys
+from audit.engine.shown import shown_text, shown_words
+from audit.engine.targets import Targets
+from audit.scoring.pointing import hottest_point
+from audit.scoring.sampling import is_measurable
+from audit.scoring.scores import POINTING, Score
+from pipelines.study import Phrase
+from pipelines.transforms import LoadedCase
+from reports.record import (
+    BoxRecord,
+    ControlRecord,
+    ImageRecord,
+    OtherHeatRecord,
+    PhraseRecord,
+    PlacementRecord,
+    ReceiptStep,
+    ScoreRecord,
+)
+
+__all__ = ["ExplainedCase", "ImageRecorder", "RecordedImage", "phrase_texts", "stored_heat"]
+
+Grid = Float[np.ndarray, "grid_rows grid_columns"]
+
+_LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # between them half precision keeps three digits of the hottest cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedCase:
+    """One image with what the methods say of it."""
+
+    loaded: LoadedCase
+    explanations: tuple[tuple[Explanation, ...], ...]  # for each method one for each of phrase_texts
+    controls: tuple[ExplainedControl, ...] = ()
+    faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by place of the phrase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedImage:
+    """An image's record, the heats that it names, and its rows of the run's tables."""
+
+    record: ImageRecord
+    heats: Mapping[str, np.ndarray]
+    rows: tuple[dict[str, object], ...]  # of the score table
+    controls: tuple[ControlRow, ...]
+    peaks: tuple[tuple[str, float], ...]  # method and the hottest cell of each heat
+
+
+def phrase_texts(loaded: LoadedCase) -> list[str]:
+    """The sentences that are put to the model for an image, each once: one may name two findings."""
+    return list(dict.fromkeys(phrase.text for phrase in loaded.case.phrases))
+
+
+def stored_heat(heat: Grid) -> Grid:
+    """Give a heat the precision in which it is kept, before anything is scored: what is kept can be scored again.
+
+    Half precision, unless that would lose a heat's range (gradients are small numbers) or make two cells the hottest
+    where one was: then single.
+    """
+    hottest = float(np.abs(heat).max(initial=0.0))
+    if hottest != 0.0 and not _SMALLEST_HALF <= hottest <= _LARGEST_HALF:
+        return heat.astype(np.float32)
+    half = heat.astype(np.float16)
+    if np.count_nonzero(half == half.max()) != np.count_nonzero(heat == heat.max()):
+        return heat.astype(np.float32)
+    return half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecorder:
+    """Records images of one run."""
+
+    keys: Keys
+    targets: Targets
+    methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
+    show_phi: bool
+
+    def record(self, explained: ExplainedCase, *, prefix: str) -> RecordedImage:
+        """Score and record one image; names of its heats and its picture begin with ``prefix``."""
+        heats: dict[str, np.ndarray] = {}
+        phrases = tuple(
+            self._phrase(explained, index, f"{prefix}-phrase-{index + 1}", heats)
+            for index in range(len(explained.loaded.case.phrases))
+        )
+        record = self._image(explained.loaded, phrases, prefix)
+        return RecordedImage(
+            record=record,
+            heats=heats,
+            rows=tuple(self._rows(explained.loaded, record)),
+            controls=tuple(self._control_rows(explained.loaded, record)),
+            peaks=tuple(peak for phrase in phrases for peak in self._peaks(phrase)),
+        )
+
+    def _image(self, loaded: LoadedCase, phrases: tuple[PhraseRecord, ...], prefix: str) -> ImageRecord:
+        image = loaded.case.image
+        return ImageRecord(
+            key=self.keys.key("image", image.sop_instance_uid),
+            picture=f"{prefix}.png",
+            view=image.view.value,
+            view_source=image.view_source,
+            rows=image.rows,
+            columns=image.columns,
+            spacing_mm=image.spacing_mm,
+            spacing_source=image.spacing_source,
+            horizontally_flipped=image.horizontally_flipped,
+            receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
+            placement=PlacementRecord(**asdict(loaded.placement)),
+            boxes=tuple(
+                BoxRecord(
+                    x=box.x,
+                    y=box.y,
+                    width=box.width,
+                    height=box.height,
+                    label=box.label,
+                    reader=box.reader,
+                    visible_fraction=loaded.placement.visible_fraction(box),
+                )
+                for box in loaded.case.boxes
+            ),
+            phrases=phrases,
+        )
+
+    def _phrase(self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]) -> PhraseRecord:
+        loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
+        own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
+        text = shown_text(phrase.text, show_phi=self.show_phi)
+        tokens = shown_words(text, own.words)
+        heats[name] = stored_heat(own.heat.numpy())
+        point, scores = self._score(loaded, phrase, heats[name], self.methods[0][0])
+        scores = (*scores, *self.targets.references(loaded, phrase))
+        others = []
+        for (method, unit), explanation in zip(self.methods[1:], further, strict=True):
+            kept = f"{name}-{method}"
+            heats[kept] = stored_heat(explanation.heat.numpy())
+            of_point, of_method = self._score(loaded, phrase, heats[kept], method)
+            scores = (*scores, *of_method)
+            others.append(
+                OtherHeatRecord(
+                    method=method,
+                    unit=unit,
+                    heat=kept,
+                    total=_total(heats[kept]),
+                    peak=float(heats[kept].max()),
+                    hottest=of_point,
+                    tokens=shown_words(text, explanation.words),
+                )
+            )
+        return PhraseRecord(
+            text=text,
+            section=phrase.section,
+            finding=phrase.finding,
+            context=phrase.context.value,
+            side=phrase.side.value if phrase.side else None,
+            zone=phrase.zone.value if phrase.zone else None,
+            cosine=own.cosine,
+            heat=name,
+            total_nats=_total(heats[name]),
+            peak_nats=float(heats[name].max()),
+            hottest=point,
+            tokens=tokens,
+            token_total_nats=sum(word.nats for word in tokens),
+            scores=tuple(_score_record(score) for score in (*scores, *explained.faithfulness.get(index, ()))),
+            controls=tuple(self._controls(explained, index, name, heats)),
+            others=tuple(others),
+        )
+
+    def _score(
+        self, loaded: LoadedCase, phrase: Phrase, stored: Grid, method: str
+    ) -> tuple[tuple[float, float] | None, tuple[Score, ...]]:
+        """Give the hottest point, at a pixel's centre, and the scores of one heat."""
+        heat = _on_source(loaded, stored)
+        point = hottest_point(heat)
+        scores = self.targets.score(loaded, phrase, heat, method=method)
+        return None if point is None else (point[0] + 0.5, point[1] + 0.5), scores
+
+    def _controls(
+        self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]
+    ) -> Iterator[ControlRecord]:
+        """Set each control's heat beside that of the phrase as it stands in the report."""
+        own = [control for control in explained.controls if control.index == index]
+        if not own:
+            return
+        mask = self.targets.mask(explained.loaded, explained.loaded.case.phrases[index])
+        for control in own:
+            is_first = control.method == self.methods[0][0]
+            original = heats[name if is_first else f"{name}-{control.method}"]
+            stored = stored_heat(control.explanation.heat.numpy())
+            kept = f"{name}-{control.method}-{control.control.value.replace(' ', '-')}"
+            heats[kept] = stored
+            yield ControlRecord(
+                method=control.method,
+                control=control.control.value,
+                text=None if control.text is None else shown_text(control.text, show_phi=self.show_phi),
+                heat=kept,
+                pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
+                hit=_hits(_on_source(explained.loaded, stored), mask),
+                cosine=control.explanation.cosine,
+                total=_total(stored),
+            )
+
+    def _rows(self, loaded: LoadedCase, record: ImageRecord) -> Iterator[dict[str, object]]:
+        image = loaded.case.image
+        for index, phrase in enumerate(record.phrases):
+            shared = {
+                "image": record.key,
+                "patient": self.targets.patient(image),
+                "phrase": index,
+                "finding": phrase.finding,
+                "side": phrase.side,
+                "zone": phrase.zone,
+                "context": phrase.context,
+            }
+            yield from ({**shared, **score.model_dump()} for score in phrase.scores)
+
+    def _control_rows(self, loaded: LoadedCase, record: ImageRecord) -> Iterator[ControlRow]:
+        patient = self.targets.patient(loaded.case.image)
+        for phrase in record.phrases:
+            totals = {self.methods[0][0]: phrase.total_nats} | {other.method: other.total for other in phrase.others}
+            hits = {score.method: score.value for score in phrase.scores if score.score == POINTING[0]}
+            for control in phrase.controls:
+                before = hits.get(control.method)
+                yield ControlRow(
+                    patient=patient,
+                    method=control.method,
+                    control=control.control,
+                    pearson=control.pearson,
+                    hit=control.hit,
+                    hit_before=None if before is None else before > 0,
+                    cosine=control.cosine,
+                    cosine_before=phrase.cosine,
+                    total=control.total,
+                    total_before=totals[control.method],
+                )
+
+    def _peaks(self, phrase: PhraseRecord) -> Iterator[tuple[str, float]]:
+        yield self.methods[0][0], phrase.peak_nats
+        yield from ((other.method, other.peak) for other in phrase.others)
+
+
+def _on_source(loaded: LoadedCase, stored: Grid) -> Float[np.ndarray, "rows columns"]:
+    """Bring a heat to source pixels; NaN where the model did not look or the image shows no body."""
+    heat = loaded.placement.heat_to_source(stored.astype(np.float32))
+    heat[~loaded.valid] = np.nan
+    return heat
+
+
+def _hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows columns"]) -> bool | None:
+    """Play the pointing game at tolerance 0; None where there is nothing to hit."""
+    if not is_measurable(heat, mask):
+        return None
+    point = hottest_point(heat)
+    return point is not None and bool(mask[int(point[0]), int(point[1])])
+
+
+def _total(heat: Grid) -> float:
+    return float(heat.astype(np.float64).sum())
+
+
+def _score_record(score: Score) -> ScoreRecord:
+    return ScoreRecord(**asdict(score))
