@@ -1,0 +1,125 @@
+"""The command ``evaluate``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit.cli.auditing import ModelFit
+from audit.cli.options import COULD_NOT_RUN, Device, Model, Seed, errors_in_one_line, progress_bar, tell
+
+if TYPE_CHECKING:
+    from audit.evaluation import EvaluationResult
+
+__all__ = ["evaluate"]
+
+_FAILURES_LISTED = 3  # exit status
+_LISTED_AT_MOST = 5  # pairs that could not be measured
+
+
+class ModelPreset(StrEnum):
+    """What ``--preset`` takes: a name of :data:`audit.evaluation.settings.PRESETS`."""
+
+    NATURAL = "natural"
+    MS_CXR = "ms-cxr"
+
+
+def evaluate(
+    data_path: Annotated[
+        Path,
+        typer.Option(
+            help="CSV or TSV of captions and image paths, with a header or without (caption, path), packed or not."
+        ),
+    ],
+    output_path: Annotated[Path, typer.Option(help="CSV to write, a row a pair and method; the means stand beside.")],
+    samples: Annotated[int, typer.Option(help="How many pairs to draw, without replacement.", min=1)] = 500,
+    seed: Seed = 0,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="m2ib (the default) or another one of `run --help`; give it several times to compare."),
+    ] = None,
+    model: Model = "biomedclip",
+    preset: Annotated[
+        ModelPreset | None,
+        typer.Option(
+            help="M2IB's numbers as published, 10 steps of 10 samples, variance 1: natural is beta 0.1, layers 9 and "
+            "9; ms-cxr is beta 1, layers 9 (image) and 7 (text). Layers are those of 12 blocks, taken in proportion "
+            "to other depths. Without it the model's folder decides, else ms-cxr. Single flags win."
+        ),
+    ] = None,
+    image_root: Annotated[
+        Path | None, typer.Option(help="Folder in which relative paths begin; by default the table's own.")
+    ] = None,
+    device: Device = "auto",
+    fit: Annotated[
+        ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
+    ] = ModelFit.OWN,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the file of a run that was cut short, or start it.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
+    beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
+    variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
+    steps: Annotated[int | None, typer.Option(help="M2IB: steps of Adam.", min=1)] = None,
+    noise_samples: Annotated[int | None, typer.Option(help="M2IB: noise samples a step.", min=1)] = None,
+    image_layer: Annotated[int | None, typer.Option(help="M2IB, IBA, NIB: image block, from 0.", min=0)] = None,
+    text_layer: Annotated[int | None, typer.Option(help="M2IB, IBA, NIB: text block, from 0.", min=0)] = None,
+) -> None:
+    """Measure confidence drop and increase over a table of captions and images, as M2IB's authors do.
+
+    Images are DICOM, PNG, JPEG, TIFF and the like; grey of more than 8 bits is stretched over its own range.
+    """
+    from audit.evaluation import EvaluationSettings, evaluate_table
+    from pipelines.geometry import Fit
+
+    settings = EvaluationSettings(
+        data_path=data_path,
+        output_path=output_path,
+        samples=samples,
+        seed=seed,
+        methods=tuple(method or ["m2ib"]),
+        model=model,
+        preset=None if preset is None else preset.value,
+        image_root=image_root,
+        device=device,
+        fit=None if fit is ModelFit.OWN else Fit(fit.value),
+        resume=resume,
+        overwrite=overwrite,
+        beta=beta,
+        variance=variance,
+        steps=steps,
+        noise_samples=noise_samples,
+        image_layer=image_layer,
+        text_layer=text_layer,
+    )
+    try:
+        with errors_in_one_line(), progress_bar() as progress:
+            result = evaluate_table(settings, progress=progress)
+    except KeyboardInterrupt:
+        tell("m2ib-audit: interrupted; the same command with --resume goes on")
+        raise typer.Exit(COULD_NOT_RUN) from None
+    _tell(result, samples)
+
+
+def _tell(result: "EvaluationResult", samples: int) -> None:
+    from audit.evaluation.summary import as_text
+
+    failed = result.failed_pairs
+    if result.pairs < samples:
+        tell(f"The table has {result.pairs:,} rows, fewer than the {samples:,} that were asked for: all were taken")
+    if result.kept:
+        tell(f"{result.kept:,} rows were there already and were not computed again")
+    if result.noted:
+        tell(f"{result.noted:,} captions are longer than the model's context, and their end was not read")
+    for pair, reason in list(failed.items())[:_LISTED_AT_MOST]:
+        tell(f"  {pair}: {reason}")
+    if len(failed) > _LISTED_AT_MOST:
+        tell(f"  and {len(failed) - _LISTED_AT_MOST:,} more that could not be measured")
+    typer.echo(
+        f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
+        "95 % intervals by bootstrap over images. Shuffled: the same heat at random places"
+    )
+    typer.echo(as_text(result.means))
+    if failed:
+        raise typer.Exit(_FAILURES_LISTED)

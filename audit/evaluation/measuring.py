@@ -1,0 +1,111 @@
+"""Pairs are read, explained by each method in batches, and their heat is weighed against the cosine."""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from audit.attribution.explain import Request, pair_seed
+from audit.attribution.methods import Method
+from audit.encoders.protocol import DualEncoder
+from audit.evaluation.pair_table import PairRow, PairTable
+from audit.evaluation.rows import MEASURES, Measurement
+from audit.faithfulness.confidence import Confidence, image_confidence, text_confidence
+from audit.faithfulness.pairs import ExplainedPair, shuffled
+from pipelines.errors import InputError
+from pipelines.image_file import read_image
+from pipelines.transforms import place_image
+
+__all__ = ["LoadedPair", "load_pair", "measure"]
+
+_CUT = "the phrase "  # how the warning of audit.encoders.words begins; it prints the phrase, and no caption is printed
+_CUT_NOTE = "the caption is longer than the model's context of {} tokens: its end was not read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPair:
+    """One pair, ready for the model."""
+
+    row: PairRow
+    pixels: Float[Tensor, "3 size size"]
+    seed: int
+    note: str | None
+
+
+def load_pair(
+    table: PairTable, row: PairRow, encoder: DualEncoder, *, device: torch.device, seed: int
+) -> LoadedPair | str:
+    """Read a row's image and place it as the model wants it, or say why that cannot be."""
+    if row.wrong is not None:
+        return row.wrong
+    path = table.file_of(row)
+    try:
+        picture = read_image(path)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")  # the path stands beside it, as the table gives it
+    pixels, _ = place_image(picture.display, encoder.preprocessing)
+    note = _CUT_NOTE.format(encoder.text.context) if _is_cut(encoder, row.caption) else None
+    own_seed = pair_seed(seed, row.image, row.caption)
+    return LoadedPair(row=row, pixels=pixels.to(device), seed=own_seed, note=note)
+
+
+def measure(encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair]) -> tuple[Measurement, ...]:
+    """Explain pairs by one method and weigh its heat; a pair gives what it gives alone.
+
+    Raises:
+        ModelError: the method cannot explain this model, or the model's text tower hands out no embeddings.
+    """
+    with _silent_about_captions():
+        begun = time.perf_counter()
+        requests = [Request(pixels=pair.pixels, phrases=(pair.row.caption,), seeds=(pair.seed,)) for pair in pairs]
+        answers = method.explain_batch(encoder, requests)
+        seconds = (time.perf_counter() - begun) / len(pairs)
+        explained = [
+            one
+            for request, answer in zip(requests, answers, strict=True)
+            for one in ExplainedPair.all_of(request, answer)
+        ]
+        own = _scores(encoder, explained)
+        at_random = _scores(encoder, [shuffled(pair, seed=pair.seed) for pair in explained])
+    return tuple(
+        Measurement(
+            row=pair.row.number,
+            image=pair.row.image,
+            method=method.name,
+            cosine=explanation.cosine,
+            seconds=seconds,
+            error=None,
+            note=pair.note,
+            **scores,
+            **{f"shuffled_{name}": value for name, value in reference.items()},
+        )
+        for pair, (explanation,), scores, reference in zip(pairs, answers, own, at_random, strict=True)
+    )
+
+
+def _scores(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> list[dict[str, float | None]]:
+    sides = zip(image_confidence(encoder, pairs), text_confidence(encoder, pairs), strict=True)
+    return [dict(zip(MEASURES, (*_in_percent(image), *_in_percent(text)), strict=True)) for image, text in sides]
+
+
+def _in_percent(confidence: Confidence | None) -> tuple[float | None, float | None]:
+    return (None, None) if confidence is None else (100.0 * confidence.drop, 100.0 * confidence.increased)
+
+
+def _is_cut(encoder: DualEncoder, caption: str) -> bool:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        encoder.text.tokenise([caption])
+    return any(str(warning.message).startswith(_CUT) for warning in told)
+
+
+@contextmanager
+def _silent_about_captions() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_CUT)
+        yield

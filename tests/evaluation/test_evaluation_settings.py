@@ -1,0 +1,99 @@
+"""Presets and flags: which numbers a method gets for a model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audit.encoders.loading import load_encoder
+from audit.encoders.protocol import Encoder
+from audit.evaluation.settings import PRESETS, EvaluationSettings, methods_of
+
+PLAIN = EvaluationSettings(data_path=Path("pairs.tsv"), output_path=Path("out.csv"))
+
+
+class OfDepth:
+    """A tower as it is, but for the number of blocks that it says it has."""
+
+    def __init__(self, tower: object, depth: int) -> None:
+        self._tower, self.depth = tower, depth
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._tower, name)
+
+
+def encoder_of(image_depth: int, text_depth: int, **hints: float) -> Encoder:
+    phantom = load_encoder("phantom")
+    info = replace(phantom.info, **{"beta": None, "image_layer": None, "text_layer": None, **hints})
+    return Encoder(
+        info=info,
+        preprocessing=phantom.preprocessing,
+        image=OfDepth(phantom.image, image_depth),
+        text=OfDepth(phantom.text, text_depth),
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return encoder_of(12, 12)
+
+
+def numbers(encoder: Encoder, **changes: object) -> dict[str, float]:
+    (method,) = methods_of(replace(PLAIN, **changes), encoder)
+    return dict(method.numbers_for(encoder))
+
+
+@pytest.mark.parametrize(
+    ("preset", "published"),
+    [
+        ("natural", {"beta": 0.1, "variance": 1, "steps": 10, "samples": 10, "image_layer": 9, "text_layer": 9}),
+        ("ms-cxr", {"beta": 1, "variance": 1, "steps": 10, "samples": 10, "image_layer": 9, "text_layer": 7}),
+    ],
+)
+def test_a_preset_gives_the_published_numbers(encoder, preset, published):
+    given = numbers(encoder, preset=preset)
+    assert {name: given[name] for name in published} == published
+    assert preset in PRESETS
+
+
+def test_a_preset_wins_over_the_models_folder_and_a_flag_over_both():
+    encoder = encoder_of(12, 12, beta=7.0, image_layer=1, text_layer=2)
+    names = ("beta", "image_layer", "text_layer")
+    without, with_preset, with_flag = (
+        tuple(numbers(encoder, **changes)[name] for name in names)
+        for changes in ({}, {"preset": "natural"}, {"preset": "natural", "beta": 3.0, "text_layer": 5})
+    )
+    assert without == (7.0, 1, 2)
+    assert with_preset == (0.1, 9, 9)
+    assert with_flag == (3.0, 9, 5)
+
+
+@pytest.mark.parametrize(
+    ("depths", "layers"), [((24, 12), (18, 9)), ((6, 6), (4, 4)), ((4, 2), (2, 0))], ids=["L", "half", "small"]
+)
+def test_a_presets_layers_are_taken_to_other_depths_in_proportion(depths, layers):
+    given = numbers(encoder_of(*depths), preset="natural")
+    assert (given["image_layer"], given["text_layer"]) == layers
+
+
+@pytest.mark.parametrize("method", ["nib", "iba"])
+def test_methods_of_the_same_layers_get_them_too(encoder, method):
+    given = numbers(encoder, methods=(method,), preset="natural", image_layer=3)
+    assert (given["image_layer"], given["text_layer"]) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        pytest.param("beta", "beta", id="beta"),
+        pytest.param("variance", "variance", id="variance"),
+        pytest.param("steps", "steps", id="steps"),
+        pytest.param("noise_samples", "samples", id="noise samples"),
+        pytest.param("image_layer", "image_layer", id="image layer"),
+        pytest.param("text_layer", "text_layer", id="text layer"),
+    ],
+)
+def test_every_flag_moves_its_own_number_and_no_other(encoder, flag, name):
+    plain, moved = numbers(encoder), numbers(encoder, **{flag: 3})
+    assert moved == {**plain, name: 3}
+    assert plain[name] != 3
