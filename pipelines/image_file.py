@@ -22,7 +22,7 @@ from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import InputError
 
-__all__ = ["FORMATS", "Picture", "read_image"]
+__all__ = ["FORMATS", "Picture", "as_picture", "read_image"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 """Formats read by Pillow. Others are refused: some (EPS) start a program to draw what the file says."""
@@ -73,6 +73,28 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         pixels = read_pixels(path, max_pixels=max_pixels)
         return Picture(display=pixels.display, valid=pixels.valid, receipt=pixels.receipt)
     display, receipt = _read_with_pillow(path, max_pixels)
+    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
+
+
+def as_picture(image: Picture | np.ndarray) -> Picture:
+    """Take an array as a picture; a picture is left as it is.
+
+    Raises:
+        InputError: the array is neither [rows, columns] nor [rows, columns, 3], or its values are not 0 to 1.
+    """
+    if isinstance(image, Picture):
+        return image
+    if image.ndim not in {2, 3} or image.shape[2:] not in {(), (3,)} or image.size == 0:
+        raise InputError(
+            f"an array of shape {image.shape} is no picture: give [rows, columns] (grey) or [rows, columns, 3] (RGB)"
+        )
+    if image.dtype.kind not in "fb" or not (image.min() >= 0 and image.max() <= 1):
+        raise InputError(
+            f"a picture's values are floats of 0 to 1, not {image.dtype} of {image.min()} to {image.max()}: divide "
+            "8 bits by 255"
+        )
+    display = np.ascontiguousarray(image, dtype=np.float32)
+    receipt = (PixelStep(step="array", detail="values of 0 to 1, as they were given"),)
     return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TYPE_CHECKING, overload
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -16,6 +18,10 @@ from audit.attribution.denormals import flushed_denormals
 from audit.attribution.m2ib import M2IBSettings, bottleneck
 from audit.attribution.precision import Precision, autocast
 from audit.encoders.protocol import DualEncoder, EncoderInfo, Tokens
+from pipelines.image_file import Picture
+
+if TYPE_CHECKING:
+    from audit.attribution.on_image import Explained
 
 __all__ = ["M2IB", "Clock", "Explanation", "Request", "default_layer", "pair_seed"]
 
@@ -120,18 +126,50 @@ class M2IB:
         settings, image, text = self.settings_for(encoder)
         return {**asdict(settings), "image_layer": image, "text_layer": text}
 
+    @overload
+    def explain(
+        self, encoder: DualEncoder, image: Picture | np.ndarray, phrases: str, *, seed: int = 0
+    ) -> "Explained": ...
+
+    @overload
     def explain(
         self,
         encoder: DualEncoder,
-        pixels: Float[Tensor, "3 size size"],
+        image: Float[Tensor, "3 size size"],
         phrases: Sequence[str],
         *,
         seeds: Sequence[int],
         words: bool = True,
-    ) -> tuple[Explanation, ...]:
-        """Explain one image with each of ``phrases``; ``seeds`` has one number a phrase."""
-        request = Request(pixels=pixels, phrases=phrases, seeds=seeds)
-        return self.explain_batch(encoder, [request], words=words)[0]
+    ) -> tuple[Explanation, ...]: ...
+
+    def explain(
+        self,
+        encoder: DualEncoder,
+        image: Picture | np.ndarray | Float[Tensor, "3 size size"],
+        phrases: str | Sequence[str],
+        *,
+        seed: int = 0,
+        seeds: Sequence[int] | None = None,
+        words: bool = True,
+    ) -> "Explained | tuple[Explanation, ...]":
+        """Explain a picture with one phrase on its own pixels, or placed pixels with phrases on the model's grid.
+
+        The former is :func:`audit.attribution.on_image.explain`; in the latter ``seeds`` has one number a phrase, and
+        without ``words`` only the image is explained.
+
+        Raises:
+            TypeError: a picture with several phrases, or placed pixels without a list of phrases and of seeds.
+        """
+        if isinstance(image, Tensor):
+            if isinstance(phrases, str) or seeds is None:
+                raise TypeError("placed pixels need a list of phrases and as many seeds; a picture takes one phrase")
+            request = Request(pixels=image, phrases=phrases, seeds=seeds)
+            return self.explain_batch(encoder, [request], words=words)[0]
+        if not isinstance(phrases, str):
+            raise TypeError("a picture is explained with one phrase at a time; place its pixels to give several")
+        from audit.attribution import on_image  # noqa: PLC0415 - it is built on this module
+
+        return on_image.explain(encoder, image, phrases, method=self, seed=seed)
 
     def explain_batch(
         self,

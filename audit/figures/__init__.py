@@ -1,0 +1,40 @@
+"""Figures for notebooks and papers, by matplotlib, which comes with the extra ``notebook``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from audit.attribution.on_image import Explained
+from pipelines.errors import AuditError
+from pipelines.study import Box
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figure"]
+
+
+def figure(explained: Explained | Sequence[Explained], *, boxes: Sequence[Box] = ()) -> "Figure":
+    """Draw one explanation, or several side by side: picture, heat, boxes, hottest point, and the phrase's words.
+
+    Each heat has the colours of its own range, in its own unit: two columns compare places, not heights. Cold patches
+    stay transparent, as on the pages. Nothing is shown or kept: a notebook displays what it is given, and ``savefig``
+    writes it.
+
+    Args:
+        explained: from ``explain``; at least one.
+        boxes: in the picture's pixels; drawn on every column.
+
+    Raises:
+        AuditError: matplotlib is not installed.
+        ValueError: nothing to draw.
+    """
+    try:
+        from audit.figures.drawing import draw  # noqa: PLC0415 - matplotlib is an extra
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("matplotlib"):
+            raise
+        raise AuditError("a figure needs matplotlib: pip install 'm2ib-audit[notebook]'") from error
+    columns = [explained] if isinstance(explained, Explained) else list(explained)
+    if not columns:
+        raise ValueError("nothing to draw: give one explanation at least")
+    return draw(columns, boxes)

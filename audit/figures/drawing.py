@@ -1,0 +1,125 @@
+"""A figure of explanations: a column each, with picture, heat, boxes and hottest point above the phrase's words."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image as Pillow
+
+from audit.attribution.on_image import Explained
+from audit.figures.words import lay_out
+from pipelines.image_file import Picture
+from pipelines.study import Box
+from reports.overlay import COLOURS, colour_heat, display_range
+
+__all__ = ["BOX_COLOUR", "draw"]
+
+BOX_COLOUR = "#35e0d2"  # far from every colour of the heat
+_LONGEST_SIDE = 1024  # px of the picture as it is drawn
+_PICTURE_INCHES = 3.6  # width of a column's picture
+_BAR_INCHES, _BAR_GAP = 0.12, 0.06
+_MARGIN, _BAR_LABELS = 0.12, 0.72
+_TALLEST = 2.0  # height of a picture to its width; a taller one becomes narrower
+_TITLE_INCHES = 0.5
+_WORDS_GAP = 0.12
+
+
+class _Drawn(Figure):
+    """A figure that a notebook displays without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png")
+        return stream.getvalue()
+
+
+def draw(columns: Sequence[Explained], boxes: Sequence[Box]) -> Figure:
+    """Draw one column an explanation; without pyplot, whose state is the caller's."""
+    figure = _Drawn(dpi=110)
+    renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # it has no hints
+    words = [
+        lay_out(figure, renderer, explained.words or _unexplained(explained), width_inches=_PICTURE_INCHES)
+        for explained in columns
+    ]
+    width = _PICTURE_INCHES
+    tallest = max(explained.picture.shape[0] / explained.picture.shape[1] for explained in columns)
+    picture_height = min(tallest, _TALLEST) * width
+    words_height = max(lines.height_inches for lines in words)
+    column_width = _MARGIN + width + _BAR_GAP + _BAR_INCHES + _BAR_LABELS
+    total = (column_width * len(columns), _TITLE_INCHES + picture_height + _WORDS_GAP + words_height + _MARGIN)
+    figure.set_size_inches(*total)
+
+    def axes_at(left: float, bottom: float, width: float, height: float) -> Axes:
+        return figure.add_axes((left / total[0], bottom / total[1], width / total[0], height / total[1]))
+
+    for place, (explained, lines) in enumerate(zip(columns, words, strict=True)):
+        left, bottom = place * column_width + _MARGIN, _MARGIN + words_height + _WORDS_GAP
+        picture = axes_at(left, bottom, width, picture_height)
+        _draw_picture(picture, explained, boxes)
+        _draw_bar(figure, axes_at(left + width + _BAR_GAP, bottom, _BAR_INCHES, picture_height), explained)
+        below = _MARGIN + words_height - lines.height_inches
+        lines.draw(axes_at(left, below, width, lines.height_inches))
+    return figure
+
+
+def _draw_picture(axes: Axes, explained: Explained, boxes: Sequence[Box]) -> None:
+    rows, columns = explained.picture.shape
+    extent = (0.0, float(columns), float(rows), 0.0)  # edge-based, as boxes are
+    shown = _picture(explained.picture)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=extent)
+    axes.imshow(_overlay(explained, (shown.shape[0], shown.shape[1])), extent=extent)
+    for box in boxes:
+        axes.add_patch(
+            Rectangle((box.x, box.y), box.width, box.height, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4)
+        )
+        axes.text(box.x, box.y, box.label, color=BOX_COLOUR, fontsize=7, va="bottom", clip_on=True)
+    if explained.hottest is not None:
+        row, column = explained.hottest
+        axes.plot(column + 0.5, row + 0.5, marker="+", markersize=13, markeredgewidth=3.2, color="black")
+        axes.plot(column + 0.5, row + 0.5, marker="+", markersize=11, markeredgewidth=1.4, color="white")
+    axes.set_xlim(extent[:2])
+    axes.set_ylim(extent[2:])
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(f"{explained.method}, cosine {explained.cosine:.3f}", fontsize=9, loc="left")
+
+
+def _draw_bar(figure: Figure, axes: Axes, explained: Explained) -> None:
+    """The colour bar, in the method's unit; a heat that shows nothing has none."""
+    scale = display_range(explained.grid)
+    if scale is None:
+        axes.set_axis_off()
+        return
+    bar = figure.colorbar(ScalarMappable(Normalize(*scale), ListedColormap(COLOURS / 255.0)), cax=axes)
+    bar.set_label("heat per patch" if explained.unit == "dimensionless" else f"{explained.unit} per patch", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+
+
+def _picture(picture: Picture) -> UInt8[np.ndarray, "height width *colours"]:
+    """The picture in 8 bits, made smaller where it has more pixels than a figure shows."""
+    values = Pillow.fromarray(np.round(picture.display * 255.0).astype(np.uint8))
+    values.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Pillow.Resampling.LANCZOS)
+    return np.asarray(values)
+
+
+def _overlay(explained: Explained, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
+    """The heat as the pages colour it, clear where the film shows no body."""
+    height, width = size
+    coloured = colour_heat(explained.grid, explained.placement, height=height, width=width)
+    rows, columns = explained.picture.shape
+    row_of, column_of = (np.arange(height) * rows) // height, (np.arange(width) * columns) // width
+    coloured[~explained.picture.valid[np.ix_(row_of, column_of)], 3] = 0
+    return coloured
+
+
+def _unexplained(explained: Explained) -> list[tuple[str, float | None]]:
+    """The phrase without colours, for a method that explains no words."""
+    return [(word, None) for word in explained.phrase.split()]
