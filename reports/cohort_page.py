@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.differences import difference_table
+from reports.judgement import control_rows, evidence_sentences, faithfulness_rows, verdict_views
 from reports.page import data_url, render_page
 from reports.record import RunRecord, ScoreSummary, StudyRecord
 from reports.words import (
     CONTENT_BLIND,
-    ONLY_IN_TABLES,
+    ON_PAGES,
     POINTING,
     best_reference,
     cohort_summary,
@@ -106,6 +107,10 @@ def render_cohort(
         "summary": cohort_summary(run, studies=len(rows), phrases=sum(len(row.phrases) for row in rows)),
         "charts": _charts(run),
         "differences": difference_table(run),
+        "verdicts": verdict_views(run),
+        "controls": control_rows(run),
+        "evidence": evidence_sentences(run),
+        "faithfulness": faithfulness_rows(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),
         "studies": rows,
@@ -120,7 +125,7 @@ def render_cohort(
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:
-    overall = [each for each in run.summaries if each.finding is None and each.score not in ONLY_IN_TABLES]
+    overall = [each for each in run.summaries if each.finding is None and each.score in ON_PAGES]
     charts = []
     for score in dict.fromkeys(summary.score for summary in overall):
         micro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "micro")]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.record import RunRecord, ScoreDifference, ScoreSummary
-from reports.words import CONTENT_BLIND, method_name, score_name
+from reports.words import CONTENT_BLIND, OF_PLACE, method_name, score_name
 
 __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "exceeds"]
 
@@ -33,7 +33,9 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
     own = [
         summary
         for summary in run.summaries
-        if (summary.method, summary.finding, summary.averaging) == (run.method, None, "micro") and summary.differences
+        if (summary.method, summary.finding, summary.averaging) == (run.method, None, "micro")
+        and summary.score in OF_PLACE
+        and summary.differences
     ]
     references = tuple(dict.fromkeys(each.reference for summary in own for each in summary.differences))
     if not references:

@@ -22,7 +22,7 @@ from reports.record import (
 )
 from reports.words import (
     CONTENT_BLIND,
-    ONLY_IN_TABLES,
+    ON_PAGES,
     Verdict,
     answers,
     is_lost_to_crop,
@@ -157,7 +157,7 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
     if phrase.heat not in heats or np.ndim(heats[phrase.heat]) != 2:
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
-    names = tuple(dict.fromkeys(score.score for score in phrase.scores if score.score not in ONLY_IN_TABLES))
+    names = tuple(dict.fromkeys(score.score for score in phrase.scores if score.score in ON_PAGES))
     rows = _score_rows(phrase.scores, names, subject=record.method)
     return PhraseView(
         record=phrase,

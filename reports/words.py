@@ -9,7 +9,9 @@ from reports.record import BoxRecord, ImageRecord, PhraseRecord, RunRecord, Scor
 
 __all__ = [
     "CONTENT_BLIND",
-    "ONLY_IN_TABLES",
+    "CONTROLS",
+    "OF_PLACE",
+    "ON_PAGES",
     "POINTING",
     "POINTING_NEAR",
     "Verdict",
@@ -53,17 +55,29 @@ CONTENT_BLIND: Final = {
 }
 """References that never look at the image, and how a sentence calls them."""
 
-ONLY_IN_TABLES: Final = frozenset(
-    {
-        "pointing game, 10 mm",
-        "relevance rank",
-        "average precision",
-        "IoU at cohort threshold",
-        "mIoU",
-        "CNR",
-    }
+ON_PAGES: Final = (POINTING, POINTING_NEAR, "energy in box", "IoU at Otsu")
+"""Scores of place that charts and studies' pages show; the others say little more to a reader of a page."""
+
+OF_PLACE: Final = (
+    *ON_PAGES,
+    "pointing game, 10 mm",
+    "relevance rank",
+    "average precision",
+    "IoU at cohort threshold",
+    "mIoU",
+    "CNR",
 )
-"""Scores that say little more than the main ones to a reader of a page: the tables have them."""
+"""Every score of a heat against the radiologist's boxes."""
+
+CONTROLS: Final = {
+    "shuffled report": ("Another patient's phrase", "another patient's phrase, about a finding that this one lacks"),
+    "nonsense": ("Nonsense", "words about nothing on a radiograph"),
+    "side swapped": ("Side swapped", "left for right, right for left"),
+    "negated": ("Negated", "the finding denied"),
+    "other window": ("Another window", "the same phrase; the image in a narrower window"),
+    "second seed": ("Second seed", "the same phrase and image; other noise"),
+}
+"""What was changed on purpose: its name, and what took the phrase's place."""
 
 _SCORE_NAMES: Final = {
     POINTING: "Pointing game",
@@ -85,6 +99,8 @@ class Verdict:
 
 def method_name(method: str) -> str:
     """Print a method's name as the page shows it."""
+    if method.startswith("shuffled "):
+        return f"{method_name(method.removeprefix('shuffled '))}, cells shuffled"
     return _METHOD_NAMES.get(method, method[:1].upper() + method[1:])
 
 

@@ -363,7 +363,7 @@ def test_workers_change_nothing_but_the_time(cohort: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("method", ["nib", "rollout"], ids=["with words", "without words"])
 def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Path, method: str) -> None:
-    plain = {"methods": method, "steps": None, "samples": None}
+    plain = {"methods": (method,), "steps": None, "samples": None}
     result = run(settings_for(cohort, tmp_path / "out", **plain))
     assert (result.failed, result.record.method) == ((), method)
     assert any(summary.method == method and summary.estimate is not None for summary in result.record.summaries)
@@ -379,9 +379,9 @@ def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"methods": "magic"}, "--method magic: unknown; one of m2ib"),
-        ({"methods": "nib"}, "--steps is a number of m2ib, not of nib"),
-        ({"methods": "nib", "steps": None, "samples": None, "compiled": True}, "--compile is a number of m2ib"),
+        ({"methods": ("magic",)}, "--method magic: unknown; one of m2ib"),
+        ({"methods": ("nib",)}, "--steps is a number of m2ib, not of nib"),
+        ({"methods": ("nib",), "steps": None, "samples": None, "compiled": True}, "--compile is a number of m2ib"),
     ],
     ids=["unknown", "another's number", "another's compiler"],
 )

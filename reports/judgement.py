@@ -1,0 +1,138 @@
+"""The verdict on a run, and what it rests on, as the cohort page shows them: controls, information, faithfulness."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from reports.page import shown_number, shown_percent
+from reports.record import ControlSummary, EvidenceRecord, RunRecord, ScoreDifference, ScoreSummary, VerdictRecord
+from reports.words import CONTROLS, OF_PLACE, counted, method_name
+
+__all__ = [
+    "ControlRow",
+    "FaithfulnessRow",
+    "VerdictView",
+    "control_rows",
+    "evidence_sentences",
+    "faithfulness_rows",
+    "verdict_views",
+]
+
+_MEANING: Final = {
+    "grounded": "The heat lies where the radiologist looked more often than any map that never looks, and it moves "
+    "with the words.",
+    "not better than a blind map": "A map that never looks at the image does as well: these scores do not show that "
+    "the model looks.",
+    "does not depend on the words": "The heat lies in the radiologist's box for another patient's report too: it says "
+    "nothing about the reason.",
+    "looks at the marker": "The heat lies on letters that were put on the film: what the model reads there may stand "
+    "in for the finding.",
+    "too few cases to say": "Audit more studies with boxes before anything is concluded.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictView:
+    """One method's verdict in words."""
+
+    method: str
+    word: str
+    is_good: bool
+    meaning: str
+    because: tuple[str, ...]  # sentences
+    rule: tuple[str, ...]  # sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRow:
+    """One control of one method."""
+
+    method: str
+    name: str
+    instead: str
+    summary: ControlSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaithfulnessRow:
+    """One score of faithfulness beside the same heat with its cells shuffled."""
+
+    method: str
+    name: str
+    better: str  # "lower" or "higher"
+    summary: ScoreSummary
+    difference: ScoreDifference
+
+
+def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
+    """Put each method's verdict into words; none for a run of an older version."""
+    return tuple(_verdict_view(verdict) for verdict in run.verdicts)
+
+
+def _verdict_view(verdict: VerdictRecord) -> VerdictView:
+    return VerdictView(
+        method=method_name(verdict.method),
+        word=verdict.verdict,
+        is_good=verdict.verdict == "grounded",
+        meaning=_MEANING[verdict.verdict],
+        because=tuple(_sentence(reason) for reason in verdict.because),
+        rule=tuple(f"{part.strip().rstrip('.')}." for part in verdict.rule.split(". ") if not part.strip().isdigit()),
+    )
+
+
+def control_rows(run: RunRecord) -> tuple[ControlRow, ...]:
+    """List the controls of every method, in the order of the record."""
+    rows = []
+    for summary in run.controls:
+        name, instead = CONTROLS.get(summary.control, (summary.control, ""))
+        rows.append(ControlRow(method=method_name(summary.method), name=name, instead=instead, summary=summary))
+    return tuple(rows)
+
+
+def evidence_sentences(run: RunRecord) -> tuple[str, ...]:
+    """Say of each method whether the amount of its heat tells right phrases from wrong ones."""
+    return tuple(_evidence_sentence(evidence) for evidence in run.evidence)
+
+
+def _evidence_sentence(evidence: EvidenceRecord) -> str:
+    unit = "" if evidence.unit == "dimensionless" else f" {evidence.unit}"
+    share = evidence.exceeds
+    told = (
+        f"{method_name(evidence.method)}: the total is above that of another patient's phrase on the same image in "
+        f"{shown_percent(share.estimate)} of {counted(share.cases, 'phrase')} (95 % interval {100 * share.low:.0f} to "
+        f"{100 * share.high:.0f}). "
+    )
+    if evidence.tells:
+        return told + (
+            f"So a phrase whose total is below {shown_number(evidence.floor, 1)}{unit}, which is the median of such "
+            "wrong phrases, is marked as having no localisable evidence."
+        )
+    return told + (
+        "That is no better than a coin: how much heat there is says nothing here, only where it lies, and no phrase is "
+        "marked by it."
+    )
+
+
+def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
+    """List the scores that were measured against the heat's own shuffled cells."""
+    rows = []
+    for summary in run.summaries:
+        if summary.finding is not None or summary.averaging != "micro" or summary.score in OF_PLACE:
+            continue
+        beside = next((d for d in summary.differences if d.reference == f"shuffled {summary.method}"), None)
+        if beside is None:
+            continue
+        lower = summary.score.endswith("drop") or " deletion " in summary.score
+        rows.append(
+            FaithfulnessRow(
+                method=method_name(summary.method),
+                name=_sentence(summary.score).rstrip("."),
+                better="lower" if lower else "higher",
+                summary=summary,
+                difference=beside,
+            )
+        )
+    return tuple(rows)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
