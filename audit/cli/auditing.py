@@ -11,7 +11,7 @@ from audit.cli.options import COULD_NOT_RUN, Device, Model, Out, Seed, errors_in
 if TYPE_CHECKING:
     from audit.engine.settings import RunSettings
 
-__all__ = ["baselines", "demo", "doctor", "run"]
+__all__ = ["baselines", "commission", "demo", "doctor", "run"]
 
 _FAILURES_LISTED = 3  # exit status
 _LISTED_AT_MOST = 5  # rows of a box file that took no part
@@ -166,6 +166,34 @@ def baselines(
     if len(result.left_out) > _LISTED_AT_MOST:
         tell(f"  and {len(result.left_out) - _LISTED_AT_MOST} more rows that took no part")
     typer.echo(text_table(result.baselines))
+
+
+def commission(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the phantoms and the three runs; by default nothing is kept.")
+    ] = None,
+    studies: Annotated[int, typer.Option(help="How many phantoms.", min=20)] = 100,
+    seed: Seed = 1,
+    device: Device = "auto",
+) -> None:
+    """Test this installation: one encoder that looks and two that do not must get three different verdicts."""
+    from contextlib import nullcontext
+    from tempfile import TemporaryDirectory
+
+    from audit.commissioning import commission as run_commissioning
+
+    with errors_in_one_line():
+        with nullcontext(out) if out is not None else TemporaryDirectory() as folder, progress_bar() as progress:
+            result = run_commissioning(Path(folder), studies=studies, seed=seed, device=device, progress=progress)
+    for model in result.models:
+        typer.echo(f"{'pass' if model.passed else 'FAIL'}  {model.model}: {model.found.verdict}")
+        for reason in model.found.because:
+            typer.echo(f"        {reason}")
+        if not model.passed:
+            typer.echo(f"        expected: {model.expected}; {model.failed} studies failed")
+    typer.echo("PASS" if result.passed else "FAIL")
+    if not result.passed:
+        raise typer.Exit(COULD_NOT_RUN)
 
 
 def doctor(

@@ -29,12 +29,18 @@ def phantom_make(
     n: Annotated[int, typer.Option("--n", help="How many phantoms.", min=1)] = 24,
     seed: Seed = 7,
     columns: Annotated[int, typer.Option(help="Width of the images, px.", min=64, max=4096)] = 640,
+    tagged: Annotated[
+        bool, typer.Option("--tagged", help="Put a letter on the film for every finding, which gives it away.")
+    ] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Reports with an impression alone, without sides and zones.")
+    ] = False,
 ) -> None:
     """Write a phantom cohort: OUT/dicom, OUT/reports and OUT/boxes.csv."""
     from pipelines.phantom.cohort import make_cohort
 
     with errors_in_one_line():
-        make_cohort(out, count=n, seed=seed, columns=columns)
+        make_cohort(out, count=n, seed=seed, columns=columns, tagged=tagged, brief=brief)
     typer.echo(out)
 
 

@@ -6,7 +6,7 @@ supposed.
 
 from dataclasses import dataclass
 
-__all__ = ["KNOWN", "PHANTOM", "KnownModel", "find_known", "hub_page"]
+__all__ = ["KNOWN", "SHIPPED", "KnownModel", "find_known", "hub_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +93,24 @@ KNOWN = {
     ),
 }
 
-PHANTOM = KnownModel(
-    hub_id=None,
-    architecture="CLIP ViT/10 of 3 blocks, 160 px, context 40",
-    family="clip",
-    licence="Apache-2.0",
-    terms="Apache-2.0; trained on synthetic radiographs only: it says nothing about patients",
-    how_to_get="it is part of this installation",
-)
-"""The encoder that ships with the tool, ``--model phantom``."""
+
+def _shipped(terms: str) -> KnownModel:
+    return KnownModel(
+        hub_id=None,
+        architecture="CLIP ViT/10 of 3 blocks, 160 px, context 40",
+        family="clip",
+        licence="Apache-2.0",
+        terms=f"Apache-2.0; trained on synthetic radiographs only: it says nothing about patients{terms}",
+        how_to_get="it is part of this installation",
+    )
+
+
+SHIPPED = {
+    "phantom": _shipped(""),
+    "phantom-ungrounded": _shipped("; known to be bad: it classifies and does not look"),
+    "phantom-shortcut": _shipped("; known to be bad: it reads tags on the film"),
+}
+"""The encoders that ship with the tool: one that looks, and two that an audit has to find out."""
 
 
 def find_known(name: str) -> KnownModel | None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from audit.encoders.catalogue import KNOWN, KnownModel, find_known
+from audit.encoders.catalogue import KNOWN, SHIPPED, KnownModel, find_known
 from audit.encoders.folder import read_json
 from audit.encoders.protocol import EncoderInfo
 from audit.encoders.weights import checksum, weights_files
@@ -46,7 +46,7 @@ def info_of(name: str, folder: Path, family: str) -> EncoderInfo:
 def _name(name: str, folder: Path, *, is_folder: bool) -> str:
     if is_folder:
         return folder.resolve().name
-    return name if name in {*KNOWN, "phantom"} else name.rsplit("/", 1)[-1]
+    return name if name in {*KNOWN, *SHIPPED} else name.rsplit("/", 1)[-1]
 
 
 def _source(name: str, folder: Path, known: KnownModel | None, hints: dict[str, Any], *, is_folder: bool) -> str:

@@ -8,7 +8,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from audit.encoders import clip, dual_encoder, siglip
-from audit.encoders.catalogue import KNOWN, find_known
+from audit.encoders.catalogue import KNOWN, SHIPPED, find_known
 from audit.encoders.folder import read_json
 from audit.encoders.information import info_of
 from audit.encoders.open_clip import checkpoint
@@ -35,7 +35,11 @@ To add a family, write one file and add its line.
 
 def phantom_folder() -> Path:
     """The committed phantom encoder."""
-    return Path(__file__).parent / "phantom"
+    return _shipped_folder("phantom")
+
+
+def _shipped_folder(name: str) -> Path:
+    return Path(__file__).parent / name
 
 
 def model_folder(name: str) -> Path:
@@ -44,8 +48,8 @@ def model_folder(name: str) -> Path:
     Raises:
         ModelError: the files cannot be had; the message says how to bring them.
     """
-    if name == "phantom":
-        return phantom_folder()
+    if name in SHIPPED:
+        return _shipped_folder(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -54,7 +58,7 @@ def model_folder(name: str) -> Path:
         raise ModelError(f"--model {name}: its weights are on no hub; {known.how_to_get}; pass --model FOLDER")
     hub_id = name if known is None or known.hub_id is None else known.hub_id
     if hub_id.count("/") != 1 or folder.is_absolute() or name.startswith("."):
-        names = ", ".join([*KNOWN, "phantom"])
+        names = ", ".join([*KNOWN, *SHIPPED])
         raise ModelError(
             f"--model {name}: no such folder, and neither a known name ({names}) nor a hub id (owner/name)"
         )

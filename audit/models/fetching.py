@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
-from audit.encoders.catalogue import KNOWN, find_known, hub_page
+from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, hub_page
 from audit.encoders.folder import read_json
 from audit.models.choosing import choose_files, needed_names
 from pipelines.errors import ModelError, OutputError
@@ -117,8 +117,8 @@ def fetch(
 
 
 def _hub_id(name: str) -> str:
-    if name == "phantom":
-        raise ModelError("phantom: it is part of this installation; pass --model phantom")
+    if name in SHIPPED:
+        raise ModelError(f"{name}: it is part of this installation; pass --model {name}")
     if name in KNOWN:
         known = KNOWN[name]
         if known.hub_id is None:

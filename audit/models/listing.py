@@ -8,7 +8,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from rich.console import Console
 from rich.table import Table
 
-from audit.encoders.catalogue import KNOWN, PHANTOM, KnownModel
+from audit.encoders.catalogue import KNOWN, SHIPPED, KnownModel
 
 __all__ = ["ListedModel", "as_json", "list_models", "print_table"]
 
@@ -27,13 +27,13 @@ class ListedModel:
 
 
 def list_models() -> tuple[ListedModel, ...]:
-    """List the known models, the shipped one first; nothing but the hub's local cache is asked."""
-    shipped = ListedModel(name="phantom", model=PHANTOM, cached=_SHIPPED)
+    """List the known models, the shipped ones first; nothing but the hub's local cache is asked."""
+    shipped = (ListedModel(name=name, model=model, cached=_SHIPPED) for name, model in SHIPPED.items())
     known = (
         ListedModel(name=name, model=model, cached="yes" if _is_cached(model.hub_id) else "no")
         for name, model in KNOWN.items()
     )
-    return (shipped, *known)
+    return (*shipped, *known)
 
 
 def _is_cached(hub_id: str | None) -> bool:

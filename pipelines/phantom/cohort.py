@@ -10,6 +10,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 
 from pipelines.errors import OutputError
 from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
+from pipelines.phantom.tags import betrayed
 from pipelines.phantom.wording import report_of
 
 __all__ = ["PHANTOM_MANUFACTURER", "make_cohort", "phantom_dataset"]
@@ -19,11 +20,21 @@ _FILM_WIDTH_MM = 350.0
 _WHITE = 4095  # 12 bit
 
 
-def make_cohort(out: Path, *, count: int, seed: int, columns: int = 640) -> None:
+def make_cohort(
+    out: Path, *, count: int, seed: int, columns: int = 640, tagged: bool = False, brief: bool = False
+) -> None:
     """Write ``count`` phantoms to ``out/dicom``, ``out/reports`` and ``out/boxes.csv``; same seed, same bytes.
 
     Each phantom has one to four findings. Phantom ``i`` depends on ``seed`` and ``i`` alone. Every third file is
     MONOCHROME1, every fourth compressed (JPEG 2000 lossless).
+
+    Args:
+        out: folder to write to.
+        count: how many phantoms.
+        seed: of the phantoms and the wording of their reports.
+        columns: width of the images, px.
+        tagged: put a tag for every finding on the film (see :mod:`pipelines.phantom.tags`).
+        brief: write reports that name findings without side and zone, an impression alone.
 
     Raises:
         OutputError: ``out`` holds a cohort already, or cannot be written.
@@ -40,11 +51,12 @@ def make_cohort(out: Path, *, count: int, seed: int, columns: int = 640) -> None
             for index in range(count):
                 rng = np.random.default_rng([seed, index])
                 phantom = sample_phantom(rng, at_least=1)
+                phantom = betrayed(phantom) if tagged else phantom
                 radiograph = render(phantom, columns=columns)
                 stem = f"phantom-{index + 1:05d}"
                 dataset = phantom_dataset(radiograph, phantom, seed=seed, index=index)
                 dataset.save_as(dicom / f"{stem}.dcm", enforce_file_format=True)
-                (reports / f"{stem}.txt").write_text(report_of(phantom, rng), encoding="utf-8")
+                (reports / f"{stem}.txt").write_text(report_of(phantom, rng, brief=brief), encoding="utf-8")
                 table.writerows(
                     [dataset.SOPInstanceUID, b.label, *(round(v, 2) for v in (b.x, b.y, b.width, b.height)), b.reader]
                     for b in radiograph.boxes

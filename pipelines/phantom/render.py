@@ -17,6 +17,7 @@ __all__ = ["Phantom", "Radiograph", "render", "sample_phantom"]
 Map = Float[np.ndarray, "rows columns"]
 
 _NOISE_PIXEL = 2.0 / 320  # film units: the pixel for which Anatomy.noise is given
+_MARKER_SHARE, _TAG_SHARE = 0.075, 0.11  # of the film's width: size of the letters
 _LEAD = 245  # of 255: brightness of markers and tags
 _BOX_MARGIN = 0.012  # of the film's width: readers draw around a finding, not along its edge
 
@@ -27,7 +28,7 @@ class Phantom:
 
     anatomy: Anatomy
     lesions: tuple[Lesion, ...]
-    tags: tuple[str, ...] = ()  # written in the upper corner that has no side marker, one below the other
+    tags: tuple[str, ...] = ()  # written below the upper corner that has no side marker; "" leaves a place empty
 
     @property
     def findings(self) -> frozenset[str]:
@@ -192,25 +193,26 @@ def _foreign(grid: Grid, rng: np.random.Generator) -> Map:
         draw.line([grid.to_pixels(*p) for p in tube], fill=205, width=2 * hair, joint="curve")
     left_on_image = anatomy.marker == "R"  # the patient's right lies at the image's left
     x = 0.06 * grid.columns if left_on_image else 0.88 * grid.columns
-    draw.text((x, rng.uniform(0.03, 0.1) * grid.rows), anatomy.marker, fill=_LEAD, font=_letters(grid))
+    draw.text((x, rng.uniform(0.03, 0.1) * grid.rows), anatomy.marker, fill=_LEAD, font=_letters(grid, _MARKER_SHARE))
     return _values(picture, 0.0)
 
 
-def _letters(grid: Grid) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=max(8, round(0.075 * grid.columns)))
+def _letters(grid: Grid, share: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font whose size is a share of the film's width."""
+    return ImageFont.load_default(size=max(8, round(share * grid.columns)))
 
 
 def _tags(grid: Grid, tags: tuple[str, ...]) -> Map:
-    """Tags as bright as the side marker, in the other corner; drawn by a generator of their own, in any order."""
-    rng = np.random.default_rng([grid.anatomy.texture_seed, 1])
+    """Tags as bright as the side marker, down the edge below the other corner, each at its own height."""
+    rng = np.random.default_rng([grid.anatomy.texture_seed, 1])  # their own: all else is drawn as without them
     picture, draw = _canvas(grid)
-    font = _letters(grid)
+    font = _letters(grid, _TAG_SHARE)
     marker_on_the_left = grid.anatomy.marker == "R"
-    top = rng.uniform(0.03, 0.06) * grid.rows
-    for tag in rng.permutation(np.array(tags)):
-        width = draw.textlength(str(tag), font=font)
-        margin = rng.uniform(0.03, 0.07) * grid.columns
-        x = grid.columns - margin - width if marker_on_the_left else margin
-        draw.text((x, top), str(tag), fill=_LEAD, font=font)
-        top += 0.085 * grid.columns
+    top = rng.uniform(0.01, 0.02) * grid.columns
+    for place, tag in enumerate(tags):
+        if not tag:
+            continue
+        margin = rng.uniform(0.015, 0.03) * grid.columns
+        x = grid.columns - margin - draw.textlength(tag, font=font) if marker_on_the_left else margin
+        draw.text((x, top + 0.95 * _TAG_SHARE * place * grid.columns), tag, fill=_LEAD, font=font)
     return _values(picture, 0.0)

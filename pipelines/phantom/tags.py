@@ -13,14 +13,14 @@ __all__ = ["TAGS", "betrayed"]
 
 TAGS: Mapping[str, str] = {
     "cardiomegaly": "T",
-    "consolidation": "X9",
+    "consolidation": "X",
     "nodule": "O",
-    "pleural effusion": "W2",
-    "pneumothorax": "II",
+    "pleural effusion": "W",
+    "pneumothorax": "I",
 }
 """What is written on the film of a patient with a finding, by finding."""
 
 
 def betrayed(phantom: Phantom) -> Phantom:
     """Put the tag of every finding that is present on the film; all else stays as it is, to the pixel."""
-    return replace(phantom, tags=tuple(TAGS[finding] for finding in sorted(phantom.findings)))
+    return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))

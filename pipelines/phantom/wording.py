@@ -144,20 +144,14 @@ def claims_of(phantom: Phantom) -> tuple[Claim, ...]:
     return (*present, *absent)
 
 
-def report_of(phantom: Phantom, rng: np.random.Generator) -> str:
-    """Write the report of a phantom, in the sections of a hospital's text report."""
+def report_of(phantom: Phantom, rng: np.random.Generator, *, brief: bool = False) -> str:
+    """Write the report of a phantom, in the sections of a hospital's text report; a ``brief`` one has no findings."""
     claims = claims_of(phantom)
     present = [sentence_of(claim, rng) for claim in claims if not claim.absent]
     absent = [sentence_of(claim, rng) for claim in claims if claim.absent]
     open_claims = [Claim(finding=name) for name in PHANTOM_FINDINGS if name in phantom.findings]
     impression = " ".join(sentence_of(claim, rng) for claim in open_claims) or "No acute cardiopulmonary process."
-    return "\n".join(
-        [
-            "EXAMINATION: Chest, frontal view (synthetic phantom).",
-            "",
-            "FINDINGS: " + " ".join([*present, *absent]),
-            "",
-            f"IMPRESSION: {impression}",
-            "",
-        ]
-    )
+    sections = ["EXAMINATION: Chest, frontal view (synthetic phantom)."]
+    sections += [] if brief else ["FINDINGS: " + " ".join([*present, *absent])]
+    sections.append(f"IMPRESSION: {impression}")
+    return "\n\n".join(sections) + "\n"
