@@ -182,9 +182,9 @@ def commission(
 
     from audit.commissioning import commission as run_commissioning
 
-    with errors_in_one_line():
-        with nullcontext(out) if out is not None else TemporaryDirectory() as folder, progress_bar() as progress:
-            result = run_commissioning(Path(folder), studies=studies, seed=seed, device=device, progress=progress)
+    kept = nullcontext(out) if out is not None else TemporaryDirectory()
+    with errors_in_one_line(), kept as folder, progress_bar() as progress:
+        result = run_commissioning(Path(folder), studies=studies, seed=seed, device=device, progress=progress)
     for model in result.models:
         typer.echo(f"{'pass' if model.passed else 'FAIL'}  {model.model}: {model.found.verdict}")
         for reason in model.found.because:

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.scoring.scores import BLIND_METHODS
+from audit.scoring.scores import BLIND_METHODS, POINTING
 from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
 __all__ = ["MARKER_SCORE", "POINTING_SCORE", "RULE", "verdict_of"]
 
-POINTING_SCORE = "pointing game, tau 0"
+POINTING_SCORE = POINTING[0]
 MARKER_SCORE = "hottest point on a marker"
 
 _LEAST_PHRASES, _LEAST_PATIENTS = 20, 10

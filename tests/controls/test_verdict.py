@@ -1,0 +1,108 @@
+"""The verdict: its rule on made-up cohorts, at the edge of every test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit.controls.summary import ControlRow, summarise_controls
+from audit.controls.verdict import MARKER_SCORE, POINTING_SCORE, RULE, verdict_of
+from audit.scoring.scores import BLIND_METHODS
+from reports.record import ControlSummary
+
+
+def table_of(hits: list[float], blind: list[float], marker: list[float] | None = None) -> pd.DataFrame:
+    """A phrase a patient; every content-blind map scores ``blind`` divided by its place in the list."""
+    rows = []
+    for case, (hit, guess) in enumerate(zip(hits, blind, strict=True)):
+        values = {("m2ib", POINTING_SCORE): hit}
+        values |= {(name, POINTING_SCORE): guess / (place + 1) for place, name in enumerate(BLIND_METHODS)}
+        if marker is not None:
+            values |= {("m2ib", MARKER_SCORE): marker[case]}
+        rows += [
+            {
+                "image": f"i{case}",
+                "phrase": 0,
+                "finding": "nodule",
+                "patient": f"p{case}",
+                "method": method,
+                "score": score,
+                "value": value,
+            }
+            for (method, score), value in values.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def controls_of(falls: list[bool]) -> tuple[ControlSummary, ...]:
+    rows = [
+        ControlRow(
+            patient=f"p{case}",
+            method="m2ib",
+            control="shuffled report",
+            pearson=0.5,
+            hit=not falls_here,
+            hit_before=True,
+            cosine=0.0,
+            cosine_before=0.5,
+            total=1.0,
+            total_before=1.0,
+        )
+        for case, falls_here in enumerate(falls)
+    ]
+    return summarise_controls(rows, seed=0) if rows else ()
+
+
+GOOD, BAD = [1.0] * 32 + [0.0] * 8, [0.0] * 28 + [1.0] * 12
+MOVES, STAYS = controls_of([True] * 20 + [False] * 10), controls_of([False] * 30)
+
+
+@pytest.mark.parametrize(
+    ("table", "controls", "verdict"),
+    [
+        (table_of(GOOD, BAD), MOVES, "grounded"),
+        (table_of(BAD, BAD), MOVES, "not better than a blind map"),
+        (table_of(BAD, GOOD), MOVES, "not better than a blind map"),
+        (table_of(GOOD, BAD), STAYS, "does not depend on the words"),
+        (table_of(GOOD, BAD, [1.0] * 20 + [0.0] * 20), MOVES, "looks at the marker"),
+        (table_of(GOOD, BAD, [1.0] * 10 + [0.0] * 30), MOVES, "grounded"),
+        (table_of(BAD, BAD, [1.0] * 40), STAYS, "looks at the marker"),
+        (table_of(GOOD[:19], BAD[:19]), MOVES, "too few cases to say"),
+        (table_of(GOOD, BAD), (), "too few cases to say"),
+        (table_of(GOOD, BAD), controls_of([True] * 19), "too few cases to say"),
+    ],
+    ids=[
+        "grounded",
+        "as a blind map",
+        "worse than a blind map",
+        "words do not matter",
+        "marker in half",
+        "marker in a quarter, which the interval does not clear",
+        "marker before all else",
+        "too few phrases",
+        "no controls",
+        "too few controls",
+    ],
+)
+def test_the_first_rule_that_holds_is_the_verdict(table, controls, verdict) -> None:
+    found = verdict_of(table, controls, method="m2ib", seed=0)
+    assert (found.verdict, found.rule) == (verdict, RULE)
+    assert found.because
+
+
+def test_many_phrases_of_few_patients_are_too_few() -> None:
+    table = table_of(GOOD, BAD).assign(patient="the same one")
+    assert verdict_of(table, MOVES, method="m2ib", seed=0).verdict == "too few cases to say"
+
+
+def test_the_best_blind_map_is_the_one_that_counts() -> None:
+    table = table_of(GOOD, [1.0] * 40)
+    assert verdict_of(table, MOVES, method="m2ib", seed=0).verdict == "not better than a blind map"
+    without = table[table["method"] != BLIND_METHODS[0]]
+    assert verdict_of(without, MOVES, method="m2ib", seed=0).verdict == "grounded"
+
+
+def test_phrases_that_were_not_scored_take_no_part() -> None:
+    table = table_of(GOOD, BAD)
+    unscored = table.assign(image=table["image"] + " unscored", value=np.nan)
+    both = verdict_of(pd.concat([table, unscored]), MOVES, method="m2ib", seed=0)
+    assert both == verdict_of(table, MOVES, method="m2ib", seed=0)
