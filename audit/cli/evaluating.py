@@ -106,12 +106,13 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
     from audit.evaluation.summary import as_text
 
     failed = result.failed_pairs
+    tell(f"Model {result.model}: {result.terms}")
     if result.pairs < samples:
         tell(f"The table has {result.pairs:,} rows, fewer than the {samples:,} that were asked for: all were taken")
     if result.kept:
         tell(f"{result.kept:,} rows were there already and were not computed again")
     if result.noted:
-        tell(f"{result.noted:,} captions are longer than the model's context, and their end was not read")
+        tell(f"Captions longer than the model's context, whose end was not read: {result.noted:,}")
     for pair, reason in list(failed.items())[:_LISTED_AT_MOST]:
         tell(f"  {pair}: {reason}")
     if len(failed) > _LISTED_AT_MOST:

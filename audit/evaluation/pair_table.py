@@ -7,7 +7,6 @@ the captions.
 """
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,11 +54,10 @@ class _Dialect:
 
     def records(self, text: str) -> Iterator[tuple[int, list[str] | str, int]]:
         """Number, cells (or what is wrong) and lines of each record that is not blank, in the order of the text."""
-        lines_of = io.StringIO(text, newline="")
         if self.quoted:
-            reader = csv.reader(lines_of, delimiter=self.delimiter, strict=True)
+            reader = csv.reader(_lines(text), delimiter=self.delimiter, strict=True)
         else:
-            reader = csv.reader(lines_of, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
+            reader = csv.reader(_lines(text), delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
         previous_limit = csv.field_size_limit(_LONGEST_CELL)
         number = lines = 0
         try:
@@ -83,6 +81,7 @@ class _Dialect:
 class PairTable:
     """A table whose columns are known; rows are read when they are asked for, since there may be millions."""
 
+    rows: int  # good and bad; the header is none
     path: Path
     image_root: Path  # relative paths begin here
     columns: int
@@ -92,17 +91,13 @@ class PairTable:
     dialect: _Dialect
     text: str = field(repr=False)  # captions are printed nowhere
 
-    def __len__(self) -> int:
-        """Number of rows, good and bad; the header is none."""
-        return sum(1 for _ in self._records())
-
     def draw(self, count: int, *, seed: int) -> tuple[PairRow, ...]:
         """Draw rows without replacement, in the order drawn; a smaller draw of the same seed is the larger's start."""
-        order = np.random.default_rng(seed).permutation(len(self))[:count]
+        order = np.random.default_rng(seed).permutation(self.rows)[:count]
         place = {int(index): rank for rank, index in enumerate(order)}
         drawn = {
             place[index]: self._row(number, cells)
-            for index, (number, cells, _) in enumerate(self._records())
+            for index, (number, cells) in enumerate(_below(self.header, self.dialect, self.text))
             if index in place
         }
         return tuple(drawn[rank] for rank in range(len(drawn)))
@@ -111,8 +106,9 @@ class PairTable:
         """Where a row's image lies."""
         return self.image_root / row.image
 
-    def _records(self) -> Iterator[tuple[int, list[str] | str, int]]:
-        return (record for record in self.dialect.records(self.text) if record[0] > self.header)
+    def has_file(self, row: PairRow) -> bool:
+        """Whether a row's image is there."""
+        return row.wrong is None and _is_file(row.image, self.image_root)
 
     def _row(self, number: int, cells: list[str] | str) -> PairRow:
         if isinstance(cells, str):
@@ -122,6 +118,19 @@ class PairTable:
             return PairRow(number=number, image="", caption="", wrong=wrong)
         image, caption = cells[self.image], cells[self.caption]
         return PairRow(number=number, image=image, caption=caption, wrong=_wrong(image, caption))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends, one after the other: a copy of a long text would take four bytes a character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _below(header: int, dialect: _Dialect, text: str) -> Iterator[tuple[int, list[str] | str]]:
+    return ((number, cells) for number, cells, _ in dialect.records(text) if number > header)
 
 
 def _wrong(image: str, caption: str) -> str | None:
@@ -151,13 +160,15 @@ def read_pair_table(path: Path, *, image_root: Path | None = None) -> PairTable:
     records = ((number, cells) for number, cells, _ in dialect.records(head) if not isinstance(cells, str))
     rows = dict(islice((record for record in records if len(record[1]) == columns), _ROWS_LOOKED_AT))
     image, caption, has_header = _columns_of(path, tuple(rows.values()), root)
+    header = next(iter(rows)) if has_header else 0
     return PairTable(
+        rows=sum(1 for _ in _below(header, dialect, text)),
         path=path,
         image_root=root,
         columns=columns,
         image=image,
         caption=caption,
-        header=next(iter(rows)) if has_header else 0,
+        header=header,
         dialect=dialect,
         text=text,
     )

@@ -50,13 +50,21 @@ _FLOATS = tuple(name for name, hint in get_type_hints(Measurement).items() if hi
 class RowWriter:
     """Adds measurements to an open file."""
 
-    def __init__(self, stream: io.TextIOBase) -> None:
-        self._stream, self._writer = stream, csv.writer(stream, lineterminator="\n")
+    def __init__(self, path: Path, stream: io.TextIOBase) -> None:
+        self._path, self._stream = path, stream
+        self._writer = csv.writer(stream, lineterminator="\n")
 
     def add(self, measurements: Sequence[Measurement]) -> None:
-        """Write rows and hand them to the system, so that a killed run keeps them."""
-        self._writer.writerows(_cells(measurement) for measurement in measurements)
-        self._stream.flush()
+        """Write rows and hand them to the system, so that a killed run keeps them.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        try:
+            self._writer.writerows(_cells(measurement) for measurement in measurements)
+            self._stream.flush()
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
 
 
 @contextmanager
@@ -67,10 +75,11 @@ def row_writer(path: Path) -> Iterator[RowWriter]:
         OutputError: it cannot be written.
     """
     try:
-        with path.open("a", encoding="utf-8", newline="") as stream:
-            yield RowWriter(stream)
+        stream = path.open("a", encoding="utf-8", newline="")
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}): is the disk full?") from error
+        raise _unwritable(path, error) from error
+    with stream:
+        yield RowWriter(path, stream)
 
 
 def rewrite(path: Path, measurements: Sequence[Measurement]) -> None:
@@ -106,6 +115,10 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         return tuple(_measurement(cells) for cells in rows)
     except ValueError as error:
         raise OutputError(f"{path} was changed by hand ({error}): give --overwrite to begin again") from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written ({error.strerror}): is the disk full, or the folder read-only?")
 
 
 def _cells(measurement: Measurement) -> list[str]:

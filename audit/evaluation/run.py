@@ -34,6 +34,8 @@ class EvaluationResult:
     """How an evaluation ended."""
 
     means: tuple[Mean, ...]
+    model: str
+    terms: str  # under which the model may be used; a phantom encoder's say that it knows no patients
     table_rows: int
     pairs: int  # drawn
     failed: tuple[Measurement, ...]  # one a pair and method
@@ -76,7 +78,9 @@ def evaluate_table(
     out.end(record, means, measurements)
     return EvaluationResult(
         means=means,
-        table_rows=len(table),
+        model=encoder.info.name,
+        terms=encoder.info.terms,
+        table_rows=table.rows,
         pairs=len(drawn),
         failed=tuple(row for row in measurements if row.error is not None),
         noted=len({row.row for row in measurements if row.note is not None}),
@@ -187,7 +191,7 @@ def _record(
             "methods": {method.name: dict(method.numbers_for(encoder)) for method in methods},
         },
         "preset": settings.preset,
-        "table rows": len(table),
+        "table rows": table.rows,
         "terms": encoder.info.terms,
         "is phantom": encoder.info.is_phantom,
         "device": device_name(device),
@@ -199,7 +203,7 @@ def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
     """Refuse a table without rows, and one of whose drawn images not one is there: its root is another."""
     if not drawn:
         raise InputError(f"{table.path}: the table has no rows; give one row for each caption and image")
-    if not any(row.wrong is None and table.file_of(row).is_file() for row in drawn):
+    if not any(table.has_file(row) for row in drawn):
         raise InputError(
             f"{table.path}: none of the {len(drawn)} drawn images is there; their paths begin in {table.image_root}: "
             "give the folder in which they begin with --image-root"

@@ -148,6 +148,17 @@ def test_what_cannot_be_read_is_a_row_with_its_reason_and_status_3(folder, tmp_p
     for row, undisturbed in zip(good, without_seconds(whole[0]), strict=True):
         assert float(row["image_drop"]) == pytest.approx(float(undisturbed["image_drop"]), abs=1e-2)
     assert "14 pairs drawn from 14, 4 of them could not be measured" in result.stdout
+    assert "says nothing about patients" in result.stderr
+
+
+def test_where_nothing_could_be_measured_there_are_no_means(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "pairs.tsv").write_text(f"a cat\tbroken.png\na dog\t{'x' * 400}.png\n", encoding="utf-8")
+    result = evaluate(tmp_path / "pairs.tsv", tmp_path / "out.csv")
+    assert result.exit_code == 3
+    means = json.loads((tmp_path / "out.summary.json").read_text())["means"]
+    assert means
+    assert all(mean["mean"] is None and mean["unmeasured"] == 2 for mean in means)
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, whole):
@@ -240,7 +251,7 @@ def test_no_caption_is_printed_or_written_even_where_it_is_too_long(folder, tmp_
     table, out = changed(folder, tmp_path, [f"{long}\t{folder / '0.png'}"]), tmp_path / "out.csv"
     result = evaluate(table, out)
     assert result.exit_code == 0
-    assert "1 captions are longer than the model's context" in result.stderr
+    assert "longer than the model's context, whose end was not read: 1" in result.stderr
     (note,) = (row["note"] for row in rows_of(out) if row["note"])
     assert "its end was not read" in note
     told = [result.output, *(path.read_text() for path in tmp_path.glob("out.*"))]

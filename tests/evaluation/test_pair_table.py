@@ -53,7 +53,7 @@ EXPECTED = {f"{index}.jpg": caption for index, caption in enumerate(CAPTIONS)}
 def test_every_delimiter_order_header_and_quoting_gives_the_same_pairs(folder, delimiter, order, header, quoting):
     read = table(folder, written(delimiter, order, header, quoting))
     assert pairs(read) == EXPECTED
-    assert len(read) == len(CAPTIONS)
+    assert read.rows == len(CAPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_wrong_row_is_drawn_with_its_reason_and_its_number(folder, line, words
     (wrong,) = (row for row in read.draw(9, seed=0) if row.wrong is not None)
     assert words in wrong.wrong
     assert wrong.number == 4
-    assert len(read) == 4
+    assert read.rows == 4
 
 
 def test_a_quote_that_is_not_closed_makes_one_row_wrong(folder):
