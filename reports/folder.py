@@ -148,6 +148,7 @@ def render_folder(out: Path) -> int:
         OutputError: a record or heat is missing, damaged or of another schema version, or a page cannot be written.
     """
     run = read_run(out)
+    evidence = next((each for each in run.evidence if each.method == run.method), None)
     folders = study_folders(out)
     thumbnails: dict[str, bytes] = {}
 
@@ -159,7 +160,7 @@ def render_folder(out: Path) -> int:
                     f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
                     "rename the folder to the key, or audit the study again"
                 )
-            page = render_study(study.record, heats=study.heats, pictures=study.pictures)
+            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=evidence)
             write_text_atomically(folder / "index.html", page)
             picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
             if picture is not None:

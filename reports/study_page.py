@@ -1,7 +1,7 @@
 """One study's page: the radiograph under its heat, each phrase with its scores, and how all of it was made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from reports.overlay import COLOURS, FULL_COLOUR_FROM, display_range, picture_si
 from reports.page import render_page
 from reports.record import (
     BoxRecord,
+    ControlRecord,
+    EvidenceRecord,
     ImageRecord,
     PhraseRecord,
     PlacementRecord,
@@ -22,10 +24,12 @@ from reports.record import (
 )
 from reports.words import (
     CONTENT_BLIND,
+    CONTROLS,
     ON_PAGES,
     Verdict,
     answers,
     is_lost_to_crop,
+    lacks_evidence,
     method_name,
     score_name,
     study_summary,
@@ -60,6 +64,15 @@ class ScoreRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlLine:
+    """What became of the phrase's heat when one thing was changed."""
+
+    name: str
+    instead: str
+    record: ControlRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhraseView:
     """One phrase as the template shows it."""
 
@@ -71,6 +84,8 @@ class PhraseView:
     rows: tuple[ScoreRow, ...]
     is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
+    lacks_evidence: bool  # its total is below what wrong phrases get, in a run where that tells them apart
+    controls: tuple[ControlLine, ...]
     unit: str  # empty for a heat without one
 
 
@@ -101,24 +116,35 @@ class ImageView:
     unit: str  # empty for a heat without one
 
 
-def render_study(record: StudyRecord, *, heats: Heats, pictures: Mapping[str, bytes]) -> str:
+def render_study(
+    record: StudyRecord,
+    *,
+    heats: Heats,
+    pictures: Mapping[str, bytes],
+    evidence: EvidenceRecord | None = None,
+) -> str:
     """Make a study's page, one HTML file that opens without a network.
 
     Args:
         record: What the audit found.
         heats: Heat on the model's grid in the method's unit, by ``PhraseRecord.heat``.
         pictures: The displayed radiographs as PNG, by ``ImageRecord.picture``.
+        evidence: What the whole run says of amounts of heat, once it is known: one scale over all studies, and the
+            total below which a phrase has no localisable evidence.
 
     Raises:
         OutputError: a heat or picture that the record names is not there, or has the wrong form.
     """
     images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
+    images = [replace(image, phrases=tuple(_marked(p, evidence) for p in image.phrases)) for image in images]
     data = {
         "colours": COLOURS.tobytes().hex(),
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
+        "sharedRange": None if evidence is None or evidence.scale <= 0 else [0.0, evidence.scale],
     }
     context = {
+        "evidence": evidence,
         "study": record,
         "summary": study_summary(record),
         "images": images,
@@ -168,8 +194,19 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         rows=rows,
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
+        lacks_evidence=False,
+        controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
         unit=_shown_unit(record),
     )
+
+
+def _marked(phrase: PhraseView, evidence: EvidenceRecord | None) -> PhraseView:
+    return replace(phrase, lacks_evidence=lacks_evidence(phrase.record, evidence))
+
+
+def _control_line(control: ControlRecord) -> ControlLine:
+    name, instead = CONTROLS.get(control.control, (control.control, ""))
+    return ControlLine(name=name, instead=control.text or instead, record=control)
 
 
 def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:

@@ -5,7 +5,16 @@ from typing import Final, Literal
 
 from pipelines.findings import BROADER
 from reports.page import shown_percent
-from reports.record import BoxRecord, ImageRecord, PhraseRecord, RunRecord, ScoreRecord, ScoreSummary, StudyRecord
+from reports.record import (
+    BoxRecord,
+    EvidenceRecord,
+    ImageRecord,
+    PhraseRecord,
+    RunRecord,
+    ScoreRecord,
+    ScoreSummary,
+    StudyRecord,
+)
 
 __all__ = [
     "CONTENT_BLIND",
@@ -20,6 +29,7 @@ __all__ = [
     "cohort_summary",
     "counted",
     "is_lost_to_crop",
+    "lacks_evidence",
     "method_name",
     "score_name",
     "study_summary",
@@ -117,6 +127,14 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def answers(box: BoxRecord, phrase: PhraseRecord) -> bool:
     """Say whether a box is drawn for the phrase's finding, under its own name or a broader one."""
     return phrase.finding is not None and box.label in {phrase.finding, BROADER.get(phrase.finding)}
+
+
+def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> bool:
+    """Say whether a phrase's heat amounts to no more than that of other patients' phrases, where that means anything.
+
+    It means nothing where such phrases get as much heat as right ones (:class:`reports.record.EvidenceRecord`).
+    """
+    return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
 
 
 def is_lost_to_crop(box: BoxRecord) -> bool:

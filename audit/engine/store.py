@@ -23,7 +23,7 @@ from reports.folder import (
     write_atomically,
     write_text_atomically,
 )
-from reports.record import FailureRecord, RunRecord, StudyRecord
+from reports.record import EvidenceRecord, FailureRecord, RunRecord, StudyRecord
 from reports.study_page import render_study
 
 __all__ = ["check_writable", "prepare", "write_run", "write_study"]
@@ -138,21 +138,30 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): is the disk full?") from error
     write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
+    evidence = next((each for each in run.evidence if each.method == run.method), None)
     folders = study_folders(out)
     thumbnails: dict[str, bytes] = {}
     page = out / "index.html"
-    write_text_atomically(page, render_cohort(run, _records(folders, thumbnails), thumbnails=thumbnails))
+    write_text_atomically(page, render_cohort(run, _records(folders, thumbnails, evidence), thumbnails=thumbnails))
     return page
 
 
-def _records(folders: Sequence[Path], thumbnails: dict[str, bytes]) -> Iterator[StudyRecord]:
-    """Read study after study, so that one is in memory at a time; with pictures where they are few."""
+def _records(
+    folders: Sequence[Path], thumbnails: dict[str, bytes], evidence: EvidenceRecord | None
+) -> Iterator[StudyRecord]:
+    """Read study after study, so that one is in memory at a time; with pictures where they are few.
+
+    A page that was made before the run knew what an amount of heat is worth is made again.
+    """
     for folder in folders:
-        if len(folders) > THUMBNAILS_AT_MOST:
+        if evidence is None and len(folders) > THUMBNAILS_AT_MOST:
             yield read_record(folder)
             continue
         study = read_study(folder)
-        picture = study_thumbnail(study)
+        if evidence is not None:
+            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=evidence)
+            write_text_atomically(folder / "index.html", page)
+        picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
         if picture is not None:
             thumbnails[study.record.key] = picture
         yield study.record

@@ -126,7 +126,7 @@
     const radios = [...section.querySelectorAll(".card input[type=radio]")];
     const switches = { heat: find(".heat-switch"), boxes: find(".box-switch"), scale: find(".scale-switch") };
     const ranges = image.phrases.map((phrase) => phrase.range).filter(Boolean);
-    const shared = [Math.min(...ranges.map((range) => range[0])), Math.max(...ranges.map((range) => range[1]))];
+    const shared = data.sharedRange ?? [Math.min(...ranges.map((range) => range[0])), Math.max(...ranges.map((range) => range[1]))];
     let chosen = 0;
 
     const showPhrase = () => {
