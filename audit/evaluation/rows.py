@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import get_type_hints
@@ -11,7 +10,7 @@ from typing import get_type_hints
 from pipelines.errors import OutputError
 from reports.folder import write_text_atomically
 
-__all__ = ["MEASURES", "Measurement", "RowWriter", "read_measurements", "rewrite", "row_writer"]
+__all__ = ["MEASURES", "Measurement", "append", "read_measurements", "rewrite"]
 
 MEASURES = ("image_drop", "image_increase", "text_drop", "text_increase")
 """The scores that a heat's own values at random places have too, under the same name after ``shuffled_``."""
@@ -47,39 +46,19 @@ _FIELDS = tuple(field.name for field in fields(Measurement))
 _FLOATS = tuple(name for name, hint in get_type_hints(Measurement).items() if hint == float | None)
 
 
-class RowWriter:
-    """Adds measurements to an open file."""
-
-    def __init__(self, path: Path, stream: io.TextIOBase) -> None:
-        self._path, self._stream = path, stream
-        self._writer = csv.writer(stream, lineterminator="\n")
-
-    def add(self, measurements: Sequence[Measurement]) -> None:
-        """Write rows and hand them to the system, so that a killed run keeps them.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        try:
-            self._writer.writerows(_cells(measurement) for measurement in measurements)
-            self._stream.flush()
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
-
-
-@contextmanager
-def row_writer(path: Path) -> Iterator[RowWriter]:
-    """Open the file to add rows at its end.
+def append(path: Path, measurements: Sequence[Measurement]) -> None:
+    """Add rows at the end of the file and close it, so that a killed run keeps them.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: they cannot be written.
     """
     try:
-        stream = path.open("a", encoding="utf-8", newline="")
+        with path.open("a", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(_cells(measurement) for measurement in measurements)
     except OSError as error:
-        raise _unwritable(path, error) from error
-    with stream:
-        yield RowWriter(path, stream)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): is the disk full, or the folder read-only?"
+        ) from error
 
 
 def rewrite(path: Path, measurements: Sequence[Measurement]) -> None:
@@ -115,10 +94,6 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         return tuple(_measurement(cells) for cells in rows)
     except ValueError as error:
         raise OutputError(f"{path} was changed by hand ({error}): give --overwrite to begin again") from error
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written ({error.strerror}): is the disk full, or the folder read-only?")
 
 
 def _cells(measurement: Measurement) -> list[str]:

@@ -15,7 +15,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.engine.provenance import device_name, pick_device, software_versions
 from audit.evaluation.measuring import LoadedPair, load_pair, measure
 from audit.evaluation.pair_table import PairRow, PairTable, read_pair_table
-from audit.evaluation.rows import Measurement, RowWriter, read_measurements, rewrite, row_writer
+from audit.evaluation.rows import Measurement, append, read_measurements, rewrite
 from audit.evaluation.settings import EvaluationSettings, check_methods, methods_of
 from audit.evaluation.summary import Mean, as_csv, summarise
 from pipelines.errors import InputError, OutputError
@@ -71,8 +71,7 @@ def evaluate_table(
     record = _record(settings, table, encoder, methods, device)
     kept = out.begin(record, resume=settings.resume)
     work = _Work(table=table, encoder=encoder, methods=methods, device=device, seed=settings.seed)
-    with row_writer(out.rows) as writer:
-        _measure_all(work, drawn, {(row.row, row.method) for row in kept}, writer, progress)
+    _measure_all(work, drawn, kept, out.rows, progress)
     measurements = read_measurements(out.rows)
     means = summarise(measurements, seed=settings.seed)
     out.end(record, means, measurements)
@@ -159,7 +158,7 @@ class _Files:
 
     def _refuse_other_settings(self, record: dict[str, Any]) -> None:
         try:
-            before = json.loads(self.run.read_text(encoding="utf-8"))["settings"]
+            before = dict(json.loads(self.run.read_text(encoding="utf-8"))["settings"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise OutputError(f"{self.run} cannot be read, which says what was run: give --overwrite") from error
         now = record["settings"]
@@ -211,15 +210,17 @@ def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
 
 
 def _measure_all(
-    work: _Work, drawn: Sequence[PairRow], done: set[tuple[int, str]], writer: RowWriter, progress: Progress
+    work: _Work, drawn: Sequence[PairRow], kept: Sequence[Measurement], rows: Path, progress: Progress
 ) -> None:
+    """Measure what is missing, and add it to the file batch by batch."""
+    done = {(row.row, row.method) for row in kept}
     missing = [row for row in drawn if any((row.number, method.name) not in done for method in work.methods)]
     size = _PAIRS_AT_ONCE.get(work.device.type, 1)
     progress("Evaluating pairs", len(drawn) - len(missing), len(drawn))
     for start in range(0, len(missing), size):
         chunk = missing[start : start + size]
         for measurements in _measure_chunk(work, chunk, done):
-            writer.add(measurements)
+            append(rows, measurements)
         progress("Evaluating pairs", len(drawn) - len(missing) + start + len(chunk), len(drawn))
 
 

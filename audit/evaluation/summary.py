@@ -51,7 +51,7 @@ def summarise(measurements: Sequence[Measurement], *, seed: int) -> tuple[Mean, 
 
 def as_text(means: Sequence[Mean]) -> str:
     """Lay the means out, a line a method and score."""
-    lines = [["", "", "mean [95 % interval]", "shuffled", "difference [95 % interval]", "n"]]
+    lines = [["method", "score", "mean [95 % interval]", "shuffled", "difference [95 % interval]", "n"]]
     for mean in means:
         reference = "" if mean.shuffled_mean is None else f"{mean.shuffled_mean:.3f}"
         own = _interval(mean.mean, mean.low, mean.high)
