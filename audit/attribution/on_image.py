@@ -98,7 +98,7 @@ def explain(
     method = method or M2IB()
     picture = as_picture(image)
     pixels, placement = place_image(picture.display, encoder.preprocessing)
-    device = encoder.text.tokenise([phrase]).ids.device
+    device = encoder.text.tokenise(["."]).ids.device  # of any phrase: one that is too long is warned of once
     request = Request(pixels=pixels.to(device), phrases=(phrase,), seeds=(pair_seed(seed, phrase),))
     ((explanation,),) = method.explain_batch(encoder, [request])
     grid = explanation.heat.numpy()

@@ -220,6 +220,8 @@ def _columns_of(path: Path, rows: Sequence[list[str]], root: Path) -> tuple[int,
         )
     image = counts.index(max(counts))
     has_header = not _is_named_as_image(first[image]) and not _is_file(first[image], root)
+    if has_header and caption_name is not None:
+        return image, first.index(caption_name), True
     body = rows[1:] if has_header and len(rows) > 1 else rows
     others = [place for place in range(len(first)) if place != image]
     return image, max(others, key=lambda place: sum(len(cells[place].split()) for cells in body)), has_header

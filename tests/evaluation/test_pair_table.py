@@ -90,6 +90,17 @@ def test_among_several_columns_of_images_the_one_with_files_is_taken(folder):
     assert set(pairs(table(folder, text))) == set(EXPECTED)
 
 
+def test_a_named_column_of_captions_wins_over_a_wordier_one_where_only_the_images_are_unnamed(folder):
+    text = "ImageID,Report,Comment\n" + "".join(
+        f"{index}.jpg,no nodule,read on a late winter day\n" for index in range(4)
+    )
+    assert set(pairs(table(folder, text)).values()) == {"no nodule"}
+
+
+def test_a_table_of_a_header_alone_has_no_rows(folder):
+    assert table(folder, "caption,path\n").rows == 0
+
+
 def test_without_a_header_the_wordiest_column_beside_the_images_has_the_captions(folder):
     text = "".join(f"{index}\ttrain\t{index}.jpg\tno acute disease is seen\n" for index in range(4))
     assert set(pairs(table(folder, text)).values()) == {"no acute disease is seen"}
