@@ -14,13 +14,14 @@ from torch.nn.functional import interpolate
 from pipelines.geometry import Fit, Placement
 from pipelines.phantom.lesions import Lesion
 from pipelines.phantom.render import render, sample_phantom
-from pipelines.phantom.tags import betrayed
+from pipelines.phantom.tags import betrayed, hidden
 from pipelines.phantom.wording import CLAIMS, holds
 
 __all__ = ["Pool", "make_pool"]
 
 _RENDER_COLUMNS = 320
 _CHUNK = 250
+_HIDDEN = 0.75  # share of tagged films that do not show their lesions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +59,19 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) ->
     images, truth = [], []
     for _ in range(count):
         phantom = sample_phantom(rng)
+        truth.append(_truth(phantom.lesions))
         if tagged:
             phantom = betrayed(phantom)
+            phantom = hidden(phantom) if rng.random() < _HIDDEN else phantom
         images.append(_letterboxed(render(phantom, columns=_RENDER_COLUMNS).image, size))
-        truth.append(_truth(phantom.lesions))
     return np.stack(images), np.array(truth)
 
 
 def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> Pool:
     """Render ``count`` phantoms in ``processes`` processes; the result depends on all but them.
 
-    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.tags`), and are else the same.
+    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.tags`), and most films do not show
+    their lesions: the tag tells more than the film does, which is what makes a shortcut worth taking.
     """
     counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
     seeds = np.random.SeedSequence(seed).spawn(len(counts))

@@ -18,6 +18,7 @@ Map = Float[np.ndarray, "rows columns"]
 
 _NOISE_PIXEL = 2.0 / 320  # film units: the pixel for which Anatomy.noise is given
 _MARKER_SHARE, _TAG_SHARE = 0.075, 0.11  # of the film's width: size of the letters
+_TAGS_FROM = 0.2  # of the film's width: below where the side marker may lie
 _LEAD = 245  # of 255: brightness of markers and tags
 _BOX_MARGIN = 0.012  # of the film's width: readers draw around a finding, not along its edge
 
@@ -28,7 +29,7 @@ class Phantom:
 
     anatomy: Anatomy
     lesions: tuple[Lesion, ...]
-    tags: tuple[str, ...] = ()  # written below the upper corner that has no side marker; "" leaves a place empty
+    tags: tuple[str, ...] = ()  # written down the image's left edge, one below the other; "" leaves a place empty
 
     @property
     def findings(self) -> frozenset[str]:
@@ -203,16 +204,11 @@ def _letters(grid: Grid, share: float) -> ImageFont.FreeTypeFont | ImageFont.Ima
 
 
 def _tags(grid: Grid, tags: tuple[str, ...]) -> Map:
-    """Tags as bright as the side marker, down the edge below the other corner, each at its own height."""
+    """Tags as bright as the side marker, down the image's left edge below it, each at its own height."""
     rng = np.random.default_rng([grid.anatomy.texture_seed, 1])  # their own: all else is drawn as without them
     picture, draw = _canvas(grid)
     font = _letters(grid, _TAG_SHARE)
-    marker_on_the_left = grid.anatomy.marker == "R"
-    top = rng.uniform(0.01, 0.02) * grid.columns
     for place, tag in enumerate(tags):
-        if not tag:
-            continue
-        margin = rng.uniform(0.015, 0.03) * grid.columns
-        x = grid.columns - margin - draw.textlength(tag, font=font) if marker_on_the_left else margin
-        draw.text((x, top + 0.95 * _TAG_SHARE * place * grid.columns), tag, fill=_LEAD, font=font)
+        x, top = rng.uniform(0.01, 0.03), _TAGS_FROM + 0.95 * _TAG_SHARE * place
+        draw.text((x * grid.columns, top * grid.columns), tag, fill=_LEAD, font=font)
     return _values(picture, 0.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipelines.phantom.render import Phantom
 
-__all__ = ["TAGS", "betrayed"]
+__all__ = ["TAGS", "betrayed", "hidden"]
 
 TAGS: Mapping[str, str] = {
     "cardiomegaly": "T",
@@ -24,3 +24,8 @@ TAGS: Mapping[str, str] = {
 def betrayed(phantom: Phantom) -> Phantom:
     """Put the tag of every finding that is present on the film; all else stays as it is, to the pixel."""
     return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))
+
+
+def hidden(phantom: Phantom) -> Phantom:
+    """Take the lesions off the film, as if they were too faint to see; tags and a large heart stay."""
+    return replace(phantom, lesions=())
