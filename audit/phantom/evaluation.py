@@ -9,10 +9,12 @@ from jaxtyping import Float
 from audit.attribution.explain import M2IB, pair_seed
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.phantom.presence import auc_interval, presence_cosines
 from audit.scoring.blind import BlindCase, BlindMaps
 from audit.scoring.scores import box_mask, score_blind, score_heat
 from audit.scoring.statistics import Interval, patient_bootstrap
 from pipelines.geometry import Placement
+from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
 from pipelines.phantom.wording import Claim, claims_of, sentence_of
 from pipelines.study import Box, Side
@@ -119,6 +121,8 @@ class _Scorer:
     def __init__(self, encoder: DualEncoder, method: M2IB, seed: int) -> None:
         self._encoder, self._method, self._seed = encoder, method, seed
         self._values: dict[str, list[tuple[str, float]]] = {}
+        self._cosines: list[np.ndarray] = []
+        self._present: list[list[bool]] = []
 
     def look_at(self, held_out: HeldOut) -> None:
         findings = sorted(held_out.phantom.findings)
@@ -127,6 +131,8 @@ class _Scorer:
         claims += [Claim(finding=finding, side=Side(side)) for finding, side in sided]
         texts = [sentence_of(claim, held_out.generator) for claim in claims]
         pixels, placement = place_image(held_out.radiograph.image, self._encoder.preprocessing)
+        self._cosines.append(presence_cosines(self._encoder, pixels))
+        self._present.append([finding in held_out.phantom.findings for finding in PHANTOM_FINDINGS])
         seeds = [pair_seed(self._seed, held_out.name, text) for text in texts]
         explained = self._method.explain(self._encoder, pixels, texts, seeds=seeds, words=False)
         heats = [placement.heat_to_source(explanation.heat.numpy()) for explanation in explained]
@@ -148,6 +154,11 @@ class _Scorer:
     def lines(self) -> Iterator[Line]:
         for test, values in sorted(self._values.items(), key=lambda item: item[0].startswith("  ")):
             yield _line(test, "m2ib", values, self._seed)
+        cosines, present = np.array(self._cosines), np.array(self._present)
+        for place, finding in enumerate(PHANTOM_FINDINGS):
+            generator = np.random.default_rng(self._seed)
+            interval = auc_interval(cosines[:, place].tolist(), present[:, place].tolist(), generator=generator)
+            yield Line(test=f"  {finding}: AUC of its presence", method="cosine", interval=interval)
 
     def _hit_and_energy(
         self, heat: Float[np.ndarray, "rows columns"], boxes: Sequence[Box], placement: Placement
