@@ -51,6 +51,9 @@ def run(
             "grad_eclip, chefer, legrad, saliency, rise, kernel_shap, rollout, patch_similarity."
         ),
     ] = None,
+    words: Annotated[
+        bool, typer.Option("--words/--no-words", help="Explain the words too; without, a run takes half the time.")
+    ] = True,
     controls: Annotated[
         int,
         typer.Option(
@@ -100,6 +103,7 @@ def run(
         device=device,
         fit=None if fit is ModelFit.OWN else Fit(fit.value),
         methods=tuple(method or ("m2ib",)),
+        words=words,
         controls=controls,
         faithfulness=faithfulness,
         all_views=all_views,

@@ -72,6 +72,7 @@ class Explainer:
     methods: Sequence[Method]
     controls: ControlPlan
     faithfulness: ControlPlan
+    words: bool
     device: torch.device
     keys: Keys
     seed: int
@@ -107,7 +108,9 @@ class Explainer:
     def _explain(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
         cases = [case for study in batch for case in study.cases]
         requests = [self._request(case) for case in cases]
-        by_method = [method.explain_batch(self.encoder, requests, clock=self.clock) for method in self.methods]
+        by_method = [
+            method.explain_batch(self.encoder, requests, words=self.words, clock=self.clock) for method in self.methods
+        ]
         explained = iter(
             ExplainedCase(
                 loaded=case,

@@ -80,6 +80,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         methods=methods,
         controls=ControlPlan(inputs.studies, sample=settings.controls, seed=settings.seed),
         faithfulness=ControlPlan(inputs.studies, sample=settings.faithfulness, seed=settings.seed),
+        words=settings.words,
         device=device,
         keys=keys,
         seed=settings.seed,

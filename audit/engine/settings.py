@@ -22,6 +22,7 @@ class RunSettings:
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
     methods: tuple[str, ...] = ("m2ib",)  # of METHODS of audit.attribution.methods; the first is the run's own
+    words: bool = True  # explain the text side too
     controls: int = 40  # phrases put to the controls; 0 for none
     faithfulness: int = 0  # phrases whose heat is put to the test of faithfulness
     seed: int = 0

@@ -88,7 +88,8 @@ def train_to_folder(
     tokenizer.save_pretrained(out)
     save_processor(out, _SIZE)
     (out / "m2ib_audit.json").write_text(
-        json.dumps({**HINTS, "kind": kind.value, "training": str(settings)}, indent=2) + "\n", "utf-8"
+        json.dumps({**HINTS, "kind": kind.value, "phantoms": pool_size, "training": str(settings)}, indent=2) + "\n",
+        "utf-8",
     )
 
 
