@@ -22,10 +22,13 @@ from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import InputError
 
-__all__ = ["FORMATS", "Picture", "as_picture", "read_image"]
+__all__ = ["FORMATS", "RANGE", "Picture", "as_picture", "read_image"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 """Formats read by Pillow. Others are refused: some (EPS) start a program to draw what the file says."""
+
+RANGE = "range"
+"""The receipt's step of a picture of more than 8 bits that was stretched over its own range."""
 
 _GREY_MODES = ("1", "L")
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # grey of more than 8 bits, or of floats
@@ -156,4 +159,4 @@ def _stretched(
     low, high = float(stored.min()), float(stored.max())
     detail = f"{low:g} to {high:g}, the picture's own range, to 0 to 1"
     display = (stored - low) / (high - low) if high > low else np.zeros_like(stored)
-    return display.astype(np.float32), PixelStep(step="range", detail=detail)
+    return display.astype(np.float32), PixelStep(step=RANGE, detail=detail)

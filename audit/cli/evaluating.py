@@ -111,8 +111,10 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
         tell(f"The table has {result.pairs:,} rows, fewer than the {samples:,} that were asked for: all were taken")
     if result.kept:
         tell(f"{result.kept:,} rows were there already and were not computed again")
-    if result.noted:
-        tell(f"Captions longer than the model's context, whose end was not read: {result.noted:,}")
+    if result.cut_captions:
+        tell(f"Captions longer than the model's context, whose end was not read: {result.cut_captions:,}")
+    if result.stretched:
+        tell(f"Pictures of more than 8 bits, stretched over their own range: {result.stretched:,}")
     for pair, reason in list(failed.items())[:_LISTED_AT_MOST]:
         tell(f"  {pair}: {reason}")
     if len(failed) > _LISTED_AT_MOST:

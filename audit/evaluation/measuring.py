@@ -18,13 +18,14 @@ from audit.evaluation.rows import MEASURES, Measurement
 from audit.faithfulness.confidence import Confidence, image_confidence, text_confidence
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from pipelines.errors import InputError
-from pipelines.image_file import read_image
+from pipelines.image_file import RANGE, Picture, read_image
 from pipelines.transforms import place_image
 
-__all__ = ["LoadedPair", "load_pair", "measure"]
+__all__ = ["CUT_CAPTION", "STRETCHED", "LoadedPair", "load_pair", "measure"]
 
 _CUT = "the phrase "  # how the warning of audit.encoders.words begins; it prints the phrase, and no caption is printed
-_CUT_NOTE = "the caption is longer than the model's context of {} tokens: its end was not read"
+CUT_CAPTION = "the caption is longer than the model's context"
+STRETCHED = "the picture has more than 8 bits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,9 @@ def load_pair(
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")  # the path stands beside it, as the table gives it
     pixels, _ = place_image(picture.display, encoder.preprocessing)
-    note = _CUT_NOTE.format(encoder.text.context) if _is_cut(encoder, row.caption) else None
     own_seed = pair_seed(seed, row.image, row.caption)
-    return LoadedPair(row=row, pixels=pixels.to(device), seed=own_seed, note=note)
+    notes = "; ".join(_notes(picture, row.caption, encoder))
+    return LoadedPair(row=row, pixels=pixels.to(device), seed=own_seed, note=notes or None)
 
 
 def measure(encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair]) -> tuple[Measurement, ...]:
@@ -95,6 +96,13 @@ def _scores(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> list[dict[s
 
 def _in_percent(confidence: Confidence | None) -> tuple[float | None, float | None]:
     return (None, None) if confidence is None else (100.0 * confidence.drop, 100.0 * confidence.increased)
+
+
+def _notes(picture: Picture, caption: str, encoder: DualEncoder) -> Iterator[str]:
+    """What was done to a pair that its reader should know."""
+    yield from (f"{STRETCHED}: {step.detail}" for step in picture.receipt if step.step == RANGE)
+    if _is_cut(encoder, caption):
+        yield f"{CUT_CAPTION} of {encoder.text.context} tokens: its end was not read"
 
 
 def _is_cut(encoder: DualEncoder, caption: str) -> bool:

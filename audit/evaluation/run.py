@@ -13,7 +13,7 @@ from audit.attribution.methods import Method
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.engine.provenance import device_name, pick_device, software_versions
-from audit.evaluation.measuring import LoadedPair, load_pair, measure
+from audit.evaluation.measuring import CUT_CAPTION, STRETCHED, LoadedPair, load_pair, measure
 from audit.evaluation.pair_table import PairRow, PairTable, read_pair_table
 from audit.evaluation.rows import Measurement, append, read_measurements, rewrite
 from audit.evaluation.settings import EvaluationSettings, check_methods, methods_of
@@ -39,7 +39,8 @@ class EvaluationResult:
     table_rows: int
     pairs: int  # drawn
     failed: tuple[Measurement, ...]  # one a pair and method
-    noted: int  # pairs with a note
+    cut_captions: int  # longer than the model's context
+    stretched: int  # pictures of more than 8 bits, which were stretched over their own range
     kept: int  # rows of an earlier run that were not computed again
 
     @property
@@ -82,7 +83,8 @@ def evaluate_table(
         table_rows=table.rows,
         pairs=len(drawn),
         failed=tuple(row for row in measurements if row.error is not None),
-        noted=len({row.row for row in measurements if row.note is not None}),
+        cut_captions=_noted(measurements, CUT_CAPTION),
+        stretched=_noted(measurements, STRETCHED),
         kept=len(kept),
     )
 
@@ -167,6 +169,11 @@ class _Files:
             raise OutputError(
                 f"{self.rows} was made with other settings ({', '.join(other)}): give the same, or --overwrite"
             )
+
+
+def _noted(measurements: Sequence[Measurement], note: str) -> int:
+    """Number of pairs whose note says this."""
+    return len({row.row for row in measurements if row.note is not None and note in row.note})
 
 
 def _record(

@@ -84,8 +84,18 @@ def test_there_is_a_row_for_every_pair_and_all_were_measured(whole):
     assert result.exit_code == 0, result.output
     rows = rows_of(out)
     assert sorted(int(row["row"]) for row in rows) == list(range(1, PAIRS + 1))
-    assert all(row["error"] == row["note"] == "" and float(row["seconds"]) > 0 for row in rows)
+    assert all(row["error"] == "" and float(row["seconds"]) > 0 for row in rows)
     assert {row["method"] for row in rows} == {"nib"}
+
+
+def test_a_picture_of_more_than_8_bits_says_what_was_stretched(folder, whole):
+    out, result = whole
+    deep = {name for name in ("0.png", "8.png") if np.asarray(Image.open(folder / name)).dtype == np.uint16}
+    notes = {row["image"]: row["note"] for row in rows_of(out) if row["note"]}
+    assert notes.keys() == deep == {"0.png", "8.png"}
+    stored = np.asarray(Image.open(folder / "0.png"))
+    assert f"{stored.min()} to {stored.max()}" in notes["0.png"]
+    assert "own range: 2" in result.stderr
 
 
 def test_the_means_are_those_of_the_rows(whole):
@@ -252,7 +262,7 @@ def test_no_caption_is_printed_or_written_even_where_it_is_too_long(folder, tmp_
     result = evaluate(table, out)
     assert result.exit_code == 0
     assert "longer than the model's context, whose end was not read: 1" in result.stderr
-    (note,) = (row["note"] for row in rows_of(out) if row["note"])
+    (note,) = (row["note"] for row in rows_of(out) if row["row"] == "11")
     assert "its end was not read" in note
     told = [result.output, *(path.read_text() for path in tmp_path.glob("out.*"))]
     assert len(told) == 5
