@@ -113,7 +113,7 @@ class PairTable:
     def _row(self, number: int, cells: list[str] | str) -> PairRow:
         if isinstance(cells, str):
             return PairRow(number=number, image="", caption="", wrong=cells)
-        if len(cells) != self.columns:
+        if len(cells) < self.columns or any(cells[self.columns :]):  # spreadsheets leave empty cells behind
             wrong = f"the row has {len(cells)} cells and not {self.columns}: put text with delimiters in double quotes"
             return PairRow(number=number, image="", caption="", wrong=wrong)
         image, caption = cells[self.image], cells[self.caption]

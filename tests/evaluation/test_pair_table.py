@@ -173,6 +173,24 @@ def test_a_message_repeats_no_caption(tmp_path):
     assert "Miller" not in repr(read)
 
 
+def test_empty_cells_behind_the_last_column_do_no_harm(folder):
+    assert pairs(table(folder, "a\t0.jpg\nb\t1.jpg\nc\t2.jpg\nd\t3.jpg\t\t\n")).keys() == EXPECTED.keys()
+
+
+@given(
+    captions=st.lists(
+        st.text(st.sampled_from("ab \",;|\n'="), min_size=1).map(str.strip).filter(bool), min_size=1, max_size=8
+    ),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_whatever_the_captions_hold_a_quoted_table_gives_them_back(tmp_path_factory, captions, quoting):
+    path = tmp_path_factory.getbasetemp() / "any.tsv"
+    with path.open("w", newline="") as stream:
+        rows = ((caption, f"{index}.png") for index, caption in enumerate(captions))
+        csv.writer(stream, delimiter="\t", quoting=quoting, lineterminator="\n").writerows(rows)
+    assert pairs(read_pair_table(path)) == {f"{index}.png": caption for index, caption in enumerate(captions)}
+
+
 @given(seed=st.integers(0, 99), count=st.integers(1, 40), more=st.integers(0, 40))
 def test_a_draw_is_without_replacement_and_the_start_of_a_larger_one(tmp_path_factory, seed, count, more):
     path = tmp_path_factory.getbasetemp() / "draw.tsv"
