@@ -267,6 +267,8 @@ def _score_rows(scores: Sequence[ScoreRecord], names: Sequence[str], *, subject:
     rows = []
     for method in methods:
         cells = tuple(by_place.get((method, name)) for name in names)
+        if not any(cells):  # its scores are of another kind: the tables have them
+            continue
         reasons = {cell.reason for cell in cells if cell is not None and cell.value is None}
         all_unscored = all(cell is None or cell.value is None for cell in cells)
         reason = next(iter(reasons)) if all_unscored and len(reasons) == 1 else None

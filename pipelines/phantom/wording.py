@@ -112,6 +112,7 @@ def sentences_of(claim: Claim) -> tuple[str, ...]:
         for template in _templates(claim)
         for name in names
     )
+    sentences = (sentence for sentence in sentences if "lung lung" not in sentence)
     worded = (re.sub(r"\ba (?=[aeiou])", "an ", sentence) for sentence in sentences)
     return tuple(dict.fromkeys(sentence[0].upper() + sentence[1:] for sentence in worded))
 
