@@ -1,6 +1,5 @@
 """Several methods, controls and faithfulness all the way through a run: records, tables, verdicts and pages."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,0 +1,92 @@
+"""How often the audit tells an encoder that looks from two that do not, over cohorts drawn with different seeds."""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from audit.commissioning import EXPECTED, Commissioning, commission
+from audit.controls.verdict import MARKER_SCORE, POINTING_SCORE
+from benchmarks.machine import command_line, write_section
+from reports.folder import read_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """What one cohort gave."""
+
+    seed: int
+    seconds: float
+    passed: bool
+    cells: tuple[str, ...]  # a model each: verdict, hits, marker
+
+
+def judge(seed: int, studies: int) -> Cohort:
+    """Commission on one cohort, in a thread of its own."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        result = commission(Path(folder), studies=studies, seed=seed, device="cpu")
+        cells = tuple(_cells(result, Path(folder)))
+    return Cohort(seed=seed, seconds=time.perf_counter() - start, passed=result.passed, cells=cells)
+
+
+def _cells(result: Commissioning, folder: Path) -> Iterator[str]:
+    for model in result.models:
+        summaries = read_run(folder / model.model).summaries
+        shares = {
+            summary.score: summary.estimate
+            for summary in summaries
+            if (summary.method, summary.finding, summary.averaging) == ("m2ib", None, "micro")
+        }
+        hits, marker = shares.get(POINTING_SCORE), shares.get(MARKER_SCORE)
+        told = ", ".join(f"{share:.2f}" for share in (hits, marker) if share is not None)
+        yield f"{model.found.verdict} ({told})"
+
+
+def _given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohorts", type=int, default=20)
+    parser.add_argument("--studies", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1000, help="of the first cohort; the next have the next")
+    parser.add_argument("--processes", type=int, default=2, help="of one thread each")
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Judge every cohort and write the section."""
+    given = _given()
+    seeds = range(given.seed, given.seed + given.cohorts)
+    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as executor:
+        waiting = [executor.submit(judge, seed, given.studies) for seed in seeds]
+        found = []
+        for future in as_completed(waiting):
+            cohort = future.result()
+            found.append(cohort)
+            print(f"seed {cohort.seed}: {'pass' if cohort.passed else 'FAIL'}; {'; '.join(cohort.cells)}", flush=True)
+    found.sort(key=lambda cohort: cohort.seed)
+    lines = [
+        f"{sum(cohort.passed for cohort in found)} of {len(found)} cohorts of {given.studies} studies gave each of the "
+        "three encoders its own verdict; in brackets the share of hits and of hottest points on a marker.",
+        "",
+        f"| seed | {' | '.join(EXPECTED)} | passed | s |",
+        f"|---|{'---|' * len(EXPECTED)}---|---|",
+        *(
+            f"| {cohort.seed} | {' | '.join(cohort.cells)} | {'yes' if cohort.passed else 'NO'} | {cohort.seconds:.0f} |"
+            for cohort in found
+        ),
+    ]
+    if not given.no_write:
+        write_section("bench_commission", command=command_line("bench_commission"), lines=lines)
+    print(lines[0])
+
+
+if __name__ == "__main__":
+    main()
