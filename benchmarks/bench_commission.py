@@ -73,14 +73,14 @@ def main() -> None:
             print(f"seed {cohort.seed}: {'pass' if cohort.passed else 'FAIL'}; {'; '.join(cohort.cells)}", flush=True)
     found.sort(key=lambda cohort: cohort.seed)
     lines = [
-        f"{sum(cohort.passed for cohort in found)} of {len(found)} cohorts of {given.studies} studies gave each of the "
-        "three encoders its own verdict; in brackets the share of hits and of hottest points on a marker.",
+        f"{sum(cohort.passed for cohort in found)} of {len(found)} cohorts of {given.studies} studies gave each encoder "
+        + "its own verdict; in brackets the share of hits and of hottest points on a marker.",
         "",
         f"| seed | {' | '.join(EXPECTED)} | passed | s |",
         f"|---|{'---|' * len(EXPECTED)}---|---|",
         *(
-            f"| {cohort.seed} | {' | '.join(cohort.cells)} | {'yes' if cohort.passed else 'NO'} | {cohort.seconds:.0f} |"
-            for cohort in found
+            f"| {each.seed} | {' | '.join(each.cells)} | {'yes' if each.passed else 'NO'} | {each.seconds:.0f} |"
+            for each in found
         ),
     ]
     if not given.no_write:
