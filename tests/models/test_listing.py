@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.encoders.catalogue import KNOWN
+from audit.encoders.catalogue import KNOWN, SHIPPED
 from audit.encoders.loading import FAMILIES, load_encoder, phantom_folder
 from audit.models.listing import list_models
 from pipelines.errors import ModelError
@@ -36,17 +36,17 @@ def cached() -> dict[str, str]:
     return {listed.name: listed.cached for listed in list_models()}
 
 
-def test_every_known_model_and_the_shipped_one_are_listed_once():
-    assert [listed.name for listed in list_models()] == ["phantom", *KNOWN]
+def test_every_known_model_and_the_shipped_ones_are_listed_once():
+    assert [listed.name for listed in list_models()] == ["phantom", "phantom-ungrounded", "phantom-shortcut", *KNOWN]
 
 
-def test_an_empty_cache_holds_none_but_the_shipped_one_is_there():
-    assert cached() == {"phantom": "shipped", **dict.fromkeys(KNOWN, "no")}
+def test_an_empty_cache_holds_none_but_the_shipped_ones_are_there():
+    assert cached() == {**dict.fromkeys(SHIPPED, "shipped"), **dict.fromkeys(KNOWN, "no")}
 
 
 def test_weights_in_the_hubs_cache_are_seen_without_a_network(cache):
     put_into(cache, KNOWN["biomedclip"].hub_id, "open_clip_config.json", "open_clip_pytorch_model.bin")
-    assert cached() == {"phantom": "shipped", **dict.fromkeys(KNOWN, "no"), "biomedclip": "yes"}
+    assert cached() == {**dict.fromkeys(SHIPPED, "shipped"), **dict.fromkeys(KNOWN, "no"), "biomedclip": "yes"}
 
 
 @pytest.mark.parametrize("name", ["biomedclip", KNOWN["biomedclip"].hub_id])
@@ -102,8 +102,8 @@ def test_the_command_prints_a_line_a_model_where_it_goes_to_a_file(words):
     assert result.exit_code == 0, result.output
     heading, *lines = result.stdout.splitlines()
     assert heading.split() == ["name", "architecture", "licence", "gated", "cached", "terms"]
-    assert [line.split()[0] for line in lines] == ["phantom", *KNOWN]
-    for line, model in zip(lines[1:], KNOWN.values(), strict=True):
+    assert [line.split()[0] for line in lines] == [*SHIPPED, *KNOWN]
+    for line, model in zip(lines, (*SHIPPED.values(), *KNOWN.values()), strict=True):
         assert model.terms in line
 
 

@@ -88,6 +88,7 @@ def test_an_evaluation_prints_every_figure_with_its_interval() -> None:
         assert test in printed
     assert {line.method for line in evaluation.lines} == {
         "m2ib",
+        "cosine",
         "random",
         "centre",
         "class-mean box",
