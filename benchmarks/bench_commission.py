@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from audit.commissioning import EXPECTED, Commissioning, commission
-from audit.controls.verdict import MARKER_SCORE, POINTING_SCORE
+from audit.controls.verdict import POINTING_SCORE
+from audit.scoring.shortcuts import MARKER_POINT
 from benchmarks.machine import command_line, write_section
 from reports.folder import read_run
 
@@ -45,7 +46,7 @@ def _cells(result: Commissioning, folder: Path) -> Iterator[str]:
             for summary in summaries
             if (summary.method, summary.finding, summary.averaging) == ("m2ib", None, "micro")
         }
-        hits, marker = shares.get(POINTING_SCORE), shares.get(MARKER_SCORE)
+        hits, marker = shares.get(POINTING_SCORE), shares.get(MARKER_POINT)
         told = ", ".join(f"{share:.2f}" for share in (hits, marker) if share is not None)
         yield f"{model.found.verdict} ({told})"
 

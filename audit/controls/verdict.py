@@ -8,13 +8,13 @@ import pandas as pd
 
 from audit.controls.plan import Control
 from audit.scoring.scores import BLIND_METHODS, POINTING
+from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
-__all__ = ["MARKER_SCORE", "POINTING_SCORE", "RULE", "verdict_of"]
+__all__ = ["POINTING_SCORE", "RULE", "verdict_of"]
 
 POINTING_SCORE = POINTING[0]
-MARKER_SCORE = "hottest point on a marker"
 
 _LEAST_PHRASES, _LEAST_PATIENTS = 20, 10
 _MARKER_SHARE = 0.25
@@ -60,7 +60,7 @@ def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, metho
 def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str, seed: int) -> Iterator[_Step]:
     hits = _values(table, method, POINTING_SCORE)
     yield _enough(hits)
-    marker = _values(table, method, MARKER_SCORE)
+    marker = _values(table, method, MARKER_POINT)
     if len(marker):
         yield _marker(marker, seed)
     yield _blind(table, hits, seed)

@@ -11,11 +11,10 @@ from audit.controls.explaining import ExplainedControl
 from audit.controls.summary import ControlRow, pearson
 from audit.engine.keys import Keys
 from audit.engine.shown import shown_text, shown_words
-from audit.engine.targets import Targets
+from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
 from audit.scoring.scores import POINTING, Score
-from pipelines.study import Phrase
 from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
@@ -88,8 +87,9 @@ class ImageRecorder:
     def record(self, explained: ExplainedCase, *, prefix: str) -> RecordedImage:
         """Score and record one image; names of its heats and its picture begin with ``prefix``."""
         heats: dict[str, np.ndarray] = {}
+        scorer = ImageScorer(self.targets, explained.loaded)
         phrases = tuple(
-            self._phrase(explained, index, f"{prefix}-phrase-{index + 1}", heats)
+            self._phrase(explained, scorer, index, f"{prefix}-phrase-{index + 1}", heats)
             for index in range(len(explained.loaded.case.phrases))
         )
         record = self._image(explained.loaded, phrases, prefix)
@@ -130,19 +130,21 @@ class ImageRecorder:
             phrases=phrases,
         )
 
-    def _phrase(self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]) -> PhraseRecord:
+    def _phrase(
+        self, explained: ExplainedCase, scorer: ImageScorer, index: int, name: str, heats: dict[str, np.ndarray]
+    ) -> PhraseRecord:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
         text = shown_text(phrase.text, show_phi=self.show_phi)
         tokens = shown_words(text, own.words)
         heats[name] = stored_heat(own.heat.numpy())
-        point, scores = self._score(loaded, phrase, heats[name], self.methods[0][0])
-        scores = (*scores, *self.targets.references(loaded, phrase))
+        point, scores = scorer.score(phrase, heats[name], method=self.methods[0][0])
+        scores = (*scores, *scorer.references(phrase))
         others = []
         for (method, unit), explanation in zip(self.methods[1:], further, strict=True):
             kept = f"{name}-{method}"
             heats[kept] = stored_heat(explanation.heat.numpy())
-            of_point, of_method = self._score(loaded, phrase, heats[kept], method)
+            of_point, of_method = scorer.score(phrase, heats[kept], method=method)
             scores = (*scores, *of_method)
             others.append(
                 OtherHeatRecord(
@@ -174,15 +176,6 @@ class ImageRecorder:
             others=tuple(others),
         )
 
-    def _score(
-        self, loaded: LoadedCase, phrase: Phrase, stored: Grid, method: str
-    ) -> tuple[tuple[float, float] | None, tuple[Score, ...]]:
-        """Give the hottest point, at a pixel's centre, and the scores of one heat."""
-        heat = _on_source(loaded, stored)
-        point = hottest_point(heat)
-        scores = self.targets.score(loaded, phrase, heat, method=method)
-        return None if point is None else (point[0] + 0.5, point[1] + 0.5), scores
-
     def _controls(
         self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]
     ) -> Iterator[ControlRecord]:
@@ -203,7 +196,7 @@ class ImageRecorder:
                 text=None if control.text is None else shown_text(control.text, show_phi=self.show_phi),
                 heat=kept,
                 pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
-                hit=_hits(_on_source(explained.loaded, stored), mask),
+                hit=_hits(on_source(explained.loaded, stored, masked=True), mask),
                 cosine=control.explanation.cosine,
                 total=_total(stored),
             )
@@ -245,13 +238,6 @@ class ImageRecorder:
     def _peaks(self, phrase: PhraseRecord) -> Iterator[tuple[str, float]]:
         yield self.methods[0][0], phrase.peak_nats
         yield from ((other.method, other.peak) for other in phrase.others)
-
-
-def _on_source(loaded: LoadedCase, stored: Grid) -> Float[np.ndarray, "rows columns"]:
-    """Bring a heat to source pixels; NaN where the model did not look or the image shows no body."""
-    heat = loaded.placement.heat_to_source(stored.astype(np.float32))
-    heat[~loaded.valid] = np.nan
-    return heat
 
 
 def _hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows columns"]) -> bool | None:

@@ -8,12 +8,15 @@ from jaxtyping import Bool, Float
 from audit.engine.keys import Keys
 from audit.scoring.blind import BlindCase, BlindMaps
 from audit.scoring.human import score_readers
+from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
+from audit.scoring.shortcuts import ShortcutScorer
 from pipelines.cohort import boxes_for
+from pipelines.regions import regions_of
 from pipelines.study import Box, Case, Image, Phrase, Study
 from pipelines.transforms import LoadedCase
 
-__all__ = ["Targets"]
+__all__ = ["ImageScorer", "Targets", "on_source"]
 
 
 class Targets:
@@ -71,6 +74,44 @@ class Targets:
             zone=phrase.zone.value if phrase.zone else None,
             boxes=tuple(_shares(box, image) for box in boxes_for(phrase, case.boxes, image)),
         )
+
+
+class ImageScorer:
+    """Scores every heat of one image; what depends on the image alone is worked out once."""
+
+    def __init__(self, targets: Targets, loaded: LoadedCase) -> None:
+        self._targets, self._loaded = targets, loaded
+        self._shortcuts = ShortcutScorer(
+            regions_of(loaded.picture, loaded.valid),
+            model_px=1.0 / loaded.placement.scale,
+            flipped=loaded.case.image.horizontally_flipped,
+        )
+
+    def score(
+        self, phrase: Phrase, stored: Float[np.ndarray, "grid_rows grid_columns"], *, method: str
+    ) -> tuple[tuple[float, float] | None, tuple[Score, ...]]:
+        """Give the hottest point, at a pixel's centre, and all scores of one heat on the model's grid."""
+        everywhere = on_source(self._loaded, stored, masked=False)
+        shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
+        everywhere[~self._loaded.valid] = np.nan
+        point = hottest_point(everywhere)
+        scores = self._targets.score(self._loaded, phrase, everywhere, method=method)
+        return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
+
+    def references(self, phrase: Phrase) -> tuple[Score, ...]:
+        """Score what stands beside every method."""
+        seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
+        return (*self._targets.references(self._loaded, phrase), *seen)
+
+
+def on_source(
+    loaded: LoadedCase, stored: Float[np.ndarray, "grid_rows grid_columns"], *, masked: bool
+) -> Float[np.ndarray, "rows columns"]:
+    """Bring a heat to source pixels; NaN where the model did not look and, if masked, where no body is shown."""
+    heat = loaded.placement.heat_to_source(stored.astype(np.float32))
+    if masked:
+        heat[~loaded.valid] = np.nan
+    return heat
 
 
 def _shares(box: Box, image: Image) -> tuple[float, float, float, float]:

@@ -8,12 +8,13 @@ import pandas as pd
 from audit.scoring.cohort_threshold import iou_at_cohort_threshold
 from audit.scoring.human import HUMAN
 from audit.scoring.scores import BLIND_METHODS
+from audit.scoring.shortcuts import AREA_SHARE
 from audit.scoring.statistics import paired_difference, patient_bootstrap
 from reports.record import ScoreDifference, ScoreSummary
 
 __all__ = ["REFERENCES", "is_reference", "score_table", "shuffled_name", "summarise"]
 
-REFERENCES = (*BLIND_METHODS, HUMAN)
+REFERENCES = (*BLIND_METHODS, HUMAN, AREA_SHARE)
 """What is listed beside a method and is none itself."""
 
 _SHUFFLED = "shuffled "

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from audit.controls.summary import ControlRow, summarise_controls
-from audit.controls.verdict import MARKER_SCORE, POINTING_SCORE, RULE, verdict_of
+from audit.controls.verdict import POINTING_SCORE, RULE, verdict_of
 from audit.scoring.scores import BLIND_METHODS
+from audit.scoring.shortcuts import MARKER_POINT
 from reports.record import ControlSummary
 
 
@@ -17,7 +18,7 @@ def table_of(hits: list[float], blind: list[float], marker: list[float] | None =
         values = {("m2ib", POINTING_SCORE): hit}
         values |= {(name, POINTING_SCORE): guess / (place + 1) for place, name in enumerate(BLIND_METHODS)}
         if marker is not None:
-            values |= {("m2ib", MARKER_SCORE): marker[case]}
+            values |= {("m2ib", MARKER_POINT): marker[case]}
         rows += [
             {
                 "image": f"i{case}",

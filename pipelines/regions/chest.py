@@ -1,0 +1,175 @@
+"""Where the lungs lie on a frontal radiograph, and from them the chest, its midline and its zones.
+
+A lung is dark, enclosed and nearly convex. Fields are sought at many thresholds, since air in front of the patient, a
+pneumothorax or an effusion moves the one that parts lung from chest wall; the pair kept is the largest that lies side
+by side. Where there is no such pair, nothing is guessed.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import (
+    binary_dilation,
+    binary_erosion,
+    binary_fill_holes,
+    binary_opening,
+    find_objects,
+    gaussian_filter,
+    gaussian_gradient_magnitude,
+    label,
+)
+from skimage.filters import threshold_multiotsu
+from skimage.morphology import convex_hull_image
+
+from pipelines.study import Zone
+
+__all__ = ["Lungs", "chest_mask", "find_lungs"]
+
+Mask = Bool[np.ndarray, "rows columns"]
+
+_SMOOTH = 0.005  # of the width
+_THRESHOLDS = 20
+_AREA = (0.02, 0.3)  # of the image: of one lung field
+_TALLEST_TO_WIDEST = (0.7, 4.0)
+_SHORTEST = 0.18  # of the image's height
+_SOLIDITY = 0.7  # of its convex hull
+_AT_ENDS = 0.3  # of its width that may lie on the image's upper or lower border: lungs may be cut there
+_AT_SIDES = 0.1  # of its height, on the image's sides: beside the lungs lies chest wall, outside air has none
+_ALIKE = 3.0  # times the other's area
+_LEVEL = 0.5  # of the shorter's height that both share
+_SKIN = 0.012  # of the width
+_RIM = 0.04  # of the width: chest wall around the lungs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lungs:
+    """The two lung fields, as they lie on the image."""
+
+    at_left: Mask  # of the image: the patient's right lung unless the image is flipped
+    at_right: Mask
+
+    @property
+    def midline(self) -> float:
+        """Column half way between the fields' inner borders."""
+        return float((np.median(_inner(self.at_left, last=True)) + np.median(_inner(self.at_right, last=False))) / 2)
+
+    def half(self, *, at_left: bool) -> Mask:
+        """Mark one half of the image: what lies at the left, or at the right, of the midline."""
+        columns = np.arange(self.at_left.shape[1]) + 0.5
+        lies_left = columns < self.midline
+        return np.broadcast_to(lies_left if at_left else ~lies_left, self.at_left.shape)
+
+    def zone(self, zone: Zone) -> Mask:
+        """Mark the rows of a zone: a third of the lungs' common height; what lies above or below joins the nearest."""
+        rows = np.flatnonzero((self.at_left | self.at_right).any(1))
+        top, height = rows[0], rows[-1] + 1 - rows[0]
+        third = np.clip((np.arange(self.at_left.shape[0]) + 0.5 - top) * 3 // height, 0, 2)
+        lies_in = third == list(Zone).index(zone)
+        return np.broadcast_to(lies_in[:, None], self.at_left.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One dark, enclosed field: a lung, if another lies beside it."""
+
+    mask: Mask
+    solidity: float
+    steepness: float  # of brightness along its border
+    rows: slice
+    columns: slice
+    area: int
+
+
+def _inner(lung: Mask, *, last: bool) -> np.ndarray:
+    """Column of the border that faces the other lung, row by row."""
+    rows = lung[lung.any(1)]
+    border: np.ndarray = rows.shape[1] - 1 - rows[:, ::-1].argmax(1) if last else rows.argmax(1)
+    return border
+
+
+def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs | None:
+    """Find both lung fields; None where there are not two, one on either side.
+
+    Args:
+        picture: display values, white is dense.
+        valid: False behind collimators and in padding.
+    """
+    if not valid.any():
+        return None
+    smooth = gaussian_filter(picture.astype(np.float32), _SMOOTH * picture.shape[1])
+    low, high = np.quantile(smooth[valid], [0.02, 0.98])
+    steepness = gaussian_gradient_magnitude(smooth, 1.0) / max(float(high - low), 1.0)
+    levels = np.linspace(low, high, _THRESHOLDS + 2)[1:-1]
+    enclosed = valid & ~_outside(smooth, valid)
+    fields = [field for level in levels for field in _fields((smooth < level) & enclosed, steepness)]
+    pairs = [(first, second) for first, second in product(fields, fields) if _side_by_side(first, second)]
+    if not pairs:
+        return None
+    left, right = max(pairs, key=lambda pair: _worth(pair[0]) * _worth(pair[1]))
+    return Lungs(at_left=left.mask, at_right=right.mask)
+
+
+def _outside(smooth: Float[np.ndarray, "rows columns"], valid: Mask) -> Mask:
+    """Air beside the patient, which reaches the image's border or the collimator, and a skin's width more.
+
+    Where the chest wall is thin, this keeps the lungs from running into it. The darkest of three classes (Otsu's for
+    several thresholds: Liao, Chen and Chung 2001); where no air is on the image, that is part of the lungs' and
+    reaches no border.
+    """
+    try:
+        darkest, _ = threshold_multiotsu(smooth[valid], classes=3, nbins=64)  # type: ignore[no-untyped-call]
+    except ValueError:  # fewer than three grey values
+        return np.zeros(valid.shape, dtype=bool)
+    air = (smooth < darkest) & valid
+    pieces, count = label(np.pad(air | ~valid, 1, constant_values=True))
+    if count == 0:
+        return np.zeros(valid.shape, dtype=bool)
+    outside = (pieces == pieces[0, 0])[1:-1, 1:-1]
+    grown: Mask = binary_dilation(outside & air, iterations=max(1, round(_SKIN * valid.shape[1])))
+    return grown
+
+
+def _fields(dark: Mask, steepness: Float[np.ndarray, "rows columns"]) -> list[_Field]:
+    pieces, _ = label(binary_opening(dark, iterations=1))
+    found = []
+    for index, (rows, columns) in enumerate(find_objects(pieces), start=1):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        tall = height >= _SHORTEST * dark.shape[0]
+        if not (tall and _TALLEST_TO_WIDEST[0] <= height / width <= _TALLEST_TO_WIDEST[1]):
+            continue
+        piece = np.asarray(binary_fill_holes(pieces[rows, columns] == index))
+        if not _AREA[0] <= piece.sum() / dark.size <= _AREA[1]:
+            continue
+        solidity = piece.sum() / convex_hull_image(piece).sum()  # type: ignore[no-untyped-call]
+        mask = np.zeros(dark.shape, dtype=bool)
+        mask[rows, columns] = piece
+        at_ends = max(mask[0].sum(), mask[-1].sum()) / width
+        at_sides = max(mask[:, 0].sum(), mask[:, -1].sum()) / height
+        if solidity >= _SOLIDITY and at_ends <= _AT_ENDS and at_sides <= _AT_SIDES:
+            edge = piece & ~binary_erosion(piece)
+            steep = float(steepness[rows, columns][edge].mean())
+            found.append(_Field(mask, float(solidity), steep, rows, columns, int(piece.sum())))
+    return found
+
+
+def _side_by_side(left: _Field, right: _Field) -> bool:
+    """Whether two fields lie as the lungs do: the first at the image's left, apart, level and alike in size."""
+    apart = left.columns.stop <= right.columns.start + 0.02 * left.mask.shape[1]
+    shared = min(left.rows.stop, right.rows.stop) - max(left.rows.start, right.rows.start)
+    shorter = min(left.rows.stop - left.rows.start, right.rows.stop - right.rows.start)
+    alike = max(left.area, right.area) <= _ALIKE * min(left.area, right.area)
+    return apart and shared >= _LEVEL * shorter and alike
+
+
+def _worth(field: _Field) -> float:
+    return field.area * field.solidity**3 * field.steepness
+
+
+def chest_mask(lungs: Lungs) -> Mask:
+    """Everything between and around the lungs: their convex hull with the chest wall."""
+    hull = convex_hull_image(lungs.at_left | lungs.at_right)  # type: ignore[no-untyped-call]
+    rim = max(1, round(_RIM * hull.shape[1]))
+    grown: Mask = binary_dilation(hull, iterations=rim)
+    return grown

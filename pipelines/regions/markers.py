@@ -1,0 +1,120 @@
+"""Letters and marks that were put on the film: thin strokes of even, extreme brightness with sharp edges.
+
+Built on the white top-hat (Serra 1982), which keeps what is narrower than its window: letters stand out by nearly the
+whole range, vessels and ribs by little. Black strokes on white are found on the negative.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label, maximum_filter, minimum_filter
+
+__all__ = ["marker_mask"]
+
+Mask = Bool[np.ndarray, "rows columns"]
+
+_WINDOW = 0.035  # of the width: what is narrower in either direction stands out; a letter's strokes are
+_CONTRAST = 70  # of 255 that a stroke stands out by
+_BRIGHT = 170  # of 255 that a stroke's core reaches
+_HEIGHT = (0.012, 0.16)  # of the width: of a letter
+_LONGEST = 0.3  # of the width: letters that touch are one piece, a word
+_STROKE = 0.03  # of the width: widest stroke
+_EVENNESS = 40.0  # of 255: standard deviation of brightness in a stroke's core
+_FREE = 50  # of 255 that what is around a letter is darker by
+_GAP = 0.008  # of the width: blur around a stroke
+_GOES_ON = 0.1  # of the ring around a letter may be nearly as bright: other letters, a wire
+_WIDER = 0.004  # of the width: the blur of a stroke's edge belongs to it
+_SMALLEST = 6  # pixels
+
+
+def marker_mask(picture: UInt8[np.ndarray, "rows columns"], chest: Mask | None = None) -> Mask:
+    """Mark letters and marks on a displayed radiograph.
+
+    Args:
+        picture: display values, white is dense.
+        chest: where letters are rare and wires, leads and pacemakers are not: a piece in there counts only beside
+            another of its height, as in a word.
+
+    Returns:
+        A mask of the letters, a little wider than their strokes.
+    """
+    found = _strokes(picture, chest) | _strokes(255 - picture, chest, negative=True)
+    wider: Mask = binary_dilation(found, iterations=max(1, round(_WIDER * picture.shape[1])))
+    return wider
+
+
+def _strokes(values: UInt8[np.ndarray, "rows columns"], chest: Mask | None, *, negative: bool = False) -> Mask:
+    width = values.shape[1]
+    window = max(3, round(_WINDOW * width)) | 1
+    opened = maximum_filter(minimum_filter(values, window), window)
+    candidates = (values.astype(np.int16) - opened > _CONTRAST) & (values > _BRIGHT)
+    if negative:  # dark letters need a bright plate: dark on dark is anatomy
+        candidates &= opened < 255 - _BRIGHT
+    pieces, count = label(candidates, structure=np.ones((3, 3)))
+    if count == 0:
+        return np.zeros(values.shape, dtype=bool)
+    kept = np.zeros(count + 1, dtype=bool)
+    inside: list[tuple[int, int, float, float]] = []  # piece, height, row and column of its middle
+    for index, place in enumerate(find_objects(pieces), start=1):
+        piece = pieces[place] == index
+        if not (_is_letter(piece, values[place], width) and _stands_free(pieces, index, place, values)):
+            continue
+        rows, columns = place
+        middle = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
+        if chest is not None and chest[int(middle[0]), int(middle[1])]:
+            inside.append((index, piece.shape[0], *middle))
+        else:
+            kept[index] = True
+    for index in _in_words(inside):
+        kept[index] = True
+    return np.asarray(kept[pieces])
+
+
+def _is_letter(piece: Mask, values: UInt8[np.ndarray, "height width"], width: int) -> bool:
+    height, length = piece.shape
+    low, high = (share * width for share in _HEIGHT)
+    tall = max(height, 1)
+    if piece.sum() < _SMALLEST or not low <= tall <= high or length > _LONGEST * width:
+        return False
+    padded = np.pad(piece, 1)
+    depth: Float[np.ndarray, "rows columns"] = distance_transform_edt(padded)[1:-1, 1:-1]
+    core = values[depth >= max(1.0, 0.6 * depth.max())]
+    return bool(2.0 * depth.max() <= max(_STROKE * width, 3.0) and core.std() <= _EVENNESS and _fills(piece))
+
+
+def _stands_free(
+    pieces: Int[np.ndarray, "rows columns"],
+    index: int,
+    place: tuple[slice, ...],
+    values: UInt8[np.ndarray, "rows columns"],
+) -> bool:
+    """Whether a piece ends in darkness on every side; a part of a chest wall or a limb goes on, if less bright."""
+    gap = max(2, round(_GAP * values.shape[1]))
+    margin = gap + 2
+    if any(side.start == 0 or side.stop == length for side, length in zip(place, values.shape, strict=True)):
+        return False  # a collimator's rim; a letter cut by the border cannot be told from it
+    around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+    piece = pieces[around] == index
+    ring = binary_dilation(piece, iterations=margin) & ~binary_dilation(piece, iterations=gap) & (pieces[around] == 0)
+    core = np.median(values[around][piece])
+    return bool(ring.any() and (values[around][ring] > core - _FREE).mean() <= _GOES_ON)
+
+
+def _fills(piece: Mask) -> bool:
+    """Whether a piece fills its frame as a letter does: a long hair line through it does not."""
+    share = piece.mean()
+    height, length = piece.shape
+    is_bar = min(height, length) <= 0.35 * max(height, length)  # I, 1, l: a bar fills its narrow frame
+    return bool(share >= (0.45 if is_bar else 0.16))
+
+
+def _in_words(pieces: list[tuple[int, int, float, float]]) -> list[int]:
+    """Pieces that stand beside another of about their height, on its line or right below it."""
+    words = []
+    for index, height, row, column in pieces:
+        for other, other_height, other_row, other_column in pieces:
+            alike = max(height, other_height) <= 1.35 * min(height, other_height)
+            near = abs(row - other_row) <= 0.3 * height and abs(column - other_column) <= 2.2 * height
+            if other != index and alike and near:
+                words.append(index)
+                break
+    return words
