@@ -52,8 +52,9 @@ class Lungs:
 
     @property
     def midline(self) -> float:
-        """Column half way between the fields' inner borders."""
-        return float((np.median(_inner(self.at_left, last=True)) + np.median(_inner(self.at_right, last=False))) / 2)
+        """Column half way between the fields' inner borders, edge-based."""
+        borders = _inner_edge(self.at_left, at_right=True), _inner_edge(self.at_right, at_right=False)
+        return float(np.mean([np.median(border) for border in borders]))
 
     def half(self, *, at_left: bool) -> Mask:
         """Mark one half of the image: what lies at the left, or at the right, of the midline."""
@@ -82,11 +83,11 @@ class _Field:
     area: int
 
 
-def _inner(lung: Mask, *, last: bool) -> np.ndarray:
-    """Column of the border that faces the other lung, row by row."""
+def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"]:
+    """Edge of the border that faces the other lung, row by row."""
     rows = lung[lung.any(1)]
-    border: np.ndarray = rows.shape[1] - 1 - rows[:, ::-1].argmax(1) if last else rows.argmax(1)
-    return border
+    edge = rows.shape[1] - rows[:, ::-1].argmax(1) if at_right else rows.argmax(1)
+    return edge.astype(np.float64)
 
 
 def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs | None:

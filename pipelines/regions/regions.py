@@ -81,7 +81,7 @@ def _lungs(values: UInt8[np.ndarray, "rows columns"], seen: Mask) -> Lungs | Non
     return find_lungs(coarse, block_reduce(seen, factor, np.min).astype(bool))  # type: ignore[no-untyped-call]
 
 
-def _resample(mask: Mask, shape: tuple[int, ...]) -> Mask:
+def _resample(mask: Bool[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Mask:
     """Take a mask's values at the middles of another grid's cells."""
     taken: Mask = mask[_middles(mask.shape, shape)]
     return taken
