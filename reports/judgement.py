@@ -20,8 +20,8 @@ __all__ = [
 _MEANING: Final = {
     "grounded": "The heat lies where the radiologist looked more often than any map that never looks, and it moves "
     "with the words.",
-    "not better than a blind map": "A map that never looks at the image does as well: these scores do not show that "
-    "the model looks.",
+    "not better than a blind map": "A map that never looks at the image does as well, or nearly: these scores do not "
+    "show that the model looks.",
     "does not depend on the words": "The heat lies in the radiologist's box for another patient's report too: it says "
     "nothing about the reason.",
     "looks at the marker": "The heat lies on letters that were put on the film: what the model reads there may stand "

@@ -18,15 +18,20 @@ POINTING_SCORE = POINTING[0]
 
 _LEAST_PHRASES, _LEAST_PATIENTS = 20, 10
 _MARKER_SHARE = 0.25
+# The class-mean box of a hundred patients is a draw itself: on such cohorts of phantoms an encoder that never learnt to
+# look was seen up to 15 points above it (lower end: 8), and one that did 49 (lower end: 42).
+_BLIND_MARGIN = 0.10
 
 RULE = (
     f"Intervals are 95 % bootstraps over patients. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
     f"{_LEAST_PATIENTS} patients: too few cases to say. 2. The hottest point lies on a burned-in marker in more than "
     f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
-    "marker. 3. The share of hits is not above that of the best content-blind map on the same phrases, by the lower "
-    "end of the paired difference: not better than a blind map. 4. The share of hits does not fall when another "
-    "patient's report takes the report's place, by the lower end of the paired difference: does not depend on the "
-    f"words; with fewer than {_LEAST_PHRASES} such phrases or {_LEAST_PATIENTS} patients: too few cases to say. "
+    "marker. 3. The share of hits is not more than "
+    f"{100 * _BLIND_MARGIN:.0f} points above that of the best content-blind map on the same phrases, by the lower end "
+    "of the paired difference: not better than a blind map, since an encoder that never learnt to look may come as "
+    "close. 4. The share of hits does not fall when another patient's report takes the report's place, by the lower end "
+    "of the paired difference: does not depend on the words; with fewer than "
+    f"{_LEAST_PHRASES} such phrases or {_LEAST_PATIENTS} patients: too few cases to say. "
     "5. Else: grounded. The first that holds is the verdict."
 )
 """What a verdict means, as it stands in run.json and on the page."""
@@ -114,7 +119,7 @@ def _blind(table: pd.DataFrame, hits: pd.DataFrame, seed: int) -> _Step:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
     name, difference, share = best
     told = f"it hits in {_percent(hits['value'].mean())} of them, {name} in {_percent(share)}: {_points(difference)}"
-    return _Step(because=told, verdict=None if difference.low > 0 else "not better than a blind map")
+    return _Step(because=told, verdict=None if difference.low > _BLIND_MARGIN else "not better than a blind map")
 
 
 def _words(controls: Sequence[ControlSummary], method: str) -> _Step:

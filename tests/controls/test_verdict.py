@@ -102,6 +102,16 @@ def test_the_best_blind_map_is_the_one_that_counts() -> None:
     assert verdict_of(without, MOVES, method="m2ib", seed=0).verdict == "grounded"
 
 
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [(0.58, "not better than a blind map"), (0.62, "grounded")],
+    ids=["8 points above", "12 points above"],
+)
+def test_a_hairs_breadth_above_a_blind_map_is_not_enough(share: float, verdict: str) -> None:
+    table = table_of([share] * 40, [0.5] * 40)
+    assert verdict_of(table, MOVES, method="m2ib", seed=0).verdict == verdict
+
+
 def test_phrases_that_were_not_scored_take_no_part() -> None:
     table = table_of(GOOD, BAD)
     unscored = table.assign(image=table["image"] + " unscored", value=np.nan)

@@ -75,7 +75,7 @@ def test_shares_are_those_of_the_positive_heat(heat) -> None:
     assert found[MARKER_HEAT] == pytest.approx(share(lambda r, c: MARKER[r, c]))
     assert found[OUTSIDE_HEAT] == pytest.approx(share(lambda r, c: not CHEST[r, c]))
     assert found[COLLIMATION_HEAT] == pytest.approx(share(lambda r, c: r == 0 or c == 0))
-    assert found[SIDE_HEAT] == pytest.approx(share(lambda r, c: c < 20))  # half way between columns 15 and 24
+    assert found[SIDE_HEAT] == pytest.approx(share(lambda _row, c: c < 20))  # half way between columns 15 and 24
 
 
 @given(heat=heats, factor=st.sampled_from([1e-6, 0.25, 3e4]))
