@@ -1,0 +1,99 @@
+"""The commands that compare methods: ``compare`` and ``roar``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit.cli.auditing import ModelFit
+from audit.cli.options import Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+
+if TYPE_CHECKING:
+    from audit.comparison.settings import CohortFiles
+
+__all__ = ["compare"]
+
+_FAILURES_LISTED = 3  # exit status
+
+
+def compare(
+    out: Out,
+    dicom_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(help="Folder of .txt reports, or a CSV of them.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes, as of run.")] = None,
+    phantoms: Annotated[
+        int | None, typer.Option(help="Compare on so many held-out phantoms instead of files.", min=2)
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help="all, or names of run --help with commas between them; may be given several times."),
+    ] = None,
+    model: Model = "biomedclip",
+    device: Device = "auto",
+    fit: Annotated[
+        ModelFit, typer.Option(help="How images meet the model's square; own is what the model's files say.")
+    ] = ModelFit.LETTERBOX,
+    limit: Annotated[int | None, typer.Option(help="Studies, drawn by the seed; all by default.", min=1)] = None,
+    faithfulness: Annotated[
+        int, typer.Option(help="Phrases, drawn by the seed, that are put to the tests of faithfulness.", min=0)
+    ] = 40,
+    masks: Annotated[
+        int,
+        typer.Option(help="Masks a pair of RISE and KernelSHAP; 500 is their own, which takes five times as long."),
+    ] = 100,
+    all_views: Annotated[bool, typer.Option("--all-views", help="Take lateral and unknown views too.")] = False,
+    seed: Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison that OUT holds.")] = False,
+) -> None:
+    """Put several methods to the same phrases: every score with its interval, and what each method costs."""
+    from audit.comparison.run import compare as run_comparison
+    from audit.comparison.settings import ALL, ComparisonSettings
+    from pipelines.geometry import Fit
+
+    with errors_in_one_line():
+        settings = ComparisonSettings(
+            out=out,
+            cohort=_cohort(phantoms, dicom_dir, reports, boxes),
+            methods=tuple(methods or (ALL,)),
+            model=model,
+            device=device,
+            fit=None if fit is ModelFit.OWN else Fit(fit.value),
+            all_views=all_views,
+            limit=limit,
+            faithfulness=faithfulness,
+            masks=masks,
+            seed=seed,
+            overwrite=overwrite,
+        )
+        with progress_bar() as progress:
+            result = run_comparison(settings, progress=progress)
+    for method in result.record.methods:
+        if method.refused is not None:
+            tell(f"{method.name} was not compared: {method.refused}")
+    for item in result.failed:
+        tell(f"  {item.source}: {item.reason}")
+    typer.echo(result.page)
+    if result.failed:
+        raise typer.Exit(_FAILURES_LISTED)
+
+
+def _cohort(
+    phantoms: int | None, dicom_dir: Path | None, reports: Path | None, boxes: Path | None
+) -> "CohortFiles | int":
+    """Take phantoms or files.
+
+    Raises:
+        AuditError: both are given, or too little of either.
+    """
+    from audit.comparison.settings import CohortFiles
+    from pipelines.errors import AuditError
+
+    if phantoms is not None:
+        if dicom_dir is not None or reports is not None or boxes is not None:
+            raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports and --boxes away")
+        return phantoms
+    if dicom_dir is None or reports is None:
+        raise AuditError("compare needs a cohort: give --dicom-dir and --reports, or --phantoms with a number")
+    return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=boxes)

@@ -1,0 +1,267 @@
+"""Compare methods: every study is loaded once, and every method explains the same phrases with the same seeds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from audit.attribution.explain import Request, pair_seed
+from audit.attribution.methods import Method
+from audit.comparison.measuring import MeasuredMethod, measured_as
+from audit.comparison.scores import compared_scores
+from audit.comparison.settings import CohortFiles, ComparisonSettings, baseline_of, build_methods, method_names
+from audit.comparison.writing import check_out, write_comparison
+from audit.controls.plan import ControlPlan
+from audit.encoders.loading import load_encoder
+from audit.encoders.protocol import DualEncoder
+from audit.engine.clock import Stopwatch
+from audit.engine.explaining import Explainer, LoadedStudy, loaded_studies
+from audit.engine.finishing import ExplainedStudy
+from audit.engine.inputs import Inputs, gather
+from audit.engine.keys import Keys, load_salt
+from audit.engine.provenance import device_name, model_record, pick_device, software_versions
+from audit.engine.recording import ImageRecorder
+from audit.engine.settings import RunSettings
+from audit.engine.shown import shown_failures
+from audit.engine.table import GrowingTable
+from audit.engine.targets import Targets
+from audit.scoring.summary import score_table
+from pipelines.errors import ModelError
+from pipelines.phantom.cohort import PHANTOM_MANUFACTURER, make_cohort
+from pipelines.study import LeftOut, Study
+from reports.comparison_record import ComparedMethod, ComparisonRecord
+
+__all__ = ["ComparisonResult", "Progress", "compare"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, what is done and what there is in all."""
+
+_PHANTOM_COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
+_TRIAL = "There is an opacity in the left lung."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonResult:
+    """How a comparison ended."""
+
+    page: Path
+    record: ComparisonRecord
+    failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
+
+
+def compare(
+    settings: ComparisonSettings, *, progress: Progress = lambda _stage, _done, _total: None
+) -> ComparisonResult:
+    """Explain a cohort with several methods and write what each scores, what that is worth, and what it costs.
+
+    A method that refuses the model is listed with its reason and stops no other.
+
+    Raises:
+        AuditError: the comparison could not start, no method explains the model, or OUT could not be written.
+    """
+    created, names = datetime.now(UTC), method_names(settings.methods)
+    chosen = build_methods(names, masks=settings.masks)
+    check_out(settings.out, overwrite=settings.overwrite)
+    device = pick_device(settings.device)
+    encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    refused = _refusals(chosen, encoder, device)
+    methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
+    if not methods:
+        raise ModelError(f"none of the methods explains {settings.model}: {next(iter(refused.values()))}")
+    keys = Keys(load_salt())
+    with _files(settings, progress) as files:
+        inputs = _gathered(files, settings, progress)
+        found = _Comparison(encoder=encoder, methods=methods, inputs=inputs, settings=settings, keys=keys)
+        found.explain(device, progress)
+        folders = [path for path in (files.dicom_dir, files.reports, files.boxes) if path is not None]
+        failures = shown_failures(found.left_out, folders, keys, show_phi=False)
+    progress("Summarising", 0, 1)
+    scores = score_table(found.table.to_frame())
+    baseline = baseline_of([method.name for method in methods])
+    record = ComparisonRecord(
+        created=created,
+        model=model_record(encoder),
+        baseline=baseline,
+        methods=tuple(_compared(method, methods, refused, encoder) for method in chosen),
+        scores=compared_scores(scores, baseline=baseline, seed=settings.seed),
+        seed=settings.seed,
+        device=device_name(device),
+        memory=measured_as(device),
+        software=software_versions(),
+        phantom_images=found.phantom_images,
+        counts={
+            **inputs.counts,
+            "compared": found.compared,
+            "faithfulness sample": found.sampled,
+            "failed": sum(item.failed for item in found.left_out),
+            "left out": sum(not item.failed for item in found.left_out),
+        },
+        failures=failures,
+        finished=datetime.now(UTC),
+    )
+    page = write_comparison(settings.out, record, scores)
+    progress("Summarising", 1, 1)
+    return ComparisonResult(page=page, record=record, failed=tuple(item for item in found.left_out if item.failed))
+
+
+@contextmanager
+def _files(settings: ComparisonSettings, progress: Progress) -> Iterator[CohortFiles]:
+    """Give the cohort's files; phantoms are made for the time of the comparison."""
+    if isinstance(settings.cohort, CohortFiles):
+        yield settings.cohort
+        return
+    with TemporaryDirectory() as name:
+        folder, count = Path(name), settings.cohort
+        progress("Making phantoms", 0, count)
+        make_cohort(folder, count=count, seed=settings.seed, columns=_PHANTOM_COLUMNS, brief=True)
+        progress("Making phantoms", count, count)
+        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
+
+
+def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progress) -> Inputs:
+    """Gather the cohort, or a part of its studies that depends on the seed and on the studies alone."""
+    run = RunSettings(
+        dicom_dir=files.dicom_dir,
+        reports=files.reports,
+        boxes=files.boxes,
+        out=settings.out,
+        all_views=settings.all_views,
+        seed=settings.seed,
+    )
+    inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
+    if settings.limit is None or settings.limit >= len(inputs.studies):
+        return inputs
+    drawn = sorted(study.study_instance_uid for study in inputs.studies)
+    drawn.sort(key=lambda uid: pair_seed(settings.seed, "limit", uid))
+    kept = frozenset(drawn[: settings.limit])
+    return replace(inputs, studies=tuple(study for study in inputs.studies if study.study_instance_uid in kept))
+
+
+def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
+    """Let every method explain an empty image: who refuses the model says so now, and first calls are over."""
+    side = encoder.preprocessing.size
+    request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
+    refused = {}
+    for method in methods:
+        try:
+            method.numbers_for(encoder)
+            method.explain_batch(encoder, [request])
+        except ModelError as error:
+            refused[method.name] = str(error)
+    return refused
+
+
+def _compared(
+    method: Method, measured: Sequence[MeasuredMethod], refused: dict[str, str], encoder: DualEncoder
+) -> ComparedMethod:
+    """Describe one method that was asked for."""
+    own = next((each for each in measured if each.name == method.name), None)
+    if own is None:
+        return ComparedMethod(
+            name=method.name,
+            unit=method.unit,
+            explains_words=method.explains_words,
+            settings={},
+            refused=refused[method.name],
+            pairs=0,
+            seconds_image=None,
+            pairs_with_words=0,
+            seconds_with_words=None,
+            memory_mb=None,
+        )
+    plain, with_words = own.costs[False], own.costs[True]
+    peaks = [cost.peak_bytes for cost in (plain, with_words) if cost.peak_bytes is not None]
+    return ComparedMethod(
+        name=method.name,
+        unit=method.unit,
+        explains_words=method.explains_words,
+        settings=dict(method.numbers_for(encoder)),
+        refused=None,
+        pairs=plain.pairs,
+        seconds_image=plain.seconds_a_pair,
+        pairs_with_words=with_words.pairs if method.explains_words else 0,
+        seconds_with_words=with_words.seconds_a_pair if method.explains_words else None,
+        memory_mb=max(peaks) / 1e6 if peaks else None,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Comparison:
+    """Explains the studies and keeps what the summary needs."""
+
+    encoder: DualEncoder
+    methods: tuple[MeasuredMethod, ...]
+    inputs: Inputs
+    settings: ComparisonSettings
+    keys: Keys
+    table: GrowingTable = field(default_factory=GrowingTable)
+    left_out: list[LeftOut] = field(default_factory=list)
+    compared: int = 0
+    sampled: int = 0
+    phantom_images: bool = True
+
+    def explain(self, device: torch.device, progress: Progress) -> None:
+        """Explain every phrase's image, and the sampled phrases once more with their words and their faithfulness.
+
+        The same seeds give the same image heat with the words and without, which take half the time.
+        """
+        studies, seed = self.inputs.studies, self.settings.seed
+        nobody = ControlPlan((), sample=0, seed=seed)
+        sample = ControlPlan(studies, sample=self.settings.faithfulness, seed=seed)
+        self.sampled, self.left_out = len(sample), list(self.inputs.left_out)
+        plain = self._explainer(device, words=False, faithfulness=nobody)
+        closer = self._explainer(device, words=True, faithfulness=sample)
+        recorder = ImageRecorder(
+            keys=self.keys,
+            targets=Targets(studies, self.keys),
+            methods=tuple((method.name, method.unit) for method in self.methods),
+            show_phi=False,
+        )
+        loaded = loaded_studies(studies, self.encoder, plain.clock, workers=0)
+        progress("Comparing on studies", 0, len(studies))
+        for done, explained in enumerate(plain.explained(loaded), start=1):
+            self.left_out.extend(explained.left_out)
+            self._record(self._with_faithfulness(explained, sample, closer), recorder)
+            progress("Comparing on studies", done, len(studies))
+
+    def _explainer(self, device: torch.device, *, words: bool, faithfulness: ControlPlan) -> Explainer:
+        return Explainer(
+            encoder=self.encoder,
+            methods=self.methods,
+            controls=ControlPlan((), sample=0, seed=self.settings.seed),
+            faithfulness=faithfulness,
+            words=words,
+            device=device,
+            keys=self.keys,
+            seed=self.settings.seed,
+            clock=Stopwatch(),
+        )
+
+    def _with_faithfulness(self, explained: ExplainedStudy, sample: ControlPlan, closer: Explainer) -> ExplainedStudy:
+        wanted = [case.loaded for case in explained.cases if sample.of(case.loaded.case)]
+        if not wanted:
+            return explained
+        again = LoadedStudy(study=explained.study, cases=tuple(wanted), left_out=())
+        (found,) = closer.explained(iter([again]))
+        self.left_out.extend(found.left_out)
+        scored = {id(case.loaded): case.faithfulness for case in found.cases}
+        cases = (replace(case, faithfulness=scored.get(id(case.loaded), {})) for case in explained.cases)
+        return replace(explained, cases=tuple(cases))
+
+    def _record(self, explained: ExplainedStudy, recorder: ImageRecorder) -> None:
+        if not explained.cases:
+            return
+        self.compared += 1
+        self.phantom_images &= _is_phantom(explained.study)
+        key = self.keys.key("study", explained.study.study_instance_uid)
+        for case in explained.cases:
+            rows = recorder.record(case, prefix="image").rows
+            self.table.add([{"study": key, **row} for row in rows])
+
+
+def _is_phantom(study: Study) -> bool:
+    return all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases)

@@ -1,0 +1,73 @@
+"""The contract between a comparison of methods and its page: what ``comparison.json`` holds."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from reports.record import FailureRecord, ModelRecord, ScoreDifference
+
+__all__ = ["COMPARISON_VERSION", "ComparedMethod", "ComparedScore", "ComparisonRecord", "ScoreKind"]
+
+COMPARISON_VERSION: Literal["1"] = "1"
+
+ScoreKind = Literal["localisation", "faithfulness", "shortcut"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class ComparedMethod(_Record):
+    """One method that was asked for, and what it cost."""
+
+    name: str
+    unit: str
+    explains_words: bool
+    settings: dict[str, float | int | str | bool | None]
+    refused: str | None  # why it does not explain this model; such a method has no scores
+    pairs: int  # explained by their image
+    seconds_image: float | None  # a pair, without its words
+    pairs_with_words: int
+    seconds_with_words: float | None  # a pair, image and words; None where none was, or the method has no words
+    memory_mb: float | None  # 10^6 bytes, see ComparisonRecord.memory; None where it cannot be measured
+
+
+class ComparedScore(_Record):
+    """One score of a method or of a reference over the cohort, with its 95 % bootstrap interval over patients."""
+
+    method: str
+    is_reference: bool
+    kind: ScoreKind
+    score: str
+    lower_is_better: bool
+    finding: str | None  # None: all phrases
+    averaging: Literal["micro", "macro"]
+    estimate: float | None  # None where no phrase could be scored
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: int
+    patients: int
+    to_reference: ScoreDifference | None  # to the best blind reference, the area's share, or its own shuffled heat
+    to_baseline: ScoreDifference | None  # to ComparisonRecord.baseline
+
+
+class ComparisonRecord(_Record):
+    """Everything that the page and the tables of a comparison show."""
+
+    schema_version: Literal["1"] = COMPARISON_VERSION
+    created: datetime
+    finished: datetime
+    model: ModelRecord
+    baseline: str  # the method that the others are compared with
+    methods: tuple[ComparedMethod, ...]
+    scores: tuple[ComparedScore, ...]
+    seed: int
+    device: str
+    memory: str  # what ``memory_mb`` is
+    software: dict[str, str]
+    phantom_images: bool
+    patient_data_shown: Literal[False] = False
+    counts: dict[str, int]
+    failures: tuple[FailureRecord, ...]
