@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.differences import difference_table
-from reports.judgement import control_rows, evidence_sentences, faithfulness_rows, verdict_views
+from reports.judgement import control_rows, evidence_sentences, faithfulness_rows, shortcut_rows, verdict_views
 from reports.page import data_url, render_page
 from reports.record import RunRecord, ScoreSummary, StudyRecord
 from reports.words import (
@@ -110,6 +110,7 @@ def render_cohort(
         "verdicts": verdict_views(run),
         "controls": control_rows(run),
         "evidence": evidence_sentences(run),
+        "shortcuts": shortcut_rows(run),
         "faithfulness": faithfulness_rows(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),

@@ -5,18 +5,21 @@ from typing import Final
 
 from reports.page import shown_number, shown_percent
 from reports.record import ControlSummary, EvidenceRecord, RunRecord, ScoreDifference, ScoreSummary, VerdictRecord
-from reports.words import CONTROLS, OF_PLACE, counted, method_name
+from reports.words import CONTROLS, OF_PLACE, SHORTCUTS, counted, method_name, score_name
 
 __all__ = [
     "ControlRow",
     "FaithfulnessRow",
+    "ShortcutRow",
     "VerdictView",
     "control_rows",
     "evidence_sentences",
     "faithfulness_rows",
+    "shortcut_rows",
     "verdict_views",
 ]
 
+_AREA_SHARE: Final = "area share"
 _MEANING: Final = {
     "grounded": "The heat lies where the radiologist looked more often than any map that never looks, and it moves "
     "with the words.",
@@ -61,6 +64,20 @@ class FaithfulnessRow:
     better: str  # "lower" or "higher"
     summary: ScoreSummary
     difference: ScoreDifference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortcutRow:
+    """One score of heat where no finding can be, or on the named side, beside the share of plain area."""
+
+    method: str
+    name: str
+    meaning: str
+    better: str  # "lower" or "higher"
+    summary: ScoreSummary
+    area: float | None  # the same share of plain area; None where no phrase has both
+    difference: ScoreDifference | None
+    word: str  # "better", "worse" or "no different"; empty where no phrase has both
 
 
 def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
@@ -132,6 +149,36 @@ def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def shortcut_rows(run: RunRecord) -> tuple[ShortcutRow, ...]:
+    """List what the run says of markers, collimation, chest, sides and zones."""
+    overall = [each for each in run.summaries if (each.finding, each.averaging) == (None, "micro")]
+    areas = {each.score: each.estimate for each in overall if each.method == _AREA_SHARE}
+    return tuple(
+        _shortcut_row(summary, areas.get(summary.score))
+        for summary in overall
+        if summary.score in SHORTCUTS and summary.method != _AREA_SHARE and summary.estimate is not None
+    )
+
+
+def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
+    better, meaning = SHORTCUTS[summary.score]
+    difference = next((each for each in summary.differences if each.reference == _AREA_SHARE), None)
+    word = ""
+    if difference is not None:
+        above, below = difference.low > 0, difference.high < 0
+        word = "no different" if not (above or below) else "better" if above == (better == "higher") else "worse"
+    return ShortcutRow(
+        method=method_name(summary.method),
+        name=score_name(summary.score),
+        meaning=meaning,
+        better=better,
+        summary=summary,
+        area=area,
+        difference=difference,
+        word=word,
+    )
 
 
 def _sentence(text: str) -> str:

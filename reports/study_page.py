@@ -34,6 +34,7 @@ from reports.words import (
     score_name,
     study_summary,
     verdict_on,
+    warnings_of_place,
 )
 
 __all__ = ["render_study"]
@@ -85,6 +86,7 @@ class PhraseView:
     is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
     lacks_evidence: bool  # its total is below what wrong phrases get, in a run where that tells them apart
+    warnings: tuple[tuple[str, str], ...]  # two words and a sentence
     controls: tuple[ControlLine, ...]
     unit: str  # empty for a heat without one
 
@@ -195,6 +197,7 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
         lacks_evidence=False,
+        warnings=warnings_of_place(phrase, method=record.method),
         controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
         unit=_shown_unit(record),
     )

@@ -23,6 +23,7 @@ __all__ = [
     "ON_PAGES",
     "POINTING",
     "POINTING_NEAR",
+    "SHORTCUTS",
     "Verdict",
     "answers",
     "best_reference",
@@ -34,6 +35,7 @@ __all__ = [
     "score_name",
     "study_summary",
     "verdict_on",
+    "warnings_of_place",
 ]
 
 POINTING: Final = "pointing game, tau 0"
@@ -56,6 +58,7 @@ _METHOD_NAMES: Final = {
     "class-mean box": "Class-mean box",
     "words-only prior": "Words-only prior",
     "another reader": "Another reader",
+    "area share": "Plain area",
 }
 CONTENT_BLIND: Final = {
     "random": "a random point",
@@ -88,6 +91,19 @@ CONTROLS: Final = {
     "second seed": ("Second seed", "the same phrase and image; other noise"),
 }
 """What was changed on purpose: its name, and what took the phrase's place."""
+
+_ON_MARKER: Final = "hottest point on a marker"
+_ON_SIDE, _IN_ZONE = "hottest point on the named side", "hottest point in the named zone"
+SHORTCUTS: Final = {
+    _ON_MARKER: ("lower", "within 15 px (at the scale of the model's input) of letters or marks found on the film"),
+    "heat on markers": ("lower", "share of the heat on such letters and marks"),
+    "heat outside the chest": ("lower", "share of the heat beyond the lungs, what lies between and the chest wall"),
+    "heat on collimation": ("lower", "share of the heat on padding and behind the collimator"),
+    _ON_SIDE: ("higher", "the side of the lungs' midline that the phrase names"),
+    "heat on the named side": ("higher", "share of the heat on that side"),
+    _IN_ZONE: ("higher", "the third of the lungs' height that the phrase names"),
+}
+"""Scores of heat where no finding can be, or on the named side: which way is better, and what they measure."""
 
 _SCORE_NAMES: Final = {
     POINTING: "Pointing game",
@@ -135,6 +151,22 @@ def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> boo
     It means nothing where such phrases get as much heat as right ones (:class:`reports.record.EvidenceRecord`).
     """
     return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
+
+
+def warnings_of_place(phrase: PhraseRecord, *, method: str) -> tuple[tuple[str, str], ...]:
+    """Say, in two words and in a sentence each, what is wrong with where the hottest point lies; no box is needed."""
+    found = {score.score: score.value for score in phrase.scores if score.method == method}
+    warnings = []
+    if found.get(_ON_MARKER) == 1.0:
+        sentence = "The hottest point lies on letters or a mark on the film."
+        warnings.append(("on a marker", sentence))
+    if found.get(_ON_SIDE) == 0.0:
+        sentence = f"The phrase says {phrase.side}; the hottest point lies on the patient's other side."
+        warnings.append(("other side", sentence))
+    if found.get(_IN_ZONE) == 0.0:
+        sentence = f"The phrase says {phrase.zone} zone; the hottest point lies at another height of the lungs."
+        warnings.append(("other zone", sentence))
+    return tuple(warnings)
 
 
 def is_lost_to_crop(box: BoxRecord) -> bool:

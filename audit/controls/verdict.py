@@ -29,8 +29,8 @@ RULE = (
     "marker. 3. The share of hits is not more than "
     f"{100 * _BLIND_MARGIN:.0f} points above that of the best content-blind map on the same phrases, by the lower end "
     "of the paired difference: not better than a blind map, since an encoder that never learnt to look may come as "
-    "close. 4. The share of hits does not fall when another patient's report takes the report's place, by the lower end "
-    "of the paired difference: does not depend on the words; with fewer than "
+    "close. 4. The share of hits does not fall when another patient's report takes the report's place, by the lower "
+    "end of the paired difference: does not depend on the words; with fewer than "
     f"{_LEAST_PHRASES} such phrases or {_LEAST_PATIENTS} patients: too few cases to say. "
     "5. Else: grounded. The first that holds is the verdict."
 )

@@ -86,8 +86,10 @@ class _Field:
 def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"]:
     """Edge of the border that faces the other lung, row by row."""
     rows = lung[lung.any(1)]
-    edge = rows.shape[1] - rows[:, ::-1].argmax(1) if at_right else rows.argmax(1)
-    return edge.astype(np.float64)
+    edge: Float[np.ndarray, " lung_rows"] = (
+        rows.shape[1] - rows[:, ::-1].argmax(1) if at_right else rows.argmax(1)
+    ).astype(np.float64)
+    return edge
 
 
 def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs | None:
