@@ -1,8 +1,8 @@
 """Compare methods: every study is loaded once, and every method explains the same phrases with the same seeds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,34 +11,25 @@ import torch
 
 from audit.attribution.explain import Request, pair_seed
 from audit.attribution.methods import Method
+from audit.comparison.explaining import Explaining, Progress
 from audit.comparison.measuring import MeasuredMethod, measured_as
 from audit.comparison.scores import compared_scores
 from audit.comparison.settings import CohortFiles, ComparisonSettings, baseline_of, build_methods, method_names
 from audit.comparison.writing import check_out, write_comparison
-from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.engine.clock import Stopwatch
-from audit.engine.explaining import Explainer, LoadedStudy, loaded_studies
-from audit.engine.finishing import ExplainedStudy
 from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
 from audit.engine.provenance import device_name, model_record, pick_device, software_versions
-from audit.engine.recording import ImageRecorder
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
-from audit.engine.table import GrowingTable
-from audit.engine.targets import Targets
 from audit.scoring.summary import score_table
 from pipelines.errors import ModelError
-from pipelines.phantom.cohort import PHANTOM_MANUFACTURER, make_cohort
-from pipelines.study import LeftOut, Study
+from pipelines.phantom.cohort import make_cohort
+from pipelines.study import LeftOut
 from reports.comparison_record import ComparedMethod, ComparisonRecord
 
-__all__ = ["ComparisonResult", "Progress", "compare"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is in all."""
+__all__ = ["ComparisonResult", "compare"]
 
 _PHANTOM_COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
 _TRIAL = "There is an opacity in the left lung."
@@ -75,7 +66,14 @@ def compare(
     keys = Keys(load_salt())
     with _files(settings, progress) as files:
         inputs = _gathered(files, settings, progress)
-        found = _Comparison(encoder=encoder, methods=methods, inputs=inputs, settings=settings, keys=keys)
+        found = Explaining(
+            encoder=encoder,
+            methods=methods,
+            inputs=inputs,
+            faithfulness=settings.faithfulness,
+            seed=settings.seed,
+            keys=keys,
+        )
         found.explain(device, progress)
         folders = [path for path in (files.dicom_dir, files.reports, files.boxes) if path is not None]
         failures = shown_failures(found.left_out, folders, keys, show_phi=False)
@@ -187,81 +185,3 @@ def _compared(
         seconds_with_words=with_words.seconds_a_pair if method.explains_words else None,
         memory_mb=max(peaks) / 1e6 if peaks else None,
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Comparison:
-    """Explains the studies and keeps what the summary needs."""
-
-    encoder: DualEncoder
-    methods: tuple[MeasuredMethod, ...]
-    inputs: Inputs
-    settings: ComparisonSettings
-    keys: Keys
-    table: GrowingTable = field(default_factory=GrowingTable)
-    left_out: list[LeftOut] = field(default_factory=list)
-    compared: int = 0
-    sampled: int = 0
-    phantom_images: bool = True
-
-    def explain(self, device: torch.device, progress: Progress) -> None:
-        """Explain every phrase's image, and the sampled phrases once more with their words and their faithfulness.
-
-        The same seeds give the same image heat with the words and without, which take half the time.
-        """
-        studies, seed = self.inputs.studies, self.settings.seed
-        nobody = ControlPlan((), sample=0, seed=seed)
-        sample = ControlPlan(studies, sample=self.settings.faithfulness, seed=seed)
-        self.sampled, self.left_out = len(sample), list(self.inputs.left_out)
-        plain = self._explainer(device, words=False, faithfulness=nobody)
-        closer = self._explainer(device, words=True, faithfulness=sample)
-        recorder = ImageRecorder(
-            keys=self.keys,
-            targets=Targets(studies, self.keys),
-            methods=tuple((method.name, method.unit) for method in self.methods),
-            show_phi=False,
-        )
-        loaded = loaded_studies(studies, self.encoder, plain.clock, workers=0)
-        progress("Comparing on studies", 0, len(studies))
-        for done, explained in enumerate(plain.explained(loaded), start=1):
-            self.left_out.extend(explained.left_out)
-            self._record(self._with_faithfulness(explained, sample, closer), recorder)
-            progress("Comparing on studies", done, len(studies))
-
-    def _explainer(self, device: torch.device, *, words: bool, faithfulness: ControlPlan) -> Explainer:
-        return Explainer(
-            encoder=self.encoder,
-            methods=self.methods,
-            controls=ControlPlan((), sample=0, seed=self.settings.seed),
-            faithfulness=faithfulness,
-            words=words,
-            device=device,
-            keys=self.keys,
-            seed=self.settings.seed,
-            clock=Stopwatch(),
-        )
-
-    def _with_faithfulness(self, explained: ExplainedStudy, sample: ControlPlan, closer: Explainer) -> ExplainedStudy:
-        wanted = [case.loaded for case in explained.cases if sample.of(case.loaded.case)]
-        if not wanted:
-            return explained
-        again = LoadedStudy(study=explained.study, cases=tuple(wanted), left_out=())
-        (found,) = closer.explained(iter([again]))
-        self.left_out.extend(found.left_out)
-        scored = {id(case.loaded): case.faithfulness for case in found.cases}
-        cases = (replace(case, faithfulness=scored.get(id(case.loaded), {})) for case in explained.cases)
-        return replace(explained, cases=tuple(cases))
-
-    def _record(self, explained: ExplainedStudy, recorder: ImageRecorder) -> None:
-        if not explained.cases:
-            return
-        self.compared += 1
-        self.phantom_images &= _is_phantom(explained.study)
-        key = self.keys.key("study", explained.study.study_instance_uid)
-        for case in explained.cases:
-            rows = recorder.record(case, prefix="image").rows
-            self.table.add([{"study": key, **row} for row in rows])
-
-
-def _is_phantom(study: Study) -> bool:
-    return all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases)
