@@ -18,6 +18,7 @@ from audit.engine.finishing import Finisher
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from audit.scoring.scores import SCORES
+from audit.scoring.shortcuts import AREA_SHARE, SHORTCUT_SCORES
 from pipelines.errors import AuditError, CohortError, InputError, OutputError
 from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
@@ -83,9 +84,13 @@ def test_the_table_holds_a_row_per_image_phrase_method_and_score(cohort: Path, t
     run(settings_for(cohort, tmp_path / "out"))
     table = pd.read_parquet(tmp_path / "out" / "scores.parquet")
     assert not table.duplicated(["image", "phrase", "method", "score"]).any()
-    assert set(table["method"]) == {"m2ib", "random", "centre", "class-mean box", "words-only prior"}
-    per_phrase = table.groupby(["image", "phrase"]).size()
-    assert (per_phrase == 5 * len(SCORES)).all()
+    assert set(table["method"]) == {"m2ib", "random", "centre", "class-mean box", "words-only prior", AREA_SHARE}
+    of_boxes = table[table["score"].isin(SCORES)]
+    assert (of_boxes.groupby(["image", "phrase"]).size() == 5 * len(SCORES)).all()
+    of_place = table[table["score"].isin(SHORTCUT_SCORES)]
+    assert (of_place[of_place["method"] == "m2ib"].groupby(["image", "phrase"]).size() == len(SHORTCUT_SCORES)).all()
+    assert set(of_place["method"]) == {"m2ib", AREA_SHARE}
+    assert len(of_boxes) + len(of_place) == len(table)
     assert table.loc[table["outcome"] == "unscored", "value"].isna().all()
 
 
