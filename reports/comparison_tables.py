@@ -170,7 +170,8 @@ def _differences(record: ComparisonRecord, to: str, key: str, title: str, note: 
     rows = _rows(
         record, scores, names, lambda score: _difference(getattr(score, to) if score else None), references=False
     )
-    return ComparisonTable(key=key, title=title, note=note, columns=columns, rows=rows)
+    measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
+    return ComparisonTable(key=key, title=title, note=note, columns=columns, rows=measured)
 
 
 def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
