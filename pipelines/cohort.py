@@ -52,7 +52,7 @@ def join(
     drawn = BoxTable(rows=(), left_out=()) if boxes is None else boxes
     placed = place_boxes(images, drawn.rows)
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
-    contexts = set(Context) if include_absent else {Context.PRESENT, Context.UNCERTAIN}
+    contexts = {Context.PRESENT, Context.UNCERTAIN} | ({Context.ABSENT} if include_absent else set())
     studies: list[Study] = []
     for uid, members in by_study.items():
         found = joined.by_study.get(uid)

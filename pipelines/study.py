@@ -1,10 +1,24 @@
 """What a study is made of: images, report, phrases, boxes, and the case that the audit works on."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["Box", "Case", "Context", "Image", "LeftOut", "Phrase", "Report", "Side", "Study", "View", "Zone"]
+__all__ = [
+    "Box",
+    "Case",
+    "Context",
+    "Image",
+    "LeftOut",
+    "Phrase",
+    "Report",
+    "ReportStatus",
+    "Side",
+    "Study",
+    "View",
+    "Zone",
+]
 
 
 class View(StrEnum):
@@ -44,6 +58,17 @@ class Context(StrEnum):
     PRESENT = "present"
     UNCERTAIN = "uncertain"
     ABSENT = "absent"
+    HISTORICAL = "historical"  # of the patient's past, or of an earlier film: no claim about this image
+
+
+class ReportStatus(StrEnum):
+    """How far a report had got when its system sent it out."""
+
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    CORRECTED = "corrected"  # stands in the place of what came before
+    ADDENDUM = "addendum"  # holds only what is added to what came before
+    WITHDRAWN = "withdrawn"  # cancelled, or entered in error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +110,7 @@ class Image:
     manufacturer: str | None
     series_description: str
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
+    accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +123,7 @@ class Phrase:
     context: Context
     side: Side | None = None
     zone: Zone | None = None
+    compared_with_prior: bool = False  # "unchanged", "increased since": beside the context, and no context of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +135,10 @@ class Report:
     study_instance_uid: str | None = None
     accession_number: str | None = None
     stem: str | None = None  # file stem or id column: joins by name where no identifier is given
+    accession_issuer: str | None = None  # who gave the accession number, where the report says so
+    image_names: tuple[str, ...] = ()  # file stems or SOP Instance UIDs of its images, where the report names them
+    status: ReportStatus | None = None  # None where the format knows no versions
+    issued: datetime | None = None  # of this version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
-from pipelines.dicom.source import numbers, read_elements, reason_without_path, text, tolerant_reading
+from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
 from pipelines.study import Image, LeftOut
@@ -21,6 +21,7 @@ _KEYWORDS = (
     "StudyInstanceUID",
     "PatientID",
     "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
     "Modality",
     "PresentationIntentType",
     "Rows",
@@ -119,6 +120,7 @@ def _inspect(path: Path) -> Image | str:
         manufacturer=text(dataset, "Manufacturer") or None,
         series_description=text(dataset, "SeriesDescription"),
         horizontally_flipped=is_mirrored(dataset),
+        accession_issuer=accession_issuer(dataset),
     )
 
 

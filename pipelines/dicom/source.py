@@ -31,6 +31,7 @@ from pipelines.errors import DicomError
 __all__ = [
     "MAX_FILE_BYTES",
     "READ_ERRORS",
+    "accession_issuer",
     "items",
     "looks_like_dicom",
     "numbers",
@@ -230,3 +231,20 @@ def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     except _VALUE_ERRORS:
         return ()
     return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def accession_issuer(dataset: Dataset) -> str:
+    """Name who gave the accession number: the universal identifier, else the local one; "" where neither is known.
+
+    Source: PS3.3 table 10-17, HL7v2 Hierarchic Designator Macro.
+    """
+    issuers = items(dataset, "IssuerOfAccessionNumberSequence")
+    return next(
+        (
+            text(item, key)
+            for item in issuers[:1]
+            for key in ("UniversalEntityID", "LocalNamespaceEntityID")
+            if text(item, key)
+        ),
+        "",
+    )

@@ -1,12 +1,14 @@
 """Bytes of a text file become text, and every doubt about them is written down."""
 
+import binascii
 import codecs
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError
 
-__all__ = ["MAX_FILE_BYTES", "DecodedText", "decode", "read_text"]
+__all__ = ["MAX_FILE_BYTES", "DecodedText", "base64_text", "decode", "read_text"]
 
 MAX_FILE_BYTES = 1 << 30  # a table of all reports of MIMIC-CXR is a third of this; a hostile file is refused unread
 
@@ -60,6 +62,15 @@ def read_text(path: Path, *, failure: type[InputError]) -> DecodedText:
     if "\x00" in decoded.text:
         raise failure(f"{path} holds zero bytes, so it is no text file: save it as UTF-8 text")
     return decoded
+
+
+def base64_text(encoded: str) -> str:
+    """Read text that a message carries in base64; "" where it holds none."""
+    try:
+        text = decode(b64decode(encoded, validate=False)).text
+    except (binascii.Error, ValueError):
+        return ""
+    return "" if "\x00" in text else text
 
 
 def _one_newline(text: str) -> str:

@@ -37,7 +37,7 @@ class _Keys:
     """The studies that each key fits; the names stand in the order in which they are tried."""
 
     uids: set[str] = field(default_factory=set)
-    accessions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    accessions: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))  # (study, issuer)
     names: tuple[dict[str, set[str]], ...] = field(default_factory=lambda: tuple(defaultdict(set) for _ in range(3)))
 
     @classmethod
@@ -47,7 +47,7 @@ class _Keys:
             keys.uids.add(uid)
             for image in images:
                 if image.accession_number.strip():
-                    keys.accessions[image.accession_number.strip()].add(uid)
+                    keys.accessions[image.accession_number.strip()].add((uid, image.accession_issuer))
                 stems = (image.path.name, image.sop_instance_uid, uid)
                 for names, words in zip(
                     keys.names, (stems, (image.accession_number,), (image.path.parent.name,)), strict=True
@@ -92,12 +92,16 @@ def _study_of(report: Report, keys: _Keys) -> tuple[str, str] | str:
         if report.study_instance_uid in keys.uids:
             return report.study_instance_uid, "StudyInstanceUID"
         return "no image has the report's StudyInstanceUID: give its DICOM files, or correct the identifier"
-    accession = (report.accession_number or "").strip()
-    fits = keys.accessions.get(accession, set())
+    numbered = keys.accessions.get((report.accession_number or "").strip(), set())
+    fits = {uid for uid, issuer in numbered if _one_issuer(issuer, report.accession_issuer)}
+    if numbered and not fits:
+        return (
+            "the report's accession number is that of an image and another issuer gave it: correct the issuer, or give "
+            "the report a StudyInstanceUID"
+        )
     by = "AccessionNumber"
-    if not fits and report.stem is not None:
-        name = _name_key(report.stem)
-        fits = next((names[name] for names in keys.names if name in names), set())
+    if not fits:
+        fits = _named(report, keys)
         by = "file name"
     if len(fits) == 1:
         return next(iter(fits)), by
@@ -108,6 +112,21 @@ def _study_of(report: Report, keys: _Keys) -> tuple[str, str] | str:
         f"no image has the report's {key}: give its DICOM files, or name the report by its StudyInstanceUID, accession "
         "number, DICOM file or folder"
     )
+
+
+def _one_issuer(of_image: str, of_report: str | None) -> bool:
+    """Whether two accession numbers may come from one issuer: an issuer that is not known contradicts none."""
+    return not of_image or not of_report or of_image.strip().casefold() == of_report.strip().casefold()
+
+
+def _named(report: Report, keys: _Keys) -> set[str]:
+    """The studies that the report's images, else its own name, fit."""
+    for words in (report.image_names, (report.stem,)):
+        for names in keys.names:
+            fits = {uid for word in filter(None, words) for uid in names.get(_name_key(word), ())}
+            if fits:
+                return fits
+    return set()
 
 
 def _several(reports: Sequence[Report]) -> list[LeftOut]:

@@ -10,9 +10,22 @@ from pathlib import Path
 
 from pipelines.errors import ReportError
 from pipelines.study import LeftOut, Report
-from pipelines.text.delimited import read_delimited_reports, recognise_delimited_reports
-from pipelines.text.encoding import read_text
-from pipelines.text.plain import read_plain_report, recognise_plain_report
+from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
+from pipelines.text.formats.fhir_json import read_fhir_reports, recognise_fhir_reports
+from pipelines.text.formats.file import (
+    ENDINGS,
+    ReadReports,
+    ReportFile,
+    failed,
+    left_out_by_rule,
+    open_report_file,
+)
+from pipelines.text.formats.hl7_v2 import read_hl7_reports, recognise_hl7_reports
+from pipelines.text.formats.openi_xml import read_openi_report, recognise_openi_report
+from pipelines.text.formats.parquet import read_parquet_reports, recognise_parquet_reports
+from pipelines.text.formats.plain import read_plain_report, recognise_plain_report
+from pipelines.text.formats.structured_report import read_structured_report, recognise_structured_report
+from pipelines.text.versions import settle_versions
 
 __all__ = ["FORMATS", "LONGEST_REPORT", "ReportFormat", "ReportTable", "files_under", "read_reports"]
 
@@ -29,51 +42,53 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFormat:
-    """One format: both functions take the file's path and its text."""
+    """One format: both functions take the opened file."""
 
-    recognise: Callable[[Path, str], bool]
-    read: Callable[[Path, str], tuple[tuple[Report, ...], tuple[LeftOut, ...]]]
+    recognise: Callable[[ReportFile], bool]
+    read: Callable[[ReportFile], ReadReports]
 
 
+# Tried in this order: what names itself comes before what may be any text.
 FORMATS: dict[str, ReportFormat] = {
+    "DICOM SR": ReportFormat(recognise=recognise_structured_report, read=read_structured_report),
+    "Parquet table": ReportFormat(recognise=recognise_parquet_reports, read=read_parquet_reports),
+    "HL7 v2 ORU": ReportFormat(recognise=recognise_hl7_reports, read=read_hl7_reports),
+    "OpenI XML": ReportFormat(recognise=recognise_openi_report, read=read_openi_report),
+    "FHIR DiagnosticReport": ReportFormat(recognise=recognise_fhir_reports, read=read_fhir_reports),
     "CSV or TSV table": ReportFormat(recognise=recognise_delimited_reports, read=read_delimited_reports),
     "plain text": ReportFormat(recognise=recognise_plain_report, read=read_plain_report),
 }
 
-_MAY_HOLD_REPORTS = frozenset({".txt", ".text", ".rpt", ".csv", ".tsv", ".tab"})
-
 
 def read_reports(path: Path) -> ReportTable:
-    """Read the reports in a file, or in all files of a folder and its subfolders.
+    """Read the reports in a file, or in all files of a folder and its subfolders, of whatever formats.
 
-    What cannot be read is left out with a sentence and stops nothing else. Hidden files are passed over; files whose
-    names end like no format are counted by their ending.
+    The format of a file is told by what it holds; gzip or zip may have packed it. What cannot be read is left out with
+    a sentence and stops nothing else. Hidden files are passed over; files that are no reports are counted by their
+    ending. Of several versions of a report the last counts (:func:`pipelines.text.versions.settle_versions`).
 
     Raises:
         ReportError: ``path`` is missing, holds no report file, or is one file of no known format.
     """
     if not path.exists():
         raise ReportError(f"{path} does not exist: give --reports a folder or a file of reports")
-    if path.is_file():
-        if path.suffix.casefold() not in _MAY_HOLD_REPORTS:
-            raise ReportError(f"{path} ends like no format of reports: give {_known_formats()}")
-        files = [path]
-    else:
-        files = list(files_under(path))
+    files = [path] if path.is_file() else list(files_under(path))
     reports: list[Report] = []
     left_out: list[LeftOut] = []
     others: dict[str, int] = defaultdict(int)
     for file in files:
-        if file.suffix.casefold() not in _MAY_HOLD_REPORTS:
+        read = _read_file(file)
+        if read is None:
             others[file.suffix.casefold()] += 1
             continue
-        found, lost = _read_file(file)
-        reports += found
-        left_out += lost
+        reports += read[0]
+        left_out += read[1]
     if not reports and not left_out:
+        if path.is_file():
+            raise ReportError(f"{path} ends like no format of reports: give {_known_formats()}")
         raise ReportError(f"{path} holds no report among {len(files):,} files: put {_known_formats()} there")
-    left_out += _not_reports(path, others)
-    return ReportTable(reports=tuple(reports), left_out=tuple(left_out))
+    settled, older = settle_versions(reports)
+    return ReportTable(reports=settled, left_out=(*left_out, *older, *_not_reports(path, others)))
 
 
 def files_under(folder: Path) -> Iterable[Path]:
@@ -85,28 +100,46 @@ def files_under(folder: Path) -> Iterable[Path]:
             yield file
 
 
-def _read_file(file: Path) -> tuple[list[Report], list[LeftOut]]:
+def _read_file(path: Path) -> ReadReports | None:
+    """Read one file; None where it is none that holds reports."""
     try:
-        decoded = read_text(file, failure=ReportError)
+        file = open_report_file(path)
+        if file is None:
+            return None
+        known = _format_of(file)
     except ReportError as error:
-        return [], [LeftOut(source=str(file), stage="report", reason=str(error), failed=True)]
-    known = next((known for known in FORMATS.values() if known.recognise(file, decoded.text)), None)
+        return (), (failed(str(path), str(error)),)
     if known is None:
-        reason = f"{file.name} is empty: put reports into it, or remove the file"
-        return [], [LeftOut(source=str(file), stage="report", reason=reason, failed=True)]
-    read, left_out = known.read(file, decoded.text)
+        return (), (_of_no_format(file),)
+    read, left_out = known.read(file)
+    if file.is_dicom and not read and not left_out:
+        return None  # an image, counted with the other files that are no reports
     lost = list(left_out)
-    if decoded.doubt is not None:
-        lost.append(LeftOut(source=str(file), stage="report", reason=f"{file.name}: {decoded.doubt}", failed=False))
+    if file.text and file.decoded is not None and file.decoded.doubt is not None:
+        lost.append(left_out_by_rule(str(path), f"{path.name}: {file.decoded.doubt}"))
     kept: list[Report] = []
     for report in read:
         if len(report.text) > LONGEST_REPORT:
             length = f"{len(report.text):,} characters, more than {LONGEST_REPORT:,}"
-            reason = f"the report has {length}: give one file or row for each report"
-            lost.append(LeftOut(source=report.source, stage="report", reason=reason, failed=True))
+            lost.append(failed(report.source, f"the report has {length}: give one file or row for each report"))
         else:
             kept.append(report)
-    return kept, lost
+    return tuple(kept), tuple(lost)
+
+
+def _format_of(file: ReportFile) -> ReportFormat | None:
+    return next((known for known in FORMATS.values() if known.recognise(file)), None)
+
+
+def _of_no_format(file: ReportFile) -> LeftOut:
+    name = file.path.name
+    if file.decoded is None:
+        reason = f"{name} holds zero bytes, so it is no text file: save it as UTF-8 text"
+    elif not file.text.strip():
+        reason = f"{name} is empty: put reports into it, or remove the file"
+    else:
+        reason = f"{name} holds none of the formats that are read: give {_known_formats()}"
+    return failed(str(file.path), reason)
 
 
 def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
@@ -117,4 +150,4 @@ def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
 
 
 def _known_formats() -> str:
-    return f"{', '.join(sorted(_MAY_HOLD_REPORTS))} files ({', '.join(FORMATS)})"
+    return f"{', '.join(sorted(ENDINGS))} files ({', '.join(FORMATS)})"

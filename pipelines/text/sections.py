@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Section", "sections_of"]
+__all__ = ["Section", "is_heading", "sections_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,11 @@ def sections_of(text: str) -> tuple[Section, ...]:
             body = part.text if part.kind is None else _below_first_paragraph(part.text)
             sections.append(Section(name=_FINDINGS, text=body))
     return tuple(section for section in sections if section.text.strip())
+
+
+def is_heading(words: str) -> bool:
+    """Say whether these words, alone, are the heading of a section of a report."""
+    return _kind_of(words) is not None
 
 
 def _parts(text: str) -> Iterator[_Part]:

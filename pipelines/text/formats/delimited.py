@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.study import LeftOut, Report
-from pipelines.text.table import BadRow, Row, parse_table, pick_column, plain_stem, spoken_columns
+from pipelines.text.formats.file import ReadReports, ReportFile, failed
+from pipelines.text.table import BadRow, Row, Table, parse_table, pick_column, plain_stem, spoken_columns
 
-__all__ = ["read_delimited_reports", "recognise_delimited_reports"]
+__all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_table"]
 
 # Best first; case, spaces and underscores do not matter.
 _STUDY_UID = ("study_instance_uid", "study_uid", "study_iuid")
@@ -59,18 +60,22 @@ class _Columns:
         )
 
 
-def recognise_delimited_reports(path: Path, text: str) -> bool:
+def recognise_delimited_reports(file: ReportFile) -> bool:
     """Say whether this is a table: by its name, or by a header that names an identifier and a text."""
-    if path.suffix.casefold() in {".csv", ".tsv", ".tab"}:
-        return bool(text.strip())
-    header = text.lstrip().split("\n", maxsplit=1)[0]
+    if file.suffix in {".csv", ".tsv", ".tab"}:
+        return bool(file.text.strip())
+    header = file.text.lstrip().split("\n", maxsplit=1)[0]
     table = parse_table(header)
-    return len(table.columns) > 1 and _missing(path, table.columns, _Columns.of(table.columns)) is None
+    return len(table.columns) > 1 and _missing(file.path, table.columns, _Columns.of(table.columns)) is None
 
 
-def read_delimited_reports(path: Path, text: str) -> tuple[tuple[Report, ...], tuple[LeftOut, ...]]:
+def read_delimited_reports(file: ReportFile) -> ReadReports:
     """Read one report a row; a row that cannot be used is left out with a sentence."""
-    table = parse_table(text)
+    return reports_of_table(file.path, parse_table(file.text))
+
+
+def reports_of_table(path: Path, table: Table) -> ReadReports:
+    """Make a report of each row, whatever kind of file the table stood in."""
     columns = _Columns.of(table.columns)
     problem = _missing(path, table.columns, columns)
     if problem is not None:
@@ -83,12 +88,12 @@ def read_delimited_reports(path: Path, text: str) -> tuple[tuple[Report, ...], t
             f"row {row.number} of {path.name}: {row.reason}" if isinstance(row, BadRow) else _report(path, row, columns)
         )
         if isinstance(read, str):
-            left_out.append(LeftOut(source=source, stage="report", reason=read, failed=True))
+            left_out.append(failed(source, read))
         else:
             reports.append(read)
     if not table.rows:
         reason = f"the table {path.name} has a header and no rows: add one row for each report"
-        left_out.append(LeftOut(source=str(path), stage="report", reason=reason, failed=True))
+        left_out.append(failed(str(path), reason))
     return tuple(reports), tuple(left_out)
 
 

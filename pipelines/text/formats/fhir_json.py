@@ -1,0 +1,188 @@
+"""Reports that are FHIR R4 DiagnosticReport resources: alone, in a Bundle, or one a line (NDJSON).
+
+Source: HL7 FHIR R4 (4.0.1), DiagnosticReport, Bundle, ImagingStudy, Attachment; R5 where a name changed (``study``).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pipelines.study import LeftOut, Report, ReportStatus
+from pipelines.text.formats.fhir_parts import Resource, Resources, attachment_text, codings, div_text, listed, words
+from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
+from pipelines.text.formats.times import issued_at
+from pipelines.text.headings import headed_text, heading_of
+
+__all__ = ["read_fhir_reports", "recognise_fhir_reports"]
+
+_JSON_START = re.compile(r"\s*(?:\[\s*)?\{\s*[\"}]")  # "[**...**]" is how some de-identified texts begin
+_STATUS = {
+    "registered": ReportStatus.PRELIMINARY,
+    "partial": ReportStatus.PRELIMINARY,
+    "preliminary": ReportStatus.PRELIMINARY,
+    "final": ReportStatus.FINAL,
+    "amended": ReportStatus.CORRECTED,
+    "corrected": ReportStatus.CORRECTED,
+    "appended": ReportStatus.CORRECTED,  # the resource holds the whole report, with what was appended
+    "cancelled": ReportStatus.WITHDRAWN,
+    "entered-in-error": ReportStatus.WITHDRAWN,
+}
+_OID = "urn:oid:"
+_DEEPEST = 8  # Bundles within Bundles
+
+
+def recognise_fhir_reports(file: ReportFile) -> bool:
+    """Say whether this is JSON; what it holds is seen when it is read."""
+    return _JSON_START.match(file.text) is not None
+
+
+def read_fhir_reports(file: ReportFile) -> ReadReports:
+    """Read every DiagnosticReport of the file; what it refers to is looked up in the same file and nowhere else."""
+    source, name = str(file.path), file.path.name
+    try:
+        found = [resource for value in _values(file.text) for resource in _resources(value, 0)]
+    except (ValueError, RecursionError) as error:
+        reason = f"{name} is broken JSON ({type(error).__name__}): copy or export it again"
+        return (), (failed(source, reason),)
+    resources = Resources(found)
+    reports: list[Report] = []
+    left_out: list[LeftOut] = []
+    diagnostic = [resource for resource in found if resource.content.get("resourceType") == "DiagnosticReport"]
+    for number, resource in enumerate(diagnostic, start=1):
+        own = f"{source} report {number}" if len(diagnostic) > 1 else source
+        report = _report(own, resource.content, resources)
+        if not report.text and report.status is not ReportStatus.WITHDRAWN:
+            reason = (
+                f"report {number} of {name} holds no text (in presentedForm, as text or HTML within the file; in "
+                "result; in conclusion; in text): export it with its text"
+            )
+            left_out.append(failed(own, reason))
+        else:
+            reports.append(report)
+    if not diagnostic:
+        reason = f"{name} is JSON without a DiagnosticReport of FHIR: take it out of the folder"
+        left_out.append(left_out_by_rule(source, reason))
+    return tuple(reports), tuple(left_out)
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Give the JSON values of a file: one, or one a line."""
+    try:
+        yield json.loads(text)
+    except json.JSONDecodeError:
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) < 2:
+            raise
+        yield from [json.loads(line) for line in lines]
+
+
+def _resources(value: Any, depth: int) -> Iterator[Resource]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _resources(item, depth + 1)
+    elif isinstance(value, dict) and value.get("resourceType") == "Bundle":
+        for entry in listed(value.get("entry")):
+            inner = entry.get("resource")
+            if isinstance(inner, dict) and inner.get("resourceType") != "Bundle":
+                yield Resource(content=inner, full_url=words(entry.get("fullUrl")))
+            else:
+                yield from _resources(inner, depth + 1)
+    elif isinstance(value, dict):
+        yield Resource(content=value)
+
+
+def _report(source: str, content: dict[str, Any], resources: Resources) -> Report:
+    accession, issuer = _accession(content, resources)
+    meta = content.get("meta")
+    changed = words(meta.get("lastUpdated")) if isinstance(meta, dict) else ""
+    return Report(
+        source=source,
+        text=_text(content, resources),
+        study_instance_uid=_study(content, resources),
+        accession_number=accession or None,
+        stem=words(content.get("id")) or None,
+        accession_issuer=issuer or None,
+        status=_STATUS.get(words(content.get("status"))),
+        issued=issued_at(words(content.get("issued"))) or issued_at(changed),
+    )
+
+
+def _text(content: dict[str, Any], resources: Resources) -> str:
+    """The report as it was presented, else its results and conclusion, else the narrative for people."""
+    presented = next(filter(None, map(attachment_text, listed(content.get("presentedForm")))), "")
+    if presented:
+        return presented
+    parts = [part for result in listed(content.get("result")) for part in _result(resources.find(result, content))]
+    conclusion = words(content.get("conclusion"))
+    coded = [_concept(code)[1] for code in listed(content.get("conclusionCode"))] if not conclusion else []
+    parts += [("IMPRESSION", line) for line in (conclusion, *coded) if line]
+    return headed_text(parts) or div_text(content.get("text"))
+
+
+def _result(observation: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:
+    if observation is None or observation.get("status") in {"cancelled", "entered-in-error"}:
+        return
+    code, meaning = _concept(observation.get("code"))
+    concept = observation.get("valueCodeableConcept")
+    value = words(observation.get("valueString")) or (_concept(concept)[1] if concept else "")
+    heading = heading_of(code, meaning)
+    if value:
+        yield heading or "FINDINGS", value if heading or not meaning else f"{meaning}: {value}"
+    for note in listed(observation.get("note")):
+        yield heading or "FINDINGS", words(note.get("text"))
+
+
+def _concept(value: Any) -> tuple[str, str]:
+    """Give the first code, and the words: as written, else as displayed."""
+    if not isinstance(value, dict):
+        return "", ""
+    coded = list(codings(value))
+    display = next((shown for coding in coded if (shown := words(coding.get("display")))), "")
+    return (words(coded[0].get("code")) if coded else ""), words(value.get("text")) or display
+
+
+def _study(content: dict[str, Any], resources: Resources) -> str | None:
+    """The StudyInstanceUID where all that the report names as its imaging study is one."""
+    found: set[str] = set()
+    for reference in (*listed(content.get("imagingStudy")), *listed(content.get("study"))):
+        own = reference.get("identifier")
+        named = resources.find(reference, content) or {}
+        for identifier in (*listed([own]), *listed(named.get("identifier"))):
+            value = words(identifier.get("value"))
+            if value.startswith(_OID) or words(identifier.get("system")) == "urn:dicom:uid":
+                found.add(value.removeprefix(_OID))
+        if words(named.get("uid")):  # as STU3 and earlier wrote it
+            found.add(words(named["uid"]).removeprefix(_OID))
+    return found.pop() if len(found) == 1 else None
+
+
+def _accession(content: dict[str, Any], resources: Resources) -> tuple[str, str]:
+    """The number of type ACSN and its issuer: on the report, the order it answers, or its imaging study."""
+    references = [
+        *listed(content.get("basedOn")),
+        *listed(content.get("imagingStudy")),
+        *listed(content.get("study")),
+    ]
+    referred = [resources.find(reference, content) or {} for reference in references]
+    candidates: Iterable[dict[str, Any]] = (
+        *listed(content.get("identifier")),
+        *listed([reference.get("identifier") for reference in references]),
+        *(identifier for named in referred for identifier in listed(named.get("identifier"))),
+        *(identifier for named in referred for identifier in listed([named.get("accession")])),
+    )
+    for identifier in candidates:
+        if any(coding.get("code") == "ACSN" for coding in codings(identifier.get("type"))):
+            return words(identifier.get("value")), _issuer(identifier)
+    return "", ""
+
+
+def _issuer(identifier: dict[str, Any]) -> str:
+    """Name the issuer as DICOM would: an OID, or the assigner's name. A web address is none that a header holds."""
+    system = words(identifier.get("system"))
+    if system.startswith(_OID):
+        return system.removeprefix(_OID)
+    assigner = identifier.get("assigner")
+    return words(assigner.get("display")) if isinstance(assigner, dict) else ""

@@ -1,0 +1,118 @@
+"""Parts of FHIR resources, read from JSON that may hold anything anywhere.
+
+Source: HL7 FHIR R4 (4.0.1), References, Attachment, Narrative.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from pipelines.text.encoding import base64_text
+
+__all__ = ["Resource", "Resources", "attachment_text", "codings", "div_text", "listed", "words"]
+
+_READ_TYPES = {"text/plain": False, "text/html": True, "application/xhtml+xml": True}  # whether it is marked up
+_NEW_LINE_TAGS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"})
+_UNSEEN_TAGS = frozenset({"script", "style", "head", "title"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource, with the address that its Bundle gives it."""
+
+    content: dict[str, Any]
+    full_url: str = ""
+
+
+@dataclass(slots=True)
+class Resources:
+    """The resources of one file, found by reference."""
+
+    known: Iterable[Resource]
+    _by_reference: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for resource in self.known:
+            kind, identifier = words(resource.content.get("resourceType")), words(resource.content.get("id"))
+            for key in (resource.full_url, f"{kind}/{identifier}" if identifier else ""):
+                if key:
+                    self._by_reference.setdefault(key, resource.content)
+
+    def find(self, reference: dict[str, Any], holder: dict[str, Any]) -> dict[str, Any] | None:
+        """Look up what ``reference``, which stands in ``holder``, refers to; None where this file does not hold it."""
+        target = words(reference.get("reference"))
+        if target.startswith("#"):
+            contained = listed(holder.get("contained"))
+            return next((inner for inner in contained if words(inner.get("id")) == target[1:]), None)
+        if target in self._by_reference:
+            return self._by_reference[target]
+        # Of an absolute and versioned address the type and the identifier are looked up.
+        parts = target.split("/_history/", maxsplit=1)[0].rsplit("/", maxsplit=2)[-2:]
+        return self._by_reference.get("/".join(parts))
+
+
+def words(value: Any) -> str:
+    """Give a string as it is, and "" for what is none."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def listed(value: Any) -> list[dict[str, Any]]:
+    """Give the objects of a list, and nothing for what is none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def codings(concept: Any) -> Iterator[dict[str, Any]]:
+    """Give the codings of a CodeableConcept, and nothing for what is none."""
+    yield from listed(concept.get("coding") if isinstance(concept, dict) else None)
+
+
+def attachment_text(attachment: dict[str, Any]) -> str:
+    """The text of an attachment; "" where it is a picture or a PDF, or lies elsewhere: no address is followed."""
+    kind = words(attachment.get("contentType")).split(";")[0].strip().casefold()
+    if kind not in _READ_TYPES:
+        return ""
+    text = base64_text(words(attachment.get("data")))
+    return _without_marks(text) if _READ_TYPES[kind] else text.strip()
+
+
+def div_text(narrative: Any) -> str:
+    """The words of a Narrative's XHTML."""
+    return _without_marks(words(narrative.get("div"))) if isinstance(narrative, dict) else ""
+
+
+class _Words(HTMLParser):
+    """Collects what a reader of the page would see."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.seen: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what is not shown, and where a line begins."""
+        del attrs  # no attribute is shown
+        self._unseen += tag in _UNSEEN_TAGS
+        self._line(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note where what is not shown ends, and where a line does."""
+        self._unseen = max(0, self._unseen - (tag in _UNSEEN_TAGS))
+        self._line(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Keep the words that are shown."""
+        if not self._unseen:
+            self.seen.append(data)
+
+    def _line(self, tag: str) -> None:
+        if tag in _NEW_LINE_TAGS:
+            self.seen.append("\n")
+
+
+def _without_marks(marked: str) -> str:
+    parser = _Words()
+    parser.feed(marked)
+    parser.close()
+    lines = (" ".join(line.split()) for line in "".join(parser.seen).split("\n"))
+    return "\n".join(line for line in lines if line)

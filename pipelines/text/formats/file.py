@@ -1,0 +1,97 @@
+"""A file that may hold reports: what it starts with decides how much of it is read."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipelines.dicom.source import looks_like_dicom
+from pipelines.errors import ReportError
+from pipelines.study import LeftOut, Report
+from pipelines.text.encoding import DecodedText, decode
+from pipelines.text.unpacking import read_unpacked
+
+__all__ = ["ENDINGS", "ReadReports", "ReportFile", "failed", "left_out_by_rule", "open_report_file"]
+
+ReadReports = tuple[tuple[Report, ...], tuple[LeftOut, ...]]
+"""What a reader gives: the reports of one file, and what of it was left out."""
+
+ENDINGS = frozenset(
+    {".txt", ".text", ".rpt", ".csv", ".tsv", ".tab", ".parquet", ".pq", ".xml", ".json", ".ndjson", ".jsonl", ".hl7"}
+)
+_PACKED_ENDINGS = frozenset({".gz", ".zip"})
+_SNIFFED_BYTES = 256
+# Formats that name themselves are read whatever the file is called: HL7's first segments, XML, FHIR's JSON, Parquet.
+_SELF_NAMED = re.compile(rb'(?:\xef\xbb\xbf)?[\s\x0b]*(?:(?:MSH|FHS|BHS)[^\w\s]|<\?xml|<eCitation|[\[{]\s*["{]|PAR1)')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFile:
+    """One file as the formats see it. Of a DICOM file, which may be large, ``data`` is empty: its reader opens it."""
+
+    path: Path
+    data: bytes
+    is_dicom: bool = False
+
+    @cached_property
+    def decoded(self) -> DecodedText | None:
+        """The text of the file, or None where it holds none.
+
+        Raises:
+            ReportError: a byte order mark promises an encoding that the bytes do not hold.
+        """
+        try:
+            decoded = decode(self.data)
+        except ValueError as error:
+            raise ReportError(
+                f"{self.path} starts with a byte order mark and is not encoded so: save it as UTF-8"
+            ) from error
+        return None if "\x00" in decoded.text else decoded
+
+    @property
+    def text(self) -> str:
+        """The text of the file; "" where it holds none."""
+        return "" if self.is_dicom or self.decoded is None else self.decoded.text
+
+    @property
+    def suffix(self) -> str:
+        """The file's ending without what packed it, in lower case: "reports.CSV.gz" is ".csv"."""
+        return _ending_of(self.path)
+
+
+def _ending_of(path: Path) -> str:
+    """Give a file's ending in lower case, without that of gzip or zip where there is another before it."""
+    endings = [suffix.casefold() for suffix in path.suffixes]
+    if len(endings) > 1 and endings[-1] in _PACKED_ENDINGS:
+        return endings[-2]
+    return endings[-1] if endings else ""
+
+
+def open_report_file(path: Path) -> ReportFile | None:
+    """Read a file that may hold reports, unpacked; None where neither its name nor its first bytes say so.
+
+    Raises:
+        ReportError: the file cannot be opened or unpacked, or is too large.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_SNIFFED_BYTES)
+        if looks_like_dicom(path):
+            return ReportFile(path=path, data=b"", is_dicom=True)
+    except OSError as error:
+        raise ReportError(
+            f"{path} cannot be read ({error.strerror}): check that the file is there and readable"
+        ) from error
+    if _ending_of(path) not in ENDINGS and not _SELF_NAMED.match(start):
+        return None
+    return ReportFile(path=path, data=read_unpacked(path, failure=ReportError))
+
+
+def failed(source: str, reason: str) -> LeftOut:
+    """What should have been read and could not."""
+    return LeftOut(source=source, stage="report", reason=reason, failed=True)
+
+
+def left_out_by_rule(source: str, reason: str) -> LeftOut:
+    """What is no report to audit."""
+    return LeftOut(source=source, stage="report", reason=reason, failed=False)
