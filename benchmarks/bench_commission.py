@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from audit.commissioning import EXPECTED, Commissioning, commission
-from audit.controls.verdict import POINTING_SCORE
+from audit.scoring.against_blind import POINTING_SCORE
 from audit.scoring.shortcuts import MARKER_POINT
 from benchmarks.machine import command_line, write_section
 from reports.folder import read_run

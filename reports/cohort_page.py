@@ -3,16 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
 from urllib.parse import quote
 
 from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.differences import difference_table
-from reports.judgement import control_rows, evidence_sentences, faithfulness_rows, shortcut_rows, verdict_views
+from reports.judgement import (
+    control_rows,
+    evidence_sentences,
+    faithfulness_rows,
+    shortcut_rows,
+    subgroup_rows,
+    verdict_views,
+)
 from reports.page import data_url, render_page
 from reports.record import RunRecord, ScoreSummary, StudyRecord
 from reports.words import (
     CONTENT_BLIND,
+    FEW_PHRASES,
     ON_PAGES,
     POINTING,
     best_reference,
@@ -23,9 +30,6 @@ from reports.words import (
 )
 
 __all__ = ["render_cohort"]
-
-FEW_PHRASES: Final = 10
-"""Below this many scored phrases a finding's share is marked as too few to say anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,7 @@ def render_cohort(
         "evidence": evidence_sentences(run),
         "shortcuts": shortcut_rows(run),
         "faithfulness": faithfulness_rows(run),
+        "subgroups": subgroup_rows(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),
         "studies": rows,

@@ -1,21 +1,32 @@
 """The verdict on a run, and what it rests on, as the cohort page shows them: controls, information, faithfulness."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from reports.page import shown_number, shown_percent
-from reports.record import ControlSummary, EvidenceRecord, RunRecord, ScoreDifference, ScoreSummary, VerdictRecord
-from reports.words import CONTROLS, OF_PLACE, SHORTCUTS, counted, method_name, score_name
+from reports.record import (
+    ControlSummary,
+    EvidenceRecord,
+    RunRecord,
+    ScoreDifference,
+    ScoreSummary,
+    SubgroupSummary,
+    VerdictRecord,
+)
+from reports.words import CONTROLS, FEW_PHRASES, OF_PLACE, SHORTCUTS, counted, method_name, score_name
 
 __all__ = [
     "ControlRow",
     "FaithfulnessRow",
     "ShortcutRow",
+    "SubgroupRow",
     "VerdictView",
     "control_rows",
     "evidence_sentences",
     "faithfulness_rows",
     "shortcut_rows",
+    "subgroup_rows",
     "verdict_views",
 ]
 
@@ -78,6 +89,17 @@ class ShortcutRow:
     area: float | None  # the same share of plain area; None where no phrase has both
     difference: ScoreDifference | None
     word: str  # "better", "worse" or "no different"; empty where no phrase has both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubgroupRow:
+    """One subgroup's pointing game."""
+
+    method: str
+    attribute: str  # empty where the row above has the same
+    summary: SubgroupSummary
+    blind: str  # the best content-blind map on its phrases; empty where none was scored
+    is_few: bool
 
 
 def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
@@ -179,6 +201,32 @@ def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
         difference=difference,
         word=word,
     )
+
+
+def subgroup_rows(run: RunRecord) -> tuple[SubgroupRow, ...]:
+    """List the subgroups of every attribute that has more than one, method by method."""
+    several = {
+        (method, attribute)
+        for (method, attribute), count in Counter((each.method, each.attribute) for each in run.subgroups).items()
+        if count > 1
+    }
+    rows: list[SubgroupRow] = []
+    before: tuple[str, str] | None = None
+    for summary in run.subgroups:
+        place = summary.method, summary.attribute
+        if place not in several:
+            continue
+        rows.append(
+            SubgroupRow(
+                method=method_name(summary.method),
+                attribute="" if place == before else _sentence(summary.attribute).rstrip("."),
+                summary=summary,
+                blind="" if summary.difference is None else method_name(summary.difference.reference),
+                is_few=summary.scored < FEW_PHRASES,
+            )
+        )
+        before = place
+    return tuple(rows)
 
 
 def _sentence(text: str) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "ScoreSummary",
     "StageSeconds",
     "StudyRecord",
+    "SubgroupSummary",
     "TokenHeat",
     "VerdictRecord",
     "VerdictWord",
@@ -151,6 +152,10 @@ class ImageRecord(_Record):
     spacing_mm: tuple[float, float] | None  # (row, column)
     spacing_source: str | None
     horizontally_flipped: bool
+    sex: str | None = None  # "female", "male", "other" or "not known"; None in records of older versions
+    age: str | None = None  # a band of years, never the age
+    manufacturer: str | None = None
+    photometric_interpretation: str | None = None
     receipt: tuple[ReceiptStep, ...]
     placement: PlacementRecord
     boxes: tuple[BoxRecord, ...]
@@ -235,6 +240,22 @@ class ControlSummary(_Record):
     cosine_change: Estimate  # with the control minus without
 
 
+class SubgroupSummary(_Record):
+    """The pointing game of one method in one subgroup, beside the content-blind map that does best there."""
+
+    attribute: str  # "view", "sex", "age", "manufacturer", "photometric interpretation", "finding" or "box size"
+    value: str
+    method: str
+    score: str
+    estimate: float
+    low: float
+    high: float
+    scored: int  # phrases
+    patients: int
+    blind: float | None  # that map's share of hits on the same phrases; None where no map was scored
+    difference: ScoreDifference | None  # to that map
+
+
 VerdictWord = Literal[
     "grounded",
     "not better than a blind map",
@@ -300,4 +321,5 @@ class RunRecord(_Record):
     controls: tuple[ControlSummary, ...] = ()
     verdicts: tuple[VerdictRecord, ...] = ()  # one a method
     evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
+    subgroups: tuple[SubgroupSummary, ...] = ()
     failures: tuple[FailureRecord, ...]

@@ -19,6 +19,7 @@ from reports.record import (
 __all__ = [
     "CONTENT_BLIND",
     "CONTROLS",
+    "FEW_PHRASES",
     "OF_PLACE",
     "ON_PAGES",
     "POINTING",
@@ -67,6 +68,9 @@ CONTENT_BLIND: Final = {
     "words-only prior": "the words alone (finding, side and zone)",
 }
 """References that never look at the image, and how a sentence calls them."""
+
+FEW_PHRASES: Final = 20
+"""Below this many scored phrases a group says nothing."""
 
 ON_PAGES: Final = (POINTING, POINTING_NEAR, "energy in box", "IoU at Otsu")
 """Scores of place that charts and studies' pages show; the others say little more to a reader of a page."""

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.scoring.scores import BLIND_METHODS, POINTING
+from audit.scoring.against_blind import POINTING_SCORE, best_blind, values_of
 from audit.scoring.shortcuts import MARKER_POINT
-from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap
+from audit.scoring.statistics import Interval, patient_bootstrap
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
-__all__ = ["POINTING_SCORE", "RULE", "verdict_of"]
-
-POINTING_SCORE = POINTING[0]
+__all__ = ["RULE", "verdict_of"]
 
 _LEAST_PHRASES, _LEAST_PATIENTS = 20, 10
 _MARKER_SHARE = 0.25
@@ -63,20 +61,13 @@ def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, metho
 
 
 def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str, seed: int) -> Iterator[_Step]:
-    hits = _values(table, method, POINTING_SCORE)
+    hits = values_of(table, method, POINTING_SCORE)
     yield _enough(hits)
-    marker = _values(table, method, MARKER_POINT)
+    marker = values_of(table, method, MARKER_POINT)
     if len(marker):
         yield _marker(marker, seed)
     yield _blind(table, hits, seed)
     yield _words(controls, method)
-
-
-def _values(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
-    chosen = (table["method"] == method) & (table["score"] == score) & table["value"].notna()
-    return table.loc[chosen, ["image", "phrase", "finding", "patient", "value"]].astype(
-        {"image": "str", "finding": "str", "patient": "str"}
-    )
 
 
 def _are_few(cases: int, patients: int) -> bool:
@@ -102,24 +93,14 @@ def _marker(marker: pd.DataFrame, seed: int) -> _Step:
 
 
 def _blind(table: pd.DataFrame, hits: pd.DataFrame, seed: int) -> _Step:
-    best: tuple[str, Interval, float] | None = None
-    for reference in BLIND_METHODS:
-        theirs = _values(table, reference, POINTING_SCORE)
-        both = hits.merge(theirs.drop(columns="patient"), on=["image", "phrase", "finding"], suffixes=("", "_blind"))
-        if both.empty or (best is not None and both["value_blind"].mean() <= best[2]):
-            continue
-        difference = paired_difference(
-            both["value"].to_numpy(dtype=float),
-            both["value_blind"].to_numpy(dtype=float),
-            both["patient"].tolist(),
-            generator=np.random.default_rng(seed),
-        )
-        best = (reference, difference, float(both["value_blind"].mean()))
+    best = best_blind(table, hits, seed=seed)
     if best is None:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
-    name, difference, share = best
-    told = f"it hits in {_percent(hits['value'].mean())} of them, {name} in {_percent(share)}: {_points(difference)}"
-    return _Step(because=told, verdict=None if difference.low > _BLIND_MARGIN else "not better than a blind map")
+    told = (
+        f"it hits in {_percent(hits['value'].mean())} of them, {best.method} in {_percent(best.share)}: "
+        f"{_points(best.difference)}"
+    )
+    return _Step(because=told, verdict=None if best.difference.low > _BLIND_MARGIN else "not better than a blind map")
 
 
 def _words(controls: Sequence[ControlSummary], method: str) -> _Step:

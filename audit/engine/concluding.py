@@ -8,8 +8,9 @@ import pandas as pd
 from audit.controls.summary import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
 from audit.engine.finishing import FinishedStudy
+from audit.scoring.subgroups import ImageFacts, summarise_subgroups
 from audit.scoring.summary import summarise
-from reports.record import ControlSummary, EvidenceRecord, ScoreSummary, VerdictRecord
+from reports.record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 
 __all__ = ["Conclusions", "Outcome", "conclude"]
 
@@ -23,6 +24,7 @@ class Outcome:
     phrases: int = 0
     phantom_images: bool = True
     controls: list[ControlRow] = field(default_factory=list)
+    facts: dict[str, ImageFacts] = field(default_factory=dict)  # of each image, by its key
     peaks: dict[str, list[float]] = field(default_factory=dict)  # of each heat, by method
 
     def add(self, study: FinishedStudy) -> None:
@@ -34,6 +36,7 @@ class Outcome:
         self.phrases += study.phrases
         self.phantom_images &= study.is_phantom
         self.controls.extend(study.controls)
+        self.facts.update(study.facts)
         for method, peak in study.peaks:
             self.peaks.setdefault(method, []).append(peak)
 
@@ -46,6 +49,7 @@ class Conclusions:
     controls: tuple[ControlSummary, ...] = ()
     verdicts: tuple[VerdictRecord, ...] = ()
     evidence: tuple[EvidenceRecord, ...] = ()
+    subgroups: tuple[SubgroupSummary, ...] = ()
 
 
 def conclude(scores: pd.DataFrame, outcome: Outcome, methods: Sequence[tuple[str, str]], *, seed: int) -> Conclusions:
@@ -65,4 +69,5 @@ def conclude(scores: pd.DataFrame, outcome: Outcome, methods: Sequence[tuple[str
         controls=controls,
         verdicts=tuple(verdict_of(scores, controls, method=method, seed=seed) for method, _ in methods),
         evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods), seed=seed),
+        subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods], seed=seed),
     )

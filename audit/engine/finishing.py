@@ -14,6 +14,7 @@ from audit.engine.recording import ExplainedCase, ImageRecorder
 from audit.engine.settings import RunSettings
 from audit.engine.store import write_study
 from audit.engine.targets import Targets
+from audit.scoring.subgroups import ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import LeftOut, Study
 from reports.record import ModelRecord, StudyRecord
@@ -39,6 +40,7 @@ class FinishedStudy:
     is_phantom: bool = False
     rows: Sequence[dict[str, object]] = ()  # of the score table
     controls: Sequence[ControlRow] = ()
+    facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
     peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
     left_out: tuple[LeftOut, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
@@ -99,6 +101,10 @@ class Finisher:
             is_phantom=record.phantom_images,
             rows=[{"study": key, **row} for each in recorded for row in each.rows],
             controls=[row for each in recorded for row in each.controls],
+            facts=[
+                (image.key, facts_of(case.loaded.case.image))
+                for image, case in zip(images, explained.cases, strict=True)
+            ],
             peaks=[peak for each in recorded for peak in each.peaks],
             left_out=explained.left_out,
             seconds=dict(clock.seconds),

@@ -15,6 +15,7 @@ from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
 from audit.scoring.scores import POINTING, Score
+from audit.scoring.subgroups import facts_of
 from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
@@ -103,6 +104,7 @@ class ImageRecorder:
 
     def _image(self, loaded: LoadedCase, phrases: tuple[PhraseRecord, ...], prefix: str) -> ImageRecord:
         image = loaded.case.image
+        facts = facts_of(image)
         return ImageRecord(
             key=self.keys.key("image", image.sop_instance_uid),
             picture=f"{prefix}.png",
@@ -113,6 +115,10 @@ class ImageRecorder:
             spacing_mm=image.spacing_mm,
             spacing_source=image.spacing_source,
             horizontally_flipped=image.horizontally_flipped,
+            sex=facts.sex,
+            age=facts.age,
+            manufacturer=facts.manufacturer,
+            photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
             placement=PlacementRecord(**asdict(loaded.placement)),
             boxes=tuple(

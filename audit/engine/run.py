@@ -128,6 +128,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         controls=found.controls,
         verdicts=found.verdicts,
         evidence=found.evidence,
+        subgroups=found.subgroups,
         failures=shown_failures(left_out, _folders(settings), keys, show_phi=settings.show_phi),
     )
     page = write_run(settings.out, record, scores)

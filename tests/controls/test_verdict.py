@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from audit.controls.summary import ControlRow, summarise_controls
-from audit.controls.verdict import POINTING_SCORE, RULE, verdict_of
+from audit.controls.verdict import RULE, verdict_of
+from audit.scoring.against_blind import POINTING_SCORE
 from audit.scoring.scores import BLIND_METHODS
 from audit.scoring.shortcuts import MARKER_POINT
 from reports.record import ControlSummary
