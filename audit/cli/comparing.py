@@ -1,5 +1,6 @@
 """The commands that compare methods: ``compare`` and ``roar``."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,19 @@ from audit.cli.options import Device, Model, Out, Seed, errors_in_one_line, prog
 
 if TYPE_CHECKING:
     from audit.comparison.settings import CohortFiles
+    from audit.faithfulness.roar import Side
 
-__all__ = ["compare"]
+__all__ = ["compare", "roar"]
 
 _FAILURES_LISTED = 3  # exit status
+
+
+class RemovedSide(StrEnum):
+    """What ``roar --side`` takes."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    BOTH = "both"
 
 
 def compare(
@@ -97,3 +107,43 @@ def _cohort(
     if dicom_dir is None or reports is None:
         raise AuditError("compare needs a cohort: give --dicom-dir and --reports, or --phantoms with a number")
     return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=boxes)
+
+
+def roar(
+    method: Annotated[str, typer.Option(help="Whose heat says what is removed; a name of run --help.")] = "m2ib",
+    model: Annotated[
+        str, typer.Option(help="phantom, another phantom encoder, or a folder that phantom train wrote.")
+    ] = "phantom",
+    n: Annotated[int, typer.Option("--n", help="Phantoms; a quarter of them is held out.", min=8)] = 400,
+    steps: Annotated[int, typer.Option(help="Steps of each fine-tuning.", min=1)] = 200,
+    batch: Annotated[int, typer.Option(help="Pairs a step.", min=2)] = 32,
+    share: Annotated[
+        list[float] | None,
+        typer.Option(help="Share of patches or words to remove; several times for more. 0.1, 0.3 and 0.5 by default."),
+    ] = None,
+    side: Annotated[RemovedSide, typer.Option(help="Whether patches, words or both are removed, in turn.")] = (
+        RemovedSide.BOTH
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Remove what a method calls important, train the phantom encoder again, and see whether it misses it."""
+    from audit.faithfulness.roar import DEFAULT_SHARES, RoarSettings, as_text, run_roar
+
+    with errors_in_one_line(), progress_bar() as progress:
+        settings = RoarSettings(
+            method=method,
+            model=model,
+            phantoms=n,
+            steps=steps,
+            batch=batch,
+            shares=tuple(share or DEFAULT_SHARES),
+            sides=_sides(side),
+            seed=seed,
+        )
+        result = run_roar(settings, progress=progress)
+    typer.echo(as_text(result))
+
+
+def _sides(side: RemovedSide) -> "tuple[Side, ...]":
+    sides: dict[RemovedSide, tuple[Side, ...]] = {RemovedSide.IMAGE: ("image",), RemovedSide.TEXT: ("text",)}
+    return sides.get(side, ("image", "text"))

@@ -26,7 +26,7 @@ from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD
 from audit.phantom.pool import Pool
 from pipelines.phantom.wording import CLAIMS, sentence_of
 
-__all__ = ["TrainingSettings", "train"]
+__all__ = ["TrainingSettings", "pairwise_loss", "rate_at", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +79,13 @@ def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> F
     return tensor[:, None].expand(-1, 3, -1, -1)
 
 
-def _pairwise_loss(
+def pairwise_loss(
     images: Float[Tensor, "batch dim"],
     texts: Float[Tensor, "sentences dim"],
     truth: Bool[Tensor, "batch sentences"],
     settings: TrainingSettings,
 ) -> Tensor:
+    """Sigmoid loss over the truth of images and sentences, what holds and what does not averaged apart."""
     logits = settings.scale * normalize(images, dim=-1) @ normalize(texts, dim=-1).T + settings.bias
     positive, negative = -logsigmoid(logits)[truth], -logsigmoid(-logits)[~truth]
     return positive.mean() + negative.mean()
@@ -95,7 +96,8 @@ def _instance_loss(logits: Float[Tensor, "batch patches claims"], truth: Tensor,
     return binary_cross_entropy_with_logits(pooled, truth)
 
 
-def _rate(step: int, settings: TrainingSettings) -> float:
+def rate_at(step: int, settings: TrainingSettings) -> float:
+    """Share of the learning rate at a step: up in a line, down in half a cosine."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
@@ -129,7 +131,7 @@ def train(
     optimiser = torch.optim.AdamW(
         parameters, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, settings))
     order = np.empty(0, dtype=int)
     model.train()
     for step in range(settings.steps):
@@ -167,7 +169,7 @@ def _losses(
     target = torch.from_numpy(truth.astype(np.float32))
     image_embedding = image_embedding.float()
     losses = {
-        "pairs": _pairwise_loss(image_embedding, text_embedding.float(), torch.from_numpy(truth[:, claims]), settings),
+        "pairs": pairwise_loss(image_embedding, text_embedding.float(), torch.from_numpy(truth[:, claims]), settings),
         "claims": settings.classification * binary_cross_entropy_with_logits(heads.claims(image_embedding), target),
     }
     if settings.multiple_instance:
