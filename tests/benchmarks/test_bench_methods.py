@@ -1,0 +1,37 @@
+"""The table of all methods is made by one command and names what it was made with, and no path."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bench_methods
+
+FLAGS = ["--phantoms", "2", "--methods", "grad_cam,rollout,rise", "--masks", "4", "--faithfulness", "0"]
+
+
+def test_the_file_says_how_it_was_made_and_holds_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "METHODS.md"
+    monkeypatch.setattr(bench_methods, "METHODS_FILE", path)
+    monkeypatch.setattr(sys, "argv", ["bench_methods.py", *FLAGS])
+    bench_methods.main()
+    text = path.read_text("utf-8")
+    assert text.startswith("# Methods compared on 2 held-out phantoms\n")
+    assert f"`python -m benchmarks.bench_methods {' '.join(FLAGS)}`" in text
+    assert "RISE and KernelSHAP have 4 masks a pair" in text
+    assert all(name in text for name in ("| Grad-CAM |", "| Attention rollout |", "| RISE |", "| *Class-mean box* |"))
+    assert re.search(r"^\| Grad-CAM \| \**[01]\.\d{3}", text, re.MULTILINE)
+    assert "1 threads" in text
+    assert str(tmp_path) not in text
+
+
+def test_nothing_is_written_when_only_a_look_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_methods, "METHODS_FILE", tmp_path / "METHODS.md")
+    flags = ["--phantoms", "2", "--methods", "grad_cam", "--faithfulness", "0", "--no-write"]
+    monkeypatch.setattr(sys, "argv", ["bench_methods.py", *flags])
+    bench_methods.main()
+    assert list(tmp_path.iterdir()) == []
+    assert "## What it costs" in capsys.readouterr().out
