@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention, findings_in, side_of, zone_of
 from pipelines.study import Context, Phrase, Side, Zone
+from pipelines.text.comparison import compared_with_prior
 from pipelines.text.context import contexts_of
 from pipelines.text.sections import sections_of
 from pipelines.text.sentences import sentences_of
 
-__all__ = ["phrases_of"]
+__all__ = ["phrases_in_sentence", "phrases_of"]
 
-_STRONGEST_FIRST = (Context.PRESENT, Context.UNCERTAIN, Context.ABSENT)
+_STRONGEST_FIRST = (Context.PRESENT, Context.UNCERTAIN, Context.ABSENT, Context.HISTORICAL)
 _CLAUSE_CUT = re.compile(r";|\b(?:but|however|although|while)\b", re.IGNORECASE)
 _COMPANION_CUT = re.compile(r"\b(?:with|without|no)\b", re.IGNORECASE)
 _LIST_CUT = re.compile(r",|\b(?:and|or|versus|vs|which)\b", re.IGNORECASE)
@@ -28,29 +29,39 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
     """Give every phrase of a report's findings and impression, in the order of the text.
 
     A sentence that names two findings gives two phrases of the same text. A finding that one sentence both affirms and
-    denies ("no effusion on the right, small effusion on the left") is present, on the side where it is affirmed. The
-    same sentence in findings and impression gives one phrase. Sentences without a known finding give none.
+    denies ("no effusion on the right, small effusion on the left") is present, on the side where it is affirmed. A
+    finding of the patient's past is a phrase that says so; whether a sentence compares with an earlier film stands
+    beside its context, so that an unchanged effusion is present. The same sentence in findings and impression gives one
+    phrase. Sentences without a known finding give none.
     """
     found: dict[tuple[str, str], Phrase] = {}
     for section in sections_of(text):
         for sentence in sentences_of(section.text):
-            for phrase in _phrases_in(sentence, section.name):
+            for phrase in phrases_in_sentence(sentence, section.name):
                 found.setdefault((_NOT_LETTERS.sub(" ", sentence).strip().casefold(), phrase.finding or ""), phrase)
     return tuple(found.values())
 
 
-def _phrases_in(sentence: str, section: str) -> Iterator[Phrase]:
+def phrases_in_sentence(sentence: str, section: str = "findings") -> Iterator[Phrase]:
+    """Give a phrase for each finding that one sentence names."""
     mentions = findings_in(sentence)
     contexts = contexts_of(sentence, mentions)
+    compared = compared_with_prior(sentence, mentions)
     places = _places(sentence, mentions)
     for finding in dict.fromkeys(mention.finding for mention in mentions):
         own = [index for index, mention in enumerate(mentions) if mention.finding == finding]
-        context = next((c for c in _STRONGEST_FIRST if any(contexts[index] is c for index in own)), None)
-        if context is None:
-            continue
+        context = next(c for c in _STRONGEST_FIRST if any(contexts[index] is c for index in own))
         own = [index for index in own if contexts[index] is context]
         side, zone = _side_and_zone(finding, own, places)
-        yield Phrase(text=sentence, section=section, finding=finding, context=context, side=side, zone=zone)
+        yield Phrase(
+            text=sentence,
+            section=section,
+            finding=finding,
+            context=context,
+            side=side,
+            zone=zone,
+            compared_with_prior=any(compared[index] for index in own),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pipelines.findings import FINDINGS, canonical_finding, findings_in, side_of
 from pipelines.study import Context, Phrase, Side, Zone
 from pipelines.text import phrases_of
 
-PRESENT, UNCERTAIN, ABSENT = Context.PRESENT, Context.UNCERTAIN, Context.ABSENT
+PRESENT, UNCERTAIN, ABSENT, PAST = Context.PRESENT, Context.UNCERTAIN, Context.ABSENT, Context.HISTORICAL
 LEFT, RIGHT, BOTH = Side.LEFT, Side.RIGHT, Side.BILATERAL
 UPPER, MID, LOWER = Zone.UPPER, Zone.MID, Zone.LOWER
 
@@ -95,12 +95,12 @@ SENTENCES: dict[str, dict[str, tuple[Context, Side | None, Zone | None]]] = {
     "Pneumothorax: None.": {"pneumothorax": (ABSENT, None, None)},
     "Effusion is absent.": {"pleural effusion": (ABSENT, None, None)},
     "Pneumonia has been ruled out.": {"pneumonia": (ABSENT, None, None)},
+    "No definite pneumothorax.": {"pneumothorax": (ABSENT, None, None)},
     # doubted
     "Cannot exclude consolidation.": {"consolidation": (UNCERTAIN, None, None)},
     "A small right effusion cannot be excluded.": {"pleural effusion": (UNCERTAIN, RIGHT, None)},
     "Left basilar pneumonia is not excluded.": {"pneumonia": (UNCERTAIN, LEFT, LOWER)},
     "Possible left pneumothorax.": {"pneumothorax": (UNCERTAIN, LEFT, None)},
-    "No definite pneumothorax.": {"pneumothorax": (UNCERTAIN, None, None)},
     "Right base opacity may represent pneumonia.": {
         "lung opacity": (PRESENT, RIGHT, LOWER),
         "pneumonia": (UNCERTAIN, RIGHT, LOWER),
@@ -180,9 +180,20 @@ SENTENCES: dict[str, dict[str, tuple[Context, Side | None, Zone | None]]] = {
         "support devices": (PRESENT, LEFT, None),
         "edema": (PRESENT, None, None),
     },
+    # of the past
+    "History of pneumonia.": {"pneumonia": (PAST, None, None)},
+    "Status post valve replacement.": {"support devices": (PAST, None, None)},
+    "Evidence of prior granulomatous infection.": {"calcification": (PAST, None, None)},
+    "A nodule was seen on the prior CT.": {"nodule": (PAST, None, None)},
+    "On the previous exam there was an effusion.": {"pleural effusion": (PAST, None, None)},
+    "Old rib fracture.": {"fracture": (PRESENT, None, None)},
+    "Left effusion, not seen on the prior exam.": {"pleural effusion": (PRESENT, LEFT, None)},
+    "Healed fracture with history of trauma and pneumonia.": {
+        "fracture": (PRESENT, None, None),
+        "pneumonia": (PAST, None, None),
+    },
     # words that look like a finding
     "No pericardial effusion.": {},
-    "History of pneumonia.": {},
     "The lungs are clear.": {},
     "Mass effect on the trachea.": {},
     "The heart size is normal.": {},
@@ -205,6 +216,32 @@ def test_a_sentence_claims_what_its_radiologist_meant(
         for finding, value in found.items()
     }
     assert places == expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "compared"),
+    [
+        ("Unchanged left effusion.", {"pleural effusion"}),
+        ("The left effusion is stable.", {"pleural effusion"}),
+        ("The heart is enlarged, but stable.", {"cardiomegaly"}),
+        ("Interval increase in the right effusion.", {"pleural effusion"}),
+        ("The effusion has increased since the prior exam.", {"pleural effusion"}),
+        ("The right PICC line has been removed.", {"support devices"}),
+        ("New left nodule.", {"nodule"}),
+        ("Stable cardiomegaly without edema.", {"cardiomegaly"}),
+        ("Stable cardiomegaly; left effusion.", {"cardiomegaly"}),
+        ("Nodule in the left lung compared with the prior exam.", {"nodule"}),
+        ("Small left effusion.", set()),
+        ("Increased interstitial markings.", set()),
+        ("No new consolidation.", set()),
+        ("Old rib fracture.", set()),
+        ("Calcified granuloma from prior granulomatous disease.", set()),
+    ],
+)
+def test_a_comparison_stands_beside_the_context(sentence: str, compared: set[str]) -> None:
+    phrases = phrases_of(sentence)
+    assert {phrase.finding for phrase in phrases if phrase.compared_with_prior} == compared
+    assert PRESENT in {phrase.context for phrase in phrases} or "removed" in sentence or "No" in sentence
 
 
 def test_the_table_holds_at_least_eighty_sentences() -> None:
