@@ -74,11 +74,11 @@ def _counted(reports: Sequence[Report]) -> Iterator[str]:
 
 def _measured(judged: Sequence[Judged]) -> Iterator[str]:
     yield (
-        f"{len(judged)} different sentences, one finding each, labelled before the code was asked, by one reader who is "
-        "no radiologist and who then tuned the rules. They were drawn at random within groups of words (past, doubt, "
+        f"{len(judged)} different sentences, one finding each, labelled before the code was asked, by one reader who "
+        "is no radiologist and then tuned the rules. They were drawn at random within groups of words (past, doubt, "
         "comparison, none of these), so that each class has 30 or more: their shares are not those of all reports, and "
-        'most that are historical speak of "prior granulomatous disease". Sentences in which an anonymised "XXXX" hides '
-        "the word that decides were left away. Reports fell into two halves by hash: the errors in one were looked at, "
+        'most that are historical speak of "prior granulomatous disease". Sentences in which an anonymised "XXXX" '
+        "hides the word that decides were left away. Reports fell into two halves by hash: errors in one were studied, "
         'those in the other were only counted. "No definite effusion" counts as absent. "Compared with prior" stands '
         "beside the other four."
     )

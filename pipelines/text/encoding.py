@@ -4,11 +4,8 @@ import binascii
 import codecs
 from base64 import b64decode
 from dataclasses import dataclass
-from pathlib import Path
 
-from pipelines.errors import InputError
-
-__all__ = ["MAX_FILE_BYTES", "DecodedText", "base64_text", "decode", "read_text"]
+__all__ = ["MAX_FILE_BYTES", "DecodedText", "base64_text", "decode"]
 
 MAX_FILE_BYTES = 1 << 30  # a table of all reports of MIMIC-CXR is a third of this; a hostile file is refused unread
 
@@ -40,28 +37,6 @@ def decode(data: bytes) -> DecodedText:
             f"byte {error.start} is no UTF-8, so the file was read as Latin-1; save it as UTF-8 if letters look wrong"
         )
         return DecodedText(text=_one_newline(data.decode("latin-1")), encoding="latin-1", doubt=doubt)
-
-
-def read_text(path: Path, *, failure: type[InputError]) -> DecodedText:
-    """Read a text file of the user.
-
-    Raises:
-        InputError: of the class ``failure``: the file cannot be opened, is too large, or holds no text.
-    """
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise failure(f"{path} has {size:,} bytes, more than the {MAX_FILE_BYTES:,} that are read: split the file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise failure(f"{path} cannot be read ({error.strerror}): check that the file is there and readable") from error
-    try:
-        decoded = decode(data)
-    except ValueError as error:
-        raise failure(f"{path} starts with a byte order mark and is not encoded so: save it as UTF-8") from error
-    if "\x00" in decoded.text:
-        raise failure(f"{path} holds zero bytes, so it is no text file: save it as UTF-8 text")
-    return decoded
 
 
 def base64_text(encoded: str) -> str:

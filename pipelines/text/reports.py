@@ -1,6 +1,6 @@
 """A folder or a file becomes reports, whatever format each file has.
 
-To add a format: write one file with a recogniser and a reader, and add one line to :data:`FORMATS`.
+To add a format: write one file in ``formats`` with a recogniser and a reader, and add one line to :data:`FORMATS`.
 """
 
 from collections import defaultdict

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
@@ -141,6 +141,16 @@ def test_hl7_is_read_as_it_is_saved(tmp_path: Path, change: Any, text: str) -> N
     assert report.text.endswith(text)
 
 
+@pytest.mark.parametrize(
+    ("letter", "status"), [("P", ReportStatus.PRELIMINARY), ("C", ReportStatus.CORRECTED), ("", None)]
+)
+def test_without_a_status_of_the_order_the_results_say_how_far_it_got(
+    tmp_path: Path, letter: str, status: ReportStatus | None
+) -> None:
+    message = "\r".join([r"MSH|^~\&|||||20240131||ORU^R01", "OBR|1||A1", f"OBX|1|TX|x||Nodule.{'|' * 6}{letter}"])
+    assert only_report(read_reports(write(tmp_path, "a.hl7", message))).status is status
+
+
 def test_encapsulated_and_coded_hl7_results_are_text(tmp_path: Path) -> None:
     encoded = base64.b64encode(b"FINDINGS: nodule.").decode()
     header, _, _ = HL7.partition("\rOBX")
@@ -266,10 +276,14 @@ def test_a_fhir_report_of_two_studies_names_none(tmp_path: Path) -> None:
 
 
 def test_parquet_rows_are_reports(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"accession_number": ["A1", None], "report": ["Nodule.", "Mass."], "n": [1, 2]})
+    frame = pd.DataFrame(
+        {"accession_number": ["A1", None], "Accession Issuer": ["X", "X"], "report": ["Nodule.", "Mass."], "n": [1, 2]}
+    )
     frame.to_parquet(tmp_path / "r.parquet")
     table = read_reports(tmp_path)
-    assert [(report.accession_number, report.text) for report in table.reports] == [("A1", "Nodule.")]
+    assert [(report.accession_number, report.accession_issuer, report.text) for report in table.reports] == [
+        ("A1", "X", "Nodule.")
+    ]
     assert "row 2 of r.parquet does not say whose report" in only_reason(table)
 
 
@@ -331,6 +345,30 @@ def test_unescaping_what_was_escaped_gives_the_text_back(text: str) -> None:
         for c in text
     )
     assert Delimiters().unescape(escaped) == text
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    parquet = tmp_path_factory.mktemp("whole") / "r.parquet"
+    pd.DataFrame({"id": ["9", "10"], "report": ["Nodule.", "Mass."]}).to_parquet(parquet)
+    return {"r.parquet": parquet.read_bytes(), "r.dcm": Path(str(get_testdata_file("reportsi.dcm"))).read_bytes()}
+
+
+@pytest.mark.parametrize("name", ["r.parquet", "r.dcm"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_a_damaged_binary_file_stops_no_other(
+    tmp_path_factory: pytest.TempPathFactory, whole_files: dict[str, bytes], name: str, data: st.DataObject
+) -> None:
+    content = bytearray(whole_files[name])
+    for place in data.draw(st.lists(st.integers(4, len(content) - 1), max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    folder = tmp_path_factory.mktemp("damaged")
+    write(folder, "good.txt", "FINDINGS: nodule.")
+    write(folder, name, bytes(content[: data.draw(st.integers(0, len(content)))]))
+    table = read_reports(folder)
+    assert "good" in {report.stem for report in table.reports}
+    assert len(table.reports) + len(table.left_out) >= 2  # read, or named
 
 
 @given(

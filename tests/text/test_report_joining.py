@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study import Image, Report, View
+from pipelines.cohort import join
+from pipelines.errors import CohortError
+from pipelines.study import Context, Image, Report, View
+from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
 
 IMAGE = Image(
@@ -74,3 +77,20 @@ def test_a_report_joins_by_the_images_it_names(names: tuple[str, ...]) -> None:
 def test_a_report_that_names_images_of_two_studies_joins_none() -> None:
     joined = join_reports(STUDIES, [report(image_names=("7_IM-2263-1001", "8_IM-0001-1001"))])
     assert (len(joined.by_study), "fits 2 studies" in joined.left_out[0].reason) == (0, True)
+
+
+@pytest.mark.parametrize("include_absent", [False, True], ids=["by default", "with what is absent"])
+def test_what_is_of_the_past_is_not_put_to_the_model(include_absent: bool) -> None:
+    text = "Prior granulomatous disease. No mass. Unchanged nodule."
+    reports = ReportTable(reports=(Report(source="r", text=text, study_instance_uid="1.2.1"),), left_out=())
+    (study,) = join([IMAGE], reports, include_absent=include_absent).studies
+    expected = [Context.ABSENT, Context.PRESENT] if include_absent else [Context.PRESENT]
+    assert [phrase.context for phrase in study.cases[0].phrases] == expected
+
+
+def test_a_report_of_the_past_alone_gives_nothing_to_audit() -> None:
+    reports = ReportTable(
+        reports=(Report(source="r", text="History of mass.", study_instance_uid="1.2.1"),), left_out=()
+    )
+    with pytest.raises(CohortError, match="name no known finding as present or uncertain"):
+        join([IMAGE], reports)

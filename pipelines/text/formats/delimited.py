@@ -14,6 +14,7 @@ __all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_
 # Best first; case, spaces and underscores do not matter.
 _STUDY_UID = ("study_instance_uid", "study_uid", "study_iuid")
 _ACCESSION = ("accession_number", "accession", "accession_no", "acc_no")
+_ISSUER = ("accession_issuer", "issuer_of_accession_number", "assigning_authority")
 _STEM = (
     "study_id",
     "dicom_id",
@@ -43,6 +44,7 @@ _DOTTED_UID = re.compile(r"\d+(?:\.\d+){4,}\Z")
 class _Columns:
     study_uid: str | None
     accession: str | None
+    issuer: str | None
     stem: str | None
     report: str | None
     findings: str | None
@@ -53,6 +55,7 @@ class _Columns:
         return cls(
             study_uid=pick_column(columns, _STUDY_UID),
             accession=pick_column(columns, _ACCESSION),
+            issuer=pick_column(columns, _ISSUER),
             stem=pick_column(columns, _STEM),
             report=pick_column(columns, _REPORT),
             findings=pick_column(columns, _FINDINGS),
@@ -129,6 +132,7 @@ def _report(path: Path, row: Row, columns: _Columns) -> Report | str:
         text=text,
         study_instance_uid=study_uid,
         accession_number=accession,
+        accession_issuer=_cell(row, columns.issuer),
         stem=None if stem is None else plain_stem(stem),
     )
 

@@ -96,7 +96,9 @@ class _Order:
     def report(self, source: str, stem: str) -> Report | None:
         """Make a report of this order's results; None where they hold no text."""
         parts = [part for result in self.results for part in _part_of(result)]
-        status = _STATUS.get(self.request.component(25))
+        # Where the order does not say how far it got, its results may.
+        written = [self.request.component(25), *(result.component(11) for result in self.results)]
+        status = _STATUS.get(next(filter(None, written), ""))
         text = headed_text(parts)
         if not text and status is not ReportStatus.WITHDRAWN:
             return None

@@ -57,15 +57,16 @@ def read_structured_report(file: ReportFile) -> ReadReports:
     with tolerant_reading():
         try:
             kind, _ = read_elements(file.path, ("SOPClassUID",))
-            if not is_structured_report(text(kind, "SOPClassUID")):
-                return (), ()
-            dataset, _ = read_elements(file.path, _KEYWORDS)
-            report = _report(source, dataset)
         except DicomError:
             # What is damaged may be an image: the scan of --dicom-dir names it where it matters.
             return (), (left_out_by_rule(source, f"{name} is damaged DICOM: export it again if it holds a report"),)
-        except READ_ERRORS as error:
-            reason = f"{name} is a structured report that cannot be read ({type(error).__name__}): export it again"
+        if not is_structured_report(text(kind, "SOPClassUID")):
+            return (), ()
+        try:
+            dataset, _ = read_elements(file.path, _KEYWORDS)
+            report = _report(source, dataset)
+        except (DicomError, *READ_ERRORS):
+            reason = f"{name} is a structured report that is cut short or damaged: export or copy it again"
             return (), (failed(source, reason),)
     if not report.text:
         return (), (failed(source, f"{name} is a structured report without text: export it with its content"),)
