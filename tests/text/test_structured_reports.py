@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from highdicom import sr
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pipelines.study import Context, Phrase, Report, ReportStatus, Side
 from pipelines.text import phrases_of, read_reports
@@ -165,3 +168,41 @@ def test_a_key_object_selection_is_no_report(tmp_path: Path) -> None:
 def test_a_real_structured_report_is_read(name: str) -> None:
     report = read(Path(str(get_testdata_file(name))))
     assert {"reportsi.dcm": "Enter text", "test-SR.dcm": "Diameter 3 cm"}[name] in report.text
+
+
+def test_a_measurement_report_that_highdicom_wrote_is_read(tmp_path: Path) -> None:
+    image = dcmread(str(get_testdata_file("CT_small.dcm")))
+    observer = sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(uid="1.2.3"),
+    )
+    group = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=generate_uid(entropy_srcs=["t"]), identifier="Lesion 1"),
+        source_images=[
+            sr.SourceImageForMeasurementGroup(
+                referenced_sop_class_uid=image.SOPClassUID, referenced_sop_instance_uid=image.SOPInstanceUID
+            )
+        ],
+        finding_type=codes.SCT.Nodule,
+        finding_sites=[sr.FindingSite(anatomic_location=codes.SCT.Lung, laterality=codes.SCT.Right)],
+        measurements=[sr.Measurement(name=codes.SCT.Diameter, value=12.0, unit=codes.UCUM.Millimeter)],
+    )
+    report = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_person_context=observer),
+        procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
+        imaging_measurements=[group],
+    )
+    written = sr.ComprehensiveSR(
+        evidence=[image],
+        content=report[0],
+        series_number=1,
+        series_instance_uid=generate_uid(entropy_srcs=["s"]),
+        sop_instance_uid=generate_uid(entropy_srcs=["i"]),
+        instance_number=1,
+        manufacturer="maker",
+    )
+    written.save_as(tmp_path / "hd.dcm")
+    found = read(tmp_path / "hd.dcm")
+    assert found.text == "Nodule in right Lung, Diameter 12.0 mm."
+    assert found.study_instance_uid == image.StudyInstanceUID
+    assert [(phrase.finding, phrase.side) for phrase in phrases_of(found.text)] == [("nodule", Side.RIGHT)]
