@@ -46,8 +46,8 @@ def page_lines(record: ComparisonRecord, *, phantoms: int, masks: int) -> Iterat
     yield ""
     yield (
         "Reports name findings without side or zone, so that no words give a place away. The phantoms are drawn with "
-        f"another seed than those of the training. RISE and KernelSHAP have {masks} masks a pair; their own number is "
-        f"500. {minutes:.0f} minutes in all."
+        f"another seed than those of the training. RISE and KernelSHAP have {masks} masks a pair, fewer than their own "
+        f"number. {minutes:.0f} minutes in all."
     )
     yield ""
     yield from table_lines(record)

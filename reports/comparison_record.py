@@ -25,6 +25,7 @@ class ComparedMethod(_Record):
     unit: str
     explains_words: bool
     settings: dict[str, float | int | str | bool | None]
+    own_settings: dict[str, float | int | str | bool | None] = {}  # the method's own numbers where others were taken
     refused: str | None  # why it does not explain this model; such a method has no scores
     pairs: int  # explained by their image
     seconds_image: float | None  # a pair, without its words

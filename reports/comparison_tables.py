@@ -81,8 +81,10 @@ _SHORTCUTS = (
 
 
 def setting_sentence(method: ComparedMethod) -> str:
-    """Print a method's numbers."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in method.settings.items()) or "no numbers"
+    """Print a method's numbers, and its own where others were taken."""
+    own = {name: f" (its own number is {value})" for name, value in method.own_settings.items()}
+    told = (f"{name.replace('_', ' ')} {value}{own.get(name, '')}" for name, value in method.settings.items())
+    return ", ".join(told) or "no numbers"
 
 
 def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:

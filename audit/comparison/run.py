@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from audit.attribution.explain import Request, pair_seed
-from audit.attribution.methods import Method
+from audit.attribution.methods import METHODS, Method
 from audit.comparison.explaining import Explaining, Progress
 from audit.comparison.measuring import MeasuredMethod, measured_as
 from audit.comparison.scores import compared_scores
@@ -172,12 +172,14 @@ def _compared(
             memory_mb=None,
         )
     plain, with_words = own.costs[False], own.costs[True]
+    numbers, own_numbers = dict(method.numbers_for(encoder)), METHODS[method.name]().numbers_for(encoder)
     peaks = [cost.peak_bytes for cost in (plain, with_words) if cost.peak_bytes is not None]
     return ComparedMethod(
         name=method.name,
         unit=method.unit,
         explains_words=method.explains_words,
-        settings=dict(method.numbers_for(encoder)),
+        settings=numbers,
+        own_settings={name: value for name, value in own_numbers.items() if numbers.get(name) != value},
         refused=None,
         pairs=plain.pairs,
         seconds_image=plain.seconds_a_pair,

@@ -204,12 +204,25 @@ def test_an_out_with_other_files_is_left_alone_and_a_comparison_is_replaced_only
 
 
 def test_phantoms_are_made_for_the_comparison_and_leave_nothing_behind(tmp_path: Path) -> None:
-    flags = ["--phantoms", "2", "--methods", "grad_cam", "--model", "phantom", "--faithfulness", "0"]
+    flags = [
+        "--phantoms",
+        "2",
+        "--methods",
+        "grad_cam,rise",
+        "--model",
+        "phantom",
+        "--faithfulness",
+        "0",
+        "--masks",
+        "4",
+    ]
     result = CliRunner().invoke(app, ["compare", "--out", str(tmp_path / "out"), *flags])
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "out" / "index.html")
     written = json.loads((tmp_path / "out" / "comparison.json").read_text("utf-8"))
     assert written["counts"]["compared"] == 2
+    assert [method["own_settings"] for method in written["methods"]] == [{}, {"masks": 500}]
+    assert "masks 4 (its own number is 500)" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
     assert written["phantom_images"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
 
