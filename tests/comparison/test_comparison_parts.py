@@ -114,6 +114,18 @@ def test_memory_that_was_freed_before_is_not_counted_and_does_not_hide_what_come
     assert 0.9 * small.nbytes < memory.bytes < 3 * small.nbytes
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_memory_is_what_torch_allocated_beyond_what_was_held() -> None:
+    device = torch.device("cuda")
+    held = torch.ones(4_000_000, device=device)
+    memory = PeakMemory(device)
+    with memory():
+        inside = torch.ones(16_000_000, device=device)
+        del inside
+    assert memory.bytes is not None
+    assert 64e6 <= memory.bytes < 70e6 < 64e6 + held.nbytes
+
+
 def test_memory_is_not_measured_where_the_kernel_keeps_no_mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(measuring, "_CLEAR", tmp_path / "no such folder" / "clear_refs")
     measured = MeasuredMethod(Hungry(), CPU)
