@@ -1,32 +1,37 @@
 """The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
 
 import contextlib
+import io
 import json
 import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from PIL import Image as Picture
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
 from reports.overlay import thumbnail
-from reports.record import SCHEMA_VERSION, RunRecord, StudyRecord
+from reports.record import SCHEMA_VERSION, ImageRecord, RunRecord, StudyRecord
 from reports.study_page import render_study
 
 __all__ = [
+    "RenderedFolder",
     "StudyFolder",
     "read_record",
     "read_run",
     "read_study",
+    "read_valid",
     "render_folder",
+    "render_pages",
     "study_folders",
     "study_thumbnail",
     "write_atomically",
@@ -138,37 +143,107 @@ def study_thumbnail(study: StudyFolder) -> bytes | None:
     )
 
 
-def render_folder(out: Path) -> int:
-    """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
-
-    Returns:
-        How many study pages were written, the cohort page apart.
+def read_valid(folder: Path, image: ImageRecord) -> Bool[np.ndarray, "rows columns"]:
+    """Read where an image shows something: False behind collimators and in padding.
 
     Raises:
-        OutputError: a record or heat is missing, damaged or of another schema version, or a page cannot be written.
+        OutputError: the mask is missing, damaged or of another size than the image.
     """
-    run = read_run(out)
-    evidence = next((each for each in run.evidence if each.method == run.method), None)
-    folders = study_folders(out)
-    thumbnails: dict[str, bytes] = {}
+    if image.valid is None:
+        return np.ones((image.rows, image.columns), dtype=bool)
+    png = _read_picture(folder, image.valid)
+    try:
+        with Picture.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            size = picture.size
+            mask = np.asarray(picture, dtype=bool) if size == (image.columns, image.rows) else None
+    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as error:
+        raise OutputError(f"{folder / image.valid} is no picture ({error}): audit the study again") from error
+    if mask is None or mask.ndim != 2:
+        raise OutputError(
+            f"{folder / image.valid} has {size[0]} x {size[1]} px, its image {image.columns} x {image.rows}: "
+            "audit the study again"
+        )
+    return mask
 
-    def records() -> Iterator[StudyRecord]:
-        for folder in folders:
-            study = read_study(folder)
-            if study.record.key != folder.name:
-                raise OutputError(
-                    f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
-                    "rename the folder to the key, or audit the study again"
-                )
-            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=evidence)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedFolder:
+    """What came of making the pages again."""
+
+    page: Path  # over all studies
+    studies: int  # study pages made
+    damaged: tuple[str, ...]  # a sentence each; their pages stay as they were
+
+
+def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
+    """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
+
+    A study that cannot be read is left away from the page over all, and stops no other.
+
+    Raises:
+        OutputError: ``run.json`` is missing, damaged or of another schema version, or a page cannot be written.
+    """
+    return render_pages(out, read_run(out), progress=progress)
+
+
+def render_pages(
+    out: Path,
+    run: RunRecord,
+    *,
+    studies: bool = True,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> RenderedFolder:
+    """Make the page over all studies of a run and, if ``studies``, theirs; one study is in memory at a time.
+
+    Raises:
+        OutputError: a page cannot be written.
+    """
+    pages = _Pages(run, study_folders(out), studies, progress)
+    page = out / "index.html"
+    write_text_atomically(page, render_cohort(run, pages.records(), thumbnails=pages.thumbnails))
+    return RenderedFolder(page=page, studies=pages.made, damaged=tuple(pages.damaged))
+
+
+class _Pages:
+    """Goes through the studies once: makes their pages and hands their records on."""
+
+    def __init__(
+        self, run: RunRecord, folders: Sequence[Path], studies: bool, progress: Callable[[int, int], None]
+    ) -> None:
+        self._evidence = next((each for each in run.evidence if each.method == run.method), None)
+        self._folders, self._studies, self._progress = folders, studies, progress
+        self._pictured = len(folders) <= THUMBNAILS_AT_MOST
+        self.thumbnails: dict[str, bytes] = {}
+        self.damaged: list[str] = []
+        self.made = 0
+
+    def records(self) -> Iterator[StudyRecord]:
+        for done, folder in enumerate(self._folders, start=1):
+            try:
+                record = self._record(folder)
+            except OutputError as error:
+                self.damaged.append(str(error))
+            else:
+                yield record
+            self._progress(done, len(self._folders))
+
+    def _record(self, folder: Path) -> StudyRecord:
+        if not (self._studies or self._pictured):
+            return read_record(folder)
+        study = read_study(folder)
+        if study.record.key != folder.name:
+            raise OutputError(
+                f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
+                "rename the folder to the key, or audit the study again"
+            )
+        if self._studies:
+            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=self._evidence)
             write_text_atomically(folder / "index.html", page)
-            picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
-            if picture is not None:
-                thumbnails[study.record.key] = picture
-            yield study.record
-
-    write_text_atomically(out / "index.html", render_cohort(run, records(), thumbnails=thumbnails))
-    return len(folders)
+            self.made += 1
+        picture = study_thumbnail(study) if self._pictured else None
+        if picture is not None:
+            self.thumbnails[study.record.key] = picture
+        return study.record
 
 
 def _read_record(path: Path, model: type[_Read]) -> _Read:

@@ -22,6 +22,7 @@ from reports.record import PlacementRecord
 __all__ = [
     "COLOURS",
     "FULL_COLOUR_FROM",
+    "check_picture",
     "colour_heat",
     "display_range",
     "picture_size",
@@ -110,6 +111,19 @@ def picture_size(png: bytes, *, name: str) -> tuple[int, int]:
             return picture.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise OutputError(f"{name} is no readable PNG: audit the study again, the page needs its picture") from error
+
+
+def check_picture(png: bytes, *, name: str) -> None:
+    """Read a PNG to its end.
+
+    Raises:
+        OutputError: the bytes are no PNG, or its end is missing.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            picture.load()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise OutputError(f"{name} is no readable PNG: audit the study again") from error
 
 
 def thumbnail(

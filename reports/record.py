@@ -73,6 +73,7 @@ class BoxRecord(_Record):
     height: float
     label: str
     reader: str | None = None
+    phrase: str | None = None  # the sentence that the box was drawn for, masked as phrases are
     visible_fraction: float = Field(ge=0, le=1)
 
 
@@ -144,6 +145,8 @@ class ImageRecord(_Record):
     """One radiograph of a study."""
 
     key: str  # salted hash of the SOPInstanceUID
+    path_key: str | None = None  # salted hashes of the file's folders and stem, by which a box file may name the image
+    valid: str | None = None  # 1-bit PNG beside record.json: black behind collimators and in padding; None: all white
     picture: str  # file name of the displayed image beside record.json: 8-bit grey PNG, long side at most 1,024 px
     view: str
     view_source: str
@@ -178,6 +181,7 @@ class StudyRecord(_Record):
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     key: str
+    patient: str | None = None  # salted hash; None in records of older versions
     created: datetime
     model: ModelRecord
     method: str
@@ -307,6 +311,7 @@ class RunRecord(_Record):
     schema_version: Literal["1"] = SCHEMA_VERSION
     created: datetime
     finished: datetime
+    rescored: datetime | None = None  # when stored heat was last scored again
     model: ModelRecord
     method: str
     settings: dict[str, float | int | str | bool | None]

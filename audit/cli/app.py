@@ -12,6 +12,7 @@ from audit.cli.evaluating import evaluate
 from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, tell
 from audit.cli.phantom import phantoms
+from audit.cli.results import render, score
 
 __all__ = ["app", "main"]
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, demo, baselines, evaluate, compare, roar, commission, doctor):
+for command in (run, score, render, demo, baselines, evaluate, compare, roar, commission, doctor):
     app.command()(command)
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")

@@ -14,8 +14,9 @@ from audit.engine.finishing import ExplainedStudy
 from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, ImageRecorder
+from audit.engine.rows import score_rows
 from audit.engine.table import GrowingTable
-from audit.engine.targets import Targets
+from audit.engine.targets import PatientKeys, Targets
 from audit.scoring.scores import Score
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Case, LeftOut, Study
@@ -56,7 +57,7 @@ class Explaining:
         closer = self._explainer(device, words=True, faithfulness=every)
         recorder = ImageRecorder(
             keys=self.keys,
-            targets=Targets(studies, self.keys),
+            targets=Targets(studies, PatientKeys(self.keys)),
             methods=tuple((method.name, method.unit) for method in self.methods),
             show_phi=False,
         )
@@ -103,8 +104,9 @@ class Explaining:
         self.phantom_images &= _is_phantom(explained.study)
         key = self.keys.key("study", explained.study.study_instance_uid)
         for case in explained.cases:
-            rows = recorder.record(case, prefix="image").rows
-            self.table.add([{"study": key, **row} for row in rows])
+            image = recorder.record(case, prefix="image").record
+            patient = recorder.targets.patient(case.loaded.case.image)
+            self.table.add(list(score_rows([image], study=key, patient=patient)))
 
 
 def _is_phantom(study: Study) -> bool:

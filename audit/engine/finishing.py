@@ -11,8 +11,9 @@ from audit.controls.summary import ControlRow
 from audit.engine.clock import Stopwatch
 from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, ImageRecorder
+from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
-from audit.engine.store import write_study
+from audit.engine.store import valid_png, write_study
 from audit.engine.targets import Targets
 from audit.scoring.subgroups import ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
@@ -81,6 +82,7 @@ class Finisher:
         key = self.keys.key("study", study.study_instance_uid)
         record = StudyRecord(
             key=key,
+            patient=self.targets.patient(study.cases[0].image),
             created=self.created,
             model=self.model,
             method=self.methods[0][0],
@@ -94,18 +96,23 @@ class Finisher:
             images=tuple(images),
         )
         pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
-        write_study(self.settings.out, record, heats=heats, pictures=pictures, clock=clock)
+        masks = {
+            image.valid: valid_png(case.loaded.valid)
+            for image, case in zip(images, explained.cases, strict=True)
+            if image.valid is not None
+        }
+        write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
         return FinishedStudy(
             images=len(images),
             phrases=sum(len(image.phrases) for image in images),
             is_phantom=record.phantom_images,
-            rows=[{"study": key, **row} for each in recorded for row in each.rows],
-            controls=[row for each in recorded for row in each.controls],
+            rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
+            controls=list(control_rows(record)),
             facts=[
                 (image.key, facts_of(case.loaded.case.image))
                 for image, case in zip(images, explained.cases, strict=True)
             ],
-            peaks=[peak for each in recorded for peak in each.peaks],
+            peaks=list(peaks(record)),
             left_out=explained.left_out,
             seconds=dict(clock.seconds),
         )

@@ -8,12 +8,14 @@ from pathlib import Path
 import typer
 
 from pipelines.errors import OutputError
+from pipelines.text.table import plain_stem
 
-__all__ = ["SALT_VARIABLE", "Keys", "load_salt"]
+__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
 _LEAST_CHARACTERS = 16
 _KEY_CHARACTERS = 16
+_FOLDERS_KEPT = 4
 
 
 class Keys:
@@ -26,6 +28,17 @@ class Keys:
         """Give the key of an identifier; ``kind`` ("study", "patient", ...) keeps equal identifiers apart."""
         digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(), "sha256")
         return digest.hexdigest()[:_KEY_CHARACTERS]
+
+
+def path_key(path: str, keys: Keys) -> str:
+    """Give a path with a key in each part's place, the suffix left away: as far as a box file may name it.
+
+    A box file that is read later names images by their path's last parts or by the stem alone; the same parts give the
+    same keys.
+    """
+    *folders, name = [part for part in path.replace("\\", "/").split("/") if part not in {"", "."}] or [""]
+    kept = [keys.key("folder", folder) for folder in folders[-_FOLDERS_KEPT:]]
+    return "/".join([*kept, keys.key("file stem", plain_stem(name).casefold())])
 
 
 def load_salt() -> bytes:

@@ -1,4 +1,4 @@
-"""One image's heats become its record: points, scores, controls, and the rows of the tables."""
+"""One image's heats become its record: points, scores and controls."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,14 +8,16 @@ from jaxtyping import Bool, Float
 
 from audit.attribution.explain import Explanation
 from audit.controls.explaining import ExplainedControl
-from audit.controls.summary import ControlRow, pearson
-from audit.engine.keys import Keys
+from audit.controls.summary import pearson
+from audit.engine.keys import Keys, path_key
 from audit.engine.shown import shown_text, shown_words
 from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
-from audit.scoring.scores import POINTING, Score
+from audit.scoring.scores import Score
 from audit.scoring.subgroups import facts_of
+from pipelines.geometry import Placement
+from pipelines.study import Box
 from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
@@ -28,7 +30,16 @@ from reports.record import (
     ScoreRecord,
 )
 
-__all__ = ["ExplainedCase", "ImageRecorder", "RecordedImage", "phrase_texts", "stored_heat"]
+__all__ = [
+    "ExplainedCase",
+    "ImageRecorder",
+    "RecordedImage",
+    "box_record",
+    "hits",
+    "phrase_texts",
+    "score_record",
+    "stored_heat",
+]
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
@@ -47,13 +58,10 @@ class ExplainedCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedImage:
-    """An image's record, the heats that it names, and its rows of the run's tables."""
+    """An image's record and the heats that it names."""
 
     record: ImageRecord
     heats: Mapping[str, np.ndarray]
-    rows: tuple[dict[str, object], ...]  # of the score table
-    controls: tuple[ControlRow, ...]
-    peaks: tuple[tuple[str, float], ...]  # method and the hottest cell of each heat
 
 
 def phrase_texts(loaded: LoadedCase) -> list[str]:
@@ -94,19 +102,15 @@ class ImageRecorder:
             for index in range(len(explained.loaded.case.phrases))
         )
         record = self._image(explained.loaded, phrases, prefix)
-        return RecordedImage(
-            record=record,
-            heats=heats,
-            rows=tuple(self._rows(explained.loaded, record)),
-            controls=tuple(self._control_rows(explained.loaded, record)),
-            peaks=tuple(peak for phrase in phrases for peak in self._peaks(phrase)),
-        )
+        return RecordedImage(record=record, heats=heats)
 
     def _image(self, loaded: LoadedCase, phrases: tuple[PhraseRecord, ...], prefix: str) -> ImageRecord:
         image = loaded.case.image
         facts = facts_of(image)
         return ImageRecord(
             key=self.keys.key("image", image.sop_instance_uid),
+            path_key=path_key(str(image.path), self.keys),
+            valid=None if loaded.valid.all() else f"{prefix}-valid.png",
             picture=f"{prefix}.png",
             view=image.view.value,
             view_source=image.view_source,
@@ -121,18 +125,7 @@ class ImageRecorder:
             photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
             placement=PlacementRecord(**asdict(loaded.placement)),
-            boxes=tuple(
-                BoxRecord(
-                    x=box.x,
-                    y=box.y,
-                    width=box.width,
-                    height=box.height,
-                    label=box.label,
-                    reader=box.reader,
-                    visible_fraction=loaded.placement.visible_fraction(box),
-                )
-                for box in loaded.case.boxes
-            ),
+            boxes=tuple(box_record(box, loaded.placement, show_phi=self.show_phi) for box in loaded.case.boxes),
             phrases=phrases,
         )
 
@@ -177,7 +170,7 @@ class ImageRecorder:
             hottest=point,
             tokens=tokens,
             token_total_nats=sum(word.nats for word in tokens),
-            scores=tuple(_score_record(score) for score in (*scores, *explained.faithfulness.get(index, ()))),
+            scores=tuple(score_record(score) for score in (*scores, *explained.faithfulness.get(index, ()))),
             controls=tuple(self._controls(explained, index, name, heats)),
             others=tuple(others),
         )
@@ -202,51 +195,27 @@ class ImageRecorder:
                 text=None if control.text is None else shown_text(control.text, show_phi=self.show_phi),
                 heat=kept,
                 pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
-                hit=_hits(on_source(explained.loaded, stored, masked=True), mask),
+                hit=hits(on_source(explained.loaded, stored, masked=True), mask),
                 cosine=control.explanation.cosine,
                 total=_total(stored),
             )
 
-    def _rows(self, loaded: LoadedCase, record: ImageRecord) -> Iterator[dict[str, object]]:
-        image = loaded.case.image
-        for index, phrase in enumerate(record.phrases):
-            shared = {
-                "image": record.key,
-                "patient": self.targets.patient(image),
-                "phrase": index,
-                "finding": phrase.finding,
-                "side": phrase.side,
-                "zone": phrase.zone,
-                "context": phrase.context,
-            }
-            yield from ({**shared, **score.model_dump()} for score in phrase.scores)
 
-    def _control_rows(self, loaded: LoadedCase, record: ImageRecord) -> Iterator[ControlRow]:
-        patient = self.targets.patient(loaded.case.image)
-        for phrase in record.phrases:
-            totals = {self.methods[0][0]: phrase.total_nats} | {other.method: other.total for other in phrase.others}
-            hits = {score.method: score.value for score in phrase.scores if score.score == POINTING[0]}
-            for control in phrase.controls:
-                before = hits.get(control.method)
-                yield ControlRow(
-                    patient=patient,
-                    method=control.method,
-                    control=control.control,
-                    pearson=control.pearson,
-                    hit=control.hit,
-                    hit_before=None if before is None else before > 0,
-                    cosine=control.cosine,
-                    cosine_before=phrase.cosine,
-                    total=control.total,
-                    total_before=totals[control.method],
-                )
-
-    def _peaks(self, phrase: PhraseRecord) -> Iterator[tuple[str, float]]:
-        yield self.methods[0][0], phrase.peak_nats
-        yield from ((other.method, other.peak) for other in phrase.others)
+def box_record(box: Box, placement: Placement, *, show_phi: bool) -> BoxRecord:
+    """Record a box with how much of it the model sees."""
+    return BoxRecord(
+        x=box.x,
+        y=box.y,
+        width=box.width,
+        height=box.height,
+        label=box.label,
+        reader=box.reader,
+        phrase=None if box.phrase is None else shown_text(box.phrase, show_phi=show_phi),
+        visible_fraction=placement.visible_fraction(box),
+    )
 
 
-def _hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows columns"]) -> bool | None:
+def hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows columns"]) -> bool | None:
     """Play the pointing game at tolerance 0; None where there is nothing to hit."""
     if not is_measurable(heat, mask):
         return None
@@ -258,5 +227,6 @@ def _total(heat: Grid) -> float:
     return float(heat.astype(np.float64).sum())
 
 
-def _score_record(score: Score) -> ScoreRecord:
+def score_record(score: Score) -> ScoreRecord:
+    """Record a score."""
     return ScoreRecord(**asdict(score))

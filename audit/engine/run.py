@@ -24,9 +24,10 @@ from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
 from audit.engine.store import check_writable, prepare, write_run
 from audit.engine.table import GrowingTable
-from audit.engine.targets import Targets
+from audit.engine.targets import PatientKeys, Targets
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
+from pipelines.errors import OutputError
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
 
@@ -67,7 +68,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     methods, keys = methods_of(settings, encoder), Keys(load_salt())
     finisher = Finisher(
         keys=keys,
-        targets=Targets(inputs.studies, keys),
+        targets=Targets(inputs.studies, PatientKeys(keys)),
         settings=settings,
         created=created,
         model=model_record(encoder),
@@ -131,8 +132,10 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         subgroups=found.subgroups,
         failures=shown_failures(left_out, _folders(settings), keys, show_phi=settings.show_phi),
     )
-    page = write_run(settings.out, record, scores)
-    return RunResult(page=page, record=record, failed=tuple(item for item in left_out if item.failed))
+    rendered = write_run(settings.out, record, scores)
+    if rendered.damaged:
+        raise OutputError(rendered.damaged[0])
+    return RunResult(page=rendered.page, record=record, failed=tuple(item for item in left_out if item.failed))
 
 
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:

@@ -4,29 +4,23 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
+from PIL import Image as Picture
 
 from audit.engine.clock import Clock
 from pipelines.errors import OutputError
-from reports.cohort_page import render_cohort
-from reports.folder import (
-    THUMBNAILS_AT_MOST,
-    read_record,
-    read_study,
-    study_folders,
-    study_thumbnail,
-    write_atomically,
-    write_text_atomically,
-)
-from reports.record import EvidenceRecord, FailureRecord, RunRecord, StudyRecord
+from reports.folder import RenderedFolder, render_pages, write_atomically, write_text_atomically
+from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.study_page import render_study
 
-__all__ = ["check_writable", "prepare", "write_run", "write_study"]
+__all__ = ["check_writable", "prepare", "valid_png", "write_run", "write_study"]
 
 _OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
 _ROWS_AT_ONCE = 10_000  # turned into text
@@ -88,11 +82,13 @@ def write_study(
     *,
     heats: Mapping[str, np.ndarray],
     pictures: Mapping[str, bytes],
+    masks: Mapping[str, bytes] = MappingProxyType({}),
     clock: Clock = lambda _stage: nullcontext(),
 ) -> None:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
 
-    Heats are kept in the precision that they come in (:func:`audit.engine.recording.stored_heat`).
+    ``masks`` are :func:`valid_png`, by ``ImageRecord.valid``. Heats are kept in the precision that they come in
+    (:func:`audit.engine.recording.stored_heat`).
     ``clock`` is told the stages "pages" and "writing".
 
     Raises:
@@ -105,13 +101,20 @@ def write_study(
     with clock("writing"):
         try:
             folder.mkdir(exist_ok=True)
-            for name, png in pictures.items():
+            for name, png in (*pictures.items(), *masks.items()):
                 (folder / name).write_bytes(png)
             _write_arrays(folder / "heat.npz", heats)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
         write_text_atomically(folder / "index.html", page)
         write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+
+
+def valid_png(valid: Bool[np.ndarray, "rows columns"]) -> bytes:
+    """Make a 1-bit PNG of where an image shows something: some hundred bytes for a collimator's edges."""
+    buffer = io.BytesIO()
+    Picture.fromarray(valid).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -123,8 +126,8 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
 
 
-def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
-    """Write the tables, ``run.json`` and the cohort page, and return the page's path.
+def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> RenderedFolder:
+    """Write the tables, ``run.json`` and the cohort page.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -138,33 +141,8 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> Path:
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): is the disk full?") from error
     write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
-    evidence = next((each for each in run.evidence if each.method == run.method), None)
-    folders = study_folders(out)
-    thumbnails: dict[str, bytes] = {}
-    page = out / "index.html"
-    write_text_atomically(page, render_cohort(run, _records(folders, thumbnails, evidence), thumbnails=thumbnails))
-    return page
-
-
-def _records(
-    folders: Sequence[Path], thumbnails: dict[str, bytes], evidence: EvidenceRecord | None
-) -> Iterator[StudyRecord]:
-    """Read study after study, so that one is in memory at a time; with pictures where they are few.
-
-    A page that was made before the run knew what an amount of heat is worth is made again.
-    """
-    for folder in folders:
-        if evidence is None and len(folders) > THUMBNAILS_AT_MOST:
-            yield read_record(folder)
-            continue
-        study = read_study(folder)
-        if evidence is not None:
-            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=evidence)
-            write_text_atomically(folder / "index.html", page)
-        picture = study_thumbnail(study) if len(folders) <= THUMBNAILS_AT_MOST else None
-        if picture is not None:
-            thumbnails[study.record.key] = picture
-        yield study.record
+    # A page that was made before the run knew what an amount of heat is worth is made again.
+    return render_pages(out, run, studies=bool(run.evidence) or run.rescored is not None)
 
 
 def _failures_table(failures: Sequence[FailureRecord]) -> pd.DataFrame:

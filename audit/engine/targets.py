@@ -1,6 +1,8 @@
 """What each phrase's heat is scored against: its boxes, and the cohort's content-blind references."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,29 +14,62 @@ from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
 from audit.scoring.shortcuts import ShortcutScorer
 from pipelines.cohort import boxes_for
+from pipelines.geometry import Placement
 from pipelines.regions import regions_of
 from pipelines.study import Box, Case, Image, Phrase, Study
-from pipelines.transforms import LoadedCase
 
-__all__ = ["ImageScorer", "Targets", "on_source"]
+__all__ = ["ImageScorer", "PatientKeys", "Seen", "Targets", "on_source"]
+
+
+@runtime_checkable
+class Seen(Protocol):
+    """An image with what scores need of it, from a run or from its record."""
+
+    @property
+    def case(self) -> Case:
+        """Header, phrases and boxes."""
+
+    @property
+    def picture(self) -> bytes:
+        """PNG, as the page shows it."""
+
+    @property
+    def valid(self) -> Bool[np.ndarray, "rows columns"]:
+        """False behind collimators and in padding."""
+
+    @property
+    def placement(self) -> Placement:
+        """In the model's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientKeys:
+    """Gives the patient of an image a key; a study without a PatientID counts as a patient of its own."""
+
+    keys: Keys
+
+    def __call__(self, image: Image) -> str:
+        """Key of the patient."""
+        if image.patient_id:
+            return self.keys.key("patient", image.patient_id)
+        return self.keys.key("patient of study", image.study_instance_uid)
 
 
 class Targets:
     """The boxes of a cohort, known before any pixel is read."""
 
-    def __init__(self, studies: Sequence[Study], keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
+        """Take the cohort's studies, and what gives an image's patient a key."""
+        self._patients = patients
         cases = (case for study in studies for case in study.cases)
         self._maps = BlindMaps([self._blind_case(case, phrase) for case in cases for phrase in case.phrases])
 
     def patient(self, image: Image) -> str:
-        """Key of the patient; a study without a PatientID counts as a patient of its own."""
-        if image.patient_id:
-            return self._keys.key("patient", image.patient_id)
-        return self._keys.key("patient of study", image.study_instance_uid)
+        """Key of the patient."""
+        return self._patients(image)
 
     def score(
-        self, loaded: LoadedCase, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
+        self, loaded: Seen, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
     ) -> tuple[Score, ...]:
         """Score one heat on source pixels."""
         image = loaded.case.image
@@ -46,7 +81,7 @@ class Targets:
             spacing_mm=image.spacing_mm,
         )
 
-    def references(self, loaded: LoadedCase, phrase: Phrase) -> tuple[Score, ...]:
+    def references(self, loaded: Seen, phrase: Phrase) -> tuple[Score, ...]:
         """Score what stands beside every method: the blind references and, where several drew, the readers."""
         image = loaded.case.image
         model_px = 1.0 / loaded.placement.scale
@@ -60,7 +95,7 @@ class Targets:
         boxes = boxes_for(phrase, loaded.case.boxes, image)
         return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
 
-    def mask(self, loaded: LoadedCase, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
+    def mask(self, loaded: Seen, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
         """Mark the pixels of the phrase's boxes."""
         image = loaded.case.image
         return box_mask(boxes_for(phrase, loaded.case.boxes, image), rows=image.rows, columns=image.columns)
@@ -79,7 +114,7 @@ class Targets:
 class ImageScorer:
     """Scores every heat of one image; what depends on the image alone is worked out once."""
 
-    def __init__(self, targets: Targets, loaded: LoadedCase) -> None:
+    def __init__(self, targets: Targets, loaded: Seen) -> None:
         self._targets, self._loaded = targets, loaded
         self._shortcuts = ShortcutScorer(
             regions_of(loaded.picture, loaded.valid),
@@ -105,7 +140,7 @@ class ImageScorer:
 
 
 def on_source(
-    loaded: LoadedCase, stored: Float[np.ndarray, "grid_rows grid_columns"], *, masked: bool
+    loaded: Seen, stored: Float[np.ndarray, "grid_rows grid_columns"], *, masked: bool
 ) -> Float[np.ndarray, "rows columns"]:
     """Bring a heat to source pixels; NaN where the model did not look and, if masked, where no body is shown."""
     heat = loaded.placement.heat_to_source(stored.astype(np.float32))

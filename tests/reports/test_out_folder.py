@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,10 +53,10 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def test_every_page_is_made_again_from_records_and_heat(out):
-    assert render_folder(out) == 3
+    assert render_folder(out).studies == 3
     pages = {path: path.read_bytes() for path in out.rglob("index.html")}
     assert len(pages) == 4
-    assert render_folder(out) == 3
+    assert render_folder(out).studies == 3
     assert {path: path.read_bytes() for path in out.rglob("index.html")} == pages
 
 
@@ -92,8 +93,8 @@ def test_cohort_and_study_lead_to_each_other(out, open_page):
 @pytest.mark.parametrize("version", ["0", "2", None, 1], ids=["older", "newer", "missing", "number"])
 def test_a_record_of_another_version_is_refused_with_both_versions(out, version):
     edit(study_folders(out)[0] / "record.json", schema_version=version)
-    with pytest.raises(OutputError, match=rf"schema version {version!r}, this program reads '1'.*wrote it"):
-        render_folder(out)
+    (sentence,) = render_folder(out).damaged
+    assert re.search(rf"schema version {version!r}, this program reads '1'.*wrote it", sentence)
 
 
 def test_a_run_of_another_version_is_refused(out):
@@ -171,11 +172,16 @@ def rename_folder(folder: Path) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_damaged_study_is_named_with_what_is_wrong(out, spoil, message):
-    spoil(study_folders(out)[1])
-    with pytest.raises(OutputError) as caught:
-        render_folder(out)
-    assert message in str(caught.value)
+def test_a_damaged_study_is_named_with_what_is_wrong_and_stops_no_other(out, spoil, message):
+    first, spoilt, last = study_folders(out)
+    spoil(spoilt)
+    rendered = render_folder(out)
+    (sentence,) = rendered.damaged
+    assert message in sentence
+    assert rendered.studies == 2
+    assert all((folder / "index.html").exists() for folder in (first, last))
+    page = rendered.page.read_text()
+    assert [folder.name in page for folder in (first, spoilt, last)] == [True, False, True]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -186,7 +192,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 def test_a_study_without_its_record_is_not_finished_and_is_left_alone(out):
     unfinished = out / "studies" / "half"
     unfinished.mkdir()
-    assert render_folder(out) == 3
+    assert render_folder(out).studies == 3
     assert list(unfinished.iterdir()) == []
 
 

@@ -1,0 +1,52 @@
+"""The commands that go on from what a run has written: ``score`` and ``render``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.cli.options import errors_in_one_line, progress_bar, tell
+
+__all__ = ["render", "score"]
+
+_FAILURES_LISTED = 3  # exit status
+_LISTED_AT_MOST = 5
+
+Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
+
+
+def score(
+    out: Written,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Radiologists' boxes, as `run` takes them; without, those that the run had.", exists=True),
+    ] = None,
+) -> None:
+    """Score stored heat again, against other boxes or by newer scores: no model, no DICOM."""
+    from audit.rescoring import rescore
+
+    with errors_in_one_line(), progress_bar() as progress:
+        found = rescore(out, boxes, progress=progress)
+    tell(f"{found.studies} studies scored again against {found.boxes} boxes")
+    _tell_and_leave([f"{item.source}: {item.reason}" for item in found.failed], found.page)
+
+
+def render(out: Written) -> None:
+    """Make every page of a run again from what it has stored, with this version's pages."""
+    from reports.folder import render_folder
+
+    with errors_in_one_line(), progress_bar() as progress:
+        found = render_folder(out, progress=lambda done, total: progress("Making pages", done, total))
+    tell(f"{found.studies} study pages made")
+    _tell_and_leave(found.damaged, found.page)
+
+
+def _tell_and_leave(failed: list[str] | tuple[str, ...], page: Path) -> None:
+    """List what failed on stderr and the page on stdout; exit status 3 where something failed."""
+    for sentence in failed[:_LISTED_AT_MOST]:
+        tell(f"  {sentence}")
+    if len(failed) > _LISTED_AT_MOST:
+        tell(f"  and {len(failed) - _LISTED_AT_MOST} more")
+    typer.echo(page)
+    if failed:
+        raise typer.Exit(_FAILURES_LISTED)

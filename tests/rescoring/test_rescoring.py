@@ -1,0 +1,243 @@
+"""Stored heat scored again: the same boxes give the same run, others give theirs, and nothing is lost."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from typer.testing import CliRunner
+
+from audit.cli import app
+from audit.engine.keys import SALT_VARIABLE
+from audit.engine.run import run
+from audit.engine.settings import RunSettings
+from audit.rescoring import rescore
+from audit.scoring.scores import SCORES
+from pipelines.errors import BoxError, OutputError
+from pipelines.phantom.cohort import make_cohort
+from reports.folder import read_record, read_run, study_folders
+
+STUDIES = 6
+SALT = "the salt of whoever ran it"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder, count=STUDIES, seed=5, columns=200, tagged=True)
+    for path in sorted((folder / "dicom").rglob("*.dcm"))[:2]:
+        dataset = pydicom.dcmread(path)
+        dataset.ShutterShape = "RECTANGULAR"
+        dataset.ShutterLeftVerticalEdge, dataset.ShutterRightVerticalEdge = 21, 180
+        dataset.ShutterUpperHorizontalEdge, dataset.ShutterLowerHorizontalEdge = 15, 190
+        dataset.save_as(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(cohort: Path, tmp_path_factory) -> Path:
+    """A run with a second method, controls and faithfulness."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SALT_VARIABLE, SALT)
+        run(_settings(cohort, out))
+    return out
+
+
+@pytest.fixture(autouse=True)
+def same_salt(monkeypatch) -> None:
+    monkeypatch.setenv(SALT_VARIABLE, SALT)
+
+
+def _settings(cohort: Path, out: Path) -> RunSettings:
+    return RunSettings(
+        dicom_dir=cohort / "dicom",
+        reports=cohort / "reports",
+        boxes=cohort / "boxes.csv",
+        out=out,
+        model="phantom",
+        methods=("m2ib", "grad_cam"),
+        controls=4,
+        faithfulness=2,
+        steps=2,
+        samples=2,
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def scores(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "scores.parquet")
+
+
+def test_the_runs_own_boxes_give_the_very_same_run(finished: Path, out: Path) -> None:
+    found = rescore(out)
+    assert (found.studies, found.failed) == (STUDIES, ())
+    before, after = contents(finished), contents(out)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"run.json", "index.html"}  # which say when it was scored again
+    was, now = (json.loads((folder / "run.json").read_text()) for folder in (finished, out))
+    assert now.pop("rescored") is not None
+    assert was.pop("rescored") is None
+    assert was == now
+
+
+def test_the_same_box_file_read_again_gives_the_very_same_scores(finished: Path, out: Path, cohort: Path) -> None:
+    found = rescore(out, cohort / "boxes.csv")
+    assert found.failed == ()
+    assert found.boxes == read_run(finished).counts["boxes"]
+    pd.testing.assert_frame_equal(scores(out), scores(finished))
+    for folder in study_folders(finished):
+        assert read_record(out / "studies" / folder.name) == read_record(folder)
+
+
+def test_scoring_twice_is_scoring_once(out: Path, cohort: Path) -> None:
+    rescore(out, cohort / "boxes.csv")
+    once = contents(out)
+    rescore(out, cohort / "boxes.csv")
+    twice = contents(out)
+    assert {name for name in once if once[name] != twice[name]} <= {"run.json", "index.html"}
+
+
+def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path, out: Path, cohort: Path) -> None:
+    boxes = pd.read_csv(cohort / "boxes.csv")
+    everything = boxes.assign(x=0, y=0, width=200, height=200)
+    everything.to_csv(out.parent / "everything.csv", index=False)
+    found = rescore(out, out.parent / "everything.csv")
+    table, before = scores(out), scores(finished)
+    pointing = table[table["score"] == "pointing game, tau 0"]
+    scored = pointing[pointing["method"].isin(["m2ib", "grad_cam"]) & pointing["value"].notna()]
+    assert len(scored)
+    assert (scored["value"] == 1.0).mean() > 0.9
+    assert not table.equals(before)
+    kept = ~before["score"].isin(SCORES)
+    now = table[~table["score"].isin(SCORES)]
+    for name in ("study", "image", "phrase", "method", "score", "value", "outcome"):
+        assert now[name].astype(object).tolist() == pytest.approx(
+            before.loc[kept, name].astype(object).tolist(), nan_ok=True
+        )
+    assert (out / "studies").exists()
+    for folder in study_folders(finished):
+        assert (out / "studies" / folder.name / "heat.npz").read_bytes() == (folder / "heat.npz").read_bytes()
+        again = read_record(out / "studies" / folder.name)
+        controls = [c for image in again.images for phrase in image.phrases for c in phrase.controls]
+        assert all(control.hit in {True, None} for control in controls)
+    assert found.record.verdicts
+    assert found.record.subgroups
+
+
+@pytest.mark.parametrize("reference", ["path", "stem", "uid"])
+def test_boxes_find_their_images_by_path_stem_or_uid_through_the_salt(
+    finished: Path, out: Path, cohort: Path, reference: str
+) -> None:
+    boxes = pd.read_csv(cohort / "boxes.csv")
+    paths = sorted((cohort / "dicom").rglob("*.dcm"))
+    files = {str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in paths}
+    drawn_on = boxes["image"].map(files)
+    names = {
+        "path": drawn_on.map(lambda path: str(path.relative_to(cohort))),
+        "stem": drawn_on.map(lambda path: path.stem),
+        "uid": boxes["image"],
+    }
+    boxes.assign(image=names[reference]).to_csv(out.parent / "boxes.csv", index=False)
+    rescore(out, out.parent / "boxes.csv")
+    pd.testing.assert_frame_equal(scores(out), scores(finished))
+
+
+def test_without_the_runs_salt_no_box_finds_its_image_and_nothing_changes(out: Path, cohort: Path, monkeypatch) -> None:
+    before = contents(out)
+    monkeypatch.setenv(SALT_VARIABLE, "another salt, of another user")
+    with pytest.raises(BoxError, match=r"names an image of this run.*M2IB_AUDIT_SALT"):
+        rescore(out, cohort / "boxes.csv")
+    assert contents(out) == before
+
+
+def test_no_name_of_a_file_stands_in_the_records(out: Path, cohort: Path) -> None:
+    stems = {path.stem for path in (cohort / "dicom").rglob("*.dcm")}
+    text = "".join(path.read_text() for path in out.rglob("record.json"))
+    assert stems
+    assert not any(stem in text for stem in stems)
+    assert str(cohort) not in text
+
+
+@pytest.mark.parametrize("spoilt", ["record.json", "heat.npz", "image-1.png"])
+def test_a_damaged_study_is_listed_and_stops_no_other(out: Path, spoilt: str) -> None:
+    folder = study_folders(out)[2]
+    (folder / spoilt).write_bytes(b"{")
+    found = rescore(out)
+    (failed,) = found.failed
+    assert (failed.source, found.studies) == (folder.name, STUDIES - 1)
+    assert spoilt in failed.reason
+    assert str(out) not in failed.reason
+    assert folder.name not in set(scores(out)["study"])
+    assert folder.name in (out / "failures.csv").read_text()
+    result = CliRunner().invoke(app, ["score", str(out)])
+    assert result.exit_code == 3
+    assert result.stdout.splitlines()[-1].endswith("index.html")
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"run\.json cannot be read"):
+        rescore(tmp_path)
+    result = CliRunner().invoke(app, ["score", str(tmp_path)])
+    assert result.exit_code == 1
+
+
+def test_a_collimated_image_scores_again_with_its_mask(finished: Path) -> None:
+    images = [image for folder in study_folders(finished) for image in read_record(folder).images]
+    masked = [image.valid for image in images if image.valid is not None]
+    assert len(masked) == 2  # else the equalities above would say nothing of masks
+    assert len(images) == STUDIES
+
+
+def test_records_of_an_older_version_score_by_uid(finished: Path, out: Path) -> None:
+    for folder in study_folders(out):
+        record = json.loads((folder / "record.json").read_text())
+        record.pop("patient")
+        for image in record["images"]:
+            for name in ("path_key", "sex", "age", "manufacturer", "photometric_interpretation"):
+                image.pop(name)
+        (folder / "record.json").write_text(json.dumps(record))
+    found = rescore(out)
+    assert found.failed == ()
+    values = [table[table["score"] == "energy in box"]["value"] for table in (scores(finished), scores(out))]
+    own = [np.sort(each.dropna().to_numpy()) for each in values]
+    assert len(own[0]) == len(own[1])
+
+
+def test_render_makes_the_pages_again_without_torch(out: Path) -> None:
+    pages = {path: path.read_bytes() for path in out.rglob("index.html")}
+    for path in pages:
+        path.unlink()
+    program = (
+        "import sys; from audit.cli import app; from typer.testing import CliRunner; "
+        f"result = CliRunner().invoke(app, ['render', {str(out)!r}]); "
+        "assert 'torch' not in sys.modules, 'torch was imported'; print(result.output); sys.exit(result.exit_code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert f"{STUDIES} study pages made" in done.stdout
+    assert {path: path.read_bytes() for path in out.rglob("index.html")} == pages
+
+
+def test_render_goes_on_after_a_damaged_study_and_says_so(out: Path) -> None:
+    folder = study_folders(out)[0]
+    (folder / "heat.npz").unlink()
+    result = CliRunner().invoke(app, ["render", str(out)])
+    assert result.exit_code == 3
+    assert "heat.npz cannot be read" in result.output
+    assert f"{STUDIES - 1} study pages made" in result.output
