@@ -55,7 +55,7 @@ def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohorts", type=int, default=20)
     parser.add_argument("--studies", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1000, help="of the first cohort; the next have the next")
+    parser.add_argument("--seed", type=int, default=2000, help="of the first cohort; the next have the next")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     parser.add_argument("--no-write", action="store_true", help="print only")
     return parser.parse_args()
@@ -75,7 +75,8 @@ def main() -> None:
     found.sort(key=lambda cohort: cohort.seed)
     passed = (
         f"{sum(each.passed for each in found)} of {len(found)} cohorts of {given.studies} studies passed: each encoder "
-        "got its own verdict. In brackets: share of hits, and of hottest points on a marker."
+        "got its own verdict. In brackets: share of hits, and of hottest points on a marker. The margin of the rule was "
+        "set on cohorts of other seeds, 1000 to 1011."
     )
     lines = [
         passed,
