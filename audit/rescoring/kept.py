@@ -14,7 +14,7 @@ from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Stu
 from pipelines.text.table import plain_stem
 from reports.record import BoxRecord, ImageRecord, PhraseRecord, StudyRecord
 
-__all__ = ["KeptImage", "kept_facts", "kept_image", "kept_study", "keyed_row"]
+__all__ = ["KeptImage", "kept_facts", "kept_study", "keyed_row"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class KeptImage:
     placement: Placement
 
 
-def kept_image(record: StudyRecord, image: ImageRecord) -> Image:
+def _image(record: StudyRecord, image: ImageRecord) -> Image:
     """Make the header of an image again; keys stand for identifiers and for the parts of its path."""
     return Image(
         path=Path(image.path_key or image.key),
@@ -50,13 +50,16 @@ def kept_image(record: StudyRecord, image: ImageRecord) -> Image:
     )
 
 
-def kept_study(record: StudyRecord, boxes: dict[Image, tuple[Box, ...]] | None = None) -> Study:
-    """Make a study again from its record, with the record's own boxes or with those given by image."""
-    cases = []
-    for image in record.images:
-        header = kept_image(record, image)
-        drawn = tuple(map(_box, image.boxes)) if boxes is None else boxes.get(header, ())
-        cases.append(Case(image=header, phrases=tuple(map(_phrase, image.phrases)), boxes=drawn))
+def kept_study(record: StudyRecord) -> Study:
+    """Make a study again from its record."""
+    cases = (
+        Case(
+            image=_image(record, image),
+            phrases=tuple(map(_phrase, image.phrases)),
+            boxes=tuple(map(_box, image.boxes)),
+        )
+        for image in record.images
+    )
     return Study(
         study_instance_uid=record.key,
         report=Report(source="", text=""),

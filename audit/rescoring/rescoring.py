@@ -1,7 +1,7 @@
 """Score a run's stored heat again and write its records, tables and pages anew."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from audit.engine.shown import shown_failures
 from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import ImageScorer, Targets, on_source
-from audit.rescoring.kept import KeptImage, kept_facts, kept_image, kept_study, keyed_row
+from audit.rescoring.kept import KeptImage, kept_facts, kept_study, keyed_row
 from audit.scoring.scores import SCORES
 from audit.scoring.shortcuts import SHORTCUT_SCORES
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, OutputError
-from pipelines.study import Box, Case, Image, LeftOut, Study
+from pipelines.study import Case, LeftOut, Study
 from reports.folder import (
     StudyFolder,
     read_record,
@@ -78,14 +78,14 @@ def rescore(
     """
     run, folders = read_run(out), _in_order(out)
     failed: list[LeftOut] = []
-    records = list(_readable(folders, failed, progress))
-    if not records:
+    kept = dict(_readable(folders, failed, progress))
+    if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
-    drawn, lost = (None, ()) if boxes is None else _drawn(boxes, [record for _, record in records])
-    studies = [kept_study(record, drawn) for _, record in records]
+    studies = list(kept.values())
+    studies, lost = (studies, ()) if boxes is None else _drawn(boxes, studies)
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
-    for done, ((folder, _), study) in enumerate(zip(records, studies, strict=True), start=1):
+    for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = _rescored(folder, study, targets, run)
             write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
@@ -95,7 +95,7 @@ def rescore(
             table.add(list(score_rows(record.images, study=record.key, patient=record.patient)))
             outcome.add(_finished(record))
             methods.update(_methods(record))
-        progress("Scoring again", done, len(records))
+        progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
@@ -128,11 +128,10 @@ def _in_order(out: Path) -> list[Path]:
     return sorted(study_folders(out), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
 
 
-def _readable(folders: Iterable[Path], failed: list[LeftOut], progress: Progress) -> Iterator[tuple[Path, StudyRecord]]:
-    folders = list(folders)
+def _readable(folders: Sequence[Path], failed: list[LeftOut], progress: Progress) -> Iterator[tuple[Path, Study]]:
     for done, folder in enumerate(folders, start=1):
         try:
-            yield folder, read_record(folder)
+            yield folder, kept_study(read_record(folder))
         except OutputError as error:
             failed.append(_failure(folder, error))
         progress("Reading records", done, len(folders))
@@ -143,14 +142,14 @@ def _failure(folder: Path, error: OutputError) -> LeftOut:
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(path: Path, records: Sequence[StudyRecord]) -> tuple[dict[Image, tuple[Box, ...]], tuple[LeftOut, ...]]:
-    """Read boxes and give them to the images of the records.
+def _drawn(path: Path, studies: Sequence[Study]) -> tuple[list[Study], tuple[LeftOut, ...]]:
+    """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
         BoxError: the file cannot be read, or names no image of the run.
     """
     keys, read = Keys(load_salt()), read_boxes(path)
-    images = [kept_image(record, image) for record in records for image in record.images]
+    images = [case.image for study in studies for case in study.cases]
     uids = frozenset(image.sop_instance_uid for image in images)
     placed = place_boxes(images, [keyed_row(row, uids, keys) for row in read.rows])
     if not any(placed.by_image.values()):
@@ -158,8 +157,14 @@ def _drawn(path: Path, records: Sequence[StudyRecord]) -> tuple[dict[Image, tupl
             f"{path}: none of its {len(read.rows)} boxes names an image of this run; name images as in the run's own "
             f"boxes, and score as the user who ran it or with the same {SALT_VARIABLE}"
         )
-    by_image = {image: tuple(boxes) for image, boxes in placed.by_image.items()}
-    return by_image, (*read.left_out, *placed.left_out)
+    drawn = [
+        replace(
+            study,
+            cases=tuple(replace(case, boxes=tuple(placed.by_image.get(case.image, ()))) for case in study.cases),
+        )
+        for study in studies
+    ]
+    return drawn, (*read.left_out, *placed.left_out)
 
 
 def _rescored(folder: Path, study: Study, targets: Targets, run: RunRecord) -> StudyRecord:
