@@ -1,4 +1,4 @@
-"""The commands that compare methods: ``compare`` and ``roar``."""
+"""The commands that put methods to the test: ``compare``, ``roar`` and ``sanity``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from audit.comparison.settings import CohortFiles
     from audit.faithfulness.roar import Side
 
-__all__ = ["compare", "roar"]
+__all__ = ["compare", "roar", "sanity"]
 
 _FAILURES_LISTED = 3  # exit status
 
 
 class RemovedSide(StrEnum):
     """What ``roar --side`` takes."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    BOTH = "both"
+
+
+class RandomTower(StrEnum):
+    """What ``sanity --tower`` takes."""
 
     IMAGE = "image"
     TEXT = "text"
@@ -105,7 +113,7 @@ def _cohort(
             raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports and --boxes away")
         return phantoms
     if dicom_dir is None or reports is None:
-        raise AuditError("compare needs a cohort: give --dicom-dir and --reports, or --phantoms with a number")
+        raise AuditError("a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number")
     return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=boxes)
 
 
@@ -142,6 +150,40 @@ def roar(
         )
         result = run_roar(settings, progress=progress)
     typer.echo(as_text(result))
+
+
+def sanity(
+    dicom_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(help="Folder of reports, or a table of them.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes: phrases with one are drawn first.")] = None,
+    phantoms: Annotated[int | None, typer.Option(help="Check on so many phantoms instead of files.", min=2)] = None,
+    method: Annotated[str, typer.Option(help="A name of run --help.")] = "m2ib",
+    model: Model = "biomedclip",
+    tower: Annotated[RandomTower, typer.Option(help="Which tower turns random.")] = RandomTower.BOTH,
+    pairs: Annotated[int, typer.Option(help="Phrases, drawn by the seed.", min=1)] = 20,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Turn the model random block by block, and see whether a method's heat notices."""
+    from audit.faithfulness.randomisation import TowerName
+    from audit.sanity import SanitySettings, check_sanity
+
+    with errors_in_one_line(), progress_bar() as progress:
+        found = check_sanity(
+            SanitySettings(
+                cohort=_cohort(phantoms, dicom_dir, reports, boxes),
+                method=method,
+                model=model,
+                towers=tuple(TowerName) if tower is RandomTower.BOTH else (TowerName(tower.value),),
+                pairs=pairs,
+                device=device,
+                seed=seed,
+            ),
+            progress=progress,
+        )
+    typer.echo(found)
 
 
 def _sides(side: RemovedSide) -> "tuple[Side, ...]":

@@ -1,16 +1,15 @@
 """Compare methods: every study is loaded once, and every method explains the same phrases with the same seeds."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
 from audit.attribution.explain import Request, pair_seed
 from audit.attribution.methods import METHODS, Method
+from audit.comparison.cohort import cohort_files
 from audit.comparison.explaining import Explaining, Progress
 from audit.comparison.measuring import MeasuredMethod, measured_as
 from audit.comparison.scores import compared_scores
@@ -25,13 +24,11 @@ from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
 from audit.scoring.summary import score_table
 from pipelines.errors import ModelError
-from pipelines.phantom.cohort import make_cohort
 from pipelines.study import LeftOut
 from reports.comparison_record import ComparedMethod, ComparisonRecord
 
 __all__ = ["ComparisonResult", "compare"]
 
-_PHANTOM_COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
 _TRIAL = "There is an opacity in the left lung."
 
 
@@ -64,7 +61,7 @@ def compare(
     if not methods:
         raise ModelError(f"none of the methods explains {settings.model}: {next(iter(refused.values()))}")
     keys = Keys(load_salt())
-    with _files(settings, progress) as files:
+    with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
         inputs = _gathered(files, settings, progress)
         found = Explaining(
             encoder=encoder,
@@ -104,20 +101,6 @@ def compare(
     page = write_comparison(settings.out, record, scores)
     progress("Summarising", 1, 1)
     return ComparisonResult(page=page, record=record, failed=tuple(item for item in found.left_out if item.failed))
-
-
-@contextmanager
-def _files(settings: ComparisonSettings, progress: Progress) -> Iterator[CohortFiles]:
-    """Give the cohort's files; phantoms are made for the time of the comparison."""
-    if isinstance(settings.cohort, CohortFiles):
-        yield settings.cohort
-        return
-    with TemporaryDirectory() as name:
-        folder, count = Path(name), settings.cohort
-        progress("Making phantoms", 0, count)
-        make_cohort(folder, count=count, seed=settings.seed, columns=_PHANTOM_COLUMNS, brief=True)
-        progress("Making phantoms", count, count)
-        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
 
 
 def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progress) -> Inputs:

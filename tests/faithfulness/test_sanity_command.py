@@ -1,0 +1,95 @@
+"""``m2ib-audit sanity``: a cohort's heat while towers turn random, printed with intervals."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from audit.cli import app
+from audit.comparison.settings import CohortFiles
+from audit.encoders.loading import load_encoder
+from audit.faithfulness.randomisation import TowerName
+from audit.sanity import SanitySettings, check_sanity
+from pipelines.errors import AuditError
+from pipelines.phantom.cohort import make_cohort
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> CohortFiles:
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder, count=4, seed=11, columns=200, brief=True)
+    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
+
+
+def settings(cohort: CohortFiles, **changes: object) -> SanitySettings:
+    kept = {"method": "grad_eclip", "model": "phantom", "device": "cpu", "pairs": 5}
+    return SanitySettings(cohort=cohort, **(kept | changes))
+
+
+def test_every_number_of_random_blocks_of_both_towers_has_a_line(cohort) -> None:
+    encoder = load_encoder("phantom")
+    found = check_sanity(settings(cohort))
+    depths = {TowerName.IMAGE: encoder.image.depth, TowerName.TEXT: encoder.text.depth}
+    expected = [(tower, blocks) for tower, depth in depths.items() for blocks in range(1, depth + 1)]
+    assert [(line.tower, line.blocks) for line in found.lines] == expected
+    assert found.pairs == 5
+    for line in found.lines:
+        assert line.of == depths[line.tower]
+        assert line.cosine.values == 5
+        assert -1.0 <= line.cosine.low <= line.cosine.estimate <= line.cosine.high <= 1.0
+
+
+def test_gradients_of_a_random_model_no_longer_point_where_the_trained_ones_did(cohort) -> None:
+    found = check_sanity(settings(cohort, towers=(TowerName.IMAGE,)))
+    assert found.lines[-1].spearman.estimate < 0.6
+    assert found.lines[-1].ssim.estimate < found.lines[-1].ssim.high + 1e-9 <= 1.0
+
+
+def test_the_same_seed_gives_the_same_figures_and_the_sample_does_not_depend_on_the_method(cohort) -> None:
+    first, second = (check_sanity(settings(cohort, towers=(TowerName.TEXT,), seed=3)) for _ in range(2))
+    assert first == second
+    other = check_sanity(settings(cohort, towers=(TowerName.TEXT,), seed=3, method="grad_cam"))
+    assert [line.cosine for line in other.lines] == [line.cosine for line in first.lines]
+
+
+def test_the_command_prints_a_row_a_step(cohort) -> None:
+    words = ["sanity", "--dicom-dir", str(cohort.dicom_dir), "--reports", str(cohort.reports), "--boxes"]
+    words += [str(cohort.boxes), "--model", "phantom", "--method", "grad_cam", "--pairs", "3", "--tower", "image"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.stdout.splitlines() if line.startswith("image")]
+    assert len(rows) == load_encoder("phantom").image.depth
+    assert re.search(r"1/\d+ +-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]", rows[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["sanity", "--model", "phantom"], "a cohort is needed"),
+        (["sanity", "--model", "phantom", "--phantoms", "2", "--method", "gradcam"], "--method gradcam: unknown"),
+    ],
+    ids=["no cohort", "unknown method"],
+)
+def test_what_cannot_be_checked_is_refused_in_one_line(words, sentence) -> None:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_sample_without_a_readable_image_is_refused(tmp_path: Path) -> None:
+    make_cohort(tmp_path, count=4, seed=11, columns=200, brief=True)
+    spoilt = 0
+    for path in (tmp_path / "dicom").rglob("*.dcm"):
+        content = path.read_bytes()
+        start = content.find(b"\xff\x4f\xff\x51") + 8  # of a JPEG 2000 stream; the header stays whole
+        if start < 8:
+            path.unlink()
+            continue
+        path.write_bytes(content[:start] + bytes(len(content) - start))
+        spoilt += 1
+    assert spoilt
+    files = CohortFiles(dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports")
+    with pytest.raises(AuditError, match="no image of the sample could be read"):
+        check_sanity(settings(files))
