@@ -10,7 +10,7 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text
@@ -33,6 +33,7 @@ _DECODER_PACKAGES = {
     "5": "pylibjpeg pylibjpeg-rle",
 }
 
+_MOST_LOSSY_BITS = 8  # that GDCM and Pillow decode of JPEG Extended
 _JPEG_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and SOF55 of JPEG-LS
 
 
@@ -87,7 +88,7 @@ def decode_first_frame(
     _refuse_undecodable(encoding, path)
     try:
         if encoding.transfer_syntax.is_encapsulated:
-            _refuse_other_size(dataset, encoding, path)
+            _refuse_other_stream(dataset, encoding, path)
             values = decode_apart(path)
         else:
             dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
@@ -172,10 +173,19 @@ def _refuse_undecodable(encoding: Encoding, path: Path) -> None:
     raise DicomError(f"{path}: there is no decoder for the transfer syntax {syntax.name} ({syntax}); {mend}.")
 
 
-def _refuse_other_size(dataset: FileDataset, encoding: Encoding, path: Path) -> None:
-    """Refuse a compressed image larger than the header says, before a decoder makes room for it."""
+def _refuse_other_stream(dataset: FileDataset, encoding: Encoding, path: Path) -> None:
+    """Refuse, before a decoder makes room for it, a stream of another size, or of a depth that no decoder here has."""
     stream = get_frame(dataset.PixelData, 0, number_of_frames=encoding.frames)
-    size = _codestream_size(stream)
+    size = _jpeg_2000_size(stream)
+    frame = _jpeg_frame_header(stream)
+    if frame is not None:
+        precision, *of_frame = frame
+        size = (of_frame[0], of_frame[1])
+        if precision > _MOST_LOSSY_BITS and not _decodes_twelve_bits(encoding.transfer_syntax):
+            raise DicomError(
+                f"{path}: lossy JPEG of {precision} bits needs a decoder that does not come along, since its licence "
+                "is the GPL: pip install 'm2ib-audit[extended]', or export the image without compression."
+            )
     if size is not None and size != (encoding.rows, encoding.columns):
         raise DicomError(
             f"{path}: the compressed image is {size[0]} x {size[1]} and the header says {encoding.rows} x "
@@ -183,19 +193,33 @@ def _refuse_other_size(dataset: FileDataset, encoding: Encoding, path: Path) -> 
         )
 
 
-def _codestream_size(stream: bytes) -> tuple[int, int] | None:
-    """Read (rows, columns) from a JPEG 2000, JPEG or JPEG-LS stream; None where it is neither.
+def _decodes_twelve_bits(syntax: UID) -> bool:
+    """Whether this is another syntax than JPEG Extended, or pylibjpeg-libjpeg is there to read it."""
+    return syntax != JPEGExtended12Bit or "pylibjpeg" in get_decoder(syntax).available_plugins
 
-    Source: ISO/IEC 15444-1 A.5.1 (SIZ), ISO/IEC 10918-1 B.2.2 (frame header), ISO/IEC 14495-1 C.2.2.
+
+def _jpeg_2000_size(stream: bytes) -> tuple[int, int] | None:
+    """Read (rows, columns) from a JPEG 2000 stream; None where it is none.
+
+    Source: ISO/IEC 15444-1 A.5.1 (SIZ).
     """
     start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0 and len(stream) >= start + 24:
-        right, bottom, left, top = (int.from_bytes(stream[start + at : start + at + 4]) for at in (8, 12, 16, 20))
-        return bottom - top, right - left
+    if start < 0 or len(stream) < start + 24:
+        return None
+    right, bottom, left, top = (int.from_bytes(stream[start + at : start + at + 4]) for at in (8, 12, 16, 20))
+    return bottom - top, right - left
+
+
+def _jpeg_frame_header(stream: bytes) -> tuple[int, int, int] | None:
+    """Read (bits, rows, columns) from the frame header of a JPEG or JPEG-LS stream; None where it is neither.
+
+    Source: ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2.
+    """
     at = 2
     while stream[:2] == b"\xff\xd8" and at + 9 <= len(stream) and stream[at] == 0xFF:
         if stream[at + 1] in _JPEG_FRAME_MARKERS:
-            return int.from_bytes(stream[at + 5 : at + 7]), int.from_bytes(stream[at + 7 : at + 9])
+            rows, columns = int.from_bytes(stream[at + 5 : at + 7]), int.from_bytes(stream[at + 7 : at + 9])
+            return stream[at + 4], rows, columns
         if stream[at + 1] == 0xFF:
             at += 1  # a fill byte
         else:

@@ -19,14 +19,21 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Integer
+from pydicom import dcmread
 from pydicom.pixels.utils import pixel_array
 
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 __all__ = ["decode_apart"]
 
 SECONDS_TO_DECODE = 120.0
+MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest image that is read takes a tenth of it decoded
 
 
 def decode_apart(path: Path) -> Integer[np.ndarray, "rows columns *samples"]:
@@ -108,8 +115,15 @@ def _await(connection: Connection) -> None:
         raise TimeoutError(f"no answer in {SECONDS_TO_DECODE:g} s")
 
 
+def _limit_memory() -> None:
+    """Let a stream that unpacks without end fail in here, where it harms nobody; Windows knows no such limit."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+
+
 def _serve(connection: Connection) -> None:
     """Answer paths with frames until the connection closes."""
+    _limit_memory()
     while True:
         try:
             path = os.fsdecode(connection.recv_bytes())
@@ -117,8 +131,9 @@ def _serve(connection: Connection) -> None:
             return
         try:
             with tolerant_reading():
-                frame = np.ascontiguousarray(pixel_array(path, index=0))
-        except (*READ_ERRORS, RuntimeError) as error:
+                # Not by the path alone: that way of pydicom's refuses pixel data after an item of unusual form.
+                frame = np.ascontiguousarray(pixel_array(dcmread(path, force=True), index=0))
+        except (*READ_ERRORS, RuntimeError, MemoryError) as error:
             kind: dict[str, Any] = {"error": type(error).__name__}
             content = b""
         else:
