@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydicom.dataset import FileDataset
@@ -23,6 +24,7 @@ _KEYWORDS = (
     "AccessionNumber",
     "IssuerOfAccessionNumberSequence",
     "Modality",
+    "BodyPartExamined",
     "PresentationIntentType",
     "Rows",
     "Columns",
@@ -49,6 +51,16 @@ _RADIOGRAPH_CLASSES = {
 }
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPH_MODALITIES = {"", "CR", "DX", "DR", "RG", "RF", "OT", "SC"}
+
+_CHEST_WORDS = ("CHEST", "THORA", "LUNG", "RIB", "HEART", "STERN", "CLAVIC")
+# PS3.16 CID 4031 "Common Anatomic Region", as BodyPartExamined spells it, without parts that a chest film may be filed
+# under; and words that name such regions in practice.
+_OTHER_PARTS = (
+    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT"),
+    *("FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "KUB", "LEG", "LSPINE", "MANDIBLE", "PATELLA"),
+    *("PELVIS", "SHOULDER", "SINUS", "SKULL", "TIBIA", "TOE", "WRIST", "ZYGOMA", "CERVICAL", "LUMBAR", "SACRUM"),
+)
+_MISSPELT = 0.85  # likeness: EXTREMETY is EXTREMITY
 
 _MAX_AGE_YEARS = 130.0
 _DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25, "": 365.25}
@@ -134,6 +146,19 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
         return f"This object ({UID(sop_class).name}) is no projection radiograph; nothing is to be done."
     if modality not in _RADIOGRAPH_MODALITIES:
         return f"The image is no chest radiograph: its Modality is {modality}; nothing is to be done."
+    return _rule_against_body_part(text(dataset, "BodyPartExamined"))
+
+
+def _rule_against_body_part(stated: str) -> str | None:
+    """Leave out what is stated to be another part of the body; blank, and what means nothing to us, takes part.
+
+    A third of chest films leave it blank, others hold "CHEST AP" or a misspelling.
+    """
+    words = re.findall(r"[A-Z]+", stated.upper())
+    if not words or any(chest in word for word in words for chest in _CHEST_WORDS):
+        return None
+    if any(get_close_matches(word, _OTHER_PARTS, n=1, cutoff=_MISSPELT) for word in words):
+        return f"The image is no chest radiograph: its BodyPartExamined is {stated}; nothing is to be done."
     return None
 
 

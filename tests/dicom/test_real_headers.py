@@ -1,0 +1,72 @@
+"""The body part that a header names, and the 7,469 real headers of the Indiana collection."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.context_labels import fetch_wheel
+from benchmarks.indiana_headers import header_rows, write_headers
+from pipelines.dicom.headers import inspect_file
+from pipelines.study import Image, LeftOut
+
+
+@pytest.mark.parametrize(
+    ("stated", "takes_part"),
+    [
+        ("CHEST", True),
+        ("", True),
+        ("PORTABLE CHEST", True),
+        ("NON GRID CHEST", True),
+        ("THORAX PA", True),
+        ("chest/abdomen", True),
+        ("RIBS", True),
+        ("CHST", True),
+        ("TRUNK", True),
+        ("UNKNOWN", True),
+        ("12345", True),
+        ("KNEE", False),
+        ("Left hand", False),
+        ("EXTREMETY", False),
+        ("SKULL", False),
+        ("CERVICAL SPINE", False),
+    ],
+)
+def test_only_what_is_stated_to_be_another_part_of_the_body_is_left_out(write_dx, stated, takes_part) -> None:
+    found = inspect_file(write_dx(BodyPartExamined=stated))
+    assert isinstance(found, Image) is takes_part
+    if not takes_part:
+        assert isinstance(found, LeftOut)
+        assert not found.failed
+        assert f"BodyPartExamined is {stated}" in found.reason
+
+
+@pytest.mark.slow
+def test_every_header_of_the_indiana_collection_is_read_and_its_decisions_are_those_that_were_looked_at(
+    tmp_path: Path,
+) -> None:
+    rows = header_rows(fetch_wheel(tmp_path))
+    assert len(rows) == 7469
+    folder = tmp_path / "headers"
+    folder.mkdir()
+    found = [inspect_file(path) for path in write_headers(rows, folder)]
+    images = [image for image in found if isinstance(image, Image)]
+    left_out = Counter((item.reason, item.failed) for item in found if isinstance(item, LeftOut))
+    # Two are films of a limb, as their header says, if misspelt.
+    assert [(reason.split(";")[0], failed, count) for (reason, failed), count in left_out.items()] == [
+        ("The image is no chest radiograph: its BodyPartExamined is EXTREMETY", False, 2)
+    ]
+    views = Counter((image.view.value, image.view_source) for image in images)
+    # Where ViewPosition is blank, orientation and view code are too: nothing is guessed.
+    assert sum(views.values()) == 7467
+    assert views["unknown", ""] == 2586
+    assert views["PA", "ViewPosition"] + views["AP", "ViewPosition"] in range(4014, 4017)
+    assert views["lateral", "ViewPosition"] in range(865, 868)
+    assert set(views) == {("unknown", ""), *((view, "ViewPosition") for view in ("PA", "AP", "lateral"))}
+    polarity = Counter(image.photometric_interpretation for image in images)
+    assert set(polarity) == {"MONOCHROME1", "MONOCHROME2"}
+    assert polarity["MONOCHROME1"] in range(3582, 3585)
+    spacing = Counter(image.spacing_source for image in images)
+    assert spacing[None] <= 2  # secondary captures
+    assert spacing["PixelSpacing"] > spacing["ImagerPixelSpacing"] > 2500
+    assert sum(image.horizontally_flipped for image in images) == 14  # R\F, whatever FieldOfViewHorizontalFlip says
