@@ -6,18 +6,24 @@ box belongs to an image by SOP Instance UID, path or file stem. A key that fits 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipelines.boxes import BoxTable
 from pipelines.boxes.matching import boxes_for
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import CohortError
-from pipelines.study import Case, Context, Image, LeftOut, Report, Study
+from pipelines.study import Case, Context, Image, LeftOut, Study
 from pipelines.text import ReportTable, phrases_of
 from pipelines.text.joining import JoinedReports, join_reports
 
-__all__ = ["Cohort", "boxes_for", "join"]
+__all__ = ["Cohort", "boxes_for", "join", "match"]
+
+_AMBIGUOUS = "several different reports belong to this study: keep the one that describes its images"
+_WITHOUT_PHRASE = (
+    "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
+    "put to the model"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +35,34 @@ class Cohort:
 
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
+    set_aside: Mapping[str, str] = field(default_factory=dict)  # StudyInstanceUID of every other study, and why
+    nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
 
 
 def join(
     images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
 ) -> Cohort:
-    """Join images, reports and boxes into studies.
+    """Join images, reports and boxes into studies, of which there must be one at least: see :func:`match`.
+
+    Raises:
+        CohortError: nothing is left to audit.
+    """
+    cohort = match(images, reports, boxes, include_absent=include_absent)
+    if cohort.nothing is not None:
+        raise CohortError(cohort.nothing)
+    return cohort
+
+
+def match(
+    images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
+) -> Cohort:
+    """Join images, reports and boxes into studies, and say what did not join even where nothing did.
 
     Args:
         images: the images to audit; several of one study give several cases.
         reports: as read; two different reports for one study leave that study out.
         boxes: as read, rescaled here to each image's own pixels and clipped to it.
         include_absent: keep the phrases that deny a finding, which are left away by default.
-
-    Raises:
-        CohortError: nothing is left to audit.
     """
     by_study: dict[str, list[Image]] = defaultdict(list)
     for image in images:
@@ -54,38 +73,36 @@ def join(
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
     contexts = {Context.PRESENT, Context.UNCERTAIN} | ({Context.ABSENT} if include_absent else set())
     studies: list[Study] = []
+    set_aside: dict[str, str] = {}
     for uid, members in by_study.items():
         found = joined.by_study.get(uid)
         if found is None:
-            left_out += () if uid in joined.ambiguous else [_without_report(members)]
+            set_aside[uid] = _AMBIGUOUS if uid in joined.ambiguous else _without_report(len(members))
+            if uid not in joined.ambiguous:
+                left_out.append(_left_out(str(members[0].path), set_aside[uid], failed=True))
             continue
         phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
         if not phrases:
-            left_out.append(_without_phrase(found.report))
+            set_aside[uid] = _WITHOUT_PHRASE
+            left_out.append(_left_out(found.report.source, _WITHOUT_PHRASE, failed=False))
             continue
         cases = tuple(
             Case(image=image, phrases=phrases, boxes=tuple(placed.by_image.get(image, ()))) for image in members
         )
         studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by, cases=cases))
-    if not studies:
-        raise CohortError(_nothing(len(images), reports, len(drawn.rows), joined))
-    return Cohort(studies=tuple(studies), left_out=tuple(left_out))
+    nothing = None if studies else _nothing(len(images), reports, len(drawn.rows), joined)
+    return Cohort(studies=tuple(studies), left_out=tuple(left_out), set_aside=set_aside, nothing=nothing)
 
 
-def _without_report(members: Sequence[Image]) -> LeftOut:
-    reason = (
-        f"no report belongs to this study ({len(members)} images): give its report under its StudyInstanceUID, "
+def _without_report(images: int) -> str:
+    return (
+        f"no report belongs to this study ({images} images): give its report under its StudyInstanceUID, "
         "accession number, or the name of its DICOM file or folder"
     )
-    return LeftOut(source=str(members[0].path), stage="join", reason=reason, failed=True)
 
 
-def _without_phrase(report: Report) -> LeftOut:
-    reason = (
-        "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
-        "put to the model"
-    )
-    return LeftOut(source=report.source, stage="join", reason=reason, failed=False)
+def _left_out(source: str, reason: str, *, failed: bool) -> LeftOut:
+    return LeftOut(source=source, stage="join", reason=reason, failed=failed)
 
 
 def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:

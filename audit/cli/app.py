@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.auditing import baselines, commission, demo, doctor, run
+from audit.cli.checking import check
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
 from audit.cli.models import models
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, render, demo, baselines, evaluate, compare, roar, sanity, commission, doctor):
+for command in (run, check, score, render, demo, baselines, evaluate, compare, roar, sanity, commission, doctor):
     app.command()(command)
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")

@@ -1,17 +1,41 @@
 """Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from audit.engine.settings import RunSettings
 from pipelines.boxes import BoxTable, read_boxes
-from pipelines.cohort import join
+from pipelines.cohort import match
 from pipelines.dicom.scan import Scan, keep_views, scan_folder
 from pipelines.errors import CohortError
-from pipelines.study import LeftOut, Study
+from pipelines.study import Image, LeftOut, Study
 from pipelines.text import read_reports
 
-__all__ = ["Inputs", "gather"]
+__all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
+
+NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them all the same"
+
+
+@runtime_checkable
+class InputSettings(Protocol):
+    """What says where inputs lie: the settings of a run, or of a check, which needs no model and no torch."""
+
+    @property
+    def dicom_dir(self) -> Path:
+        """Folder with the DICOM files."""
+
+    @property
+    def reports(self) -> Path:
+        """Folder or file of reports."""
+
+    @property
+    def boxes(self) -> Path | None:
+        """File of annotations."""
+
+    @property
+    def all_views(self) -> bool:
+        """Audit lateral and unknown views too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,25 +45,43 @@ class Inputs:
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
     counts: dict[str, int]
+    images: tuple[Image, ...] = ()  # every image that was found, audited or not
+    set_aside: Mapping[str, str] = field(default_factory=dict)  # StudyInstanceUID of every other study, and why
+    without_view: tuple[Study, ...] = ()  # joined, and none of their images has a view that is audited
+    nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
 
 
-def gather(settings: RunSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
     """Scan the DICOM folder, read reports and boxes, and join them.
+
+    Raises:
+        InputError: a folder or file is missing or of no known format.
+        CohortError: nothing is left to audit.
+    """
+    inputs = survey(settings, progress=progress)
+    if inputs.nothing is not None:
+        raise CohortError(inputs.nothing)
+    return inputs
+
+
+def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+    """Gather the inputs, and say what takes no part even where nothing is left to audit.
 
     Images, reports and boxes are joined before views are chosen, so that the report of a lateral view is known for what
     it is and not taken for an orphan.
 
     Raises:
         InputError: a folder or file is missing or of no known format.
-        CohortError: nothing is left to audit.
+        CohortError: the DICOM folder is empty.
     """
     reports = read_reports(settings.reports)
     boxes = read_boxes(settings.boxes) if settings.boxes is not None else BoxTable(rows=(), left_out=())
     scan = scan_folder(settings.dicom_dir, progress=progress)
-    cohort = join(scan.images, reports, boxes)
+    cohort = match(scan.images, reports, boxes)
     studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)
-    if not studies:
-        raise CohortError(
+    nothing = cohort.nothing
+    if nothing is None and not studies:
+        nothing = (
             f"{settings.dicom_dir}: {len(scan.images)} images joined a report, none of them a frontal view; "
             "pass --all-views to audit them all the same"
         )
@@ -54,7 +96,17 @@ def gather(settings: RunSettings, *, progress: Callable[[int, int], None] | None
         "phrases": sum(len(case.phrases) for case in cases),
         "boxes": sum(len(case.boxes) for case in cases),
     }
-    return Inputs(studies=studies, left_out=left_out, counts=counts)
+    kept = {study.study_instance_uid for study in studies}
+    without_view = tuple(study for study in cohort.studies if study.study_instance_uid not in kept)
+    return Inputs(
+        studies=studies,
+        left_out=left_out,
+        counts=counts,
+        images=scan.images,
+        set_aside={**cohort.set_aside, **{study.study_instance_uid: NO_VIEW for study in without_view}},
+        without_view=without_view,
+        nothing=nothing,
+    )
 
 
 def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:

@@ -1,0 +1,151 @@
+"""Survey the inputs of a run, and sum up what would be audited."""
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from audit.checking.rows import CheckRow, Fate, rows_of
+from audit.engine.inputs import Inputs, survey
+from audit.engine.keys import Keys
+from pipelines.cohort import boxes_for
+from pipelines.errors import OutputError
+
+__all__ = ["CheckSettings", "Checked", "FindingCounts", "ReasonCount", "check", "write_csv"]
+
+_EXAMPLES = 3
+_VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Where the inputs lie, as a run takes them."""
+
+    dicom_dir: Path
+    reports: Path
+    boxes: Path | None = None
+    all_views: bool = False
+    show_phi: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonCount:
+    """How many were left out for one reason, and the first of them."""
+
+    kind: str  # as in CheckRow
+    fate: Fate
+    stage: str
+    reason: str  # of the first
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingCounts:
+    """What a finding has to be scored on."""
+
+    finding: str
+    phrases: int  # pairs of an image and a phrase that names it
+    with_boxes: int  # among them those that meet a box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What would be audited, what would not, and why."""
+
+    counts: Mapping[str, int]
+    joined_by: Mapping[str, int]  # studies by the key that joined their report
+    findings: tuple[FindingCounts, ...]  # the most frequent first
+    reasons: tuple[ReasonCount, ...]  # failures first, then the most frequent
+    rows: tuple[CheckRow, ...]
+    nothing: str | None  # where nothing would be audited: what to mend first
+
+    @property
+    def failed(self) -> int:
+        """How many files, reports and boxes should take part and cannot."""
+        return sum(row.fate is Fate.FAILED for row in self.rows)
+
+
+def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int], None] | None = None) -> Checked:
+    """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
+
+    Args:
+        settings: where the inputs lie.
+        keys: stand for names of files and studies, as in failures.csv of a run.
+        progress: called with the headers read and all files.
+
+    Raises:
+        InputError: a folder or file is missing or of no known format.
+        CohortError: the DICOM folder is empty.
+    """
+    inputs = survey(settings, progress=progress)
+    folders = [path for path in (settings.dicom_dir, settings.reports, settings.boxes) if path is not None]
+    rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
+    return Checked(
+        counts=inputs.counts,
+        joined_by=dict(Counter(study.report_joined_by for study in inputs.studies).most_common()),
+        findings=_findings(inputs),
+        reasons=_reasons(rows),
+        rows=rows,
+        nothing=inputs.nothing,
+    )
+
+
+def write_csv(rows: tuple[CheckRow, ...], path: Path) -> None:
+    """Write a line a row; a cell that a spreadsheet would take for a formula is defused.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    names = [field.name for field in fields(CheckRow)]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(names)
+            writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}): give --csv a file that can") from error
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
+    phrases: Counter[str] = Counter()
+    with_boxes: Counter[str] = Counter()
+    for case in (case for study in inputs.studies for case in study.cases):
+        for phrase in case.phrases:
+            finding = phrase.finding or "no known finding"
+            phrases[finding] += 1
+            with_boxes[finding] += bool(boxes_for(phrase, case.boxes, case.image))
+    return tuple(
+        FindingCounts(finding=finding, phrases=count, with_boxes=with_boxes[finding])
+        for finding, count in phrases.most_common()
+    )
+
+
+def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
+    """Count the rows by reason; reasons that differ in a name or a number alone are one."""
+    alike: dict[tuple[str, Fate, str, str], list[CheckRow]] = defaultdict(list)
+    for row in rows:
+        if row.fate is not Fate.AUDITED:
+            # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
+            reason = row.reason if row.reason.startswith("the label ") else _VARYING.sub("", row.reason)
+            alike[row.kind, row.fate, row.stage, reason].append(row)
+    counted = [
+        ReasonCount(
+            kind=kind,
+            fate=fate,
+            stage=stage,
+            reason=same[0].reason,
+            count=len(same),
+            examples=tuple(row.source for row in same[:_EXAMPLES]),
+        )
+        for (kind, fate, stage, _), same in alike.items()
+    ]
+    return tuple(sorted(counted, key=lambda each: (each.fate is not Fate.FAILED, -each.count)))

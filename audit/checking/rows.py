@@ -1,0 +1,158 @@
+"""A row for every file, report and group of boxes: whether it takes part, and why not."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from audit.engine.inputs import NO_VIEW, Inputs
+from audit.engine.keys import Keys
+from audit.engine.shown import shown_failures
+from pipelines.cohort import boxes_for
+from pipelines.study import Case, LeftOut, Study
+
+__all__ = ["CheckRow", "Fate", "rows_of"]
+
+
+class Fate(StrEnum):
+    """What becomes of a file, report or group of boxes."""
+
+    AUDITED = "audited"
+    LEFT_OUT = "left out"  # by rule
+    FAILED = "failed"  # should take part and cannot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """One file, one report, or the boxes of one label on one image."""
+
+    kind: str  # "image", "report", "boxes" or "file"
+    source: str  # its name, or the key that stands for it
+    fate: Fate
+    stage: str  # where it was left out; "" for what takes part
+    reason: str  # why it was left out; "" for what takes part
+    study: str = ""  # the key of its study, where it has one
+    joined_by: str = ""  # of reports: the key that joined it to its study
+    finding: str = ""  # of boxes
+    phrases: int | None = None  # of an image: put to the model; of boxes: those that meet them
+    boxes: int | None = None  # how many
+
+
+_KINDS = {"scan": "file", "header": "file", "view": "image", "pixels": "image", "report": "report", "boxes": "boxes"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Namer:
+    """Gives names to sources and studies as far as they may be shown."""
+
+    folders: Sequence[Path]
+    keys: Keys
+    show_phi: bool
+
+    def source(self, source: str) -> str:
+        [shown] = self.all([LeftOut(source=source, stage="", reason="", failed=False)])
+        return shown[0]
+
+    def study(self, uid: str) -> str:
+        return uid if self.show_phi else self.keys.key("study", uid)
+
+    def all(self, left_out: Iterable[LeftOut]) -> list[tuple[str, str]]:
+        """Give source and reason of each."""
+        shown = shown_failures(left_out, self.folders, self.keys, show_phi=self.show_phi)
+        return [(item.source, item.reason) for item in shown]
+
+
+def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[CheckRow, ...]:
+    """Make the rows: what takes part first, in the order of the images, then the rest in the order it was met.
+
+    Args:
+        inputs: as surveyed.
+        folders: what was handed in: names are given from there on.
+        keys: stand for names of files and studies, as in failures.csv of a run.
+        show_phi: give the names themselves.
+    """
+    namer = _Namer(folders, keys, show_phi)
+    taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
+    return (*taking_part, *_left_out_rows(inputs, namer), *_set_aside_rows(inputs, namer))
+
+
+def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
+    uid = namer.study(study.study_instance_uid)
+    yield CheckRow(
+        kind="report",
+        source=namer.source(study.report.source),
+        fate=Fate.AUDITED,
+        stage="",
+        reason="",
+        study=uid,
+        joined_by=study.report_joined_by,
+    )
+    for case in study.cases:
+        source = namer.source(str(case.image.path))
+        yield CheckRow(
+            kind="image",
+            source=source,
+            fate=Fate.AUDITED,
+            stage="",
+            reason="",
+            study=uid,
+            phrases=len(case.phrases),
+            boxes=len(case.boxes),
+        )
+        yield from _box_rows(case, source, uid)
+
+
+def _box_rows(case: Case, source: str, study: str) -> Iterator[CheckRow]:
+    """Group an image's boxes by label; a group that no phrase meets takes no part in any score."""
+    met = Counter(label for p in case.phrases for label in {box.label for box in boxes_for(p, case.boxes, case.image)})
+    for label, count in Counter(box.label for box in case.boxes).items():
+        yield CheckRow(
+            kind="boxes",
+            source=source,
+            fate=Fate.AUDITED if met[label] else Fate.LEFT_OUT,
+            stage="" if met[label] else "boxes",
+            reason="" if met[label] else "no phrase of the report names what these boxes show",
+            study=study,
+            finding=label,
+            phrases=met[label],
+            boxes=count,
+        )
+
+
+def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
+    images = {str(image.path) for image in inputs.images}
+    for item, (source, reason) in zip(inputs.left_out, namer.all(inputs.left_out), strict=True):
+        yield CheckRow(
+            kind="image" if item.source in images else _KINDS.get(item.stage, "report"),
+            source=source,
+            fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
+            stage=item.stage,
+            reason=reason,
+        )
+
+
+def _set_aside_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
+    """Name what fell with its study: the images of those that did not join, the reports of those without a view."""
+    listed = {item.source for item in inputs.left_out}
+    for study in inputs.without_view:
+        yield CheckRow(
+            kind="report",
+            source=namer.source(study.report.source),
+            fate=Fate.LEFT_OUT,
+            stage="view",
+            reason=NO_VIEW,
+            study=namer.study(study.study_instance_uid),
+            joined_by=study.report_joined_by,
+        )
+    for image in inputs.images:
+        why = inputs.set_aside.get(image.study_instance_uid)
+        if why is not None and str(image.path) not in listed:
+            yield CheckRow(
+                kind="image",
+                source=namer.source(str(image.path)),
+                fate=Fate.LEFT_OUT,
+                stage="join",
+                reason=why,
+                study=namer.study(image.study_instance_uid),
+            )

@@ -1,0 +1,48 @@
+"""The command that looks before a run: ``check``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.cli.options import COULD_NOT_RUN, AsJson, errors_in_one_line, progress_bar, tell
+
+__all__ = ["check"]
+
+_FAILURES_LISTED = 3  # exit status
+
+
+def check(
+    dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
+    reports: Annotated[Path, typer.Option(help="Folder or file of reports, as `run` takes them.")],
+    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes, as `run` takes them.")] = None,
+    all_views: Annotated[bool, typer.Option("--all-views", help="Count lateral and unknown views in.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="File for a row a file, report and group of boxes; replaced if it is there.")
+    ] = None,
+    as_json: AsJson = False,
+    show_phi: Annotated[
+        bool, typer.Option("--show-phi", help="Show the names of files and studies: for closed rooms only.")
+    ] = False,
+) -> None:
+    """Say what a run would audit, what not and why, before any model is loaded."""
+    from audit.checking import CheckSettings
+    from audit.checking import check as check_inputs
+    from audit.checking.checking import write_csv
+    from audit.checking.text import check_json, check_text
+    from audit.engine.keys import Keys, load_salt
+
+    settings = CheckSettings(dicom_dir=dicom_dir, reports=reports, boxes=boxes, all_views=all_views, show_phi=show_phi)
+    with errors_in_one_line():
+        with progress_bar() as progress:
+            checked = check_inputs(
+                settings, Keys(load_salt()), progress=lambda done, total: progress("Reading headers", done, total)
+            )
+        if csv is not None:
+            write_csv(checked.rows, csv)
+    typer.echo(check_json(checked) if as_json else check_text(checked))
+    if checked.nothing is not None:
+        tell(f"m2ib-audit: {checked.nothing}")
+        raise typer.Exit(COULD_NOT_RUN)
+    if checked.failed:
+        raise typer.Exit(_FAILURES_LISTED)

@@ -1,0 +1,182 @@
+"""What a run would audit, what not and why, is said before any model is loaded."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from audit.checking import CheckSettings, check
+from audit.checking.checking import write_csv
+from audit.checking.rows import CheckRow, Fate
+from audit.cli import app
+from audit.engine.inputs import gather
+from audit.engine.keys import Keys
+from pipelines.phantom.cohort import make_cohort
+
+ROOT = Path(__file__).parents[2]
+KEYS = Keys(b"a salt for tests only")
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    """Four phantoms: all of them join."""
+    folder = tmp_path / "cohort"
+    make_cohort(folder, count=4, seed=3, columns=96)
+    return folder
+
+
+@pytest.fixture
+def torn(cohort: Path) -> Path:
+    """The same with a lateral view, a report gone astray, a cut file, and boxes of nowhere and of no known finding."""
+    lateral = cohort / "dicom" / "phantom-00001.dcm"
+    dataset = dcmread(lateral)
+    dataset.ViewPosition, dataset.PatientOrientation = "LL", ["A", "F"]
+    dataset.save_as(lateral)
+    (cohort / "reports" / "phantom-00002.txt").rename(cohort / "reports" / "Doe-John.txt")
+    cut = cohort / "dicom" / "phantom-00003.dcm"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    uid = dcmread(cohort / "dicom" / "phantom-00004.dcm").SOPInstanceUID
+    with (cohort / "boxes.csv").open("a") as file:
+        file.write(f"nowhere,nodule,1,1,5,5,r\n{uid},gizmo,1,1,5,5,r\n{uid},fracture,1,1,5,5,r\n")
+    return cohort
+
+
+def settings(cohort: Path, **changes: bool) -> CheckSettings:
+    return CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=cohort / "boxes.csv", **changes)
+
+
+def flags(cohort: Path, *more: str) -> list[str]:
+    folders = ["--dicom-dir", cohort / "dicom", "--reports", cohort / "reports", "--boxes", cohort / "boxes.csv"]
+    return ["check", *map(str, folders), *more]
+
+
+def rows(cohort: Path, kind: str, fate: Fate) -> list[CheckRow]:
+    checked = check(settings(cohort, show_phi=True), KEYS)
+    return [row for row in checked.rows if row.kind == kind and row.fate is fate]
+
+
+def test_it_counts_what_a_run_would_gather(torn):
+    checked = check(settings(torn), KEYS)
+    gathered = gather(settings(torn))
+    assert checked.counts == gathered.counts
+    assert checked.nothing is None
+    assert checked.joined_by == {"file name": len(gathered.studies)} == {"file name": 1}
+    assert checked.failed == sum(item.failed for item in gathered.left_out)
+
+
+def test_every_image_and_every_report_has_a_row_with_its_fate(torn):
+    checked = check(settings(torn, show_phi=True), KEYS)
+    fates = {row.source: (row.fate, row.stage) for row in checked.rows if row.kind in {"image", "file", "report"}}
+    assert fates == {
+        "phantom-00001.dcm": (Fate.LEFT_OUT, "view"),
+        "phantom-00002.dcm": (Fate.FAILED, "join"),
+        "phantom-00003.dcm": (Fate.FAILED, "header"),
+        "phantom-00004.dcm": (Fate.AUDITED, ""),
+        "phantom-00001.txt": (Fate.LEFT_OUT, "view"),
+        "phantom-00003.txt": (Fate.FAILED, "join"),
+        "phantom-00004.txt": (Fate.AUDITED, ""),
+        "Doe-John.txt": (Fate.FAILED, "join"),
+    }
+    assert all(row.reason for row in checked.rows if row.fate is not Fate.AUDITED)
+
+
+def test_boxes_are_grouped_by_label_and_those_that_no_phrase_meets_say_so(torn):
+    assert [(row.finding, row.boxes) for row in rows(torn, "boxes", Fate.AUDITED)] == [("nodule", 2)]
+    reasons = {row.finding: row.reason for row in rows(torn, "boxes", Fate.LEFT_OUT) if row.finding}
+    assert reasons.keys() == {"gizmo", "fracture"}
+    assert all("no phrase" in reason for reason in reasons.values())
+
+
+def test_a_label_of_no_known_finding_is_listed(torn):
+    assert any('"gizmo"' in each.reason and each.count == 1 for each in check(settings(torn), KEYS).reasons)
+
+
+def test_the_images_of_a_study_with_two_different_reports_are_listed(cohort):
+    (cohort / "reports" / "more").mkdir()
+    (cohort / "reports" / "more" / "phantom-00001.txt").write_text("FINDINGS: Left pleural effusion.")
+    [image] = rows(cohort, "image", Fate.LEFT_OUT)
+    assert image.source == "phantom-00001.dcm"
+    assert "several different reports" in image.reason
+    assert len(rows(cohort, "report", Fate.FAILED)) == 2
+
+
+def test_findings_are_counted_with_and_without_boxes(cohort):
+    boxes = (cohort / "boxes.csv").read_text().splitlines()
+    (cohort / "boxes.csv").write_text("\n".join(line for line in boxes if "pneumothorax" not in line))
+    counted = {each.finding: each for each in check(settings(cohort), KEYS).findings}
+    assert counted["pneumothorax"].phrases > 0 == counted["pneumothorax"].with_boxes
+    assert counted["nodule"].phrases == counted["nodule"].with_boxes > 0
+
+
+def test_names_become_keys_unless_they_are_asked_for(torn):
+    assert "Doe" not in repr(check(settings(torn), KEYS))
+    assert "Doe-John.txt" in repr(check(settings(torn, show_phi=True), KEYS))
+
+
+def test_reasons_that_differ_in_a_name_alone_are_counted_together(cohort):
+    for number in range(5):
+        (cohort / "reports" / f"stray-{number}.txt").write_text("FINDINGS: Left pleural effusion.")
+    [orphans] = [each for each in check(settings(cohort), KEYS).reasons if each.stage == "join"]
+    assert (orphans.count, len(orphans.examples)) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status"),
+    [
+        pytest.param(lambda folder: folder, 0, id="all well"),
+        pytest.param(lambda folder: (folder / "reports" / "phantom-00002.txt").unlink(), 3, id="one fails"),
+        pytest.param(
+            lambda folder: [path.write_text("FINDINGS: Normal.") for path in (folder / "reports").iterdir()],
+            1,
+            id="nothing to audit",
+        ),
+        pytest.param(lambda folder: (folder / "boxes.csv").unlink(), 1, id="no box file"),
+    ],
+)
+def test_the_exit_status_says_how_it_stands(cohort, prepare, status):
+    prepare(cohort)
+    result = CliRunner().invoke(app, flags(cohort))
+    assert result.exit_code == status
+    assert ("m2ib-audit: " in result.stderr) is (status == 1)
+
+
+def test_nothing_to_audit_still_lists_what_was_left_out(cohort):
+    for path in (cohort / "reports").iterdir():
+        path.write_text("FINDINGS: Normal.")
+    result = CliRunner().invoke(app, flags(cohort))
+    assert "4  report, left out (join): the report's findings and impression name no known finding" in result.stdout
+
+
+def test_json_and_csv_hold_the_same_counts(torn, tmp_path):
+    result = CliRunner().invoke(app, flags(torn, "--json", "--csv", str(tmp_path / "rows.csv")))
+    assert result.exit_code == 3
+    told = json.loads(result.stdout)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert told["failed"] == sum(row["fate"] == "failed" for row in table) > 0
+    assert told["counts"]["images"] == sum(row["kind"] == "image" and row["fate"] == "audited" for row in table)
+    assert sum(each["count"] for each in told["reasons"]) == sum(row["fate"] != "audited" for row in table)
+
+
+def test_a_cell_that_would_be_a_formula_is_defused(tmp_path):
+    row = CheckRow(kind="file", source='=HYPERLINK("x")', fate=Fate.LEFT_OUT, stage="scan", reason="+1")
+    write_csv((row,), tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        [read] = csv.DictReader(file)
+    assert (read["source"], read["reason"]) == ('\'=HYPERLINK("x")', "'+1")
+
+
+def test_it_loads_no_torch(cohort):
+    code = (
+        "import sys\nfrom audit.cli import app\n"
+        f"app({flags(cohort)!r}, standalone_mode=False)\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'monai')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Would be audited: 4 studies" in done.stdout
