@@ -30,6 +30,7 @@ from pipelines.errors import DicomError
 
 __all__ = [
     "MAX_FILE_BYTES",
+    "MAX_INFLATED_BYTES",
     "READ_ERRORS",
     "accession_issuer",
     "items",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 MAX_FILE_BYTES = 2**31  # no radiograph comes near; a larger file would be read into memory whole
+MAX_INFLATED_BYTES = 2**29  # of a deflated data set, which is held in memory twice; ten times the largest detector's
 _MAX_FRAGMENTS = 100_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (integer) Pixel Data
@@ -104,12 +106,11 @@ def refuse_oversized(path: Path) -> None:
     """Refuse a file, or a deflated data set, that is larger than any radiograph.
 
     Raises:
-        DicomError: the file has, or inflates to, more than ``MAX_FILE_BYTES``.
+        DicomError: the file has more than ``MAX_FILE_BYTES``, or inflates to more than ``MAX_INFLATED_BYTES``.
         OSError: the file cannot be read.
     """
-    limit = f"{MAX_FILE_BYTES / 2**30:g} GiB, the limit for one radiograph; take it out of the folder"
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise DicomError(f"{path}: the file is larger than {limit}.")
+        raise _oversized(path, "the file is larger than", MAX_FILE_BYTES)
     with path.open("rb") as file:
         if DeflatedExplicitVRLittleEndian.encode() not in file.read(1024):
             return
@@ -119,10 +120,14 @@ def refuse_oversized(path: Path) -> None:
         # PS3.10 7.1: the group length counts from the end of its own element, which ends at byte 144.
         file.seek(144 + int(meta.FileMetaInformationGroupLength))
         inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while size <= MAX_FILE_BYTES and (chunk := inflater.unconsumed_tail or file.read(2**20)):
+        while size <= MAX_INFLATED_BYTES and (chunk := inflater.unconsumed_tail or file.read(2**20)):
             size += len(inflater.decompress(chunk, 2**24))
-    if size > MAX_FILE_BYTES:
-        raise DicomError(f"{path}: the deflated data set inflates to more than {limit}.")
+    if size > MAX_INFLATED_BYTES:
+        raise _oversized(path, "the deflated data set inflates to more than", MAX_INFLATED_BYTES)
+
+
+def _oversized(path: Path, what: str, limit: int) -> DicomError:
+    return DicomError(f"{path}: {what} {limit / 2**30:g} GiB, the limit for one radiograph; take it out of the folder.")
 
 
 @dataclass(slots=True)

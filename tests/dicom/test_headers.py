@@ -255,7 +255,7 @@ def test_a_deflated_file_is_read():
 
 
 def test_a_deflate_bomb_is_refused_before_it_is_inflated(monkeypatch):
-    monkeypatch.setattr("pipelines.dicom.source.MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr("pipelines.dicom.source.MAX_INFLATED_BYTES", 100_000)
     with pytest.raises(DicomError, match="inflates to more than"):
         read_image_header(Path(get_testdata_file("image_dfl.dcm")))
 

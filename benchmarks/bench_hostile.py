@@ -1,0 +1,243 @@
+"""What hostile DICOM files do: thousands of seeded mutations of real ones, each read or refused within its limits."""
+
+import argparse
+import resource
+import struct
+import tempfile
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from pydicom.data import get_testdata_file
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from benchmarks.machine import command_line, write_section
+from pipelines.dicom.headers import inspect_file
+from pipelines.dicom.pixels import read_pixels
+from pipelines.errors import DicomError
+from pipelines.study import LeftOut
+
+__all__ = ["MUTATIONS", "Trial", "attack", "mutated"]
+
+SECONDS_A_FILE = 20.0
+MEMORY = 3 * 2**30  # bytes that reading may add to this process; a decoder has a limit of its own
+
+SOURCES = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_bigendian.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "SC_rgb_small_odd.dcm",
+    "image_dfl.dcm",
+    "vlut_04.dcm",
+    "examples_palette.dcm",
+    "emri_small.dcm",
+)
+
+Bytes = Callable[[bytes, np.random.Generator], bytes]
+
+
+def _flip_bits(content: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(content)
+    for place in rng.integers(128, len(content), size=rng.integers(1, 40)):
+        changed[place] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+def _flip_header_bits(content: bytes, rng: np.random.Generator) -> bytes:
+    head = min(len(content), 4000)
+    return _flip_bits(content[:head], rng) + content[head:]
+
+
+def _cut(content: bytes, rng: np.random.Generator) -> bytes:
+    return content[: int(rng.integers(0, len(content)))]
+
+
+def _blank(content: bytes, rng: np.random.Generator) -> bytes:
+    start = int(rng.integers(len(content)))
+    length = int(rng.integers(1, 2000))
+    return content[:start] + bytes(length) + content[start + length :]
+
+
+def _repeat(content: bytes, rng: np.random.Generator) -> bytes:
+    start, length = int(rng.integers(len(content))), int(rng.integers(1, 2000))
+    return content[:start] + content[start : start + length] * int(rng.integers(2, 20)) + content[start:]
+
+
+def _wrong_length(content: bytes, rng: np.random.Generator) -> bytes:
+    """Put a large or undefined number where an element may keep its length."""
+    place = int(rng.integers(132, min(len(content) - 4, 4000)))
+    number = int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 2, 2**32 - 1]))
+    return content[:place] + struct.pack("<I", number) + content[place + 4 :]
+
+
+def _element(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+    length = struct.pack("<I", len(value)) if vr in {b"SQ", b"OB", b"OW", b"UN"} else struct.pack("<H", len(value))
+    return struct.pack("<HH", group, element) + vr + (b"\0\0" if len(length) == 4 else b"") + length + value
+
+
+def _head(syntax: str, sop_class: bytes = b"1.2.840.10008.5.1.4.1.1.1\0") -> bytes:
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    meta = _element(2, 0x0002, b"UI", sop_class) + _element(2, 0x0003, b"UI", b"1.2.3.4\0")
+    meta += _element(2, 0x0010, b"UI", uid)
+    return bytes(128) + b"DICM" + _element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta
+
+
+def _body(rows: int, columns: int, pixels: bytes) -> bytes:
+    return b"".join(
+        (
+            _element(8, 0x0016, b"UI", b"1.2.840.10008.5.1.4.1.1.1\0"),
+            _element(8, 0x0018, b"UI", b"1.2.3.4\0"),
+            _element(8, 0x0060, b"CS", b"CR"),
+            _element(0x20, 0x000D, b"UI", b"1.2.3\0"),
+            _element(0x28, 0x0002, b"US", struct.pack("<H", 1)),
+            _element(0x28, 0x0004, b"CS", b"MONOCHROME2 "),
+            _element(0x28, 0x0008, b"IS", b"1 "),
+            _element(0x28, 0x0010, b"US", struct.pack("<H", rows)),
+            _element(0x28, 0x0011, b"US", struct.pack("<H", columns)),
+            _element(0x28, 0x0100, b"US", struct.pack("<H", 16)),
+            _element(0x28, 0x0101, b"US", struct.pack("<H", 12)),
+            _element(0x28, 0x0102, b"US", struct.pack("<H", 11)),
+            _element(0x28, 0x0103, b"US", struct.pack("<H", 0)),
+            _element(0x7FE0, 0x0010, b"OW", pixels),
+        )
+    )
+
+
+def _huge(_content: bytes, rng: np.random.Generator) -> bytes:
+    rows, columns = (int(rng.choice([0, 1, 8, 40000, 65535])) for _ in range(2))
+    return _head(ExplicitVRLittleEndian) + _body(rows, columns, bytes(2 * 64))
+
+
+def _deflate_bomb(_content: bytes, rng: np.random.Generator) -> bytes:
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    zeros = bytes(2**20)
+    body = _body(8, 8, b"")[:-12]
+    squeezed = squeezer.compress(body + _element(0x0029, 0x1010, b"OB", b"")[:8] + struct.pack("<I", 2**32 - 2))
+    for _ in range(int(rng.integers(200, 1200))):  # up to 1.2 GB
+        squeezed += squeezer.compress(zeros)
+    return _head(DeflatedExplicitVRLittleEndian) + squeezed + squeezer.flush()
+
+
+def _nested(_content: bytes, rng: np.random.Generator) -> bytes:
+    depth = int(rng.integers(50, 5000))
+    opened = (
+        struct.pack("<HH", 0x0008, 0x1140) + b"SQ\0\0" + b"\xff" * 4 + struct.pack("<HHI", 0xFFFE, 0xE000, 2**32 - 1)
+    )
+    return _head(ExplicitVRLittleEndian) + _body(8, 8, bytes(128))[:60] + opened * depth
+
+
+def _flood(_content: bytes, rng: np.random.Generator) -> bytes:
+    """Give very many empty elements, of one tag or in order."""
+    count = int(rng.integers(10_000, 300_000))
+    return _head(ExplicitVRLittleEndian) + _element(0x0009, 0x1001, b"LO", b"") * count
+
+
+MUTATIONS: dict[str, tuple[Bytes, float]] = {  # how, and how often
+    "bits flipped": (_flip_bits, 0.25),
+    "header bits flipped": (_flip_header_bits, 0.25),
+    "cut short": (_cut, 0.15),
+    "blanked": (_blank, 0.1),
+    "repeated": (_repeat, 0.08),
+    "wrong length": (_wrong_length, 0.12),
+    "huge rows or columns": (_huge, 0.03),
+    "deflate bomb": (_deflate_bomb, 0.002),
+    "deeply nested": (_nested, 0.013),
+    "flood of elements": (_flood, 0.005),
+}
+
+
+@dataclass(slots=True)
+class Trial:
+    """What became of the files."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # mutation and outcome
+    broken: list[str] = field(default_factory=list)  # an exception that is no DicomError
+    slowest: float = 0.0  # seconds
+    slow: list[str] = field(default_factory=list)
+    grown: int = 0  # bytes of resident memory, at most
+
+
+def mutated(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
+    """Give so many mutations; the same seed gives the same files."""
+    sources = [Path(str(get_testdata_file(name))).read_bytes() for name in SOURCES]
+    names, weights = list(MUTATIONS), np.array([weight for _, weight in MUTATIONS.values()])
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        name = str(rng.choice(names, p=weights / weights.sum()))
+        yield name, MUTATIONS[name][0](sources[int(rng.integers(len(sources)))], rng)
+
+
+def attack(files: Iterator[tuple[str, bytes]], folder: Path) -> Trial:
+    """Read each file's header and pixels, as a run does."""
+    trial, process, path = Trial(), psutil.Process(), folder / "hostile.dcm"
+    before = process.memory_info().rss
+    for number, (name, content) in enumerate(files):
+        path.write_bytes(content)
+        start = time.perf_counter()
+        try:
+            outcome = _read(path)
+        except Exception as error:  # noqa: BLE001 what is sought
+            trial.broken.append(f"{number} ({name}): {type(error).__name__}: {error}")
+            outcome = "BROKEN"
+        seconds = time.perf_counter() - start
+        trial.outcomes[name, outcome] += 1
+        trial.slowest = max(trial.slowest, seconds)
+        if seconds > SECONDS_A_FILE:
+            trial.slow.append(f"{number} ({name}): {seconds:.1f} s")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        trial.grown = max(trial.grown, peak - before)
+    return trial
+
+
+def _read(path: Path) -> str:
+    found = inspect_file(path)
+    try:
+        read_pixels(path)
+    except DicomError:
+        return "pixels refused" if not isinstance(found, LeftOut) else "refused"
+    return "left out, pixels readable" if isinstance(found, LeftOut) else "read"
+
+
+def main() -> None:
+    """Attack and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    given = parser.parse_args()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = attack(mutated(given.seed, given.files), Path(folder))
+    outcomes = sorted({outcome for _, outcome in trial.outcomes})
+    found = (
+        f"{given.files:,} files in {time.perf_counter() - start:.0f} s: {len(trial.broken)} broke the reader, "
+        f"{len(trial.slow)} took more than {SECONDS_A_FILE:g} s (slowest {trial.slowest:.1f} s), memory grew by at "
+        f"most {trial.grown / 2**20:.0f} MiB."
+    )
+    rows = (
+        f"| {name} | {' | '.join(str(trial.outcomes[name, outcome]) for outcome in outcomes)} |" for name in MUTATIONS
+    )
+    lines = [
+        found,
+        "",
+        f"| mutation | {' | '.join(outcomes)} |",
+        f"|---|{'---|' * len(outcomes)}",
+        *rows,
+        *(f"- {line}" for line in (*trial.broken, *trial.slow)),
+    ]
+    print("\n".join(lines))
+    if not given.no_write:
+        write_section("bench_hostile", command=command_line("bench_hostile"), lines=lines)
+
+
+if __name__ == "__main__":
+    main()
