@@ -29,6 +29,7 @@ class CheckSettings:
     boxes: Path | None = None
     all_views: bool = False
     show_phi: bool = False
+    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int],
         InputError: a folder or file is missing or of no known format.
         CohortError: the DICOM folder is empty.
     """
-    inputs = survey(settings, progress=progress)
+    inputs = survey(settings, index=settings.index, progress=progress)
     folders = [path for path in (settings.dicom_dir, settings.reports, settings.boxes) if path is not None]
     rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
     return Checked(

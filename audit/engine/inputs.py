@@ -64,8 +64,12 @@ def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     return inputs
 
 
-def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+def survey(
+    settings: InputSettings, *, index: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Inputs:
     """Gather the inputs, and say what takes no part even where nothing is left to audit.
+
+    ``index`` is a file that keeps what the headers say, as :func:`pipelines.dicom.scan.scan_folder` takes it.
 
     Images, reports and boxes are joined before views are chosen, so that the report of a lateral view is known for what
     it is and not taken for an orphan.
@@ -76,7 +80,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     """
     reports = read_reports(settings.reports)
     boxes = read_boxes(settings.boxes) if settings.boxes is not None else BoxTable(rows=(), left_out=())
-    scan = scan_folder(settings.dicom_dir, progress=progress)
+    scan = scan_folder(settings.dicom_dir, index=index, progress=progress)
     cohort = match(scan.images, reports, boxes)
     studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)
     nothing = cohort.nothing

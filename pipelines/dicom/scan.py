@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.dicom.headers import inspect_file
+from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
 from pipelines.study import Image, LeftOut, View
@@ -14,6 +16,7 @@ __all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
 
 FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
 
+_SAME_IMAGE = "Another file of the folder holds the same image (SOPInstanceUID) and is taken."
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
 
@@ -26,7 +29,7 @@ class Scan:
     files: int
 
 
-def scan_folder(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Scan:
+def scan_folder(folder: Path, *, index: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Scan:
     """Read the header of every file below a folder.
 
     Symbolic links to folders are not followed, and links to files only where they stay inside the folder. Of several
@@ -34,6 +37,8 @@ def scan_folder(folder: Path, *, progress: Callable[[int, int], None] | None = N
 
     Args:
         folder: what to scan, with its subfolders.
+        index: file that keeps what was found, so that files which have not changed are not read at the next scan. It
+            holds patient and accession numbers. None: every file is read.
         progress: called after each file with the count of files done and in all.
 
     Raises:
@@ -49,15 +54,13 @@ def scan_folder(folder: Path, *, progress: Callable[[int, int], None] | None = N
     if not paths and not left_out:
         raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
     images: dict[str, Image] = {}
-    root = folder.resolve()
-    for done, path in enumerate(paths, start=1):
-        found = _look_at(path, root)
-        if isinstance(found, Image) and found.sop_instance_uid in images:
-            found = _by_rule(path, "Another file of the folder holds the same image (SOPInstanceUID) and is taken.")
-        if isinstance(found, Image):
-            images[found.sop_instance_uid] = found
-        else:
+    for done, (path, found) in enumerate(zip(paths, _findings(paths, folder, index), strict=True), start=1):
+        if isinstance(found, LeftOut):
             left_out.append(found)
+        elif found.sop_instance_uid in images:
+            left_out.append(_by_rule(path, _SAME_IMAGE))
+        else:
+            images[found.sop_instance_uid] = found
         if progress is not None:
             progress(done, len(paths))
     return Scan(
@@ -98,6 +101,23 @@ def _walk(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
             if (here / name).is_symlink()
         )
         yield from (here / name for name in names)
+
+
+def _findings(paths: Iterable[Path], folder: Path, index: Path | None) -> Iterator[Image | LeftOut]:
+    """Give what each file holds, from the index where it knows the file."""
+    root = folder.resolve()
+    if index is None:
+        yield from (_look_at(path, root) for path in paths)
+        return
+    with closing(ScanIndex(index, folder)) as known:
+        for path in paths:
+            stamp = Stamp.of(path)  # before the file is read: a change in between is seen next time
+            found = None if stamp is None else known.find(path, stamp)
+            if found is None:
+                found = _look_at(path, root)
+                if stamp is not None:
+                    known.keep(path, stamp, found)
+            yield found
 
 
 def _look_at(path: Path, root: Path) -> Image | LeftOut:

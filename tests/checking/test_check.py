@@ -2,6 +2,7 @@
 
 import csv
 import json
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from audit.checking import CheckSettings, check
 from audit.checking.checking import write_csv
+from audit.checking.index_place import index_of
 from audit.checking.rows import CheckRow, Fate
 from audit.cli import app
 from audit.engine.inputs import gather
@@ -20,6 +22,13 @@ from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
 KEYS = Keys(b"a salt for tests only")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test writes into the home folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "m2ib-audit" / "scans"
 
 
 @pytest.fixture
@@ -180,3 +189,26 @@ def test_it_loads_no_torch(cohort):
     done = subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Would be audited: 4 studies" in done.stdout
+
+
+def test_what_the_headers_say_is_kept_in_the_cache_for_its_owner_alone(cohort, cache):
+    assert CliRunner().invoke(app, flags(cohort)).exit_code == 0
+    [file] = cache.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+def test_no_index_keeps_nothing(cohort, cache):
+    assert CliRunner().invoke(app, flags(cohort, "--no-index")).exit_code == 0
+    assert not cache.exists()
+
+
+def test_one_folder_has_one_index_however_it_is_written(cohort, monkeypatch):
+    monkeypatch.chdir(cohort)
+    assert index_of(Path("dicom")) == index_of(cohort / "dicom") == index_of(cohort / "reports" / ".." / "dicom")
+    assert index_of(cohort / "dicom") != index_of(cohort / "reports")
+
+
+def test_a_cache_folder_that_is_no_absolute_path_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert index_of(tmp_path).is_relative_to(Path.home())

@@ -1,0 +1,182 @@
+"""A second scan reads what has changed, and finds what a first scan would find."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from pipelines.dicom import scan as scanning
+from pipelines.dicom import scan_index
+from pipelines.dicom.scan import scan_folder
+from pipelines.dicom.scan_index import ScanIndex, Stamp
+from pipelines.phantom.cohort import make_cohort
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three radiographs, one of them cut short, and a text."""
+    make_cohort(tmp_path / "cohort", count=3, seed=3, columns=96)
+    dicom = tmp_path / "cohort" / "dicom"
+    cut = dicom / "phantom-00003.dcm"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    (dicom / "words.txt").write_text("FINDINGS: The lungs are clear.")
+    now = time.time_ns()
+    monkeypatch.setattr(scan_index.time, "time_ns", lambda: now + 10**12)  # as if all this had been written long ago
+    return dicom
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "index.sqlite"
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that a scan has opened."""
+    names: list[str] = []
+    look: Callable[[Path, Path], object] = scanning._look_at
+
+    def watched(path: Path, root: Path) -> object:
+        names.append(path.name)
+        return look(path, root)
+
+    monkeypatch.setattr(scanning, "_look_at", watched)
+    return names
+
+
+def test_the_second_scan_finds_the_same_and_opens_only_what_failed(folder, index, read):
+    plain = scan_folder(folder)
+    assert len(plain.images) == 2
+    assert scan_folder(folder, index=index) == plain
+    read.clear()
+    assert scan_folder(folder, index=index) == plain
+    assert read == ["phantom-00003.dcm"]
+
+
+def test_a_folder_that_has_moved_keeps_its_index(folder, index, read):
+    scan_folder(folder, index=index)
+    moved = folder.rename(folder.parent / "moved")
+    read.clear()
+    assert scan_folder(moved, index=index).images == scan_folder(moved).images
+    assert read.count("phantom-00001.dcm") == 1  # by the scan without an index
+
+
+def rewritten(path: Path) -> None:
+    dataset = dcmread(path)
+    dataset.Manufacturer = "Another"
+    dataset.save_as(path)
+
+
+def rewritten_under_the_old_times(path: Path) -> None:
+    """Same size, same time of modification, same inode."""
+    before = path.stat()
+    data = path.read_bytes()
+    at = data.index(b"PA", 132 + data[132:].index(b"\x18\x00\x01\x51"))
+    path.write_bytes(data[:at] + b"AP" + data[at + 2 :])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def exchanged(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.with_name("phantom-00002.dcm").read_bytes())
+    other.rename(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, rewritten_under_the_old_times, exchanged, Path.unlink])
+def test_what_has_changed_is_read_again(folder, index, change):
+    first = scan_folder(folder, index=index)
+    change(folder / "phantom-00001.dcm")
+    again = scan_folder(folder, index=index)
+    assert again == scan_folder(folder) != first
+
+
+def test_a_file_that_was_written_just_now_is_not_kept(folder, index, read, monkeypatch):
+    monkeypatch.setattr(scan_index.time, "time_ns", lambda: (folder / "words.txt").stat().st_mtime_ns)
+    scan_folder(folder, index=index)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert len(read) == 4
+
+
+def test_what_has_left_the_folder_leaves_the_index(folder, index):
+    scan_folder(folder, index=index)
+    (folder / "phantom-00001.dcm").unlink()
+    scan_folder(folder, index=index)
+    with sqlite3.connect(index) as database:
+        kept = {row[0] for row in database.execute("SELECT path FROM files")}
+    assert kept == {b"phantom-00002.dcm", b"words.txt"}
+    assert b"phantom-00001" not in index.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "warns"),
+    [
+        pytest.param(lambda data: b"no database at all, " * len(data), True, id="foreign bytes"),
+        pytest.param(lambda data: data[:100] + bytes(len(data) - 100), True, id="zeroed pages"),
+        pytest.param(lambda data: data[:5000], False, id="cut short"),  # SQLite itself takes it for an empty table
+    ],
+)
+def test_a_damaged_index_is_made_anew(folder, index, read, caplog, damage, warns):
+    plain = scan_folder(folder, index=index)
+    index.write_bytes(damage(index.read_bytes()))
+    assert scan_folder(folder, index=index) == plain
+    assert ("index of earlier scans" in caplog.text) is warns
+    scan_folder(folder, index=index)
+    read.clear()
+    assert scan_folder(folder, index=index) == plain
+    assert read == ["phantom-00003.dcm"]
+
+
+@pytest.mark.parametrize("entry", ["", "[]", "{}", "null", "[1, 2, 3]", '["scan"]'])
+def test_an_entry_that_makes_no_sense_is_read_again(folder, index, entry):
+    plain = scan_folder(folder, index=index)
+    with sqlite3.connect(index) as database:
+        database.execute("UPDATE files SET found = ?", (entry,))
+    assert scan_folder(folder, index=index) == plain
+
+
+def test_newer_header_code_reads_everything_again(folder, index, read, monkeypatch):
+    scan_folder(folder, index=index)
+    monkeypatch.setattr(scan_index, "_header_code", lambda: 7)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert len(read) == 4
+
+
+def test_an_index_that_cannot_be_made_stops_nothing(folder, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way of a folder")
+    assert scan_folder(folder, index=tmp_path / "file" / "index") == scan_folder(folder)
+    assert "cannot be used" in caplog.text
+
+
+def test_an_index_that_another_scan_holds_stops_nothing(folder, index, caplog):
+    plain = scan_folder(folder, index=index)
+    with sqlite3.connect(index) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert scan_folder(folder, index=index) == plain
+    assert "cannot be used" in caplog.text
+
+
+def test_links_are_looked_at_every_time(folder, index, read):
+    (folder / "link.dcm").symlink_to(folder / "phantom-00001.dcm")
+    scan_folder(folder, index=index)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert "link.dcm" in read
+
+
+def test_every_fact_of_a_header_comes_back(folder, index):
+    path = folder / "phantom-00001.dcm"
+    image = replace(scan_folder(folder).images[0], spacing_mm=None, age_years=None, accession_issuer="Ward \u00fc")
+    stamp = Stamp.of(path)
+    assert stamp is not None
+    known = ScanIndex(index, folder)
+    known.keep(path, stamp, image)
+    assert known.find(path, stamp) == image
+    known.close()
