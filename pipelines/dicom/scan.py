@@ -1,10 +1,15 @@
 """A folder becomes the radiographs in it, and a list of everything else with its reason."""
 
+import multiprocessing
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
 
 from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
@@ -16,6 +21,10 @@ __all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
 
 FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
 
+_AT_ONCE = 64  # files that a process reads before it gives them back
+_AHEAD = 3  # portions a process: enough that none waits, few enough that memory does not grow with the folder
+_MANY_FILES = 2000  # below, a process takes longer to start than the files to read
+_MOST_PROCESSES = 16
 _SAME_IMAGE = "Another file of the folder holds the same image (SOPInstanceUID) and is taken."
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
@@ -29,7 +38,13 @@ class Scan:
     files: int
 
 
-def scan_folder(folder: Path, *, index: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Scan:
+def scan_folder(
+    folder: Path,
+    *,
+    index: Path | None = None,
+    processes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
     """Read the header of every file below a folder.
 
     Symbolic links to folders are not followed, and links to files only where they stay inside the folder. Of several
@@ -39,6 +54,7 @@ def scan_folder(folder: Path, *, index: Path | None = None, progress: Callable[[
         folder: what to scan, with its subfolders.
         index: file that keeps what was found, so that files which have not changed are not read at the next scan. It
             holds patient and accession numbers. None: every file is read.
+        processes: that read headers. None: this one for a small folder, else one a CPU.
         progress: called after each file with the count of files done and in all.
 
     Raises:
@@ -54,7 +70,10 @@ def scan_folder(folder: Path, *, index: Path | None = None, progress: Callable[[
     if not paths and not left_out:
         raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
     images: dict[str, Image] = {}
-    for done, (path, found) in enumerate(zip(paths, _findings(paths, folder, index), strict=True), start=1):
+    if processes is None:
+        processes = 1 if len(paths) < _MANY_FILES else min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
+    findings = _findings(paths, folder, index=index, processes=processes)
+    for done, (path, found) in enumerate(zip(paths, findings, strict=True), start=1):
         if isinstance(found, LeftOut):
             left_out.append(found)
         elif found.sop_instance_uid in images:
@@ -103,21 +122,77 @@ def _walk(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
         yield from (here / name for name in names)
 
 
-def _findings(paths: Iterable[Path], folder: Path, index: Path | None) -> Iterator[Image | LeftOut]:
-    """Give what each file holds, from the index where it knows the file."""
-    root = folder.resolve()
-    if index is None:
-        yield from (_look_at(path, root) for path in paths)
-        return
-    with closing(ScanIndex(index, folder)) as known:
-        for path in paths:
-            stamp = Stamp.of(path)  # before the file is read: a change in between is seen next time
-            found = None if stamp is None else known.find(path, stamp)
-            if found is None:
-                found = _look_at(path, root)
-                if stamp is not None:
-                    known.keep(path, stamp, found)
+def _findings(paths: Sequence[Path], folder: Path, *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
+    """Give what each file holds, in the order of the paths; a few portions are read ahead and no more."""
+    with ExitStack() as stack:
+        known = None if index is None else stack.enter_context(closing(ScanIndex(index, folder)))
+        # Its processes start with the first file that has to be read.
+        pool = None if processes < 2 else stack.enter_context(_pool(processes))
+        ahead = 0 if pool is None else _AHEAD * processes
+        waiting: deque[_Portion] = deque()
+        for start in range(0, len(paths), _AT_ONCE):
+            waiting.append(_Portion.begin(paths[start : start + _AT_ONCE], folder.resolve(), known, pool))
+            while len(waiting) > ahead:
+                yield from waiting.popleft().findings(known)
+        for portion in waiting:
+            yield from portion.findings(known)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # Forking would copy the locks of whatever threads run here; an interrupt is the parent's to handle.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=signal, initargs=(SIGINT, SIG_IGN))
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Some files: what the index knows of them, and the others on their way."""
+
+    paths: Sequence[Path]
+    root: Path
+    stamps: Sequence[Stamp | None]
+    known: Sequence[Image | LeftOut | None]
+    reading: Future[list[Image | LeftOut]] | None
+
+    @classmethod
+    def begin(
+        cls, paths: Sequence[Path], root: Path, index: ScanIndex | None, pool: ProcessPoolExecutor | None
+    ) -> "_Portion":
+        # Stamped before the files are read: a change in between is seen next time.
+        stamps = [None if index is None else Stamp.of(path) for path in paths]
+        known = [
+            None if index is None or stamp is None else index.find(path, stamp)
+            for path, stamp in zip(paths, stamps, strict=True)
+        ]
+        unread = [path for path, found in zip(paths, known, strict=True) if found is None]
+        reading = None
+        if pool is not None and unread:
+            with suppress(BrokenProcessPool):  # then they are read here
+                reading = pool.submit(_look_at_all, unread, root)
+        return cls(paths, root, stamps, known, reading)
+
+    def findings(self, index: ScanIndex | None) -> Iterator[Image | LeftOut]:
+        """Give what each file holds, and let the index keep what is new."""
+        unread = [path for path, found in zip(self.paths, self.known, strict=True) if found is None]
+        read = iter(self._read(unread))
+        for path, stamp, known in zip(self.paths, self.stamps, self.known, strict=True):
+            if known is not None:
+                yield known
+                continue
+            found = next(read)
+            if index is not None and stamp is not None:
+                index.keep(path, stamp, found)
             yield found
+
+    def _read(self, unread: Sequence[Path]) -> Sequence[Image | LeftOut]:
+        if self.reading is not None:
+            with suppress(BrokenProcessPool):  # the system has killed a process: on without them
+                return self.reading.result()
+        return _look_at_all(unread, self.root)
+
+
+def _look_at_all(paths: Iterable[Path], root: Path) -> list[Image | LeftOut]:
+    return [_look_at(path, root) for path in paths]
 
 
 def _look_at(path: Path, root: Path) -> Image | LeftOut:

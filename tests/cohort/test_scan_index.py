@@ -4,6 +4,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,3 +182,41 @@ def test_every_fact_of_a_header_comes_back(folder, index):
     known.keep(path, stamp, image)
     assert known.find(path, stamp) == image
     known.close()
+
+
+def test_several_processes_find_the_same_in_the_same_order(folder, index):
+    plain = scan_folder(folder)
+    assert scan_folder(folder, processes=2) == plain
+    assert scan_folder(folder, processes=2, index=index) == plain
+    assert scan_folder(folder, processes=2, index=index) == plain
+
+
+def test_no_process_is_started_where_the_index_knows_every_file(folder, index, monkeypatch):
+    (folder / "phantom-00003.dcm").unlink()
+    plain = scan_folder(folder, index=index)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a file was read")
+
+    monkeypatch.setattr(scanning.ProcessPoolExecutor, "submit", refuse)
+    assert scan_folder(folder, index=index, processes=2) == plain
+
+
+def test_a_reading_process_that_is_killed_stops_nothing(folder, monkeypatch):
+    plain = scan_folder(folder)
+
+    def killed(*_: object) -> object:
+        future: Future[object] = Future()
+        future.set_exception(BrokenProcessPool("killed"))
+        return future
+
+    monkeypatch.setattr(scanning.ProcessPoolExecutor, "submit", killed)
+    assert scan_folder(folder, processes=2) == plain
+
+
+def test_portions_leave_the_order_and_the_progress_as_they_are(folder, monkeypatch):
+    plain = scan_folder(folder)
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(scanning, "_AT_ONCE", 1)
+    assert scan_folder(folder, processes=2, progress=lambda *call: calls.append(call)) == plain
+    assert calls == [(done, 4) for done in range(1, 5)]
