@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.boxes.chestx_det_json import read_chestx_det_json, recognise_chestx_det_json
 from pipelines.boxes.coco_json import read_coco_json, recognise_coco_json
 from pipelines.boxes.generic_csv import COLUMNS, read_generic_csv, recognise_generic_csv
 from pipelines.boxes.ms_cxr_csv import read_ms_cxr_csv, recognise_ms_cxr_csv
@@ -38,6 +39,7 @@ FORMATS: dict[str, BoxFormat] = {
     "VinDr CSV": BoxFormat(recognise=recognise_vindr_csv, read=read_vindr_csv),
     "generic CSV": BoxFormat(recognise=recognise_generic_csv, read=read_generic_csv),
     "COCO JSON": BoxFormat(recognise=recognise_coco_json, read=read_coco_json),
+    "ChestX-Det JSON": BoxFormat(recognise=recognise_chestx_det_json, read=read_chestx_det_json),
 }
 
 

@@ -1,0 +1,56 @@
+"""Boxes of ChestX-Det: one object an image, its findings and boxes in parallel lists, in the image's own pixels.
+
+An image without findings has empty lists: nothing was drawn there, and it gives no box.
+
+Source: Lian et al. 2021, "A structure-aware relation network for thoracic diseases detection and segmentation".
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+
+__all__ = ["read_chestx_det_json", "recognise_chestx_det_json"]
+
+_KEYS = ("file_name", "syms", "boxes")
+
+
+def recognise_chestx_det_json(text: str) -> bool:
+    """Say whether this is a JSON list that speaks of file names, findings ("syms") and boxes."""
+    return text.lstrip().startswith("[") and all(f'"{key}"' in text for key in _KEYS)
+
+
+def read_chestx_det_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box for each pair of a finding and a box.
+
+    Raises:
+        BoxError: the file is no JSON.
+    """
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+    for number, entry in enumerate(entries, start=1):
+        yield from _raw_boxes(f"{name} entry {number}", entry)
+
+
+def _raw_boxes(source: str, entry: Any) -> Iterator[RawBox | BoxError]:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), list) for key in ("syms", "boxes")):
+        yield BoxError(f"{source} is not ChestX-Det: write file_name and the lists syms and boxes")
+        return
+    labels, boxes = entry["syms"], entry["boxes"]
+    if len(labels) != len(boxes):
+        # Which label belongs to which box cannot be known, so none is guessed.
+        yield BoxError(f"{source} has {len(labels)} syms and {len(boxes)} boxes: give one of syms for each box")
+        return
+    for number, (label, box) in enumerate(zip(labels, boxes, strict=True), start=1):
+        yield _raw_box(f"{source} box {number}", str(entry.get("file_name") or ""), str(label), box)
+
+
+def _raw_box(source: str, image: str, label: str, box: Any) -> RawBox | BoxError:
+    if not isinstance(box, list) or len(box) != 4 or not all(type(edge) in {int, float} for edge in box):
+        return BoxError(f"{source} is not four numbers: write [left, top, right, bottom] in pixels")
+    left, top, right, bottom = box
+    return RawBox(source=source, image=image, label=label, x=left, y=top, width=right - left, height=bottom - top)
