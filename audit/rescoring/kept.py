@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from audit.engine.keys import Keys, path_key
+from audit.engine.shown import shown_text
 from audit.scoring.subgroups import NOT_KNOWN, ImageFacts
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
@@ -79,10 +80,19 @@ def kept_facts(image: ImageRecord) -> ImageFacts:
     )
 
 
-def keyed_row(row: BoxRow, images: frozenset[str], keys: Keys) -> BoxRow:
-    """Put keys into a box's reference to its image: of the UID if that is one of ``images``, else of each path part."""
+def keyed_row(row: BoxRow, images: frozenset[str], keys: Keys, *, show_phi: bool) -> BoxRow:
+    """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
+
+    The key is that of the UID if it is one of ``images``, else one of each path part. The sentence that the box was
+    drawn for is masked as the record's sentences are, for it is compared with them.
+    """
     uids = (keys.key("image", uid) for uid in (row.image, plain_stem(row.image)))
-    return replace(row, image=next((uid for uid in uids if uid in images), path_key(row.image, keys)))
+    wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi)
+    return replace(
+        row,
+        image=next((uid for uid in uids if uid in images), path_key(row.image, keys)),
+        box=replace(row.box, phrase=wording),
+    )
 
 
 def _phrase(phrase: PhraseRecord) -> Phrase:

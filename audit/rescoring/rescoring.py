@@ -82,7 +82,7 @@ def rescore(
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
-    studies, lost = (studies, ()) if boxes is None else _drawn(boxes, studies)
+    studies, lost = (studies, ()) if boxes is None else _drawn(boxes, studies, show_phi=run.patient_data_shown)
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
@@ -142,7 +142,7 @@ def _failure(folder: Path, error: OutputError) -> LeftOut:
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(path: Path, studies: Sequence[Study]) -> tuple[list[Study], tuple[LeftOut, ...]]:
+def _drawn(path: Path, studies: Sequence[Study], *, show_phi: bool) -> tuple[list[Study], tuple[LeftOut, ...]]:
     """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
@@ -151,7 +151,7 @@ def _drawn(path: Path, studies: Sequence[Study]) -> tuple[list[Study], tuple[Lef
     keys, read = Keys(load_salt()), read_boxes(path)
     images = [case.image for study in studies for case in study.cases]
     uids = frozenset(image.sop_instance_uid for image in images)
-    placed = place_boxes(images, [keyed_row(row, uids, keys) for row in read.rows])
+    placed = place_boxes(images, [keyed_row(row, uids, keys, show_phi=show_phi) for row in read.rows])
     if not any(placed.by_image.values()):
         raise BoxError(
             f"{path}: none of its {len(read.rows)} boxes names an image of this run; name images as in the run's own "

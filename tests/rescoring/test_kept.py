@@ -1,0 +1,55 @@
+"""What a record keeps of a study meets boxes that are read later."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.engine.keys import Keys
+from audit.engine.shown import shown_text
+from audit.rescoring.kept import keyed_row
+from pipelines.boxes import BoxRow
+from pipelines.boxes.matching import boxes_for
+from pipelines.study import Box, Context, Image, Phrase, View
+
+KEYS = Keys(b"the salt of whoever ran it")
+DATED = "Left effusion, unchanged since March 12th, 2019."
+UNDATED = "Another effusion is small."
+IMAGE = Image(
+    path=Path("film.dcm"),
+    sop_instance_uid="1.2.3",
+    study_instance_uid="1.2",
+    patient_id="p",
+    accession_number="",
+    rows=100,
+    columns=200,
+    view=View.PA,
+    view_source="ViewPosition",
+    photometric_interpretation="MONOCHROME2",
+    spacing_mm=None,
+    spacing_source=None,
+    sex=None,
+    age_years=None,
+    manufacturer=None,
+    series_description="",
+    horizontally_flipped=False,
+)
+
+
+def drawn_for(wording: str, *, x: float) -> BoxRow:
+    box = Box(x=x, y=10.0, width=20.0, height=20.0, label="pleural effusion", phrase=wording)
+    return BoxRow(image="film.dcm", box=box, frame=None, source="boxes.csv row 1")
+
+
+def sentence(text: str) -> Phrase:
+    return Phrase(
+        text=text, section="findings", finding="pleural effusion", context=Context.PRESENT, side=None, zone=None
+    )
+
+
+@pytest.mark.parametrize("show_phi", [False, True], ids=["masked", "shown"])
+def test_a_box_drawn_for_a_dated_sentence_is_its_target_in_the_record_as_in_the_run(show_phi: bool) -> None:
+    rows = [drawn_for(DATED, x=130.0), drawn_for(UNDATED, x=160.0)]
+    in_run = boxes_for(sentence(DATED), [row.box for row in rows], IMAGE)
+    read = [keyed_row(row, frozenset(), KEYS, show_phi=show_phi) for row in rows]
+    later = boxes_for(sentence(shown_text(DATED, show_phi=show_phi)), [row.box for row in read], IMAGE)
+    assert [box.x for box in in_run] == [box.x for box in later] == [130.0]
