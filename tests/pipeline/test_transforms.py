@@ -26,7 +26,7 @@ from pipelines.transforms import CaseLoader, LoadedCase, Preprocessing, load_cas
 
 ROOT = Path(__file__).parents[2]
 PLAIN = Preprocessing(size=64, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-NAMES = ("vlut_04.dcm", "RG1_UNCR.dcm", "mlut_18.dcm", "SC_rgb.dcm", "RG3_UNCR.dcm")
+NAMES = ("vlut_04.dcm", "RG1_UNCR.dcm", "mlut_18.dcm", "SC_rgb.dcm", "RG1_J2KR.dcm")
 
 
 def case_of(path: Path) -> Case:
