@@ -16,6 +16,8 @@ from pipelines.study import Box
 
 __all__ = ["Fit", "Placement"]
 
+_POINTS = 256
+
 Coordinate = TypeVar("Coordinate", float, np.ndarray)
 
 
@@ -109,7 +111,10 @@ class Placement:
         return inside_rows[:, None] & inside_columns[None, :]
 
     def visible_fraction(self, box: Box) -> float:
-        """Share of a box's area, clipped to the image, that lies inside the model's input; 0 for a box outside it."""
+        """Share of a box's area, clipped to the image, that lies inside the model's input; 0 for a box outside it.
+
+        Of a shape, the share of the points of a grid over it, ``_POINTS`` a side.
+        """
         x0, x1 = max(box.x, 0.0), min(box.x + box.width, float(self.columns))
         y0, y1 = max(box.y, 0.0), min(box.y + box.height, float(self.rows))
         area = max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
@@ -117,6 +122,12 @@ class Placement:
             return 0.0
         top, left = self.to_source(0.0, 0.0)
         bottom, right = self.to_source(float(self.size), float(self.size))
+        if box.shape is not None:
+            scale = _POINTS / (x1 - x0), _POINTS / (y1 - y0)
+            x, y = (np.arange(_POINTS) + 0.5) / scale[0] + x0, (np.arange(_POINTS) + 0.5) / scale[1] + y0
+            points = box.shape.mapped((x0, y0), scale).mask(_POINTS, _POINTS)
+            within = points[np.ix_((y >= top) & (y < bottom), (x >= left) & (x < right))]
+            return float(within.sum() / max(int(points.sum()), 1))
         seen = max(min(x1, right) - max(x0, left), 0.0) * max(min(y1, bottom) - max(y0, top), 0.0)
         return seen / area
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from pipelines.shapes import Shape
+
 __all__ = [
     "Box",
     "Case",
@@ -73,7 +75,7 @@ class ReportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A radiologist's rectangle on one image, in source pixels.
+    """What a radiologist drew on one image: a rectangle, or a shape with the rectangle around it, in source pixels.
 
     ``x``/``y`` is the top-left corner (column, row), origin at the centre of the top-left pixel minus one half;
     the right and bottom edges are exclusive. ``label`` is a name of
@@ -87,6 +89,7 @@ class Box:
     label: str
     reader: str | None = None
     phrase: str | None = None  # the annotator's wording, where the file has one (MS-CXR label_text)
+    shape: Shape | None = None  # what was drawn, where that is no rectangle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

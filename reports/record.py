@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.shapes import Shape
+
 __all__ = [
     "SCHEMA_VERSION",
     "BoxRecord",
@@ -65,7 +67,7 @@ class PlacementRecord(_Record):
 
 
 class BoxRecord(_Record):
-    """A radiologist's box in source pixels, with how much of it the model could see."""
+    """A radiologist's box or other shape in source pixels, with how much of it the model could see."""
 
     x: float
     y: float
@@ -75,6 +77,7 @@ class BoxRecord(_Record):
     reader: str | None = None
     phrase: str | None = None  # the sentence that the box was drawn for, masked as phrases are
     visible_fraction: float = Field(ge=0, le=1)
+    shape: Shape | None = Field(default=None, discriminator="kind")  # what was drawn, where that is no rectangle
 
 
 class TokenHeat(_Record):

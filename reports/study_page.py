@@ -99,6 +99,7 @@ class BoxView:
     name: str
     phrases: str  # "0 2"
     is_lost: bool
+    outline: str  # SVG path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +291,13 @@ def _score_rows(scores: Sequence[ScoreRecord], names: Sequence[str], *, subject:
 def _box_view(box: BoxRecord, image: ImageRecord) -> BoxView:
     phrases = " ".join(str(place) for place, phrase in enumerate(image.phrases) if answers(box, phrase))
     name = box.label if box.reader is None else f"{box.label} · {box.reader}"
-    return BoxView(record=box, name=name, phrases=phrases, is_lost=is_lost_to_crop(box))
+    return BoxView(record=box, name=name, phrases=phrases, is_lost=is_lost_to_crop(box), outline=_outline(box))
+
+
+def _outline(box: BoxRecord) -> str:
+    if box.shape is None:
+        return f"M{box.x:.2f} {box.y:.2f}h{box.width:.2f}v{box.height:.2f}h{-box.width:.2f}Z"
+    return "".join(f"M{'L'.join(f'{x:.2f} {y:.2f}' for x, y in line)}Z" for line in box.shape.outline())
 
 
 def _image_title(image: ImageRecord) -> str:

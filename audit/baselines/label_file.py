@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from audit.scoring.blind import BlindCase, BlindMaps, cells_touched
+from audit.scoring.blind import BlindCase, BlindMaps, cells_touched, drawn
 from audit.scoring.human import HUMAN, reader_pairs
 from audit.scoring.scores import POINTING, Score, score_blind, tolerances
 from audit.scoring.summary import score_table, summarise
@@ -64,16 +64,12 @@ class _Target:
         height, width = frame
         phrase = self.rows[0].box.phrase or ""
         side, zone = side_of(phrase), zone_of(phrase)
-        boxes = (row.box for row in self.rows)
         return BlindCase(
             patient=self.patient,
             finding=self.rows[0].box.label,
             side=side.value if side else None,
             zone=zone.value if zone else None,
-            boxes=tuple(
-                (box.x / width, box.y / height, (box.x + box.width) / width, (box.y + box.height) / height)
-                for box in boxes
-            ),
+            boxes=tuple(drawn(row.box, rows=height, columns=width) for row in self.rows),
         )
 
 

@@ -212,6 +212,7 @@ def box_record(box: Box, placement: Placement, *, show_phi: bool) -> BoxRecord:
         reader=box.reader,
         phrase=None if box.phrase is None else shown_text(box.phrase, show_phi=show_phi),
         visible_fraction=placement.visible_fraction(box),
+        shape=box.shape,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from audit.engine.keys import Keys
-from audit.scoring.blind import BlindCase, BlindMaps
+from audit.scoring.blind import BlindCase, BlindMaps, drawn
 from audit.scoring.human import score_readers
 from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
@@ -16,7 +16,7 @@ from audit.scoring.shortcuts import ShortcutScorer
 from pipelines.cohort import boxes_for
 from pipelines.geometry import Placement
 from pipelines.regions import regions_of
-from pipelines.study import Box, Case, Image, Phrase, Study
+from pipelines.study import Case, Image, Phrase, Study
 
 __all__ = ["ImageScorer", "PatientKeys", "Seen", "Targets", "on_source"]
 
@@ -107,7 +107,9 @@ class Targets:
             finding=str(phrase.finding),
             side=phrase.side.value if phrase.side else None,
             zone=phrase.zone.value if phrase.zone else None,
-            boxes=tuple(_shares(box, image) for box in boxes_for(phrase, case.boxes, image)),
+            boxes=tuple(
+                drawn(box, rows=image.rows, columns=image.columns) for box in boxes_for(phrase, case.boxes, image)
+            ),
         )
 
 
@@ -147,12 +149,3 @@ def on_source(
     if masked:
         heat[~loaded.valid] = np.nan
     return heat
-
-
-def _shares(box: Box, image: Image) -> tuple[float, float, float, float]:
-    return (
-        box.x / image.columns,
-        box.y / image.rows,
-        (box.x + box.width) / image.columns,
-        (box.y + box.height) / image.rows,
-    )

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 from PIL import Image as Pillow
 
 from audit.attribution.on_image import Explained
@@ -77,9 +77,13 @@ def _draw_picture(axes: Axes, explained: Explained, boxes: Sequence[Box]) -> Non
     axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=extent)
     axes.imshow(_overlay(explained, (shown.shape[0], shown.shape[1])), extent=extent)
     for box in boxes:
-        axes.add_patch(
-            Rectangle((box.x, box.y), box.width, box.height, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4)
-        )
+        if box.shape is None:
+            axes.add_patch(
+                Rectangle((box.x, box.y), box.width, box.height, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4)
+            )
+        else:
+            for line in box.shape.outline():
+                axes.add_patch(Polygon(line, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4))
         axes.text(box.x, box.y, box.label, color=BOX_COLOUR, fontsize=7, va="bottom", clip_on=True)
     if explained.hottest is not None:
         row, column = explained.hottest

@@ -10,7 +10,7 @@ from audit.attribution.explain import M2IB, pair_seed
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.phantom.presence import auc_interval, presence_cosines
-from audit.scoring.blind import BlindCase, BlindMaps
+from audit.scoring.blind import BlindCase, BlindMaps, drawn
 from audit.scoring.scores import box_mask, score_blind, score_heat
 from audit.scoring.statistics import Interval, patient_bootstrap
 from pipelines.geometry import Placement
@@ -215,7 +215,7 @@ def _blind_case(held_out: HeldOut, claim: Claim) -> BlindCase:
         side=claim.side.value if claim.side else None,
         zone=claim.zone.value if claim.zone else None,
         boxes=tuple(
-            (box.x / columns, box.y / rows, (box.x + box.width) / columns, (box.y + box.height) / rows)
+            drawn(box, rows=rows, columns=columns)
             for box in held_out.boxes(claim.finding, claim.side.value if claim.side else None)
         ),
     )

@@ -108,5 +108,12 @@ def _phrase(phrase: PhraseRecord) -> Phrase:
 
 def _box(box: BoxRecord) -> Box:
     return Box(
-        x=box.x, y=box.y, width=box.width, height=box.height, label=box.label, reader=box.reader, phrase=box.phrase
+        x=box.x,
+        y=box.y,
+        width=box.width,
+        height=box.height,
+        label=box.label,
+        reader=box.reader,
+        phrase=box.phrase,
+        shape=box.shape,
     )

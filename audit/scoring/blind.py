@@ -13,17 +13,34 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 
 from audit.scoring.pointing import centre_pixel
+from pipelines.shapes import Shape
+from pipelines.study import Box
 
-__all__ = ["GRID", "BlindCase", "BlindMaps", "blind_point", "cells_touched", "centre_map", "near_boxes", "rasterise"]
+__all__ = [
+    "GRID",
+    "BlindCase",
+    "BlindMaps",
+    "Drawn",
+    "blind_point",
+    "cells_touched",
+    "centre_map",
+    "drawn",
+    "near_boxes",
+    "rasterise",
+]
 
 GRID = 128
 _CENTRE_SIGMA = 1 / 6  # of each side
+_FINER = 5  # cells to a cell's side where a shape is measured finer than the grid; odd, so that one lies at its centre
 
 _Key = tuple[str | None, ...]
 Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of the image's width and height
+Drawn = Rectangle | Shape
+"""What was drawn, in shares of the image's width and height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,31 +51,60 @@ class BlindCase:
     finding: str
     side: str | None
     zone: str | None
-    boxes: tuple[Rectangle, ...]
+    boxes: tuple[Drawn, ...]
 
 
-def rasterise(boxes: Iterable[Rectangle]) -> Bool[np.ndarray, "128 128"]:
-    """Mark the cells whose centre lies in one of ``boxes``; a box thinner than a cell marks the cell at its centre.
+def drawn(box: Box, *, rows: int, columns: int) -> Drawn:
+    """Bring a box of an image of ``rows`` x ``columns`` px into shares of it."""
+    if box.shape is not None:
+        return box.shape.mapped((0.0, 0.0), (1 / columns, 1 / rows))
+    return box.x / columns, box.y / rows, (box.x + box.width) / columns, (box.y + box.height) / rows
+
+
+def rasterise(boxes: Iterable[Drawn]) -> Bool[np.ndarray, "128 128"]:
+    """Mark the cells whose centre lies in one of ``boxes``; one thinner than a cell marks the cell at its centre.
 
     What lies outside the image is cut off.
     """
     mask = np.zeros((GRID, GRID), dtype=bool)
-    for x0, y0, x1, y1 in _on_image(boxes):
-        mask[_cells(y0, y1), _cells(x0, x1)] = True
+    for box in boxes:
+        if isinstance(box, tuple):
+            for x0, y0, x1, y1 in _on_image([box]):
+                mask[_cells(y0, y1), _cells(x0, x1)] = True
+        else:
+            mask |= _shape_cells(box)
     return mask
 
 
-def cells_touched(boxes: Iterable[Rectangle]) -> Bool[np.ndarray, "128 128"]:
+def _shape_cells(shape: Shape) -> Bool[np.ndarray, "128 128"]:
+    mask = _fine(shape, 1)
+    if not mask.any():  # so thin that no centre lies in it, or outside the image
+        x, y, width, height = shape.bounds()
+        for x0, y0, x1, y1 in _on_image([(x, y, x + width, y + height)]):
+            mask[int((y0 + y1) / 2 * GRID), int((x0 + x1) / 2 * GRID)] = True
+    return mask
+
+
+def _fine(shape: Shape, finer: int) -> Bool[np.ndarray, "fine fine"]:
+    """Draw a shape on a grid with ``finer`` cells to a cell's side."""
+    return shape.mapped((0.0, 0.0), (finer * GRID, finer * GRID)).mask(finer * GRID, finer * GRID)
+
+
+def cells_touched(boxes: Iterable[Drawn]) -> Bool[np.ndarray, "128 128"]:
     """Mark every cell that one of ``boxes`` touches: the rule that published class-mean figures follow.
 
     It grows each box by up to a cell on every side, so that a point beside a box may count as a hit.
     """
     mask = np.zeros((GRID, GRID), dtype=bool)
-    for x0, y0, x1, y1 in _on_image(boxes):
-        rows, columns = (
-            slice(int(np.floor(start * GRID)), int(np.ceil(end * GRID))) for start, end in ((y0, y1), (x0, x1))
-        )
-        mask[rows, columns] = True
+    for box in boxes:
+        if not isinstance(box, tuple):
+            mask |= _fine(box, _FINER).reshape(GRID, _FINER, GRID, _FINER).any((1, 3))
+            continue
+        for x0, y0, x1, y1 in _on_image([box]):
+            rows, columns = (
+                slice(int(np.floor(start * GRID)), int(np.ceil(end * GRID))) for start, end in ((y0, y1), (x0, x1))
+            )
+            mask[rows, columns] = True
     return mask
 
 
@@ -96,24 +142,35 @@ def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
     return (row + 0.5) / blind.shape[0], (column + 0.5) / blind.shape[1]
 
 
-def near_boxes(
-    boxes: Iterable[Rectangle], extent: tuple[float, float], *, tolerance: float
-) -> Bool[np.ndarray, "128 128"]:
+def near_boxes(boxes: Iterable[Drawn], extent: tuple[float, float], *, tolerance: float) -> Bool[np.ndarray, "128 128"]:
     """Mark the cells whose centre lies in a box or within ``tolerance`` of its edge.
 
     ``extent`` is the image's height and width in the unit of the tolerance, source pixels or mm. Distances are to the
-    rectangles themselves, so that the coarse grid costs a reference nothing. The mean of the result is the chance that
+    rectangles themselves, so that the coarse grid costs a reference nothing, and to other shapes on a grid five times
+    as fine. The mean of the result is the chance that
     a uniformly random point hits: the expectation of the random pointing game, to which a draw would only add noise.
     """
     height, width = extent
-    parts = tuple(_on_image(boxes))
-    near = rasterise(parts)
+    boxes = tuple(boxes)
+    near = rasterise(boxes)
     position = (np.arange(GRID) + 0.5) / GRID
-    for x0, y0, x1, y1 in parts:
+    for shape in (box for box in boxes if not isinstance(box, tuple)):
+        near |= _distance(shape, extent) <= tolerance
+    for x0, y0, x1, y1 in _on_image(box for box in boxes if isinstance(box, tuple)):
         down = np.maximum(np.maximum(y0 - position, position - y1), 0.0) * height
         across = np.maximum(np.maximum(x0 - position, position - x1), 0.0) * width
         near |= np.hypot(down[:, None], across[None, :]) <= tolerance
     return near
+
+
+def _distance(shape: Shape, extent: tuple[float, float]) -> Float[np.ndarray, "128 128"]:
+    """Distance from each cell's centre to a shape, in the unit of the image's ``extent``."""
+    fine = _fine(shape, _FINER)
+    if not fine.any():
+        return np.full((GRID, GRID), np.inf)
+    height, width = (side / len(fine) for side in extent)
+    distances: Float[np.ndarray, "fine fine"] = distance_transform_edt(~fine, sampling=(height, width))
+    return distances[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER]
 
 
 class BlindMaps:
@@ -130,12 +187,12 @@ class BlindMaps:
     def __init__(
         self,
         cases: Sequence[BlindCase],
-        mark: Callable[[Iterable[Rectangle]], Bool[np.ndarray, "128 128"]] = rasterise,
+        mark: Callable[[Iterable[Drawn]], Bool[np.ndarray, "128 128"]] = rasterise,
     ) -> None:
         self._mark = mark
         self._sums: defaultdict[_Key, Int[np.ndarray, "128 128"]] = defaultdict(_empty)
         self._counts: defaultdict[_Key, int] = defaultdict(int)
-        self._own: defaultdict[tuple[str, _Key], set[tuple[Rectangle, ...]]] = defaultdict(set)
+        self._own: defaultdict[tuple[str, _Key], set[tuple[Drawn, ...]]] = defaultdict(set)
         for case in cases:
             mask = mark(case.boxes)
             if not mask.any():

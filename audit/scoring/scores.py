@@ -58,9 +58,12 @@ class Score:
 
 
 def box_mask(boxes: Iterable[Box], *, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
-    """Mark the pixels whose centre lies in one of ``boxes`` (edge-based source coordinates)."""
+    """Mark the pixels whose centre lies in one of ``boxes``, or in its shape (edge-based source coordinates)."""
     mask = np.zeros((rows, columns), dtype=bool)
     for box in boxes:
+        if box.shape is not None:
+            mask |= box.shape.mask(rows, columns)
+            continue
         top, bottom = (int(np.ceil(edge - 0.5)) for edge in (box.y, box.y + box.height))
         left, right = (int(np.ceil(edge - 0.5)) for edge in (box.x, box.x + box.width))
         mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True

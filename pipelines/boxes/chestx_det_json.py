@@ -1,4 +1,4 @@
-"""Boxes of ChestX-Det: one object an image, its findings and boxes in parallel lists, in the image's own pixels.
+"""Boxes and polygons of ChestX-Det: one object an image, with parallel lists, in the image's own pixels.
 
 An image without findings has empty lists: nothing was drawn there, and it gives no box.
 
@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.boxes.outlines import polygons_of
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
 
@@ -40,13 +41,25 @@ def _raw_boxes(source: str, entry: Any) -> Iterator[RawBox | BoxError]:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), list) for key in ("syms", "boxes")):
         yield BoxError(f"{source} is not ChestX-Det: write file_name and the lists syms and boxes")
         return
-    labels, boxes = entry["syms"], entry["boxes"]
+    labels, boxes, polygons = entry["syms"], entry["boxes"], entry.get("polygons")
     if len(labels) != len(boxes):
         # Which label belongs to which box cannot be known, so none is guessed.
         yield BoxError(f"{source} has {len(labels)} syms and {len(boxes)} boxes: give one of syms for each box")
         return
+    image = str(entry.get("file_name") or "")
+    if isinstance(polygons, list) and len(polygons) == len(labels):
+        for number, (label, corners) in enumerate(zip(labels, polygons, strict=True), start=1):
+            yield _polygon(f"{source} polygon {number}", image, str(label), corners)
+        return
     for number, (label, box) in enumerate(zip(labels, boxes, strict=True), start=1):
-        yield _raw_box(f"{source} box {number}", str(entry.get("file_name") or ""), str(label), box)
+        yield _raw_box(f"{source} box {number}", image, str(label), box)
+
+
+def _polygon(source: str, image: str, label: str, corners: Any) -> RawBox | BoxError:
+    try:
+        return RawBox(source=source, image=image, label=label, shape=polygons_of(source, [corners]))
+    except BoxError as error:
+        return error
 
 
 def _raw_box(source: str, image: str, label: str, box: Any) -> RawBox | BoxError:

@@ -1,4 +1,4 @@
-"""Boxes in COCO's JSON, as MS-CXR ships them too: images, annotations and categories, joined by their ids.
+"""Boxes and segmentations in COCO's JSON, as MS-CXR ships them too: three lists joined by ids.
 
 Source: Lin et al. 2014, "Microsoft COCO", data format of object detection; ``label_text`` is MS-CXR's addition.
 """
@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.boxes.outlines import coco_shape
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
+from pipelines.shapes import Polygons, RunLengths
 
 __all__ = ["read_coco_json", "recognise_coco_json"]
 
@@ -55,6 +57,12 @@ def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things)
         key = "image" if image is None else "category"
         unknown = str(annotation.get(f"{key}_id"))[:40]
         return BoxError(f"{source} names {key} {unknown}, which the file does not list: add it")
+    try:
+        shape = coco_shape(source, annotation.get("segmentation"))
+    except BoxError as error:
+        return error
+    if box is None and shape is not None:
+        box = list(shape.bounds())
     if not isinstance(box, list) or len(box) != 4:
         return BoxError(f"{source} has no bbox of four numbers: write [x, y, width, height]")
     size = (image.get("height"), image.get("width"))
@@ -67,9 +75,19 @@ def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things)
         y=y,
         width=width,
         height=height,
+        shape=None if shape is None or _is_its_box(shape, box) else shape,
         frame=None if None in size else size,
         reader=_optional_text(annotation.get("reader")),
         phrase=_optional_text(annotation.get("label_text") or annotation.get("phrase")),
+    )
+
+
+def _is_its_box(shape: Polygons | RunLengths, box: list[Any]) -> bool:
+    """Whether a segmentation only repeats the box, as exporters of plain boxes write it."""
+    return (
+        isinstance(shape, Polygons)
+        and len(shape.rings) == 1
+        and {(x, y) for x in (box[0], box[0] + box[2]) for y in (box[1], box[1] + box[3])} == set(shape.rings[0])
     )
 
 

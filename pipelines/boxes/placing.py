@@ -87,7 +87,10 @@ def _rescaled(row: BoxRow, image: Image) -> Box:
         return row.box
     down, across = image.rows / row.frame[0], image.columns / row.frame[1]
     box = row.box
-    return replace(box, x=box.x * across, y=box.y * down, width=box.width * across, height=box.height * down)
+    shape = box.shape and box.shape.mapped((0.0, 0.0), (across, down))
+    return replace(
+        box, x=box.x * across, y=box.y * down, width=box.width * across, height=box.height * down, shape=shape
+    )
 
 
 def _clipped(box: Box, image: Image) -> tuple[Box, float] | None:

@@ -1,108 +1,153 @@
-"""A file of annotations becomes boxes, its format recognised by what it holds.
+"""Files of annotations become boxes, whatever their formats."""
 
-To add a format: write one file with a recogniser and a reader, and add one line to :data:`FORMATS`.
-"""
-
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.boxes.chestx_det_json import read_chestx_det_json, recognise_chestx_det_json
-from pipelines.boxes.coco_json import read_coco_json, recognise_coco_json
-from pipelines.boxes.generic_csv import COLUMNS, read_generic_csv, recognise_generic_csv
-from pipelines.boxes.ms_cxr_csv import read_ms_cxr_csv, recognise_ms_cxr_csv
-from pipelines.boxes.nih_csv import read_nih_csv, recognise_nih_csv
+from pipelines.boxes.dicom_file import read_dicom_annotations
+from pipelines.boxes.formats import FORMATS, format_of
 from pipelines.boxes.packed import read_packed_text
-from pipelines.boxes.rsna_csv import read_rsna_csv, recognise_rsna_csv
+from pipelines.boxes.reflacx_csv import ReflacxCase, read_reflacx_cases, recognise_reflacx_cases
 from pipelines.boxes.table import BlankRowError, BoxRow, BoxTable, RawBox, box_row, unmapped_labels
-from pipelines.boxes.vindr_csv import read_vindr_csv, recognise_vindr_csv
+from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
-from pipelines.study import LeftOut
-from pipelines.text.table import parse_table, spoken_columns
+from pipelines.study import Box, LeftOut
 
-__all__ = ["FORMATS", "BoxFormat", "read_boxes"]
+__all__ = ["FORMATS", "read_boxes"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxFormat:
-    """One annotation format: ``recognise`` takes the text, ``read`` the file's name and the text."""
-
-    recognise: Callable[[str], bool]
-    read: Callable[[str, str], Iterator[RawBox | BoxError]]
+Frame = tuple[int, int] | None
 
 
-# Tried in this order: MS-CXR's table would pass for a generic one.
-FORMATS: dict[str, BoxFormat] = {
-    "MS-CXR CSV": BoxFormat(recognise=recognise_ms_cxr_csv, read=read_ms_cxr_csv),
-    "NIH CSV": BoxFormat(recognise=recognise_nih_csv, read=read_nih_csv),
-    "RSNA CSV": BoxFormat(recognise=recognise_rsna_csv, read=read_rsna_csv),
-    "VinDr CSV": BoxFormat(recognise=recognise_vindr_csv, read=read_vindr_csv),
-    "generic CSV": BoxFormat(recognise=recognise_generic_csv, read=read_generic_csv),
-    "COCO JSON": BoxFormat(recognise=recognise_coco_json, read=read_coco_json),
-    "ChestX-Det JSON": BoxFormat(recognise=recognise_chestx_det_json, read=read_chestx_det_json),
-}
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """What has been read so far."""
+
+    rows: list[BoxRow] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    cases: dict[str, ReflacxCase] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)  # readers whom DICOM files name, and what stands for the name
+    seen: set[tuple[str, Frame, Box]] = field(default_factory=set)  # in the files before
+    repeated: int = 0  # boxes of a file before
+    files: int = 0  # that hold annotations, or say whose they are
 
 
-def read_boxes(path: Path, *, format_name: str | None = None) -> BoxTable:
-    """Read every box of one annotation file, which gzip or zip may have packed.
+class _NoAnnotationsError(BoxError):
+    """A file that holds no annotations: a mistake where it is given itself, none where it lies in a folder."""
 
-    The format is told by the content, unless ``format_name`` names one of :data:`FORMATS`, whatever its case. A row
-    that cannot be used is left out with a sentence and stops nothing else; a row without coordinates is left out by
-    rule, and a label that names no known finding is noted once while its boxes are kept.
+
+def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) -> BoxTable:
+    """Read every box of annotation files, which gzip or zip may have packed, and of all files in folders.
+
+    Each file's format is told by its content, unless ``format_name`` names one of :data:`FORMATS`, whatever its case. A
+    row that cannot be used is left out with a sentence and stops nothing else; a row without coordinates is left out by
+    rule, and so is what other files a folder holds; a label that names no known finding is noted once, with the number
+    of its boxes, which are kept. A box that an earlier file has too counts once. Readers whom DICOM files name are
+    numbered: no name goes further.
 
     Raises:
-        BoxError: the file is missing, unreadable, or of no known format, or ``format_name`` is none.
+        BoxError: a file is missing, or given itself and unreadable or of no known format; a folder holds no
+            annotations; or ``format_name`` is none.
     """
-    if not path.is_file():
-        what = "is no file" if path.exists() else "does not exist"
-        raise BoxError(f"{path} {what}: give --boxes one file of annotations")
-    decoded = read_packed_text(path)
-    known = _format_of(path, decoded.text.lstrip(), format_name)
-    rows: list[BoxRow] = []
-    left_out: list[LeftOut] = []
-    if decoded.doubt is not None:
-        left_out.append(_left_out(path, f"{path.name}: {decoded.doubt}", failed=False))
-    for raw in known.read(path.name, decoded.text):
+    given = (paths,) if isinstance(paths, Path) else tuple(paths)
+    found = _Found()
+    for path in given:
+        before = len(found.rows)
+        if path.is_dir():
+            _read_folder(path, format_name, found)
+        elif path.is_file():
+            _read_file(path, path.name, format_name, found)
+        else:
+            what = "is neither a file nor a folder" if path.exists() else "does not exist"
+            raise BoxError(f"{path} {what}: give --boxes files of annotations, or folders of them")
+        found.left_out += unmapped_labels(str(path), tuple(found.rows[before:]))
+    if found.repeated:
+        reason = f"{found.repeated:,} boxes of one file stand in another too, and count once"
+        found.left_out.append(_left_out(given[0], reason, failed=False))
+    return BoxTable(rows=tuple(_of_their_images(found)), left_out=tuple(found.left_out))
+
+
+def _read_folder(folder: Path, format_name: str | None, found: _Found) -> None:
+    files, without = found.files, 0
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
         try:
-            rows.append(_checked(raw))
-        except BlankRowError as blank:
-            left_out.append(_left_out(path, str(blank), failed=False))
+            _read_file(path, path.relative_to(folder).as_posix(), format_name, found)
+        except _NoAnnotationsError:
+            without += 1
         except BoxError as error:
-            left_out.append(_left_out(path, str(error), failed=True))
-    return BoxTable(rows=tuple(rows), left_out=(*left_out, *unmapped_labels(str(path), tuple(rows))))
+            found.left_out.append(_left_out(path, str(error), failed=True))
+    if found.files == files:
+        raise BoxError(f"{folder} holds no annotations ({', '.join(FORMATS)}, DICOM SR, DICOM GSPS): give their folder")
+    if without:
+        reason = (
+            f"{without:,} {'file holds' if without == 1 else 'files hold'} no annotations in a format that is known"
+        )
+        found.left_out.append(_left_out(folder, reason, failed=False))
 
 
-def _format_of(path: Path, text: str, format_name: str | None) -> BoxFormat:
-    if format_name is not None:
-        named = {name.casefold(): known for name, known in FORMATS.items()}.get(format_name.strip().casefold())
-        if named is None:
-            raise BoxError(f'--format "{format_name}" is none that is known: give one of {", ".join(FORMATS)}')
-        if not named.recognise(text):
-            raise BoxError(f"{path} is no {format_name}: leave --format away to have its format told by what it holds")
-        return named
-    known = next((known for known in FORMATS.values() if known.recognise(text)), None)
-    if known is None:
-        raise BoxError(_unknown(path, text))
-    return known
+def _read_file(path: Path, name: str, format_name: str | None, found: _Found) -> None:
+    """Read one file.
+
+    Raises:
+        _NoAnnotationsError: it is of no known format.
+        BoxError: it is damaged, or no file of the format that is named.
+    """
+    raw: Iterable[RawBox | BoxError]
+    if looks_like_dicom(path):
+        drawn = read_dicom_annotations(path, name)
+        if drawn is None:
+            raise _NoAnnotationsError(f"{path} is DICOM, but neither a structured report nor a presentation state")
+        raw = [each if isinstance(each, BoxError) else _without_name(each, found) for each in drawn]
+    else:
+        raw = _read_text(path, name, format_name, found)
+    found.files += 1
+    rows = []
+    for each in raw:
+        try:
+            rows.append(_checked(each, path))
+        except BlankRowError as blank:
+            found.left_out.append(_left_out(path, str(blank), failed=False))
+        except BoxError as error:
+            found.left_out.append(_left_out(path, str(error), failed=True))
+    news = [row for row in rows if (row.image, row.frame, row.box) not in found.seen]
+    found.repeated += len(rows) - len(news)
+    found.seen |= {(row.image, row.frame, row.box) for row in news}
+    found.rows += news
 
 
-def _checked(raw: RawBox | BoxError) -> BoxRow:
+def _read_text(path: Path, name: str, format_name: str | None, found: _Found) -> Iterator[RawBox | BoxError]:
+    decoded = read_packed_text(path)
+    text = decoded.text.lstrip()
+    if recognise_reflacx_cases(text):
+        found.cases.update(read_reflacx_cases(text))
+        return iter(())
+    try:
+        known = format_of(path, text, format_name)
+    except BoxError as error:
+        raise _NoAnnotationsError(str(error)) from error
+    if decoded.doubt is not None:
+        found.left_out.append(_left_out(path, f"{name}: {decoded.doubt}", failed=False))
+    return known.read(name, decoded.text)
+
+
+def _without_name(raw: RawBox, found: _Found) -> RawBox:
+    """Let a number stand for the reader's name, the same in every file."""
+    if raw.reader is None:
+        return raw
+    return replace(raw, reader=found.people.setdefault(raw.reader, f"reader {len(found.people) + 1}"))
+
+
+def _checked(raw: RawBox | BoxError, path: Path) -> BoxRow:
     if isinstance(raw, BoxError):
         raise raw
-    return box_row(raw)
+    return box_row(raw if raw.image is not None else replace(raw, image=path.parent.name))
+
+
+def _of_their_images(found: _Found) -> Iterator[BoxRow]:
+    """Say of REFLACX's boxes which image their case is of."""
+    for row in found.rows:
+        case = found.cases.get(row.image)
+        yield row if case is None else replace(row, image=case.image, frame=case.frame)
 
 
 def _left_out(path: Path, reason: str, *, failed: bool) -> LeftOut:
     return LeftOut(source=str(path), stage="boxes", reason=reason, failed=failed)
-
-
-def _unknown(path: Path, text: str) -> str:
-    if not text:
-        return f"{path} is empty: give --boxes a file with annotations"
-    wanted = ", ".join(name for name in COLUMNS if name not in {"image_height", "image_width"})
-    found = parse_table(text.split("\n", maxsplit=1)[0]).columns
-    its = spoken_columns(found) if len(found) > 1 else "it is no table"
-    return (
-        f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {wanted} "
-        "(the last two may be missing)"
-    )

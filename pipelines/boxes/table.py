@@ -1,11 +1,13 @@
 """One row of an annotation file becomes a box, or a sentence that says why it is none."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
+from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
 
 __all__ = ["BlankRowError", "BoxRow", "BoxTable", "RawBox", "box_row", "unmapped_labels"]
@@ -39,12 +41,13 @@ class RawBox:
     """What an annotation format found in one row, still as written."""
 
     source: str
-    image: str
+    image: str | None  # None: the file does not say, the folder it lies in is named after the image or case
     label: str
-    x: object
-    y: object
-    width: object
-    height: object
+    x: object = None
+    y: object = None
+    width: object = None
+    height: object = None
+    shape: Shape | None = None  # stands for the four numbers
     frame: tuple[object, object] | None = None  # (rows, columns)
     reader: str | None = None
     phrase: str | None = None
@@ -58,10 +61,11 @@ def box_row(raw: RawBox) -> BoxRow:
         BlankRowError: all four coordinates are blank.
         BoxError: the image or label is missing, or a number is none, is not finite, or gives no area.
     """
-    sides: Mapping[str, object] = {"x": raw.x, "y": raw.y, "width": raw.width, "height": raw.height}
+    drawn = (raw.x, raw.y, raw.width, raw.height) if raw.shape is None else raw.shape.bounds()
+    sides: Mapping[str, object] = dict(zip(("x", "y", "width", "height"), drawn, strict=True))
     if all(_is_blank(value) for value in sides.values()):
         raise BlankRowError(f"{raw.source} has no coordinates, so nothing was drawn there")
-    if not raw.image.strip():
+    if raw.image is None or not raw.image.strip():
         raise BoxError(f"{raw.source} does not say on which image the box lies: fill its image")
     if not raw.label.strip():
         raise BoxError(f"{raw.source} does not say what the box shows: fill its label")
@@ -72,7 +76,11 @@ def box_row(raw: RawBox) -> BoxRow:
     return BoxRow(
         image=raw.image.strip(),
         box=Box(
-            **number,
+            x=number["x"],
+            y=number["y"],
+            width=number["width"],
+            height=number["height"],
+            shape=raw.shape,
             label=canonical_finding(raw.label) or " ".join(raw.label.split()).casefold(),
             reader=_text(raw.reader),
             phrase=_text(raw.phrase),
@@ -85,15 +93,18 @@ def box_row(raw: RawBox) -> BoxRow:
 
 def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...]:
     """Note every label once that names no known finding: its boxes are kept and no phrase can meet them."""
-    unknown = sorted({row.box.label for row in rows if canonical_finding(row.box.label) is None})
+    unknown = Counter(row.box.label for row in rows if canonical_finding(row.box.label) is None)
     return tuple(
         LeftOut(
             source=source,
             stage="boxes",
-            reason=f'the label "{label}" names no known finding, so no phrase meets its boxes: rename it if one should',
+            reason=(
+                f'the label "{label}" names no known finding, so no phrase meets its {count:,} '
+                f"{'box' if count == 1 else 'boxes'}: rename it if one should"
+            ),
             failed=False,
         )
-        for label in unknown
+        for label, count in sorted(unknown.items())
     )
 
 

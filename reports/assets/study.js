@@ -96,7 +96,7 @@
     const toUser = svg.querySelector("g").transform.baseVal.consolidate().matrix;
     for (const box of svg.querySelectorAll(".box")) {
       const text = box.querySelector("text");
-      const rect = box.querySelector("rect").getBBox();
+      const rect = box.querySelector("path").getBBox();
       text.setAttribute("font-size", 13 * unit);
       text.setAttribute("dy", 0);
       const size = text.getBBox();

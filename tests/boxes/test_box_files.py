@@ -150,7 +150,7 @@ def test_a_file_of_no_known_format_says_what_it_needs(tmp_path: Path, content: s
 def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(BoxError, match=r"none\.csv does not exist: give --boxes"):
         read_boxes(tmp_path / "none.csv")
-    with pytest.raises(BoxError, match="is no file: give --boxes"):
+    with pytest.raises(BoxError, match="holds no annotations"):
         read_boxes(tmp_path)
 
 

@@ -1,0 +1,65 @@
+"""Contours and masks of CheXlocalize: one JSON object, by image, then by finding.
+
+A finding has either polygons (``gt_annotations``, with the image's size beside them) or a mask as packed run lengths
+(``gt_segmentations``). The points of its human benchmark cover no area, so nothing can lie inside them.
+
+Source: Saporta et al. 2022, "Benchmarking saliency methods for chest X-ray interpretation".
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.boxes.outlines import coco_shape, polygons_of
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+
+__all__ = ["read_chexlocalize_json", "recognise_chexlocalize_json"]
+
+_SIZE = "img_size"
+
+
+def recognise_chexlocalize_json(text: str) -> bool:
+    """Say whether this is a JSON object of objects whose values are contours, masks or points."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    first = next(iter(content.values()), None)
+    return isinstance(first, dict) and bool(first) and (_SIZE in first or all(map(_is_drawn, first.values())))
+
+
+def _is_drawn(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, dict) and "counts" in value)
+
+
+def read_chexlocalize_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box for each contour, or for each mask that is not empty."""
+    for number, (image, findings) in enumerate(json.loads(text).items(), start=1):
+        source = f"{name} entry {number}"
+        if not isinstance(findings, dict):
+            yield BoxError(f"{source} is not an object of findings: export the annotations again")
+            continue
+        for finding, drawn in findings.items():
+            if finding == _SIZE:
+                continue
+            try:
+                yield from _raw_boxes(f"{source}, {finding}", finding, drawn, image=image, size=findings.get(_SIZE))
+            except BoxError as error:
+                yield error
+
+
+def _raw_boxes(source: str, finding: str, drawn: Any, *, image: str, size: Any) -> Iterator[RawBox]:
+    if isinstance(drawn, dict):
+        shape = coco_shape(source, drawn)
+        if shape is not None:
+            rows, columns = drawn["size"]
+            yield RawBox(source=source, image=image, label=finding, shape=shape, frame=(rows, columns))
+        return
+    if drawn and all(isinstance(point, list) and not isinstance(point[0], list) for point in drawn if point):
+        raise BoxError(f"{source} has points, which cover no area: give the contours (gt_annotations) or masks")
+    frame = tuple(size) if isinstance(size, list) and len(size) == 2 else None
+    for contour in drawn:
+        yield RawBox(source=source, image=image, label=finding, shape=polygons_of(source, [contour]), frame=frame)

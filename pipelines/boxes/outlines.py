@@ -1,0 +1,137 @@
+"""Outlines as annotation files write them become shapes; what makes no sense becomes a sentence."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pipelines.errors import BoxError
+from pipelines.shapes import Ellipse, Point, Polygons, RunLengths, run_lengths_of
+
+__all__ = ["coco_shape", "inscribed_ellipse", "points_of", "polygons_of", "unpacked_counts"]
+
+MAX_PIXELS = 2**27  # of a mask: the largest detectors have a quarter of it
+_FEWEST_CORNERS = 3
+
+
+def polygons_of(source: str, rings: Any) -> Polygons:
+    """Make a shape of lists of [x, y].
+
+    Raises:
+        BoxError: there is no ring, or one has fewer than three corners, covers nothing, or holds what is no number.
+    """
+    if not isinstance(rings, list) or not rings:
+        raise BoxError(f"{source} has no polygon: write a list of [x, y] corners")
+    return Polygons(rings=tuple(_ring(source, ring) for ring in rings))
+
+
+def points_of(source: str, points: Any) -> tuple[Point, ...]:
+    """Read a list of [x, y].
+
+    Raises:
+        BoxError: it is none, or holds what is no finite number.
+    """
+    if not isinstance(points, list) or not all(_is_point(point) for point in points):
+        raise BoxError(f"{source} has a corner that is not two numbers: write [x, y] in pixels")
+    return tuple((float(x), float(y)) for x, y in points)
+
+
+def _ring(source: str, corners: Any) -> tuple[Point, ...]:
+    points = points_of(source, corners)
+    if len(points) > 1 and points[0] == points[-1]:
+        points = points[:-1]
+    if len(set(points)) < _FEWEST_CORNERS:
+        raise BoxError(f"{source} has a polygon of {len(set(points))} corners: it needs three")
+    x, y = np.array(points).T
+    if not abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) > 0:
+        raise BoxError(f"{source} has a polygon whose corners lie on one line: it covers nothing")
+    return points
+
+
+def _is_point(point: Any) -> bool:
+    return (
+        isinstance(point, list)
+        and len(point) == 2
+        and all(type(number) in {int, float} and math.isfinite(number) for number in point)
+    )
+
+
+def inscribed_ellipse(x: float, y: float, width: float, height: float) -> Ellipse:
+    """The ellipse whose axes are those of a rectangle."""
+    return Ellipse(centre=(x + width / 2, y + height / 2), first=(width / 2, 0.0), second=(0.0, height / 2))
+
+
+def coco_shape(source: str, segmentation: Any) -> Polygons | RunLengths | None:
+    """Read COCO's ``segmentation``: polygons, run lengths, or run lengths packed into text; None where nothing is set.
+
+    Raises:
+        BoxError: it is none of these, or does not fit its own size.
+
+    Source: Lin et al. 2014, "Microsoft COCO", data format and mask API.
+    """
+    if segmentation in (None, [], {}):
+        return None
+    if isinstance(segmentation, list):
+        rings = [_pairs(source, ring) for ring in segmentation]
+        return polygons_of(source, rings)
+    if not isinstance(segmentation, dict) or "counts" not in segmentation:
+        raise BoxError(f"{source} has a segmentation that is neither polygons nor run lengths: export it again")
+    rows, columns = _size(source, segmentation.get("size"))
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        counts = unpacked_counts(source, counts)
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        raise BoxError(f"{source} has run lengths that are no whole numbers of pixels: export them again")
+    if sum(counts) != rows * columns:
+        raise BoxError(
+            f"{source} has run lengths of {sum(counts)} px in all for {rows} x {columns} px: export it again"
+        )
+    cells = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(rows, columns, order="F")
+    return run_lengths_of(cells) if cells.any() else None
+
+
+def _pairs(source: str, ring: Any) -> list[list[Any]]:
+    if not isinstance(ring, list) or len(ring) % 2:
+        raise BoxError(f"{source} has a polygon that is not a list of x, y, x, y ...: export it again")
+    return [list(pair) for pair in zip(ring[::2], ring[1::2], strict=True)]
+
+
+def _size(source: str, size: Any) -> tuple[int, int]:
+    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise BoxError(f"{source} has run lengths without their image's size: write [rows, columns]")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise BoxError(
+            f"{source} has a mask of {size[0]} x {size[1]} px, more than any radiograph: write its true size"
+        )
+    return size[0], size[1]
+
+
+def unpacked_counts(source: str, text: str) -> list[int]:
+    """Unpack COCO's text of run lengths.
+
+    Each number is written in groups of five bits, lowest first, in characters from "0" on; the sixth bit says that more
+    follow, and the last group's fifth bit is the sign. From the fourth number on, each is the difference to the one
+    two before.
+
+    Raises:
+        BoxError: the text holds other characters or ends within a number.
+
+    Source: cocoapi, mask API, "compressed RLE".
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift > 60:
+            raise BoxError(f"{source} has packed run lengths that are damaged: export them again")
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value, shift = 0, 0
+    if shift:
+        raise BoxError(f"{source} has packed run lengths that are cut short: export them again")
+    return counts

@@ -1,0 +1,56 @@
+"""Masks of pneumothoraces of the SIIM-ACR challenge: one row a mask, -1 where nothing was drawn.
+
+A mask is written as pairs: how many pixels to skip since the end of the run before, and the run's length, down the
+columns of a frame of 1024 x 1024 px.
+
+Source: Kaggle, "SIIM-ACR Pneumothorax Segmentation", data description (2019).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+from pipelines.shapes import run_lengths_of
+from pipelines.text.table import BadRow, parse_table, pick_column
+
+__all__ = ["read_siim_csv", "recognise_siim_csv"]
+
+_COLUMNS = ("ImageId", "EncodedPixels")
+_SIDE = 1024
+_NOTHING_DRAWN = "-1"
+
+
+def recognise_siim_csv(text: str) -> bool:
+    """Say whether the header names both columns of the challenge's masks."""
+    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    return all(pick_column(columns, (column,)) is not None for column in _COLUMNS)
+
+
+def read_siim_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    """Give one raw box a row; a row of -1 says that nothing was drawn, and gives none."""
+    table = parse_table(text)
+    image, pixels = (pick_column(table.columns, (column,)) or column for column in _COLUMNS)
+    for row in table.rows:
+        source = f"{name} row {row.number}"
+        if isinstance(row, BadRow):
+            yield BoxError(f"{source}: {row.reason}")
+        elif row.cells[pixels].strip() != _NOTHING_DRAWN:
+            yield _raw_box(source, row.cells[image], row.cells[pixels])
+
+
+def _raw_box(source: str, image: str, pixels: str) -> RawBox | BoxError:
+    try:
+        numbers = np.array(pixels.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        return BoxError(f"{source} has EncodedPixels that are no whole numbers: write -1 or pairs of skip and length")
+    if not numbers.size or numbers.size % 2 or (numbers < 0).any() or numbers.max() > _SIDE**2:
+        return BoxError(f"{source} has EncodedPixels that are not pairs of skip and length: export the row again")
+    if numbers.sum() > _SIDE**2:
+        return BoxError(f"{source} has EncodedPixels that run over {_SIDE} x {_SIDE} px: export the row again")
+    cells = np.repeat(np.arange(len(numbers) + 1) % 2 == 1, [*numbers, _SIDE**2 - numbers.sum()])
+    if not cells.any():
+        return BoxError(f"{source} has a mask without a pixel: write -1 where nothing was drawn")
+    shape = run_lengths_of(cells.reshape(_SIDE, _SIDE, order="F"))
+    return RawBox(source=source, image=image, label="pneumothorax", shape=shape, frame=(_SIDE, _SIDE))
