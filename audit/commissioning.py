@@ -90,7 +90,7 @@ def commission(
             RunSettings(
                 dicom_dir=cohort / "dicom",
                 reports=cohort / "reports",
-                boxes=cohort / "boxes.csv",
+                boxes=(cohort / "boxes.csv",),
                 out=folder / name,
                 model=name,
                 device=device,

@@ -1,5 +1,6 @@
 """From a box file to its references: what the command ``baselines`` does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class BaselinesOfFile:
 
 
 def baselines_of_file(
-    boxes: Path,
+    boxes: Path | Sequence[Path],
     *,
     format_name: str | None = None,
     out: Path | None = None,

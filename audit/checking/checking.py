@@ -26,7 +26,7 @@ class CheckSettings:
 
     dicom_dir: Path
     reports: Path
-    boxes: Path | None = None
+    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
     all_views: bool = False
     show_phi: bool = False
     index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
@@ -83,7 +83,7 @@ def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int],
         CohortError: the DICOM folder is empty.
     """
     inputs = survey(settings, index=settings.index, progress=progress)
-    folders = [path for path in (settings.dicom_dir, settings.reports, settings.boxes) if path is not None]
+    folders = [settings.dicom_dir, settings.reports, *settings.boxes]
     rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
     return Checked(
         counts=inputs.counts,

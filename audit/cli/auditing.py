@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import COULD_NOT_RUN, Boxes, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
 
 if TYPE_CHECKING:
     from audit.engine.settings import RunSettings
@@ -38,7 +38,7 @@ def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
     out: Out,
-    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes: CSV, or MS-CXR's CSV or JSON.")] = None,
+    boxes: Boxes = None,
     model: Model = "biomedclip",
     device: Device = "auto",
     fit: Annotated[
@@ -98,7 +98,7 @@ def run(
         dicom_dir=dicom_dir,
         reports=reports,
         out=out,
-        boxes=boxes,
+        boxes=tuple(boxes or ()),
         model=model,
         device=device,
         fit=None if fit is ModelFit.OWN else Fit(fit.value),
@@ -142,7 +142,7 @@ def demo(
             RunSettings(
                 dicom_dir=cohort / "dicom",
                 reports=cohort / "reports",
-                boxes=cohort / "boxes.csv",
+                boxes=(cohort / "boxes.csv",),
                 out=out / "audit",
                 model="phantom",
                 seed=seed,
@@ -152,7 +152,10 @@ def demo(
 
 
 def baselines(
-    boxes: Annotated[Path, typer.Option(help="Radiologists' boxes: CSV or JSON, plain or packed (.gz, .zip).")],
+    boxes: Annotated[
+        list[Path],
+        typer.Option(help="Radiologists' boxes, in any format that `run` takes; may be given several times."),
+    ],
     format_name: Annotated[
         str | None,
         typer.Option("--format", help="The file's format, for example NIH CSV; told by its content if not given."),

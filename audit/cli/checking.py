@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, AsJson, errors_in_one_line, progress_bar, tell
+from audit.cli.options import COULD_NOT_RUN, AsJson, Boxes, errors_in_one_line, progress_bar, tell
 
 __all__ = ["check"]
 
@@ -15,7 +15,7 @@ _FAILURES_LISTED = 3  # exit status
 def check(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder or file of reports, as `run` takes them.")],
-    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes, as `run` takes them.")] = None,
+    boxes: Boxes = None,
     all_views: Annotated[bool, typer.Option("--all-views", help="Count lateral and unknown views in.")] = False,
     csv: Annotated[
         Path | None, typer.Option(help="File for a row a file, report and group of boxes; replaced if it is there.")
@@ -44,7 +44,7 @@ def check(
     settings = CheckSettings(
         dicom_dir=dicom_dir,
         reports=reports,
-        boxes=boxes,
+        boxes=tuple(boxes or ()),
         all_views=all_views,
         show_phi=show_phi,
         index=index_of(dicom_dir) if index else None,

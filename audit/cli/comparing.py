@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.cli.auditing import ModelFit
-from audit.cli.options import Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import Boxes, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
 
 if TYPE_CHECKING:
     from audit.comparison.settings import CohortFiles
@@ -40,7 +40,7 @@ def compare(
         Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="Folder of .txt reports, or a CSV of them.")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes, as of run.")] = None,
+    boxes: Boxes = None,
     phantoms: Annotated[
         int | None, typer.Option(help="Compare on so many held-out phantoms instead of files.", min=2)
     ] = None,
@@ -98,7 +98,7 @@ def compare(
 
 
 def _cohort(
-    phantoms: int | None, dicom_dir: Path | None, reports: Path | None, boxes: Path | None
+    phantoms: int | None, dicom_dir: Path | None, reports: Path | None, boxes: list[Path] | None
 ) -> "CohortFiles | int":
     """Take phantoms or files.
 
@@ -109,12 +109,12 @@ def _cohort(
     from pipelines.errors import AuditError
 
     if phantoms is not None:
-        if dicom_dir is not None or reports is not None or boxes is not None:
+        if dicom_dir is not None or reports is not None or boxes:
             raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports and --boxes away")
         return phantoms
     if dicom_dir is None or reports is None:
         raise AuditError("a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number")
-    return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=boxes)
+    return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=tuple(boxes or ()))
 
 
 def roar(
@@ -157,7 +157,9 @@ def sanity(
         Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="Folder of reports, or a table of them.")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Radiologists' boxes: phrases with one are drawn first.")] = None,
+    boxes: Annotated[
+        list[Path] | None, typer.Option(help="Radiologists' boxes: phrases with one are drawn first.")
+    ] = None,
     phantoms: Annotated[int | None, typer.Option(help="Check on so many phantoms instead of files.", min=2)] = None,
     method: Annotated[str, typer.Option(help="A name of run --help.")] = "m2ib",
     model: Model = "biomedclip",

@@ -12,13 +12,31 @@ from pipelines.errors import AuditError
 if TYPE_CHECKING:
     from audit.engine.run import Progress
 
-__all__ = ["COULD_NOT_RUN", "AsJson", "Device", "Model", "Out", "Seed", "errors_in_one_line", "progress_bar", "tell"]
+__all__ = [
+    "COULD_NOT_RUN",
+    "AsJson",
+    "Boxes",
+    "Device",
+    "Model",
+    "Out",
+    "Seed",
+    "errors_in_one_line",
+    "progress_bar",
+    "tell",
+]
 
 COULD_NOT_RUN = 1  # exit status
 
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
+Boxes = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Radiologists' boxes and outlines: a file of any public set, COCO JSON, CSV, DICOM SR or GSPS, or a "
+        "folder of such files; may be given several times."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")

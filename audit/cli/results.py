@@ -18,7 +18,7 @@ Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists
 def score(
     out: Written,
     boxes: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(help="Radiologists' boxes, as `run` takes them; without, those that the run had.", exists=True),
     ] = None,
 ) -> None:
@@ -26,7 +26,7 @@ def score(
     from audit.rescoring import rescore
 
     with errors_in_one_line(), progress_bar() as progress:
-        found = rescore(out, boxes, progress=progress)
+        found = rescore(out, tuple(boxes or ()), progress=progress)
     tell(f"{found.studies} studies scored again against {found.boxes} boxes")
     _tell_and_leave([f"{item.source}: {item.reason}" for item in found.failed], found.page)
 

@@ -26,4 +26,4 @@ def cohort_files(
         progress("Making phantoms", 0, cohort)
         make_cohort(folder, count=cohort, seed=seed, columns=_COLUMNS, brief=True)
         progress("Making phantoms", cohort, cohort)
-        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
+        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))

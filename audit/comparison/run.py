@@ -72,7 +72,7 @@ def compare(
             keys=keys,
         )
         found.explain(device, progress)
-        folders = [path for path in (files.dicom_dir, files.reports, files.boxes) if path is not None]
+        folders = [files.dicom_dir, files.reports, *files.boxes]
         failures = shown_failures(found.left_out, folders, keys, show_phi=False)
     progress("Summarising", 0, 1)
     scores = score_table(found.table.to_frame())

@@ -22,7 +22,7 @@ class CohortFiles:
 
     dicom_dir: Path
     reports: Path
-    boxes: Path | None = None
+    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

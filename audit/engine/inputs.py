@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from pipelines.boxes import BoxTable, read_boxes
+from pipelines.boxes import read_boxes
 from pipelines.cohort import match
 from pipelines.dicom.scan import Scan, keep_views, scan_folder
 from pipelines.errors import CohortError
@@ -30,7 +30,7 @@ class InputSettings(Protocol):
         """Folder or file of reports."""
 
     @property
-    def boxes(self) -> Path | None:
+    def boxes(self) -> tuple[Path, ...]:
         """File of annotations."""
 
     @property
@@ -79,7 +79,7 @@ def survey(
         CohortError: the DICOM folder is empty.
     """
     reports = read_reports(settings.reports)
-    boxes = read_boxes(settings.boxes) if settings.boxes is not None else BoxTable(rows=(), left_out=())
+    boxes = read_boxes(settings.boxes)
     scan = scan_folder(settings.dicom_dir, index=index, progress=progress)
     cohort = match(scan.images, reports, boxes)
     studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)

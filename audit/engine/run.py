@@ -160,4 +160,4 @@ def _workers(settings: RunSettings, device: torch.device) -> int:
 
 
 def _folders(settings: RunSettings) -> list[Path]:
-    return [path for path in (settings.dicom_dir, settings.reports, settings.boxes) if path is not None]
+    return [settings.dicom_dir, settings.reports, *settings.boxes]

@@ -16,7 +16,7 @@ class RunSettings:
     dicom_dir: Path
     reports: Path
     out: Path
-    boxes: Path | None = None
+    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
     model: str = "biomedclip"
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say

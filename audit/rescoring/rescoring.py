@@ -59,7 +59,7 @@ class Rescored:
 
 
 def rescore(
-    out: Path, boxes: Path | None = None, *, progress: Progress = lambda _stage, _done, _total: None
+    out: Path, boxes: Sequence[Path] = (), *, progress: Progress = lambda _stage, _done, _total: None
 ) -> Rescored:
     """Score the heat that a run has stored, against the boxes of a file or those that the run had.
 
@@ -68,8 +68,8 @@ def rescore(
 
     Args:
         out: a folder that a run wrote.
-        boxes: any annotation file that a run takes; its references join images through the salt that made the run's
-            keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
+        boxes: annotation files, as a run takes them; none for those that the run had. References join images through
+            the salt that made the run's keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
         progress: told of each stage.
 
     Raises:
@@ -82,7 +82,7 @@ def rescore(
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
-    studies, lost = (studies, ()) if boxes is None else _drawn(boxes, studies, show_phi=run.patient_data_shown)
+    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, show_phi=run.patient_data_shown)
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
@@ -142,20 +142,22 @@ def _failure(folder: Path, error: OutputError) -> LeftOut:
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(path: Path, studies: Sequence[Study], *, show_phi: bool) -> tuple[list[Study], tuple[LeftOut, ...]]:
+def _drawn(
+    paths: Sequence[Path], studies: Sequence[Study], *, show_phi: bool
+) -> tuple[list[Study], tuple[LeftOut, ...]]:
     """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
         BoxError: the file cannot be read, or names no image of the run.
     """
-    keys, read = Keys(load_salt()), read_boxes(path)
+    keys, read = Keys(load_salt()), read_boxes(paths)
     images = [case.image for study in studies for case in study.cases]
     uids = frozenset(image.sop_instance_uid for image in images)
     placed = place_boxes(images, [keyed_row(row, uids, keys, show_phi=show_phi) for row in read.rows])
     if not any(placed.by_image.values()):
         raise BoxError(
-            f"{path}: none of its {len(read.rows)} boxes names an image of this run; name images as in the run's own "
-            f"boxes, and score as the user who ran it or with the same {SALT_VARIABLE}"
+            f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "
+            f"own boxes, and score as the user who ran it or with the same {SALT_VARIABLE}"
         )
     drawn = [
         replace(
@@ -240,12 +242,11 @@ def _methods(record: StudyRecord) -> dict[str, str]:
 
 
 def _failures(
-    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Path | None
+    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
 ) -> tuple[FailureRecord, ...]:
     """Keep what the run left out; what it said of its boxes goes where others take their place."""
-    stages = {_STAGE} if boxes is None else {_STAGE, "boxes"}
+    stages = {_STAGE, "boxes"} if boxes else {_STAGE}
     kept = (item for item in run.failures if item.stage not in stages)
-    folders = [] if boxes is None else [boxes]
-    shown = shown_failures(lost, folders, Keys(load_salt()), show_phi=run.patient_data_shown)
+    shown = shown_failures(lost, list(boxes), Keys(load_salt()), show_phi=run.patient_data_shown)
     own = (FailureRecord(**asdict(item)) for item in failed)  # they name keys alone
     return (*kept, *own, *shown)

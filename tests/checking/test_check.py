@@ -56,7 +56,9 @@ def torn(cohort: Path) -> Path:
 
 
 def settings(cohort: Path, **changes: bool) -> CheckSettings:
-    return CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=cohort / "boxes.csv", **changes)
+    return CheckSettings(
+        dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=(cohort / "boxes.csv",), **changes
+    )
 
 
 def flags(cohort: Path, *more: str) -> list[str]:

@@ -34,7 +34,7 @@ NAMES = ("nib", "grad_cam")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
     folder = tmp_path_factory.mktemp("phantoms")
     make_cohort(folder, count=3, seed=21, columns=160)
-    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
+    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
         RunSettings(
             dicom_dir=folder / "cohort" / "dicom",
             reports=folder / "cohort" / "reports",
-            boxes=folder / "cohort" / "boxes.csv",
+            boxes=(folder / "cohort" / "boxes.csv",),
             out=folder / "out",
             model="phantom",
             device="cpu",

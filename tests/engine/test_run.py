@@ -43,7 +43,7 @@ def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
     values = {
         "dicom_dir": cohort / "dicom",
         "reports": cohort / "reports",
-        "boxes": cohort / "boxes.csv",
+        "boxes": (cohort / "boxes.csv",),
         "out": out,
         **FAST,
         **changes,
@@ -225,7 +225,7 @@ def test_a_clean_run_ends_with_0_and_prints_its_page(cohort: Path, tmp_path: Pat
     [
         pytest.param({"dicom_dir": Path("no-such-folder")}, InputError, "no-such-folder", id="missing folder"),
         pytest.param({"reports": Path("no-such-reports")}, AuditError, "no-such-reports", id="missing reports"),
-        pytest.param({"boxes": Path("no-such-boxes.csv")}, AuditError, "no-such-boxes", id="missing boxes"),
+        pytest.param({"boxes": (Path("no-such-boxes.csv"),)}, AuditError, "no-such-boxes", id="missing boxes"),
         pytest.param({"device": "cuda:99"}, AuditError, "--device cuda:99", id="device"),
         pytest.param({"image_layer": 40}, AuditError, "image layer 40", id="layer"),
         pytest.param({"model": "no-such-model"}, AuditError, "no-such-model", id="model"),

@@ -19,7 +19,7 @@ from pipelines.phantom.cohort import make_cohort
 def cohort(tmp_path_factory) -> CohortFiles:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, count=4, seed=11, columns=200, brief=True)
-    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=folder / "boxes.csv")
+    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
 
 
 def settings(cohort: CohortFiles, **changes: object) -> SanitySettings:

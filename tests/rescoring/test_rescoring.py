@@ -57,7 +57,7 @@ def _settings(cohort: Path, out: Path) -> RunSettings:
     return RunSettings(
         dicom_dir=cohort / "dicom",
         reports=cohort / "reports",
-        boxes=cohort / "boxes.csv",
+        boxes=(cohort / "boxes.csv",),
         out=out,
         model="phantom",
         methods=("m2ib", "grad_cam"),
@@ -96,7 +96,7 @@ def test_the_runs_own_boxes_give_the_very_same_run(finished: Path, out: Path) ->
 
 
 def test_the_same_box_file_read_again_gives_the_very_same_scores(finished: Path, out: Path, cohort: Path) -> None:
-    found = rescore(out, cohort / "boxes.csv")
+    found = rescore(out, [cohort / "boxes.csv"])
     assert found.failed == ()
     assert found.boxes == read_run(finished).counts["boxes"]
     pd.testing.assert_frame_equal(scores(out), scores(finished))
@@ -105,9 +105,9 @@ def test_the_same_box_file_read_again_gives_the_very_same_scores(finished: Path,
 
 
 def test_scoring_twice_is_scoring_once(out: Path, cohort: Path) -> None:
-    rescore(out, cohort / "boxes.csv")
+    rescore(out, [cohort / "boxes.csv"])
     once = contents(out)
-    rescore(out, cohort / "boxes.csv")
+    rescore(out, [cohort / "boxes.csv"])
     twice = contents(out)
     assert {name for name in once if once[name] != twice[name]} <= {"run.json", "index.html"}
 
@@ -116,7 +116,7 @@ def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path,
     boxes = pd.read_csv(cohort / "boxes.csv")
     everything = boxes.assign(x=0, y=0, width=200, height=200)
     everything.to_csv(out.parent / "everything.csv", index=False)
-    found = rescore(out, out.parent / "everything.csv")
+    found = rescore(out, [out.parent / "everything.csv"])
     table, before = scores(out), scores(finished)
     pointing = table[table["score"] == "pointing game, tau 0"]
     scored = pointing[pointing["method"].isin(["m2ib", "grad_cam"]) & pointing["value"].notna()]
@@ -153,7 +153,7 @@ def test_boxes_find_their_images_by_path_stem_or_uid_through_the_salt(
         "uid": boxes["image"],
     }
     boxes.assign(image=names[reference]).to_csv(out.parent / "boxes.csv", index=False)
-    rescore(out, out.parent / "boxes.csv")
+    rescore(out, [out.parent / "boxes.csv"])
     pd.testing.assert_frame_equal(scores(out), scores(finished))
 
 
@@ -161,7 +161,7 @@ def test_without_the_runs_salt_no_box_finds_its_image_and_nothing_changes(out: P
     before = contents(out)
     monkeypatch.setenv(SALT_VARIABLE, "another salt, of another user")
     with pytest.raises(BoxError, match=r"names an image of this run.*M2IB_AUDIT_SALT"):
-        rescore(out, cohort / "boxes.csv")
+        rescore(out, [cohort / "boxes.csv"])
     assert contents(out) == before
 
 
@@ -211,7 +211,7 @@ def test_records_of_an_older_version_score_by_uid(finished: Path, out: Path, coh
             for name in ("path_key", "sex", "age", "manufacturer", "photometric_interpretation"):
                 image.pop(name)
         (folder / "record.json").write_text(json.dumps(record))
-    found = rescore(out, cohort / "boxes.csv")
+    found = rescore(out, [cohort / "boxes.csv"])
     assert found.failed == ()
     # Without a patient's key each study is a patient of its own, as each study of the phantom cohort is.
     pd.testing.assert_frame_equal(scores(out).drop(columns="patient"), scores(finished).drop(columns="patient"))
