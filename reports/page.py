@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,15 @@ _MOST_DECIMALS = 8
 _HERE = Path(__file__).parent
 
 
-def render_page(template: str, *, script: str, data: object, context: Mapping[str, object]) -> str:
+def render_page(
+    template: str,
+    *,
+    script: str,
+    data: object,
+    context: Mapping[str, object],
+    also: Sequence[str] = (),
+    has_server: bool = False,
+) -> str:
     """Fill a template into one HTML file that needs no other file and no network.
 
     Args:
@@ -27,6 +35,8 @@ def render_page(template: str, *, script: str, data: object, context: Mapping[st
         script: Name of the file in ``assets`` that brings the page to life.
         data: What the script works on; written as JSON.
         context: What the template prints.
+        also: Names of further files in ``assets``: style sheets and scripts that come after the first ones.
+        has_server: Whether the page may speak to the server that it came from.
 
     Returns:
         The page. Its Content-Security-Policy allows pictures inside the file, its one style sheet and its one script,
@@ -34,11 +44,11 @@ def render_page(template: str, *, script: str, data: object, context: Mapping[st
 
     Source: W3C, Content Security Policy Level 3, section 8.3 (hashes) and 4.2.3 (a meta element).
     """
-    css = _asset("page.css")
-    javascript = _asset(script)
+    css = "".join(_asset(name) for name in ("page.css", *also) if name.endswith(".css"))
+    javascript = "".join(_asset(name) for name in (script, *also) if name.endswith(".js"))
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash_of(css)}'; script-src '{_hash_of(javascript)}'; "
-        "base-uri 'none'; form-action 'none'"
+        "base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if has_server else "")
     )
     return (
         _environment()

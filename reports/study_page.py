@@ -22,6 +22,8 @@ from reports.record import (
     StudyRecord,
     TokenHeat,
 )
+from reports.review_page import REVIEW_FILES, ReviewSession, review_data
+from reports.review_record import REASONS
 from reports.words import (
     CONTENT_BLIND,
     CONTROLS,
@@ -125,6 +127,7 @@ def render_study(
     heats: Heats,
     pictures: Mapping[str, bytes],
     evidence: EvidenceRecord | None = None,
+    session: ReviewSession | None = None,
 ) -> str:
     """Make a study's page, one HTML file that opens without a network.
 
@@ -134,6 +137,8 @@ def render_study(
         pictures: The displayed radiographs as PNG, by ``ImageRecord.picture``.
         evidence: What the whole run says of amounts of heat, once it is known: one scale over all studies, and the
             total below which a phrase has no localisable evidence.
+        session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
+            browser.
 
     Raises:
         OutputError: a heat or picture that the record names is not there, or has the wrong form.
@@ -144,6 +149,7 @@ def render_study(
         "colours": COLOURS.tobytes().hex(),
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
+        "review": review_data(record, session),
         "sharedRange": None if evidence is None or evidence.scale <= 0 else [0.0, evidence.scale],
     }
     context = {
@@ -152,8 +158,17 @@ def render_study(
         "summary": study_summary(record),
         "images": images,
         "method": method_name(record.method),
+        "reasons": REASONS,
+        "session": session,
     }
-    return render_page("study.html", script="study.js", data=data, context=context)
+    return render_page(
+        "study.html",
+        script="study.js",
+        data=data,
+        context=context,
+        also=REVIEW_FILES,
+        has_server=session is not None,
+    )
 
 
 def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:

@@ -1,0 +1,433 @@
+/** The reviewer's side of a study's page: one dock a radiograph, one heat's answers in it at a time. */
+(() => {
+  const TEXT = {
+    place: (place, all) => `phrase ${place} of ${all}`,
+    saving: "Saving…",
+    saved: "Saved",
+    kept: "Kept in this browser",
+    unkept: "Your browser keeps nothing for this page: save as file before you leave",
+    trying: "Not saved, trying again. Is m2ib-audit review still running?",
+    refused: (why) => `Not saved: ${why}`,
+    unread: "What was said before could not be read, trying again",
+    last: "This was the last phrase",
+    first: "This is the first phrase",
+    box: (place, box) =>
+      `Box ${place}: ${Math.round(box.x)}, ${Math.round(box.y)}, ${Math.round(box.width)} × ${Math.round(box.height)} px`,
+    remove: (place) => `Remove box ${place}`,
+    boxes: (count) => (count === 1 ? "1 box" : `${count} boxes`),
+    verdicts: { agree: "agree", partly: "partly", disagree: "disagree" },
+    mine: (verdict) => `reviewed: ${verdict}`,
+    nothing: "no verdict",
+  };
+  const FIELDS = ["verdict", "reasons", "comment", "boxes"];
+  const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
+  const RETRY_MS = 2000;
+  const TYPING_MS = 1000;
+  const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  const review = JSON.parse(document.getElementById("data").textContent).review;
+  const words = new Map(review.reasons);
+  const store = openReviewStore(review);
+  const contents = (entry) => Object.fromEntries(FIELDS.map((field) => [field, (entry ?? EMPTY)[field]]));
+  const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  /** What one reviewer says of one heat: as it stands on the page, and as it was kept last. */
+  class Answer {
+    constructor(subject, changed) {
+      this.subject = subject;
+      this.changed = changed;
+      this.kept = null;
+      this.draft = contents(null);
+      this.others = [];
+      this.trouble = ""; // why the draft is not kept
+      this.unkept = false;
+      this.saving = null;
+    }
+
+    get isKept() {
+      return same(this.draft, contents(this.kept));
+    }
+
+    /** Take what the store holds; fields that were changed here and not kept yet stay as they are here. */
+    take(latest) {
+      const before = contents(this.kept);
+      const theirs = contents(latest);
+      for (const field of FIELDS) if (same(this.draft[field], before[field])) this.draft[field] = theirs[field];
+      this.kept = latest;
+    }
+
+    change(fields) {
+      Object.assign(this.draft, fields);
+      this.changed(this);
+    }
+
+    save() {
+      this.saving ??= this.keepOn().finally(() => {
+        this.saving = null;
+        this.changed(this);
+      });
+      this.changed(this);
+      return this.saving;
+    }
+
+    entry() {
+      return {
+        id: newId(),
+        subject: this.subject,
+        reviewer: store.reviewer(),
+        moment: new Date().toISOString(),
+        ...structuredClone(this.draft),
+        replaces: this.kept?.id ?? null,
+      };
+    }
+
+    /** Send the draft until it is kept, changes that come meanwhile too; a page that was behind takes the newer in. */
+    async keepOn() {
+      while (!this.isKept) {
+        const answer = await this.sendOne(this.entry());
+        if (answer === null) return;
+        this.unkept = Boolean(answer.unkept);
+        if (answer.entry) this.kept = answer.entry;
+        else this.take(answer.latest);
+        this.changed(this);
+      }
+    }
+
+    /** Send one entry; when the way is broken the same one again, so that it is kept once. */
+    async sendOne(entry) {
+      for (;;) {
+        try {
+          const answer = await store.append(entry);
+          this.trouble = "";
+          return answer;
+        } catch (error) {
+          const isFinal = error instanceof store.Refused;
+          this.trouble = isFinal ? TEXT.refused(error.message) : TEXT.trying;
+          this.changed(this);
+          if (isFinal) return null;
+          await pause(RETRY_MS);
+        }
+      }
+    }
+  }
+
+  const answers = [];
+  const unsaved = () => answers.filter((answer) => !answer.isKept || answer.saving);
+
+  /** Bring in what is kept; another tab or reviewer may have added to it. */
+  const refresh = async () => {
+    const entries = await store.load();
+    for (const answer of answers) {
+      const own = entries.filter((entry) => store.subjectKey(entry.subject) === store.subjectKey(answer.subject));
+      const mine = own.find((entry) => entry.reviewer === store.reviewer()) ?? null;
+      answer.others = own.filter((entry) => entry.reviewer !== store.reviewer());
+      if (!answer.saving && (mine?.id ?? null) !== (answer.kept?.id ?? null)) answer.take(mine);
+      answer.changed(answer);
+    }
+    return entries.length > 0;
+  };
+
+  const saveAsFile = () => {
+    const pending = unsaved().filter((answer) => !answer.isKept).map((answer) => answer.entry());
+    const content = {
+      format: review.format,
+      version: 1,
+      saved: new Date().toISOString(),
+      entries: [...store.saved(), ...pending],
+    };
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
+    link.download = `review-${store.reviewer().replace(/[^\w-]+/g, "_")}.json`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  };
+
+  const make = (name, className, text) => {
+    const element = document.createElement(name);
+    element.className = className;
+    element.textContent = text;
+    return element;
+  };
+
+  const said = (entry) => {
+    const parts = [entry.verdict ? TEXT.verdicts[entry.verdict] : TEXT.nothing];
+    parts.push(...entry.reasons.map((code) => words.get(code) ?? code));
+    if (entry.boxes.length) parts.push(TEXT.boxes(entry.boxes.length));
+    if (entry.comment) parts.push(entry.comment);
+    return parts.join(" · ");
+  };
+
+  const docks = [];
+  const isOpen = () => docks[0]?.body.hidden === false;
+  const openAll = (open) => {
+    for (const dock of docks) {
+      dock.body.hidden = !open;
+      dock.find(".review-toggle").setAttribute("aria-expanded", String(open));
+      if (!open) dock.draw(false);
+    }
+  };
+
+  /** The dock of one radiograph. */
+  class Dock {
+    constructor(section, image) {
+      this.section = section;
+      this.image = image;
+      this.find = (selector) => section.querySelector(selector);
+      this.body = this.find(".review-body");
+      this.comment = this.find(".review-comment");
+      this.cards = [...section.querySelectorAll(".card")];
+      this.choices = [...section.querySelectorAll(".review-verdict input")];
+      this.chips = [...section.querySelectorAll(".review-chip input")];
+      this.boxes = startReviewBoxes(this.find(".stage"), image, (boxes, chosen) => this.drawn(boxes, chosen));
+      this.answers = image.phrases.map((phrase) => {
+        const subject = { study: review.study, audited: review.audited, image: image.key, heat: phrase.heat };
+        return new Answer(subject, (answer) => this.show(answer));
+      });
+      answers.push(...this.answers);
+      this.shown = null;
+      this.listen();
+      this.find(".review").hidden = false;
+    }
+
+    get chosen() {
+      return Math.max(0, this.cards.findIndex((card) => card.classList.contains("chosen")));
+    }
+
+    get answer() {
+      return this.answers[this.chosen];
+    }
+
+    listen() {
+      const on = (selector, event, act) => this.find(selector)?.addEventListener(event, act);
+      for (const choice of this.choices) choice.addEventListener("change", () => this.say({ verdict: choice.value }));
+      for (const chip of this.chips) chip.addEventListener("change", () => this.sayReasons());
+      on(".review-toggle", "click", () => openAll(!isOpen()));
+      on(".review-withdraw", "click", () => this.withdraw());
+      on(".review-draw", "click", () => this.draw());
+      on(".review-add", "click", () => this.add());
+      on(".review-copy", "click", () => this.say({ boxes: structuredClone(this.image.phrases[this.chosen].boxes) }));
+      on(".review-previous", "click", () => walk(-1));
+      on(".review-next", "click", () => walk(1));
+      on(".review-save", "click", saveAsFile);
+      on(".review-name", "change", (event) => this.rename(event.target.value));
+      let typing = 0;
+      this.comment.addEventListener("input", () => {
+        const { answer } = this;
+        answer.change({ comment: this.comment.value });
+        clearTimeout(typing);
+        typing = setTimeout(() => answer.save(), TYPING_MS);
+      });
+      this.comment.addEventListener("change", () => this.answer.save());
+      for (const field of this.section.querySelectorAll(".review textarea, .review input[type=text]")) {
+        field.addEventListener("keydown", (event) => {
+          event.stopPropagation(); // letters that are typed are no commands of the viewer
+          if (event.key === "Escape") field.blur();
+        });
+      }
+      const watcher = new MutationObserver(() => this.answer !== this.shown && this.turn());
+      for (const card of this.cards) watcher.observe(card, { attributes: true, attributeFilter: ["class"] });
+    }
+
+    say(fields) {
+      this.answer.change(fields);
+      this.answer.save();
+    }
+
+    sayReasons() {
+      this.say({ reasons: this.chips.filter((chip) => chip.checked).map((chip) => chip.value) });
+    }
+
+    withdraw() {
+      this.say({ verdict: null, reasons: [] });
+    }
+
+    drawn(boxes, chosen) {
+      this.say({ boxes: boxes.map((box) => ({ ...box })) });
+      this.boxes.choose(chosen);
+    }
+
+    add() {
+      this.boxes.add(this.image.phrases[this.chosen].hottest);
+      this.find(".review-boxes li:last-child .review-box-name")?.focus();
+    }
+
+    draw(on) {
+      const button = this.find(".review-draw");
+      const now = on ?? button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(now));
+      this.boxes.edit(now);
+    }
+
+    rename(name) {
+      store.rename(name);
+      for (const dock of docks) dock.find(".review-name").value = store.name();
+      for (const answer of answers) Object.assign(answer, { kept: null, draft: contents(null) });
+      refresh();
+    }
+
+    /** Another phrase was chosen. */
+    turn() {
+      this.boxes.cancel();
+      this.shown?.save();
+      this.show(this.answer, true);
+    }
+
+    show(answer, turned = false) {
+      this.mark(answer);
+      if (answer !== this.answer) return;
+      const isSame = this.shown === answer && !turned;
+      this.shown = answer;
+      const { draft } = answer;
+      for (const choice of this.choices) choice.checked = choice.value === draft.verdict;
+      for (const chip of this.chips) chip.checked = draft.reasons.includes(chip.value);
+      this.find(".review-reasons").hidden = !(draft.reasons.length || ["partly", "disagree"].includes(draft.verdict));
+      if (this.comment.value !== draft.comment) this.comment.value = draft.comment;
+      this.find(".review-place").textContent = TEXT.place(this.chosen + 1, this.answers.length);
+      this.find(".review-copy").hidden = draft.boxes.length > 0 || !this.image.phrases[this.chosen].boxes.length;
+      if (!isSame || !same(this.listed, draft.boxes)) this.listBoxes(draft.boxes);
+      this.find(".review-others").replaceChildren(
+        ...answer.others.map((entry) => {
+          const line = make("li", "quiet", "");
+          line.append(make("bdi", "review-other", entry.reviewer), ": ", make("bdi", "", said(entry)));
+          return line;
+        }),
+      );
+      this.showState(answer);
+    }
+
+    showState(answer) {
+      const state = this.find(".review-state");
+      const kept = review.session ? TEXT.saved : answer.unkept ? TEXT.unkept : TEXT.kept;
+      const text = answer.trouble || (answer.saving || !answer.isKept ? TEXT.saving : answer.kept ? kept : "");
+      if (state.textContent !== text) state.textContent = text;
+      state.classList.toggle("wrong", Boolean(answer.trouble || answer.unkept));
+      if (review.session) this.find(".review-save").hidden = !answers.some((each) => each.trouble);
+    }
+
+    listBoxes(boxes) {
+      const focused = [...this.section.querySelectorAll(".review-box-name")].indexOf(document.activeElement);
+      this.listed = structuredClone(boxes);
+      this.boxes.show(boxes, focused);
+      const list = this.find(".review-boxes");
+      list.replaceChildren(...boxes.map((box, place) => this.boxLine(box, place)));
+      this.find(".review-hint").hidden = boxes.length === 0;
+      if (focused >= 0) (list.children[Math.min(focused, boxes.length - 1)]?.firstChild ?? this.find(".review-add")).focus();
+    }
+
+    boxLine(box, place) {
+      const line = document.createElement("li");
+      const name = make("button", "review-plain review-box-name num", TEXT.box(place + 1, box));
+      const remove = make("button", "review-plain review-box-remove", "×");
+      for (const button of [name, remove]) button.type = "button";
+      name.setAttribute("aria-describedby", this.find(".review-hint").id);
+      remove.setAttribute("aria-label", TEXT.remove(place + 1));
+      remove.addEventListener("click", () => this.boxes.remove(place));
+      name.addEventListener("focus", () => this.boxes.choose(place));
+      name.addEventListener("keydown", (event) => {
+        if (event.key === "Delete" || event.key === "Backspace") this.boxes.remove(place);
+        else if (STEPS[event.key]) this.boxes.nudge(place, STEPS[event.key], event.shiftKey);
+        else return;
+        event.preventDefault();
+      });
+      line.append(name, remove);
+      return line;
+    }
+
+    /** A phrase's card says what was said of it. */
+    mark(answer) {
+      const tags = this.cards[this.answers.indexOf(answer)].querySelector(".tags");
+      tags.querySelector(".reviewed")?.remove();
+      const { verdict } = answer.draft;
+      if (verdict) tags.append(make("span", `tag reviewed ${verdict}`, TEXT.mine(TEXT.verdicts[verdict])));
+    }
+  }
+
+  const current = () => docks.find((dock) => !dock.section.classList.contains("behind"));
+
+  /** Go to the next or previous phrase, on the next radiograph or, with a server, in the next study if need be. */
+  const walk = async (step) => {
+    const dock = current();
+    const next = dock.chosen + step;
+    if (next >= 0 && next < dock.answers.length) return choose(dock, next);
+    const beside = docks[docks.indexOf(dock) + step];
+    if (beside) {
+      document.querySelector(`[role=tab][aria-controls="${beside.section.id}"]`)?.click();
+      return choose(beside, step > 0 ? 0 : beside.answers.length - 1);
+    }
+    const address = step > 0 ? review.session?.following : review.session?.previous;
+    if (!address) {
+      dock.find(".review-state").textContent = step > 0 ? TEXT.last : TEXT.first;
+      return undefined;
+    }
+    await Promise.all(answers.map((answer) => answer.save()));
+    if (unsaved().length === 0) location.assign(step > 0 ? address : `${address}#last`);
+    return undefined;
+  };
+
+  const choose = (dock, place) => {
+    dock.cards[place].querySelector("input[type=radio]").click();
+    dock.cards[place].scrollIntoView({ block: "nearest" });
+  };
+
+  const COMMANDS = {
+    0: (dock) => dock.withdraw(),
+    1: (dock) => dock.say({ verdict: "agree" }),
+    2: (dock) => dock.say({ verdict: "partly" }),
+    3: (dock) => dock.say({ verdict: "disagree" }),
+    c: (dock) => dock.comment.focus(),
+    d: (dock) => dock.draw(),
+    n: () => walk(1),
+    p: () => walk(-1),
+  };
+
+  const onKey = (event) => {
+    const dock = current();
+    if (!dock || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
+    const key = event.key.toLowerCase();
+    if (key === "r") openAll(!isOpen());
+    else if (key === "escape") dock.boxes.cancel() || dock.draw(false);
+    else if (isOpen() && Object.hasOwn(COMMANDS, key)) {
+      event.preventDefault(); // else C would type itself into the comment
+      COMMANDS[key](dock);
+    }
+  };
+
+  const start = async () => {
+    document.querySelectorAll(".reading").forEach((section, place) => {
+      if (section.querySelector(".review")) docks.push(new Dock(section, review.images[place]));
+    });
+    if (docks.length === 0) return;
+    for (const dock of docks) dock.turn();
+    if (!review.session) for (const dock of docks) dock.find(".review-name").value = store.name();
+    openAll(Boolean(review.session));
+    document.addEventListener("keydown", onKey);
+    window.addEventListener("pagehide", () => answers.forEach((answer) => answer.save()));
+    window.addEventListener("beforeunload", (event) => answers.some((answer) => answer.trouble) && event.preventDefault());
+    store.onChange?.(refresh);
+    document.addEventListener("visibilitychange", () => document.hidden || load());
+    const held = await load();
+    if (held) openAll(true);
+    if (location.hash === "#last") {
+      const dock = docks.at(-1);
+      document.querySelector(`[role=tab][aria-controls="${dock.section.id}"]`)?.click();
+      choose(dock, dock.answers.length - 1);
+    }
+    document.body.dataset.reviewReady = "true";
+  };
+
+  const load = async () => {
+    for (;;) {
+      try {
+        return await refresh();
+      } catch (error) {
+        if (error instanceof store.Refused) return false;
+        current().find(".review-state").textContent = TEXT.unread;
+        await pause(RETRY_MS);
+      }
+    }
+  };
+
+  start();
+})();

@@ -1,0 +1,56 @@
+"""What a study's page needs to be reviewed: its heats by name, the vocabulary, and the server, where there is one."""
+
+from dataclasses import asdict, dataclass
+
+from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.review_record import FILE_FORMAT, REASONS, moment_audited
+from reports.words import answers
+
+__all__ = ["REVIEW_FILES", "ReviewSession", "review_data"]
+
+REVIEW_FILES = ("review.css", "review_store.js", "review_boxes.js", "review.js")
+"""In ``assets``; what they hold stands on every study's page, with the server and without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSession:
+    """One reviewer at one study, with ``m2ib-audit review`` behind the page."""
+
+    reviewer: str
+    blind: bool  # what others said is not shown
+    place: int  # of the study among all, from 1
+    studies: int
+    previous: str | None  # address of the study before
+    following: str | None
+
+
+def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, object]:
+    """Give the page's script what it sends back and shows; without a session the page keeps entries in the browser."""
+    return {
+        "format": FILE_FORMAT,
+        "study": study.key,
+        "audited": moment_audited(study).isoformat(),
+        "reasons": list(REASONS.items()),
+        "images": [_image_data(image) for image in study.images],
+        "session": None if session is None else asdict(session),
+    }
+
+
+def _image_data(image: ImageRecord) -> dict[str, object]:
+    return {
+        "key": image.key,
+        "rows": image.rows,
+        "columns": image.columns,
+        "phrases": [
+            {"heat": phrase.heat, "hottest": phrase.hottest, "boxes": _boxes(image, phrase)} for phrase in image.phrases
+        ],
+    }
+
+
+def _boxes(image: ImageRecord, phrase: PhraseRecord) -> list[dict[str, float]]:
+    """The radiologist's boxes for a phrase, to be corrected."""
+    return [
+        {"x": box.x, "y": box.y, "width": box.width, "height": box.height}
+        for box in image.boxes
+        if answers(box, phrase)
+    ]

@@ -1,0 +1,130 @@
+"""What a reviewer says of a heat: the contract between the pages, the review server, its database and saved files.
+
+An entry speaks of one heat, named by the keys of its study and image and by its name in ``heat.npz``. It holds all that
+the reviewer says of that heat at one moment; a later entry takes its place, and the earlier one is kept.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from reports.record import StudyRecord
+
+__all__ = [
+    "FILE_FORMAT",
+    "REASONS",
+    "VERDICTS",
+    "Opinion",
+    "Reason",
+    "ReviewBox",
+    "ReviewEntry",
+    "ReviewFile",
+    "Subject",
+    "moment_audited",
+]
+
+FILE_FORMAT: Final = "m2ib-audit review"
+
+Opinion = Literal["agree", "partly", "disagree"]
+VERDICTS: Final[tuple[Opinion, ...]] = get_args(Opinion)
+
+Reason = Literal[
+    "wrong-side",
+    "wrong-zone",
+    "other-finding",
+    "marker",
+    "device",
+    "outside",
+    "too-wide",
+    "part-missed",
+    "box-wrong",
+    "report-wrong",
+    "no-place",
+    "image-quality",
+    "other",
+]
+REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        "wrong-side": "Wrong side",
+        "wrong-zone": "Wrong height",
+        "other-finding": "On another finding",
+        "marker": "On a marker or writing",
+        "device": "On a device or line",
+        "outside": "Outside the body",
+        "too-wide": "Too wide",
+        "part-missed": "Part missed",
+        "box-wrong": "Box is wrong",
+        "report-wrong": "Report is wrong",
+        "no-place": "Names no place",
+        "image-quality": "Image too poor",
+        "other": "Other",
+    }
+)
+"""Why a reviewer agrees in part or not at all, as pages word it: first of where the heat lies and how far it reaches,
+then of what it is held against. Codes are stored: they may be added, never changed."""
+
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=200)]
+EntryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ReviewBox(_Record):
+    """A rectangle that a reviewer drew, in source pixels (as :class:`pipelines.study.Box`)."""
+
+    x: float = Field(ge=0)
+    y: float = Field(ge=0)
+    width: float = Field(gt=0)
+    height: float = Field(gt=0)
+
+
+class Subject(_Record):
+    """The one heat that an entry speaks of."""
+
+    study: Key
+    audited: AwareDatetime  # StudyRecord.created: of a study that was audited again, old verdicts say nothing
+    image: Key  # ImageRecord.key
+    heat: Annotated[str, StringConstraints(min_length=1, max_length=200)]  # PhraseRecord.heat
+
+
+class ReviewEntry(_Record):
+    """All that one reviewer says of one heat at one moment."""
+
+    id: EntryId  # made by the page: an entry that is sent twice is kept once
+    subject: Subject
+    reviewer: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+    moment: AwareDatetime
+    verdict: Opinion | None  # None: withdrawn, or not given yet
+    reasons: tuple[Reason, ...] = ()
+    comment: Annotated[str, StringConstraints(max_length=4000)] = ""
+    boxes: tuple[ReviewBox, ...] = Field(default=(), max_length=50)
+    replaces: EntryId | None = None  # the entry that the reviewer had before this one
+
+    @field_validator("reasons")
+    @classmethod
+    def _once_and_in_order(cls, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        return tuple(reason for reason in REASONS if reason in reasons)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether verdict, reasons, comment and boxes are all empty: everything was withdrawn."""
+        return self.verdict is None and not (self.reasons or self.comment.strip() or self.boxes)
+
+
+class ReviewFile(_Record):
+    """What a page saves where no server keeps its entries."""
+
+    format: Literal["m2ib-audit review"] = FILE_FORMAT
+    version: Literal[1] = 1
+    saved: datetime
+    entries: tuple[ReviewEntry, ...]
+
+
+def moment_audited(study: StudyRecord) -> datetime:
+    """Give the moment of a study's audit with its zone; one without was written in UTC."""
+    return study.created if study.created.tzinfo is not None else study.created.replace(tzinfo=UTC)
