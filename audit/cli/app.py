@@ -14,6 +14,7 @@ from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, tell
 from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
+from audit.cli.review import reviews
 
 __all__ = ["app", "main"]
 
@@ -28,6 +29,7 @@ for command in (run, check, score, render, demo, baselines, evaluate, compare, r
     app.command()(command)
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")
+app.add_typer(reviews, name="review")
 
 
 def _print_version(value: bool) -> bool:

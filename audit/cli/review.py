@@ -1,0 +1,151 @@
+"""``m2ib-audit review OUT`` and what comes of it: ``import``, ``export`` and ``boxes``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from audit.cli.options import errors_in_one_line, tell
+
+__all__ = ["reviews"]
+
+_LISTED_AT_MOST = 5
+_LEFT_OUT = 3  # exit status
+
+
+class _ServingByDefault(TyperGroup):
+    """Takes ``review OUT`` for ``review serve OUT``. A folder of a command's name is reached as ``./export``."""
+
+    # typer's own Context is private in some versions and click's in others: hence Any.
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Put ``serve`` before what names no command."""
+        if args and args[0] not in self.commands and args[0] not in {"-h", "--help"}:
+            args = ["serve", *args]
+        return super().make_context(info_name, args, parent, **extra)
+
+
+reviews = typer.Typer(
+    cls=_ServingByDefault,
+    help="Let radiologists answer the pages of a run: `review OUT` serves them on this machine.",
+    no_args_is_help=True,
+)
+
+Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
+
+
+class ExportFormat(StrEnum):
+    """What ``--format`` takes."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+@reviews.command("serve")
+def review_serve(
+    out: Written,
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(help="Name or initials to keep verdicts under; several get an address each."),
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Tell no reviewer what the others said.")] = False,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 takes one that is free.", min=0, max=65535)] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the (first) reviewer's address in the browser.")] = True,
+    idle_minutes: Annotated[
+        float, typer.Option(help="End by itself when nobody has asked for so long; 0: never.", min=0)
+    ] = 480,
+) -> None:
+    """Serve OUT's pages on this machine and keep what reviewers say in OUT/review.sqlite; Ctrl-C ends it."""
+    from audit.review.serving import ServeSettings, reviewer_names, serve
+
+    with errors_in_one_line():
+        settings = ServeSettings(
+            out=out,
+            reviewers=reviewer_names(reviewer or ["reviewer"]),
+            blind=blind,
+            port=port,
+            browser=browser,
+            idle_minutes=idle_minutes,
+        )
+        try:
+            serve(settings, tell=_tell_address)
+        except KeyboardInterrupt:
+            tell("m2ib-audit: ended")
+    tell(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
+
+
+def _tell_address(reviewer: str, address: str) -> None:
+    typer.echo(f"{reviewer}: {address}")
+
+
+@reviews.command("import")
+def review_import(
+    out: Written,
+    files: Annotated[list[Path], typer.Argument(help="What pages saved as files.", exists=True, dir_okay=False)],
+    reviewer: Annotated[str | None, typer.Option(help="Name in the place of the one that the files give.")] = None,
+) -> None:
+    """Keep what pages without a server saved; a file that is brought in twice changes nothing."""
+    from datetime import UTC, datetime
+
+    from audit.review.saved_files import bring_in
+    from audit.review.serving import reviewer_names
+
+    with errors_in_one_line():
+        name = None if reviewer is None else reviewer_names([reviewer])[0]
+        found = bring_in(out, files, now=datetime.now(UTC), reviewer=name)
+    for sentence in found.left_out[:_LISTED_AT_MOST]:
+        tell(f"  {sentence}")
+    if len(found.left_out) > _LISTED_AT_MOST:
+        tell(f"  and {len(found.left_out) - _LISTED_AT_MOST} more reasons")
+    typer.echo(f"{found.new} new, {found.known} known already")
+    if found.left_out:
+        raise typer.Exit(_LEFT_OUT)
+
+
+@reviews.command("export")
+def review_export(
+    out: Written,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="Table of verdicts, or JSON with the agreement.")
+    ] = ExportFormat.CSV,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write; beside a table a second one of the agreement.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Every entry, not each reviewer's latest alone.")] = False,
+) -> None:
+    """Write what reviewers said, and how far they agree (Cohen's and Fleiss' kappa with 95 % intervals)."""
+    from audit.review.exporting import agreement_lines, export, text_of, write_export
+
+    with errors_in_one_line():
+        found = export(out, history=history)
+        written = () if to is None else write_export(to, found, as_json=form is ExportFormat.JSON)
+    if to is None:
+        typer.echo(text_of(found, as_json=form is ExportFormat.JSON), nl=False)
+    for path in written:
+        typer.echo(path)
+    for line in agreement_lines(found):
+        tell(line)
+    if found.strange:
+        tell(f"{found.strange} entries speak of heats of an earlier audit and were left out")
+
+
+@reviews.command("boxes")
+def review_boxes(
+    out: Written,
+    to: Annotated[Path, typer.Option("--out", help="CSV to write, for `m2ib-audit score OUT --boxes`.")],
+    reviewer: Annotated[str | None, typer.Option(help="Whose boxes alone to write.")] = None,
+    with_run_boxes: Annotated[
+        bool,
+        typer.Option("--with-run-boxes", help="The run's own too, where no reviewer drew for image and finding."),
+    ] = False,
+) -> None:
+    """Write the boxes that reviewers drew, for the heat to be scored against."""
+    from audit.review.drawn import write_boxes
+
+    with errors_in_one_line():
+        found = write_boxes(out, to, reviewer=reviewer, with_run_boxes=with_run_boxes)
+    tell(f"{found.drawn} boxes drawn by reviewers, {found.kept} of the run")
+    if found.unnamed:
+        tell(f"{found.unnamed} were drawn for phrases without a known finding: nothing is scored against them")
+    typer.echo(to)

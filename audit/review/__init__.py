@@ -1,0 +1,1 @@
+"""Radiologists answer the pages: a server on loopback, what they say in SQLite, and what comes of it."""

@@ -1,0 +1,148 @@
+"""The pages of one audit with a reviewer's answers behind them, as a web application.
+
+Four things are served and nothing else: the page over all studies, each study's page (made from its record when it is
+asked for, so that it knows its reviewer), what was said of a study's heats, and the taking of a new entry.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from audit.review.guard import Guard
+from audit.review.ledger import Ledger, SupersededError
+from audit.review.sessions import Sessions
+from audit.review.studies import ReviewedStudies
+from pipelines.errors import OutputError
+from reports.folder import read_run, read_study
+from reports.record import EvidenceRecord
+from reports.review_page import ReviewSession
+from reports.review_record import ReviewEntry, moment_audited
+from reports.study_page import render_study
+
+__all__ = ["Review", "make_app"]
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What the server works on."""
+
+    out: Path
+    ledger: Ledger
+    studies: ReviewedStudies
+    sessions: Sessions
+    blind: bool  # a reviewer is told nothing of what the others said
+    clock: Clock  # gives the moment with its zone
+
+
+def make_app(review: Review, *, port: int) -> Guard:
+    """Make the application; every request passes the :class:`Guard` first.
+
+    Raises:
+        OutputError: ``run.json`` cannot be read.
+    """
+    run = read_run(review.out)
+    evidence = next((each for each in run.evidence if each.method == run.method), None)
+    app = FastAPI(title="m2ib-audit review", docs_url=None, redoc_url=None, openapi_url=None)
+    _add_pages(app, review, evidence)
+    _add_entries(app, review)
+
+    @app.exception_handler(OutputError)
+    def _unusable(_request: Request, error: Exception) -> Response:
+        print(f"m2ib-audit: {error}", file=sys.stderr)  # noqa: T201 - the page is not told of paths, the terminal is
+        return _error(503, "it could not be written or read: the terminal says why")
+
+    @app.exception_handler(HTTPException)
+    def _refused(_request: Request, error: Exception) -> Response:
+        return _error(error.status_code, error.detail) if isinstance(error, HTTPException) else _error(500, "")
+
+    @app.exception_handler(RequestValidationError)
+    def _malformed(_request: Request, error: Exception) -> Response:
+        where = error.errors()[0]["loc"] if isinstance(error, RequestValidationError) else ()
+        return _error(422, f"the entry is not as it should be at {'.'.join(map(str, where))}")
+
+    return Guard(app, sessions=review.sessions, port=port)
+
+
+def _add_pages(app: FastAPI, review: Review, evidence: EvidenceRecord | None) -> None:
+    @app.get("/")
+    def start() -> Response:
+        return RedirectResponse("/index.html", status_code=303)
+
+    @app.get("/index.html")
+    def over_all() -> Response:
+        page = review.out / "index.html"
+        try:
+            return HTMLResponse(page.read_bytes())
+        except OSError as error:
+            raise OutputError(f"{page} cannot be read ({error.strerror}): run `m2ib-audit render` on OUT") from error
+
+    @app.get("/studies/{key}/index.html")
+    def study(key: str, request: Request) -> Response:
+        if key not in review.studies:
+            return _error(404, "this audit has no such study")
+        stored = read_study(review.studies.folder(key))
+        session = _session(review, key, reviewer=request.scope["reviewer"])
+        page = render_study(
+            stored.record, heats=stored.heats, pictures=stored.pictures, evidence=evidence, session=session
+        )
+        return HTMLResponse(page)
+
+
+def _add_entries(app: FastAPI, review: Review) -> None:
+    @app.get("/api/studies/{key}")
+    def said_of(key: str, request: Request) -> Response:
+        if key not in review.studies:
+            return _error(404, "this audit has no such study")
+        own = request.scope["reviewer"] if review.blind else None
+        audited = moment_audited(review.studies.record(key))
+        said = review.ledger.latest(study=key, reviewer=own)
+        return JSONResponse({"entries": [_dumped(entry) for entry in said if entry.subject.audited == audited]})
+
+    @app.post("/api/entries")
+    def take(entry: ReviewEntry, request: Request) -> Response:
+        if entry.reviewer != request.scope["reviewer"]:
+            return _error(403, "this browser now reviews under another name: load the page again")
+        try:
+            review.studies.check(entry)
+        except OutputError as error:
+            return _error(422, str(error))
+        try:
+            kept = review.ledger.append(entry, now=review.clock())
+        except SupersededError as superseded:
+            latest = superseded.latest
+            return JSONResponse({"latest": latest and _dumped(latest)}, status_code=409)
+        return JSONResponse({"entry": _dumped(kept)})
+
+
+def _session(review: Review, key: str, *, reviewer: str) -> ReviewSession:
+    place, keys = review.studies.place(key), review.studies.keys
+    return ReviewSession(
+        reviewer=reviewer,
+        blind=review.blind,
+        place=place + 1,
+        studies=len(keys),
+        previous=_address(keys[place - 1]) if place > 0 else None,
+        following=_address(keys[place + 1]) if place + 1 < len(keys) else None,
+    )
+
+
+def _address(key: str) -> str:
+    return f"/studies/{key}/index.html"  # a key is a plain name (reports.folder)
+
+
+def _dumped(entry: ReviewEntry) -> dict[str, object]:
+    dumped: dict[str, object] = entry.model_dump(mode="json")
+    return dumped
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status)

@@ -1,0 +1,82 @@
+"""The boxes that reviewers drew, as a file that ``m2ib-audit score --boxes`` takes."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.review.studies import Heat, ReviewedStudies
+from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
+from reports.folder import write_text_atomically
+from reports.record import BoxRecord, ImageRecord
+from reports.review_record import ReviewBox, ReviewEntry
+
+__all__ = ["DrawnBoxes", "write_boxes"]
+
+_FIELDS: Final = ("image", "label", "x", "y", "width", "height", "reader", "phrase")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnBoxes:
+    """What was written."""
+
+    drawn: int  # by reviewers
+    kept: int  # of the run
+    unnamed: int  # drawn for phrases without a known finding: nothing can be scored against them
+
+
+def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_boxes: bool = False) -> DrawnBoxes:
+    """Write the latest boxes of all reviewers, or of one.
+
+    Images are named by their keys in the record, which ``score`` understands.
+
+    Args:
+        out: the folder that was reviewed.
+        path: of the CSV.
+        reviewer: whose boxes alone to write.
+        with_run_boxes: also write the run's own boxes, but those of an image and finding for which a reviewer drew.
+            What is no rectangle becomes the rectangle around it.
+
+    Raises:
+        OutputError: OUT holds no verdicts, nobody drew a box, or the file cannot be written.
+    """
+    studies, ledger = ReviewedStudies(out), Ledger(out / LEDGER_NAME, make=False)
+    said = ledger.latest(reviewer=reviewer)
+    ledger.close()
+    drawn = [(entry, heat) for entry, heat in studies.known(said) if entry.boxes]
+    named = [(entry, heat) for entry, heat in drawn if heat.phrase.finding is not None]
+    if not named:
+        whose = "nobody" if reviewer is None else reviewer
+        raise OutputError(f"{ledger.path}: {whose} drew a box for a phrase with a known finding: draw one, then go on")
+    own = [_drawn_row(entry, heat, box) for entry, heat in named for box in entry.boxes]
+    answered = {(heat.image.key, heat.phrase.finding) for _, heat in named}
+    kept = list(_run_rows(studies, answered)) if with_run_boxes else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    writer.writerows([*own, *kept])
+    write_text_atomically(path, text.getvalue())
+    return DrawnBoxes(drawn=len(own), kept=len(kept), unnamed=sum(len(entry.boxes) for entry, _ in drawn) - len(own))
+
+
+def _drawn_row(entry: ReviewEntry, heat: Heat, box: ReviewBox) -> list[str]:
+    return _row(heat.image, heat.phrase.finding or "", box, reader=entry.reviewer, phrase=heat.phrase.text)
+
+
+def _run_rows(studies: ReviewedStudies, answered: set[tuple[str, str | None]]) -> Iterator[list[str]]:
+    for key in studies.keys:
+        for image in studies.record(key).images:
+            for box in image.boxes:
+                if (image.key, box.label) not in answered:
+                    yield _row(image, box.label, box, reader=box.reader, phrase=box.phrase)
+
+
+def _row(
+    image: ImageRecord, label: str, box: ReviewBox | BoxRecord, *, reader: str | None, phrase: str | None
+) -> list[str]:
+    sides = (f"{side:.10g}" for side in (box.x, box.y, box.width, box.height))
+    return [image.key, defused(label), *sides, defused(reader or ""), defused(phrase or "")]

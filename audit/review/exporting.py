@@ -1,0 +1,185 @@
+"""What reviewers said, as a table or JSON, with how far they agree."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from audit.review.agreement import Agreement, Judged, agreements
+from audit.review.ledger import LEDGER_NAME, KeptEntry, Ledger
+from audit.review.studies import Heat, ReviewedStudies
+from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
+from reports.folder import write_text_atomically
+from reports.review_record import Opinion
+
+__all__ = ["Exported", "agreement_lines", "agreement_table", "export", "text_of", "write_export"]
+
+_FIELDS = (
+    "study",
+    "image",
+    "heat",
+    "method",
+    "finding",
+    "phrase",
+    "reviewer",
+    "moment",
+    "verdict",
+    "reasons",
+    "comment",
+    "boxes",
+    "latest",
+    "id",
+    "replaces",
+)
+_AGREEMENT_FIELDS = ("statistic", "finding", "reviewers", "heats", "patients", "agree", "kappa", "low", "high")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """All that was said of the heats of one audit."""
+
+    rows: tuple[dict[str, object], ...]  # by the names of the table's columns
+    agreements: tuple[Agreement, ...]
+    strange: int  # entries on heats that are no longer there: of a study that was audited again
+
+
+def export(out: Path, *, history: bool = False) -> Exported:
+    """Collect the latest entries of an OUT, or with ``history`` all of them, in the order in which they came.
+
+    Raises:
+        OutputError: OUT holds no verdicts, or cannot be read.
+    """
+    studies, ledger = ReviewedStudies(out), Ledger(out / LEDGER_NAME, make=False)
+    kept = ledger.entries()
+    ledger.close()
+    found = [(each, heat) for each in kept if (heat := _heat(studies, each)) is not None]
+    return Exported(
+        rows=tuple(_row(each, heat) for each, heat in found if history or (each.is_latest and not _is_blank(each))),
+        agreements=agreements(_judged(found)),
+        strange=len(kept) - len(found),
+    )
+
+
+def _heat(studies: ReviewedStudies, kept: KeptEntry) -> Heat | None:
+    try:
+        return studies.heat(kept.entry.subject)
+    except OutputError:
+        return None  # counted as strange
+
+
+def _is_blank(kept: KeptEntry) -> bool:
+    return kept.entry.says_nothing
+
+
+def _row(kept: KeptEntry, heat: Heat) -> dict[str, object]:
+    entry = kept.entry
+    return {
+        "study": heat.study.key,
+        "image": heat.image.key,
+        "heat": heat.phrase.heat,
+        "method": heat.study.method,
+        "finding": heat.phrase.finding,
+        "phrase": heat.phrase.text,
+        "reviewer": entry.reviewer,
+        "moment": entry.moment.isoformat(timespec="seconds"),
+        "verdict": entry.verdict,
+        "reasons": list(entry.reasons),
+        "comment": entry.comment,
+        "boxes": [box.model_dump() for box in entry.boxes],
+        "latest": kept.is_latest,
+        "id": entry.id,
+        "replaces": entry.replaces,
+    }
+
+
+def _judged(found: Iterable[tuple[KeptEntry, Heat]]) -> list[Judged]:
+    verdicts: dict[tuple[str, str, str], dict[str, Opinion]] = defaultdict(dict)
+    heats: dict[tuple[str, str, str], Heat] = {}
+    for kept, heat in found:
+        if kept.is_latest and kept.entry.verdict is not None:
+            place = (heat.study.key, heat.image.key, heat.phrase.heat)
+            heats[place] = heat
+            verdicts[place][kept.entry.reviewer] = kept.entry.verdict
+    return [
+        Judged(
+            patient=heats[place].study.patient or heats[place].study.key,
+            finding=heats[place].phrase.finding,
+            verdicts=said,
+        )
+        for place, said in verdicts.items()
+    ]
+
+
+def text_of(exported: Exported, *, as_json: bool) -> str:
+    """Write the verdicts as a table, or all of it as JSON."""
+    if as_json:
+        content = {
+            "verdicts": exported.rows,
+            "agreement": [asdict(each) for each in exported.agreements],
+            "strange": exported.strange,
+        }
+        return json.dumps(content, indent=1) + "\n"
+    return _table(_FIELDS, exported.rows)
+
+
+def agreement_table(exported: Exported) -> str:
+    """Write the statistics of agreement as a table."""
+    return _table(_AGREEMENT_FIELDS, [asdict(each) for each in exported.agreements])
+
+
+def write_export(path: Path, exported: Exported, *, as_json: bool) -> tuple[Path, ...]:
+    """Write the file, and beside a table a second one of the agreement; give what was written.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    write_text_atomically(path, text_of(exported, as_json=as_json))
+    if as_json:
+        return (path,)
+    beside = path.with_name(f"{path.stem}-agreement{path.suffix}")
+    write_text_atomically(beside, agreement_table(exported))
+    return path, beside
+
+
+def _table(fields: Sequence[str], rows: Iterable[dict[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(fields)
+    writer.writerows([_cell(row[field]) for field in fields] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        held_in_text = all(isinstance(each, str) for each in value)
+        return defused("; ".join(map(str, value))) if held_in_text else json.dumps(value)
+    return defused(str(value))
+
+
+def agreement_lines(exported: Exported) -> list[str]:
+    """Say the agreement over all findings in a line each, for a terminal."""
+    lines = []
+    for each in exported.agreements:
+        if each.finding is not None:
+            continue
+        who = " and ".join(each.reviewers) if len(each.reviewers) == 2 else f"{len(each.reviewers)} reviewers"
+        if not each.heats:
+            lines.append(f"{each.statistic}, {who}: no heat that all of them judged")
+            continue
+        kappa = "not defined (all verdicts are one)" if each.kappa is None else f"{each.kappa:.2f}"
+        interval = "" if each.low is None or each.high is None else f" [{each.low:.2f}, {each.high:.2f}]"
+        same = "" if each.agree is None else f", {100 * each.agree:.0f} % the same"
+        lines.append(
+            f"{each.statistic}, {who}: {kappa}{interval}{same}; {each.heats} heats of {each.patients} patients"
+        )
+    return lines

@@ -1,0 +1,157 @@
+"""What stands before every request to the review server: who asks, from where, how much, and how answers are marked.
+
+The server listens on loopback, which keeps other machines out, not the browser's other pages: any of them may send
+requests to it. The Host header is checked against DNS rebinding (a foreign name made to point here), Origin and
+Sec-Fetch-Site against pages of other sites, and the session's cookie is SameSite=Strict.
+
+Source: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
+"""
+
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audit.review.sessions import Sessions
+
+__all__ = ["ENTRY", "MOST_BYTES", "Guard", "cookie_name"]
+
+ENTRY: Final = "/enter"
+"""The only path that needs no session: it takes a token and gives one."""
+
+MOST_BYTES: Final = 64 * 1024
+"""Of a request's body: an entry with its fifty boxes and the longest comment has under 25 kB."""
+
+_MARKS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), clipboard-read=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>m2ib-audit review</title>{head}
+<body><p>{body}</p></body></html>"""
+
+
+def cookie_name(port: int) -> str:
+    """Name the session's cookie; cookies know no ports, so two servers of one machine need two names."""
+    return f"m2ib-audit-review-{port}"
+
+
+class Guard:
+    """ASGI middleware: lets a request pass with its reviewer in ``scope["reviewer"]``, or answers itself."""
+
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, port: int) -> None:
+        self._app, self._sessions, self._port = app, sessions, port
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, _limited(receive), _marking(send))
+        else:
+            await refusal(scope, receive, _marking(send))
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
+        host = headers.get("host", "")
+        if host not in self._hosts:
+            return _error(421, "this server answers to 127.0.0.1 only")
+        if method == "GET" and path == ENTRY:
+            return self._enter(scope)
+        if path == "/favicon.ico":  # every browser asks for one
+            return Response(status_code=204)
+        foreign = _foreign(headers, method, host)
+        if foreign is not None:
+            return foreign
+        reviewer = self._reviewer(headers)
+        if reviewer is None:
+            return _no_session(path)
+        scope["reviewer"] = reviewer
+        return None
+
+    def _reviewer(self, headers: Headers) -> str | None:
+        cookies: SimpleCookie = SimpleCookie()
+        try:
+            cookies.load(headers.get("cookie", ""))
+        except CookieError:
+            return None
+        own = cookies.get(cookie_name(self._port))
+        return None if own is None else self._sessions.reviewer(own.value)
+
+    def _enter(self, scope: Scope) -> Response:
+        """Exchange the token in the address for a session.
+
+        The answer is a page that goes on by itself, not a redirect: after a redirect a browser would not send the
+        strict cookie if the address was opened from another site's page (a web mail, a notebook).
+        """
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        secret = self._sessions.open(token)
+        if secret is None:
+            return _no_session(ENTRY)
+        head = '<meta http-equiv="refresh" content="0; url=/index.html">'
+        response = HTMLResponse(_PAGE.format(head=head, body='<a href="/index.html">To the studies</a>'))
+        response.set_cookie(cookie_name(self._port), secret, httponly=True, samesite="strict", path="/")
+        return response
+
+
+def _foreign(headers: Headers, method: str, host: str) -> Response | None:
+    """Refuse what none of our own pages sends."""
+    if method not in {"GET", "POST"}:
+        return _error(405, "only GET and POST are known")
+    if method == "POST" and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return _error(415, "send application/json")
+    origin = headers.get("origin")
+    # A browser says where a POST comes from: one that does not say so is none of our pages.
+    is_own = origin == f"http://{host}" or (origin is None and method == "GET")
+    if not is_own or headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return _error(403, "the request comes from another site")
+    return None
+
+
+def _no_session(path: str) -> Response:
+    if path.startswith("/api/"):
+        return _error(401, "this page's session has ended")
+    body = "Open the address that <code>m2ib-audit review</code> has printed in its terminal: it holds your token."
+    return HTMLResponse(_PAGE.format(head="", body=body), status_code=401)
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def _limited(receive: Receive) -> Receive:
+    """Count what a request sends: one in chunks does not say its length."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MOST_BYTES:
+            raise HTTPException(413, f"more than {MOST_BYTES} bytes were sent")
+        return message
+
+    return counted
+
+
+def _marking(send: Send) -> Send:
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            for name, value in _MARKS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return marked

@@ -1,0 +1,267 @@
+"""Reviewers' entries in OUT/review.sqlite: written once, never changed, on the disk before anybody is told so."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from pipelines.errors import OutputError
+from reports.review_record import ReviewEntry, Subject
+
+__all__ = ["LEDGER_NAME", "KeptEntry", "Ledger", "SupersededError"]
+
+LEDGER_NAME: Final = "review.sqlite"
+"""Beside ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
+
+_APPLICATION: Final = 0x4D324942  # "M2IB": tells this file from other databases
+_VERSION: Final = 1
+_WAIT_S: Final = 3.0  # for another process that writes: what it writes takes milliseconds
+
+_STATEMENTS = (
+    """
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    study TEXT NOT NULL,
+    audited TEXT NOT NULL,
+    image TEXT NOT NULL,
+    heat TEXT NOT NULL,
+    reviewer TEXT NOT NULL,
+    moment TEXT NOT NULL,
+    received TEXT NOT NULL,
+    verdict TEXT,
+    reasons TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    boxes TEXT NOT NULL,
+    replaces TEXT,
+    UNIQUE (reviewer, id)
+) STRICT
+""",
+    "CREATE INDEX entries_by_subject ON entries (study, audited, image, heat, reviewer, moment, number)",
+    "CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'kept'); END",
+    "CREATE TRIGGER entries_are_not_deleted BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'kept'); END",
+)
+
+_LATEST = """
+NOT EXISTS (
+    SELECT 1 FROM entries AS later
+    WHERE later.study = entries.study AND later.audited = entries.audited AND later.image = entries.image
+    AND later.heat = entries.heat AND later.reviewer = entries.reviewer
+    AND (later.moment, later.number) > (entries.moment, entries.number)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEntry:
+    """An entry as the database has it."""
+
+    number: int  # in the order of arrival
+    entry: ReviewEntry
+    received: datetime
+    is_latest: bool  # of its reviewer on its heat
+
+
+class SupersededError(Exception):
+    """The reviewer's page had not seen what the same reviewer said of the heat meanwhile, in another tab."""
+
+    def __init__(self, latest: ReviewEntry | None) -> None:
+        super().__init__("another entry has taken the place of the one that this one replaces")
+        self.latest = latest
+
+
+class Ledger:
+    """All entries of one OUT. Any number of processes may hold one at once; one object may serve several threads.
+
+    Durability: write-ahead log with ``synchronous=FULL``, which syncs the log at every commit.
+    Source: SQLite, "PRAGMA synchronous" (FULL in WAL mode is durable across a power failure) and "Write-Ahead Logging".
+    """
+
+    def __init__(self, path: Path, *, make: bool = True) -> None:
+        """Open the database, or make it if ``make``.
+
+        Raises:
+            OutputError: it is not there, is no such database, or cannot be written.
+        """
+        self.path = path
+        self._lock = Lock()
+        if not make and not path.is_file():
+            raise OutputError(f"{path.parent} holds no verdicts: review it first (m2ib-audit review {path.parent})")
+        with self._told_plainly():
+            self._db = sqlite3.connect(
+                path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+            )
+            self._db.row_factory = sqlite3.Row
+            self._prepare()
+
+    def close(self) -> None:
+        """Close the database; what it holds is kept."""
+        with self._lock:
+            self._db.close()
+
+    def append(self, entry: ReviewEntry, *, now: datetime) -> ReviewEntry:
+        """Keep an entry that its reviewer makes now, and give it with its moment; on return it is on the disk.
+
+        An entry that is here already (sent again because the answer was lost) is given back as it is.
+
+        Raises:
+            SupersededError: the entry that it replaces is not the reviewer's latest on this heat.
+            OutputError: it cannot be written.
+        """
+        with self._transaction():
+            if (again := self._again(entry)) is not None:
+                return again
+            latest = self._latest_of(entry)
+            if (latest.id if latest else None) != entry.replaces:
+                raise SupersededError(latest)
+            # A clock that was set back must not put a new entry behind an old one.
+            moment = max(now, latest.moment) if latest else now
+            stamped = entry.model_copy(update={"moment": moment})
+            self._insert(stamped, received=now)
+            return stamped
+
+    def bring_in(self, entries: Iterable[ReviewEntry], *, now: datetime) -> int:
+        """Keep entries that were made elsewhere, all or none; give how many were new."""
+        with self._transaction():
+            new = [entry for entry in entries if self._again(entry) is None]
+            once = {(entry.reviewer, entry.id): entry for entry in new}
+            for entry in once.values():
+                # A browser whose clock runs ahead must not outdo what is said later here.
+                self._insert(entry.model_copy(update={"moment": min(entry.moment, now)}), received=now)
+            return len(once)
+
+    def entries(self, *, study: str | None = None, reviewer: str | None = None) -> list[KeptEntry]:
+        """List all entries in the order of arrival, of one study or reviewer if given."""
+        wanted = {"study": study, "reviewer": reviewer}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
+        query = f"SELECT *, {_LATEST} AS is_latest FROM entries WHERE {where} ORDER BY number"  # noqa: S608 - our names
+        with self._lock, self._told_plainly():
+            return [_kept(row) for row in self._db.execute(query, given)]
+
+    def latest(self, *, study: str | None = None, reviewer: str | None = None) -> list[ReviewEntry]:
+        """List what each reviewer says last of each heat."""
+        return [kept.entry for kept in self.entries(study=study, reviewer=reviewer) if kept.is_latest]
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if application not in {0, _APPLICATION} or (application == 0 and self._holds_tables()):
+            raise OutputError(f"{self.path} is a database of something else: move it away")
+        if application and version != _VERSION:
+            raise OutputError(
+                f"{self.path} has version {version}, this program reads {_VERSION}: use the version that wrote it"
+            )
+        mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise OutputError(f"{self.path} lies where no write-ahead log can be kept: copy OUT to a local disk")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if application == 0:
+            self._make()
+
+    def _holds_tables(self) -> bool:
+        return bool(self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+
+    def _make(self) -> None:
+        with self._written():
+            if self._holds_tables():  # another process was first
+                return
+            for statement in _STATEMENTS:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, self._told_plainly(), self._written():
+            yield
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")  # no other process writes between reading and writing
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _told_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"{self.path} cannot be used ({error}): may you write to its folder, and is the disk full?"
+            ) from error
+
+    def _again(self, entry: ReviewEntry) -> ReviewEntry | None:
+        """Find the entry under its id; ids are each reviewer's own, or one could ask for what another said."""
+        row = self._db.execute(
+            "SELECT *, 0 AS is_latest FROM entries WHERE reviewer = ? AND id = ?", (entry.reviewer, entry.id)
+        ).fetchone()
+        return None if row is None else _kept(row).entry
+
+    def _latest_of(self, entry: ReviewEntry) -> ReviewEntry | None:
+        row = self._db.execute(
+            "SELECT *, 1 AS is_latest FROM entries WHERE study = ? AND audited = ? AND image = ? AND heat = ? "
+            "AND reviewer = ? ORDER BY moment DESC, number DESC LIMIT 1",
+            (*_subject_cells(entry.subject), entry.reviewer),
+        ).fetchone()
+        return None if row is None else _kept(row).entry
+
+    def _insert(self, entry: ReviewEntry, *, received: datetime) -> None:
+        self._db.execute(
+            "INSERT INTO entries (study, audited, image, heat, id, reviewer, moment, received, verdict, reasons, "
+            "comment, boxes, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *_subject_cells(entry.subject),
+                entry.id,
+                entry.reviewer,
+                _stamp(entry.moment),
+                _stamp(received),
+                entry.verdict,
+                json.dumps(entry.reasons),
+                entry.comment,
+                json.dumps([box.model_dump() for box in entry.boxes]),
+                entry.replaces,
+            ),
+        )
+
+
+def _stamp(moment: datetime) -> str:
+    """Write a moment so that text sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _subject_cells(subject: Subject) -> tuple[str, str, str, str]:
+    return subject.study, _stamp(subject.audited), subject.image, subject.heat
+
+
+def _kept(row: sqlite3.Row) -> KeptEntry:
+    entry = ReviewEntry.model_validate(
+        {
+            "id": row["id"],
+            "subject": {name: row[name] for name in ("study", "audited", "image", "heat")},
+            "reviewer": row["reviewer"],
+            "moment": row["moment"],
+            "verdict": row["verdict"],
+            "reasons": json.loads(row["reasons"]),
+            "comment": row["comment"],
+            "boxes": json.loads(row["boxes"]),
+            "replaces": row["replaces"],
+        }
+    )
+    return KeptEntry(
+        number=row["number"],
+        entry=entry,
+        received=datetime.fromisoformat(row["received"]),
+        is_latest=bool(row["is_latest"]),
+    )

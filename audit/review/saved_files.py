@@ -1,0 +1,72 @@
+"""Reads the files that pages save where no server keeps what is said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.review.studies import ReviewedStudies
+from pipelines.errors import InputError, OutputError
+from reports.review_record import ReviewEntry, ReviewFile
+
+__all__ = ["BroughtIn", "bring_in"]
+
+_MOST_BYTES: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtIn:
+    """What became of the entries of saved files."""
+
+    new: int
+    known: int  # were here already
+    left_out: tuple[str, ...]  # a sentence each
+
+
+def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str | None = None) -> BroughtIn:
+    """Keep the entries of saved files in OUT's database; bringing a file in twice changes nothing.
+
+    Args:
+        out: the folder whose pages were reviewed.
+        files: as pages save them.
+        now: the moment, with its zone.
+        reviewer: a name in the place of the one that the files give.
+
+    Raises:
+        InputError: a file is none that a page saved; nothing of any file is kept then.
+        OutputError: OUT holds no study, or its database cannot be written.
+    """
+    studies = ReviewedStudies(out)
+    entries = [entry for file in files for entry in _read(file).entries]
+    if reviewer is not None:
+        entries = [entry.model_copy(update={"reviewer": reviewer}) for entry in entries]
+    good: list[ReviewEntry] = []
+    left_out: list[str] = []
+    for entry in entries:
+        try:
+            studies.check(entry)
+        except OutputError as error:
+            left_out.append(str(error))
+        else:
+            good.append(entry)
+    ledger = Ledger(out / LEDGER_NAME)
+    new = ledger.bring_in(good, now=now)
+    ledger.close()
+    return BroughtIn(new=new, known=len(good) - new, left_out=tuple(dict.fromkeys(left_out)))
+
+
+def _read(path: Path) -> ReviewFile:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path} has more than {_MOST_BYTES >> 20} MB: no page saves as much")
+        return ReviewFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): name a file that a page saved") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "its top"
+        raise InputError(f"{path} is no file that a page saved, at {place} ({first['msg']}): save it again") from error

@@ -1,0 +1,145 @@
+"""The review server as a process: bound to loopback, opened in the browser, ended by Ctrl-C or when nobody asks."""
+
+import logging
+import socket
+import time
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from audit.review.app import Review, make_app
+from audit.review.guard import ENTRY
+from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.review.sessions import Sessions
+from audit.review.studies import ReviewedStudies
+from pipelines.errors import OutputError
+
+__all__ = ["ServeSettings", "reviewer_names", "serve"]
+
+LOOPBACK: Final = "127.0.0.1"
+_REQUESTS_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """How an OUT is to be reviewed."""
+
+    out: Path
+    reviewers: tuple[str, ...]
+    blind: bool = False
+    port: int = 0  # 0: one that is free
+    browser: bool = True
+    idle_minutes: float = 480.0  # without any request the server ends by itself; 0: never
+
+
+def serve(settings: ServeSettings, *, tell: Callable[[str, str], None]) -> None:
+    """Serve the pages of an OUT until Ctrl-C, or until nobody has asked for ``idle_minutes``.
+
+    Args:
+        settings: what to serve, to whom.
+        tell: told each reviewer's name and address, once the server listens.
+
+    Raises:
+        OutputError: OUT holds no run, its database cannot be used, or the port is taken.
+    """
+    studies = ReviewedStudies(settings.out)
+    with closing(Ledger(settings.out / LEDGER_NAME)) as ledger, _bound(settings.port) as listener:
+        port = listener.getsockname()[1]
+        review = Review(
+            out=settings.out,
+            ledger=ledger,
+            studies=studies,
+            sessions=Sessions(settings.reviewers),
+            blind=settings.blind,
+            clock=lambda: datetime.now(UTC),
+        )
+        watched = _Watched(make_app(review, port=port))
+        server = uvicorn.Server(_config(watched))
+        listener.listen()
+        for reviewer, token in review.sessions.lasting_tokens().items():
+            tell(reviewer, _address(port, token))
+        if settings.browser:
+            webbrowser.open(_address(port, review.sessions.token_for_once(settings.reviewers[0])))
+        with _ending_when_idle(server, watched, settings.idle_minutes * 60):
+            server.run(sockets=[listener])
+
+
+def _address(port: int, token: str) -> str:
+    return f"http://{LOOPBACK}:{port}{ENTRY}?token={token}"
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise OutputError(f"--port {port} cannot be used ({error.strerror}): name another, or 0 for any") from error
+    return listener
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        access_log=False,  # addresses hold tokens
+        log_level=logging.WARNING,
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=_REQUESTS_AT_ONCE,
+        timeout_graceful_shutdown=5,
+        ws="none",
+        proxy_headers=False,
+    )
+
+
+class _Watched:
+    """Notes when a request came last."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.last = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.last = time.monotonic()
+        await self._app(scope, receive, send)
+
+
+@contextmanager
+def _ending_when_idle(server: uvicorn.Server, watched: _Watched, seconds: float) -> Iterator[None]:
+    """Tell the server to end once nobody has asked for some time."""
+    done = Event()
+
+    def watch() -> None:
+        while not done.wait(min(1.0, seconds / 4)):
+            if time.monotonic() - watched.last > seconds:
+                server.should_exit = True
+                return
+
+    if seconds > 0:
+        Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def reviewer_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Check the reviewers' names of a command line, each once.
+
+    Raises:
+        OutputError: a name is blank or too long.
+    """
+    names = tuple(dict.fromkeys(" ".join(name.split()) for name in given))
+    for name in names:
+        if not 1 <= len(name) <= 80:
+            raise OutputError(f"--reviewer {name!r} has {len(name)} characters: give a name or initials, 80 at most")
+    return names

@@ -1,0 +1,120 @@
+"""The studies of an OUT that is reviewed: which there are, in what order, and which heat an entry may speak of."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from pipelines.errors import OutputError
+from reports.folder import read_record, study_folders
+from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.review_record import ReviewEntry, Subject, moment_audited
+
+__all__ = ["Heat", "ReviewedStudies"]
+
+_RECORDS_KEPT = 32
+_EDGE_PX = 1.0  # a box that is drawn on a screen may reach over the edge by a rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """One heat of a study with the phrase and image that it belongs to."""
+
+    study: StudyRecord
+    image: ImageRecord
+    phrase: PhraseRecord
+
+
+class ReviewedStudies:
+    """Finds studies by their key and heats by an entry's subject; a few records are kept in memory."""
+
+    def __init__(self, out: Path) -> None:
+        """List the finished studies of OUT.
+
+        Raises:
+            OutputError: there is none.
+        """
+        # A link could lead out of OUT: what it leads to is no part of the audit.
+        self._folders = {folder.name: folder for folder in study_folders(out) if not folder.is_symlink()}
+        if not self._folders:
+            raise OutputError(f"{out} holds no finished study: name a folder that `m2ib-audit run` wrote")
+        self.keys = tuple(self._folders)
+        self._places = {key: place for place, key in enumerate(self.keys)}
+        self._records: OrderedDict[str, StudyRecord] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._folders
+
+    def folder(self, key: str) -> Path:
+        """Where a study lies; ``key`` must be one of :attr:`keys`."""
+        return self._folders[key]
+
+    def place(self, key: str) -> int:
+        """Which study this is in the order of the page over all, from 0."""
+        return self._places[key]
+
+    def record(self, key: str) -> StudyRecord:
+        """Give a study's record.
+
+        Raises:
+            OutputError: it cannot be read.
+        """
+        with self._lock:
+            if key in self._records:
+                self._records.move_to_end(key)
+                return self._records[key]
+        record = read_record(self._folders[key])
+        with self._lock:
+            self._records[key] = record
+            while len(self._records) > _RECORDS_KEPT:
+                self._records.popitem(last=False)
+        return record
+
+    def heat(self, subject: Subject) -> Heat:
+        """Find the heat that an entry speaks of.
+
+        Raises:
+            OutputError: OUT has no such heat, or its study was audited again since.
+        """
+        if subject.study not in self:
+            raise OutputError(f"study {subject.study} is none of this audit: name the OUT that it was reviewed in")
+        study = self.record(subject.study)
+        if moment_audited(study) != subject.audited:
+            raise OutputError(
+                f"study {subject.study} was audited again since it was reviewed: what was said of its old heat is "
+                "not said of the new"
+            )
+        for image in study.images:
+            for phrase in image.phrases:
+                if (image.key, phrase.heat) == (subject.image, subject.heat):
+                    return Heat(study=study, image=image, phrase=phrase)
+        raise OutputError(f"study {subject.study} has no heat {subject.heat!r} on an image {subject.image}")
+
+    def check(self, entry: ReviewEntry) -> Heat:
+        """Find the heat of an entry whose boxes lie on its image.
+
+        Raises:
+            OutputError: there is no such heat, or a box lies outside its image.
+        """
+        heat = self.heat(entry.subject)
+        for box in entry.boxes:
+            if box.x + box.width > heat.image.columns + _EDGE_PX or box.y + box.height > heat.image.rows + _EDGE_PX:
+                raise OutputError(
+                    f"a box of x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} px lies outside its image of "
+                    f"{heat.image.columns} x {heat.image.rows} px: draw it again"
+                )
+        return heat
+
+    def known(self, entries: list[ReviewEntry]) -> Iterator[tuple[ReviewEntry, Heat]]:
+        """Give those entries whose heat is here."""
+        for entry in entries:
+            try:
+                heat = self.heat(entry.subject)
+            except OutputError:  # of an earlier audit; the caller counts them
+                continue
+            yield entry, heat

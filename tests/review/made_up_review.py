@@ -1,0 +1,138 @@
+"""An OUT to review, entries on its heats, and clients that speak to a real server over it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests" / "reports"))
+
+from made_up_records import EFFUSION, FLAT, HEART, NODULE, MadeUp, make_cohort, make_study  # noqa: E402
+
+from reports.folder import render_folder  # noqa: E402
+
+REVIEWERS = ("Ada", "Ben")
+
+
+def lay_down(out: Path, *studies: MadeUp) -> Path:
+    """Write an OUT of these studies as a run does, with its pages."""
+    for made in studies:
+        folder = out / "studies" / made.record.key
+        folder.mkdir(parents=True)
+        for name, png in made.pictures.items():
+            (folder / name).write_bytes(png)
+        np.savez_compressed(folder / "heat.npz", **{name: heat.astype(np.float16) for name, heat in made.heats.items()})
+        (folder / "record.json").write_text(made.record.model_dump_json(), encoding="utf-8")
+    (out / "run.json").write_text(make_cohort(0).run.model_dump_json(), encoding="utf-8")
+    render_folder(out)
+    return out
+
+
+def three_studies() -> tuple[MadeUp, ...]:
+    """One of two images, one of a single phrase, one of four phrases."""
+    return (
+        make_study("a" * 16, (EFFUSION, NODULE), (HEART,), patient="p1"),
+        make_study("b" * 16, (EFFUSION,), seed=3, patient="p2"),
+        make_study("c" * 16, (EFFUSION, NODULE, HEART, FLAT), seed=5, patient="p3"),
+    )
+
+
+@dataclass
+class Answer:
+    """What the server said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+
+@dataclass
+class Client:
+    """Speaks to a server as one browser does, and as no browser would where a test says so."""
+
+    port: int
+    cookie: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ask(
+        self, path: str, *, method: str = "GET", body: object = None, raw: bytes | None = None, **headers: str
+    ) -> Answer:
+        sent = {"Host": f"127.0.0.1:{self.port}"}
+        if body is not None or raw is not None:
+            sent |= {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{self.port}"}
+        if self.cookie is not None:
+            sent["Cookie"] = self.cookie
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            content = raw if body is None else json.dumps(body).encode()
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in sent.items():
+                if value:
+                    connection.putheader(name, value)
+            if content is not None and "Transfer-Encoding" not in sent:
+                connection.putheader("Content-Length", str(len(content)))
+            connection.endheaders(content)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def enter(self, address: str) -> Answer:
+        parts = urlsplit(address)
+        answer = self.ask(f"{parts.path}?{parts.query}")
+        if "set-cookie" in answer.headers:
+            self.cookie = answer.headers["set-cookie"].partition(";")[0]
+        return answer
+
+    def post(self, entry: dict, **headers: str) -> Answer:
+        return self.ask("/api/entries", method="POST", body=entry, **headers)
+
+
+@dataclass
+class Server:
+    """A running ``m2ib-audit review``."""
+
+    process: subprocess.Popen
+    addresses: dict[str, str]  # by reviewer
+
+    @property
+    def port(self) -> int:
+        return urlsplit(next(iter(self.addresses.values()))).port
+
+    def client(self, reviewer: str = "Ada") -> Client:
+        client = Client(self.port)
+        assert client.enter(self.addresses[reviewer]).status == 200
+        return client
+
+
+def entry_of(made: MadeUp, number: int = 0, place: int = 0, image: int = 0, **changes: object) -> dict:
+    """An entry as a page sends it; ``number`` makes its id."""
+    record = made.record.images[image]
+    return {
+        "id": f"{number:032x}",
+        "subject": {
+            "study": made.record.key,
+            "audited": made.record.created.isoformat(),
+            "image": record.key,
+            "heat": record.phrases[place].heat,
+        },
+        "reviewer": "Ada",
+        "moment": "2026-03-05T10:00:00+00:00",
+        "verdict": "agree",
+        "reasons": [],
+        "comment": "",
+        "boxes": [],
+        "replaces": None,
+    } | changes

@@ -1,0 +1,180 @@
+"""The database of entries: nothing is lost, nothing is changed, and who is behind is told."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from made_up_review import entry_of, three_studies
+
+from audit.review.ledger import LEDGER_NAME, Ledger, SupersededError
+from pipelines.errors import OutputError
+from reports.review_record import ReviewEntry
+
+NOW = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+STUDY = three_studies()[0]
+
+
+def entry(number: int, **changes: object) -> ReviewEntry:
+    return ReviewEntry.model_validate(entry_of(STUDY, number, **changes))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / LEDGER_NAME
+
+
+def test_every_entry_is_kept_and_the_last_one_counts(path):
+    ledger = Ledger(path)
+    ledger.append(entry(1, verdict="agree"), now=NOW)
+    ledger.append(entry(2, verdict="partly", replaces=f"{1:032x}"), now=NOW)
+    ledger.append(entry(3, verdict=None, replaces=f"{2:032x}", comment="withdrawn"), now=NOW)
+    kept = ledger.entries()
+    assert [(each.entry.verdict, each.is_latest) for each in kept] == [
+        ("agree", False),
+        ("partly", False),
+        (None, True),
+    ]
+    assert [each.comment for each in ledger.latest()] == ["withdrawn"]
+
+
+def test_what_is_kept_is_read_as_it_was_written(path):
+    box = {"x": 0.1, "y": 2.0, "width": 33.3, "height": 1e-3}
+    comment = "zwei Zeilen\n'; DROP TABLE entries; -- \u202e \U0001fac1 <b>"
+    made = entry(1, boxes=[box], comment=comment, reasons=["other", "marker"], reviewer="Ærøskøbing")
+    kept = Ledger(path).append(made, now=NOW)
+    assert kept == made.model_copy(update={"moment": NOW})
+    assert Ledger(path).latest() == [kept]
+    assert kept.reasons == ("marker", "other")
+
+
+def test_a_page_that_was_behind_is_told_the_latest_and_nothing_is_overwritten(path):
+    ledger = Ledger(path)
+    first = ledger.append(entry(1), now=NOW)
+    second = ledger.append(entry(2, replaces=first.id, comment="from one tab"), now=NOW)
+    with pytest.raises(SupersededError) as superseded:
+        ledger.append(entry(3, replaces=first.id, verdict="disagree"), now=NOW)
+    assert superseded.value.latest == second
+    assert [each.entry.id for each in ledger.entries()] == [first.id, second.id]
+
+
+def test_an_entry_that_is_sent_again_is_kept_once(path):
+    ledger = Ledger(path)
+    first = ledger.append(entry(1), now=NOW)
+    again = ledger.append(entry(1, verdict="disagree"), now=NOW + timedelta(hours=1))
+    assert again == first
+    assert len(ledger.entries()) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"reviewer": "Ben"}, {"place": 1}, {"image": 1}],
+    ids=["reviewer", "phrase", "image"],
+)
+def test_entries_on_other_heats_and_of_other_reviewers_stand_beside(path, other):
+    ledger = Ledger(path)
+    ledger.append(entry(1), now=NOW)
+    ledger.append(entry(2, **other), now=NOW)
+    assert len(ledger.latest()) == 2
+
+
+def test_a_clock_that_is_set_back_puts_no_new_entry_behind_an_old_one(path):
+    ledger = Ledger(path)
+    ledger.append(entry(1), now=NOW)
+    ledger.append(entry(2, verdict="disagree", replaces=f"{1:032x}"), now=NOW - timedelta(days=2))
+    assert [each.verdict for each in ledger.latest()] == ["disagree"]
+
+
+def test_what_is_brought_in_twice_is_kept_once_and_its_moment_decides_what_counts(path):
+    ledger = Ledger(path)
+    ledger.append(entry(1, verdict="disagree"), now=NOW)
+    earlier = entry(2, verdict="agree", moment=(NOW - timedelta(days=1)).isoformat())
+    assert ledger.bring_in([earlier, earlier], now=NOW) == 1
+    assert ledger.bring_in([earlier], now=NOW) == 0
+    assert [each.verdict for each in ledger.latest()] == ["disagree"]
+
+
+def test_a_browser_whose_clock_runs_ahead_does_not_outdo_what_is_said_later(path):
+    ledger = Ledger(path)
+    ledger.bring_in([entry(1, moment=(NOW + timedelta(days=900)).isoformat())], now=NOW)
+    ledger.append(entry(2, verdict="disagree", replaces=f"{1:032x}"), now=NOW + timedelta(seconds=1))
+    assert [each.verdict for each in ledger.latest()] == ["disagree"]
+
+
+def test_many_writers_at_once_lose_nothing(path):
+    ledgers = [Ledger(path), Ledger(path)]  # as two processes hold it
+
+    def say(number: int) -> str:
+        return ledgers[number % 2].append(entry(number, reviewer=f"R{number}"), now=NOW).id
+
+    with ThreadPoolExecutor(8) as pool:
+        said = set(pool.map(say, range(60)))
+    assert {each.id for each in Ledger(path).latest()} == said
+    assert len(said) == 60
+
+
+def test_of_many_tabs_that_reply_to_the_same_entry_one_is_kept(path):
+    ledgers = [Ledger(path), Ledger(path)]
+
+    def say(number: int) -> bool:
+        try:
+            ledgers[number % 2].append(entry(number), now=NOW)
+        except SupersededError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(say, range(20))) == 1
+
+
+@pytest.mark.parametrize("change", ["UPDATE entries SET verdict = 'agree'", "DELETE FROM entries"])
+def test_the_database_itself_refuses_to_change_or_delete_an_entry(path, change):
+    Ledger(path).append(entry(1, verdict="disagree"), now=NOW)
+    with sqlite3.connect(path) as db, pytest.raises(sqlite3.IntegrityError):
+        db.execute(change)
+    db.close()
+    assert [each.verdict for each in Ledger(path).latest()] == ["disagree"]
+
+
+def test_entries_are_on_the_disk_before_the_answer(path):
+    Ledger(path).append(entry(1), now=NOW)
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+    copied = path.with_name("copy.sqlite")
+    for suffix in ("", "-wal"):  # what a machine that lost power at this moment would find
+        copied.with_name(f"copy.sqlite{suffix}").write_bytes(path.with_name(f"{LEDGER_NAME}{suffix}").read_bytes())
+    assert len(Ledger(copied).entries()) == 1
+
+
+def test_a_database_of_something_else_is_left_alone(path):
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE recipes (name TEXT)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="database of something else"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_a_newer_version_is_refused(path):
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(OutputError, match="version 2, this program reads 1"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, only text" * 40], ids=["text"])
+def test_a_file_that_is_no_database_is_refused_with_its_name(path, content):
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=LEDGER_NAME):
+        Ledger(path)
+
+
+def test_without_a_database_there_is_nothing_to_export(path):
+    with pytest.raises(OutputError, match="holds no verdicts"):
+        Ledger(path, make=False)
+    assert not path.exists()
