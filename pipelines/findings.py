@@ -4,8 +4,9 @@ A phrase meets its boxes by this vocabulary: :func:`findings_in` names what a se
 names what a box is labelled with, and both speak in names of :data:`FINDINGS`.
 
 Source: Irvin et al. 2019, "CheXpert", table 1; Wang et al. 2017 (NIH ChestX-ray14); Nguyen et al. 2022 (VinDr-CXR);
-Lanfredi et al. 2022 (REFLACX); Lian et al. 2021 (ChestX-Det). Unlike CheXpert, nodule and mass stay apart where the
-wording says which, and "infiltrate" keeps the name of the NIH boxes.
+Lanfredi et al. 2022 (REFLACX); Lian et al. 2021 (ChestX-Det); Saporta et al. 2022 (CheXlocalize); Castro et
+al. 2024 (PadChest-GR). Unlike CheXpert, nodule and mass stay apart where the wording says which, and "infiltrate" keeps
+the name of the NIH boxes.
 """
 
 import re
@@ -81,6 +82,8 @@ _LABELS: dict[str, str | None] = {
     "support device": "support devices",
     "diffuse nodule": "nodule",
     "lung cavity": "lung cavity",
+    "airspace opacity": "lung opacity",  # CheXlocalize's name of CheXpert's "Lung Opacity"
+    "alveolar pattern": "consolidation",
 }
 
 _NOT_A_SIDE = r"(?!\s+(?:heart|atri\w+|ventric\w+|cardiac|in\s+(?:place|situ))\b)"

@@ -166,5 +166,7 @@ def _notes(targets: Sequence[_Target], *, framed_targets: int, readers: int) -> 
             f"{len(targets) - framed_targets} of {len(targets)} targets have no content-blind reference: the file does "
             "not say how large their images are; give columns image_height and image_width"
         )
+    if any(target.frame == (1, 1) for target in targets):
+        yield "boxes are given in shares of images of unknown shape: tolerances in pixels take the images for square"
     if readers < 2:
         yield "no human reference: the file names fewer than two readers"

@@ -11,7 +11,7 @@ from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
 from reports.folder import write_text_atomically
 from reports.record import ScoreSummary
-from reports.words import method_name
+from reports.words import counted, method_name
 
 __all__ = ["check_suffix", "text_table", "write_baselines"]
 
@@ -53,8 +53,8 @@ def _head(baselines: Baselines) -> Iterator[str]:
     left_out = "image" if baselines.patients is None else "patient"
     patients = "" if baselines.patients is None else f" of {baselines.patients:,} patients"
     yield (
-        f"{baselines.boxes:,} boxes of {baselines.findings} findings on {baselines.images:,} images{patients}; each "
-        f"{left_out} is left out of its own references"
+        f"{counted(baselines.boxes, 'box', 'boxes')} of {counted(baselines.findings, 'finding')} on "
+        f"{counted(baselines.images, 'image')}{patients}; each {left_out} is left out of its own references"
     )
     yield (
         f"95 % intervals by bootstrap over {left_out}s, seed {baselines.seed}; 15 px are those of a model input of "

@@ -1,9 +1,10 @@
 """What of the inputs may be shown: names of files become keys, words of a report are masked."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
 from pipelines.study import LeftOut
@@ -13,7 +14,9 @@ from reports.record import FailureRecord, TokenHeat
 __all__ = ["shown_failures", "shown_text", "shown_words"]
 
 _MASK = re.compile(r"\[[a-z-]+\]")
-_ROW = re.compile(r"(?P<path>.*?)(?P<row>(?: row \d+)?)$", re.DOTALL)
+_ROW = re.compile(r" row \d+\Z")
+_BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
+_AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
 def shown_text(text: str, *, show_phi: bool) -> str:
@@ -45,38 +48,113 @@ def shown_failures(
     left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
     """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""
-    listed = [_relative(item, folders) for item in left_out]
-    if not show_phi:
-        names = {name for item in left_out for name in _names_in(item)}
-        listed = [_masked(item, names, keys) for item in listed]
+    given = [folder.parts for folder in folders]
+    listed = [_Listed.of(item, given) for item in left_out]
+    if show_phi:
+        return tuple(each.record(f"{'/'.join(each.below)}{each.row}", each.item.reason) for each in listed)
+    names = _Names((each.below[-1] for each in listed), keys)
     return tuple(
-        FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in listed
+        each.record(f"{names.key_of(each.below[-1])}{each.row}", names.masked_in(each.item.reason, each.path))
+        for each in listed
     )
 
 
-def _path_and_row(item: LeftOut) -> tuple[Path, str]:
-    found = _ROW.fullmatch(item.source)
-    return (Path(found["path"]), found["row"]) if found else (Path(item.source), "")
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What took no part, its source taken apart."""
+
+    item: LeftOut
+    path: str
+    row: str  # " row 7" of a table, or ""
+    below: tuple[str, ...]  # the path's parts from the folder that was handed in on: OUT does not tell where it lies
+
+    @classmethod
+    def of(cls, item: LeftOut, folders: Sequence[tuple[str, ...]]) -> "_Listed":
+        found = _ROW.search(item.source)
+        path, row = (item.source[: found.start()], found[0]) if found else (item.source, "")
+        parts = PurePath(path).parts
+        for folder in folders:
+            if len(parts) > len(folder) and parts[: len(folder)] == folder:
+                return cls(item, path, row, parts[len(folder) :])
+        return cls(item, path, row, parts[-1:] or ("",))
+
+    def record(self, source: str, reason: str) -> FailureRecord:
+        return FailureRecord(source=source, stage=self.item.stage, reason=reason, failed=self.item.failed)
 
 
-def _names_in(item: LeftOut) -> set[str]:
-    path, _ = _path_and_row(item)
-    return {path.name} - {""}
+class _Names:
+    """The names of files that are not to be shown, and the keys that stand for them.
+
+    A reason may hold the name of its own file or of others. It is searched word by word, so that the time grows with
+    the reasons and not with reasons times names.
+    """
+
+    def __init__(self, names: Iterable[str], keys: Keys) -> None:
+        self._keys = keys
+        self._names = frozenset(filter(None, names))
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # first word of a name: how many words such names have
+        for name in self._names:
+            words = name.split()
+            self._lengths[words[0] if words else name].add(len(words))
+        self._masked: dict[str, str] = {}
+
+    def key_of(self, name: str) -> str:
+        return f"file-{self._keys.key('file', name)}"
+
+    def masked_in(self, reason: str, path: str) -> str:
+        """Put a key in the place of each name, and of the path that leads to it; ``path`` is the reason's own file."""
+        reason = reason.replace(path, PurePath(path).name) if "/" in path else reason
+        if reason not in self._masked:
+            self._masked[reason] = self._masked_by_word(reason)
+        return self._masked[reason]
+
+    def _masked_by_word(self, reason: str) -> str:
+        words = list(re.finditer(r"\S+", reason))
+        shown: list[str] = []
+        end = 0
+        for index, word in enumerate(words):
+            if word.start() < end:
+                continue  # part of a name of several words
+            found = self._name_at(reason, words[index:])
+            if found is not None:
+                start, until, name = found
+                shown += [reason[end:start], self.key_of(name)]
+                end = until
+        return "".join([*shown, reason[end:]])
+
+    def _name_at(self, reason: str, words: Sequence[re.Match[str]]) -> tuple[int, int, str] | None:
+        """Find the longest name that begins in the first of some words: where it begins with its path, ends, and it."""
+        word = words[0]
+        best: tuple[int, int, str] | None = None
+        for start in _starts(word):
+            for until in self._ends(reason, start, words):
+                name = reason[start:until]
+                if name in self._names and (best is None or len(name) > len(best[2])):
+                    best = _path_start(word, start), until, name
+        return best
+
+    def _ends(self, reason: str, start: int, words: Sequence[re.Match[str]]) -> Iterator[int]:
+        """Give the places where a name that starts at ``start`` may end."""
+        first = reason[start : words[0].end()]
+        lengths = {1}.union(*(self._lengths.get(begun, ()) for begun in (first, first.rstrip(_AFTER_NAMES))))
+        for length in lengths:
+            if not 0 < length <= len(words):
+                continue
+            until = words[length - 1].end()
+            yield until
+            while until > start and reason[until - 1] in _AFTER_NAMES:
+                until -= 1
+                yield until
 
 
-def _relative(item: LeftOut, folders: Sequence[Path]) -> LeftOut:
-    """Give a source from the folder that was handed in on, so that OUT does not tell where it lies."""
-    path, row = _path_and_row(item)
-    for folder in folders:
-        if path != folder and path.is_relative_to(folder):
-            return replace(item, source=f"{path.relative_to(folder)}{row}")
-    return replace(item, source=f"{path.name}{row}")
+def _starts(word: re.Match[str]) -> Iterator[int]:
+    yield word.start()
+    yield from (word.start() + found.end() for found in _BEFORE_NAMES.finditer(word[0]))
 
 
-def _masked(item: LeftOut, names: set[str], keys: Keys) -> LeftOut:
-    path, row = _path_and_row(item)
-    reason = item.reason
-    for name in sorted(names, key=len, reverse=True):  # a name may be part of a longer one
-        if name in reason:
-            reason = re.sub(rf"\S*{re.escape(name)}", f"file-{keys.key('file', name)}", reason)
-    return replace(item, source=f"file-{keys.key('file', path.name)}{row}", reason=reason)
+def _path_start(word: re.Match[str], start: int) -> int:
+    """Where the path begins that a word gives before a name; a bracket or quote before it stays."""
+    begin = word.start()
+    while begin < start and word[0][begin - word.start()] in "([\"'":
+        begin += 1
+    return begin

@@ -267,7 +267,7 @@ def test_the_table_holds_at_least_eighty_sentences() -> None:
         ("Pulmonary fibrosis", "fibrosis"),
         ("Groundglass opacity", "lung opacity"),
         ("Support Devices", "support devices"),
-        ("Airspace Opacity", "consolidation"),
+        ("Airspace Opacity", "lung opacity"),
         ("No Finding", None),
         ("Other lesion", None),
         ("", None),
