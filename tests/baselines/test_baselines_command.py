@@ -19,7 +19,7 @@ def test_it_prints_readers_against_readers_and_names_what_it_left_out(tmp_path: 
     path.write_text(VINDR + "im9,Mass,8,R1,5,5,5,9\n" * 7, encoding="utf-8")
     result = CliRunner().invoke(app, ["baselines", "--boxes", str(path), "--out", str(tmp_path / "scores.csv")])
     assert result.exit_code == 0
-    assert "12 boxes of 1 findings on 4 images; each image is left out" in result.stdout
+    assert "12 boxes of 1 finding on 4 images; each image is left out" in result.stdout
     (line,) = (line for line in result.stdout.splitlines() if "Another reader" in line)
     assert line.split()[:5] == ["all", "(micro)", "Another", "reader", "1.000"]
     assert "image_height" in result.stdout

@@ -80,7 +80,8 @@ def test_chexlocalize_points_cover_no_area(tmp_path: Path) -> None:
 
 def test_reflacx_ellipses_find_their_image_through_the_table_of_cases(tmp_path: Path) -> None:
     main = tmp_path / "main_data"
-    ellipses = "xmin,ymin,xmax,ymax,certainty,Atelectasis,Pulmonary edema\n100,200,300,600,4,True,False\n1,2,3,4,5,True,True\n"
+    ellipses = "xmin,ymin,xmax,ymax,certainty,Atelectasis,Pulmonary edema\n"
+    ellipses += "100,200,300,600,4,True,False\n1,2,3,4,5,True,True\n"
     for case in ("P102R108387", "P102R000001"):
         (main / case).mkdir(parents=True)
         (main / case / "anomaly_location_ellipses.csv").write_text(ellipses)
