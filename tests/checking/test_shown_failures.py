@@ -1,0 +1,87 @@
+"""No file's name gets out, and a long list of files takes no longer a file than a short one."""
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.engine.keys import Keys
+from audit.engine.shown import shown_failures
+from pipelines.study import LeftOut
+
+KEYS = Keys(b"a salt for tests only")
+FOLDER = Path("/data/dicom")
+
+
+def left_out(source: str, reason: str) -> LeftOut:
+    return LeftOut(source=source, stage="header", reason=reason, failed=True)
+
+
+def key(name: str) -> str:
+    return f"file-{KEYS.key('file', name)}"
+
+
+def reasons(*items: LeftOut) -> list[str]:
+    return [shown.reason for shown in shown_failures(items, [FOLDER], KEYS, show_phi=False)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Doe.dcm is cut short", "{0} is cut short"),
+        ("it is Doe.dcm.", "it is {0}."),
+        ("two (Doe.dcm, Roe, Jane.txt): keep one", "two ({0}, {1}): keep one"),
+        ('"Doe.dcm" is empty', '"{0}" is empty'),
+        ("/data/dicom/a b/Doe.dcm: empty", "{0}: empty"),
+        ("dicom/a/Doe.dcm row 3: empty", "{0} row 3: empty"),
+        ("C:\\films\\Doe.dcm", "{0}"),
+        ("Doe.dcm.gz is another file", "Doe.dcm.gz is another file"),
+        ("nothing is to be done", "nothing is to be done"),
+    ],
+)
+def test_names_become_keys_where_a_sentence_gives_them(reason: str, shown: str) -> None:
+    items = [left_out("/data/dicom/a b/Doe.dcm", reason), left_out("/data/dicom/Roe, Jane.txt", "empty")]
+    assert reasons(*items)[0] == shown.format(key("Doe.dcm"), key("Roe, Jane.txt"))
+
+
+def test_the_longer_of_two_names_counts() -> None:
+    items = [left_out("/data/dicom/Doe", "Doe John.dcm is empty"), left_out("/data/dicom/Doe John.dcm", "Doe is empty")]
+    assert reasons(*items) == [f"{key('Doe John.dcm')} is empty", f"{key('Doe')} is empty"]
+
+
+def test_a_short_name_leaves_the_words_that_hold_its_letters_alone() -> None:
+    assert reasons(left_out("/data/dicom/a", "that file is a text")) == [f"that file is {key('a')} text"]
+
+
+@given(
+    name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
+        lambda name: name not in {".", ".."} and name.strip() == name and not name.endswith(" row 1")
+    ),
+    before=st.sampled_from(["", "The file ", "two (", 'named "', "in dicom/a/", "a, "]),
+    after=st.sampled_from(["", " is empty", ", b", "): keep it", '" is empty', ": export it again"]),
+)
+def test_no_name_stays_in_a_reason(name: str, before: str, after: str) -> None:
+    [shown] = reasons(left_out(f"/data/dicom/{name}", f"{before}{name}{after}"))
+    assert key(name) in shown
+
+
+def test_a_row_of_a_table_keeps_its_number_and_a_file_its_place_in_the_folder() -> None:
+    item = left_out("/data/dicom/sub/reports.csv row 12", "empty")
+    [hidden] = shown_failures([item], [FOLDER], KEYS, show_phi=False)
+    [named] = shown_failures([item], [FOLDER], KEYS, show_phi=True)
+    [elsewhere] = shown_failures([item], [Path("/other")], KEYS, show_phi=True)
+    assert (hidden.source, named.source, elsewhere.source) == (
+        f"{key('reports.csv')} row 12",
+        "sub/reports.csv row 12",
+        "reports.csv row 12",
+    )
+
+
+def test_twenty_thousand_files_take_seconds() -> None:
+    items = [left_out(f"/data/dicom/Doe {n:06}.dcm", f"Doe {n:06}.dcm is cut short") for n in range(20_000)]
+    start = time.process_time()
+    shown = shown_failures(items, [FOLDER], KEYS, show_phi=False)
+    assert time.process_time() - start < 10  # looking for every name in every reason takes a minute
+    assert "Doe" not in "".join(each.reason for each in shown)
