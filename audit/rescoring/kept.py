@@ -83,10 +83,11 @@ def kept_facts(image: ImageRecord) -> ImageFacts:
 def keyed_row(row: BoxRow, images: frozenset[str], keys: Keys, *, show_phi: bool) -> BoxRow:
     """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
 
-    The key is that of the UID if it is one of ``images``, else one of each path part. The sentence that the box was
-    drawn for is masked as the record's sentences are, for it is compared with them.
+    A reference that is one of ``images`` is a key already (``m2ib-audit review boxes`` writes such). Else the key is
+    that of the UID if it is one of them, or one of each path part. The sentence that the box was drawn for is masked
+    as the record's sentences are, for it is compared with them.
     """
-    uids = (keys.key("image", uid) for uid in (row.image, plain_stem(row.image)))
+    uids = (row.image, *(keys.key("image", uid) for uid in (row.image, plain_stem(row.image))))
     wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi)
     return replace(
         row,

@@ -128,9 +128,7 @@ def test_a_scaled_shape_covers_the_scaled_pixels(shape: Shape) -> None:
 def test_a_polygon_that_is_a_rectangle_scores_as_the_rectangle_does() -> None:
     plain = Box(x=10.0, y=20.0, width=20.0, height=30.0, label="nodule")
     shaped = box_of(SQUARE)
-    assert np.array_equal(
-        box_mask([shaped], rows=ROWS, columns=COLUMNS), box_mask([plain], rows=ROWS, columns=COLUMNS)
-    )
+    assert np.array_equal(box_mask([shaped], rows=ROWS, columns=COLUMNS), box_mask([plain], rows=ROWS, columns=COLUMNS))
     one, other = (drawn(box, rows=ROWS, columns=COLUMNS) for box in (plain, shaped))
     assert np.array_equal(rasterise([one]), rasterise([other]))
     assert (cells_touched([one]) != cells_touched([other])).mean() < 0.02

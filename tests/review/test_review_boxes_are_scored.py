@@ -1,0 +1,119 @@
+"""Boxes that a reviewer drew go back into the scores of a real run."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from audit.cli import app
+from audit.engine.run import run
+from audit.engine.settings import RunSettings
+from audit.engine.store import check_writable
+from audit.review.ledger import LEDGER_NAME, Ledger
+from pipelines.errors import OutputError
+from pipelines.phantom.cohort import make_cohort
+from reports.folder import read_record, study_folders
+from reports.record import PhraseRecord, StudyRecord
+from reports.review_record import ReviewEntry, moment_audited
+
+HALF = 4.0  # px from the hottest point to a drawn box's sides
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder, count=3, seed=5, columns=200)
+    out = folder / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
+        run(
+            RunSettings(
+                dicom_dir=folder / "dicom",
+                reports=folder / "reports",
+                boxes=(folder / "boxes.csv",),
+                out=out,
+                model="phantom",
+                controls=0,
+                steps=2,
+                samples=2,
+                device="cpu",
+            )
+        )
+    return out
+
+
+def around(point: tuple[float, float], *, away: bool) -> dict[str, float]:
+    row, column = point
+    column = (column + 100) % 200 if away else column  # half of the image's width to the side
+    x = min(max(column - HALF, 0), 200 - 2 * HALF)
+    return {"x": x, "y": max(row - HALF, 0), "width": 2 * HALF, "height": 2 * HALF}
+
+
+def draw(out: Path, *, away: bool) -> dict[tuple[str, str], PhraseRecord]:
+    """Draw a box around, or far beside, the hottest point of every first phrase with a finding."""
+    ledger, drawn = Ledger(out / LEDGER_NAME), {}
+    for number, folder in enumerate(study_folders(out)):
+        study: StudyRecord = read_record(folder)
+        image = study.images[0]
+        phrase = next(each for each in image.phrases if each.finding and each.hottest)
+        drawn[study.key, phrase.text] = phrase
+        entry = {
+            "id": f"{number + (1000 if away else 0):032x}",
+            "subject": {
+                "study": study.key,
+                "audited": moment_audited(study),
+                "image": image.key,
+                "heat": phrase.heat,
+            },
+            "reviewer": "Ada" if away else "Ben",
+            "moment": datetime.now(UTC),
+            "verdict": "agree",
+            "boxes": [around(phrase.hottest, away=away)],
+        }
+        ledger.append(ReviewEntry.model_validate(entry), now=datetime.now(UTC))
+    ledger.close()
+    return drawn
+
+
+def outcomes(out: Path) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for folder in study_folders(out):
+        study = read_record(folder)
+        for phrase in study.images[0].phrases:
+            pointing = (s for s in phrase.scores if (s.method, s.score) == ("m2ib", "pointing game, tau 0"))
+            found[study.key, phrase.text] = {score.outcome for score in pointing}
+    return found
+
+
+def score_with_drawn_boxes(out: Path, reviewer: str) -> None:
+    boxes = out.parent / f"{reviewer}.csv"
+    done = CliRunner().invoke(app, ["review", "boxes", str(out), "--out", str(boxes), "--reviewer", reviewer])
+    assert done.exit_code == 0, done.stderr
+    done = CliRunner().invoke(app, ["score", str(out), "--boxes", str(boxes)])
+    assert done.exit_code == 0, done.stderr
+
+
+def test_heat_is_scored_against_what_a_reviewer_drew(finished):
+    here = draw(finished, away=False)
+    score_with_drawn_boxes(finished, "Ben")
+    assert {place: outcomes(finished)[place] for place in here} == {place: {"hit"} for place in here}
+    assert set(here) == {
+        (folder.name, phrase.text)
+        for folder in study_folders(finished)
+        for phrase in read_record(folder).images[0].phrases
+        if any(box.reader == "Ben" and box.phrase == phrase.text for box in read_record(folder).images[0].boxes)
+    }
+
+    away = draw(finished, away=True)
+    score_with_drawn_boxes(finished, "Ada")
+    assert {place: outcomes(finished)[place] for place in away} == {place: {"miss"} for place in away}
+    assert pd.read_parquet(finished / "scores.parquet")["study"].nunique() == 3
+
+
+def test_a_run_does_not_delete_what_reviewers_said(finished):
+    assert (finished / LEDGER_NAME).is_file()
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"holds other files \(review\.sqlite\)"):
+            check_writable(finished, overwrite=overwrite)
