@@ -9,6 +9,7 @@ from pathlib import Path
 from audit.baselines.label_file import MODEL_SIZE_PX, Baselines
 from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
 from reports.folder import write_text_atomically
 from reports.record import ScoreSummary
 from reports.words import counted, method_name
@@ -25,7 +26,6 @@ _HEADS = {
     "IoU at cohort threshold": "cohort IoU",
 }
 _HIT = SCORES[0]
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _FIELDS = (
     "finding",
     "averaging",
@@ -127,8 +127,7 @@ def _as_csv(baselines: Baselines) -> str:
     for row in _rows(baselines):
         finding = row["finding"]
         # A label is the file's own word: one that starts as a formula does, a spreadsheet would run.
-        is_formula = isinstance(finding, str) and finding.startswith(_FORMULA_STARTS)
-        writer.writerow({**row, "finding": f"'{finding}" if is_formula else finding})
+        writer.writerow({**row, "finding": defused(finding) if isinstance(finding, str) else finding})
     return text.getvalue()
 
 

@@ -12,12 +12,12 @@ from audit.engine.inputs import Inputs, survey
 from audit.engine.keys import Keys
 from pipelines.cohort import boxes_for
 from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
 
 __all__ = ["CheckSettings", "Checked", "FindingCounts", "ReasonCount", "check", "write_csv"]
 
 _EXAMPLES = 3
 _VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def write_csv(rows: tuple[CheckRow, ...], path: Path) -> None:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return defused(text)
 
 
 def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:

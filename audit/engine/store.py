@@ -16,6 +16,7 @@ from PIL import Image as Picture
 
 from audit.engine.clock import Clock
 from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
 from reports.folder import RenderedFolder, render_pages, write_atomically, write_text_atomically
 from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.study_page import render_study
@@ -24,7 +25,6 @@ __all__ = ["check_writable", "prepare", "valid_png", "write_run", "write_study"]
 
 _OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
 _ROWS_AT_ONCE = 10_000  # turned into text
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def prepare(out: Path, *, overwrite: bool) -> None:
@@ -155,7 +155,7 @@ def _defused(table: pd.DataFrame) -> pd.DataFrame:
     """Put an apostrophe before text that a spreadsheet would run as a formula."""
 
     def defuse(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+        return defused(value) if isinstance(value, str) else value
 
     def column(values: pd.Series) -> pd.Series:
         if isinstance(values.dtype, pd.CategoricalDtype):

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import get_type_hints
 
 from pipelines.errors import OutputError
+from pipelines.spreadsheet import defused
 from reports.folder import write_text_atomically
 
 __all__ = ["MEASURES", "Measurement", "append", "read_measurements", "rewrite"]
 
 MEASURES = ("image_drop", "image_increase", "text_drop", "text_increase")
 """The scores that a heat's own values at random places have too, under the same name after ``shuffled_``."""
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +104,7 @@ def _cell(value: float | str | None) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text  # a spreadsheet would run it
+    return defused(str(value))
 
 
 def _measurement(cells: Sequence[str]) -> Measurement:
