@@ -1,8 +1,8 @@
 """Images, reports and boxes become studies; what does not join is listed with its reason, and nothing is guessed.
 
-A report belongs to a study by its StudyInstanceUID, else by its accession number, else by a name: the report's file
-stem (or id column) equals the study's or an image's UID, an image's file stem, or the folder that an image lies in. A
-box belongs to an image by SOP Instance UID, path or file stem. A key that fits two studies fits none.
+A report belongs to a study by its StudyInstanceUID, else by its accession number within the issuer, else by a name:
+the report's file stem (or id column) equals the study's or an image's UID, an image's file stem, or the folder that an
+image lies in. A box belongs to an image by SOP Instance UID, path or file stem. A key that fits two studies fits none.
 """
 
 from collections import defaultdict
@@ -17,25 +17,38 @@ from pipelines.study import Case, Context, Image, LeftOut, Study
 from pipelines.text import ReportTable, phrases_of
 from pipelines.text.joining import JoinedReports, join_reports
 
-__all__ = ["Cohort", "boxes_for", "join", "match"]
+__all__ = ["Cohort", "Join", "boxes_for", "join", "match"]
 
 _AMBIGUOUS = "several different reports belong to this study: keep the one that describes its images"
+_WITHOUT_REPORT = (
+    "no report belongs to this study: give its report under its StudyInstanceUID, its accession number, or the name of "
+    "its DICOM file or folder"
+)
 _WITHOUT_PHRASE = (
     "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
     "put to the model"
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Where a report went."""
+
+    study_instance_uid: str
+    by: str  # as Study.report_joined_by
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
     """The studies to audit, in the order of their images, and everything that takes no part.
 
-    ``left_out`` holds what the join left out, together with what the readers of reports and boxes had left out before.
+    ``left_out`` holds every image and report that the join left out, together with what the readers of reports and
+    boxes had left out before.
     """
 
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
-    set_aside: Mapping[str, str] = field(default_factory=dict)  # StudyInstanceUID of every other study, and why
+    joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
     nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
 
 
@@ -73,32 +86,24 @@ def match(
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
     contexts = {Context.PRESENT, Context.UNCERTAIN} | ({Context.ABSENT} if include_absent else set())
     studies: list[Study] = []
-    set_aside: dict[str, str] = {}
     for uid, members in by_study.items():
         found = joined.by_study.get(uid)
         if found is None:
-            set_aside[uid] = _AMBIGUOUS if uid in joined.ambiguous else _without_report(len(members))
-            if uid not in joined.ambiguous:
-                left_out.append(_left_out(str(members[0].path), set_aside[uid], failed=True))
+            why = _AMBIGUOUS if uid in joined.ambiguous else _WITHOUT_REPORT
+            left_out += [_left_out(str(image.path), why, failed=True) for image in members]
             continue
         phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
         if not phrases:
-            set_aside[uid] = _WITHOUT_PHRASE
-            left_out.append(_left_out(found.report.source, _WITHOUT_PHRASE, failed=False))
+            sources = (found.report.source, *(str(image.path) for image in members))
+            left_out += [_left_out(source, _WITHOUT_PHRASE, failed=False) for source in sources]
             continue
         cases = tuple(
             Case(image=image, phrases=phrases, boxes=tuple(placed.by_image.get(image, ()))) for image in members
         )
-        studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by, cases=cases))
+        studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by.value, cases=cases))
+    joins = {each.report.source: Join(uid, each.by.value) for uid, each in joined.by_study.items()}
     nothing = None if studies else _nothing(len(images), reports, len(drawn.rows), joined)
-    return Cohort(studies=tuple(studies), left_out=tuple(left_out), set_aside=set_aside, nothing=nothing)
-
-
-def _without_report(images: int) -> str:
-    return (
-        f"no report belongs to this study ({images} images): give its report under its StudyInstanceUID, "
-        "accession number, or the name of its DICOM file or folder"
-    )
+    return Cohort(studies=tuple(studies), left_out=tuple(left_out), joins=joins, nothing=nothing)
 
 
 def _left_out(source: str, reason: str, *, failed: bool) -> LeftOut:

@@ -159,7 +159,7 @@ class Study:
 
     study_instance_uid: str
     report: Report
-    report_joined_by: str  # "StudyInstanceUID", "AccessionNumber" or "file name"
+    report_joined_by: str  # a pipelines.text.joining.Key: "StudyInstanceUID", "file name", ...
     cases: tuple[Case, ...]
 
 

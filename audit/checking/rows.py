@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from audit.engine.inputs import NO_VIEW, Inputs
+from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys
 from audit.engine.shown import shown_failures
 from pipelines.cohort import boxes_for
@@ -39,7 +39,7 @@ class CheckRow:
     boxes: int | None = None  # how many
 
 
-_KINDS = {"scan": "file", "header": "file", "view": "image", "pixels": "image", "report": "report", "boxes": "boxes"}
+_KINDS = {"scan": "file", "header": "file", "pixels": "image", "report": "report", "boxes": "boxes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bo
     """
     namer = _Namer(folders, keys, show_phi)
     taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
-    return (*taking_part, *_left_out_rows(inputs, namer), *_set_aside_rows(inputs, namer))
+    return (*taking_part, *_left_out_rows(inputs, namer))
 
 
 def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
@@ -121,38 +121,16 @@ def _box_rows(case: Case, source: str, study: str) -> Iterator[CheckRow]:
 
 
 def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
-    images = {str(image.path) for image in inputs.images}
+    studies = {str(image.path): image.study_instance_uid for image in inputs.images}
     for item, (source, reason) in zip(inputs.left_out, namer.all(inputs.left_out), strict=True):
+        join = inputs.joins.get(item.source)
+        uid = studies.get(item.source) if join is None else join.study_instance_uid
         yield CheckRow(
-            kind="image" if item.source in images else _KINDS.get(item.stage, "report"),
+            kind="image" if item.source in studies else _KINDS.get(item.stage, "report"),
             source=source,
             fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
             stage=item.stage,
             reason=reason,
+            study="" if uid is None else namer.study(uid),
+            joined_by="" if join is None else join.by,
         )
-
-
-def _set_aside_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
-    """Name what fell with its study: the images of those that did not join, the reports of those without a view."""
-    listed = {item.source for item in inputs.left_out}
-    for study in inputs.without_view:
-        yield CheckRow(
-            kind="report",
-            source=namer.source(study.report.source),
-            fate=Fate.LEFT_OUT,
-            stage="view",
-            reason=NO_VIEW,
-            study=namer.study(study.study_instance_uid),
-            joined_by=study.report_joined_by,
-        )
-    for image in inputs.images:
-        why = inputs.set_aside.get(image.study_instance_uid)
-        if why is not None and str(image.path) not in listed:
-            yield CheckRow(
-                kind="image",
-                source=namer.source(str(image.path)),
-                fate=Fate.LEFT_OUT,
-                stage="join",
-                reason=why,
-                study=namer.study(image.study_instance_uid),
-            )

@@ -1,20 +1,22 @@
 """Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from pipelines.boxes import read_boxes
-from pipelines.cohort import match
+from pipelines.boxes import BoxTable, read_boxes
+from pipelines.cohort import Join, match
 from pipelines.dicom.scan import Scan, keep_views, scan_folder
 from pipelines.errors import CohortError
 from pipelines.study import Image, LeftOut, Study
-from pipelines.text import read_reports
+from pipelines.text import ReportTable, read_reports
 
 __all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
 
 NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them all the same"
+_ROW = re.compile(r" row \d+\Z")  # of a table, behind its path
 
 
 @runtime_checkable
@@ -46,8 +48,7 @@ class Inputs:
     left_out: tuple[LeftOut, ...]
     counts: dict[str, int]
     images: tuple[Image, ...] = ()  # every image that was found, audited or not
-    set_aside: Mapping[str, str] = field(default_factory=dict)  # StudyInstanceUID of every other study, and why
-    without_view: tuple[Study, ...] = ()  # joined, and none of their images has a view that is audited
+    joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
     nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
 
 
@@ -89,7 +90,14 @@ def survey(
             f"{settings.dicom_dir}: {len(scan.images)} images joined a report, none of them a frontal view; "
             "pass --all-views to audit them all the same"
         )
-    left_out = (*scan.left_out, *by_view, *cohort.left_out)
+    kept = {study.study_instance_uid for study in studies}
+    without_view = (study.report.source for study in cohort.studies if study.study_instance_uid not in kept)
+    left_out = (
+        *_unless_read(scan.left_out, reports, boxes),
+        *by_view,
+        *_unless_listed(cohort.left_out, by_view),
+        *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
+    )
     cases = [case for study in studies for case in study.cases]
     counts = {
         "files": scan.files,
@@ -100,15 +108,12 @@ def survey(
         "phrases": sum(len(case.phrases) for case in cases),
         "boxes": sum(len(case.boxes) for case in cases),
     }
-    kept = {study.study_instance_uid for study in studies}
-    without_view = tuple(study for study in cohort.studies if study.study_instance_uid not in kept)
     return Inputs(
         studies=studies,
         left_out=left_out,
         counts=counts,
         images=scan.images,
-        set_aside={**cohort.set_aside, **{study.study_instance_uid: NO_VIEW for study in without_view}},
-        without_view=without_view,
+        joins=cohort.joins,
         nothing=nothing,
     )
 
@@ -120,3 +125,18 @@ def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study,
         replace(study, cases=tuple(case for case in study.cases if case.image.path in paths)) for study in studies
     )
     return tuple(study for study in chosen if study.cases), left_out
+
+
+def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> Iterator[LeftOut]:
+    """Give what is not listed yet: the lateral view of a study that did not join takes no part for its view alone."""
+    listed = {item.source for item in before}
+    return (item for item in left_out if item.source not in listed)
+
+
+def _unless_read(left_out: Iterable[LeftOut], reports: ReportTable, boxes: BoxTable) -> Iterator[LeftOut]:
+    """Give the files of a DICOM folder that nobody could use: reports and boxes may lie between the images."""
+    sources = (
+        item.source for items in (reports.reports, reports.left_out, boxes.rows, boxes.left_out) for item in items
+    )
+    read = {_ROW.sub("", source) for source in sources}
+    return (item for item in left_out if item.failed or item.source not in read)

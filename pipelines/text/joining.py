@@ -4,23 +4,35 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from pipelines.study import Image, LeftOut, Report
 from pipelines.text.table import plain_stem
 
-__all__ = ["JoinedReport", "JoinedReports", "join_reports"]
+__all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
 
 _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as folder and file "s50414267"
 _NAMED_AT_MOST = 5  # reports that one sentence lists
+_SAME = "another report of this study says the same and is taken: nothing is to be done"
+
+
+class Key(StrEnum):
+    """What joins a report to its study, the strongest first; records and pages show these words."""
+
+    STUDY = "StudyInstanceUID"
+    ISSUED_ACCESSION = "AccessionNumber and issuer"
+    ACCESSION = "AccessionNumber"  # one side, or both, do not say who gave it
+    NAME = "file name"
+    FOLDER = "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinedReport:
-    """A study's report and the key that joined them: "StudyInstanceUID", "AccessionNumber" or "file name"."""
+    """A study's report and the key that joined them."""
 
     report: Report
-    by: str
+    by: Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +44,17 @@ class JoinedReports:
     left_out: tuple[LeftOut, ...]
 
 
+_NAMED_BY = (Key.NAME, Key.NAME, Key.FOLDER)  # for each of the names that are tried
+
+
 @dataclass(slots=True)
 class _Keys:
     """The studies that each key fits; the names stand in the order in which they are tried."""
 
     uids: set[str] = field(default_factory=set)
     accessions: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))  # (study, issuer)
-    names: tuple[dict[str, set[str]], ...] = field(default_factory=lambda: tuple(defaultdict(set) for _ in range(3)))
+    # UIDs and file stems, then accession numbers, then folders
+    names: tuple[dict[str, set[str]], ...] = field(default_factory=lambda: tuple(defaultdict(set) for _ in _NAMED_BY))
 
     @classmethod
     def of(cls, studies: Mapping[str, Sequence[Image]]) -> "_Keys":
@@ -47,7 +63,7 @@ class _Keys:
             keys.uids.add(uid)
             for image in images:
                 if image.accession_number.strip():
-                    keys.accessions[image.accession_number.strip()].add((uid, image.accession_issuer))
+                    keys.accessions[image.accession_number.strip()].add((uid, _issuer(image.accession_issuer)))
                 stems = (image.path.name, image.sop_instance_uid, uid)
                 for names, words in zip(
                     keys.names, (stems, (image.accession_number,), (image.path.parent.name,)), strict=True
@@ -60,8 +76,8 @@ class _Keys:
 def join_reports(studies: Mapping[str, Sequence[Image]], reports: Iterable[Report]) -> JoinedReports:
     """Find each report's study.
 
-    Two reports of one study that say the same count as one; where they differ, both are left out and the study with
-    them, since no rule says which one is about these images.
+    Two reports of one study that say the same count as one; where they differ, or where two issuers gave their
+    accession numbers, all are left out and the study with them, since no rule says which one is about these images.
 
     Args:
         studies: the images by StudyInstanceUID.
@@ -78,62 +94,96 @@ def join_reports(studies: Mapping[str, Sequence[Image]], reports: Iterable[Repor
             found[study[0]].append(JoinedReport(report=report, by=study[1]))
     joined: dict[str, JoinedReport] = {}
     for uid, candidates in found.items():
-        if len({" ".join(candidate.report.text.split()) for candidate in candidates}) == 1:
-            joined[uid] = candidates[0]
+        why = _conflict(candidates)
+        if why is None:
+            joined[uid], *same = sorted(candidates, key=_rank)
+            left_out += [LeftOut(source=each.report.source, stage="join", reason=_SAME, failed=False) for each in same]
         else:
-            left_out += _several([candidate.report for candidate in candidates])
+            left_out += [
+                LeftOut(source=each.report.source, stage="join", reason=why, failed=True) for each in candidates
+            ]
     return JoinedReports(by_study=joined, ambiguous=frozenset(found.keys() - joined.keys()), left_out=tuple(left_out))
 
 
-def _study_of(report: Report, keys: _Keys) -> tuple[str, str] | str:
+def _rank(candidate: JoinedReport) -> tuple[int, str]:
+    """Order reports that say the same, whatever the order they came in: the strongest key first."""
+    return list(Key).index(candidate.by), candidate.report.source
+
+
+def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str:
     """Give (StudyInstanceUID, key that joined), or a sentence that says why there is none."""
     if report.study_instance_uid is not None:
         # The report says itself which study it is of: a weaker key could only contradict it.
         if report.study_instance_uid in keys.uids:
-            return report.study_instance_uid, "StudyInstanceUID"
+            return report.study_instance_uid, Key.STUDY
         return "no image has the report's StudyInstanceUID: give its DICOM files, or correct the identifier"
-    numbered = keys.accessions.get((report.accession_number or "").strip(), set())
-    fits = {uid for uid, issuer in numbered if _one_issuer(issuer, report.accession_issuer)}
-    if numbered and not fits:
-        return (
-            "the report's accession number is that of an image and another issuer gave it: correct the issuer, or give "
-            "the report a StudyInstanceUID"
-        )
-    by = "AccessionNumber"
-    if not fits:
-        fits = _named(report, keys)
-        by = "file name"
+    numbered = keys.accessions.get((report.accession_number or "").strip())
+    if numbered:
+        return _study_of_accession(_issuer(report.accession_issuer), numbered)
+    fits, by = _named(report, keys)
     if len(fits) == 1:
         return next(iter(fits)), by
-    key = "accession number" if by == "AccessionNumber" else "name"
+    key = "accession number or name" if report.accession_number else "name"
     if fits:
-        return f"the report's {key} fits {len(fits)} studies: give the report a StudyInstanceUID"
+        how = ", by their folder" if by is Key.FOLDER else ""
+        return f"the report's name fits {len(fits)} studies{how}: give the report a StudyInstanceUID"
     return (
         f"no image has the report's {key}: give its DICOM files, or name the report by its StudyInstanceUID, accession "
         "number, DICOM file or folder"
     )
 
 
-def _one_issuer(of_image: str, of_report: str | None) -> bool:
-    """Whether two accession numbers may come from one issuer: an issuer that is not known contradicts none."""
-    return not of_image or not of_report or of_image.strip().casefold() == of_report.strip().casefold()
+def _study_of_accession(issuer: str, numbered: Iterable[tuple[str, str]]) -> tuple[str, Key] | str:
+    """Find the study of an accession number that images have: within its issuer, or where there is but one study.
+
+    Source: PS3.3 C.7.2.1 (Issuer of Accession Number Sequence): a number is unique within its issuer, and only there.
+    """
+    issued = {uid for uid, of_image in numbered if issuer and of_image == issuer}
+    possible = issued or {uid for uid, of_image in numbered if not issuer or not of_image}
+    everywhere = {uid for uid, _ in numbered}
+    if not possible:
+        return (
+            "the report's accession number is that of an image and another issuer gave it: correct the issuer, or give "
+            "the report a StudyInstanceUID"
+        )
+    if len(issued) == 1:
+        return issued.pop(), Key.ISSUED_ACCESSION
+    if not issued and len(everywhere) == 1:
+        return possible.pop(), Key.ACCESSION
+    mend = "give the report a StudyInstanceUID"
+    if issued:
+        return f"the report's accession number and issuer fit {len(issued)} studies: {mend}"
+    unknown = "one of their issuers is not known" if issuer else "the report does not say which issuer gave it"
+    return f"the report's accession number fits {len(everywhere)} studies, and {unknown}: {mend}, or the issuer"
 
 
-def _named(report: Report, keys: _Keys) -> set[str]:
-    """The studies that the report's images, else its own name, fit."""
+def _issuer(name: str | None) -> str:
+    return (name or "").strip().casefold()
+
+
+def _named(report: Report, keys: _Keys) -> tuple[set[str], Key]:
+    """The studies that the report's images, else its own name, fit, and by what."""
     for words in (report.image_names, (report.stem,)):
-        for names in keys.names:
+        for names, by in zip(keys.names, _NAMED_BY, strict=True):
             fits = {uid for word in filter(None, words) for uid in names.get(_name_key(word), ())}
             if fits:
-                return fits
-    return set()
+                return fits, by
+    return set(), Key.NAME
 
 
-def _several(reports: Sequence[Report]) -> list[LeftOut]:
+def _conflict(candidates: Sequence[JoinedReport]) -> str | None:
+    """Say why the reports of one study cannot be one; None where they can."""
+    reports = [candidate.report for candidate in candidates]
     names = [Path(report.source).name for report in reports]
-    listed = ", ".join(names[:_NAMED_AT_MOST]) + (" and more" if len(names) > _NAMED_AT_MOST else "")
-    reason = f"{len(names)} different reports belong to one study ({listed}): keep the one that describes these images"
-    return [LeftOut(source=report.source, stage="join", reason=reason, failed=True) for report in reports]
+    listed = ", ".join(sorted(names)[:_NAMED_AT_MOST]) + (" and more" if len(names) > _NAMED_AT_MOST else "")
+    if len({_issuer(each.report.accession_issuer) for each in candidates if each.by is Key.ACCESSION} - {""}) > 1:
+        return (
+            f"reports of several issuers have this study's accession number ({listed}), and its images name no issuer: "
+            "give the reports the StudyInstanceUID, or the images the issuer"
+        )
+    if len({" ".join(report.text.split()) for report in reports}) == 1:
+        return None
+    return f"{len(names)} different reports belong to one study ({listed}): keep the one that describes these images"
 
 
 def _name_key(name: str) -> str:

@@ -110,7 +110,7 @@ def test_a_label_of_no_known_finding_is_listed(torn):
 def test_the_images_of_a_study_with_two_different_reports_are_listed(cohort):
     (cohort / "reports" / "more").mkdir()
     (cohort / "reports" / "more" / "phantom-00001.txt").write_text("FINDINGS: Left pleural effusion.")
-    [image] = rows(cohort, "image", Fate.LEFT_OUT)
+    [image] = rows(cohort, "image", Fate.FAILED)
     assert image.source == "phantom-00001.dcm"
     assert "several different reports" in image.reason
     assert len(rows(cohort, "report", Fate.FAILED)) == 2

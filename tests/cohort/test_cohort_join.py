@@ -71,7 +71,7 @@ def joined_boxes(cohort: Cohort) -> dict[str, tuple[Box, ...]]:
         ({"accession_number": "unknown", "stem": "im1"}, "file name"),
         ({"stem": "im1"}, "file name"),
         ({"stem": "IM1"}, "file name"),
-        ({"stem": "study1"}, "file name"),
+        ({"stem": "study1"}, "folder"),
         ({"stem": "1.2.1"}, "file name"),
         ({"stem": "1.2.1.1"}, "file name"),
         ({"stem": "A1"}, "file name"),
@@ -109,15 +109,19 @@ def test_two_different_reports_leave_their_study_out_and_no_other() -> None:
     first, second = report("a.txt", stem="im1"), report("b.txt", "Nodule.", stem="study1")
     cohort = join([IMAGE, OTHER], table(first, second, report("c.txt", stem="im2")))
     assert [study.study_instance_uid for study in cohort.studies] == ["1.2.2"]
-    assert [(left.source, left.failed) for left in cohort.left_out] == [("a.txt", True), ("b.txt", True)]
-    for left in cohort.left_out:
+    *reports, image = cohort.left_out
+    assert [(left.source, left.failed) for left in reports] == [("a.txt", True), ("b.txt", True)]
+    assert (image.source, image.failed) == (str(IMAGE.path), True)
+    for left in reports:
         assert "a.txt, b.txt" in left.reason
         assert "keep the one" in left.reason
 
 
 def test_two_reports_that_say_the_same_count_as_one() -> None:
     cohort = join([IMAGE], table(report("a.txt", stem="im1"), report("b.txt", TEXT + "\n", stem="study1")))
-    assert (len(cohort.studies), cohort.left_out) == (1, ())
+    [(study, left)] = zip(cohort.studies, cohort.left_out, strict=True)
+    assert (study.report.source, left.source, left.failed) == ("a.txt", "b.txt", False)
+    assert "says the same" in left.reason
 
 
 @pytest.mark.parametrize(
@@ -148,9 +152,8 @@ def test_a_study_without_report_is_listed_with_its_mend() -> None:
 
 def test_a_report_without_known_finding_leaves_its_study_out_by_rule() -> None:
     cohort = join([IMAGE, OTHER], table(report(stem="im1"), report("n.txt", "The lungs are clear.", stem="im2")))
-    (left,) = cohort.left_out
-    assert (left.source, left.failed) == ("n.txt", False)
-    assert "no known finding" in left.reason
+    assert [(left.source, left.failed) for left in cohort.left_out] == [("n.txt", False), (str(OTHER.path), False)]
+    assert all("no known finding" in left.reason for left in cohort.left_out)
 
 
 @pytest.mark.parametrize(
