@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
@@ -26,6 +26,7 @@ _AHEAD = 3  # portions a process: enough that none waits, few enough that memory
 _MANY_FILES = 2000  # below, a process takes longer to start than the files to read
 _MOST_PROCESSES = 16
 _SAME_IMAGE = "Another file of the folder holds the same image (SOPInstanceUID) and is taken."
+_MOST_STEPS = 1000  # of the progress: a bar that moves more often costs more than the second scan
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
 
@@ -55,7 +56,7 @@ def scan_folder(
         index: file that keeps what was found, so that files which have not changed are not read at the next scan. It
             holds patient and accession numbers. None: every file is read.
         processes: that read headers. None: this one for a small folder, else one a CPU.
-        progress: called after each file with the count of files done and in all.
+        progress: called with the count of files done and in all, after each file or, of many, after some.
 
     Raises:
         InputError: the folder is missing or is none.
@@ -66,26 +67,27 @@ def scan_folder(
     if not folder.is_dir():
         raise InputError(f"{folder} is a file, not a folder; give the folder that holds the DICOM files.")
     left_out: list[LeftOut] = []
-    paths = sorted(_walk(folder, left_out), key=lambda path: path.parts)
-    if not paths and not left_out:
+    files = list(_walk(folder, left_out, stamped=index is not None))
+    if not files and not left_out:
         raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
     images: dict[str, Image] = {}
     if processes is None:
-        processes = 1 if len(paths) < _MANY_FILES else min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
-    findings = _findings(paths, folder, index=index, processes=processes)
-    for done, (path, found) in enumerate(zip(paths, findings, strict=True), start=1):
+        processes = 1 if len(files) < _MANY_FILES else min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
+    findings = _findings(files, folder, index=index, processes=processes)
+    step = max(1, len(files) // _MOST_STEPS)
+    for done, (file, found) in enumerate(zip(files, findings, strict=True), start=1):
         if isinstance(found, LeftOut):
             left_out.append(found)
         elif found.sop_instance_uid in images:
-            left_out.append(_by_rule(path, _SAME_IMAGE))
+            left_out.append(_by_rule(file.path, _SAME_IMAGE))
         else:
             images[found.sop_instance_uid] = found
-        if progress is not None:
-            progress(done, len(paths))
+        if progress is not None and (done % step == 0 or done == len(files)):
+            progress(done, len(files))
     return Scan(
         images=tuple(images.values()),
         left_out=tuple(sorted(left_out, key=lambda item: Path(item.source).parts)),
-        files=len(paths),
+        files=len(files),
     )
 
 
@@ -105,33 +107,67 @@ def keep_views(
     return tuple(kept), tuple(left_out)
 
 
-def _walk(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
-    """Yield the files below a folder; what cannot be entered goes to ``left_out``."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the folder, as it was before anything was read."""
 
-    def refuse(error: OSError) -> None:
+    path: Path
+    name: str  # its path from the folder on
+    stamp: Stamp | None
+
+
+def _walk(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> Iterator[_File]:
+    """Yield the files below a folder in the order of their paths; what cannot be entered goes to ``left_out``.
+
+    A file is stamped before any is read: a change in between is seen at the next scan.
+    """
+    waiting = [iter(_entries(folder, left_out))]
+    below = [""]  # the path from the folder on, for each of those that wait
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            below.pop()
+        elif not _is_folder(entry):
+            stamp = Stamp.of(entry) if stamped else None
+            yield _File(path=Path(entry.path), name=below[-1] + entry.name, stamp=stamp)
+        elif entry.is_symlink():
+            left_out.append(
+                _by_rule(Path(entry.path), "A symbolic link to a folder is not followed; give that folder.")
+            )
+        else:
+            waiting.append(iter(_entries(Path(entry.path), left_out)))
+            below.append(f"{below[-1]}{entry.name}/")
+
+
+def _entries(folder: Path, left_out: list[LeftOut]) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
         reason = f"The folder cannot be listed ({error.strerror}); give the user who runs the audit access to it."
-        left_out.append(LeftOut(source=str(error.filename), stage="scan", reason=reason, failed=True))
-
-    for parent, subfolders, names in os.walk(folder, onerror=refuse):
-        here = Path(parent)
-        left_out.extend(
-            _by_rule(here / name, "A symbolic link to a folder is not followed; give that folder.")
-            for name in subfolders
-            if (here / name).is_symlink()
-        )
-        yield from (here / name for name in names)
+        left_out.append(LeftOut(source=str(folder), stage="scan", reason=reason, failed=True))
+        return []
 
 
-def _findings(paths: Sequence[Path], folder: Path, *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def _findings(files: Sequence[_File], folder: Path, *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
     """Give what each file holds, in the order of the paths; a few portions are read ahead and no more."""
     with ExitStack() as stack:
-        known = None if index is None else stack.enter_context(closing(ScanIndex(index, folder)))
+        known = None if index is None else stack.enter_context(ScanIndex(index))
         # Its processes start with the first file that has to be read.
         pool = None if processes < 2 else stack.enter_context(_pool(processes))
         ahead = 0 if pool is None else _AHEAD * processes
         waiting: deque[_Portion] = deque()
-        for start in range(0, len(paths), _AT_ONCE):
-            waiting.append(_Portion.begin(paths[start : start + _AT_ONCE], folder.resolve(), known, pool))
+        root = folder.resolve()
+        for start in range(0, len(files), _AT_ONCE):
+            waiting.append(_Portion.begin(files[start : start + _AT_ONCE], root, known, pool))
             while len(waiting) > ahead:
                 yield from waiting.popleft().findings(known)
         for portion in waiting:
@@ -148,40 +184,37 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 class _Portion:
     """Some files: what the index knows of them, and the others on their way."""
 
-    paths: Sequence[Path]
+    files: Sequence[_File]
     root: Path
-    stamps: Sequence[Stamp | None]
     known: Sequence[Image | LeftOut | None]
     reading: Future[list[Image | LeftOut]] | None
 
     @classmethod
     def begin(
-        cls, paths: Sequence[Path], root: Path, index: ScanIndex | None, pool: ProcessPoolExecutor | None
+        cls, files: Sequence[_File], root: Path, index: ScanIndex | None, pool: ProcessPoolExecutor | None
     ) -> "_Portion":
-        # Stamped before the files are read: a change in between is seen next time.
-        stamps = [None if index is None else Stamp.of(path) for path in paths]
         known = [
-            None if index is None or stamp is None else index.find(path, stamp)
-            for path, stamp in zip(paths, stamps, strict=True)
+            None if index is None or file.stamp is None else index.find(file.name, file.stamp, file.path)
+            for file in files
         ]
-        unread = [path for path, found in zip(paths, known, strict=True) if found is None]
+        unread = [file.path for file, found in zip(files, known, strict=True) if found is None]
         reading = None
         if pool is not None and unread:
             with suppress(BrokenProcessPool):  # then they are read here
                 reading = pool.submit(_look_at_all, unread, root)
-        return cls(paths, root, stamps, known, reading)
+        return cls(files, root, known, reading)
 
     def findings(self, index: ScanIndex | None) -> Iterator[Image | LeftOut]:
         """Give what each file holds, and let the index keep what is new."""
-        unread = [path for path, found in zip(self.paths, self.known, strict=True) if found is None]
+        unread = [file.path for file, found in zip(self.files, self.known, strict=True) if found is None]
         read = iter(self._read(unread))
-        for path, stamp, known in zip(self.paths, self.stamps, self.known, strict=True):
+        for file, known in zip(self.files, self.known, strict=True):
             if known is not None:
                 yield known
                 continue
             found = next(read)
-            if index is not None and stamp is not None:
-                index.keep(path, stamp, found)
+            if index is not None and file.stamp is not None:
+                index.keep(file.name, file.stamp, found)
             yield found
 
     def _read(self, unread: Sequence[Path]) -> Sequence[Image | LeftOut]:

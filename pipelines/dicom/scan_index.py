@@ -9,21 +9,27 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from stat import S_ISREG
+from types import TracebackType
 
 from pipelines.study import Image, LeftOut, View
 
 __all__ = ["ScanIndex", "Stamp"]
 
 _YOUNGEST_NS = 2_000_000_000  # FAT counts in two seconds: what is younger may change again under the same time
-_AT_ONCE = 1000  # rows written between commits
+_AT_ONCE = 2000  # entries written in one go: short enough that no other scan waits for long
+_PATIENCE_SECONDS = 10.0  # for another scan that writes
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
+_SQLITE_HEADER = b"SQLite format 3\0"
+_OURS = 0x6D326269  # "m2bi", the application id
+_OURS_AT = slice(68, 72)  # where SQLite keeps it in the file
 _IMAGE_FIELDS = tuple(field.name for field in fields(Image) if field.name != "path")
 _LEFT_OUT_FIELDS = ("stage", "reason")
 
@@ -40,32 +46,48 @@ class Stamp:
     inode: int
 
     @classmethod
-    def of(cls, path: Path) -> "Stamp | None":
-        """Take a regular file's stamp; None for links and all else, which an index does not speak of."""
+    def of(cls, file: "Path | os.DirEntry[str]") -> "Stamp | None":
+        """Take a file's stamp; None for what an index does not speak of.
+
+        That is links and all else that is no regular file, and what was written just now: it may change again under
+        the same stamp.
+        """
         try:
-            seen = path.lstat()
+            seen = file.stat(follow_symlinks=False)
         except OSError:
             return None
-        if not S_ISREG(seen.st_mode):
+        young = time.time_ns() - max(seen.st_mtime_ns, seen.st_ctime_ns) < _YOUNGEST_NS
+        if young or not S_ISREG(seen.st_mode):
             return None
         return cls(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
 
+    def __str__(self) -> str:
+        return f"{self.size} {self.modified_ns} {self.changed_ns} {self.inode}"
+
 
 class ScanIndex:
-    """Findings by path, kept in a file; close it when the scan is done.
+    """Findings by path, kept in a file for the next scan; use it as a context.
 
     A file that is damaged, or was written by another version of the header code, is made anew. One that cannot be
-    used at all (a full disk, another scan that holds it) is gone without, with a warning: an index never stops a scan.
+    used at all (a full disk, another scan that holds it, a file that is no index) is left alone and gone without, with
+    a warning: an index never stops a scan. Several scans may use one file at the same time. What the folder does not
+    hold any more is forgotten when a scan comes to its end, and not where it was interrupted.
     """
 
-    def __init__(self, file: Path, folder: Path) -> None:
-        """Open or make the index ``file`` of what lies below ``folder``."""
-        self._file, self._folder = file, folder
-        self._seen: set[bytes] = set()
-        self._written = 0
-        self._database: sqlite3.Connection | None = None
+    def __init__(self, file: Path) -> None:
+        """Open or make the index, and read it whole: a question a file would take longer than the files' stamps."""
+        self._file = file
+        self._known: dict[str, tuple[str, str]] = {}  # path: stamp and finding
+        self._new: list[tuple[str, str, str]] = []
+        self._usable = True
         try:
-            self._database = self._open()
+            if not _may_be_index(file):
+                self._usable = False
+                _log.warning(
+                    "%s is no index of earlier scans and is left as it is: give --index another file", file.name
+                )
+            else:
+                self._known = self._read()
         except sqlite3.Error as error:
             if _is_damaged(error):
                 _log.warning("the index of earlier scans is damaged (%s) and is made anew", error)
@@ -75,98 +97,123 @@ class ScanIndex:
         except OSError as error:
             self._go_without(error)
 
-    def find(self, path: Path, stamp: Stamp) -> Image | LeftOut | None:
-        """Give what was found in a file, or None where it is not known or the file has changed since."""
-        if self._database is None:
+    def __enter__(self) -> "ScanIndex":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write(forget=kind is None)
+
+    def find(self, name: str, stamp: Stamp, path: Path) -> Image | LeftOut | None:
+        """Give what was found in a file, or None where it is not known or the file has changed since.
+
+        Args:
+            name: the file's path from the scanned folder on, so that a folder that moves keeps its index.
+            stamp: of the file as it is now.
+            path: of the file, for what is given back.
+        """
+        stamped, text = self._known.get(name, ("", ""))
+        if stamped != str(stamp):
             return None
-        key = self._key(path)
-        try:
-            row = self._database.execute(
-                "SELECT found FROM files WHERE path = ? AND size = ? AND modified = ? AND changed = ? AND inode = ?",
-                (key, stamp.size, stamp.modified_ns, stamp.changed_ns, stamp.inode),
-            ).fetchone()
-        except sqlite3.Error as error:
-            self._go_without(error)
-            return None
-        found = None if row is None else _decoded(row[0], path)
+        found = _decoded(text, path)
         if found is not None:
-            self._seen.add(key)
+            del self._known[name]  # what stays is what the folder does not hold any more
         return found
 
-    def keep(self, path: Path, stamp: Stamp, found: Image | LeftOut) -> None:
+    def keep(self, name: str, stamp: Stamp, found: Image | LeftOut) -> None:
         """Remember what was found. Failures are not kept: a disk may have failed, and not the file."""
-        young = time.time_ns() - max(stamp.modified_ns, stamp.changed_ns) < _YOUNGEST_NS
-        if self._database is None or young or (isinstance(found, LeftOut) and found.failed):
+        if isinstance(found, LeftOut) and found.failed:
             return
-        key = self._key(path)
-        values = (key, stamp.size, stamp.modified_ns, stamp.changed_ns, stamp.inode, _encoded(found))
-        try:
-            self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", values)
-            self._written += 1
-            if self._written % _AT_ONCE == 0:
-                self._database.commit()
-        except sqlite3.Error as error:
-            self._go_without(error)
-            return
-        self._seen.add(key)
+        self._known.pop(name, None)
+        self._new.append((name, str(stamp), _encoded(found)))
+        if len(self._new) >= _AT_ONCE:
+            self._write(forget=False)
 
-    def close(self) -> None:
-        """Forget the files that were not met since the index was opened, and close it."""
-        if self._database is None:
+    def _write(self, *, forget: bool) -> None:
+        """Write what is new, and take out what was not met."""
+        new, self._new = self._new, []
+        gone = [(_stored(name),) for name in self._known] if forget else []
+        if not self._usable or not (new or gone):
             return
         try:
-            gone = [row for row in self._database.execute("SELECT path FROM files") if row[0] not in self._seen]
-            self._database.executemany("DELETE FROM files WHERE path = ?", gone)
-            self._database.commit()
-            self._database.close()
-        except sqlite3.Error as error:
+            with self._transaction() as database:
+                database.executemany("DELETE FROM files WHERE path = ?", gone)
+                database.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
+                    ((_stored(name), stamp, text) for name, stamp, text in new),
+                )
+        except (sqlite3.Error, OSError) as error:
             self._go_without(error)
-        self._database = None
 
-    def _open(self) -> sqlite3.Connection:
+    def _read(self) -> dict[str, tuple[str, str]]:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
         self._file.chmod(0o600)
-        database = sqlite3.connect(self._file, timeout=1.0)
-        try:
-            database.execute("PRAGMA secure_delete = ON")  # what has left the folder shall not stay in free pages
+        with self._transaction() as database:
             written_by = database.execute("PRAGMA user_version").fetchone()[0]
             if written_by != _header_code():
                 database.execute("DROP TABLE IF EXISTS files")
+                database.execute(f"PRAGMA application_id = {_OURS}")
                 database.execute(f"PRAGMA user_version = {_header_code()}")
             database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, "
-                "changed INTEGER, inode INTEGER, found TEXT) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, stamp TEXT, found TEXT) WITHOUT ROWID"
             )
-            database.execute("SELECT path, size, modified, changed, inode, found FROM files LIMIT 1")
-            database.commit()
-        except sqlite3.Error:
-            database.close()
-            raise
-        return database
+            rows = database.execute("SELECT path, stamp, found FROM files")
+            return {os.fsdecode(path): (stamp, found) for path, stamp, found in rows if isinstance(path, bytes)}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for one read or write; it is held no longer than that, and not at all while files are read."""
+        database = sqlite3.connect(self._file, timeout=_PATIENCE_SECONDS, isolation_level=None)
+        try:
+            database.execute("PRAGMA secure_delete = ON")  # what has left the folder shall not stay in free pages
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+        finally:
+            database.close()  # rolls back what was not committed
 
     def _remake(self) -> None:
         try:
-            self._file.unlink(missing_ok=True)
-            self._database = self._open()
+            self._remove()
+            self._known = self._read()
         except (sqlite3.Error, OSError) as error:
             self._go_without(error)
 
     def _go_without(self, error: sqlite3.Error | OSError) -> None:
         _log.warning("the index of earlier scans cannot be used (%s): files are read again", error)
-        if self._database is not None:
-            with suppress(sqlite3.Error):
-                self._database.close()
-            if isinstance(error, sqlite3.Error) and _is_damaged(error):
-                self._file.unlink(missing_ok=True)  # the next scan makes it anew
-        self._database = None
+        self._usable, self._known = False, {}
+        if isinstance(error, sqlite3.Error) and _is_damaged(error):
+            with suppress(OSError):
+                self._remove()  # the next scan makes it anew
 
-    def _key(self, path: Path) -> bytes:
-        return os.fsencode(path.relative_to(self._folder))
+    def _remove(self) -> None:
+        # The journal first: SQLite would roll an old one back into a new file.
+        self._file.with_name(f"{self._file.name}-journal").unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
+
+
+def _may_be_index(file: Path) -> bool:
+    """Whether a file is an index, whole or damaged, or none yet: nobody else's file is written over.
+
+    Source: SQLite's file format, section 1.3 (the database header; application id at offset 68).
+    """
+    if not file.exists():
+        return True
+    with file.open("rb") as opened:
+        head = opened.read(100)
+    # A crash of the system may leave nothing but zeros.
+    return not head.strip(b"\0") or (head.startswith(_SQLITE_HEADER) and head[_OURS_AT] == _OURS.to_bytes(4))
+
+
+def _stored(name: str) -> bytes:
+    return os.fsencode(name)
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the upper bits say more closely where
+    # Text that is none has no code; the upper bits say more closely where.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
 
 
 def _encoded(found: Image | LeftOut) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +19,8 @@ from pipelines.dicom import scan_index
 from pipelines.dicom.scan import scan_folder
 from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.phantom.cohort import make_cohort
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -84,13 +88,26 @@ def rewritten_under_the_old_times(path: Path) -> None:
     assert path.stat().st_size == before.st_size
 
 
+def copied_from_an_archive(path: Path) -> None:
+    """Another file of the same size and time of modification takes its place."""
+    before = path.stat()
+    data = path.read_bytes()
+    at = data.index(b"PA", 132 + data[132:].index(b"\x18\x00\x01\x51"))
+    other = path.with_name("other")
+    other.write_bytes(data[:at] + b"AP" + data[at + 2 :])
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+
 def exchanged(path: Path) -> None:
     other = path.with_name("other")
     other.write_bytes(path.with_name("phantom-00002.dcm").read_bytes())
     other.rename(path)
 
 
-@pytest.mark.parametrize("change", [rewritten, rewritten_under_the_old_times, exchanged, Path.unlink])
+@pytest.mark.parametrize(
+    "change", [rewritten, rewritten_under_the_old_times, copied_from_an_archive, exchanged, Path.unlink]
+)
 def test_what_has_changed_is_read_again(folder, index, change):
     first = scan_folder(folder, index=index)
     change(folder / "phantom-00001.dcm")
@@ -117,22 +134,53 @@ def test_what_has_left_the_folder_leaves_the_index(folder, index):
 
 
 @pytest.mark.parametrize(
-    ("damage", "warns"),
+    "damage",
     [
-        pytest.param(lambda data: b"no database at all, " * len(data), True, id="foreign bytes"),
-        pytest.param(lambda data: data[:100] + bytes(len(data) - 100), True, id="zeroed pages"),
-        pytest.param(lambda data: data[:5000], False, id="cut short"),  # SQLite itself takes it for an empty table
+        pytest.param(lambda data: bytes(len(data)), id="zeros"),
+        pytest.param(lambda data: data[:100] + bytes(len(data) - 100), id="zeroed pages"),
+        pytest.param(lambda data: data[:100] + b"\xa5" * (len(data) - 100), id="rubbish in pages"),
+        pytest.param(lambda data: data[:5000], id="cut short"),
+        pytest.param(lambda data: data.replace(b"PixelSpacing", b"Pixel\xff\xfe\xfdcing"), id="text that is none"),
+        pytest.param(lambda data: data[:0], id="empty"),
     ],
 )
-def test_a_damaged_index_is_made_anew(folder, index, read, caplog, damage, warns):
+def test_a_damaged_index_is_made_anew(folder, index, read, caplog, damage):
     plain = scan_folder(folder, index=index)
     index.write_bytes(damage(index.read_bytes()))
     assert scan_folder(folder, index=index) == plain
-    assert ("index of earlier scans" in caplog.text) is warns
+    assert all("index of earlier scans" in message for message in caplog.messages)
     scan_folder(folder, index=index)
     read.clear()
     assert scan_folder(folder, index=index) == plain
     assert read == ["phantom-00003.dcm"]
+
+
+def test_a_damaged_index_is_named_in_a_warning(folder, index, caplog):
+    scan_folder(folder, index=index)
+    data = index.read_bytes()
+    index.write_bytes(data[:100] + b"\xa5" * (len(data) - 100))
+    scan_folder(folder, index=index)
+    assert "damaged" in caplog.text
+    assert "made anew" in caplog.text
+
+
+def foreign_database(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE files (path TEXT, stamp TEXT, found TEXT)")
+        database.execute("INSERT INTO files VALUES ('precious', '', '')")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.write_text("image,label\n1,nodule\n"), foreign_database], ids=["text", "database"]
+)
+def test_a_file_that_is_no_index_is_left_as_it_is(folder, tmp_path, caplog, make):
+    other = tmp_path / "boxes.csv"
+    make(other)
+    before = other.read_bytes()
+    assert scan_folder(folder, index=other) == scan_folder(folder)
+    assert other.read_bytes() == before
+    assert "boxes.csv is no index of earlier scans" in caplog.text
 
 
 @pytest.mark.parametrize("entry", ["", "[]", "{}", "null", "[1, 2, 3]", '["scan"]'])
@@ -157,7 +205,8 @@ def test_an_index_that_cannot_be_made_stops_nothing(folder, tmp_path, caplog):
     assert "cannot be used" in caplog.text
 
 
-def test_an_index_that_another_scan_holds_stops_nothing(folder, index, caplog):
+def test_an_index_that_another_scan_holds_stops_nothing(folder, index, caplog, monkeypatch):
+    monkeypatch.setattr(scan_index, "_PATIENCE_SECONDS", 0.1)
     plain = scan_folder(folder, index=index)
     with sqlite3.connect(index) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -178,10 +227,96 @@ def test_every_fact_of_a_header_comes_back(folder, index):
     image = replace(scan_folder(folder).images[0], spacing_mm=None, age_years=None, accession_issuer="Ward \u00fc")
     stamp = Stamp.of(path)
     assert stamp is not None
-    known = ScanIndex(index, folder)
-    known.keep(path, stamp, image)
-    assert known.find(path, stamp) == image
-    known.close()
+    with ScanIndex(index) as known:
+        known.keep("a/b.dcm", stamp, image)
+    with ScanIndex(index) as known:
+        assert known.find("a/b.dcm", stamp, path) == image
+
+
+def test_a_file_number_beyond_63_bits_is_no_trouble(folder, index):
+    path = folder / "phantom-00001.dcm"
+    stamp = Stamp(size=1, modified_ns=2, changed_ns=3, inode=2**64 - 1)
+    found = scan_folder(folder).images[0]
+    with ScanIndex(index) as known:
+        known.keep("a", stamp, found)
+    with ScanIndex(index) as known:
+        assert known.find("a", replace(stamp, inode=2**64 - 2), path) is None
+        assert known.find("a", stamp, path) == found
+
+
+def test_names_that_are_no_text_come_back(folder, index, read):
+    odd = folder / os.fsdecode(b"\xff\xfe.dcm")
+    (folder / "phantom-00001.dcm").rename(odd)
+    scan_folder(folder, index=index)
+    read.clear()
+    assert odd in {image.path for image in scan_folder(folder, index=index).images}
+    assert odd.name not in read
+
+
+def test_an_interrupted_scan_forgets_nothing(folder, index, read):
+    def interrupt(done: int, _: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    scan_folder(folder, index=index)
+    with pytest.raises(KeyboardInterrupt):
+        scan_folder(folder, index=index, progress=interrupt)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert read == ["phantom-00003.dcm"]
+
+
+def test_an_interrupted_first_scan_is_taken_up(folder, index, read, monkeypatch):
+    def interrupt(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(scanning, "_AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        scan_folder(folder, index=index, progress=interrupt)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert "phantom-00001.dcm" not in read
+
+
+def test_what_has_changed_stays_in_an_index_that_is_written_bit_by_bit(folder, index, read, monkeypatch):
+    monkeypatch.setattr(scan_index, "_AT_ONCE", 1)
+    scan_folder(folder, index=index)
+    rewritten(folder / "phantom-00001.dcm")
+    scan_folder(folder, index=index)
+    read.clear()
+    scan_folder(folder, index=index)
+    assert read == ["phantom-00003.dcm"]
+
+
+_SCANS = """
+import sys
+from pathlib import Path
+from pipelines.dicom import scan_index
+from pipelines.dicom.scan import scan_folder
+scan_index._YOUNGEST_NS, scan_index._AT_ONCE = -(10**18), 1
+for _ in range(int(sys.argv[3])):
+    scan = scan_folder(Path(sys.argv[1]), index=Path(sys.argv[2]))
+    print(len(scan.images), len(scan.left_out))
+"""
+
+
+def test_scans_that_share_an_index_at_one_time_disturb_neither_it_nor_each_other(folder, index, read, monkeypatch):
+    for number in range(10):
+        (folder / f"{number}.txt").write_text("No DICOM.")
+    command = [sys.executable, "-W", "error", "-c", _SCANS, str(folder), str(index), "3"]
+    scans = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for scan in scans:
+        found, complaints = scan.communicate(timeout=120)
+        assert (found, complaints, scan.returncode) == ("2 12\n" * 3, "", 0)
+    with sqlite3.connect(index) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    monkeypatch.setattr(scan_index, "_YOUNGEST_NS", -(10**18))
+    read.clear()
+    scan_folder(folder, index=index)
+    assert read == ["phantom-00003.dcm"]
 
 
 def test_several_processes_find_the_same_in_the_same_order(folder, index):
