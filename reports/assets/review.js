@@ -384,7 +384,7 @@
 
   const onKey = (event) => {
     const dock = current();
-    if (!dock || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
+    if (!dock || event.altKey || event.ctrlKey || event.metaKey || event.repeat || event.target.closest("select")) return;
     const key = event.key.toLowerCase();
     if (key === "r") openAll(!isOpen());
     else if (key === "escape") dock.boxes.cancel() || dock.draw(false);

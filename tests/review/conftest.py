@@ -1,22 +1,75 @@
 """An OUT to review and a real server on loopback over it."""
 
+import re
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from made_up_review import REVIEWERS, ROOT, Server, lay_down, three_studies
+import uvicorn
+from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studies
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from audit.review.app import Review, make_app
+from audit.review.guard import ENTRY
+from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.review.sessions import Sessions
+from audit.review.studies import ReviewedStudies
+
+OWN = re.compile(r"(?:http://127\.0\.0\.1:\d+/|file:|data:|blob:)")
 
 Starter = Callable[..., Server]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """An OUT of three studies."""
-    folder = tmp_path / "out"
+@pytest.fixture(scope="session")
+def finished_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OUT of three studies, to be copied."""
+    folder = tmp_path_factory.mktemp("finished") / "out"
     folder.mkdir()
     return lay_down(folder, *three_studies())
+
+
+@pytest.fixture
+def out(finished_out: Path, tmp_path: Path) -> Path:
+    """An OUT of three studies."""
+    return Path(shutil.copytree(finished_out, tmp_path / "out"))
+
+
+@pytest.fixture
+def serve_here() -> Iterator[Starter]:
+    """Start servers in this process: they are there at once, where a process of their own takes seconds."""
+    started: list[tuple[uvicorn.Server, threading.Thread, Ledger]] = []
+
+    def start(out: Path, *, reviewers: tuple[str, ...] = REVIEWERS, blind: bool = False) -> Server:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        ledger, sessions = Ledger(out / LEDGER_NAME), Sessions(reviewers)
+        review = Review(
+            out=out,
+            ledger=ledger,
+            studies=ReviewedStudies(out),
+            sessions=sessions,
+            blind=blind,
+            clock=lambda: datetime.now(UTC),
+        )
+        config = uvicorn.Config(make_app(review, port=port), log_level="warning", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        started.append((server, thread, ledger))
+        tokens = sessions.lasting_tokens().items()
+        return Server(None, {name: f"http://127.0.0.1:{port}{ENTRY}?token={token}" for name, token in tokens})
+
+    yield start
+    for server, thread, ledger in started:
+        server.should_exit = True
+        thread.join(20)
+        ledger.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +93,85 @@ def start_server() -> Iterator[Starter]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests of this folder."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no chromium on the PATH: install it (Debian: apt-get install chromium) to test the pages")
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
+    """Contexts by reviewer and options: one costs more than a page, and cookies bear the port of their server."""
+    contexts: dict[str, BrowserContext] = {}
+
+    def find(name: str, **options: object) -> BrowserContext:
+        settings = {"viewport": {"width": 1400, "height": 900}} | options
+        key = f"{name} {settings}"
+        if key not in contexts:
+            contexts[key] = chromium.new_context(**settings)
+            contexts[key].set_default_timeout(10_000)
+        return contexts[key]
+
+    return find
+
+
+@pytest.fixture
+def new_page(context_for: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """Pages of a reviewer's browser; at the end nothing may have failed or gone elsewhere."""
+    pages: list[Page] = []
+    trouble: list[str] = []
+    allowed: list[str] = ["willReadFrequently"]  # advice for the tests, which read canvases
+
+    def make(name: str = "Ada", *, expected: str | None = None, **options: object) -> Page:
+        page = context_for(name, **options).new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
+        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("request", lambda request: OWN.match(request.url) or trouble.append(request.url))
+        if expected is not None:
+            allowed.append(expected)
+        return page
+
+    yield make
+    for page in pages:
+        page.close()
+    assert [each for each in trouble if not any(part in each for part in allowed)] == []
+
+
+@pytest.fixture
+def open_review(new_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Open a study as one of the reviewers."""
+
+    def opener(server: Server, key: str, reviewer: str = "Ada", **options: object) -> Page:
+        page = new_page(reviewer, **options)
+        name, _, value = server.client(reviewer).cookie.partition("=")
+        cookie = {"name": name, "value": value, "url": f"http://127.0.0.1:{server.port}/", "httpOnly": True}
+        page.context.add_cookies([cookie])
+        page.goto(f"http://127.0.0.1:{server.port}/studies/{key}/index.html")
+        ready(page)
+        return page
+
+    return opener
+
+
+@pytest.fixture
+def open_file(new_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Open a study's page from disk."""
+
+    def opener(out: Path, key: str, reviewer: str = "disk", **options: object) -> Page:
+        page = new_page(reviewer, offline=True, **options)
+        page.goto((out / "studies" / key / "index.html").as_uri())
+        ready(page)
+        return page
+
+    return opener

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "reports"))
@@ -104,7 +105,7 @@ class Client:
 class Server:
     """A running ``m2ib-audit review``."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | None  # None: it runs in this one
     addresses: dict[str, str]  # by reviewer
 
     @property
@@ -136,3 +137,8 @@ def entry_of(made: MadeUp, number: int = 0, place: int = 0, image: int = 0, **ch
         "boxes": [],
         "replaces": None,
     } | changes
+
+
+def ready(page: Page) -> None:
+    """Wait until a study's page has read what was said."""
+    page.wait_for_selector("body[data-review-ready]", state="attached")

@@ -235,12 +235,12 @@ def test_a_body_that_does_not_say_its_length_is_counted(client):
     sender.close()
 
 
-def test_reviewers_see_each_others_verdicts_unless_they_are_blinded(start_server, out):
-    open_server = start_server(out)
+def test_reviewers_see_each_others_verdicts_unless_they_are_blinded(serve_here, out):
+    open_server = serve_here(out)
     assert open_server.client("Ada").post(entry_of(TWO, 1)).status == 200
     path = f"/api/studies/{TWO.record.key}"
     assert [each["reviewer"] for each in open_server.client("Ben").ask(path).json["entries"]] == ["Ada"]
-    blind = start_server(out, "--blind")
+    blind = serve_here(out, blind=True)
     ben = blind.client("Ben")
     assert ben.ask(path).json == {"entries": []}
     assert ben.post(entry_of(TWO, 2, reviewer="Ben", verdict="disagree")).status == 200
@@ -250,8 +250,8 @@ def test_reviewers_see_each_others_verdicts_unless_they_are_blinded(start_server
     assert [each["reviewer"] for each in blind.client("Ada").ask(path).json["entries"]] == ["Ada"]
 
 
-def test_a_blinded_reviewer_who_tries_another_ones_id_or_place_learns_nothing(start_server, out):
-    server = start_server(out, "--blind")
+def test_a_blinded_reviewer_who_tries_another_ones_id_or_place_learns_nothing(serve_here, out):
+    server = serve_here(out, blind=True)
     secret = entry_of(TWO, 1, comment="what Ada thinks")
     server.client("Ada").post(secret)
     ben = server.client("Ben")
@@ -271,8 +271,8 @@ def test_a_token_for_the_browser_opens_one_session():
     assert sessions.open(lasting) != sessions.open(lasting)
 
 
-def test_a_disk_that_takes_nothing_is_told_and_nothing_is_said_to_be_kept(start_server, out):
-    server = start_server(out)
+def test_a_disk_that_takes_nothing_is_told_and_nothing_is_said_to_be_kept(serve_here, out):
+    server = serve_here(out)
     client = server.client()
     assert client.post(entry_of(TWO, 1)).status == 200
     held = Ledger(out / LEDGER_NAME)

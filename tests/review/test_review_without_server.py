@@ -1,0 +1,165 @@
+"""A page opened from disk keeps what is said in the browser and saves it as a file that `review import` reads."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from made_up_review import ready, three_studies
+from playwright.sync_api import Page, expect
+
+from audit.review.exporting import export
+from audit.review.saved_files import bring_in
+
+ONE, TWO, FOUR = three_studies()
+STATE = ".reading:not(.behind) .review-state"
+
+
+def dock(page: Page):
+    return page.locator(".reading:not(.behind) .review")
+
+
+def kept(page: Page) -> None:
+    expect(page.locator(STATE)).to_have_text("Kept in this browser")
+
+
+def save(page: Page, path: Path) -> Path:
+    with page.expect_download() as download:
+        dock(page).get_by_role("button", name="Save as file").click()
+    download.value.save_as(path)
+    return path
+
+
+@pytest.fixture
+def browser_name(request) -> str:
+    """A browser of its own for each test: what one keeps, no other sees."""
+    return request.node.name
+
+
+def test_the_dock_is_folded_away_for_who_only_reads(open_file, out, browser_name):
+    page = open_file(out, TWO.record.key, browser_name)
+    expect(dock(page).get_by_label("Comment")).to_be_hidden()
+    page.keyboard.press("1")
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    page.keyboard.press("r")
+    expect(dock(page).get_by_label("Comment")).to_be_visible()
+
+
+def test_what_is_said_is_there_when_the_page_is_opened_again(open_file, out, browser_name):
+    page = open_file(out, FOUR.record.key, browser_name)
+    page.keyboard.press("r")
+    page.keyboard.press("3")
+    dock(page).get_by_text("Too wide").click()
+    page.keyboard.press("c")
+    page.keyboard.type("vague")
+    page.keyboard.press("Escape")
+    dock(page).get_by_role("button", name="Add a box").click()
+    kept(page)
+    page.reload()
+    ready(page)
+    assert dock(page).locator("input[value=disagree]").is_checked()
+    assert dock(page).get_by_role("checkbox", name="Too wide").is_checked()
+    expect(dock(page).get_by_label("Comment")).to_have_value("vague")
+    expect(dock(page).locator(".review-boxes li")).to_have_count(1)
+    other = open_file(out, TWO.record.key, browser_name)
+    expect(other.locator(".reviewed")).to_have_count(0)
+
+
+def test_the_saved_file_is_brought_in(open_file, out, browser_name, tmp_path):
+    page = open_file(out, FOUR.record.key, browser_name)
+    page.keyboard.press("r")
+    dock(page).get_by_label("Reviewer").fill("Dr. Éva 3")
+    page.keyboard.press("Escape")
+    for key in "12":
+        page.keyboard.press(key)
+        kept(page)
+        page.keyboard.press("n")
+    page.keyboard.press("p")
+    page.keyboard.press("3")
+    kept(page)
+    other = open_file(out, TWO.record.key, browser_name)
+    other.keyboard.press("r")
+    other.keyboard.press("1")
+    kept(other)
+    found = bring_in(out, [save(other, tmp_path / "saved.json")], now=datetime.now(UTC))
+    assert (found.new, found.known, found.left_out) == (4, 0, ())
+    rows = export(out).rows
+    assert {row["reviewer"] for row in rows} == {"Dr. Éva 3"}
+    assert {(row["study"], row["phrase"]): row["verdict"] for row in rows} == {
+        (FOUR.record.key, FOUR.record.images[0].phrases[0].text): "agree",
+        (FOUR.record.key, FOUR.record.images[0].phrases[1].text): "disagree",
+        (TWO.record.key, TWO.record.images[0].phrases[0].text): "agree",
+    }
+
+
+def test_a_file_holds_nothing_of_another_audit_in_the_same_browser(open_file, out, browser_name, tmp_path):
+    page = open_file(out, TWO.record.key, browser_name)
+    page.evaluate(
+        "localStorage.setItem('m2ib-audit review x y', JSON.stringify({folder: '/other/', entries: ['secret']}))"
+    )
+    page.keyboard.press("r")
+    page.keyboard.press("2")
+    kept(page)
+    text = save(page, tmp_path / "saved.json").read_text()
+    assert [entry["verdict"] for entry in json.loads(text)["entries"]] == ["partly"]
+    assert "secret" not in text
+
+
+def test_two_tabs_of_a_page_from_disk_do_not_overwrite_each_other(open_file, out, browser_name):
+    first, second = (open_file(out, TWO.record.key, browser_name) for _ in range(2))
+    for page in (first, second):
+        page.keyboard.press("r")
+    first.keyboard.press("3")
+    kept(first)
+    expect(second.locator(".reviewed")).to_have_text("reviewed: disagree")
+    second.keyboard.press("c")
+    second.keyboard.type("x")
+    second.keyboard.press("Escape")
+    kept(second)
+    expect(dock(first).get_by_label("Comment")).to_have_value("x")
+    assert dock(second).locator("input[value=disagree]").is_checked()
+
+
+def test_each_name_has_its_own_answers(open_file, out, browser_name):
+    page = open_file(out, TWO.record.key, browser_name)
+    page.keyboard.press("r")
+    for name, key in (("Ada", "1"), ("Ben", "3")):
+        dock(page).get_by_label("Reviewer").fill(name)
+        page.keyboard.press("Escape")
+        expect(page.locator(".reviewed")).to_have_count(0)
+        page.keyboard.press(key)
+        kept(page)
+    expect(page.locator(".review-others")).to_have_text("Ada: agree")
+    dock(page).get_by_label("Reviewer").fill("Ada")
+    page.keyboard.press("Escape")
+    expect(page.locator(".reviewed")).to_have_text("reviewed: agree")
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, out, browser_name, tmp_path):
+    page = open_file(out, TWO.record.key, browser_name)
+    page.evaluate(
+        "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"
+    )
+    page.keyboard.press("r")
+    page.keyboard.press("3")
+    expect(page.locator(STATE)).to_have_text("Your browser keeps nothing for this page: save as file before you leave")
+    found = bring_in(out, [save(page, tmp_path / "saved.json")], now=datetime.now(UTC))
+    assert found.new == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"entries": 3}', "null"])
+def test_a_damaged_store_does_not_stop_the_page(open_file, out, browser_name, text):
+    page = open_file(out, TWO.record.key, browser_name)
+    key = f"m2ib-audit review {TWO.record.key} {TWO.record.created.isoformat()}"
+    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [key, text])
+    page.reload()
+    ready(page)
+    page.keyboard.press("r")
+    page.keyboard.press("1")
+    kept(page)
+
+
+def test_a_print_shows_no_dock(open_file, out, browser_name):
+    page = open_file(out, TWO.record.key, browser_name)
+    page.emulate_media(media="print")
+    expect(page.locator(".review")).to_be_hidden()
