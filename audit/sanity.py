@@ -104,7 +104,7 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
     method = METHODS[settings.method]()
     method.numbers_for(encoder)
     with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
-        requests, patients = _requests(files, settings, encoder, device)
+        requests, patients = _requests(files, settings, encoder, device, progress)
     lines = []
     for tower in settings.towers:
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
@@ -122,11 +122,13 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
 
 
 def _requests(
-    files: CohortFiles, settings: SanitySettings, encoder: DualEncoder, device: torch.device
+    files: CohortFiles, settings: SanitySettings, encoder: DualEncoder, device: torch.device, progress: Progress
 ) -> tuple[list[Request], list[str]]:
     """Draw the phrases and load their images; the patients are in the order of the requests' phrases."""
-    run = RunSettings(dicom_dir=files.dicom_dir, reports=files.reports, boxes=files.boxes, out=Path())
-    studies = gather(run).studies
+    run = RunSettings(
+        dicom_dir=files.dicom_dir, reports=files.reports, boxes=files.boxes, out=Path(), index=files.index
+    )
+    studies = gather(run, progress=lambda done, total: progress("Reading headers", done, total)).studies
     sample = ControlPlan(studies, sample=settings.pairs, seed=settings.seed)
     chosen = [study for study in studies if any(sample.of(case) for case in study.cases)]
     requests, patients = [], []

@@ -23,6 +23,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 @pytest.fixture(autouse=True)
+def index_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No command that a test runs keeps an index of headers in the home folder."""
+    folder = tmp_path_factory.getbasetemp() / "indexes"
+    monkeypatch.setenv("M2IB_AUDIT_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
 def salt(monkeypatch: pytest.MonkeyPatch) -> str:
     """A fixed salt, so that keys are the same in every run and no test writes into the home folder."""
     value = "a salt for tests only"

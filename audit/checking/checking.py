@@ -82,7 +82,7 @@ def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int],
         InputError: a folder or file is missing or of no known format.
         CohortError: the DICOM folder is empty.
     """
-    inputs = survey(settings, index=settings.index, progress=progress)
+    inputs = survey(settings, progress=progress)
     folders = [settings.dicom_dir, settings.reports, *settings.boxes]
     rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
     return Checked(

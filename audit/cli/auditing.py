@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, Boxes, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import (
+    COULD_NOT_RUN,
+    Boxes,
+    Device,
+    IndexFile,
+    Model,
+    NoIndex,
+    Out,
+    Seed,
+    errors_in_one_line,
+    index_file,
+    progress_bar,
+    tell,
+)
 
 if TYPE_CHECKING:
     from audit.engine.settings import RunSettings
@@ -81,6 +94,8 @@ def run(
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
     ] = False,
+    index: IndexFile = None,
+    no_index: NoIndex = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that OUT holds.")] = False,
     beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
     variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
@@ -94,33 +109,34 @@ def run(
     from audit.engine.settings import RunSettings
     from pipelines.geometry import Fit
 
-    settings = RunSettings(
-        dicom_dir=dicom_dir,
-        reports=reports,
-        out=out,
-        boxes=tuple(boxes or ()),
-        model=model,
-        device=device,
-        fit=None if fit is ModelFit.OWN else Fit(fit.value),
-        methods=tuple(method or ("m2ib",)),
-        words=words,
-        controls=controls,
-        faithfulness=faithfulness,
-        all_views=all_views,
-        seed=seed,
-        workers=workers,
-        precision=Precision(precision.value),
-        compiled=compiled,
-        show_phi=show_phi,
-        overwrite=overwrite,
-        beta=beta,
-        variance=variance,
-        steps=steps,
-        samples=samples,
-        image_layer=image_layer,
-        text_layer=text_layer,
-    )
     with errors_in_one_line():
+        settings = RunSettings(
+            dicom_dir=dicom_dir,
+            reports=reports,
+            out=out,
+            boxes=tuple(boxes or ()),
+            model=model,
+            device=device,
+            fit=None if fit is ModelFit.OWN else Fit(fit.value),
+            methods=tuple(method or ("m2ib",)),
+            words=words,
+            controls=controls,
+            faithfulness=faithfulness,
+            all_views=all_views,
+            seed=seed,
+            workers=workers,
+            precision=Precision(precision.value),
+            compiled=compiled,
+            show_phi=show_phi,
+            index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports, out]),
+            overwrite=overwrite,
+            beta=beta,
+            variance=variance,
+            steps=steps,
+            samples=samples,
+            image_layer=image_layer,
+            text_layer=text_layer,
+        )
         _run_and_tell(settings)
 
 

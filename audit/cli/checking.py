@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, AsJson, Boxes, errors_in_one_line, progress_bar, tell
+from audit.cli.options import (
+    COULD_NOT_RUN,
+    AsJson,
+    Boxes,
+    IndexFile,
+    NoIndex,
+    errors_in_one_line,
+    index_file,
+    progress_bar,
+    tell,
+)
 
 __all__ = ["check"]
 
@@ -21,14 +31,8 @@ def check(
         Path | None, typer.Option(help="File for a row a file, report and group of boxes; replaced if it is there.")
     ] = None,
     as_json: AsJson = False,
-    index: Annotated[
-        bool,
-        typer.Option(
-            "--index/--no-index",
-            help="Keep what the headers say, patient and accession numbers among it, in your cache folder (readable by "
-            "you alone), so that the next check reads changed files only.",
-        ),
-    ] = True,
+    index: IndexFile = None,
+    no_index: NoIndex = False,
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show the names of files and studies: for closed rooms only.")
     ] = False,
@@ -37,19 +41,18 @@ def check(
     from audit.checking import CheckSettings
     from audit.checking import check as check_inputs
     from audit.checking.checking import write_csv
-    from audit.checking.index_place import index_of
     from audit.checking.text import check_json, check_text
     from audit.engine.keys import Keys, load_salt
 
-    settings = CheckSettings(
-        dicom_dir=dicom_dir,
-        reports=reports,
-        boxes=tuple(boxes or ()),
-        all_views=all_views,
-        show_phi=show_phi,
-        index=index_of(dicom_dir) if index else None,
-    )
     with errors_in_one_line():
+        settings = CheckSettings(
+            dicom_dir=dicom_dir,
+            reports=reports,
+            boxes=tuple(boxes or ()),
+            all_views=all_views,
+            show_phi=show_phi,
+            index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports]),
+        )
         with progress_bar() as progress:
             checked = check_inputs(
                 settings, Keys(load_salt()), progress=lambda done, total: progress("Reading headers", done, total)

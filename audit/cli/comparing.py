@@ -1,5 +1,6 @@
 """The commands that put methods to the test: ``compare``, ``roar`` and ``sanity``."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.cli.auditing import ModelFit
-from audit.cli.options import Boxes, Device, Model, Out, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import (
+    Boxes,
+    Device,
+    IndexFile,
+    Model,
+    NoIndex,
+    Out,
+    Seed,
+    errors_in_one_line,
+    index_file,
+    progress_bar,
+    tell,
+)
 
 if TYPE_CHECKING:
     from audit.comparison.settings import CohortFiles
@@ -63,6 +76,8 @@ def compare(
     ] = 100,
     all_views: Annotated[bool, typer.Option("--all-views", help="Take lateral and unknown views too.")] = False,
     seed: Seed = 0,
+    index: IndexFile = None,
+    no_index: NoIndex = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison that OUT holds.")] = False,
 ) -> None:
     """Put several methods to the same phrases: every score with its interval, and what each method costs."""
@@ -73,7 +88,7 @@ def compare(
     with errors_in_one_line():
         settings = ComparisonSettings(
             out=out,
-            cohort=_cohort(phantoms, dicom_dir, reports, boxes),
+            cohort=_cohort(phantoms, dicom_dir, reports, boxes, _Index(file=index, no_index=no_index, not_in=(out,))),
             methods=tuple(methods or (ALL,)),
             model=model,
             device=device,
@@ -97,8 +112,17 @@ def compare(
         raise typer.Exit(_FAILURES_LISTED)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Index:
+    """What the flags say of the index of scans."""
+
+    file: Path | None
+    no_index: bool
+    not_in: tuple[Path, ...] = ()
+
+
 def _cohort(
-    phantoms: int | None, dicom_dir: Path | None, reports: Path | None, boxes: list[Path] | None
+    phantoms: int | None, dicom_dir: Path | None, reports: Path | None, boxes: list[Path] | None, index: _Index
 ) -> "CohortFiles | int":
     """Take phantoms or files.
 
@@ -109,12 +133,17 @@ def _cohort(
     from pipelines.errors import AuditError
 
     if phantoms is not None:
-        if dicom_dir is not None or reports is not None or boxes:
-            raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports and --boxes away")
+        if dicom_dir is not None or reports is not None or boxes or index.file is not None:
+            raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and --index away")
         return phantoms
     if dicom_dir is None or reports is None:
         raise AuditError("a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number")
-    return CohortFiles(dicom_dir=dicom_dir, reports=reports, boxes=tuple(boxes or ()))
+    return CohortFiles(
+        dicom_dir=dicom_dir,
+        reports=reports,
+        boxes=tuple(boxes or ()),
+        index=index_file(dicom_dir, index.file, no_index=index.no_index, not_in=(reports, *index.not_in)),
+    )
 
 
 def roar(
@@ -167,6 +196,8 @@ def sanity(
     pairs: Annotated[int, typer.Option(help="Phrases, drawn by the seed.", min=1)] = 20,
     device: Device = "auto",
     seed: Seed = 0,
+    index: IndexFile = None,
+    no_index: NoIndex = False,
 ) -> None:
     """Turn the model random block by block, and see whether a method's heat notices."""
     from audit.faithfulness.randomisation import TowerName
@@ -175,7 +206,7 @@ def sanity(
     with errors_in_one_line(), progress_bar() as progress:
         found = check_sanity(
             SanitySettings(
-                cohort=_cohort(phantoms, dicom_dir, reports, boxes),
+                cohort=_cohort(phantoms, dicom_dir, reports, boxes, _Index(file=index, no_index=no_index)),
                 method=method,
                 model=model,
                 towers=tuple(TowerName) if tower is RandomTower.BOTH else (TowerName(tower.value),),

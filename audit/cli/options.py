@@ -1,6 +1,6 @@
 """What the commands share: flags that mean the same everywhere, and how they speak."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,10 +17,13 @@ __all__ = [
     "AsJson",
     "Boxes",
     "Device",
+    "IndexFile",
     "Model",
+    "NoIndex",
     "Out",
     "Seed",
     "errors_in_one_line",
+    "index_file",
     "progress_bar",
     "tell",
 ]
@@ -37,10 +40,35 @@ Boxes = Annotated[
         "folder of such files; may be given several times."
     ),
 ]
+IndexFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        help="File that keeps what the headers say, patient and accession numbers among it, so that the next scan of "
+        "this folder reads changed files only; by default one in your cache folder. Readable by you alone.",
+    ),
+]
+NoIndex = Annotated[bool, typer.Option("--no-index", help="Read every header, and keep nothing of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
 ]
+
+
+def index_file(dicom_dir: Path, index: Path | None, *, no_index: bool, not_in: Iterable[Path]) -> Path | None:
+    """Choose the file that keeps what the headers say; None to keep nothing.
+
+    Raises:
+        AuditError: the flags contradict each other, or the file would lie among images or results.
+    """
+    from audit.engine.index_place import index_of, refuse_among
+
+    if index is None:
+        return None if no_index else index_of(dicom_dir)
+    if no_index:
+        raise AuditError(f"--index {index} and --no-index contradict each other: give one of them")
+    refuse_among(index, (dicom_dir, *not_in))
+    return index
 
 
 def tell(message: str) -> None:

@@ -112,6 +112,7 @@ def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progre
         out=settings.out,
         all_views=settings.all_views,
         seed=settings.seed,
+        index=files.index,
     )
     inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
     if settings.limit is None or settings.limit >= len(inputs.studies):

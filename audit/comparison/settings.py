@@ -23,6 +23,7 @@ class CohortFiles:
     dicom_dir: Path
     reports: Path
     boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
+    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

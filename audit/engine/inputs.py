@@ -39,6 +39,10 @@ class InputSettings(Protocol):
     def all_views(self) -> bool:
         """Audit lateral and unknown views too."""
 
+    @property
+    def index(self) -> Path | None:
+        """File that keeps what the headers say, as :func:`pipelines.dicom.scan.scan_folder` takes it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
@@ -65,12 +69,8 @@ def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     return inputs
 
 
-def survey(
-    settings: InputSettings, *, index: Path | None = None, progress: Callable[[int, int], None] | None = None
-) -> Inputs:
+def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
     """Gather the inputs, and say what takes no part even where nothing is left to audit.
-
-    ``index`` is a file that keeps what the headers say, as :func:`pipelines.dicom.scan.scan_folder` takes it.
 
     Images, reports and boxes are joined before views are chosen, so that the report of a lateral view is known for what
     it is and not taken for an orphan.
@@ -81,7 +81,7 @@ def survey(
     """
     reports = read_reports(settings.reports)
     boxes = read_boxes(settings.boxes)
-    scan = scan_folder(settings.dicom_dir, index=index, progress=progress)
+    scan = scan_folder(settings.dicom_dir, index=settings.index, progress=progress)
     cohort = match(scan.images, reports, boxes)
     studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)
     nothing = cohort.nothing

@@ -31,6 +31,7 @@ class RunSettings:
     compiled: bool = False  # by torch.compile
     show_phi: bool = False  # names of files, and the reports' own words unmasked
     overwrite: bool = False
+    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
     beta: float | None = None
     variance: float | None = None
     steps: int | None = None

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from audit.checking import CheckSettings, check
 from audit.checking.checking import write_csv
-from audit.checking.index_place import index_of
 from audit.checking.rows import CheckRow, Fate
 from audit.cli import app
+from audit.engine.index_place import CACHE_VARIABLE, index_of
 from audit.engine.inputs import gather
 from audit.engine.keys import Keys
 from pipelines.phantom.cohort import make_cohort
@@ -26,7 +26,8 @@ KEYS = Keys(b"a salt for tests only")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test writes into the home folder."""
+    """The user's cache folder, which is none of the home folder."""
+    monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "m2ib-audit" / "scans"
 
