@@ -52,7 +52,7 @@ class StudyFolder:
 
     record: StudyRecord
     heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by PhraseRecord.heat
-    pictures: dict[str, bytes]  # PNG, by ImageRecord.picture
+    pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ImageRecord.picture
 
 
 def write_text_atomically(path: Path, text: str) -> None:

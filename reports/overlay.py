@@ -1,10 +1,10 @@
 """Heat becomes colour: the colour table, the display range, and the picture of a heat map.
 
-The same arithmetic stands in ``assets/study.js``; a test holds the two together. Colours run from dark violet over red
-to pale yellow, rising evenly in lightness, so that they are told apart without colour vision and on a grey print.
+The same arithmetic stands in ``assets/heat.js``; a test holds the two together. Every table rises evenly in lightness,
+so that its colours are told apart without colour vision and on a grey print.
 
-Source: the table is "inferno" by Nathaniel Smith and Stéfan van der Walt (2015, CC0), every 15th of its 256 entries;
-between them it is straight to within 2 % of full scale.
+Source: "inferno" and "viridis" by Nathaniel Smith and Stéfan van der Walt (2015, CC0), "cividis" by Nuñez, Anderton and
+Renslow (2018); every 15th of their 256 entries, between which they are straight to within 5 % of full scale.
 """
 
 import io
@@ -22,6 +22,7 @@ from reports.record import PlacementRecord
 __all__ = [
     "COLOURS",
     "FULL_COLOUR_FROM",
+    "TABLES",
     "check_picture",
     "colour_heat",
     "display_range",
@@ -30,25 +31,42 @@ __all__ = [
     "thumbnail",
 ]
 
-_ANCHORS = (
+_FORMATS = ("JPEG", "PNG")  # of the pictures in a run's folder; older versions wrote PNG
+
+_INFERNO = (
     "000004 0a0722 1e0c45 380962 510e6c 69166e 801f6c 982766 b0315b "
     "c63d4d d94d3d e9612b f47918 fa9407 fcb014 f8cd37 f2ea69 fcffa4"
+)
+_VIRIDIS = (
+    "440154 481769 472a7a 433d84 3d4e8a 355e8d 2e6d8e 297b8e 23898e "
+    "1f978b 21a585 2eb37c 46c06f 65cb5e 89d548 b0dd2f d8e219 fde725"
+)
+_CIVIDIS = (
+    "00224e 002d68 163770 2e416d 3f4c6c 4e566c 5c616e 696b71 767676 "
+    "838179 928c78 a09875 afa471 bfb06b cfbd62 dfca57 f0d846 fee838"
 )
 
 FULL_COLOUR_FROM: Final = 0.6
 """Share of the display range from which colour is solid; below it fades out, so that cold pixels stay radiograph."""
 
 
-def _colour_table() -> UInt8[np.ndarray, "256 3"]:
-    anchors = np.array([list(bytes.fromhex(anchor)) for anchor in _ANCHORS.split()], dtype=float)
+def _colour_table(entries: str) -> UInt8[np.ndarray, "256 3"]:
+    anchors = np.array([list(bytes.fromhex(anchor)) for anchor in entries.split()], dtype=float)
     positions = np.linspace(0, 255, len(anchors))
     channels = [np.interp(np.arange(256), positions, anchors[:, channel]) for channel in range(3)]
-    return np.floor(np.stack(channels, axis=1) + 0.5).astype(np.uint8)
+    table: UInt8[np.ndarray, "256 3"] = np.floor(np.stack(channels, axis=1) + 0.5).astype(np.uint8)
+    table.setflags(write=False)
+    return table
 
 
-COLOURS: Final[UInt8[np.ndarray, "256 3"]] = _colour_table()
-"""Red, green and blue for each of 256 steps of the display range, coldest first."""
-COLOURS.setflags(write=False)
+TABLES: Final[Mapping[str, UInt8[np.ndarray, "256 3"]]] = {
+    "inferno": _colour_table(_INFERNO),
+    "viridis": _colour_table(_VIRIDIS),
+    "cividis": _colour_table(_CIVIDIS),
+}
+"""Red, green and blue for each of 256 steps of the display range, coldest first; pages offer each by its name."""
+COLOURS: Final = TABLES["inferno"]
+"""The table of every picture until its reader chooses another."""
 
 
 def placement_of(record: PlacementRecord) -> Placement:
@@ -100,34 +118,34 @@ def colour_heat(
     return coloured
 
 
-def picture_size(png: bytes, *, name: str) -> tuple[int, int]:
-    """Read width and height of a PNG, in pixels.
+def picture_size(encoded: bytes, *, name: str) -> tuple[int, int]:
+    """Read width and height of a picture, in pixels.
 
     Raises:
-        OutputError: the bytes are no PNG.
+        OutputError: the bytes are neither JPEG nor PNG.
     """
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             return picture.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise OutputError(f"{name} is no readable PNG: audit the study again, the page needs its picture") from error
+        raise OutputError(f"{name} is neither JPEG nor PNG: audit the study again for its picture") from error
 
 
-def check_picture(png: bytes, *, name: str) -> None:
-    """Read a PNG to its end.
+def check_picture(encoded: bytes, *, name: str) -> None:
+    """Read a picture to its end.
 
     Raises:
-        OutputError: the bytes are no PNG, or its end is missing.
+        OutputError: the bytes are neither JPEG nor PNG, or the end is missing.
     """
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             picture.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise OutputError(f"{name} is no readable PNG: audit the study again") from error
+        raise OutputError(f"{name} is no readable JPEG or PNG: audit the study again") from error
 
 
 def thumbnail(
-    png: bytes,
+    encoded: bytes,
     *,
     heats: Mapping[str, Float[np.ndarray, "grid_rows grid_columns"]],
     show: str | None,
@@ -140,12 +158,12 @@ def thumbnail(
         A PNG of at most 256 colours, a few kilobytes.
 
     Raises:
-        OutputError: the bytes are no PNG.
+        OutputError: the bytes are neither JPEG nor PNG.
     """
-    picture_size(png, name="the picture of a thumbnail")
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
+    picture_size(encoded, name="the picture of a thumbnail")
+    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
+        opened.thumbnail((side, side), Image.Resampling.LANCZOS)
         picture = opened.convert("L")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     shown = picture.convert("RGBA")
     if show is not None:
         overlay = colour_heat(heats[show], placement_of(placement), height=picture.height, width=picture.width)

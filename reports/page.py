@@ -15,6 +15,7 @@ from markupsafe import Markup
 __all__ = ["data_url", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
 
 _MOST_DECIMALS = 8
+_JPEG = b"\xff\xd8"
 
 _HERE = Path(__file__).parent
 
@@ -64,9 +65,10 @@ def render_page(
     )
 
 
-def data_url(png: bytes) -> str:
-    """Write a PNG as an address that holds the picture itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def data_url(picture: bytes) -> str:
+    """Write a JPEG or PNG as an address that holds the picture itself."""
+    kind = "jpeg" if picture.startswith(_JPEG) else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
 
 
 def shown_number(value: float | None, digits: int = 2) -> str:

@@ -150,7 +150,7 @@ class ImageRecord(_Record):
     key: str  # salted hash of the SOPInstanceUID
     path_key: str | None = None  # salted hashes of the file's folders and stem, by which a box file may name the image
     valid: str | None = None  # 1-bit PNG beside record.json: black behind collimators and in padding; None: all white
-    picture: str  # file name of the displayed image beside record.json: 8-bit grey PNG, long side at most 1,024 px
+    picture: str  # file name of the displayed image beside record.json: 8-bit grey JPEG (PNG in older records)
     view: str
     view_source: str
     rows: int

@@ -111,7 +111,7 @@ class ImageRecorder:
             key=self.keys.key("image", image.sop_instance_uid),
             path_key=path_key(str(image.path), self.keys),
             valid=None if loaded.valid.all() else f"{prefix}-valid.png",
-            picture=f"{prefix}.png",
+            picture=f"{prefix}.jpg",
             view=image.view.value,
             view_source=image.view_source,
             rows=image.rows,

@@ -15,6 +15,7 @@ __all__ = ["Lungs", "Regions", "regions_of"]
 
 Mask = Bool[np.ndarray, "grid_rows grid_columns"]
 
+_PICTURE_SIDE = 1024  # px: markers and lungs are larger than what more would show
 _LONG_SIDE = 512  # cells of the grid at most
 _LUNGS_LONG_SIDE = 384
 
@@ -52,10 +53,12 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"]) -> Regio
     """Find the regions of a displayed radiograph.
 
     Args:
-        picture: PNG, 8-bit grey, as pages show it.
+        picture: JPEG or PNG, grey, as pages show it; looked at with at most ``_PICTURE_SIDE`` px a side.
         valid: on source pixels; False behind collimators and shutters and in padding.
     """
-    values = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+    with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
+        opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
+        values = np.asarray(opened.convert("L"))
     factor = max(1, -(-max(values.shape) // _LONG_SIDE))
     seen = valid[_middles(valid.shape, values.shape)]
     grid = tuple(-(-length // factor) for length in values.shape)

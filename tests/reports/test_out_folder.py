@@ -166,7 +166,7 @@ def rename_folder(folder: Path) -> None:
         (spoil_heat_names, "heat.npz lacks the heat"),
         (drop_heat, "heat.npz cannot be read"),
         (drop_picture, ".png cannot be read"),
-        (spoil_picture, "is no readable PNG"),
+        (spoil_picture, "is neither JPEG nor PNG"),
         (escape_picture, "'../../run.json', which is no plain file name"),
         (rename_folder, "not its folder's name"),
     ],

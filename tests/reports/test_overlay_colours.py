@@ -99,5 +99,5 @@ def test_a_thumbnail_is_small_and_shows_the_heat():
 
 
 def test_a_picture_that_is_no_png_is_refused_by_name():
-    with pytest.raises(OutputError, match=r"'a\.png' is no readable PNG"):
+    with pytest.raises(OutputError, match=r"'a\.png' is neither JPEG nor PNG"):
         picture_size(b"GIF89a" + b"\0" * 100, name="'a.png'")

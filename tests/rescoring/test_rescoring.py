@@ -173,7 +173,7 @@ def test_no_name_of_a_file_stands_in_the_records(out: Path, cohort: Path) -> Non
     assert str(cohort) not in text
 
 
-@pytest.mark.parametrize("spoilt", ["record.json", "heat.npz", "image-1.png"])
+@pytest.mark.parametrize("spoilt", ["record.json", "heat.npz", "image-1.jpg"])
 def test_a_damaged_study_is_listed_and_stops_no_other(out: Path, spoilt: str) -> None:
     folder = study_folders(out)[2]
     (folder / spoilt).write_bytes(b"{")
