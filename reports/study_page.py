@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from pipelines.errors import OutputError
 from pipelines.study import View
-from reports.overlay import COLOURS, FULL_COLOUR_FROM, display_range, picture_size, placement_of
+from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size, placement_of
 from reports.page import render_page
 from reports.record import (
     BoxRecord,
@@ -46,6 +46,8 @@ Heats = Mapping[str, Float[np.ndarray, "grid_rows grid_columns"]]
 SHADES: Final = 8
 """Steps of shading behind a word, from none to the phrase's hottest word."""
 
+
+_HEAT_SIDE = 1024  # px: heat is smooth, a finer canvas shows no more of it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadedText:
@@ -110,13 +112,16 @@ class ImageView:
 
     record: ImageRecord
     title: str
-    png: bytes
+    picture: bytes
     width: int
     height: int
+    heat_width: int  # of the canvas of the heat, which needs no more than the heat has
+    heat_height: int
     left_letter: str | None  # the patient's side at the image's left; None where the projection has no sides
     right_letter: str | None
     hidden_outline: str | None  # SVG path of what the model did not see
     boxes: tuple[BoxView, ...]
+    readers: tuple[str, ...]  # who drew boxes; "" for those without a name
     phrases: tuple[PhraseView, ...]
     unit: str  # empty for a heat without one
 
@@ -134,7 +139,7 @@ def render_study(
     Args:
         record: What the audit found.
         heats: Heat on the model's grid in the method's unit, by ``PhraseRecord.heat``.
-        pictures: The displayed radiographs as PNG, by ``ImageRecord.picture``.
+        pictures: The displayed radiographs as JPEG or PNG, by ``ImageRecord.picture``.
         evidence: What the whole run says of amounts of heat, once it is known: one scale over all studies, and the
             total below which a phrase has no localisable evidence.
         session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
@@ -146,7 +151,7 @@ def render_study(
     images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
     images = [replace(image, phrases=tuple(_marked(p, evidence) for p in image.phrases)) for image in images]
     data = {
-        "colours": COLOURS.tobytes().hex(),
+        "colours": [table.tobytes().hex() for table in TABLES.values()],
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
         "review": review_data(record, session),
@@ -158,15 +163,16 @@ def render_study(
         "summary": study_summary(record),
         "images": images,
         "method": method_name(record.method),
+        "colour_names": tuple(TABLES),
         "reasons": REASONS,
         "session": session,
     }
     return render_page(
         "study.html",
-        script="study.js",
+        script="heat.js",
         data=data,
         context=context,
-        also=REVIEW_FILES,
+        also=("vendor/d3-array.min.js", "vendor/d3-contour.min.js", "film.js", "study.js", *REVIEW_FILES),
         has_server=session is not None,
     )
 
@@ -174,19 +180,23 @@ def render_study(
 def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:
     if image.picture not in pictures:
         raise OutputError(f"study {record.key} lacks the picture {image.picture!r}: audit the study again")
-    png = pictures[image.picture]
-    width, height = picture_size(png, name=f"{image.picture!r} of study {record.key}")
+    picture = pictures[image.picture]
+    width, height = picture_size(picture, name=f"{image.picture!r} of study {record.key}")
+    shrink = min(1.0, _HEAT_SIDE / max(width, height))
     left, right = _side_letters(image)
     return ImageView(
         record=image,
         title=_image_title(image),
-        png=png,
+        picture=picture,
         width=width,
         height=height,
+        heat_width=max(1, round(width * shrink)),
+        heat_height=max(1, round(height * shrink)),
         left_letter=left,
         right_letter=right,
         hidden_outline=_hidden_outline(image.placement),
         boxes=tuple(_box_view(box, image) for box in image.boxes),
+        readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
         unit=_shown_unit(record),
     )
@@ -234,11 +244,36 @@ def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:
         "rows": image.rows,
         "columns": image.columns,
         "placement": image.placement.model_dump(),
-        "phrases": [
-            {"grid": _grid(heats[phrase.heat]), "range": display_range(heats[phrase.heat]), "hottest": phrase.hottest}
-            for phrase in image.phrases
+        "phrases": [_phrase_data(phrase, heats) for phrase in view.phrases],
+    }
+
+
+def _phrase_data(view: PhraseView, heats: Heats) -> dict[str, object]:
+    """A phrase's heat, and what may be laid beside it."""
+    phrase = view.record
+    return {
+        **_heat_data(phrase.heat, heats),
+        "hottest": phrase.hottest,
+        "others": [
+            {
+                **_heat_data(other.heat, heats),
+                "hottest": other.hottest,
+                "name": method_name(other.method),
+                "unit": "" if other.unit == "dimensionless" else other.unit,
+            }
+            for other in phrase.others
+        ],
+        "controls": [
+            {**_heat_data(line.record.heat, heats), "name": line.name, "instead": line.instead}
+            for line in view.controls
         ],
     }
+
+
+def _heat_data(name: str, heats: Heats) -> dict[str, object]:
+    if name not in heats:
+        raise OutputError(f"the study lacks the heat {name!r}: audit it again")
+    return {"grid": _grid(heats[name]), "range": display_range(heats[name])}
 
 
 def _grid(heat: Float[np.ndarray, "grid_rows grid_columns"]) -> list[list[float]] | None:

@@ -11,7 +11,7 @@ const startReviewBoxes = (stage, image, onChange) => {
   const svg = make("svg", { class: "review-drawing", viewBox: under.getAttribute("viewBox"), "aria-hidden": "true" });
   const frame = make("g", { transform: under.querySelector("g").getAttribute("transform") });
   svg.append(frame);
-  stage.append(svg);
+  under.parentElement.append(svg);
 
   let boxes = [];
   let chosen = -1;
@@ -154,7 +154,7 @@ const startReviewBoxes = (stage, image, onChange) => {
   svg.addEventListener("pointermove", move);
   svg.addEventListener("pointerup", release);
   svg.addEventListener("pointercancel", cancel);
-  new ResizeObserver(() => grip || paint()).observe(stage);
+  new ResizeObserver(() => grip || paint()).observe(under.parentElement);
 
   return {
     show,

@@ -2,84 +2,22 @@
 (() => {
   document.querySelector(".no-script").hidden = true;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const colours = Uint8Array.from(data.colours.match(/../g), (pair) => parseInt(pair, 16));
-
-  /** Bilinear weights along one axis, as pipelines.geometry.Placement computes them; cell -1 where the model saw nothing. */
-  const axisWeights = (count, cells, size, resized, offset) => {
-    const lower = new Int32Array(count);
-    const fraction = new Float64Array(count);
-    for (let i = 0; i < count; i += 1) {
-      const centre = ((i + 0.5) * resized) / count + offset;
-      const position = Math.min(Math.max((centre * cells) / size - 0.5, 0), cells - 1);
-      lower[i] = centre < 0 || centre >= size ? -1 : Math.min(Math.floor(position), Math.max(cells - 2, 0));
-      fraction[i] = position - lower[i];
-    }
-    return { lower, fraction };
-  };
-
-  /** Solid from a share on, fading out below it; as reports.overlay.colour_heat does. */
-  const opacityOf = (share) => Math.min(share / data.fullColourFrom, 1) ** 1.5;
-
-  /** Write the colour of a share of the display range (0 to 1) at pixel `at`. */
-  const setPixel = (pixels, at, share) => {
-    const colour = 3 * Math.floor(share * 255 + 0.5);
-    pixels[at] = colours[colour];
-    pixels[at + 1] = colours[colour + 1];
-    pixels[at + 2] = colours[colour + 2];
-    pixels[at + 3] = Math.floor(opacityOf(share) * 255 + 0.5);
-  };
-
-  /** Draw a phrase's heat over a canvas that covers the whole source image. */
-  const paintHeat = (canvas, placement, grid, range) => {
-    const { width, height } = canvas;
-    const context = canvas.getContext("2d");
-    context.clearRect(0, 0, width, height);
-    if (!grid) return;
-    const [low, high] = range;
-    const last = { row: grid.length - 1, column: grid[0].length - 1 };
-    const across = axisWeights(width, grid[0].length, placement.size, placement.resized_columns, placement.left);
-    const down = axisWeights(height, grid.length, placement.size, placement.resized_rows, placement.top);
-    const picture = context.createImageData(width, height);
-    for (let y = 0; y < height; y += 1) {
-      const row = down.lower[y];
-      if (row < 0) continue;
-      const upperRow = grid[row];
-      const lowerRow = grid[Math.min(row + 1, last.row)];
-      const v = down.fraction[y];
-      for (let x = 0; x < width; x += 1) {
-        const column = across.lower[x];
-        if (column < 0) continue;
-        const next = Math.min(column + 1, last.column);
-        const u = across.fraction[x];
-        const above = upperRow[column] * (1 - u) + upperRow[next] * u;
-        const below = lowerRow[column] * (1 - u) + lowerRow[next] * u;
-        const share = (above * (1 - v) + below * v - low) / (high - low);
-        setPixel(picture.data, 4 * (y * width + x), Math.min(Math.max(share, 0), 1));
-      }
-    }
-    context.putImageData(picture, 0, 0);
-  };
-
-  const paintLegend = (bar) => {
-    const context = bar.getContext("2d");
-    const picture = context.createImageData(bar.width, 1);
-    for (let x = 0; x < bar.width; x += 1) setPixel(picture.data, 4 * x, x / (bar.width - 1));
-    context.putImageData(picture, 0, 0);
-  };
+  const heat = heatPainter(data.colours, data.fullColourFrom);
+  const PLAIN = { colours: 0, threshold: 0 };
 
   /** The small picture in a phrase's card: radiograph and heat together. */
   const paintThumbnail = (canvas, image, img, phrase) => {
     const shrink = 400 / Math.max(img.naturalWidth, img.naturalHeight);
     canvas.width = Math.max(1, Math.round(img.naturalWidth * shrink));
     canvas.height = Math.max(1, Math.round(img.naturalHeight * shrink));
-    const heat = document.createElement("canvas");
-    heat.width = canvas.width;
-    heat.height = canvas.height;
-    paintHeat(heat, image.placement, phrase.grid, phrase.range);
+    const overlay = document.createElement("canvas");
+    overlay.width = canvas.width;
+    overlay.height = canvas.height;
+    heat.paint(overlay, image.placement, phrase.grid, phrase.range, PLAIN);
     const context = canvas.getContext("2d");
     context.drawImage(img, 0, 0, canvas.width, canvas.height);
     context.globalAlpha = 0.75;
-    context.drawImage(heat, 0, 0);
+    context.drawImage(overlay, 0, 0);
   };
 
   const nats = (value) => {
@@ -117,115 +55,295 @@
   };
 
   /** One radiograph with its controls and phrases. */
-  const startReading = (section, image) => {
-    const find = (selector) => section.querySelector(selector);
-    const canvas = find("canvas.heat");
-    const svg = find(".drawing");
-    const stage = find(".stage");
-    const marker = find(".hottest");
-    const radios = [...section.querySelectorAll(".card input[type=radio]")];
-    const switches = { heat: find(".heat-switch"), boxes: find(".box-switch"), scale: find(".scale-switch") };
-    const ranges = image.phrases.map((phrase) => phrase.range).filter(Boolean);
-    const shared = data.sharedRange ?? [Math.min(...ranges.map((range) => range[0])), Math.max(...ranges.map((range) => range[1]))];
-    let chosen = 0;
-
-    const showPhrase = () => {
-      const phrase = image.phrases[chosen];
-      if (!phrase) return;
-      const range = phrase.range && (switches.scale?.checked ? shared : phrase.range);
-      paintHeat(canvas, image.placement, phrase.grid, range);
-      find(".low").textContent = range ? nats(range[0]) : "–";
-      find(".high").textContent = range ? nats(range[1]) : "–";
-      find(".flat-note").hidden = Boolean(range);
-      const spoken = find(`.card[data-phrase="${chosen}"] .phrase-text`).textContent;
-      canvas.setAttribute("aria-label", `Heat for: ${spoken}`);
-      for (const card of section.querySelectorAll(".card")) {
-        card.classList.toggle("chosen", Number(card.dataset.phrase) === chosen);
+  class Reading {
+    constructor(section, image) {
+      this.section = section;
+      this.image = image;
+      this.chosen = 0;
+      this.stage = this.find(".stage");
+      this.radios = [...section.querySelectorAll(".card input[type=radio]")];
+      this.look = { ...PLAIN };
+      this.film = new Film(this.stage, () => this.settle());
+      const ranges = image.phrases.map((phrase) => phrase.range).filter(Boolean);
+      this.shared = data.sharedRange ?? [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
+      section.classList.add("live");
+      this.listen();
+      this.showOpacity();
+      this.choose(Math.max(0, this.radios.findIndex((radio) => radio.checked)));
+      if (this.radios.length === 0) {
+        this.showSwitches();
+        this.settle();
       }
-      for (const box of section.querySelectorAll(".box")) {
-        const answered = box.dataset.phrases === "" ? [] : box.dataset.phrases.split(" ").map(Number);
-        box.classList.toggle("answers", answered.includes(chosen));
-      }
-      showSwitches();
-      layOut();
-    };
-
-    const showSwitches = () => {
-      const heat = switches.heat?.checked ?? false;
-      canvas.classList.toggle("off", !heat);
-      marker.setAttribute("visibility", heat && image.phrases[chosen]?.hottest ? "visible" : "hidden");
-      find(".boxes").setAttribute("visibility", (switches.boxes?.checked ?? true) ? "visible" : "hidden");
-    };
-
-    const showOpacity = () => {
-      const slider = find(".opacity");
-      if (!slider) return;
-      canvas.style.opacity = slider.value / 100;
-      find(".opacity-value").textContent = `${slider.value}\u202f%`;
-      slider.setAttribute("aria-valuetext", `${slider.value} percent`);
-    };
-
-    /** Size labels and marker for the screen, or for a picture `size` CSS pixels wide and high. */
-    const layOut = (size) => {
-      const scale = size
-        ? Math.min(size.width / image.columns, size.height / image.rows)
-        : svg.querySelector("g").getScreenCTM()?.a;
-      if (!scale) return;
-      const unit = 1 / scale;
-      layOutLabels(svg, unit);
-      const hottest = image.phrases[chosen]?.hottest;
-      if (hottest) marker.setAttribute("transform", `translate(${hottest[1]} ${hottest[0]}) scale(${unit})`);
-    };
-
-    const choose = (place) => {
-      if (place < 0 || place >= radios.length) return;
-      chosen = place;
-      radios[place].checked = true;
-      showPhrase();
-    };
-
-    const flip = (input) => {
-      if (!input) return;
-      input.checked = !input.checked;
-      showSwitches();
-    };
-
-    section.classList.add("live");
-    radios.forEach((radio, place) => radio.addEventListener("change", () => choose(place)));
-    switches.heat?.addEventListener("change", showSwitches);
-    switches.boxes?.addEventListener("change", showSwitches);
-    switches.scale?.addEventListener("change", showPhrase);
-    find(".opacity")?.addEventListener("input", showOpacity);
-    stage.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-      if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
-      event.preventDefault();
-      choose(chosen + step);
-    });
-    document.addEventListener("keydown", (event) => {
-      if (event.altKey || event.ctrlKey || event.metaKey || event.repeat || section.classList.contains("behind")) return;
-      if (event.key.toLowerCase() === "h") flip(switches.heat);
-      if (event.key.toLowerCase() === "b") flip(switches.boxes);
-    });
-    new ResizeObserver(() => layOut()).observe(stage);
-    // The print layout comes after this event: its film is 186 by about 180 mm (page.css), 96 px to 25.4 mm.
-    window.addEventListener("beforeprint", () => layOut({ width: 700, height: 680 }));
-    window.addEventListener("afterprint", () => layOut());
-
-    const bar = find(".bar");
-    if (bar) paintLegend(bar);
-    showOpacity();
-    choose(Math.max(0, radios.findIndex((radio) => radio.checked)));
-    if (radios.length === 0) {
-      showSwitches();
-      layOut();
-    }
-    const img = find(".stage img");
-    img.decode().then(() => {
-      image.phrases.forEach((phrase, place) => {
-        paintThumbnail(find(`.card[data-phrase="${place}"] .thumb`), image, img, phrase);
+      this.find(".pane img").decode().then(() => {
+        image.phrases.forEach((phrase, place) => {
+          paintThumbnail(this.find(`.card[data-phrase="${place}"] .thumb`), image, this.find(".pane img"), phrase);
+        });
+        section.dataset.ready = "true";
       });
-      section.dataset.ready = "true";
+    }
+
+    find(selector) {
+      return this.section.querySelector(selector);
+    }
+
+    get phrase() {
+      return this.image.phrases[this.chosen];
+    }
+
+    isOn(name) {
+      return this.find(name)?.checked ?? false;
+    }
+
+    choose(place) {
+      if (place < 0 || (place >= this.radios.length && place > 0)) return;
+      this.chosen = place;
+      if (this.radios[place]) this.radios[place].checked = true;
+      if (!this.phrase) return;
+      const spoken = this.wordsOf(place);
+      this.find(".pane canvas.heat").setAttribute("aria-label", `Heat for: ${spoken}`);
+      for (const card of this.section.querySelectorAll(".card")) {
+        card.classList.toggle("chosen", Number(card.dataset.phrase) === place);
+      }
+      this.offerCompanions();
+      this.show();
+    }
+
+    wordsOf(place) {
+      return this.find(`.card[data-phrase="${place}"] .phrase-text`).textContent;
+    }
+
+    /** What may lie beside the chosen phrase's heat: another phrase's, another method's, a control's. */
+    offerCompanions() {
+      const select = this.find(".beside");
+      if (!select) return;
+      const before = select.value;
+      const option = (value, name) => new Option(name, value);
+      const group = (name, options) => {
+        const element = document.createElement("optgroup");
+        element.label = name;
+        element.append(...options);
+        return element;
+      };
+      const phrases = this.image.phrases.map((_, place) => option(`phrase ${place}`, this.wordsOf(place)));
+      const groups = [
+        ["Plain radiograph", [option("plain", "Without heat")]],
+        ["Other phrases", phrases.filter((_, place) => place !== this.chosen)],
+        ["Other methods", this.phrase.others.map(({ name }, place) => option(`method ${place}`, name))],
+        ["Controls", this.phrase.controls.map(({ name }, place) => option(`control ${place}`, name))],
+      ];
+      select.replaceChildren(
+        option("", "nothing"),
+        ...groups.filter(([, options]) => options.length > 0).map(([name, options]) => group(name, options)),
+      );
+      select.value = before;
+      if (select.selectedIndex < 0) select.value = "";
+    }
+
+    /** What the second pane shows: a heat with its range, its hottest point and words for it; null for no pane. */
+    companion(range) {
+      const [kind, place] = (this.find(".beside")?.value ?? "").split(" ");
+      if (kind === "plain") return { grid: null, range: null, title: "Without heat" };
+      if (kind === "phrase") {
+        const other = this.image.phrases[place];
+        return { ...other, range: this.rangeOf(other), title: this.wordsOf(place), phrase: Number(place) };
+      }
+      if (kind === "method") {
+        const other = this.phrase.others[place];
+        return { ...other, title: `${other.name}, ${other.unit || "no unit"}`, phrase: this.chosen };
+      }
+      if (kind === "control") {
+        const control = this.phrase.controls[place];
+        // On the scale of the heat itself, so that what a control takes away is seen.
+        return { ...control, range, title: `${control.name}: ${control.instead}`, phrase: this.chosen };
+      }
+      return null;
+    }
+
+    rangeOf(phrase) {
+      return phrase.range && (this.isOn(".scale-switch") ? this.shared : phrase.range);
+    }
+
+    show() {
+      const { phrase } = this;
+      if (phrase) {
+        const range = this.rangeOf(phrase);
+        const companion = this.companion(range);
+        const second = this.film.beside(companion !== null);
+        this.paintPane(this.film.panes[0], { ...phrase, range, phrase: this.chosen });
+        if (second) {
+          this.paintPane(second, companion);
+          second.querySelector(".pane-title").textContent = companion.title;
+          this.find(".pane .pane-title").textContent = this.wordsOf(this.chosen);
+        }
+        this.find(".low").textContent = range ? nats(range[0]) : "–";
+        this.find(".high").textContent = range ? nats(range[1]) : "–";
+        this.find(".flat-note").hidden = Boolean(range);
+        heat.paintLegend(this.find(".bar"), this.look);
+      }
+      this.showSwitches();
+      this.settle();
+    }
+
+    paintPane(pane, shown) {
+      heat.paint(pane.querySelector("canvas.heat"), this.image.placement, shown.grid, shown.range, this.look);
+      const lines = this.isOn(".contour-switch") ? heat.contours(this.image, shown.grid, shown.range) : "";
+      for (const path of pane.querySelectorAll(".contours path")) path.setAttribute("d", lines);
+      for (const box of pane.querySelectorAll(".box")) {
+        const answered = box.dataset.phrases === "" ? [] : box.dataset.phrases.split(" ").map(Number);
+        box.classList.toggle("answers", answered.includes(shown.phrase));
+      }
+      pane.hottest = shown.hottest ?? null;
+    }
+
+    showSwitches() {
+      const heated = this.isOn(".heat-switch");
+      const boxed = this.find(".box-switch")?.checked ?? true;
+      const hidden = new Set([...this.section.querySelectorAll(".reader-switch:not(:checked)")].map(({ value }) => value));
+      for (const pane of this.film.panes) {
+        pane.querySelector("canvas.heat").classList.toggle("off", !heated);
+        pane.querySelector(".contours").setAttribute("visibility", heated ? "visible" : "hidden");
+        pane.querySelector(".hottest").setAttribute("visibility", heated && pane.hottest ? "visible" : "hidden");
+        pane.querySelector(".boxes").setAttribute("visibility", boxed ? "visible" : "hidden");
+        for (const box of pane.querySelectorAll(".box")) box.classList.toggle("away", hidden.has(box.dataset.reader));
+      }
+    }
+
+    showOpacity() {
+      const slider = this.find(".opacity");
+      if (!slider) return;
+      for (const pane of this.film.panes) pane.querySelector("canvas.heat").style.opacity = slider.value / 100;
+      this.find(".opacity-value").textContent = `${slider.value}\u202f%`;
+      slider.setAttribute("aria-valuetext", `${slider.value} percent`);
+    }
+
+    showThreshold() {
+      const slider = this.find(".threshold");
+      this.look.threshold = slider.value / 100;
+      this.find(".threshold-value").textContent = `${slider.value}\u202f%`;
+      slider.setAttribute("aria-valuetext", `${slider.value} percent of the range`);
+      this.show();
+    }
+
+    /** Size labels and marker for the screen, and say how the film is seen. */
+    settle() {
+      if (!this.film) return;
+      for (const pane of this.film.panes) {
+        const svg = pane.querySelector(".drawing");
+        const scale = svg.querySelector("g").getScreenCTM()?.a;
+        if (!scale) continue;
+        layOutLabels(svg, 1 / scale);
+        if (pane.hottest) {
+          const [row, column] = pane.hottest;
+          pane.querySelector(".hottest").setAttribute("transform", `translate(${column} ${row}) scale(${1 / scale})`);
+        }
+      }
+      const { zoom } = this.film.view;
+      const { centre, width, inverted } = this.film.window;
+      this.find(".zoom-value").textContent = `${Math.round(zoom * 100)}\u202f%`;
+      const grey = `${Math.round(centre * 100)} ± ${Math.round(width * 50)}\u202f%`;
+      this.find(".window-value").textContent = grey.replace("-", "−");
+      this.find(".invert-switch").checked = inverted;
+      this.showOpacity();
+    }
+
+    /** The print layout comes after `beforeprint`: its film is 186 by about 180 mm (page.css), 96 px to 25.4 mm. */
+    print(starts) {
+      if (starts) {
+        this.kept = this.film.view;
+        this.film.fit();
+        const scale = Math.min(700 / this.film.panes.length / this.image.columns, 680 / this.image.rows);
+        for (const pane of this.film.panes) layOutLabels(pane.querySelector(".drawing"), 1 / scale);
+      } else {
+        this.film.view = this.kept;
+        this.film.place();
+      }
+    }
+
+    listen() {
+      const on = (selector, type, action) => this.find(selector)?.addEventListener(type, action);
+      this.radios.forEach((radio, place) => radio.addEventListener("change", () => this.choose(place)));
+      on(".heat-switch", "change", () => this.showSwitches());
+      on(".box-switch", "change", () => this.showSwitches());
+      for (const reader of this.section.querySelectorAll(".reader-switch")) {
+        reader.addEventListener("change", () => this.showSwitches());
+      }
+      on(".scale-switch", "change", () => this.show());
+      on(".contour-switch", "change", () => this.show());
+      on(".opacity", "input", () => this.showOpacity());
+      on(".threshold", "input", () => this.showThreshold());
+      on(".colours", "change", (event) => {
+        this.look.colours = event.target.selectedIndex;
+        this.show();
+      });
+      on(".beside", "change", () => this.show());
+      on(".zoom-in", "click", () => this.film.zoomBy(Film.STEP));
+      on(".zoom-out", "click", () => this.film.zoomBy(1 / Film.STEP));
+      on(".zoom-fit", "click", () => this.film.fit());
+      on(".invert-switch", "change", (event) => this.film.invert(event.target.checked));
+      on(".window-reset", "click", () => this.film.reset());
+      on(".window-switch", "change", (event) => {
+        this.film.windowing = event.target.checked;
+      });
+      this.stage.addEventListener("keydown", (event) => this.onStageKey(event));
+      new ResizeObserver(() => this.settle()).observe(this.stage);
+      window.addEventListener("beforeprint", () => this.print(true));
+      window.addEventListener("afterprint", () => this.print(false));
+    }
+
+    /** Arrow keys walk through the phrases; with Shift they window, with Ctrl they move the film. */
+    onStageKey(event) {
+      const step = { ArrowDown: [0, 1], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowLeft: [-1, 0] }[event.key];
+      if (!step || event.altKey || event.metaKey || event.target !== this.stage) return;
+      event.preventDefault();
+      const [x, y] = step;
+      if (event.shiftKey) this.film.windowBy(x * 0.05, -y * 0.05);
+      else if (event.ctrlKey) this.film.moveBy(-x * 0.1, -y * 0.1);
+      else this.choose(this.chosen + x + y);
+    }
+
+    flip(name) {
+      this.find(name)?.click();
+    }
+  }
+
+  const KEYS = {
+    h: (reading) => reading.flip(".heat-switch"),
+    b: (reading) => reading.flip(".box-switch"),
+    k: (reading) => reading.flip(".contour-switch"),
+    i: (reading) => reading.film.invert(),
+    w: (reading) => reading.flip(".window-switch"),
+    f: (reading) => reading.film.fit(),
+    "+": (reading) => reading.film.zoomBy(Film.STEP),
+    "=": (reading) => reading.film.zoomBy(Film.STEP),
+    "-": (reading) => reading.film.zoomBy(1 / Film.STEP),
+  };
+
+  /** Letters are commands, unless switched off: speech input and stray keys would press them. */
+  const startKeys = (readings) => {
+    const switches = [...document.querySelectorAll(".keys-switch")];
+    let letters = true;
+    for (const each of switches) {
+      each.addEventListener("change", () => {
+        letters = each.checked;
+        for (const other of switches) other.checked = letters;
+        document.body.classList.toggle("no-letters", !letters);
+      });
+    }
+    // Before anyone else hears of it.
+    window.addEventListener(
+      "keydown",
+      (event) => {
+        const typed = event.target.closest?.("textarea, select, input:not([type=checkbox], [type=radio], [type=range])");
+        if (!letters && !typed && event.key.length === 1 && event.key !== " ") event.stopImmediatePropagation();
+      },
+      true,
+    );
+    document.addEventListener("keydown", (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("select, textarea, [type=text]")) return;
+      const reading = readings.find(({ section }) => !section.classList.contains("behind"));
+      const key = event.key.toLowerCase();
+      if (!reading || (event.repeat && !"+=-".includes(key))) return;
+      if (Object.hasOwn(KEYS, key)) KEYS[key](reading);
     });
   };
 
@@ -263,6 +381,6 @@
     document.documentElement.style.setProperty("--above", `${above.getBoundingClientRect().height}px`);
   }).observe(above);
 
-  document.querySelectorAll(".reading").forEach((section, place) => startReading(section, data.images[place]));
+  startKeys([...document.querySelectorAll(".reading")].map((section, place) => new Reading(section, data.images[place])));
   startTabs();
 })();
