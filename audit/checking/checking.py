@@ -13,10 +13,13 @@ from audit.engine.keys import Keys
 from pipelines.cohort import boxes_for
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
+from pipelines.text.joining import Key
 
 __all__ = ["CheckSettings", "Checked", "FindingCounts", "ReasonCount", "check", "write_csv"]
 
 _EXAMPLES = 3
+_KINDS = ("file", "image", "report", "boxes")  # in the order in which they are mended
+_ROWS = re.compile(r"^(?:[^:]* )?row \d+(?: and \d+ more)?: ")  # of a table, before what is the matter with them
 _VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
 
 
@@ -58,9 +61,10 @@ class Checked:
     """What would be audited, what would not, and why."""
 
     counts: Mapping[str, int]
-    joined_by: Mapping[str, int]  # studies by the key that joined their report
+    fates: Mapping[str, Mapping[Fate, int]]  # of "files" of the DICOM folder, and of "reports"
+    joined_by: Mapping[str, int]  # reports by the key that joined them to a study, audited or not
     findings: tuple[FindingCounts, ...]  # the most frequent first
-    reasons: tuple[ReasonCount, ...]  # failures first, then the most frequent
+    reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
     rows: tuple[CheckRow, ...]
     nothing: str | None  # where nothing would be audited: what to mend first
 
@@ -85,9 +89,11 @@ def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int],
     inputs = survey(settings, progress=progress)
     folders = [settings.dicom_dir, settings.reports, *settings.boxes]
     rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
+    joined = Counter(join.by for join in inputs.joins.values())
     return Checked(
         counts=inputs.counts,
-        joined_by=dict(Counter(study.report_joined_by for study in inputs.studies).most_common()),
+        fates=_fates(rows),
+        joined_by={key: joined[key] for key in Key if key in joined},
         findings=_findings(inputs),
         reasons=_reasons(rows),
         rows=rows,
@@ -130,23 +136,30 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
     )
 
 
+def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[Fate, int]]:
+    """Count what became of files and reports, each of which has one row; boxes are counted by Inputs."""
+    counted = Counter(("reports" if row.kind == "report" else "files", row.fate) for row in rows if row.kind != "boxes")
+    return {kind: {fate: counted[kind, fate] for fate in Fate} for kind in ("files", "reports")}
+
+
 def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
     """Count the rows by reason; reasons that differ in a name or a number alone are one."""
     alike: dict[tuple[str, Fate, str, str], list[CheckRow]] = defaultdict(list)
     for row in rows:
         if row.fate is not Fate.AUDITED:
             # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
-            reason = row.reason if row.reason.startswith("the label ") else _VARYING.sub("", row.reason)
+            reason = _ROWS.sub("", row.reason)
+            reason = reason if reason.startswith("the label ") else _VARYING.sub("", reason)
             alike[row.kind, row.fate, row.stage, reason].append(row)
     counted = [
         ReasonCount(
             kind=kind,
             fate=fate,
             stage=stage,
-            reason=same[0].reason,
+            reason=_ROWS.sub("", same[0].reason),
             count=len(same),
             examples=tuple(row.source for row in same[:_EXAMPLES]),
         )
         for (kind, fate, stage, _), same in alike.items()
     ]
-    return tuple(sorted(counted, key=lambda each: (each.fate is not Fate.FAILED, -each.count)))
+    return tuple(sorted(counted, key=lambda each: (each.fate is not Fate.FAILED, _KINDS.index(each.kind), -each.count)))

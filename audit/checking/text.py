@@ -1,13 +1,18 @@
 """The outcome of a check as a table for the terminal, and as JSON."""
 
 import json
+import re
 from dataclasses import asdict
 
-from audit.checking.checking import Checked
+from audit.checking.checking import Checked, ReasonCount
+from audit.checking.rows import Fate
 
 __all__ = ["check_json", "check_text"]
 
-_FINDING_WIDTH = 28
+_FIRST_WIDTH = 28
+_WIDTH = 11
+_TITLES = {Fate.FAILED: "Should be audited and cannot be:", Fate.LEFT_OUT: "Left out by rule:"}
+_KEY = re.compile(r"file-[0-9a-f]{16}\b")
 
 
 def check_text(checked: Checked) -> str:
@@ -21,17 +26,40 @@ def check_text(checked: Checked) -> str:
     if checked.joined_by:
         joins = ", ".join(f"{count:,} by {key}" for key, count in checked.joined_by.items())
         lines.append(f"Reports joined: {joins}")
+    lines += ["", *_fate_lines(checked)]
     if checked.findings:
-        lines += ["", f"{'finding':<{_FINDING_WIDTH}} {'phrases':>8} {'with boxes':>11}"]
+        lines += ["", f"{'finding':<{_FIRST_WIDTH}} {'phrases':>{_WIDTH}} {'with boxes':>{_WIDTH}}"]
         lines += [
-            f"{each.finding:<{_FINDING_WIDTH}} {each.phrases:>8,} {each.with_boxes:>11,}" for each in checked.findings
+            f"{each.finding:<{_FIRST_WIDTH}} {each.phrases:>{_WIDTH},} {each.with_boxes:>{_WIDTH},}"
+            for each in checked.findings
         ]
-    if checked.reasons:
-        lines += ["", "Would not be audited:"]
-    for each in checked.reasons:
-        lines.append(f"{each.count:>8,}  {each.kind}, {each.fate} ({each.stage}): {each.reason}")
-        lines.append(f"{'':>10}{', '.join(each.examples)}{', ...' if each.count > len(each.examples) else ''}")
+    for fate, title in _TITLES.items():
+        reasons = [each for each in checked.reasons if each.fate is fate]
+        lines += ["", title] if reasons else []
+        for each in reasons:
+            lines += _reason_lines(each)
+    if any(_KEY.match(example) for each in checked.reasons for example in each.examples):
+        lines += ["", "file-... stands for a file's name, which may be a patient's: --show-phi shows the names."]
     return "\n".join(lines)
+
+
+def _fate_lines(checked: Checked) -> list[str]:
+    head = "".join(f" {fate.value:>{_WIDTH}}" for fate in Fate)
+    return [
+        f"{'':<{_FIRST_WIDTH}}{head}",
+        *(
+            f"{kind:<{_FIRST_WIDTH}}" + "".join(f" {count:>{_WIDTH},}" for count in of_kind.values())
+            for kind, of_kind in checked.fates.items()
+        ),
+    ]
+
+
+def _reason_lines(each: ReasonCount) -> list[str]:
+    others = ", ..." if each.count > len(each.examples) else ""
+    return [
+        f"{each.count:>8,}  {each.kind}: {each.reason}",
+        f"{'':>10}{', '.join(dict.fromkeys(each.examples))}{others}",
+    ]
 
 
 def check_json(checked: Checked) -> str:
@@ -40,6 +68,7 @@ def check_json(checked: Checked) -> str:
         {
             "counts": dict(checked.counts),
             "failed": checked.failed,
+            "fates": {kind: dict(of_kind) for kind, of_kind in checked.fates.items()},
             "joined_by": dict(checked.joined_by),
             "findings": [asdict(each) for each in checked.findings],
             "reasons": [asdict(each) for each in checked.reasons],

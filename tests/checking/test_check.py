@@ -77,7 +77,8 @@ def test_it_counts_what_a_run_would_gather(torn):
     gathered = gather(settings(torn))
     assert checked.counts == gathered.counts
     assert checked.nothing is None
-    assert checked.joined_by == {"file name": len(gathered.studies)} == {"file name": 1}
+    assert checked.joined_by == {"file name": 2}  # the lateral view's report too
+    assert len(gathered.studies) == 1
     assert checked.failed == sum(item.failed for item in gathered.left_out)
 
 
@@ -95,6 +96,36 @@ def test_every_image_and_every_report_has_a_row_with_its_fate(torn):
         "Doe-John.txt": (Fate.FAILED, "join"),
     }
     assert all(row.reason for row in checked.rows if row.fate is not Fate.AUDITED)
+
+
+def test_every_file_and_report_is_counted_once(torn):
+    checked = check(settings(torn), KEYS)
+    assert checked.fates == {
+        "files": {Fate.AUDITED: 1, Fate.LEFT_OUT: 1, Fate.FAILED: 2},
+        "reports": {Fate.AUDITED: 1, Fate.LEFT_OUT: 1, Fate.FAILED: 2},
+    }
+    assert sum(checked.fates["files"].values()) == checked.counts["files"]
+    assert sum(checked.fates["reports"].values()) == checked.counts["reports"]
+
+
+def test_reports_and_boxes_among_the_images_are_no_useless_files(torn):
+    for path in torn.glob("reports/*"):
+        path.rename(torn / "dicom" / path.name)
+    (torn / "boxes.csv").rename(torn / "dicom" / "boxes.csv")
+    mixed = CheckSettings(
+        dicom_dir=torn / "dicom", reports=torn / "dicom", boxes=(torn / "dicom" / "boxes.csv",), show_phi=True
+    )
+    checked = check(mixed, KEYS)
+    assert checked.counts["studies"] == 1
+    assert [row.source for row in checked.rows if row.stage == "scan"] == []
+
+
+def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
+    (torn / "reports" / "phantom-00001.txt").unlink()
+    checked = check(settings(torn, show_phi=True), KEYS)
+    assert [(row.stage, row.fate) for row in checked.rows if row.source == "phantom-00001.dcm"] == [
+        ("view", Fate.LEFT_OUT)
+    ]
 
 
 def test_boxes_are_grouped_by_label_and_those_that_no_phrase_meets_say_so(torn):
@@ -161,7 +192,24 @@ def test_nothing_to_audit_still_lists_what_was_left_out(cohort):
     for path in (cohort / "reports").iterdir():
         path.write_text("FINDINGS: Normal.")
     result = CliRunner().invoke(app, flags(cohort))
-    assert "4  report, left out (join): the report's findings and impression name no known finding" in result.stdout
+    assert "4  report: the report's findings and impression name no known finding" in result.stdout
+
+
+def test_the_text_gives_what_to_mend_before_what_is_left_out_by_rule(torn):
+    said = CliRunner().invoke(app, flags(torn)).stdout
+    failed, by_rule = said.index("Should be audited and cannot be:"), said.index("Left out by rule:")
+    assert said.index("Would be audited: 1 studies, 1 images") < said.index("files   ") < failed < by_rule
+    assert failed < said.index("no report belongs to this study") < by_rule < said.index("The view is lateral")
+    assert "--show-phi shows the names" in said
+    assert "--show-phi" not in CliRunner().invoke(app, flags(torn, "--show-phi")).stdout
+
+
+def test_rows_of_one_trouble_are_one_reason(torn):
+    with (torn / "boxes.csv").open("a") as file:
+        file.write("elsewhere,nodule,1,1,5,5,r\nelsewhere,nodule,1,1,5,5,r\n")
+    [homeless] = [each for each in check(settings(torn), KEYS).reasons if "no image that takes part" in each.reason]
+    assert homeless.reason.startswith("no image")
+    assert homeless.count == 3  # nowhere, elsewhere, and the film that is cut short
 
 
 def test_json_and_csv_hold_the_same_counts(torn, tmp_path):

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_figures_and_the_sample_does_not_depend_on_
 
 def test_the_command_prints_a_row_a_step(cohort) -> None:
     words = ["sanity", "--dicom-dir", str(cohort.dicom_dir), "--reports", str(cohort.reports), "--boxes"]
-    words += [str(cohort.boxes), "--model", "phantom", "--method", "grad_cam", "--pairs", "3", "--tower", "image"]
+    words += [str(cohort.boxes[0]), "--model", "phantom", "--method", "grad_cam", "--pairs", "3", "--tower", "image"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if line.startswith("image")]

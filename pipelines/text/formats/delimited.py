@@ -14,7 +14,7 @@ __all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_
 # Best first; case, spaces and underscores do not matter.
 _STUDY_UID = ("study_instance_uid", "study_uid", "study_iuid")
 _ACCESSION = ("accession_number", "accession", "accession_no", "acc_no")
-_ISSUER = ("accession_issuer", "issuer_of_accession_number", "assigning_authority")
+_ISSUER = ("accession_issuer", "issuer_of_accession_number", "assigning_authority", "issuer")
 _STEM = (
     "study_id",
     "dicom_id",
