@@ -116,7 +116,7 @@ def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str:
         # The report says itself which study it is of: a weaker key could only contradict it.
         if report.study_instance_uid in keys.uids:
             return report.study_instance_uid, Key.STUDY
-        return "no image that was read has the report's StudyInstanceUID: mend or give its DICOM files, or correct the identifier"
+        return "no image has the report's StudyInstanceUID: give or mend its DICOM files, or correct the identifier"
     numbered = keys.accessions.get((report.accession_number or "").strip())
     if numbered:
         return _study_of_accession(_issuer(report.accession_issuer), numbered)
@@ -128,7 +128,7 @@ def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str:
         how = ", by their folder" if by is Key.FOLDER else ""
         return f"the report's name fits {len(fits)} studies{how}: give the report a StudyInstanceUID"
     return (
-        f"no image that was read has the report's {key}: mend or give its DICOM files, or name the report by its "
+        f"no image has the report's {key}: give or mend its DICOM files, or name the report by its "
         "StudyInstanceUID, accession number, DICOM file or folder"
     )
 
