@@ -22,6 +22,7 @@ class ReviewSession:
     studies: int
     previous: str | None  # address of the study before
     following: str | None
+    unanswered: str  # address that leads to the next study that this reviewer has not answered
 
 
 def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, object]:

@@ -24,6 +24,7 @@ __all__ = [
     "ReviewFile",
     "Subject",
     "moment_audited",
+    "subjects_of",
 ]
 
 FILE_FORMAT: Final = "m2ib-audit review"
@@ -128,3 +129,13 @@ class ReviewFile(_Record):
 def moment_audited(study: StudyRecord) -> datetime:
     """Give the moment of a study's audit with its zone; one without was written in UTC."""
     return study.created if study.created.tzinfo is not None else study.created.replace(tzinfo=UTC)
+
+
+def subjects_of(study: StudyRecord) -> tuple[Subject, ...]:
+    """List the heats of a study that a reviewer may speak of."""
+    audited = moment_audited(study)
+    return tuple(
+        Subject(study=study.key, audited=audited, image=image.key, heat=phrase.heat)
+        for image in study.images
+        for phrase in image.phrases
+    )

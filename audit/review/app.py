@@ -1,7 +1,8 @@
 """The pages of one audit with a reviewer's answers behind them, as a web application.
 
-Four things are served and nothing else: the page over all studies, each study's page (made from its record when it is
-asked for, so that it knows its reviewer), what was said of a study's heats, and the taking of a new entry.
+Five things are served and nothing else: the page over all studies, each study's page (made from its record when it is
+asked for, so that it knows its reviewer), the way to the next study that the reviewer has not answered, what was said
+of a study's heats, and the taking of a new entry.
 """
 
 import sys
@@ -23,7 +24,7 @@ from pipelines.errors import OutputError
 from reports.folder import read_run, read_study
 from reports.record import EvidenceRecord
 from reports.review_page import ReviewSession
-from reports.review_record import ReviewEntry, moment_audited
+from reports.review_record import ReviewEntry, moment_audited, subjects_of
 from reports.study_page import render_study
 
 __all__ = ["Review", "make_app"]
@@ -96,6 +97,27 @@ def _add_pages(app: FastAPI, review: Review, evidence: EvidenceRecord | None) ->
         )
         return HTMLResponse(page)
 
+    @app.get("/open-after/{key}")
+    def open_after(key: str, request: Request) -> Response:
+        if key not in review.studies:
+            return _error(404, "this audit has no such study")
+        found = _open_after(review, key, reviewer=request.scope["reviewer"])
+        return RedirectResponse("/index.html" if found is None else _address(found), status_code=303)
+
+
+def _open_after(review: Review, key: str, *, reviewer: str) -> str | None:
+    """Find the first study after ``key``, or from the first on, with a phrase that the reviewer gave no verdict on."""
+    answered = {entry.subject for entry in review.ledger.latest(reviewer=reviewer) if entry.verdict is not None}
+    keys, start = review.studies.keys, review.studies.place(key) + 1
+    for each in (*keys[start:], *keys[:start]):
+        try:
+            study = review.studies.record(each)
+        except OutputError:
+            continue  # its page says so
+        if not set(subjects_of(study)) <= answered:
+            return each
+    return None
+
 
 def _add_entries(app: FastAPI, review: Review) -> None:
     @app.get("/api/studies/{key}")
@@ -132,6 +154,7 @@ def _session(review: Review, key: str, *, reviewer: str) -> ReviewSession:
         studies=len(keys),
         previous=_address(keys[place - 1]) if place > 0 else None,
         following=_address(keys[place + 1]) if place + 1 < len(keys) else None,
+        unanswered=f"/open-after/{key}",
     )
 
 

@@ -67,7 +67,9 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None]) -> None:
         for reviewer, token in review.sessions.lasting_tokens().items():
             tell(reviewer, _address(port, token))
         if settings.browser:
-            webbrowser.open(_address(port, review.sessions.token_for_once(settings.reviewers[0])))
+            address = _address(port, review.sessions.token_for_once(settings.reviewers[0]))
+            # Some browsers (those of a terminal) come back only when they are closed.
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         with _ending_when_idle(server, watched, settings.idle_minutes * 60):
             server.run(sockets=[listener])
 

@@ -210,6 +210,7 @@
       on(".review-copy", "click", () => this.say({ boxes: structuredClone(this.image.phrases[this.chosen].boxes) }));
       on(".review-previous", "click", () => walk(-1));
       on(".review-next", "click", () => walk(1));
+      on(".review-open", "click", () => leaveFor(review.session.unanswered));
       on(".review-save", "click", saveAsFile);
       on(".review-name", "change", (event) => this.rename(event.target.value));
       let typing = 0;
@@ -361,9 +362,13 @@
       dock.find(".review-state").textContent = step > 0 ? TEXT.last : TEXT.first;
       return undefined;
     }
+    return leaveFor(step > 0 ? address : `${address}#last`);
+  };
+
+  /** Go to another study once everything is kept. */
+  const leaveFor = async (address) => {
     await Promise.all(answers.map((answer) => answer.save()));
-    if (unsaved().length === 0) location.assign(step > 0 ? address : `${address}#last`);
-    return undefined;
+    if (unsaved().length === 0) location.assign(address);
   };
 
   const choose = (dock, place) => {
@@ -380,6 +385,7 @@
     d: (dock) => dock.draw(),
     n: () => walk(1),
     p: () => walk(-1),
+    u: () => review.session && leaveFor(review.session.unanswered),
   };
 
   const onKey = (event) => {

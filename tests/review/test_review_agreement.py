@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
@@ -61,6 +61,7 @@ def test_fourteen_raters_agree_as_in_the_worked_example():
     assert found.agree == pytest.approx(0.378, abs=5e-4)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(VERDICT, VERDICT), min_size=2, max_size=40))
 def test_cohens_kappa_is_scikit_learns(pairs):
     found = agreements(of_pairs(pairs))
@@ -73,6 +74,7 @@ def test_cohens_kappa_is_scikit_learns(pairs):
         assert ours == pytest.approx(theirs, abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(VERDICT, VERDICT, VERDICT), min_size=1, max_size=20))
 def test_fleiss_kappa_is_what_counting_pairs_gives(triples):
     judged = [
@@ -90,6 +92,7 @@ def test_fleiss_kappa_is_what_counting_pairs_gives(triples):
         assert found.kappa == pytest.approx((np.mean(same) - by_chance) / (1 - by_chance), abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(VERDICT, VERDICT), min_size=2, max_size=30), st.permutations(VERDICTS))
 def test_plain_kappa_does_not_depend_on_what_verdicts_are_called_or_who_is_first(pairs, names):
     renamed = dict(zip(VERDICTS, names, strict=True))

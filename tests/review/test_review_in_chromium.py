@@ -147,6 +147,20 @@ def test_next_and_previous_walk_through_phrases_images_and_studies(open_review, 
     expect(page.locator(".reading:not(.behind) .card.chosen .phrase-text")).to_have_text(phrases[2][1])
 
 
+def test_a_key_leads_to_the_next_study_without_an_answer(open_review, server):
+    page = open_review(server, ONE.record.key)
+    page.keyboard.press("u")
+    page.wait_for_url(f"**/{TWO.record.key}/**")
+    ready(page)
+    page.keyboard.press("1")
+    dock(page).get_by_role("button", name="Unanswered").click()
+    page.wait_for_url(f"**/{FOUR.record.key}/**")
+    ready(page)
+    page.keyboard.press("u")
+    page.wait_for_url(f"**/{ONE.record.key}/**")
+    ready(page)
+
+
 def test_at_either_end_the_page_says_so(open_review, server):
     page = open_review(server, ONE.record.key)
     page.keyboard.press("p")

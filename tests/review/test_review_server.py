@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from made_up_records import MadeUp
 from made_up_review import ROOT, Client, Server, entry_of, lay_down, three_studies
 
 from audit.review.guard import MOST_BYTES
@@ -258,6 +259,30 @@ def test_a_blinded_reviewer_who_tries_another_ones_id_or_place_learns_nothing(se
     stolen = ben.post(secret | {"reviewer": "Ben", "comment": "mine"})
     assert b"what Ada thinks" not in stolen.body
     assert b"what Ada thinks" not in ben.post(entry_of(TWO, 2, reviewer="Ben", replaces=f"{1:032x}")).body
+
+
+def test_the_way_to_the_next_study_without_an_answer(serve_here, out):
+    client = serve_here(out).client()
+
+    def after(made: MadeUp) -> str:
+        answer = client.ask(f"/open-after/{made.record.key}")
+        assert answer.status == 303
+        return answer.headers["location"]
+
+    pages = [f"/studies/{made.record.key}/index.html" for made in (ONE, TWO, FOUR)]
+    assert after(ONE) == pages[1]
+    client.post(entry_of(TWO, 1))
+    assert after(ONE) == pages[2]
+    assert after(FOUR) == pages[0]
+    for place in range(4):
+        client.post(entry_of(FOUR, 10 + place, place=place))
+    assert after(ONE) == pages[0]
+    for place, image in ((0, 0), (1, 0), (0, 1)):
+        client.post(entry_of(ONE, 20 + place + 2 * image, place=place, image=image))
+    assert after(ONE) == "/index.html"
+    client.post(entry_of(TWO, 2, verdict=None, replaces=f"{1:032x}"))
+    assert after(TWO) == pages[1]
+    assert client.ask("/open-after/nothing").status == 404
 
 
 def test_a_token_for_the_browser_opens_one_session():
