@@ -1,7 +1,7 @@
 """A row for every file, report and group of boxes: whether it takes part, and why not."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,25 +42,24 @@ class CheckRow:
 _KINDS = {"scan": "file", "header": "file", "pixels": "image", "report": "report", "boxes": "boxes"}
 
 
-@dataclass(frozen=True, slots=True)
 class _Namer:
     """Gives names to sources and studies as far as they may be shown."""
 
-    folders: Sequence[Path]
-    keys: Keys
-    show_phi: bool
+    def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> None:
+        self._keys, self._show_phi = keys, show_phi
+        reports = (study.report.source for study in inputs.studies)
+        images = (str(case.image.path) for study in inputs.studies for case in study.cases)
+        taking_part = [LeftOut(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
+        named = shown_failures(taking_part, folders, keys, show_phi=show_phi)
+        self._sources = {item.source: shown.source for item, shown in zip(taking_part, named, strict=True)}
+        self.left_out = shown_failures(inputs.left_out, folders, keys, show_phi=show_phi)
 
     def source(self, source: str) -> str:
-        [shown] = self.all([LeftOut(source=source, stage="", reason="", failed=False)])
-        return shown[0]
+        """Name what takes part."""
+        return self._sources[source]
 
     def study(self, uid: str) -> str:
-        return uid if self.show_phi else self.keys.key("study", uid)
-
-    def all(self, left_out: Iterable[LeftOut]) -> list[tuple[str, str]]:
-        """Give source and reason of each."""
-        shown = shown_failures(left_out, self.folders, self.keys, show_phi=self.show_phi)
-        return [(item.source, item.reason) for item in shown]
+        return uid if self._show_phi else self._keys.key("study", uid)
 
 
 def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[CheckRow, ...]:
@@ -72,7 +71,7 @@ def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bo
         keys: stand for names of files and studies, as in failures.csv of a run.
         show_phi: give the names themselves.
     """
-    namer = _Namer(folders, keys, show_phi)
+    namer = _Namer(inputs, folders, keys, show_phi=show_phi)
     taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
     return (*taking_part, *_left_out_rows(inputs, namer))
 
@@ -122,15 +121,15 @@ def _box_rows(case: Case, source: str, study: str) -> Iterator[CheckRow]:
 
 def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
     studies = {str(image.path): image.study_instance_uid for image in inputs.images}
-    for item, (source, reason) in zip(inputs.left_out, namer.all(inputs.left_out), strict=True):
+    for item, shown in zip(inputs.left_out, namer.left_out, strict=True):
         join = inputs.joins.get(item.source)
         uid = studies.get(item.source) if join is None else join.study_instance_uid
         yield CheckRow(
             kind="image" if item.source in studies else _KINDS.get(item.stage, "report"),
-            source=source,
+            source=shown.source,
             fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
             stage=item.stage,
-            reason=reason,
+            reason=shown.reason,
             study="" if uid is None else namer.study(uid),
             joined_by="" if join is None else join.by,
         )

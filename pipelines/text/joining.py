@@ -174,15 +174,18 @@ def _named(report: Report, keys: _Keys) -> tuple[set[str], Key]:
 def _conflict(candidates: Sequence[JoinedReport]) -> str | None:
     """Say why the reports of one study cannot be one; None where they can."""
     reports = [candidate.report for candidate in candidates]
+    one_issuer = (
+        len({_issuer(each.report.accession_issuer) for each in candidates if each.by is Key.ACCESSION} - {""}) < 2
+    )
+    if one_issuer and len({" ".join(report.text.split()) for report in reports}) == 1:
+        return None
     names = [Path(report.source).name for report in reports]
     listed = ", ".join(sorted(names)[:_NAMED_AT_MOST]) + (" and more" if len(names) > _NAMED_AT_MOST else "")
-    if len({_issuer(each.report.accession_issuer) for each in candidates if each.by is Key.ACCESSION} - {""}) > 1:
+    if not one_issuer:
         return (
             f"reports of several issuers have this study's accession number ({listed}), and its images name no issuer: "
             "give the reports the StudyInstanceUID, or the images the issuer"
         )
-    if len({" ".join(report.text.split()) for report in reports}) == 1:
-        return None
     return f"{len(names)} different reports belong to one study ({listed}): keep the one that describes these images"
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ _PLACE = r"(?:left|right|upper|lower|mid|middle)"
 _PAIRED_WORDS = re.compile(rf"\b{_PLACE}\s*(?:,|and|or|&)\s*(?:the\s+)?(?={_PLACE}\b)", re.IGNORECASE)
 _Place = TypeVar("_Place", Side, Zone)
 _NOT_LETTERS = re.compile(r"[\W_]+")
+_SENTENCES_KEPT = 1 << 14
 
 
 def phrases_of(text: str) -> tuple[Phrase, ...]:
@@ -42,8 +44,13 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
     return tuple(found.values())
 
 
-def phrases_in_sentence(sentence: str, section: str = "findings") -> Iterator[Phrase]:
-    """Give a phrase for each finding that one sentence names."""
+@lru_cache(maxsize=_SENTENCES_KEPT)
+def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phrase, ...]:
+    """Give a phrase for each finding that one sentence names. Reports repeat sentences: each is taken apart once."""
+    return tuple(_phrases(sentence, section))
+
+
+def _phrases(sentence: str, section: str) -> Iterator[Phrase]:
     mentions = findings_in(sentence)
     contexts = contexts_of(sentence, mentions)
     compared = compared_with_prior(sentence, mentions)
