@@ -1,4 +1,4 @@
-"""Headers a second, read by one process and by several, and what an index saves at the second scan."""
+"""Headers a second, what an index saves at the second scan, and what `check` and a long list of failures take."""
 
 import argparse
 import os
@@ -11,13 +11,23 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 
+from audit.checking import CheckSettings, check
+from audit.engine.keys import Keys
+from audit.engine.shown import shown_failures
 from benchmarks.machine import command_line, write_section
 from pipelines.dicom.scan import Scan, scan_folder
 from pipelines.phantom.cohort import make_cohort
+from pipelines.study import LeftOut
 
 _FULL_SIZE = 2_000  # files that figures are asked for; fewer are not written down
 _FILES_A_FOLDER = 500
 _SETTLED_SECONDS = 2.5  # an index does not keep what was written just now
+_KEYS = Keys(b"a salt for benchmarks only")
+_LEFT_OUT = (1_000, 10_000, 100_000)
+_REPORT = (
+    "FINDINGS: There is a nodule of {size} mm in the left upper lobe. No pneumothorax. The heart is of normal size. "
+    "Small right pleural effusion. IMPRESSION: Nodule, {size} mm; follow-up of {study} is recommended."
+)
 
 
 def make_headers(folder: Path, count: int) -> int:
@@ -80,6 +90,47 @@ def measure(folder: Path, count: int) -> list[str]:
     ]
 
 
+def measure_check(folder: Path, count: int) -> list[str]:
+    """Check the whole folder with a table of reports and one of boxes: without an index, then by it."""
+    with (folder / "reports.csv").open("w") as reports, (folder / "boxes.csv").open("w") as boxes:
+        reports.write("filename,report\n")
+        boxes.write("image,label,x,y,width,height\n")
+        for index in range(count):
+            reports.write(f'{index:06d},"{_REPORT.format(size=4 + index % 300 / 10, study=index)}"\n')
+            boxes.write(f"{index:06d},nodule,1,1,3,3\n")
+    settings = CheckSettings(
+        dicom_dir=folder / "many",
+        reports=folder / "reports.csv",
+        boxes=(folder / "boxes.csv",),
+        index=folder / "check.sqlite",
+    )
+    lines = [
+        f"`check` with {count:,} reports and as many boxes, on all processors:",
+        "",
+        "| check | seconds |",
+        "|---|---|",
+    ]
+    for name in ("first", "second, by the index"):
+        start = time.perf_counter()
+        found = check(settings, _KEYS)
+        lines.append(f"| {name} | {time.perf_counter() - start:.1f} |")
+        if found.counts["studies"] != count:
+            raise RuntimeError(f"{found.counts['studies']} of {count} studies joined")
+    return lines
+
+
+def measure_failures() -> list[str]:
+    """Mask the names in lists of files that were left out, each of which its reason names."""
+    lines = ["Files left out, their names put into keys:", "", "| files | seconds |", "|---|---|"]
+    for count in _LEFT_OUT:
+        names = [f"Doe {index:06d}.dcm" for index in range(count)]
+        left_out = [LeftOut(source=f"/d/{name}", stage="scan", reason=f"{name} is cut", failed=True) for name in names]
+        start = time.perf_counter()
+        shown_failures(left_out, [Path("/d")], _KEYS, show_phi=False)
+        lines.append(f"| {count:,} | {time.perf_counter() - start:.2f} |")
+    return lines
+
+
 def main() -> None:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,6 +142,10 @@ def main() -> None:
             f"{count:,} DX headers of {size:,} bytes, in the system's cache; load before: {os.getloadavg()[0]:.1f}.",
             "",
             *measure(Path(folder), count),
+            "",
+            *measure_check(Path(folder), count),
+            "",
+            *measure_failures(),
         ]
     print("\n".join(lines))
     if count >= _FULL_SIZE:
