@@ -65,6 +65,7 @@ const startReviewBoxes = (stage, image, onChange) => {
   const take = (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
+    event.stopPropagation(); // the film would be moved along
     svg.setPointerCapture(event.pointerId);
     const point = placeOf(event);
     const owner = event.target.closest("[data-box]");
@@ -154,6 +155,7 @@ const startReviewBoxes = (stage, image, onChange) => {
   svg.addEventListener("pointermove", move);
   svg.addEventListener("pointerup", release);
   svg.addEventListener("pointercancel", cancel);
+  svg.addEventListener("dblclick", (event) => event.stopPropagation()); // nor is it zoomed by two quick boxes
   new ResizeObserver(() => grip || paint()).observe(under.parentElement);
 
   return {

@@ -214,6 +214,21 @@ def test_a_box_is_drawn_moved_sized_and_removed_with_the_mouse(open_review, serv
     assert dock(page).get_by_role("button", name="Draw boxes").get_attribute("aria-pressed") == "false"
 
 
+def test_a_box_is_drawn_where_it_is_seen_on_a_film_that_is_zoomed(open_review, server, out):
+    page = open_review(server, TWO.record.key)
+    page.mouse.move(*on_screen(page, (575, 700), TWO.record.images[0]))
+    page.mouse.dblclick(*on_screen(page, (575, 700), TWO.record.images[0]))
+    expect(page.locator(".zoom-value")).to_have_text("300\u202f%")
+    page.keyboard.press("d")
+    # The middle of the film stays where it was, and everything is three times as far from it.
+    drag(page, (575 - 150, 700 - 90), (575 + 150, 700 + 90))
+    saved(page)
+    (box,) = said(out)[0].boxes
+    assert (box.x, box.y, box.width, box.height) == pytest.approx((525, 670, 100, 60), abs=2)
+    page.mouse.dblclick(*on_screen(page, (575, 700), TWO.record.images[0]))
+    expect(page.locator(".zoom-value")).to_have_text("300\u202f%")
+
+
 def test_a_box_stays_on_its_image(open_review, server, out):
     page = open_review(server, TWO.record.key)
     page.keyboard.press("d")
