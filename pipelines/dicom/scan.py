@@ -231,7 +231,7 @@ def _look_at_all(paths: Iterable[Path], root: Path) -> list[Image | LeftOut]:
 def _look_at(path: Path, root: Path) -> Image | LeftOut:
     """Read one file's header, once it is sure that opening it does no harm."""
     try:
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and _leads_out(path, root):
             return _by_rule(path, "The symbolic link points out of the folder; copy the file into the folder.")
         if not path.is_file():
             return _by_rule(path, "This is no regular file; nothing is to be done.")
@@ -241,6 +241,13 @@ def _look_at(path: Path, root: Path) -> Image | LeftOut:
         reason = f"The file cannot be read ({error.strerror}); give the user who runs the audit access to it."
         return LeftOut(source=str(path), stage="scan", reason=reason, failed=True)
     return inspect_file(path)
+
+
+def _leads_out(link: Path, root: Path) -> bool:
+    try:
+        return not link.resolve().is_relative_to(root)
+    except RuntimeError:  # how pathlib says, before Python 3.13, that links lead in a circle: nowhere
+        return False
 
 
 def _by_rule(path: Path, reason: str) -> LeftOut:

@@ -222,6 +222,17 @@ def test_links_are_looked_at_every_time(folder, index, read):
     assert "link.dcm" in read
 
 
+def test_links_that_lead_in_a_circle_or_nowhere_are_listed(folder, index):
+    (folder / "circle.dcm").symlink_to(folder / "circle.dcm")
+    (folder / "one").symlink_to(folder / "other")
+    (folder / "other").symlink_to(folder / "one")
+    (folder / "dead.dcm").symlink_to(folder / "nothing.dcm")
+    scan = scan_folder(folder, index=index)
+    listed = {Path(item.source).name: item.reason for item in scan.left_out if "regular" in item.reason}
+    assert listed.keys() == {"circle.dcm", "one", "other", "dead.dcm"}
+    assert scan.files == 8
+
+
 def test_every_fact_of_a_header_comes_back(folder, index):
     path = folder / "phantom-00001.dcm"
     image = replace(scan_folder(folder).images[0], spacing_mm=None, age_years=None, accession_issuer="Ward \u00fc")
