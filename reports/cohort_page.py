@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import quote
 
 from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.differences import difference_table
@@ -15,8 +14,9 @@ from reports.judgement import (
     subgroup_rows,
     verdict_views,
 )
-from reports.page import data_url, render_page
+from reports.page import render_page
 from reports.record import RunRecord, ScoreSummary, StudyRecord
+from reports.study_table import StudyTable
 from reports.words import (
     CONTENT_BLIND,
     FEW_PHRASES,
@@ -26,7 +26,6 @@ from reports.words import (
     cohort_summary,
     method_name,
     score_name,
-    verdict_on,
 )
 
 __all__ = ["render_cohort"]
@@ -66,31 +65,6 @@ class FindingRow:
     blind_place: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhraseLine:
-    """One phrase in a study's row."""
-
-    text: str
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyRow:
-    """One study in the table. Sort keys are empty where there is nothing to sort by: such rows come last."""
-
-    key: str
-    address: str
-    thumbnail: str | None
-    views: str
-    phrases: tuple[PhraseLine, ...]
-    findings: tuple[str, ...]
-    outcomes: str  # "hit miss unscored", those that occur
-    hits: int
-    scored: int
-    energy: float | None
-    cosine: float | None
-
-
 def render_cohort(
     run: RunRecord,
     studies: Iterable[StudyRecord],
@@ -104,11 +78,13 @@ def render_cohort(
         studies: The studies in the order of the table; read once, one by one, and not kept.
         thumbnails: Small PNG pictures by ``StudyRecord.key``, there when its study is; one without has none.
     """
-    rows = [_study_row(study, thumbnails.get(study.key)) for study in studies]
+    table = StudyTable()
+    for study in studies:
+        table.add(study, thumbnails.get(study.key))
     context = {
         "run": run,
         "method": method_name(run.method),
-        "summary": cohort_summary(run, studies=len(rows), phrases=sum(len(row.phrases) for row in rows)),
+        "summary": cohort_summary(run, studies=table.studies, phrases=table.phrases),
         "charts": _charts(run),
         "differences": difference_table(run),
         "verdicts": verdict_views(run),
@@ -119,15 +95,13 @@ def render_cohort(
         "subgroups": subgroup_rows(run),
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),
-        "studies": rows,
-        "finding_names": sorted({finding for row in rows for finding in row.findings}),
+        "table": table,
         "failed": [failure for failure in run.failures if failure.failed],
         "left_out": [failure for failure in run.failures if not failure.failed],
         "seconds": (run.finished - run.created).total_seconds(),
         "few": FEW_PHRASES,
     }
-    data = {"findings": [list(row.findings) for row in rows]}
-    return render_page("cohort.html", script="cohort.js", data=data, context=context)
+    return render_page("cohort.html", script="cohort.js", data=table.data(), context=context)
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:
@@ -199,34 +173,3 @@ def _finding_rows(run: RunRecord) -> tuple[FindingRow, ...]:
             )
         )
     return tuple(rows)
-
-
-def _study_row(study: StudyRecord, thumbnail: bytes | None) -> StudyRow:
-    pairs = [(image, phrase) for image in study.images for phrase in image.phrases]
-    outcomes = [verdict_on(phrase, image, method=study.method).outcome for image, phrase in pairs]
-    energies = [
-        score.value
-        for _, phrase in pairs
-        for score in phrase.scores
-        if (score.method, score.score) == (study.method, "energy in box") and score.value is not None
-    ]
-    lines = (
-        PhraseLine(text=phrase.text, outcome=outcome) for (_, phrase), outcome in zip(pairs, outcomes, strict=True)
-    )
-    return StudyRow(
-        key=study.key,
-        address=f"studies/{quote(study.key, safe='')}/index.html",
-        thumbnail=None if thumbnail is None else data_url(thumbnail),
-        views=", ".join(image.view for image in study.images),
-        phrases=tuple(lines),
-        findings=tuple(dict.fromkeys(phrase.finding for _, phrase in pairs if phrase.finding is not None)),
-        outcomes=" ".join(dict.fromkeys(outcomes)),
-        hits=outcomes.count("hit"),
-        scored=len(outcomes) - outcomes.count("unscored"),
-        energy=_mean(energies),
-        cosine=_mean([phrase.cosine for _, phrase in pairs]),
-    )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

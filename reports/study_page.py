@@ -49,6 +49,7 @@ SHADES: Final = 8
 
 _HEAT_SIDE = 1024  # px: heat is smooth, a finer canvas shows no more of it
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadedText:
     """A piece of a phrase and how hot it is, 0 (no shading) to SHADES."""

@@ -375,6 +375,11 @@
     select(0);
   };
 
+  /** Whoever came from a filtered table goes back to it. */
+  const from = new URLSearchParams(location.search).get("from");
+  const back = document.querySelector(".back");
+  if (from && back) back.hash = from;
+
   /** The masthead stays in sight, and the film fills what is left below it. */
   const above = document.querySelector(".above");
   new ResizeObserver(() => {

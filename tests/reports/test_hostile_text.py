@@ -141,4 +141,4 @@ def test_data_for_the_script_survives_every_hostile_text():
         html = hostile_cohort(text)
         start = html.index('id="data">') + len('id="data">')
         data = json.loads(html[start : html.index("</script>", start)])
-        assert data["findings"] == [[text]]
+        assert (data["findings"], data["texts"][0]) == ([text], text)

@@ -1,0 +1,214 @@
+"""The table of studies on the page over all: what the page's script filters, sorts and draws.
+
+A hundred thousand studies are tens of megabytes of text; sentences and names that studies share stand once.
+"""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import quote
+
+from reports.page import data_url
+from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.words import verdict_on, warnings_of_place
+
+__all__ = ["CaseLine", "PlainRow", "StudyTable"]
+
+_PLAIN_ROWS = 100  # that a browser without scripts shows
+_CASES = 5  # best, and as many worst
+_ENERGY = "energy in box"
+_ATTRIBUTES = {
+    "view": "View",
+    "sex": "Sex",
+    "age": "Age",
+    "manufacturer": "Manufacturer",
+    "photometric_interpretation": "Photometric interpretation",
+}
+_DIGITS = 4
+
+_Item = TypeVar("_Item", "CaseLine", "tuple[float, CaseLine]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRow:
+    """One study where no script runs."""
+
+    key: str
+    address: str
+    views: str
+    phrases: tuple[tuple[str, str], ...]  # text and outcome
+    hits: int
+    scored: int
+    energy: float | None
+    cosine: float | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CaseLine:
+    """One phrase among the best or worst; ordered by its energy in the box."""
+
+    energy: float
+    key: str
+    place: int
+    text: str = field(compare=False)
+    finding: str = field(compare=False)
+    address: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    record: PhraseRecord
+    image: ImageRecord
+    outcome: str
+    energy: float | None
+
+
+class _Names:
+    """Names that stand once, and the number of each."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        return self._places.setdefault(name, len(self._places))
+
+    def all(self) -> list[str]:
+        return list(self._places)
+
+
+class StudyTable:
+    """Collects what the table shows of each study, one by one."""
+
+    def __init__(self) -> None:
+        """Start without a study."""
+        self.studies, self.phrases, self.has_pictures = 0, 0, False
+        self.plain: list[PlainRow] = []
+        self._rows: list[list[object]] = []
+        self._texts, self._findings, self._flags = _Names(), _Names(), _Names()
+        self._groups: dict[tuple[str, str], int] = {}
+        self._best: list[CaseLine] = []  # a heap whose first is the one to give way
+        self._worst: list[tuple[float, CaseLine]] = []
+
+    def add(self, study: StudyRecord, thumbnail: bytes | None) -> None:
+        """Take one study, with its small picture if it has one."""
+        phrases = [
+            _Phrase(
+                phrase, image, verdict_on(phrase, image, method=study.method).outcome, _energy(phrase, study.method)
+            )
+            for image in study.images
+            for phrase in image.phrases
+        ]
+        address = f"studies/{quote(study.key, safe='')}/index.html"
+        energies = [phrase.energy for phrase in phrases if phrase.energy is not None]
+        row = PlainRow(
+            key=study.key,
+            address=address,
+            views=", ".join(image.view for image in study.images),
+            phrases=tuple((phrase.record.text, phrase.outcome) for phrase in phrases),
+            hits=sum(phrase.outcome == "hit" for phrase in phrases),
+            scored=sum(phrase.outcome != "unscored" for phrase in phrases),
+            energy=_mean(energies),
+            cosine=_mean([phrase.record.cosine for phrase in phrases]),
+        )
+        flags = [phrase.outcome for phrase in phrases] + [
+            short for phrase in phrases for short, _ in warnings_of_place(phrase.record, method=study.method)
+        ]
+        groups = {
+            (name, value)
+            for image in study.images
+            for attribute, name in _ATTRIBUTES.items()
+            if (value := getattr(image, attribute))
+        }
+        self._rows.append(
+            [
+                row.key,
+                row.views,
+                [number for text, outcome in row.phrases for number in (self._texts[text], self._flags[outcome])],
+                _once(self._findings[phrase.record.finding] for phrase in phrases if phrase.record.finding),
+                _once(self._flags[flag] for flag in flags),
+                [self._groups.setdefault(group, len(self._groups)) for group in sorted(groups)],
+                row.hits,
+                row.scored,
+                _rounded(row.energy),
+                _rounded(row.cosine),
+                "" if thumbnail is None else data_url(thumbnail),
+            ]
+        )
+        if len(self.plain) < _PLAIN_ROWS:
+            self.plain.append(row)
+        self.studies += 1
+        self.phrases += len(phrases)
+        self.has_pictures = self.has_pictures or thumbnail is not None
+        self._keep_cases(study, phrases, address)
+
+    def _keep_cases(self, study: StudyRecord, phrases: list[_Phrase], address: str) -> None:
+        for place, phrase in enumerate(phrases):
+            if phrase.energy is None:
+                continue
+            case = CaseLine(phrase.energy, study.key, place, phrase.record.text, phrase.record.finding or "", address)
+            if phrase.outcome == "hit":
+                _push(self._best, case)
+            elif phrase.outcome == "miss":
+                _push(self._worst, (-phrase.energy, case))
+
+    @property
+    def best(self) -> list[CaseLine]:
+        """The phrases whose hottest point lies in the box, with most energy there; the best first."""
+        return sorted(self._best, reverse=True)
+
+    @property
+    def worst(self) -> list[CaseLine]:
+        """The phrases whose hottest point lies outside, with least energy in the box; the worst first."""
+        return [case for _, case in sorted(self._worst, reverse=True)]
+
+    @property
+    def finding_names(self) -> list[str]:
+        """Every finding, in alphabetical order."""
+        return sorted(self._findings.all())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was noted on phrases beside their outcome."""
+        return sorted(set(self._flags.all()) - {"hit", "miss", "unscored"})
+
+    @property
+    def group_names(self) -> dict[str, list[tuple[int, str]]]:
+        """The groups that tell studies apart, by attribute: number and value of each."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for (name, value), number in sorted(self._groups.items()):
+            found.setdefault(name, []).append((number, value))
+        return {name: values for name, values in found.items() if len(values) > 1}
+
+    def data(self) -> dict[str, object]:
+        """What the script works on."""
+        return {
+            "texts": self._texts.all(),
+            "findings": self._findings.all(),
+            "flags": self._flags.all(),
+            "studies": self._rows,
+        }
+
+
+def _push(heap: list[_Item], item: _Item) -> None:
+    """Keep the greatest few."""
+    if len(heap) < _CASES:
+        heapq.heappush(heap, item)
+    else:
+        heapq.heappushpop(heap, item)
+
+
+def _energy(phrase: PhraseRecord, method: str) -> float | None:
+    return next((score.value for score in phrase.scores if (score.method, score.score) == (method, _ENERGY)), None)
+
+
+def _once(numbers: Iterable[int]) -> list[int]:
+    return list(dict.fromkeys(numbers))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
