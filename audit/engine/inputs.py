@@ -1,7 +1,7 @@
 """Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -98,24 +98,29 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
         *_unless_listed(cohort.left_out, by_view),
         *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
     )
+    return Inputs(
+        studies=studies,
+        left_out=left_out,
+        counts={
+            "files": scan.files,
+            "reports": len(reports.reports),
+            "box rows": len(boxes.rows),
+            **_taking_part(studies),
+        },
+        images=scan.images,
+        joins=cohort.joins,
+        nothing=nothing,
+    )
+
+
+def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
     cases = [case for study in studies for case in study.cases]
-    counts = {
-        "files": scan.files,
-        "reports": len(reports.reports),
-        "box rows": len(boxes.rows),
+    return {
         "studies": len(studies),
         "images": len(cases),
         "phrases": sum(len(case.phrases) for case in cases),
         "boxes": sum(len(case.boxes) for case in cases),
     }
-    return Inputs(
-        studies=studies,
-        left_out=left_out,
-        counts=counts,
-        images=scan.images,
-        joins=cohort.joins,
-        nothing=nothing,
-    )
 
 
 def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:
