@@ -1,0 +1,41 @@
+"""Both pages against the rules of WCAG 2.2 AA that axe can check, in every state a reader puts them in."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from made_up_records import make_study
+from playwright.sync_api import Page
+
+from reports.cohort_page import render_cohort
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+
+def violations(page: Page) -> list[tuple[str, str]]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [(rule["id"], node["html"][:200]) for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["as opened", "two films", "review"])
+def test_the_study_page_breaks_no_rule(open_study, scheme: str, state: str) -> None:
+    page = open_study(make_study(), color_scheme=scheme)
+    if state == "two films":
+        page.select_option(".beside", "phrase 1")
+        page.locator(".contour-switch").check()
+    if state == "review":
+        page.locator(".review-toggle").click()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_cohort_page_breaks_no_rule(open_page, cohort, scheme: str) -> None:
+    page = open_page(render_cohort(cohort.run, [made.record for made in cohort.studies]), color_scheme=scheme)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_too_long_to_draw_whole_breaks_no_rule(open_page, cohort, scheme: str) -> None:
+    first = cohort.studies[0].record
+    studies = [first.model_copy(update={"key": f"{number:016x}"}) for number in range(400)]
+    page = open_page(render_cohort(cohort.run, studies), color_scheme=scheme)
+    assert violations(page) == []

@@ -1,0 +1,93 @@
+"""A table of more studies than a browser draws: rows where the reader looks, filters kept in the address."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page
+
+from reports.cohort_page import render_cohort
+
+COUNT = 3000
+
+
+@pytest.fixture(scope="module")
+def html(cohort) -> str:
+    """Three thousand studies; every third shows a woman, the others a man."""
+    studies = []
+    for number in range(COUNT):
+        record = cohort.studies[number % len(cohort.studies)].record
+        image = record.images[0].model_copy(update={"sex": "female" if number % 3 == 0 else "male"})
+        studies.append(record.model_copy(update={"key": f"{number:016x}", "images": (image,)}))
+    return render_cohort(cohort.run, studies)
+
+
+@pytest.fixture
+def page(open_page, html: str) -> Page:
+    return open_page(html)
+
+
+def rows(page: Page) -> list[int]:
+    found = page.locator("table.studies tbody tr[data-key]").all()
+    return [int(row.get_attribute("aria-rowindex")) - 2 for row in found]
+
+
+def test_only_some_rows_are_drawn_and_scrolling_draws_others(page: Page) -> None:
+    drawn = rows(page)
+    assert drawn[0] == 0
+    assert len(drawn) < 100
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
+    page.wait_for_function("Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, rel=0.02)
+    in_view = page.evaluate(
+        "() => [...document.querySelectorAll('tbody tr[data-key]')].map((row) => row.getBoundingClientRect())"
+        ".filter((frame) => frame.bottom > 0 && frame.top < innerHeight).length"
+    )
+    assert in_view >= 8
+    page.evaluate(
+        "window.scrollTo(0, scrollY - 300 +"
+        " document.querySelector('table.studies.scripted').getBoundingClientRect().bottom)"
+    )
+    page.wait_for_function(f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex == {COUNT + 1}")
+
+
+def test_the_subgroup_narrows_the_table(page: Page) -> None:
+    page.get_by_label("Subgroup").select_option(label="female")
+    assert page.get_by_role("status").inner_text() == "1,000 of 3,000"
+
+
+def test_the_address_keeps_filters_and_order(page: Page, open_page) -> None:
+    page.get_by_label("Finding", exact=True).select_option("nodule")
+    page.get_by_role("searchbox").fill("left")
+    page.get_by_role("button", name="Cosine").click()
+    address, first, count = page.url, rows(page)[:3], page.get_by_role("status").inner_text()
+    keys = [row.get_attribute("data-key") for row in page.locator("tbody tr[data-key]").all()[:3]]
+    assert parse_qs(urlsplit(address).fragment) == {
+        "search": ["left"],
+        "finding": ["nodule"],
+        "sort": ["cosine descending"],
+    }
+    page.goto("about:blank")
+    page.goto(address)
+    assert page.get_by_role("status").inner_text() == count
+    assert rows(page)[:3] == first
+    assert [row.get_attribute("data-key") for row in page.locator("tbody tr[data-key]").all()[:3]] == keys
+    assert page.get_by_label("Finding", exact=True).input_value() == "nodule"
+
+
+def test_an_address_that_names_nothing_known_shows_everything(page: Page) -> None:
+    page.goto(page.url.partition("#")[0] + "#finding=gremlin&group=99&sort=colour%20up")
+    page.reload()
+    assert page.get_by_role("status").inner_text() == "3,000 in all"
+
+
+def test_a_study_page_leads_back_to_the_table_as_it_was(page: Page, cohort) -> None:
+    page.get_by_label("Hottest point").select_option("miss")
+    link = page.locator("a.study-link").first.evaluate("(each) => each.href")
+    assert parse_qs(urlsplit(link).query)["from"] == ["outcome=miss"]
+
+
+def test_a_study_that_was_reached_from_a_filtered_table_knows_it(open_study, study) -> None:
+    page = open_study(study)
+    page.goto(page.url + "?from=finding%3Dnodule%26outcome%3Dmiss")
+    assert page.locator("a.back").evaluate("(each) => each.href").endswith("index.html#finding=nodule&outcome=miss")
