@@ -7,7 +7,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pipelines.dicom.pixels import read_pixels
 from pipelines.errors import DicomError
 from pipelines.study import LeftOut
 
-__all__ = ["MUTATIONS", "Trial", "attack", "mutated"]
+__all__ = ["MUTATIONS", "REPRODUCED", "Trial", "attack", "dicom_element", "file_head", "image_body", "mutated"]
 
 SECONDS_A_FILE = 20.0
 MEMORY = 3 * 2**30  # bytes that reading may add to this process; a decoder has a limit of its own
@@ -79,52 +79,100 @@ def _wrong_length(content: bytes, rng: np.random.Generator) -> bytes:
     return content[:place] + struct.pack("<I", number) + content[place + 4 :]
 
 
-def _element(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+def dicom_element(group: int, element: int, vr: bytes, value: bytes) -> bytes:
+    """Write an element in explicit VR little endian."""
     length = struct.pack("<I", len(value)) if vr in {b"SQ", b"OB", b"OW", b"UN"} else struct.pack("<H", len(value))
     return struct.pack("<HH", group, element) + vr + (b"\0\0" if len(length) == 4 else b"") + length + value
 
 
-def _head(syntax: str, sop_class: bytes = b"1.2.840.10008.5.1.4.1.1.1\0") -> bytes:
+def file_head(syntax: str, sop_class: bytes = b"1.2.840.10008.5.1.4.1.1.1\0") -> bytes:
+    """Write preamble and file meta information."""
     uid = syntax.encode() + b"\0" * (len(syntax) % 2)
-    meta = _element(2, 0x0002, b"UI", sop_class) + _element(2, 0x0003, b"UI", b"1.2.3.4\0")
-    meta += _element(2, 0x0010, b"UI", uid)
-    return bytes(128) + b"DICM" + _element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta
+    meta = dicom_element(2, 0x0002, b"UI", sop_class) + dicom_element(2, 0x0003, b"UI", b"1.2.3.4\0")
+    meta += dicom_element(2, 0x0010, b"UI", uid)
+    return bytes(128) + b"DICM" + dicom_element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta
 
 
-def _body(rows: int, columns: int, pixels: bytes) -> bytes:
+def image_body(rows: int, columns: int, pixels: bytes) -> bytes:
+    """Write the data set of a CR image with 12 of 16 bits."""
     return b"".join(
         (
-            _element(8, 0x0016, b"UI", b"1.2.840.10008.5.1.4.1.1.1\0"),
-            _element(8, 0x0018, b"UI", b"1.2.3.4\0"),
-            _element(8, 0x0060, b"CS", b"CR"),
-            _element(0x20, 0x000D, b"UI", b"1.2.3\0"),
-            _element(0x28, 0x0002, b"US", struct.pack("<H", 1)),
-            _element(0x28, 0x0004, b"CS", b"MONOCHROME2 "),
-            _element(0x28, 0x0008, b"IS", b"1 "),
-            _element(0x28, 0x0010, b"US", struct.pack("<H", rows)),
-            _element(0x28, 0x0011, b"US", struct.pack("<H", columns)),
-            _element(0x28, 0x0100, b"US", struct.pack("<H", 16)),
-            _element(0x28, 0x0101, b"US", struct.pack("<H", 12)),
-            _element(0x28, 0x0102, b"US", struct.pack("<H", 11)),
-            _element(0x28, 0x0103, b"US", struct.pack("<H", 0)),
-            _element(0x7FE0, 0x0010, b"OW", pixels),
+            dicom_element(8, 0x0016, b"UI", b"1.2.840.10008.5.1.4.1.1.1\0"),
+            dicom_element(8, 0x0018, b"UI", b"1.2.3.4\0"),
+            dicom_element(8, 0x0060, b"CS", b"CR"),
+            dicom_element(0x20, 0x000D, b"UI", b"1.2.3\0"),
+            dicom_element(0x28, 0x0002, b"US", struct.pack("<H", 1)),
+            dicom_element(0x28, 0x0004, b"CS", b"MONOCHROME2 "),
+            dicom_element(0x28, 0x0008, b"IS", b"1 "),
+            dicom_element(0x28, 0x0010, b"US", struct.pack("<H", rows)),
+            dicom_element(0x28, 0x0011, b"US", struct.pack("<H", columns)),
+            dicom_element(0x28, 0x0100, b"US", struct.pack("<H", 16)),
+            dicom_element(0x28, 0x0101, b"US", struct.pack("<H", 12)),
+            dicom_element(0x28, 0x0102, b"US", struct.pack("<H", 11)),
+            dicom_element(0x28, 0x0103, b"US", struct.pack("<H", 0)),
+            dicom_element(0x7FE0, 0x0010, b"OW", pixels),
         )
     )
 
 
 def _huge(_content: bytes, rng: np.random.Generator) -> bytes:
     rows, columns = (int(rng.choice([0, 1, 8, 40000, 65535])) for _ in range(2))
-    return _head(ExplicitVRLittleEndian) + _body(rows, columns, bytes(2 * 64))
+    return file_head(ExplicitVRLittleEndian) + image_body(rows, columns, bytes(2 * 64))
+
+
+def _deflated(pieces: Iterable[bytes]) -> bytes:
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return b"".join(squeezer.compress(piece) for piece in pieces) + squeezer.flush()
+
+
+def _zeros_of_private_element(mebibytes: int) -> Iterator[bytes]:
+    yield image_body(8, 8, b"")[:-12] + dicom_element(0x0029, 0x1010, b"OB", b"")[:8] + struct.pack("<I", 2**32 - 2)
+    yield from (bytes(2**20) for _ in range(mebibytes))
 
 
 def _deflate_bomb(_content: bytes, rng: np.random.Generator) -> bytes:
-    squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    zeros = bytes(2**20)
-    body = _body(8, 8, b"")[:-12]
-    squeezed = squeezer.compress(body + _element(0x0029, 0x1010, b"OB", b"")[:8] + struct.pack("<I", 2**32 - 2))
-    for _ in range(int(rng.integers(200, 1200))):  # up to 1.2 GB
-        squeezed += squeezer.compress(zeros)
-    return _head(DeflatedExplicitVRLittleEndian) + squeezed + squeezer.flush()
+    mebibytes = int(rng.integers(200, 1200))
+    return file_head(DeflatedExplicitVRLittleEndian) + _deflated(_zeros_of_private_element(mebibytes))
+
+
+def _bomb_with_late_transfer_syntax() -> bytes:
+    """Give a bomb whose TransferSyntaxUID stands after byte 1,024."""
+    head = file_head(DeflatedExplicitVRLittleEndian)
+    at = head.index(b"\x02\x00\x10\x00UI")
+    private = dicom_element(2, 0x0009, b"OB", bytes(2000))
+    length = struct.pack("<I", len(head) - 144 + len(private))
+    return head[:140] + length + head[144:at] + private + head[at:] + _deflated(_zeros_of_private_element(1100))
+
+
+def _bomb_with_false_group_length() -> bytes:
+    """Give a bomb behind a File Meta Information Group Length that points past it, at a harmless data set."""
+    head, bomb = file_head(DeflatedExplicitVRLittleEndian), _deflated(_zeros_of_private_element(1100))
+    return head[:140] + struct.pack("<I", len(head) - 144 + len(bomb)) + head[144:] + bomb + _deflated([b"x"])
+
+
+def _deflated_flood() -> bytes:
+    """Give 480 MiB of empty elements in 0.7 MiB."""
+    mebibyte = dicom_element(0x0009, 0x1001, b"LO", b"") * 2**17
+    return file_head(DeflatedExplicitVRLittleEndian) + _deflated([image_body(8, 8, b"")[:60], *[mebibyte] * 480])
+
+
+def _many_tags() -> bytes:
+    """Give 7.9 million different empty elements: 60 MiB."""
+    elements = np.zeros(2**16, dtype=[("group", "<u2"), ("element", "<u2"), ("vr", "S2"), ("length", "<u2")])
+    elements["element"], elements["vr"] = np.arange(2**16), b"LO"
+    pieces = []
+    for group in range(0x0009, 0x0009 + 2 * 120, 2):
+        elements["group"] = group
+        pieces.append(elements.tobytes())
+    return file_head(ExplicitVRLittleEndian) + b"".join(pieces)
+
+
+REPRODUCED: dict[str, Callable[[], bytes]] = {  # files that once took minutes, or gigabytes in the scanning process
+    "bomb, late transfer syntax": _bomb_with_late_transfer_syntax,
+    "bomb, false group length": _bomb_with_false_group_length,
+    "deflated flood": _deflated_flood,
+    "millions of tags": _many_tags,
+}
 
 
 def _nested(_content: bytes, rng: np.random.Generator) -> bytes:
@@ -132,13 +180,13 @@ def _nested(_content: bytes, rng: np.random.Generator) -> bytes:
     opened = (
         struct.pack("<HH", 0x0008, 0x1140) + b"SQ\0\0" + b"\xff" * 4 + struct.pack("<HHI", 0xFFFE, 0xE000, 2**32 - 1)
     )
-    return _head(ExplicitVRLittleEndian) + _body(8, 8, bytes(128))[:60] + opened * depth
+    return file_head(ExplicitVRLittleEndian) + image_body(8, 8, bytes(128))[:60] + opened * depth
 
 
 def _flood(_content: bytes, rng: np.random.Generator) -> bytes:
     """Give very many empty elements, of one tag or in order."""
     count = int(rng.integers(10_000, 300_000))
-    return _head(ExplicitVRLittleEndian) + _element(0x0009, 0x1001, b"LO", b"") * count
+    return file_head(ExplicitVRLittleEndian) + dicom_element(0x0009, 0x1001, b"LO", b"") * count
 
 
 MUTATIONS: dict[str, tuple[Bytes, float]] = {  # how, and how often
@@ -207,6 +255,11 @@ def _read(path: Path) -> str:
     return "left out, pixels readable" if isinstance(found, LeftOut) else "read"
 
 
+def _line_of(name: str, trial: Trial) -> str:
+    outcome = next(outcome for _, outcome in trial.outcomes)
+    return f"- {name}: {outcome} in {trial.slowest:.1f} s"
+
+
 def main() -> None:
     """Attack and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -217,6 +270,7 @@ def main() -> None:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         trial = attack(mutated(given.seed, given.files), Path(folder))
+        reproduced = {name: attack(iter([(name, make())]), Path(folder)) for name, make in REPRODUCED.items()}
     outcomes = sorted({outcome for _, outcome in trial.outcomes})
     found = (
         f"{given.files:,} files in {time.perf_counter() - start:.0f} s: {len(trial.broken)} broke the reader, "
@@ -232,6 +286,10 @@ def main() -> None:
         f"| mutation | {' | '.join(outcomes)} |",
         f"|---|{'---|' * len(outcomes)}",
         *rows,
+        "",
+        "Files that once took minutes, or gigabytes in the scanning process:",
+        "",
+        *(_line_of(name, trial) for name, trial in reproduced.items()),
         *(f"- {line}" for line in (*trial.broken, *trial.slow)),
     ]
     print("\n".join(lines))

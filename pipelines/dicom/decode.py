@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Integer
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
+from pipelines.dicom.bounded import MAX_VALUE_BYTES, open_bounded
 from pipelines.dicom.decoder_process import decode_apart
-from pipelines.dicom.source import READ_ERRORS, looks_like_dicom, numbers, refuse_oversized, text
+from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_first_frame", "read_whole"]
@@ -59,17 +61,29 @@ def read_whole(path: Path) -> FileDataset:
         DicomError: the file cannot be read as DICOM.
     """
     try:
-        if not looks_like_dicom(path):
-            raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
-        refuse_oversized(path)
-        dataset = dcmread(path, force=True)
+        with open_bounded(path) as file:
+            refuse_other_format(file, path)
+            dataset = dcmread(file, force=True)
+            name_deflated(dataset, file)
     except READ_ERRORS as error:
         raise DicomError(
             f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
         ) from error
+    _drop_bulk(dataset)
     if "PixelData" not in dataset:
         raise DicomError(f"{path}: the file has no integer pixel data; export it again as a CR or DX image.")
     return dataset
+
+
+def _drop_bulk(dataset: FileDataset) -> None:
+    """Take out large elements that are neither pixels nor overlay: a sequence is parsed, without limit, when asked for.
+
+    Nothing that is read of an image comes near the limit.
+    """
+    for element in list(dataset.values()):
+        of_image = element.tag.group == 0x7FE0 or element.tag.group & 0xFF00 == 0x6000
+        if not of_image and isinstance(element, RawDataElement) and len(element.value or b"") > MAX_VALUE_BYTES:
+            del dataset[element.tag]
 
 
 def decode_first_frame(

@@ -22,6 +22,7 @@ from jaxtyping import Integer
 from pydicom import dcmread
 from pydicom.pixels.utils import pixel_array
 
+from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
 
@@ -130,10 +131,10 @@ def _serve(connection: Connection) -> None:
         except EOFError:
             return
         try:
-            with tolerant_reading():
+            with tolerant_reading(), open_bounded(Path(path)) as file:
                 # Not by the path alone: that way of pydicom's refuses pixel data after an item of unusual form.
-                frame = np.ascontiguousarray(pixel_array(dcmread(path, force=True), index=0))
-        except (*READ_ERRORS, RuntimeError, MemoryError) as error:
+                frame = np.ascontiguousarray(pixel_array(dcmread(file, force=True), index=0))
+        except (*READ_ERRORS, RuntimeError, DicomError) as error:
             kind: dict[str, Any] = {"error": type(error).__name__}
             content = b""
         else:

@@ -14,38 +14,35 @@ from dataclasses import dataclass
 from io import SEEK_CUR
 from math import isfinite
 from pathlib import Path
-from typing import BinaryIO
 
 from pydicom import config
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
+from pipelines.dicom.bounded import MAX_VALUE_BYTES, BoundedFile, open_bounded
 from pipelines.errors import DicomError
 
 __all__ = [
-    "MAX_FILE_BYTES",
-    "MAX_INFLATED_BYTES",
     "READ_ERRORS",
     "accession_issuer",
     "items",
     "looks_like_dicom",
+    "name_deflated",
     "numbers",
     "read_elements",
     "reason_without_path",
-    "refuse_oversized",
+    "refuse_other_format",
     "text",
     "texts",
     "tolerant_reading",
 ]
 
-MAX_FILE_BYTES = 2**31  # no radiograph comes near; a larger file would be read into memory whole
-MAX_INFLATED_BYTES = 2**29  # of a deflated data set, which is held in memory twice; ten times the largest detector's
 _MAX_FRAGMENTS = 100_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (integer) Pixel Data
@@ -88,7 +85,21 @@ def looks_like_dicom(path: Path) -> bool:
     Source: PS3.10 7.1; files without preamble are older than it or were written by a network receiver.
     """
     with path.open("rb") as file:
-        head = file.read(132)
+        return _is_dicom(file.read(132))
+
+
+def refuse_other_format(file: BoundedFile, path: Path) -> None:
+    """Refuse a file that does not start as DICOM does; otherwise it stands at its beginning afterwards.
+
+    Raises:
+        DicomError: it is no DICOM file.
+    """
+    if not _is_dicom(file.peek_at(0, 132)):
+        raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
+    file.seek(0)
+
+
+def _is_dicom(head: bytes) -> bool:
     return head[128:] == b"DICM" or _starts_with_an_element(head)
 
 
@@ -100,34 +111,6 @@ def _starts_with_an_element(head: bytes) -> bool:
     big = head[0] == 0 and head[1] in {0x02, 0x08} and head[2] in {0x00, 0x01}
     implicit_length = int.from_bytes(head[4:8], "little") < 1024
     return (little and implicit_length) or ((little or big) and re.fullmatch(rb"[A-Z]{2}", head[4:6]) is not None)
-
-
-def refuse_oversized(path: Path) -> None:
-    """Refuse a file, or a deflated data set, that is larger than any radiograph.
-
-    Raises:
-        DicomError: the file has more than ``MAX_FILE_BYTES``, or inflates to more than ``MAX_INFLATED_BYTES``.
-        OSError: the file cannot be read.
-    """
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise _oversized(path, "the file is larger than", MAX_FILE_BYTES)
-    with path.open("rb") as file:
-        if DeflatedExplicitVRLittleEndian.encode() not in file.read(1024):
-            return
-        meta = read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-            return
-        # PS3.10 7.1: the group length counts from the end of its own element, which ends at byte 144.
-        file.seek(144 + int(meta.FileMetaInformationGroupLength))
-        inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while size <= MAX_INFLATED_BYTES and (chunk := inflater.unconsumed_tail or file.read(2**20)):
-            size += len(inflater.decompress(chunk, 2**24))
-    if size > MAX_INFLATED_BYTES:
-        raise _oversized(path, "the deflated data set inflates to more than", MAX_INFLATED_BYTES)
-
-
-def _oversized(path: Path, what: str, limit: int) -> DicomError:
-    return DicomError(f"{path}: {what} {limit / 2**30:g} GiB, the limit for one radiograph; take it out of the folder.")
 
 
 @dataclass(slots=True)
@@ -155,17 +138,15 @@ def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, boo
     """
     pixels = _PixelElement()
     try:
-        if path.stat().st_size == 0:
-            raise DicomError(f"{path}: the file is empty; export or copy it again.")
-        if not looks_like_dicom(path):
-            raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
-        refuse_oversized(path)
-        with path.open("rb") as file:
+        with open_bounded(path, largest_read=MAX_VALUE_BYTES) as file:
+            if file.size == 0:
+                raise DicomError(f"{path}: the file is empty; export or copy it again.")
+            refuse_other_format(file, path)
             dataset = read_partial(
                 file, stop_when=pixels, force=True, specific_tags=[Tag(keyword) for keyword in keywords]
             )
-            if dataset.file_meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-                _refuse_truncated(file, pixels, path)
+            name_deflated(dataset, file)
+            _refuse_truncated(file, pixels, path)
     except READ_ERRORS as error:
         raise DicomError(
             f"{path}: the header cannot be read ({type(error).__name__}); the file is cut short or damaged: "
@@ -174,11 +155,16 @@ def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, boo
     return dataset, pixels.length is not None
 
 
-def _refuse_truncated(file: BinaryIO, pixels: _PixelElement, path: Path) -> None:
+def name_deflated(dataset: FileDataset, file: BoundedFile) -> None:
+    """Give a data set that was read inflated the transfer syntax that its file has."""
+    if file.deflated:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+
+def _refuse_truncated(file: BoundedFile, pixels: _PixelElement, path: Path) -> None:
     """Follow the pixel data element's lengths to their end, without reading the pixels."""
     if pixels.length is None:
         return
-    size = path.stat().st_size
     file.seek(8 if pixels.implicit else 12, SEEK_CUR)
     end = file.tell()
     if pixels.length != _UNDEFINED_LENGTH:
@@ -193,9 +179,9 @@ def _refuse_truncated(file: BinaryIO, pixels: _PixelElement, path: Path) -> None
                 break
             end = file.tell() + length
             file.seek(end)
-    if end > size:
+    if end > file.size:
         raise DicomError(
-            f"{path}: the file is cut short: its pixel data should end at byte {end} and the file has {size}; "
+            f"{path}: the file is cut short: its pixel data should end at byte {end} and the file has {file.size}; "
             "export or copy it again."
         )
 

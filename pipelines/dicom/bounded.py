@@ -1,0 +1,171 @@
+"""Opening a file for pydicom so that reading it ends: size, inflated size and number of reads are limited.
+
+pydicom takes one or two reads for each element and makes an object of each. A file of a few megabytes that consists
+of empty elements, or some kilobytes that inflate to such a file, would otherwise take minutes and gigabytes. And it
+inflates a deflated data set whole, whatever comes of it: here that is done for it, up to a limit.
+"""
+
+import os
+import zlib
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO, FileIO
+from pathlib import Path
+
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from pipelines.errors import DicomError
+
+__all__ = ["MAX_FILE_BYTES", "MAX_INFLATED_BYTES", "MAX_READS", "MAX_VALUE_BYTES", "BoundedFile", "open_bounded"]
+
+MAX_FILE_BYTES = 2**31  # no radiograph comes near; a larger file would be read into memory whole
+MAX_INFLATED_BYTES = 2**28  # five times the largest detector's pixels; held in memory up to three times
+MAX_READS = 500_000  # about two seconds; real headers take some hundreds, large structured ones some thousands
+MAX_VALUE_BYTES = 2**22  # of one element that is no pixel or overlay data; a colour palette has 2**17
+
+_EXPLICIT_LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
+_SMALL = 2**12
+_MOST_META_ELEMENTS = 64  # group 0002 knows 21
+_TRANSFER_SYNTAX = b"\x02\x00\x10\x00"
+
+
+class BoundedFile(BufferedReader):
+    """A file that may be read ``MAX_READS`` times, and never without saying how much.
+
+    Attributes:
+        size: bytes in all, after inflating.
+        deflated: whether the data set was deflated. Then it is presented as explicit VR little endian.
+    """
+
+    def __init__(self, raw: FileIO | BytesIO, path: Path, *, largest_read: int) -> None:
+        super().__init__(raw)
+        self.deflated = isinstance(raw, BytesIO)
+        self.size = os.fstat(raw.fileno()).st_size if isinstance(raw, FileIO) else len(raw.getbuffer())
+        self._path = path
+        self._largest_read = largest_read
+        self._reads = 0
+        self._read = super().read
+
+    @property
+    def name(self) -> str:
+        """The path, which pydicom asks for; an inflated file has none of its own."""
+        return str(self._path)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as a file does.
+
+        Raises:
+            DicomError: the file has been read too often or too much is asked for at once; or pydicom asks for the
+                whole rest: it has met a deflated data set that :func:`open_bounded` did not find, and would inflate
+                it without limit.
+        """
+        self._reads += 1
+        # The common case first: this is called once or twice for every element of every file.
+        if size is not None and 0 <= size <= _SMALL and self._reads <= MAX_READS:
+            return self._read(size)
+        return self._read(self._allowed(size))
+
+    def _allowed(self, size: int | None) -> int:
+        """Give how much may be read, or refuse."""
+        if self._reads > MAX_READS:
+            raise DicomError(
+                f"{self._path}: the header has more elements than {MAX_READS:,} reads can reach, the limit for one "
+                "file; take it out of the folder."
+            )
+        if size is None or size < 0:
+            raise DicomError(
+                f"{self._path}: the data set is deflated, and the file meta information before it is not as it "
+                "should be; export it again, or without compression."
+            )
+        if size > self._largest_read and self.tell() + size <= self.size:
+            raise DicomError(
+                f"{self._path}: one element of the header holds {size:,} bytes; the limit is {self._largest_read:,}: "
+                "take it out of the folder."
+            )
+        return min(size, self.size)  # a false length makes no room for what the file does not have
+
+    def peek_at(self, start: int, size: int) -> bytes:
+        """Read some bytes from ``start`` on, uncounted; the file stands behind them afterwards."""
+        self.seek(start)
+        return self._read(min(size, self.size))
+
+
+def open_bounded(path: Path, *, largest_read: int = MAX_FILE_BYTES) -> BoundedFile:
+    """Open a file that may be DICOM; a deflated data set is inflated up to ``MAX_INFLATED_BYTES``.
+
+    Args:
+        path: the file.
+        largest_read: bytes that may be asked for at once; a header does with ``MAX_VALUE_BYTES``.
+
+    Raises:
+        DicomError: the file is, or inflates to, more than any radiograph; or its deflated data set is cut short.
+        OSError: the file cannot be read.
+        zlib.error: the deflated data set is damaged.
+
+    Source: PS3.10 7.1 (file meta information), PS3.5 A.5 (deflated explicit VR little endian).
+    """
+    file = BoundedFile(FileIO(path), path, largest_read=largest_read)
+    try:
+        _refuse_too_large(file.size, MAX_FILE_BYTES, path, "the file is")
+        found = _transfer_syntax(file)
+        file.seek(0)
+        if found is None or found.uid != DeflatedExplicitVRLittleEndian.encode():
+            return file
+        head = file.peek_at(0, found.dataset_start)
+        dataset = _inflate(file.peek_at(found.dataset_start, file.size), path)
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    plain = ExplicitVRLittleEndian.encode().ljust(found.value_length, b"\0")
+    meta = head[: found.value_start] + plain + head[found.value_start + found.value_length :]
+    return BoundedFile(BytesIO(meta + dataset), path, largest_read=largest_read)
+
+
+@dataclass(frozen=True, slots=True)
+class _TransferSyntax:
+    """The transfer syntax, and where in the file its value and then the data set begin."""
+
+    uid: bytes
+    value_start: int
+    value_length: int
+    dataset_start: int
+
+
+def _transfer_syntax(file: BoundedFile) -> _TransferSyntax | None:
+    """Find TransferSyntaxUID in the file meta information; None where that is missing or not as it should be.
+
+    As pydicom does, it takes the data set to begin with the first element of another group, whatever File Meta
+    Information Group Length says.
+    """
+    uid = None
+    start = value_start = value_length = 0
+    at = 132 if file.peek_at(128, 4) == b"DICM" else 0
+    for _ in range(_MOST_META_ELEMENTS):
+        header = file.peek_at(at, 12)
+        if len(header) < 8 or header[:2] != b"\x02\x00":
+            break
+        long = header[4:6] in _EXPLICIT_LONG
+        length = int.from_bytes(header[8:12] if long else header[6:8], "little")
+        at += 12 if long else 8
+        if header[:4] == _TRANSFER_SYNTAX:
+            value_start, value_length = at, length
+            uid = file.peek_at(at, min(length, 64)).strip(b"\0 ")
+        at += length
+        start = at
+    return None if uid is None else _TransferSyntax(uid, value_start, value_length, start)
+
+
+def _inflate(deflated: bytes, path: Path) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(deflated, MAX_INFLATED_BYTES + 1)
+    _refuse_too_large(len(inflated), MAX_INFLATED_BYTES, path, "the deflated data set inflates to")
+    if not inflater.eof:
+        raise DicomError(f"{path}: the deflated data set is cut short; export or copy it again.")
+    return inflated
+
+
+def _refuse_too_large(size: int, limit: int, path: Path, what: str) -> None:
+    if size > limit:
+        raise DicomError(
+            f"{path}: {what} more than {limit / 2**20:g} MiB, the limit for one radiograph; take it out of the folder."
+        )
