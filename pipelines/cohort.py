@@ -67,7 +67,12 @@ def join(
 
 
 def match(
-    images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
+    images: Sequence[Image],
+    reports: ReportTable,
+    boxes: BoxTable | None = None,
+    *,
+    include_absent: bool = False,
+    without: Sequence[LeftOut] = (),
 ) -> Cohort:
     """Join images, reports and boxes into studies, and say what did not join even where nothing did.
 
@@ -76,11 +81,12 @@ def match(
         reports: as read; two different reports for one study leave that study out.
         boxes: as read, rescaled here to each image's own pixels and clipped to it.
         include_absent: keep the phrases that deny a finding, which are left away by default.
+        without: files that were left out before: a report that is named after one of them is no orphan.
     """
     by_study: dict[str, list[Image]] = defaultdict(list)
     for image in images:
         by_study[image.study_instance_uid].append(image)
-    joined = join_reports(by_study, reports.reports)
+    joined = join_reports(by_study, reports.reports, without)
     drawn = BoxTable(rows=(), left_out=()) if boxes is None else boxes
     placed = place_boxes(images, drawn.rows)
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]

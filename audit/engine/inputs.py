@@ -82,7 +82,8 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     reports = read_reports(settings.reports)
     boxes = read_boxes(settings.boxes)
     scan = scan_folder(settings.dicom_dir, index=settings.index, progress=progress)
-    cohort = match(scan.images, reports, boxes)
+    unread = tuple(_unless_read(scan.left_out, reports, boxes))
+    cohort = match(scan.images, reports, boxes, without=unread)
     studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)
     nothing = cohort.nothing
     if nothing is None and not studies:
@@ -93,7 +94,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     kept = {study.study_instance_uid for study in studies}
     without_view = (study.report.source for study in cohort.studies if study.study_instance_uid not in kept)
     left_out = (
-        *_unless_read(scan.left_out, reports, boxes),
+        *unread,
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
         *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),

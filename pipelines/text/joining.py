@@ -14,6 +14,7 @@ __all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
 
 _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as folder and file "s50414267"
 _NAMED_AT_MOST = 5  # reports that one sentence lists
+_OF_LEFT_OUT = "the file that the report is named after takes no part: what to do is said where that file is listed"
 _SAME = "another report of this study says the same and is taken: nothing is to be done"
 
 
@@ -73,7 +74,9 @@ class _Keys:
         return keys
 
 
-def join_reports(studies: Mapping[str, Sequence[Image]], reports: Iterable[Report]) -> JoinedReports:
+def join_reports(
+    studies: Mapping[str, Sequence[Image]], reports: Iterable[Report], without: Iterable[LeftOut] = ()
+) -> JoinedReports:
     """Find each report's study.
 
     Two reports of one study that say the same count as one; where they differ, or where two issuers gave their
@@ -82,13 +85,17 @@ def join_reports(studies: Mapping[str, Sequence[Image]], reports: Iterable[Repor
     Args:
         studies: the images by StudyInstanceUID.
         reports: as read.
+        without: files that are no image to audit: a report of such a name is no orphan, and takes part as little.
     """
     keys = _Keys.of(studies)
+    files = {_name_key(Path(item.source).name): item for item in without}
     left_out: list[LeftOut] = []
     found: dict[str, list[JoinedReport]] = defaultdict(list)
     for report in reports:
         study = _study_of(report, keys)
-        if isinstance(study, str):
+        if study is None:
+            left_out.append(_orphan(report, files))
+        elif isinstance(study, str):
             left_out.append(LeftOut(source=report.source, stage="join", reason=study, failed=True))
         else:
             found[study[0]].append(JoinedReport(report=report, by=study[1]))
@@ -110,27 +117,38 @@ def _rank(candidate: JoinedReport) -> tuple[int, str]:
     return list(Key).index(candidate.by), candidate.report.source
 
 
-def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str:
-    """Give (StudyInstanceUID, key that joined), or a sentence that says why there is none."""
+def _orphan(report: Report, files: Mapping[str, LeftOut]) -> LeftOut:
+    """Say why no image is a report's: it has none, or the file that it is named after is left out itself."""
+    names = filter(None, (*report.image_names, report.stem))
+    file = next((files[key] for key in map(_name_key, names) if key in files), None)
+    if file is not None:
+        return LeftOut(source=report.source, stage="join", reason=_OF_LEFT_OUT, failed=file.failed)
+    if report.study_instance_uid is not None:
+        reason = "no image has the report's StudyInstanceUID: give or mend its DICOM files, or correct the identifier"
+    else:
+        key = "accession number or name" if report.accession_number else "name"
+        reason = (
+            f"no image has the report's {key}: give or mend its DICOM files, or name the report by its "
+            "StudyInstanceUID, accession number, DICOM file or folder"
+        )
+    return LeftOut(source=report.source, stage="join", reason=reason, failed=True)
+
+
+def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str | None:
+    """Give (StudyInstanceUID, key that joined), a sentence that says why several fit, or None where none does."""
     if report.study_instance_uid is not None:
         # The report says itself which study it is of: a weaker key could only contradict it.
-        if report.study_instance_uid in keys.uids:
-            return report.study_instance_uid, Key.STUDY
-        return "no image has the report's StudyInstanceUID: give or mend its DICOM files, or correct the identifier"
+        return (report.study_instance_uid, Key.STUDY) if report.study_instance_uid in keys.uids else None
     numbered = keys.accessions.get((report.accession_number or "").strip())
     if numbered:
         return _study_of_accession(_issuer(report.accession_issuer), numbered)
     fits, by = _named(report, keys)
     if len(fits) == 1:
         return next(iter(fits)), by
-    key = "accession number or name" if report.accession_number else "name"
     if fits:
         how = ", by their folder" if by is Key.FOLDER else ""
         return f"the report's name fits {len(fits)} studies{how}: give the report a StudyInstanceUID"
-    return (
-        f"no image has the report's {key}: give or mend its DICOM files, or name the report by its "
-        "StudyInstanceUID, accession number, DICOM file or folder"
-    )
+    return None
 
 
 def _study_of_accession(issuer: str, numbered: Iterable[tuple[str, str]]) -> tuple[str, Key] | str:

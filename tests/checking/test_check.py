@@ -120,6 +120,27 @@ def test_reports_and_boxes_among_the_images_are_no_useless_files(torn):
     assert [row.source for row in checked.rows if row.stage == "scan"] == []
 
 
+def test_an_orphan_report_among_the_images_is_not_taken_for_its_own_image(cohort):
+    for path in cohort.glob("reports/*"):
+        path.rename(cohort / "dicom" / path.name)
+    (cohort / "dicom" / "phantom-00002.txt").rename(cohort / "dicom" / "Doe.txt")
+    mixed = CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "dicom", show_phi=True)
+    [orphan] = [row for row in check(mixed, KEYS).rows if row.source == "Doe.txt"]
+    assert (orphan.kind, orphan.fate) == ("report", Fate.FAILED)
+    assert "no image has the report's name" in orphan.reason
+
+
+def test_the_report_of_a_leg_is_no_orphan(cohort):
+    leg = cohort / "dicom" / "phantom-00002.dcm"
+    dataset = dcmread(leg)
+    dataset.BodyPartExamined = "LEG"
+    dataset.save_as(leg)
+    checked = check(settings(cohort, show_phi=True), KEYS)
+    assert checked.failed == 0
+    [report] = [row for row in checked.rows if row.source == "phantom-00002.txt"]
+    assert (report.fate, "takes no part" in report.reason) == (Fate.LEFT_OUT, True)
+
+
 def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
     (torn / "reports" / "phantom-00001.txt").unlink()
     checked = check(settings(torn, show_phi=True), KEYS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.cohort import Cohort, match
-from pipelines.study import Image, Report, View
+from pipelines.study import Image, LeftOut, Report, View
 from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
 
@@ -191,6 +191,15 @@ def test_reports_of_two_issuers_share_no_study_even_where_they_say_the_same() ->
     assert (found.by_study, found.ambiguous) == ({}, {"1.1"})
     assert [left.source for left in found.left_out] == ["North.txt", "South.txt"]
     assert all("several issuers" in left.reason and left.failed for left in found.left_out)
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["by rule", "failed"])
+def test_a_report_of_a_file_that_is_left_out_falls_with_it(failed: bool) -> None:
+    leg = LeftOut(source="dicom/leg.dcm", stage="header", reason="a leg", failed=failed)
+    reports = [Report(source=f"{stem}.txt", text="Nodule.", stem=stem) for stem in ("leg", "arm")]
+    of_leg, of_arm = join_reports(accessions(""), reports, [leg]).left_out
+    assert (of_leg.failed, "takes no part" in of_leg.reason) == (failed, True)
+    assert (of_arm.failed, "no image has the report's name" in of_arm.reason) == (True, True)
 
 
 def test_a_file_name_comes_before_a_folder_and_each_is_named() -> None:
