@@ -20,7 +20,7 @@ from audit.review.guard import ENTRY
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
-from pipelines.errors import OutputError
+from pipelines.errors import InputError, OutputError
 
 __all__ = ["ServeSettings", "reviewer_names", "serve"]
 
@@ -138,10 +138,10 @@ def reviewer_names(given: Sequence[str]) -> tuple[str, ...]:
     """Check the reviewers' names of a command line, each once.
 
     Raises:
-        OutputError: a name is blank or too long.
+        InputError: a name is blank or too long.
     """
     names = tuple(dict.fromkeys(" ".join(name.split()) for name in given))
     for name in names:
         if not 1 <= len(name) <= 80:
-            raise OutputError(f"--reviewer {name!r} has {len(name)} characters: give a name or initials, 80 at most")
+            raise InputError(f"--reviewer {name!r} has {len(name)} characters: give a name or initials, 80 at most")
     return names
