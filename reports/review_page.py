@@ -8,7 +8,7 @@ from reports.words import answers
 
 __all__ = ["REVIEW_FILES", "ReviewSession", "review_data"]
 
-REVIEW_FILES = ("review.css", "review_store.js", "review_boxes.js", "review.js")
+REVIEW_FILES = ("review.css", "review_store.js", "review_answer.js", "review_boxes.js", "review.js")
 """In ``assets``; what they hold stands on every study's page, with the server and without."""
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,14 +45,16 @@ def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_
     Raises:
         OutputError: OUT holds no verdicts, nobody drew a box, or the file cannot be written.
     """
-    studies, ledger = ReviewedStudies(out), Ledger(out / LEDGER_NAME, make=False)
-    said = ledger.latest(reviewer=reviewer)
-    ledger.close()
+    studies = ReviewedStudies(out)
+    with closing(Ledger(out / LEDGER_NAME, make=False)) as ledger:
+        said = ledger.latest(reviewer=reviewer)
     drawn = [(entry, heat) for entry, heat in studies.known(said) if entry.boxes]
     named = [(entry, heat) for entry, heat in drawn if heat.phrase.finding is not None]
     if not named:
         whose = "nobody" if reviewer is None else reviewer
-        raise OutputError(f"{ledger.path}: {whose} drew a box for a phrase with a known finding: draw one, then go on")
+        raise OutputError(
+            f"{out / LEDGER_NAME}: {whose} drew a box for a phrase with a known finding: draw one, then go on"
+        )
     own = [_drawn_row(entry, heat, box) for entry, heat in named for box in entry.boxes]
     answered = {(heat.image.key, heat.phrase.finding) for _, heat in named}
     kept = list(_run_rows(studies, answered)) if with_run_boxes else []

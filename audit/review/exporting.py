@@ -5,6 +5,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,9 +54,9 @@ def export(out: Path, *, history: bool = False) -> Exported:
     Raises:
         OutputError: OUT holds no verdicts, or cannot be read.
     """
-    studies, ledger = ReviewedStudies(out), Ledger(out / LEDGER_NAME, make=False)
-    kept = ledger.entries()
-    ledger.close()
+    studies = ReviewedStudies(out)
+    with closing(Ledger(out / LEDGER_NAME, make=False)) as ledger:
+        kept = ledger.entries()
     found = [(each, heat) for each in kept if (heat := _heat(studies, each)) is not None]
     return Exported(
         rows=tuple(_row(each, heat) for each, heat in found if history or (each.is_latest and not _is_blank(each))),

@@ -97,7 +97,11 @@ class Ledger:
                 path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=32
             )
             self._db.row_factory = sqlite3.Row
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
 
     def close(self) -> None:
         """Close the database; what it holds is kept."""
@@ -150,9 +154,8 @@ class Ledger:
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA trusted_schema = OFF")
-        application = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if application not in {0, _APPLICATION} or (application == 0 and self._holds_tables()):
+        application, version, tables = self._identity()
+        if application != _APPLICATION and (application or tables):
             raise OutputError(f"{self.path} is a database of something else: move it away")
         if application and version != _VERSION:
             raise OutputError(
@@ -165,13 +168,20 @@ class Ledger:
         if application == 0:
             self._make()
 
-    def _holds_tables(self) -> bool:
-        return bool(self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    def _identity(self) -> tuple[int, int, int]:
+        """Read whose database this is, its version and how many tables it has, as they stand at one moment."""
+        self._db.execute("BEGIN")
+        try:
+            queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+            application, version, tables = (self._db.execute(query).fetchone()[0] for query in queries)
+        finally:
+            self._db.execute("ROLLBACK")
+        return application, version, tables
 
     def _make(self) -> None:
         with self._written():
-            if self._holds_tables():  # another process was first
-                return
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                return  # another process was first
             for statement in _STATEMENTS:
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {_APPLICATION}")

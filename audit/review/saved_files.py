@@ -1,6 +1,7 @@
 """Reads the files that pages save where no server keeps what is said."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,9 +54,8 @@ def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str |
             left_out.append(str(error))
         else:
             good.append(entry)
-    ledger = Ledger(out / LEDGER_NAME)
-    new = ledger.bring_in(good, now=now)
-    ledger.close()
+    with closing(Ledger(out / LEDGER_NAME)) as ledger:
+        new = ledger.bring_in(good, now=now)
     return BroughtIn(new=new, known=len(good) - new, left_out=tuple(dict.fromkeys(left_out)))
 
 

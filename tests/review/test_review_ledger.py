@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_up_review import entry_of, three_studies
 
 from audit.review.ledger import LEDGER_NAME, Ledger, SupersededError
 from pipelines.errors import OutputError
-from reports.review_record import ReviewEntry
+from reports.review_record import REASONS, ReviewEntry
 
 NOW = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
 STUDY = three_studies()[0]
+COORDINATE = st.floats(min_value=0, max_value=1e6)
+SIDE = st.floats(min_value=1e-6, max_value=1e6)
 
 
 def entry(number: int, **changes: object) -> ReviewEntry:
@@ -100,6 +104,34 @@ def test_a_browser_whose_clock_runs_ahead_does_not_outdo_what_is_said_later(path
     ledger.bring_in([entry(1, moment=(NOW + timedelta(days=900)).isoformat())], now=NOW)
     ledger.append(entry(2, verdict="disagree", replaces=f"{1:032x}"), now=NOW + timedelta(seconds=1))
     assert [each.verdict for each in ledger.latest()] == ["disagree"]
+
+
+def test_any_number_of_processes_may_be_the_first(tmp_path):
+    for number in range(8):
+        path = tmp_path / f"{number}.sqlite"
+        with ThreadPoolExecutor(6) as pool:
+            ledgers = list(pool.map(lambda _: Ledger(path), range(6)))  # noqa: B023 - the pool ends within the round
+        for place, ledger in enumerate(ledgers):
+            ledger.append(entry(place, reviewer=f"R{place}"), now=NOW)
+        assert len(ledgers[0].latest()) == 6
+        for ledger in ledgers:
+            ledger.close()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    comment=st.text(max_size=200),
+    reasons=st.lists(st.sampled_from(list(REASONS))),
+    boxes=st.lists(st.builds(dict, x=COORDINATE, y=COORDINATE, width=SIDE, height=SIDE), max_size=3),
+)
+def test_whatever_is_said_is_read_back(path, comment, reasons, boxes):
+    ledger = Ledger(path)
+    number = len(ledger.entries())
+    before = f"{number:032x}" if number else None
+    made = entry(number + 1, comment=comment, reasons=reasons, boxes=boxes, replaces=before)
+    ledger.append(made, now=NOW)
+    assert ledger.latest() == [made.model_copy(update={"moment": NOW})]
+    ledger.close()
 
 
 def test_many_writers_at_once_lose_nothing(path):
