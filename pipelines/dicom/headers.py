@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pydicom.dataset import FileDataset
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
@@ -52,12 +52,14 @@ _RADIOGRAPH_CLASSES = {
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPH_MODALITIES = {"", "CR", "DX", "DR", "RG", "RF", "OT", "SC"}
 
+# Films of the spine, the thoracic among them, are taken with another beam and centre: T SPINE is no chest film.
+_SPINE = re.compile(r"\w*SPINE|\w*SPINAL|VERTEBRA\w*")
 _CHEST_WORDS = ("CHEST", "THORA", "LUNG", "RIB", "HEART", "STERN", "CLAVIC")
 # PS3.16 CID 4031 "Common Anatomic Region", as BodyPartExamined spells it, without parts that a chest film may be filed
 # under; and words that name such regions in practice.
 _OTHER_PARTS = (
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT"),
-    *("FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "KUB", "LEG", "LSPINE", "MANDIBLE", "PATELLA"),
+    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CALCANEUS", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT"),
+    *("FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "KUB", "LEG", "MANDIBLE", "PATELLA"),
     *("PELVIS", "SHOULDER", "SINUS", "SKULL", "TIBIA", "TOE", "WRIST", "ZYGOMA", "CERVICAL", "LUMBAR", "SACRUM"),
 )
 _MISSPELT = 0.85  # likeness: EXTREMETY is EXTREMITY
@@ -142,6 +144,8 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
     modality = text(dataset, "Modality").upper()
     if sop_class == _FOR_PROCESSING_CLASS or intent == "FOR PROCESSING":
         return "The image is FOR PROCESSING, not for display; send the FOR PRESENTATION image of the same exposure."
+    if sop_class == MediaStorageDirectoryStorage:
+        return "This is a DICOMDIR; nothing is to be done: the files it names are read where they lie in the folder."
     if sop_class not in _RADIOGRAPH_CLASSES:
         return f"This object ({UID(sop_class).name}) is no projection radiograph; nothing is to be done."
     if modality not in _RADIOGRAPH_MODALITIES:
@@ -152,13 +156,20 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
 def _rule_against_body_part(stated: str) -> str | None:
     """Leave out what is stated to be another part of the body; blank, and what means nothing to us, takes part.
 
-    A third of chest films leave it blank, others hold "CHEST AP" or a misspelling.
+    A third of chest films leave it blank, others hold "CHEST AP" or a misspelling. In this order: a part that names the
+    chest takes part; the spine does not, whichever part of it; then a part of the thorax does; then any other part of
+    the body, misspelt or not, does not; and what is left ("TRUNK", "CHST", "12345") does.
     """
     words = re.findall(r"[A-Z]+", stated.upper())
-    if not words or any(chest in word for word in words for chest in _CHEST_WORDS):
+    if any("CHEST" in word for word in words):
+        return None
+    no_chest = f"The image is no chest radiograph: its BodyPartExamined is {stated}; nothing is to be done."
+    if any(_SPINE.fullmatch(word) for word in words):
+        return no_chest
+    if any(chest in word for word in words for chest in _CHEST_WORDS):
         return None
     if any(get_close_matches(word, _OTHER_PARTS, n=1, cutoff=_MISSPELT) for word in words):
-        return f"The image is no chest radiograph: its BodyPartExamined is {stated}; nothing is to be done."
+        return no_chest
     return None
 
 
