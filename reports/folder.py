@@ -210,7 +210,7 @@ class _Pages:
     def __init__(
         self, run: RunRecord, folders: Sequence[Path], studies: bool, progress: Callable[[int, int], None]
     ) -> None:
-        self._evidence = next((each for each in run.evidence if each.method == run.method), None)
+        self._run = run
         self._folders, self._studies, self._progress = folders, studies, progress
         self._pictured = len(folders) <= THUMBNAILS_AT_MOST
         self.thumbnails: dict[str, bytes] = {}
@@ -237,7 +237,7 @@ class _Pages:
                 "rename the folder to the key, or audit the study again"
             )
         if self._studies:
-            page = render_study(study.record, heats=study.heats, pictures=study.pictures, evidence=self._evidence)
+            page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run)
             write_text_atomically(folder / "index.html", page)
             self.made += 1
         picture = study_thumbnail(study) if self._pictured else None

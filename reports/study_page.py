@@ -18,6 +18,7 @@ from reports.record import (
     ImageRecord,
     PhraseRecord,
     PlacementRecord,
+    RunRecord,
     ScoreRecord,
     StudyRecord,
     TokenHeat,
@@ -30,6 +31,7 @@ from reports.words import (
     ON_PAGES,
     Verdict,
     answers,
+    blind_share,
     is_lost_to_crop,
     lacks_evidence,
     method_name,
@@ -91,6 +93,7 @@ class PhraseView:
     is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
     lacks_evidence: bool  # its total is below what wrong phrases get, in a run where that tells them apart
+    blind_share: str | None  # how often a blind map hits this finding, where the run says so
     warnings: tuple[tuple[str, str], ...]  # two words and a sentence
     controls: tuple[ControlLine, ...]
     unit: str  # empty for a heat without one
@@ -132,7 +135,7 @@ def render_study(
     *,
     heats: Heats,
     pictures: Mapping[str, bytes],
-    evidence: EvidenceRecord | None = None,
+    run: RunRecord | None = None,
     session: ReviewSession | None = None,
 ) -> str:
     """Make a study's page, one HTML file that opens without a network.
@@ -141,16 +144,18 @@ def render_study(
         record: What the audit found.
         heats: Heat on the model's grid in the method's unit, by ``PhraseRecord.heat``.
         pictures: The displayed radiographs as JPEG or PNG, by ``ImageRecord.picture``.
-        evidence: What the whole run says of amounts of heat, once it is known: one scale over all studies, and the
-            total below which a phrase has no localisable evidence.
+        run: The whole run, once it is known: one scale of heat over all studies, the total below which a phrase has
+            no localisable evidence, and how often maps that never look hit a finding.
         session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
             browser.
 
     Raises:
         OutputError: a heat or picture that the record names is not there, or has the wrong form.
     """
+    evidence = None if run is None else next((each for each in run.evidence if each.method == run.method), None)
     images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
-    images = [replace(image, phrases=tuple(_marked(p, evidence) for p in image.phrases)) for image in images]
+    if run is not None:
+        images = [replace(image, phrases=tuple(_marked(p, run, evidence) for p in image.phrases)) for image in images]
     data = {
         "colours": [table.tobytes().hex() for table in TABLES.values()],
         "fullColourFrom": FULL_COLOUR_FROM,
@@ -224,14 +229,17 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
         lacks_evidence=False,
+        blind_share=None,
         warnings=warnings_of_place(phrase, method=record.method),
         controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
         unit=_shown_unit(record),
     )
 
 
-def _marked(phrase: PhraseView, evidence: EvidenceRecord | None) -> PhraseView:
-    return replace(phrase, lacks_evidence=lacks_evidence(phrase.record, evidence))
+def _marked(phrase: PhraseView, run: RunRecord, evidence: EvidenceRecord | None) -> PhraseView:
+    """Add what only the whole run can say."""
+    share = blind_share(phrase.record, run) if phrase.verdict.outcome in {"hit", "miss"} else None
+    return replace(phrase, lacks_evidence=lacks_evidence(phrase.record, evidence), blind_share=share)
 
 
 def _control_line(control: ControlRecord) -> ControlLine:

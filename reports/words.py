@@ -215,18 +215,31 @@ def study_summary(record: StudyRecord) -> str:
     return text + (f"; {len(pairs) - scored} not scored." if scored < len(pairs) else ".")
 
 
-def best_reference(run: RunRecord, *, score: str = POINTING) -> ScoreSummary | None:
-    """Find the content-blind reference that scores highest over all phrases."""
+def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None = None) -> ScoreSummary | None:
+    """Find the content-blind reference that scores highest over all phrases, or over those of one finding."""
     references = [
         summary
         for summary in run.summaries
         if summary.score == score
         and summary.method in CONTENT_BLIND
-        and summary.finding is None
-        and summary.averaging == "micro"
+        and summary.finding == finding
+        and (finding is not None or summary.averaging == "micro")
         and summary.estimate is not None
     ]
     return max(references, key=lambda summary: summary.estimate or 0.0, default=None)
+
+
+def blind_share(phrase: PhraseRecord, run: RunRecord) -> str | None:
+    """Say how often a map that never looks hits this phrase's finding; None where the run cannot say."""
+    if phrase.finding is None:
+        return None
+    reference = best_reference(run, finding=phrase.finding)
+    if reference is None or reference.estimate is None:
+        return None
+    return (
+        f"A map that never looks at the image ({method_name(reference.method).lower()}) hits the box in "
+        f"{100 * reference.estimate:.0f}\u202f% of the run's {counted(reference.scored, 'phrase')} of {phrase.finding}."
+    )
 
 
 def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:

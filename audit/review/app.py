@@ -22,7 +22,7 @@ from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
 from reports.folder import read_run, read_study
-from reports.record import EvidenceRecord
+from reports.record import RunRecord
 from reports.review_page import ReviewSession
 from reports.review_record import ReviewEntry, moment_audited, subjects_of
 from reports.study_page import render_study
@@ -51,9 +51,8 @@ def make_app(review: Review, *, port: int) -> Guard:
         OutputError: ``run.json`` cannot be read.
     """
     run = read_run(review.out)
-    evidence = next((each for each in run.evidence if each.method == run.method), None)
     app = FastAPI(title="m2ib-audit review", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_pages(app, review, evidence)
+    _add_pages(app, review, run)
     _add_entries(app, review)
 
     @app.exception_handler(OutputError)
@@ -73,7 +72,7 @@ def make_app(review: Review, *, port: int) -> Guard:
     return Guard(app, sessions=review.sessions, port=port)
 
 
-def _add_pages(app: FastAPI, review: Review, evidence: EvidenceRecord | None) -> None:
+def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
     @app.get("/")
     def start() -> Response:
         return RedirectResponse("/index.html", status_code=303)
@@ -92,9 +91,7 @@ def _add_pages(app: FastAPI, review: Review, evidence: EvidenceRecord | None) ->
             return _error(404, "this audit has no such study")
         stored = read_study(review.studies.folder(key))
         session = _session(review, key, reviewer=request.scope["reviewer"])
-        page = render_study(
-            stored.record, heats=stored.heats, pictures=stored.pictures, evidence=evidence, session=session
-        )
+        page = render_study(stored.record, heats=stored.heats, pictures=stored.pictures, run=run, session=session)
         return HTMLResponse(page)
 
     @app.get("/open-after/{key}")

@@ -24,6 +24,7 @@ from reports.record import (
     VerdictRecord,
     VerdictWord,
 )
+from reports.study_page import render_study
 from reports.words import lacks_evidence, warnings_of_place
 
 RULE = "Intervals are over patients. 1. Few phrases: too few. 2. Else: grounded."
@@ -195,3 +196,18 @@ def test_a_hottest_point_in_the_wrong_place_is_said_at_the_phrase(score, value, 
     page = open_study(made)
     assert page.locator(".warned").all_inner_texts()[0] == sentence
     assert short in page.locator(".card").first.inner_text()
+
+
+def test_beside_a_phrase_stands_how_often_a_blind_map_hits_its_finding(open_page, cohort) -> None:
+    made = cohort.studies[0]
+    page = open_page(render_study(made.record, heats=made.heats, pictures=made.pictures, run=cohort.run))
+    finding = made.record.images[0].phrases[0].finding
+    references = [
+        summary
+        for summary in cohort.run.summaries
+        if (summary.finding, summary.score) == (finding, "pointing game, tau 0") and summary.method != "m2ib"
+    ]
+    best = max(references, key=lambda summary: summary.estimate)
+    said = page.locator(".blind-share").first.inner_text()
+    assert f"{100 * best.estimate:.0f}\u202f% of the run's {best.scored} phrases of {finding}." in said
+    assert said.startswith("A map that never looks at the image (")
