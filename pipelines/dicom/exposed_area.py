@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import FileDataset
 
 from pipelines.dicom.receipt import PixelStep
-from pipelines.dicom.source import numbers, texts
+from pipelines.dicom.source import READ_ERRORS, numbers, texts
 
 __all__ = ["find_valid_pixels"]
 
@@ -127,4 +127,22 @@ def _polygon(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[M
     return np.array(canvas, dtype=bool), f"of {len(vertices)} vertices"
 
 
-_SHAPES = {"RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon}
+def _bitmap(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
+    """Keep the pixels where the overlay that ShutterOverlayGroup names is 0; it is as large as the picture.
+
+    Source: PS3.3 C.7.6.15 (Bitmap Display Shutter), C.9.2 (Overlay Plane).
+    """
+    group = numbers(dataset, f"{kind}OverlayGroup")
+    if len(group) != 1 or int(group[0]) not in range(0x6000, 0x6100, 2):
+        return None, "without its overlay"
+    detail = f"of overlay {int(group[0]):04X}"
+    try:
+        covered = dataset.overlay_array(int(group[0]))
+    except READ_ERRORS:
+        return None, f"{detail}, which cannot be read"
+    if covered.shape != shape:
+        return None, f"{detail}, which is not as large as the picture"
+    return covered == 0, detail
+
+
+_SHAPES = {"RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon, "BITMAP": _bitmap}
