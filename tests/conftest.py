@@ -1,13 +1,16 @@
 """Shapes in type hints are checked at run time, nothing reaches a network, and every run sees the same."""
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from playwright.sync_api import Browser, sync_playwright
 
 # This file puts tests/ on the path, and an editable install is looked up after it: without the root beside it,
 # tests/reports would be taken for the package of that name.
@@ -36,3 +39,16 @@ def salt(monkeypatch: pytest.MonkeyPatch) -> str:
     value = "a salt for tests only"
     monkeypatch.setenv("M2IB_AUDIT_SALT", value)
     return value
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests of a process: playwright starts but once in each."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no chromium on the PATH: install it (Debian: apt-get install chromium) to test the pages")
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()

@@ -1,12 +1,11 @@
 """Pages opened in a real Chromium, which fails the test on a script error or a request that leaves the file."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from made_up_records import MadeUp, MadeUpCohort, make_cohort, make_study
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from reports.study_page import render_study
 
@@ -26,29 +25,14 @@ def cohort() -> MadeUpCohort:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("no chromium on the PATH: install it (Debian: apt-get install chromium) to test the pages")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def context_for(browser: Browser) -> Callable[..., BrowserContext]:
+def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
     """Browser contexts by their options; a context costs more than a page, so tests with equal options share one."""
     contexts: dict[str, BrowserContext] = {}
 
     def find(**options: object) -> BrowserContext:
         settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True} | options
         if repr(settings) not in contexts:
-            contexts[repr(settings)] = browser.new_context(**settings)  # type: ignore[arg-type]
+            contexts[repr(settings)] = chromium.new_context(**settings)  # type: ignore[arg-type]
             contexts[repr(settings)].set_default_timeout(5_000)
         return contexts[repr(settings)]
 

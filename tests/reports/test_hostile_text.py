@@ -126,10 +126,10 @@ def test_pages_hold_no_inline_handler_no_style_attribute_and_no_outside_address(
     assert {"link", "iframe", "object", "base"}.isdisjoint(markup.tags)
 
 
-def test_a_script_that_is_not_ours_is_refused_by_the_policy(browser, tmp_path, study):
+def test_a_script_that_is_not_ours_is_refused_by_the_policy(chromium, tmp_path, study):
     html = render(study).replace("</main>", "<script>window.hacked = 1</script><p style='color:red' id=p>x</p></main>")
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    page = browser.new_page()
+    page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studies
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from audit.review.app import Review, make_app
 from audit.review.guard import ENTRY
@@ -93,19 +93,6 @@ def start_server() -> Iterator[Starter]:
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for all tests of this folder."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no chromium on the PATH: install it (Debian: apt-get install chromium) to test the pages")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
