@@ -69,7 +69,7 @@ def review_serve(
             idle_minutes=idle_minutes,
         )
         try:
-            serve(settings, tell=_tell_address)
+            serve(settings, tell=_tell_address, warn=lambda sentence: tell(f"m2ib-audit: {sentence}"))
         except KeyboardInterrupt:
             tell("m2ib-audit: ended")
     tell(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")

@@ -5,7 +5,6 @@ asked for, so that it knows its reviewer), the way to the next study that the re
 of a study's heats, and the taking of a new entry.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +41,7 @@ class Review:
     sessions: Sessions
     blind: bool  # a reviewer is told nothing of what the others said
     clock: Clock  # gives the moment with its zone
+    warn: Callable[[str], None]  # told what went wrong, with paths, which pages are not told
 
 
 def make_app(review: Review, *, port: int) -> Guard:
@@ -57,7 +57,7 @@ def make_app(review: Review, *, port: int) -> Guard:
 
     @app.exception_handler(OutputError)
     def _unusable(_request: Request, error: Exception) -> Response:
-        print(f"m2ib-audit: {error}", file=sys.stderr)  # noqa: T201 - the page is not told of paths, the terminal is
+        review.warn(str(error))
         return _error(503, "it could not be written or read: the terminal says why")
 
     @app.exception_handler(HTTPException)

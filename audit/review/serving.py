@@ -40,12 +40,13 @@ class ServeSettings:
     idle_minutes: float = 480.0  # without any request the server ends by itself; 0: never
 
 
-def serve(settings: ServeSettings, *, tell: Callable[[str, str], None]) -> None:
+def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
     """Serve the pages of an OUT until Ctrl-C, or until nobody has asked for ``idle_minutes``.
 
     Args:
         settings: what to serve, to whom.
         tell: told each reviewer's name and address, once the server listens.
+        warn: told what goes wrong while it serves.
 
     Raises:
         OutputError: OUT holds no run, its database cannot be used, or the port is taken.
@@ -60,6 +61,7 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None]) -> None:
             sessions=Sessions(settings.reviewers),
             blind=settings.blind,
             clock=lambda: datetime.now(UTC),
+            warn=warn,
         )
         watched = _Watched(make_app(review, port=port))
         server = uvicorn.Server(_config(watched))

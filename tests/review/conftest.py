@@ -44,6 +44,7 @@ def out(finished_out: Path, tmp_path: Path) -> Path:
 def serve_here() -> Iterator[Starter]:
     """Start servers in this process: they are there at once, where a process of their own takes seconds."""
     started: list[tuple[uvicorn.Server, threading.Thread, Ledger]] = []
+    warnings_told: list[str] = []
 
     def start(out: Path, *, reviewers: tuple[str, ...] = REVIEWERS, blind: bool = False) -> Server:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -56,6 +57,7 @@ def serve_here() -> Iterator[Starter]:
             sessions=sessions,
             blind=blind,
             clock=lambda: datetime.now(UTC),
+            warn=warnings_told.append,
         )
         config = uvicorn.Config(make_app(review, port=port), log_level="warning", lifespan="off", ws="none")
         server = uvicorn.Server(config)
@@ -63,7 +65,8 @@ def serve_here() -> Iterator[Starter]:
         thread.start()
         started.append((server, thread, ledger))
         tokens = sessions.lasting_tokens().items()
-        return Server(None, {name: f"http://127.0.0.1:{port}{ENTRY}?token={token}" for name, token in tokens})
+        addresses = {name: f"http://127.0.0.1:{port}{ENTRY}?token={token}" for name, token in tokens}
+        return Server(None, addresses, warnings_told)
 
     yield start
     for server, thread, ledger in started:

@@ -107,6 +107,7 @@ class Server:
 
     process: subprocess.Popen | None  # None: it runs in this one
     addresses: dict[str, str]  # by reviewer
+    warnings: list[str] = field(default_factory=list)  # told beside the pages; of a server in this process
 
     @property
     def port(self) -> int:

@@ -1,6 +1,7 @@
 """The server: whom it answers, what it serves, and what it keeps."""
 
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 from made_up_records import MadeUp
 from made_up_review import ROOT, Client, Server, entry_of, lay_down, three_studies
+from typer.testing import CliRunner
 
+from audit.cli import app
 from audit.review.guard import MOST_BYTES
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.sessions import Sessions
@@ -305,8 +308,57 @@ def test_a_disk_that_takes_nothing_is_told_and_nothing_is_said_to_be_kept(serve_
     answer = client.post(entry_of(TWO, 2, replaces=f"{1:032x}"))
     assert answer.status == 503
     assert str(out) not in answer.body.decode()
+    assert f"{out / LEDGER_NAME} cannot be used (database is locked)" in server.warnings[0]
     held._db.execute("ROLLBACK")
     assert client.post(entry_of(TWO, 2, replaces=f"{1:032x}")).status == 200
+
+
+def test_the_browser_is_opened_with_an_address_that_works_once(out, tmp_path):
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {told}.part && mv {told}.part {told}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "audit.cli", "review", str(out), "--reviewer", "Ada", "--idle-minutes", "0.05"]
+    environment = os.environ | {"BROWSER": f"{browser} %s"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        printed = process.stdout.readline().strip().removeprefix("Ada: ")
+        deadline = time.monotonic() + 20
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        address = told.read_text().strip()
+        assert address != printed
+        client = Client(urlsplit(address).port)
+        assert client.enter(address).status == 200
+        assert client.ask("/index.html").status == 200
+        assert Client(client.port).enter(address).status == 401
+        assert Client(client.port).enter(printed).status == 200
+        process.wait(30)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 81], ids=["empty", "blank", "long"])
+def test_a_reviewer_needs_a_name(out, name):
+    done = CliRunner().invoke(app, ["review", str(out), "--reviewer", name, "--no-browser"])
+    assert done.exit_code == 1
+    assert "give a name or initials" in done.stderr
+
+
+def test_a_folder_without_a_run_is_refused_and_stays_as_it_is(tmp_path):
+    done = CliRunner().invoke(app, ["review", str(tmp_path), "--no-browser"])
+    assert done.exit_code == 1
+    assert "holds no finished study" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_called_as_a_command_is_reached_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    assert "Missing argument" in CliRunner().invoke(app, ["review", "export"]).stderr
+    assert "holds no finished study" in CliRunner().invoke(app, ["review", "./export"]).stderr
+
+
+def test_options_may_stand_before_the_folder(tmp_path):
+    done = CliRunner().invoke(app, ["review", "--blind", "--no-browser", str(tmp_path)])
+    assert "holds no finished study" in done.stderr
 
 
 def test_the_server_ends_by_itself_when_nobody_asks(out):
