@@ -31,6 +31,8 @@ from reports.words import (
 __all__ = ["render_cohort"]
 
 
+_MOST_FAILURES = 500  # rows of a list; failures.csv has all
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartRow:
     """One method's estimate of one score."""
@@ -96,6 +98,7 @@ def render_cohort(
         "findings": _finding_rows(run),
         "finding_axis": _finding_axis(run),
         "table": table,
+        "most_failures": _MOST_FAILURES,
         "failed": [failure for failure in run.failures if failure.failed],
         "left_out": [failure for failure in run.failures if not failure.failed],
         "seconds": (run.finished - run.created).total_seconds(),

@@ -128,3 +128,10 @@ def test_without_scripts_the_table_is_there_and_offers_no_filter(open_page, coho
     assert page.locator("table.studies tbody tr:visible").count() == 24
     assert not page.get_by_label("Hottest point").is_visible()
     assert page.get_by_role("button", name="Cosine").count() == 0
+
+
+def test_a_long_list_of_failures_is_cut_and_says_where_the_rest_is(open_page, cohort):
+    many = tuple(cohort.run.failures[0].model_copy(update={"source": f"file {number}"}) for number in range(1234))
+    page = open_page(render_cohort(cohort.run.model_copy(update={"failures": many}), []))
+    assert page.locator(".left-out tbody tr").count() == 500
+    assert page.get_by_text("And 734 more: failures.csv beside this page lists all.").count() == 1
