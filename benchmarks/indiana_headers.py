@@ -5,17 +5,21 @@ import io
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-__all__ = ["TABLE", "header_rows", "write_headers"]
+from pipelines.dicom.grayscale import apply_voi
+
+__all__ = ["TABLE", "header_rows", "window_sources", "write_headers"]
 
 TABLE = "nlmcxr_dicom_metadata.csv.gz"
 
@@ -48,6 +52,31 @@ def write_headers(rows: pd.DataFrame, folder: Path) -> Iterator[Path]:
         path = folder / f"{number:05d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         yield path
+
+
+def window_sources(rows: pd.DataFrame) -> Counter[str]:
+    """Count what decides the window: the receipt's step, and of how many it is the first.
+
+    The table keeps of a VOI LUT its descriptor alone: a straight ramp stands in for the data.
+    """
+    stored = np.arange(2**14, dtype=np.float64)
+    found: Counter[str] = Counter()
+    names = ["LUT Descriptor", "Window Center", "Window Width"]
+    for row in rows[names].itertuples(index=False):
+        dataset = FileDataset("", {}, file_meta=FileMetaDataset())
+        dataset.PixelRepresentation = 0
+        for value, name in zip(row, names, strict=True):
+            if value:
+                _put(dataset, *_KEYWORDS[name], value)
+        if "LUTDescriptor" in dataset:
+            item = Dataset()
+            entries, first, bits = (int(number) for number in dataset.LUTDescriptor)
+            item.add_new("LUTDescriptor", "US", [entries, first, bits])
+            item.add_new("LUTData", "US", np.linspace(0, 2**bits - 1, entries).astype(int).tolist())
+            dataset.VOILUTSequence = Sequence([item])
+        _, step = apply_voi(dataset, stored, np.ones(stored.size, dtype=np.int64))
+        found[f"{step.step}, {step.detail.split(':')[0].split(' in ')[0]}"] += 1
+    return found
 
 
 def _put(dataset: Dataset, keyword: str, vr: str, value: str) -> None:

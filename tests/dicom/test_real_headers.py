@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.context_labels import fetch_wheel
-from benchmarks.indiana_headers import header_rows, write_headers
+from benchmarks.indiana_headers import header_rows, window_sources, write_headers
 from pipelines.dicom.headers import inspect_file
 from pipelines.study import Image, LeftOut
 
@@ -81,3 +81,15 @@ def test_every_header_of_the_indiana_collection_is_read_and_its_decisions_are_th
     assert spacing[None] <= 2  # secondary captures
     assert spacing["PixelSpacing"] > spacing["ImagerPixelSpacing"] > 2500
     assert sum(image.horizontally_flipped for image in images) == 14  # R\F, whatever FieldOfViewHorizontalFlip says
+
+
+@pytest.mark.slow
+def test_what_decides_the_window_of_the_indiana_collection_was_counted(tmp_path: Path) -> None:
+    rows = header_rows(fetch_wheel(tmp_path))
+    assert dict(window_sources(rows)) == {
+        "VOI window, first of 1": 4077,
+        "VOI LUT, first of 1": 3037,
+        "percentiles, no usable VOI LUT or window": 355,
+    }
+    several = rows[rows["Window Center"].str.startswith("[")]
+    assert dict(window_sources(several)) == {"VOI LUT, first of 1": 26}  # which comes before their windows
