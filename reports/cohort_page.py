@@ -33,6 +33,7 @@ __all__ = ["render_cohort"]
 
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartRow:
     """One method's estimate of one score."""
