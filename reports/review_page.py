@@ -20,7 +20,7 @@ class ReviewSession:
     blind: bool  # what others said is not shown
     place: int  # of the study among all, from 1
     studies: int
-    previous: str | None  # address of the study before
+    previous: str | None  # address of the study before that has a phrase
     following: str | None
     unanswered: str  # address that leads to the next study that this reviewer has not answered
 

@@ -23,7 +23,7 @@ from pipelines.errors import OutputError
 from reports.folder import read_run, read_study
 from reports.record import RunRecord
 from reports.review_page import ReviewSession
-from reports.review_record import ReviewEntry, moment_audited, subjects_of
+from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
 from reports.study_page import render_study
 
 __all__ = ["Review", "make_app"]
@@ -80,6 +80,8 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
     @app.get("/index.html")
     def over_all() -> Response:
         page = review.out / "index.html"
+        if page.is_symlink():
+            return _error(404, "the page is a link, which may lead out of the audit")
         try:
             return HTMLResponse(page.read_bytes())
         except OSError as error:
@@ -107,13 +109,17 @@ def _open_after(review: Review, key: str, *, reviewer: str) -> str | None:
     answered = {entry.subject for entry in review.ledger.latest(reviewer=reviewer) if entry.verdict is not None}
     keys, start = review.studies.keys, review.studies.place(key) + 1
     for each in (*keys[start:], *keys[:start]):
-        try:
-            study = review.studies.record(each)
-        except OutputError:
-            continue  # its page says so
-        if not set(subjects_of(study)) <= answered:
+        if not _heats(review, each) <= answered:
             return each
     return None
+
+
+def _heats(review: Review, key: str) -> frozenset[Subject]:
+    """What of a study can be answered: nothing if its record cannot be read, which its page says."""
+    try:
+        return frozenset(subjects_of(review.studies.record(key)))
+    except OutputError:
+        return frozenset()
 
 
 def _add_entries(app: FastAPI, review: Review) -> None:
@@ -144,13 +150,14 @@ def _add_entries(app: FastAPI, review: Review) -> None:
 
 def _session(review: Review, key: str, *, reviewer: str) -> ReviewSession:
     place, keys = review.studies.place(key), review.studies.keys
+    before, after = keys[:place][::-1], keys[place + 1 :]
     return ReviewSession(
         reviewer=reviewer,
         blind=review.blind,
         place=place + 1,
         studies=len(keys),
-        previous=_address(keys[place - 1]) if place > 0 else None,
-        following=_address(keys[place + 1]) if place + 1 < len(keys) else None,
+        previous=next((_address(each) for each in before if _heats(review, each)), None),
+        following=next((_address(each) for each in after if _heats(review, each)), None),
         unanswered=f"/open-after/{key}",
     )
 

@@ -264,13 +264,11 @@
   /** Go to the next or previous phrase, on the next radiograph or, with a server, in the next study if need be. */
   const walk = async (step) => {
     const dock = current();
+    if (!dock) return choose(docks[0], 0); // a radiograph without phrases is shown
     const next = dock.chosen + step;
     if (next >= 0 && next < dock.answers.length) return choose(dock, next);
     const beside = docks[docks.indexOf(dock) + step];
-    if (beside) {
-      document.querySelector(`[role=tab][aria-controls="${beside.section.id}"]`)?.click();
-      return choose(beside, step > 0 ? 0 : beside.answers.length - 1);
-    }
+    if (beside) return choose(beside, step > 0 ? 0 : beside.answers.length - 1);
     const address = step > 0 ? review.session?.following : review.session?.previous;
     if (!address) {
       dock.find(".review-state").textContent = step > 0 ? TEXT.last : TEXT.first;
@@ -286,10 +284,16 @@
   };
 
   const choose = (dock, place) => {
+    if (dock !== current()) document.querySelector(`[role=tab][aria-controls="${dock.section.id}"]`)?.click();
     dock.cards[place].querySelector("input[type=radio]").click();
     dock.cards[place].scrollIntoView({ block: "nearest" });
   };
 
+  const WAYS = {
+    n: () => walk(1),
+    p: () => walk(-1),
+    u: () => review.session && leaveFor(review.session.unanswered),
+  };
   const COMMANDS = {
     0: (dock) => dock.withdraw(),
     1: (dock) => dock.say({ verdict: "agree" }),
@@ -297,18 +301,16 @@
     3: (dock) => dock.say({ verdict: "disagree" }),
     c: (dock) => dock.comment.focus(),
     d: (dock) => dock.draw(),
-    n: () => walk(1),
-    p: () => walk(-1),
-    u: () => review.session && leaveFor(review.session.unanswered),
+    ...WAYS,
   };
 
   const onKey = (event) => {
     const dock = current();
-    if (!dock || event.altKey || event.ctrlKey || event.metaKey || event.repeat || event.target.closest("select")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.repeat || event.target.closest("select")) return;
     const key = event.key.toLowerCase();
     if (key === "r") openAll(!isOpen());
-    else if (key === "escape") dock.boxes.cancel() || dock.draw(false);
-    else if (isOpen() && Object.hasOwn(COMMANDS, key)) {
+    else if (key === "escape") dock?.boxes.cancel() || dock?.draw(false);
+    else if (isOpen() && Object.hasOwn(dock ? COMMANDS : WAYS, key)) {
       event.preventDefault(); // else C would type itself into the comment
       COMMANDS[key](dock);
     }
@@ -331,7 +333,6 @@
     if (held) openAll(true);
     if (location.hash === "#last") {
       const dock = docks.at(-1);
-      document.querySelector(`[role=tab][aria-controls="${dock.section.id}"]`)?.click();
       choose(dock, dock.answers.length - 1);
     }
     document.body.dataset.reviewReady = "true";
@@ -343,7 +344,7 @@
         return await refresh();
       } catch (error) {
         if (error instanceof store.Refused) return false;
-        current().find(".review-state").textContent = TEXT.unread;
+        for (const dock of docks) dock.find(".review-state").textContent = TEXT.unread;
         await pause();
       }
     }

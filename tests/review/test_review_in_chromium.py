@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from made_up_review import Server, entry_of, ready, three_studies
+from made_up_records import EFFUSION, make_study
+from made_up_review import Server, entry_of, lay_down, ready, three_studies
 from playwright.sync_api import Page, expect
 
 from audit.review.ledger import LEDGER_NAME, Ledger
@@ -168,6 +169,38 @@ def test_next_and_previous_walk_through_phrases_images_and_studies(open_review, 
     page.wait_for_url(f"**/{ONE.record.key}/**")
     ready(page)
     expect(page.locator(".reading:not(.behind) .card.chosen .phrase-text")).to_have_text(phrases[2][1])
+
+
+def test_studies_and_images_without_a_phrase_stop_nobody(open_review, serve_here, tmp_path):
+    first = make_study("a" * 16, (EFFUSION,))
+    second = make_study("b" * 16, ())
+    third = make_study("c" * 16, (), (EFFUSION,))
+    (tmp_path / "odd").mkdir()
+    page = open_review(serve_here(lay_down(tmp_path / "odd", first, second, third)), first.record.key)
+    page.keyboard.press("n")
+    page.wait_for_url(f"**/{third.record.key}/**")
+    ready(page)
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("PA radiograph")
+    page.keyboard.press("1")  # of no phrase
+    page.keyboard.press("n")
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("Lateral radiograph")
+    expect(page.locator(".reviewed")).to_have_count(0)
+    page.keyboard.press("1")
+    saved(page)
+    page.keyboard.press("p")
+    page.wait_for_url(f"**/{first.record.key}/**")
+    ready(page)
+
+
+def test_letters_that_are_switched_off_are_no_commands(open_review, server, out):
+    page = open_review(server, TWO.record.key)
+    page.get_by_role("checkbox", name="Letter keys").uncheck()
+    for key in "123cdnpur":
+        page.keyboard.press(key)
+    page.wait_for_timeout(200)
+    assert said(out) == []
+    dock(page).locator(".review-choice.agree").click()
+    saved(page)
 
 
 def test_a_key_leads_to_the_next_study_without_an_answer(open_review, server):

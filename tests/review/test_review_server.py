@@ -141,6 +141,15 @@ def test_only_the_pages_are_served(client, path):
     assert client.ask(path).status in {404, 405}
 
 
+def test_a_page_that_is_a_link_is_not_served(serve_here, out, tmp_path):
+    (tmp_path / "elsewhere.html").write_text("elsewhere")
+    (out / "index.html").unlink()
+    (out / "index.html").symlink_to(tmp_path / "elsewhere.html")
+    answer = serve_here(out).client().ask("/index.html")
+    assert answer.status == 404
+    assert b"elsewhere" not in answer.body
+
+
 def test_every_answer_forbids_frames_caches_and_guessing(client):
     for path in ("/index.html", f"/studies/{ONE.record.key}/index.html", "/nothing", f"/api/studies/{ONE.record.key}"):
         headers = client.ask(path).headers
