@@ -68,8 +68,10 @@ def words_of(
             cut = len(tokenizer.tokenize(phrase)) > len(plain)
             words.append(_group_pieces(phrase, list(zip(plain, pieces, strict=True))))
         if cut:
+            # Its words stay unsaid: a warning goes to the log, and a phrase may name the patient.
             warnings.warn(
-                f"the phrase {phrase!r} is longer than the model's context of {context} tokens: the end was not read",
+                f"a phrase of {len(phrase.split())} words is longer than the model's context of {context} tokens: its "
+                "end was not read",
                 stacklevel=3,
             )
     return Tokens(

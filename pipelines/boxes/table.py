@@ -32,6 +32,9 @@ class BoxTable:
     left_out: tuple[LeftOut, ...]
 
 
+_LONGEST = {"image": 1000, "label": 200, "reader": 100, "phrase": 2000}  # characters: more is no name and no sentence
+
+
 class BlankRowError(BoxError):
     """A row without coordinates: its reader looked and drew nothing, which is no mistake."""
 
@@ -59,7 +62,7 @@ def box_row(raw: RawBox) -> BoxRow:
 
     Raises:
         BlankRowError: all four coordinates are blank.
-        BoxError: the image or label is missing, or a number is none, is not finite, or gives no area.
+        BoxError: the image or label is missing or longer than a name is, or a number is none, is not finite, or gives no area.
     """
     drawn = (raw.x, raw.y, raw.width, raw.height) if raw.shape is None else raw.shape.bounds()
     sides: Mapping[str, object] = dict(zip(("x", "y", "width", "height"), drawn, strict=True))
@@ -69,6 +72,10 @@ def box_row(raw: RawBox) -> BoxRow:
         raise BoxError(f"{raw.source} does not say on which image the box lies: fill its image")
     if not raw.label.strip():
         raise BoxError(f"{raw.source} does not say what the box shows: fill its label")
+    for name, most in _LONGEST.items():
+        length = len(getattr(raw, name) or "")
+        if length > most:
+            raise BoxError(f"{raw.source} has a {name} of {length:,} characters: write one of {most:,} at most")
     number = {name: _number(raw.source, name, value) for name, value in sides.items()}
     for name in ("width", "height"):
         if number[name] <= 0:

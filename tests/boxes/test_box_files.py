@@ -169,3 +169,14 @@ def test_boxes_come_back_as_they_were_written(
     csv.writer(stream).writerows([HEADER.split(",")[:6], *((b[0], "Nodule", *b[1:]) for b in boxes)])
     table = read(tmp_path_factory.mktemp("boxes"), stream.getvalue())
     assert [(r.image, r.box.x, r.box.y, r.box.width, r.box.height) for r in table.rows] == boxes
+
+
+@pytest.mark.parametrize("column", ["image", "label", "reader", "phrase"])
+def test_words_longer_than_any_name_are_refused_and_not_printed(tmp_path: Path, column: str) -> None:
+    cells = {"image": "a", "label": "Nodule", "x": 1, "y": 2, "width": 3, "height": 4, "reader": "A", "phrase": "b"}
+    cells[column] = "n" * 3001
+    table = read(tmp_path, f"{','.join(cells)}\n{','.join(map(str, cells.values()))}\n")
+    (left,) = table.left_out
+    assert table.rows == ()
+    assert f"row 2 has a {column} of 3,001 characters" in left.reason
+    assert "nnn" not in left.reason
