@@ -40,7 +40,7 @@ CREATE TABLE entries (
     boxes TEXT NOT NULL,
     replaces TEXT,
     UNIQUE (reviewer, id)
-) STRICT
+)
 """,
     "CREATE INDEX entries_by_subject ON entries (study, audited, image, heat, reviewer, moment, number)",
     "CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'kept'); END",
@@ -172,7 +172,7 @@ class Ledger:
         """Read whose database this is, its version and how many tables it has, as they stand at one moment."""
         self._db.execute("BEGIN")
         try:
-            queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+            queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
             application, version, tables = (self._db.execute(query).fetchone()[0] for query in queries)
         finally:
             self._db.execute("ROLLBACK")
@@ -180,7 +180,7 @@ class Ledger:
 
     def _make(self) -> None:
         with self._written():
-            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 return  # another process was first
             for statement in _STATEMENTS:
                 self._db.execute(statement)
