@@ -62,7 +62,8 @@ def box_row(raw: RawBox) -> BoxRow:
 
     Raises:
         BlankRowError: all four coordinates are blank.
-        BoxError: the image or label is missing or longer than a name is, or a number is none, is not finite, or gives no area.
+        BoxError: the image or label is missing or longer than a name is, or a number is none, is not finite, or gives
+            no area.
     """
     drawn = (raw.x, raw.y, raw.width, raw.height) if raw.shape is None else raw.shape.bounds()
     sides: Mapping[str, object] = dict(zip(("x", "y", "width", "height"), drawn, strict=True))
