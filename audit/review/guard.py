@@ -122,7 +122,7 @@ def _foreign(headers: Headers, method: str, host: str) -> Response | None:
 
 def _no_session(path: str) -> Response:
     if path.startswith("/api/"):
-        return _error(401, "this page's session has ended")
+        return _error(401, "your session has ended; open the address in the terminal again, in another tab")
     body = "Open the address that <code>m2ib-audit review</code> has printed in its terminal: it holds your token."
     return HTMLResponse(_PAGE.format(head="", body=body), status_code=401)
 

@@ -86,7 +86,8 @@ const reviewAnswers = (store, trouble) => {
           return answer;
         } catch (error) {
           const isFinal = error instanceof store.Refused;
-          this.trouble = isFinal ? trouble.refused(error.message) : trouble.trying;
+          const hindered = error instanceof store.Hindered ? trouble.hindered(error.message) : trouble.unreached;
+          this.trouble = isFinal ? trouble.refused(error.message) : hindered;
           this.changed(this);
           if (isFinal) return null;
           await pause();

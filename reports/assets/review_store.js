@@ -14,13 +14,15 @@ const openReviewStore = (review) => {
 
   /** An answer that trying again does not change. */
   class Refused extends Error {}
+  /** What the server says is wrong for now. */
+  class Hindered extends Error {}
 
   const askServer = async (path, options) => {
     const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
     const body = await answer.json();
     if (answer.ok || answer.status === 409) return body;
     if ([403, 413, 415, 422].includes(answer.status)) throw new Refused(body.error);
-    throw new Error(body.error);
+    throw new Hindered(body.error);
   };
 
   const serverStore = () => ({
@@ -104,5 +106,5 @@ const openReviewStore = (review) => {
     };
   };
 
-  return { ...(review.session ? serverStore() : pageStore()), Refused, subjectKey };
+  return { ...(review.session ? serverStore() : pageStore()), Refused, Hindered, subjectKey };
 };

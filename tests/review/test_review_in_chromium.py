@@ -455,6 +455,31 @@ def test_what_cannot_be_kept_is_said_tried_again_and_can_be_saved_as_a_file(open
     assert [entry.verdict for entry in said(out)] == ["agree"]
 
 
+def test_who_has_lost_the_session_is_told_how_to_go_on_and_loses_nothing(open_review, server, out):
+    page = open_review(server, TWO.record.key, expected="401 (Unauthorized)")
+    kept = page.context.cookies(f"http://127.0.0.1:{server.port}/")
+    page.context.clear_cookies()
+    page.keyboard.press("2")
+    expect(page.locator(STATE)).to_have_text(
+        "Not saved, trying again: your session has ended; open the address in the terminal again, in another tab"
+    )
+    page.context.add_cookies(kept)
+    saved(page)
+    assert [entry.verdict for entry in said(out)] == ["partly"]
+
+
+def test_a_page_of_another_reviewer_is_told_so_and_says_nothing_in_their_name(open_review, server, out):
+    page = open_review(server, TWO.record.key, "Ada", expected="403 (Forbidden)")
+    page.context.clear_cookies()
+    name, _, value = server.client("Ben").cookie.partition("=")
+    page.context.add_cookies([{"name": name, "value": value, "url": f"http://127.0.0.1:{server.port}/"}])
+    page.keyboard.press("2")
+    expect(page.locator(STATE)).to_have_text(
+        "Not saved: this browser now reviews under another name: load the page again"
+    )
+    assert said(out) == []
+
+
 @pytest.mark.parametrize("width", [1400, 820, 390], ids=["desk", "tablet", "phone"])
 def test_the_dock_fits_the_screen(open_review, server, width):
     page = open_review(server, FOUR.record.key)
