@@ -31,7 +31,7 @@ def post_until_it_ends(client: Client, reviewer: str, first: int, acknowledged: 
         acknowledged.append(before)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_acknowledged_verdict_is_there_after_a_kill(start_server, out: Path, seed):
     reviewers = tuple(f"R{number}" for number in range(CLIENTS))
     server = start_server(out, reviewers=reviewers)
