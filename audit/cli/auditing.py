@@ -49,7 +49,7 @@ class ModelPrecision(StrEnum):
 
 def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
-    reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
+    reports: Annotated[Path, typer.Option(help="Folder of reports, or a file of them.")],
     out: Out,
     boxes: Boxes = None,
     model: Model = "biomedclip",

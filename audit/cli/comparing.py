@@ -52,7 +52,7 @@ def compare(
     dicom_dir: Annotated[
         Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
     ] = None,
-    reports: Annotated[Path | None, typer.Option(help="Folder of .txt reports, or a CSV of them.")] = None,
+    reports: Annotated[Path | None, typer.Option(help="Folder of reports, or a file of them.")] = None,
     boxes: Boxes = None,
     phantoms: Annotated[
         int | None, typer.Option(help="Compare on so many held-out phantoms instead of files.", min=2)
@@ -185,7 +185,7 @@ def sanity(
     dicom_dir: Annotated[
         Path | None, typer.Option(help="Folder with the DICOM files; subfolders are searched.")
     ] = None,
-    reports: Annotated[Path | None, typer.Option(help="Folder of reports, or a table of them.")] = None,
+    reports: Annotated[Path | None, typer.Option(help="Folder of reports, or a file of them.")] = None,
     boxes: Annotated[
         list[Path] | None, typer.Option(help="Radiologists' boxes: phrases with one are drawn first.")
     ] = None,

@@ -9,9 +9,13 @@ from transformers import PreTrainedTokenizerBase
 
 from audit.encoders.protocol import Tokens
 
-__all__ = ["tokeniser_of", "words_of"]
+__all__ = ["CutPhraseWarning", "tokeniser_of", "words_of"]
 
 _WORD_BEGINS = "▁"  # SentencePiece's sign for the space before a word
+
+
+class CutPhraseWarning(UserWarning):
+    """A phrase is longer than the model's context, and its end was not read."""
 
 
 def tokeniser_of(
@@ -34,7 +38,7 @@ def words_of(
     Args:
         tokenizer: the folder's own.
         phrases: one or more.
-        context: most tokens of a phrase, start and end included; what exceeds it is cut, with a warning that names it.
+        context: most tokens of a phrase, start and end included; what exceeds it is cut (:class:`CutPhraseWarning`).
         device: where the tokens are to lie.
         padding_is_read: pad each phrase to the whole context and let the tower see the padding (SigLIP).
 
@@ -72,6 +76,7 @@ def words_of(
             warnings.warn(
                 f"a phrase of {len(phrase.split())} words is longer than the model's context of {context} tokens: its "
                 "end was not read",
+                CutPhraseWarning,
                 stacklevel=3,
             )
     return Tokens(

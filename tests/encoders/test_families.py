@@ -11,6 +11,7 @@ from audit.attribution.explain import M2IB
 from audit.attribution.m2ib import M2IBSettings
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, ImageTower, TextTower
+from audit.encoders.words import CutPhraseWarning
 
 EXACT = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -72,9 +73,9 @@ def test_batching_changes_no_image(encoder, pixels) -> None:
         for row in range(len(pixels)):
             alone = encoder.image.prefix(pixels[row : row + 1], layer)
             torch.testing.assert_close(together[row], alone[0], atol=2e-5, rtol=1e-5)
-            torch.testing.assert_close(
-                encoder.image.suffix(together, layer)[row], encoder.image.suffix(alone, layer)[0], **EXACT
-            )
+            batched, single = encoder.image.suffix(together, layer)[row], encoder.image.suffix(alone, layer)[0]
+            # By the norm: a convolution sums in another order for two images, and how far apart depends on the CPU.
+            assert torch.linalg.vector_norm(batched - single) <= 1e-5 * torch.linalg.vector_norm(single)
 
 
 def test_batching_and_padding_change_no_phrase(encoder) -> None:
@@ -141,10 +142,12 @@ def test_a_layer_that_is_not_there_is_refused(encoder, pixels) -> None:
         encoder.text.prefix(encoder.text.tokenise(PHRASES), -1)
 
 
-def test_a_phrase_beyond_the_context_is_cut_with_a_warning_that_names_it(encoder) -> None:
+def test_a_phrase_beyond_the_context_is_cut_with_a_warning_that_counts_its_words(encoder) -> None:
     phrase = "Left pleural effusion. " * encoder.text.context
-    with pytest.warns(UserWarning, match=rf"Left pleural.*context of {encoder.text.context} tokens"):
+    words = len(phrase.split())
+    with pytest.warns(CutPhraseWarning, match=rf"{words} words .*context of {encoder.text.context} tokens") as told:
         tokens = encoder.text.tokenise([phrase])
+    assert "effusion" not in str(told[0].message)
     assert tokens.ids.shape[1] == encoder.text.context
     assert encoder.text.whole(tokens).shape[0] == 1
 
