@@ -19,14 +19,13 @@ from reports.record import (
     PhraseRecord,
     PlacementRecord,
     RunRecord,
-    ScoreRecord,
     StudyRecord,
     TokenHeat,
 )
 from reports.review_page import REVIEW_FILES, ReviewSession, review_data
 from reports.review_record import REASONS
+from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.words import (
-    CONTENT_BLIND,
     CONTROLS,
     ON_PAGES,
     Verdict,
@@ -61,17 +60,6 @@ class ShadedText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreRow:
-    """One method's line of the score table; ``reason`` stands for all cells where none was scored."""
-
-    name: str
-    is_subject: bool  # the audited method
-    is_first_blind: bool  # the first of the references that never look at the image
-    cells: tuple[ScoreRecord | None, ...]
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlLine:
     """What became of the phrase's heat when one thing was changed."""
 
@@ -90,6 +78,7 @@ class PhraseView:
     words: tuple[tuple[TokenHeat, int], ...]  # with its shade
     score_names: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
+    unscored: tuple[tuple[str, str], ...]  # method and reason of single cells, for a cell has no room for a sentence
     is_scored: bool  # False: no method was, for one reason, which the verdict names; a table would only repeat it
     is_flat: bool
     lacks_evidence: bool  # its total is below what wrong phrases get, in a run where that tells them apart
@@ -126,6 +115,7 @@ class ImageView:
     hidden_outline: str | None  # SVG path of what the model did not see
     boxes: tuple[BoxView, ...]
     readers: tuple[str, ...]  # who drew boxes; "" for those without a name
+    labels: tuple[str, ...]  # what boxes were drawn for
     phrases: tuple[PhraseView, ...]
     unit: str  # empty for a heat without one
 
@@ -161,6 +151,7 @@ def render_study(
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
         "review": review_data(record, session),
+        "unit": _shown_unit(record),
         "sharedRange": None if evidence is None or evidence.scale <= 0 else [0.0, evidence.scale],
     }
     context = {
@@ -203,6 +194,7 @@ def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictur
         hidden_outline=_hidden_outline(image.placement),
         boxes=tuple(_box_view(box, image) for box in image.boxes),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
+        labels=tuple(sorted({box.label for box in image.boxes})),
         phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
         unit=_shown_unit(record),
     )
@@ -218,7 +210,7 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
     names = tuple(dict.fromkeys(score.score for score in phrase.scores if score.score in ON_PAGES))
-    rows = _score_rows(phrase.scores, names, subject=record.method)
+    rows = score_rows(phrase.scores, names, subject=record.method)
     return PhraseView(
         record=phrase,
         verdict=verdict_on(phrase, image, method=record.method),
@@ -226,6 +218,7 @@ def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecor
         words=tuple(zip(phrase.tokens, shades, strict=True)),
         score_names=tuple(score_name(name) for name in names),
         rows=rows,
+        unscored=single_reasons(rows),
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),
         is_flat=display_range(heats[phrase.heat]) is None,
         lacks_evidence=False,
@@ -320,31 +313,6 @@ def _shades(tokens: Sequence[TokenHeat]) -> list[int]:
     if hottest <= 0:
         return [0] * len(tokens)
     return [round(SHADES * max(token.nats, 0.0) / hottest) if np.isfinite(token.nats) else 0 for token in tokens]
-
-
-def _score_rows(scores: Sequence[ScoreRecord], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
-    in_order = dict.fromkeys(score.method for score in scores)
-    methods = sorted(in_order, key=lambda method: (method != subject, method in CONTENT_BLIND))
-    first_blind = next((method for method in methods if method in CONTENT_BLIND), None)
-    by_place = {(score.method, score.score): score for score in scores}
-    rows = []
-    for method in methods:
-        cells = tuple(by_place.get((method, name)) for name in names)
-        if not any(cells):  # its scores are of another kind: the tables have them
-            continue
-        reasons = {cell.reason for cell in cells if cell is not None and cell.value is None}
-        all_unscored = all(cell is None or cell.value is None for cell in cells)
-        reason = next(iter(reasons)) if all_unscored and len(reasons) == 1 else None
-        rows.append(
-            ScoreRow(
-                name=method_name(method),
-                is_subject=method == subject,
-                is_first_blind=method == first_blind,
-                cells=cells,
-                reason=reason,
-            )
-        )
-    return tuple(rows)
 
 
 def _box_view(box: BoxRecord, image: ImageRecord) -> BoxView:
