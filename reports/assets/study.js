@@ -32,7 +32,12 @@
     const placed = [];
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
     const toUser = svg.querySelector("g").transform.baseVal.consolidate().matrix;
-    for (const box of svg.querySelectorAll(".box")) {
+    const boxes = [...svg.querySelectorAll(".box:not(.away)")];
+    const edges = boxes.flatMap((box) => {
+      const { x, y, width: across, height: down } = box.querySelector("path").getBBox();
+      return [y, y + down].map((edge) => ({ x, across, edge }));
+    });
+    for (const box of boxes) {
       const text = box.querySelector("text");
       const rect = box.querySelector("path").getBBox();
       text.setAttribute("font-size", 13 * unit);
@@ -40,14 +45,17 @@
       const size = text.getBBox();
       const line = size.height;
       const [imageWidth, imageHeight] = [width / toUser.a, height / toUser.d];
-      const x = Math.max(0, Math.min(rect.x, imageWidth - size.width));
+      const x = Math.max(0, Math.min(rect.x, imageWidth - size.width - 6 * unit));
       const tops = [rect.y - line, rect.y + rect.height, rect.y];
       for (let step = 1; step < 8; step += 1) tops.push(rect.y + step * line, rect.y - (step + 1) * line);
       const fits = (top) =>
         top >= 0 &&
         top + line <= imageHeight &&
         placed.every((o) => top + line <= o.top || o.top + o.line <= top || x + size.width <= o.x || o.x + o.width <= x);
-      const top = tops.find(fits) ?? Math.max(0, rect.y);
+      // A line of another box would strike it out.
+      const isClear = (top) =>
+        edges.every((o) => o.edge <= top || o.edge >= top + line || x + size.width <= o.x || o.x + o.across <= x);
+      const top = tops.find((each) => fits(each) && isClear(each)) ?? tops.find(fits) ?? Math.max(0, rect.y);
       placed.push({ top, line, x, width: size.width });
       text.setAttribute("x", x + 3 * unit);
       text.setAttribute("y", top + line * 0.78);
@@ -112,6 +120,13 @@
       return this.find(`.card[data-phrase="${place}"] .phrase-text`).textContent;
     }
 
+    /** A phrase's words, with its finding where one sentence names several. */
+    nameOf(place) {
+      const words = this.wordsOf(place);
+      const twins = this.radios.filter((_, other) => this.wordsOf(other) === words);
+      return twins.length > 1 ? `${words} (${this.find(`.card[data-phrase="${place}"] .finding`).textContent})` : words;
+    }
+
     /** What may lie beside the chosen phrase's heat: another phrase's, another method's, a control's. */
     offerCompanions() {
       const select = this.find(".beside");
@@ -124,7 +139,7 @@
         element.append(...options);
         return element;
       };
-      const phrases = this.image.phrases.map((_, place) => option(`phrase ${place}`, this.wordsOf(place)));
+      const phrases = this.image.phrases.map((_, place) => option(`phrase ${place}`, this.nameOf(place)));
       const groups = [
         ["Plain radiograph", [option("plain", "Without heat")]],
         ["Other phrases", phrases.filter((_, place) => place !== this.chosen)],
@@ -145,16 +160,16 @@
       if (kind === "plain") return { grid: null, range: null, title: "Without heat" };
       if (kind === "phrase") {
         const other = this.image.phrases[place];
-        return { ...other, range: this.rangeOf(other), title: this.wordsOf(place), phrase: Number(place) };
+        return { ...other, range: this.rangeOf(other), title: this.nameOf(place), unit: data.unit, phrase: Number(place) };
       }
       if (kind === "method") {
         const other = this.phrase.others[place];
-        return { ...other, title: `${other.name}, ${other.unit || "no unit"}`, phrase: this.chosen };
+        return { ...other, title: other.name, phrase: this.chosen };
       }
       if (kind === "control") {
         const control = this.phrase.controls[place];
         // On the scale of the heat itself, so that what a control takes away is seen.
-        return { ...control, range, title: `${control.name}: ${control.instead}`, phrase: this.chosen };
+        return { ...control, range, title: `${control.name}: ${control.instead}`, unit: data.unit, phrase: this.chosen };
       }
       return null;
     }
@@ -172,8 +187,8 @@
         this.paintPane(this.film.panes[0], { ...phrase, range, phrase: this.chosen });
         if (second) {
           this.paintPane(second, companion);
-          second.querySelector(".pane-title").textContent = companion.title;
-          this.find(".pane .pane-title").textContent = this.wordsOf(this.chosen);
+          this.entitle(second, companion);
+          this.entitle(this.film.panes[0], { range, title: this.nameOf(this.chosen), unit: data.unit });
         }
         this.find(".low").textContent = range ? nats(range[0]) : "–";
         this.find(".high").textContent = range ? nats(range[1]) : "–";
@@ -182,6 +197,13 @@
       }
       this.showSwitches();
       this.settle();
+    }
+
+    /** Each pane says its own scale: two methods, or two phrases, seldom share one. */
+    entitle(pane, { title, range, unit }) {
+      pane.querySelector(".pane-title bdi").textContent = title;
+      const scale = range ? `${nats(range[0])} to ${nats(range[1])}${unit ? `\u202f${unit}` : ", no unit"}` : "";
+      pane.querySelector(".pane-scale").textContent = scale;
     }
 
     paintPane(pane, shown) {
@@ -204,8 +226,17 @@
         pane.querySelector(".contours").setAttribute("visibility", heated ? "visible" : "hidden");
         pane.querySelector(".hottest").setAttribute("visibility", heated && pane.hottest ? "visible" : "hidden");
         pane.querySelector(".boxes").setAttribute("visibility", boxed ? "visible" : "hidden");
-        for (const box of pane.querySelectorAll(".box")) box.classList.toggle("away", hidden.has(box.dataset.reader));
+        for (const box of pane.querySelectorAll(".box")) {
+          box.classList.toggle("away", hidden.has(box.dataset.reader) || !this.isOfFinding(box));
+        }
       }
+    }
+
+    /** Whether a box is drawn for what the reader asks to see: everything, the pane's phrase, or one finding. */
+    isOfFinding(box) {
+      const wanted = this.find(".box-finding")?.value;
+      if (!wanted) return true;
+      return wanted === "answers" ? box.classList.contains("answers") : wanted === `only ${box.dataset.label}`;
     }
 
     showOpacity() {
@@ -265,8 +296,9 @@
       on(".heat-switch", "change", () => this.showSwitches());
       on(".box-switch", "change", () => this.showSwitches());
       for (const reader of this.section.querySelectorAll(".reader-switch")) {
-        reader.addEventListener("change", () => this.showSwitches());
+        reader.addEventListener("change", () => this.show());
       }
+      on(".box-finding", "change", () => this.show());
       on(".scale-switch", "change", () => this.show());
       on(".contour-switch", "change", () => this.show());
       on(".opacity", "input", () => this.showOpacity());

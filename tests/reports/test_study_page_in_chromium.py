@@ -194,7 +194,7 @@ def test_letter_keys_switch_heat_and_boxes(open_study, study):
 def test_every_control_is_reached_with_the_tab_key_and_has_a_name(open_study):
     page = open_study(make_study("a", (EFFUSION, NODULE), (HEART,)))
     names = []
-    for _ in range(24):
+    for _ in range(25):
         page.keyboard.press("Tab")
         names.append(
             page.evaluate(
@@ -205,6 +205,12 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(open_study):
     expected = [
         "All studies",
         "PA radiograph",
+        "Zoom out",
+        "Zoom in",
+        "Fit",
+        "Window",
+        "Invert",
+        "Reset",
         "PA radiograph",
         "Heat",
         "Opacity",
@@ -212,13 +218,8 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(open_study):
         "Contours",
         "Same scale",
         "Colours",
-        "Zoom out",
-        "Zoom in",
-        "Fit",
-        "Drag to window",
-        "Invert",
-        "Reset",
         "Boxes",
+        "Boxes of which finding",
         "no reader named",
         "R1",
         "R2",
@@ -283,6 +284,37 @@ def test_labels_of_boxes_that_overlap_do_not_cover_each_other(open_study):
 def test_nothing_runs_out_of_the_page(open_study, study, width):
     page = open_study(study, viewport={"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_line_of_a_box_strikes_out_another_boxs_label(open_study):
+    claim = EFFUSION.__class__(boxes=((0.406, 0.3, 0.3, 0.4), (0.4, 0.294, 0.312, 0.412)), readers=("R1", "R2"))
+    page = open_study(make_study("a", (claim,)))
+    lines = [line.bounding_box() for line in page.locator(".box .line").all()]
+    for label in page.locator(".box text").all():
+        text = label.bounding_box()
+        for line in lines:
+            for edge in (line["y"], line["y"] + line["height"]):
+                assert not text["y"] + text["height"] / 3 < edge < text["y"] + 2 * text["height"] / 3
+
+
+def test_a_score_without_a_value_is_a_dash_and_its_reason_stands_below(open_study):
+    made = make_study("a", (EFFUSION,))
+    image = made.record.images[0]
+    phrase = image.phrases[0]
+    scores = tuple(
+        score.model_copy(update={"value": None, "outcome": "unscored", "reason": "a point has no region"})
+        if (score.method, score.score) == ("random", "IoU at Otsu")
+        else score
+        for score in phrase.scores
+    )
+    assert scores != phrase.scores
+    phrases = (phrase.model_copy(update={"scores": scores}),)
+    made.record = made.record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
+    page = open_study(made)
+    row = page.locator(".scores tbody tr", has_text="Random point")
+    assert row.locator("td").last.inner_text().startswith("–")
+    assert row.bounding_box()["height"] < 40
+    assert page.get_by_text("Random point: not scored, a point has no region.").is_visible()
 
 
 def test_film_and_controls_fit_on_the_first_screen(open_study, study):

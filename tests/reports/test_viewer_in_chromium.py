@@ -183,7 +183,7 @@ def test_every_colour_table_reaches_film_and_legend(open_study, made, name: str)
     ("value", "title", "same"),
     [
         pytest.param("phrase 1", "12 mm nodule", False, id="another phrase"),
-        pytest.param("method 0", "Grad-CAM, no unit", False, id="another method"),
+        pytest.param("method 0", "Grad-CAM", False, id="another method"),
         pytest.param("control 0", "Clear lungs.", False, id="a control"),
         pytest.param("plain", "Without heat", False, id="no heat"),
     ],
@@ -240,3 +240,37 @@ def test_boxes_of_one_reader_can_be_put_away(open_study, made) -> None:
     assert page.locator(".box:visible").count() == len(boxes)
     page.locator(".reader-switch[value=A]").uncheck()
     assert page.locator(".box:visible").count() == len(boxes) - 1
+
+
+def test_boxes_of_one_finding_can_be_shown_alone(open_study, made) -> None:
+    page = open_study(made)
+    shown = page.locator(".box:visible")
+    everything = shown.count()
+    page.get_by_role("combobox", name="Boxes of which finding").select_option("nodule")
+    assert shown.count() == 2
+    assert set(shown.evaluate_all("(all) => all.map((box) => box.dataset.label)")) == {"nodule"}
+    page.get_by_role("combobox", name="Boxes of which finding").select_option("this phrase's")
+    assert set(shown.evaluate_all("(all) => all.map((box) => box.dataset.label)")) == {"pleural effusion"}
+    page.locator(".card .phrase-text").nth(1).click()
+    assert set(shown.evaluate_all("(all) => all.map((box) => box.dataset.label)")) == {"nodule"}
+    page.get_by_role("combobox", name="Boxes of which finding").select_option("all findings")
+    assert shown.count() == everything
+
+
+def test_each_of_two_films_says_its_own_scale(open_study, made) -> None:
+    page = open_study(made)
+    page.select_option(".beside", "method 0")
+    first, second = page.locator(".pane-scale").all_inner_texts()
+    assert first.endswith("nats")
+    assert second.endswith("no unit")
+    page.select_option(".beside", "phrase 1")
+    high = made.heats[made.record.images[0].phrases[1].heat].max()
+    assert float(page.locator(".pane-scale").nth(1).inner_text().split()[2]) == pytest.approx(high, abs=0.06)
+
+
+def test_phrases_of_one_sentence_are_told_apart_by_their_findings(open_study) -> None:
+    heart = EFFUSION.__class__(text=EFFUSION.text, finding="cardiomegaly")
+    page = open_study(make_study("a", (EFFUSION, heart, NODULE)))
+    offered = page.locator(".beside option").all_text_contents()
+    assert f"{EFFUSION.text} (cardiomegaly)" in offered
+    assert NODULE.text in offered
