@@ -105,7 +105,7 @@ def render_cohort(
         "seconds": (run.finished - run.created).total_seconds(),
         "few": FEW_PHRASES,
     }
-    return render_page("cohort.html", script="cohort.js", data=table.data(), context=context)
+    return render_page("cohort.html", script="review_kept.js", data=table.data(), context=context, also=("cohort.js",))
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-__all__ = ["data_url", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
+__all__ = ["data_url", "json_for_script", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
 
 _MOST_DECIMALS = 8
 _JPEG = b"\xff\xd8"
@@ -59,7 +59,7 @@ def render_page(
             # Our own files and escaped JSON are the only text that enters a page as it is.
             css=Markup(css),  # noqa: S704
             script=Markup(javascript),  # noqa: S704
-            data=_json_for_script(data),
+            data=json_for_script(data),
             **context,
         )
     )
@@ -124,7 +124,7 @@ def _hash_of(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
-def _json_for_script(data: object) -> Markup:
+def json_for_script(data: object) -> Markup:
     """Write JSON that cannot end the script element it stands in."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

@@ -1,14 +1,16 @@
 """What a study's page needs to be reviewed: its heats by name, the vocabulary, and the server, where there is one."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from reports.page import json_for_script
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
-from reports.review_record import FILE_FORMAT, REASONS, moment_audited
+from reports.review_record import FILE_FORMAT, REASONS, ReviewEntry, moment_audited
 from reports.words import answers
 
-__all__ = ["REVIEW_FILES", "ReviewSession", "review_data"]
+__all__ = ["REVIEW_FILES", "ReviewSession", "review_data", "tell_verdicts"]
 
-REVIEW_FILES = ("review.css", "review_store.js", "review_answer.js", "review_boxes.js", "review.js")
+REVIEW_FILES = ("review.css", "review_kept.js", "review_store.js", "review_answer.js", "review_boxes.js", "review.js")
 """In ``assets``; what they hold stands on every study's page, with the server and without."""
 
 
@@ -35,6 +37,12 @@ def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, 
         "images": [_image_data(image) for image in study.images],
         "session": None if session is None else asdict(session),
     }
+
+
+def tell_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:
+    """Put one reviewer's verdicts into the page over all studies, which is one file for everybody."""
+    said = [[entry.subject.study, entry.subject.audited.isoformat(), entry.verdict] for entry in entries]
+    return page.replace(b'"reviewed":null', b'"reviewed":' + json_for_script(said).encode(), 1)
 
 
 def _image_data(image: ImageRecord) -> dict[str, object]:

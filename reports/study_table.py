@@ -6,11 +6,13 @@ A hundred thousand studies are tens of megabytes of text; sentences and names th
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
 from reports.page import data_url
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.review_record import moment_audited
 from reports.words import verdict_on, warnings_of_place
 
 __all__ = ["CaseLine", "PlainRow", "StudyTable"]
@@ -26,6 +28,7 @@ _ATTRIBUTES = {
     "photometric_interpretation": "Photometric interpretation",
 }
 _DIGITS = 4
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Item = TypeVar("_Item", "CaseLine", "tuple[float, CaseLine]")
 
@@ -87,6 +90,7 @@ class StudyTable:
         self._rows: list[list[object]] = []
         self._texts, self._findings, self._flags = _Names(), _Names(), _Names()
         self._groups: dict[tuple[str, str], int] = {}
+        self._since: int | None = None  # the first study's audit
         self._best: list[CaseLine] = []  # a heap whose first is the one to give way
         self._worst: list[tuple[float, CaseLine]] = []
 
@@ -120,6 +124,8 @@ class StudyTable:
             for attribute, name in _ATTRIBUTES.items()
             if (value := getattr(image, attribute))
         }
+        audited = (moment_audited(study) - _EPOCH) // timedelta(milliseconds=1)  # as scripts count time
+        self._since = audited if self._since is None else self._since
         self._rows.append(
             [
                 row.key,
@@ -133,6 +139,7 @@ class StudyTable:
                 _rounded(row.energy),
                 _rounded(row.cosine),
                 "" if thumbnail is None else data_url(thumbnail),
+                audited - self._since,
             ]
         )
         if len(self.plain) < _PLAIN_ROWS:
@@ -183,6 +190,8 @@ class StudyTable:
     def data(self) -> dict[str, object]:
         """What the script works on."""
         return {
+            "reviewed": None,  # the review server puts a reviewer's verdicts here
+            "since": self._since,
             "texts": self._texts.all(),
             "findings": self._findings.all(),
             "flags": self._flags.all(),

@@ -22,7 +22,7 @@ from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
 from reports.folder import read_run, read_study
 from reports.record import RunRecord
-from reports.review_page import ReviewSession
+from reports.review_page import ReviewSession, tell_verdicts
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
 from reports.study_page import render_study
 
@@ -78,14 +78,15 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
         return RedirectResponse("/index.html", status_code=303)
 
     @app.get("/index.html")
-    def over_all() -> Response:
+    def over_all(request: Request) -> Response:
         page = review.out / "index.html"
         if page.is_symlink():
             return _error(404, "the page is a link, which may lead out of the audit")
         try:
-            return HTMLResponse(page.read_bytes())
+            html = page.read_bytes()
         except OSError as error:
             raise OutputError(f"{page} cannot be read ({error.strerror}): run `m2ib-audit render` on OUT") from error
+        return HTMLResponse(tell_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
 
     @app.get("/studies/{key}/index.html")
     def study(key: str, request: Request) -> Response:

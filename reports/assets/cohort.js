@@ -3,8 +3,8 @@
 (() => {
   const table = document.querySelector("table.studies.scripted");
   if (!table) return;
-  const { texts, findings, flags, studies } = JSON.parse(document.getElementById("data").textContent);
-  const [KEY, VIEWS, PHRASES, FINDINGS, FLAGS, GROUPS, HITS, SCORED, ENERGY, COSINE, PICTURE] = Array(11).keys();
+  const { texts, findings, flags, studies, reviewed, since } = JSON.parse(document.getElementById("data").textContent);
+  const [KEY, VIEWS, PHRASES, FINDINGS, FLAGS, GROUPS, HITS, SCORED, ENERGY, COSINE, PICTURE, AUDITED] = Array(12).keys();
   const DRAWN_WHOLE = 150; // so many rows need no window
   const LINES = 3; // of phrases in a row of fixed height
   const BEYOND = 8; // rows drawn above and below what is seen
@@ -12,7 +12,7 @@
   const columns = table.tHead.rows[0].cells.length;
   const hasPictures = Boolean(table.tHead.querySelector(".picture"));
   const controls = Object.fromEntries(
-    ["search", "finding", "outcome", "group"].map((name) => [name, document.getElementById(name)]).filter(([, each]) => each),
+    ["search", "finding", "outcome", "verdict", "group"].map((name) => [name, document.getElementById(name)]).filter(([, each]) => each),
   );
   const headers = [...table.tHead.querySelectorAll("[data-sort]")];
   const marks = Object.fromEntries(
@@ -28,6 +28,29 @@
   let shown = []; // numbers of the studies that match, in their order
   let sort = null; // [field, direction]
   let words = null; // what the search looks through, made when it is first needed
+
+  let verdicts = new Map(); // of the reviewer, by number of the study
+
+  /** From the server that this page came from, or what pages from disk keep in this browser. */
+  const takeVerdicts = () => {
+    const said = reviewed ?? reviewKept.verdictsIn(location.pathname.replace(/[^/]*$/, "studies/"));
+    verdicts = new Map();
+    if (said.length === 0) return;
+    const places = new Map(studies.map((study, place) => [study[KEY], place]));
+    for (const [key, audited, verdict] of said) {
+      const place = places.get(key);
+      // Of a study that was audited again, old verdicts speak of another heat.
+      const isOld = place === undefined || Math.abs(Date.parse(audited) - since - studies[place][AUDITED]) > 1;
+      if (verdict && !isOld) verdicts.set(place, [...(verdicts.get(place) ?? []), verdict]);
+    }
+  };
+
+  const phrasesIn = (study) => study[PHRASES].length / 2;
+
+  const isOfVerdict = (place, wanted) => {
+    const given = verdicts.get(place) ?? [];
+    return wanted === "open" ? given.length < phrasesIn(studies[place]) : given.includes(wanted);
+  };
 
   const wordsOf = () => {
     const lowered = texts.map((text) => text.toLowerCase());
@@ -45,10 +68,12 @@
       [FLAGS, controls.outcome.value, flags.indexOf(controls.outcome.value)],
       [GROUPS, controls.group?.value ?? "", Number(controls.group?.value)],
     ].filter(([, value]) => value !== "");
+    const verdict = controls.verdict?.value;
     const found = [];
     for (let i = 0; i < studies.length; i += 1) {
       const study = studies[i];
       if (!numbers.every(([field, , number]) => study[field].includes(number))) continue;
+      if (verdict && !isOfVerdict(i, verdict)) continue;
       if (wanted.length > 0 && !wanted.every((word) => words[i].includes(word))) continue;
       found.push(i);
     }
@@ -101,7 +126,7 @@
     const numbers = study[PHRASES];
     if (numbers.length === 0) return make("td", "phrase-lines", make("span", "quiet", "no phrase"));
     const lines = [];
-    const count = numbers.length / 2;
+    const count = phrasesIn(study);
     for (let place = 0; place < Math.min(count, most); place += 1) {
       const line = make("li", "", marks[flags[numbers[2 * place + 1]]].cloneNode(true));
       line.querySelector("bdi").textContent = texts[numbers[2 * place]];
@@ -109,6 +134,11 @@
     }
     if (count > most) lines[most - 1].append(make("span", "quiet more", `and ${count - most} more`));
     return make("td", "phrase-lines", make("ul", "", ...lines));
+  };
+
+  const answeredOf = (number) => {
+    const given = verdicts.get(number)?.length;
+    return given ? [make("br"), make("span", "quiet answered", `${given} of ${phrasesIn(studies[number])} answered`)] : [];
   };
 
   const rowOf = (number, place, most) => {
@@ -119,7 +149,7 @@
       "tr",
       "",
       ...(hasPictures ? [pictureOf(study)] : []),
-      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", study[VIEWS] || "no image"))),
+      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", study[VIEWS] || "no image")), ...answeredOf(number)),
       phrasesOf(study, most),
       make("td", "num", inside),
       make("td", "num", printed(study[ENERGY], 2)),
@@ -238,12 +268,21 @@
     rowHeight = 0;
     draw(true);
   });
+  const onNews = () => {
+    if (reviewed) return; // the server tells with the page
+    takeVerdicts();
+    update();
+  };
+  window.addEventListener("storage", onNews);
+  // Back from a study's page: the browser may show this page as it was left.
+  window.addEventListener("pageshow", (event) => event.persisted && (reviewed ? location.reload() : onNews()));
   window.addEventListener("hashchange", () => {
     takeFromAddress();
     update();
   });
   table.hidden = false;
   document.querySelector(".filters").hidden = false;
+  takeVerdicts();
   takeFromAddress();
   update();
 })();

@@ -1,16 +1,6 @@
 /** Where a reviewer's entries are kept: with the server that the page came from, or else in this browser. */
 const openReviewStore = (review) => {
-  const subjectKey = (subject) => `${subject.image}\n${subject.heat}`;
-
-  const latestOf = (entries) => {
-    const found = new Map();
-    for (const entry of entries) {
-      const key = `${subjectKey(entry.subject)}\n${entry.reviewer}`;
-      const other = found.get(key);
-      if (!other || Date.parse(other.moment) <= Date.parse(entry.moment)) found.set(key, entry);
-    }
-    return [...found.values()];
-  };
+  const { PREFIX, NAME, subjectKey, latestOf } = reviewKept;
 
   /** An answer that trying again does not change. */
   class Refused extends Error {}
@@ -37,9 +27,6 @@ const openReviewStore = (review) => {
       }),
     saved: () => [],
   });
-
-  const PREFIX = "m2ib-audit review";
-  const NAME = `${PREFIX} name`;
 
   const pageStore = () => {
     const place = `${PREFIX} ${review.study} ${review.audited}`;
