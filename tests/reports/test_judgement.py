@@ -153,6 +153,17 @@ def test_heat_in_the_wrong_place_is_called_worse_than_plain_area() -> None:
     ]
 
 
+def test_shares_below_a_hundredth_are_printed_so_that_better_and_worse_can_be_seen() -> None:
+    small = (
+        summary("heat on markers", "m2ib", 0.0042, area_share=(0.001, 0.003)),
+        summary("heat on markers", "area share", 0.0021),
+    )
+    page = render_cohort(make_cohort(1, summaries=small).run, [])
+    row = page[page.index(">Heat on markers") : page.index(">worse<")]
+    assert "0.0042" in row
+    assert "0.0021" in row
+
+
 def test_the_cohort_page_has_a_section_for_markers_only_where_the_run_measured_them() -> None:
     with_them, without = make_cohort(1, summaries=SHORTCUTS), make_cohort(1)
     pages = [render_cohort(made.run, [study.record for study in made.studies]) for made in (with_them, without)]
