@@ -65,6 +65,7 @@ class _Phrase:
     image: ImageRecord
     outcome: str
     energy: float | None
+    anchor: str  # where its card stands on the study's page
 
 
 class _Names:
@@ -98,10 +99,14 @@ class StudyTable:
         """Take one study, with its small picture if it has one."""
         phrases = [
             _Phrase(
-                phrase, image, verdict_on(phrase, image, method=study.method).outcome, _energy(phrase, study.method)
+                phrase,
+                image,
+                verdict_on(phrase, image, method=study.method).outcome,
+                _energy(phrase, study.method),
+                f"phrase-{image_place}-{place}",
             )
-            for image in study.images
-            for phrase in image.phrases
+            for image_place, image in enumerate(study.images)
+            for place, phrase in enumerate(image.phrases)
         ]
         address = f"studies/{quote(study.key, safe='')}/index.html"
         energies = [phrase.energy for phrase in phrases if phrase.energy is not None]
@@ -153,7 +158,14 @@ class StudyTable:
         for place, phrase in enumerate(phrases):
             if phrase.energy is None:
                 continue
-            case = CaseLine(phrase.energy, study.key, place, phrase.record.text, phrase.record.finding or "", address)
+            case = CaseLine(
+                phrase.energy,
+                study.key,
+                place,
+                phrase.record.text,
+                phrase.record.finding or "",
+                f"{address}#{phrase.anchor}",
+            )
             if phrase.outcome == "hit":
                 _push(self._best, case)
             elif phrase.outcome == "miss":

@@ -277,7 +277,8 @@
   // Back from a study's page: the browser may show this page as it was left.
   window.addEventListener("pageshow", (event) => event.persisted && (reviewed ? location.reload() : onNews()));
   window.addEventListener("hashchange", () => {
-    takeFromAddress();
+    // A place on the page is no filter: those stay as they were.
+    if (!document.getElementById(location.hash.slice(1))) takeFromAddress();
     update();
   });
   table.hidden = false;

@@ -407,6 +407,15 @@
     select(0);
   };
 
+  /** An address may name a phrase, as those of the best and worst cases do. */
+  const goToPhrase = (readings) => {
+    const [, image, place] = /^#phrase-(\d+)-(\d+)$/.exec(location.hash) ?? [];
+    if (!readings[image]?.radios[place]) return;
+    document.getElementById(`tab-${image}`)?.click();
+    readings[image].choose(Number(place));
+    document.getElementById(location.hash.slice(1)).scrollIntoView({ block: "nearest" });
+  };
+
   /** Whoever came from a filtered table goes back to it. */
   const from = new URLSearchParams(location.search).get("from");
   const back = document.querySelector(".back");
@@ -418,6 +427,9 @@
     document.documentElement.style.setProperty("--above", `${above.getBoundingClientRect().height}px`);
   }).observe(above);
 
-  startKeys([...document.querySelectorAll(".reading")].map((section, place) => new Reading(section, data.images[place])));
+  const readings = [...document.querySelectorAll(".reading")].map((section, place) => new Reading(section, data.images[place]));
+  startKeys(readings);
   startTabs();
+  goToPhrase(readings);
+  window.addEventListener("hashchange", () => goToPhrase(readings));
 })();

@@ -135,3 +135,30 @@ def test_a_long_list_of_failures_is_cut_and_says_where_the_rest_is(open_page, co
     page = open_page(render_cohort(cohort.run.model_copy(update={"failures": many}), []))
     assert page.locator(".left-out tbody tr").count() == 500
     assert page.get_by_text("And 734 more: failures.csv beside this page lists all.").count() == 1
+
+
+def test_a_place_on_the_page_is_reached_and_filters_stay(page):
+    page.get_by_label("Finding", exact=True).select_option("nodule")
+    shown = keys_shown(page)
+    contents = page.get_by_role("navigation", name="On this page")
+    for name in contents.get_by_role("link").all_inner_texts():
+        link = contents.get_by_role("link", name=name, exact=True)
+        place = link.get_attribute("href")
+        link.click()
+        page.wait_for_function(
+            "id => Math.abs(document.querySelector(id).getBoundingClientRect().y) < innerHeight",
+            arg=place,
+        )
+    assert page.get_by_label("Finding", exact=True).input_value() == "nodule"
+    assert keys_shown(page) == shown
+    assert page.url.endswith("#finding=nodule")
+
+
+def test_the_best_and_worst_cases_lead_to_their_phrase(page, cohort):
+    links = page.locator(".cases a")
+    assert links.count() > 0
+    for link in links.all():
+        address, anchor = link.get_attribute("href").split("#")
+        _, image, phrase = anchor.split("-")
+        made = next(made for made in cohort.studies if made.record.key in address)
+        assert made.record.images[int(image)].phrases[int(phrase)].text == link.inner_text()

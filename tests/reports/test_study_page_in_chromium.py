@@ -179,6 +179,16 @@ def test_arrow_keys_walk_through_the_phrases(open_study, study):
     assert chosen_phrase(page) == walked[2]
 
 
+def test_an_address_that_names_a_phrase_opens_the_page_there(open_study):
+    page = open_study(make_study("a", (EFFUSION,), (HEART, NODULE)))
+    page.goto(f"{page.url}#phrase-1-1")
+    page.reload()
+    assert page.get_by_role("tab", selected=True).inner_text().startswith("Lateral")
+    assert page.locator(".reading:not(.behind) .card.chosen .phrase-text").inner_text() == NODULE.text
+    page.goto(page.url.replace("#phrase-1-1", "#phrase-7-1"))
+    assert page.locator(".reading:not(.behind) .card.chosen .phrase-text").inner_text() == NODULE.text
+
+
 def test_letter_keys_switch_heat_and_boxes(open_study, study):
     page = open_study(study)
     for key, name, shown in (("h", "Heat", "canvas.heat"), ("b", "Boxes", ".boxes")):
