@@ -263,7 +263,7 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
         return [*sentences, f"{sentence}."]
     blind = CONTENT_BLIND[reference.method]
     sentences.append(
-        f"{sentence}; {blind}, which never looks at the image, does so in {shown_percent(reference.estimate)}."
+        f"{sentence}; without looking at the image, {blind} would do so in {shown_percent(reference.estimate)}."
     )
     if not _clears(own, reference):
         sentences.append("The interval does not clear that reference: this run does not show that the model looks.")
