@@ -1,6 +1,7 @@
 """Report files are read, and what is wrong with one names the file, the row and the mend."""
 
 import csv
+import gzip
 import io
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_a_text_file_is_one_report_joined_by_its_stem(tmp_path: Path) -> None:
 def test_a_uid_as_file_name_keeps_its_last_number(tmp_path: Path) -> None:
     write(tmp_path, "1.2.840.113619.7.txt", "nodule")
     assert read_reports(tmp_path).reports[0].stem == "1.2.840.113619.7"
+
+
+@pytest.mark.parametrize("ending", ["txt", "TEXT", "rpt", "txt.gz"])
+def test_whatever_its_ending_a_text_file_is_named_by_its_stem(tmp_path: Path, ending: str) -> None:
+    content = b"FINDINGS: nodule."
+    write(tmp_path, f"s50414267.{ending}", gzip.compress(content) if ending.endswith("gz") else content)
+    assert read_reports(tmp_path).reports[0].stem == "s50414267"
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"], ids=["comma", "tab", "semicolon", "bar"])

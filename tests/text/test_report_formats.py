@@ -134,6 +134,12 @@ def test_without_a_placer_field_the_filler_number_is_the_accession(tmp_path: Pat
         pytest.param(
             lambda m: m.replace("Left effusion", r"Left\.sp999999999\effusion"), "Left\neffusion.", id="spacing bomb"
         ),
+        pytest.param(
+            lambda m: m.replace("Left effusion", r"AP\LAT: no mass. \H\Left\N\ heart\lung"),
+            r"AP\LAT: no mass. Left heart\lung.",
+            id="backslashes that escape nothing",
+        ),
+        pytest.param(lambda m: m.replace("Left effusion", r"Left\X0D0A\lung \X41\x"), "Left\nlung Ax.", id="bytes"),
     ],
 )
 def test_hl7_is_read_as_it_is_saved(tmp_path: Path, change: Any, text: str) -> None:
@@ -149,6 +155,15 @@ def test_without_a_status_of_the_order_the_results_say_how_far_it_got(
 ) -> None:
     message = "\r".join([r"MSH|^~\&|||||20240131||ORU^R01", "OBR|1||A1", f"OBX|1|TX|x||Nodule.{'|' * 6}{letter}"])
     assert only_report(read_reports(write(tmp_path, "a.hl7", message))).status is status
+
+
+def test_orders_of_two_accession_numbers_in_one_message_are_two_reports_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.hl7", HL7 + "\rOBR|2|||CXR||||||||||||||A78|||||||F\rOBX|1|TX|x||Nodule.||||||F")
+    reports = read_reports(path).reports
+    assert [(report.source, report.accession_number) for report in reports] == [
+        (f"{path} message 1 order 1", "A77"),
+        (f"{path} message 1 order 2", "A78"),
+    ]
 
 
 def test_encapsulated_and_coded_hl7_results_are_text(tmp_path: Path) -> None:
