@@ -56,6 +56,12 @@ def test_a_table_is_one_report_a_row(tmp_path: Path, delimiter: str) -> None:
     assert report.source == f"{path} row 2"
 
 
+def test_a_number_that_a_spreadsheet_gave_a_fraction_joins_as_the_number(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.csv", "accession,study_id,report\n17.0,50414267.0,Nodule.\n1.0.0,s5.0,Mass.\n")
+    found = [(report.accession_number, report.stem) for report in read_reports(path).reports]
+    assert found == [("17", "50414267"), ("1.0.0", "s5.0")]
+
+
 def test_findings_and_impression_columns_become_sections(tmp_path: Path) -> None:
     path = write(tmp_path, "r.tsv", "image\tfindings\timpression\na/b/02aa.dcm\tNodule.\tMass.\n")
     (report,) = read_reports(path).reports

@@ -290,6 +290,16 @@ def test_a_fhir_report_of_two_studies_names_none(tmp_path: Path) -> None:
     assert report.study_instance_uid is None
 
 
+def test_parquet_keeps_text_in_bytes_and_numbers_in_floats(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"accession": [50414267.0, None], "study_id": ["a", "b"], "report": ["Größe.\n".encode(), b"x"]}
+    )
+    frame.to_parquet(tmp_path / "r.parquet")
+    first, second = read_reports(tmp_path).reports
+    assert (first.accession_number, first.text) == ("50414267", "Größe.")
+    assert (second.accession_number, second.text) == (None, "x")
+
+
 def test_parquet_rows_are_reports(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"accession_number": ["A1", None], "Accession Issuer": ["X", "X"], "report": ["Nodule.", "Mass."], "n": [1, 2]}
