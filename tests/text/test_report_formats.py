@@ -95,7 +95,7 @@ def test_an_openi_report_has_its_sections_and_images(tmp_path: Path, name: str) 
         pytest.param("a.hl7", HL7.split("\rOBX", maxsplit=1)[0], ["no report text", "OBX-5"], True, id="no OBX"),
         pytest.param("a.parquet", b"PAR1 and no more", ["Parquet", "again"], True, id="broken Parquet"),
         pytest.param("a.csv.gz", b"\x1f\x8b\x08broken", ["cannot be unpacked"], True, id="broken gzip"),
-        pytest.param("a.dcm", b"\0" * 128 + b"DICM rubbish", ["1 files end in .dcm"], False, id="broken DICOM"),
+        pytest.param("a.dcm", b"\0" * 128 + b"DICM rubbish", ["1 file ends in .dcm"], False, id="broken DICOM"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_stops_nothing(
@@ -334,7 +334,7 @@ def test_a_folder_may_mix_all_formats(tmp_path: Path) -> None:
     shutil.copy(str(get_testdata_file("CT_small.dcm")), tmp_path / "h.dcm")
     table = read_reports(tmp_path)
     assert len(table.reports) == 7
-    assert only_reason(table, failed=False).startswith("1 files end in .dcm and are no reports")
+    assert only_reason(table, failed=False).startswith("1 file ends in .dcm and is no report")
 
 
 def test_an_image_alone_is_no_report() -> None:
