@@ -198,6 +198,30 @@ def test_hl7_among_the_images_is_no_useless_file_and_its_name_no_news(cohort):
     assert [row for row in shown.rows if row.kind == "file"] == []
 
 
+_ORU = r"MSH|^~\&|||||||ORU^R01"
+_RESOURCE = '{"resourceType": "DiagnosticReport"}'
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        pytest.param("hl7", f"{_ORU}\rOBR|1||A1\r{_ORU}\rOBR|1||A2\rOBX|1|TX|x||Nodule.", id="HL7"),
+        pytest.param("ndjson", f"{_RESOURCE}\n{_RESOURCE}", id="FHIR"),
+        pytest.param("csv", "id,report\n1,\n1,2,3\n", id="table"),
+        pytest.param("xml", "<eCitation><a></eCitation>", id="OpenI"),
+        pytest.param("parquet", "PAR1", id="Parquet"),
+        pytest.param("txt", "", id="text"),
+    ],
+)
+def test_no_reason_names_the_file_of_a_report(cohort, ending, content):
+    path = cohort / "reports" / f"Doe-John.{ending}"
+    path.write_text(content)
+    checked = check(settings(cohort), KEYS)
+    assert checked.failed > 0
+    assert "Doe" not in repr(checked)
+    assert path.name in repr(check(settings(cohort, show_phi=True), KEYS))
+
+
 def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
     (torn / "reports" / "phantom-00001.txt").unlink()
     checked = check(settings(torn, show_phi=True), KEYS)
