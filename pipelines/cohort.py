@@ -50,6 +50,7 @@ class Cohort:
     left_out: tuple[LeftOut, ...]
     joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
     nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
+    boxes_on: Mapping[Image, int] = field(default_factory=dict)  # how many boxes each image has, audited or not
 
 
 def join(
@@ -109,7 +110,8 @@ def match(
         studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by.value, cases=cases))
     joins = {each.report.source: Join(uid, each.by.value) for uid, each in joined.by_study.items()}
     nothing = None if studies else _nothing(len(images), reports, len(drawn.rows), joined)
-    return Cohort(studies=tuple(studies), left_out=tuple(left_out), joins=joins, nothing=nothing)
+    boxes_on = {image: len(found) for image, found in placed.by_image.items()}
+    return Cohort(studies=tuple(studies), left_out=tuple(left_out), joins=joins, nothing=nothing, boxes_on=boxes_on)
 
 
 def _left_out(source: str, reason: str, *, failed: bool) -> LeftOut:

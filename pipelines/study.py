@@ -1,5 +1,6 @@
 """What a study is made of: images, report, phrases, boxes, and the case that the audit works on."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +9,7 @@ from pathlib import Path
 from pipelines.shapes import Shape
 
 __all__ = [
+    "PART_OF_FILE",
     "Box",
     "Case",
     "Context",
@@ -21,6 +23,9 @@ __all__ = [
     "View",
     "Zone",
 ]
+
+PART_OF_FILE = re.compile(r" (?:row|message|report) \d+(?: order \d+)?\Z")
+"""What stands behind a path in the source of a report or box: where in a table, HL7 or FHIR file it was found."""
 
 
 class View(StrEnum):
@@ -114,6 +119,7 @@ class Image:
     series_description: str
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
     accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
+    frames: int = 1  # in the file, of which the first is audited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,3 +177,7 @@ class LeftOut:
     stage: str  # "scan", "header", "pixels", "report", "boxes", "join", "view", ...
     reason: str  # a sentence that names the mend
     failed: bool  # True: should have been audited and could not (exit status 3); False: left out by rule
+    # Of a DICOM object that is no radiograph to audit: a report of its study is no orphan.
+    study_instance_uid: str = ""
+    accession_number: str = ""
+    accession_issuer: str = ""

@@ -18,7 +18,7 @@ from pipelines.text.joining import Key
 __all__ = ["CheckSettings", "Checked", "FindingCounts", "ReasonCount", "check", "write_csv"]
 
 _EXAMPLES = 3
-_KINDS = ("file", "image", "report", "boxes")  # in the order in which they are mended
+_KINDS = ("file", "image", "report", "boxes", "frames")  # in the order in which they are mended
 _ROWS = re.compile(r"^(?:[^:]* )?row \d+(?: and \d+ more)?: ")  # of a table, before what is the matter with them
 _VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
 
@@ -138,7 +138,8 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
 
 def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[Fate, int]]:
     """Count what became of files and reports, each of which has one row; boxes are counted by Inputs."""
-    counted = Counter(("reports" if row.kind == "report" else "files", row.fate) for row in rows if row.kind != "boxes")
+    kinds = {"report": "reports", "file": "files", "image": "files"}
+    counted = Counter((kinds[row.kind], row.fate) for row in rows if row.kind in kinds)
     return {kind: {fate: counted[kind, fate] for fate in Fate} for kind in ("files", "reports")}
 
 

@@ -27,7 +27,7 @@ class Fate(StrEnum):
 class CheckRow:
     """One file, one report, or the boxes of one label on one image."""
 
-    kind: str  # "image", "report", "boxes" or "file"
+    kind: str  # "image", "report", "boxes", "frames" (those of an image that are not audited) or "file"
     source: str  # its name, or the key that stands for it
     fate: Fate
     stage: str  # where it was left out; "" for what takes part
@@ -39,7 +39,12 @@ class CheckRow:
     boxes: int | None = None  # how many
 
 
-_KINDS = {"scan": "file", "header": "file", "pixels": "image", "report": "report", "boxes": "boxes"}
+_KINDS = {
+    **dict.fromkeys(("scan", "header"), "file"),
+    **{stage: stage for stage in ("report", "boxes", "frames")},
+    "pixels": "image",
+}
+_PARTS = {"boxes", "frames"}  # stages that leave something of an image out, and not the image
 
 
 class _Namer:
@@ -125,7 +130,7 @@ def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
         join = inputs.joins.get(item.source)
         uid = studies.get(item.source) if join is None else join.study_instance_uid
         yield CheckRow(
-            kind="image" if item.source in studies else _KINDS.get(item.stage, "report"),
+            kind="image" if item.source in studies and item.stage not in _PARTS else _KINDS.get(item.stage, "report"),
             source=shown.source,
             fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
             stage=item.stage,

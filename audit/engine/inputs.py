@@ -1,6 +1,5 @@
 """Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +9,12 @@ from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Join, match
 from pipelines.dicom.scan import Scan, keep_views, scan_folder
 from pipelines.errors import CohortError
-from pipelines.study import Image, LeftOut, Study
+from pipelines.study import PART_OF_FILE, Image, LeftOut, Study
 from pipelines.text import ReportTable, read_reports
 
 __all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
 
 NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them all the same"
-_ROW = re.compile(r" row \d+\Z")  # of a table, behind its path
 
 
 @runtime_checkable
@@ -98,6 +96,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
         *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
+        *_partly_left_out(studies, cohort.boxes_on),
     )
     return Inputs(
         studies=studies,
@@ -133,6 +132,23 @@ def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study,
     return tuple(study for study in chosen if study.cases), left_out
 
 
+def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int]) -> Iterator[LeftOut]:
+    """List the boxes of images that take no part, and of images that do the frames that are not audited."""
+    audited = {case.image: None for study in studies for case in study.cases}
+    for image, count in boxes_on.items():
+        if image not in audited:
+            boxes = "1 box lies" if count == 1 else f"{count:,} boxes lie"
+            reason = f"{boxes} on an image that takes no part: what to do is said where the image is listed"
+            yield LeftOut(source=str(image.path), stage="boxes", reason=reason, failed=False)
+    for image in audited:
+        if image.frames > 1:
+            reason = (
+                f"the first of the image's {image.frames:,} frames is audited and the others are not: export each as "
+                "an image of its own if they should be"
+            )
+            yield LeftOut(source=str(image.path), stage="frames", reason=reason, failed=False)
+
+
 def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> Iterator[LeftOut]:
     """Give what is not listed yet: the lateral view of a study that did not join takes no part for its view alone."""
     listed = {item.source for item in before}
@@ -144,5 +160,5 @@ def _unless_read(left_out: Iterable[LeftOut], reports: ReportTable, boxes: BoxTa
     sources = (
         item.source for items in (reports.reports, reports.left_out, boxes.rows, boxes.left_out) for item in items
     )
-    read = {_ROW.sub("", source) for source in sources}
+    read = {PART_OF_FILE.sub("", source) for source in sources}
     return (item for item in left_out if item.failed or item.source not in read)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
-from pipelines.study import LeftOut
+from pipelines.study import PART_OF_FILE, LeftOut
 from pipelines.text import mask_identifiers
 from reports.record import FailureRecord, TokenHeat
 
 __all__ = ["shown_failures", "shown_text", "shown_words"]
 
 _MASK = re.compile(r"\[[a-z-]+\]")
-_ROW = re.compile(r" row \d+\Z")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
@@ -65,12 +64,12 @@ class _Listed:
 
     item: LeftOut
     path: str
-    row: str  # " row 7" of a table, or ""
+    row: str  # " row 7" of a table, " message 7" of HL7, or ""
     below: tuple[str, ...]  # the path's parts from the folder that was handed in on: OUT does not tell where it lies
 
     @classmethod
     def of(cls, item: LeftOut, folders: Sequence[tuple[str, ...]]) -> "_Listed":
-        found = _ROW.search(item.source)
+        found = PART_OF_FILE.search(item.source)
         path, row = (item.source[: found.start()], found[0]) if found else (item.source, "")
         parts = PurePath(path).parts
         for folder in folders:

@@ -61,11 +61,13 @@ def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things)
         shape = coco_shape(source, annotation.get("segmentation"))
     except BoxError as error:
         return error
+    size = (image.get("height"), image.get("width"))
+    if isinstance(shape, RunLengths) and None not in size and annotation["segmentation"]["size"] != list(size):
+        return BoxError(f"{source} has run lengths of another size than its image's: write both for one size")
     if box is None and shape is not None:
         box = list(shape.bounds())
     if not isinstance(box, list) or len(box) != 4:
         return BoxError(f"{source} has no bbox of four numbers: write [x, y, width, height]")
-    size = (image.get("height"), image.get("width"))
     x, y, width, height = box
     return RawBox(
         source=source,

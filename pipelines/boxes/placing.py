@@ -12,6 +12,7 @@ __all__ = ["PlacedBoxes", "place_boxes"]
 
 _ROUNDING_PX = 1.0  # annotation tools round: an overhang below this is no news
 _NAMED_AT_MOST = 5  # rows that one sentence lists
+_MOST_FOLDERS = 3  # that CheXlocalize writes before an image's name: of its patient and study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +26,20 @@ class PlacedBoxes:
 def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     """Give each box to its image, rescaled from the frame it was drawn in and clipped to the image.
 
-    A reference is a SOP Instance UID, a path or its last parts, or a file stem. Folders in a reference decide only
-    where the name alone does not: where two images have it, or the box file uses it in two folders.
+    A reference is a SOP Instance UID, a path or its last parts, a file stem, or the last parts of a path written as one
+    name ("patient1_study1_view1_frontal"). Folders in a reference decide only where the name alone does not: where two
+    images have it, or the box file uses it in two folders.
     """
     finder = _Finder(images, rows)
     by_image: dict[Image, list[Box]] = defaultdict(list)
     left_out: list[LeftOut] = []
     homeless: dict[tuple[str, int], list[str]] = defaultdict(list)
+    elsewhere: dict[str, bool] = {}
     for row in rows:
         fits = finder.images_of(row.image)
         if len(fits) != 1:
             homeless[row.image, len(fits)].append(row.source)
+            elsewhere[row.image] = not fits and finder.has_name(row.image)
             continue
         box = _rescaled(row, fits[0])
         clipped = _clipped(box, fits[0])
@@ -44,7 +48,10 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
         if clipped is not None:
             by_image[fits[0]].append(clipped[0])
     nothing_joined = bool(rows) and sum(map(len, homeless.values())) == len(rows)
-    left_out += [_homeless(sources, fits, nothing_joined) for (_, fits), sources in homeless.items()]
+    left_out += [
+        _homeless(sources, fits, nothing_joined=nothing_joined, elsewhere=elsewhere[reference])
+        for (reference, fits), sources in homeless.items()
+    ]
     return PlacedBoxes(by_image=by_image, left_out=tuple(left_out))
 
 
@@ -54,9 +61,14 @@ class _Finder:
     def __init__(self, images: Iterable[Image], rows: Iterable[BoxRow]) -> None:
         self._by_uid: dict[str, list[Image]] = defaultdict(list)
         self._by_stem: dict[str, list[Image]] = defaultdict(list)
+        self._by_joined: dict[str, list[Image]] = defaultdict(list)
         for image in images:
             self._by_uid[image.sop_instance_uid].append(image)
-            self._by_stem[plain_stem(image.path.name).casefold()].append(image)
+            stem = plain_stem(image.path.name).casefold()
+            self._by_stem[stem].append(image)
+            folders = [part.casefold() for part in image.path.parent.parts[-_MOST_FOLDERS:]]
+            for first in range(len(folders)):
+                self._by_joined["_".join([*folders[first:], stem])].append(image)
         self._folders: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         for row in rows:
             self._folders[plain_stem(row.image).casefold()].add(_folders(row.image))
@@ -67,10 +79,16 @@ class _Finder:
         if by_uid:
             return by_uid
         fits = self._by_stem.get(stem.casefold(), [])
+        if not fits:
+            return self._by_joined.get(stem.casefold(), [])
         if len(fits) < 2 and len(self._folders[stem.casefold()]) < 2:
             return fits
         wanted = _folders(reference)
         return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
+
+    def has_name(self, reference: str) -> bool:
+        """Whether some image has the name that a reference ends in, in whatever folder."""
+        return plain_stem(reference).casefold() in self._by_stem
 
 
 def _folders(path: str) -> tuple[str, ...]:
@@ -117,12 +135,17 @@ def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
     )
 
 
-def _homeless(sources: Sequence[str], fits: int, nothing_joined: bool) -> LeftOut:
+def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> LeftOut:
     listed = ", ".join(sources[:_NAMED_AT_MOST])
     listed += f" and {len(sources) - _NAMED_AT_MOST} more" if len(sources) > _NAMED_AT_MOST else ""
     if fits:
         reason = (
             f"{listed}: {fits} images have the name that the boxes refer to: refer to them by SOP Instance UID or path"
+        )
+    elif elsewhere:
+        reason = (
+            f"{listed}: the images of this name lie in other folders than the boxes say: write folders as they are "
+            "below --dicom-dir, or refer to images by SOP Instance UID"
         )
     else:
         reason = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from pipelines.boxes.dicom_graphics import graphic_shape
+from pipelines.boxes.dicom_graphics import graphic_shape, refuse_later_frames
 from pipelines.boxes.table import RawBox
 from pipelines.dicom.source import items, numbers, text, texts
 from pipelines.errors import BoxError
@@ -29,14 +29,16 @@ def presentation_state_boxes(name: str, state: Dataset) -> Iterator[RawBox | Box
         label = _label(annotation, state)
         for graphic in items(annotation, "GraphicObjectSequence"):
             number += 1
-            for image in _images(annotation) or _all_images(state):
-                yield _raw_box(f"{name} graphic {number}", graphic, state, image=image, label=label)
+            for reference in items(annotation, "ReferencedImageSequence") or _all_images(state):
+                yield _raw_box(f"{name} graphic {number}", graphic, state, reference=reference, label=label)
 
 
-def _raw_box(source: str, graphic: Dataset, state: Dataset, *, image: str, label: str) -> RawBox | BoxError:
+def _raw_box(source: str, graphic: Dataset, state: Dataset, *, reference: Dataset, label: str) -> RawBox | BoxError:
+    image = text(reference, "ReferencedSOPInstanceUID")
     coordinates = numbers(graphic, "GraphicData")
     points: list[Point] = list(zip(coordinates[::2], coordinates[1::2], strict=False))
     try:
+        refuse_later_frames(source, reference)
         if text(graphic, "GraphicAnnotationUnits") == "DISPLAY":
             points = _on_image(source, points, state, image)
         shape = graphic_shape(source, text(graphic, "GraphicType"), points)
@@ -50,9 +52,13 @@ def _images(item: Dataset) -> list[str]:
     return [text(reference, "ReferencedSOPInstanceUID") for reference in items(item, "ReferencedImageSequence")]
 
 
-def _all_images(state: Dataset) -> list[str]:
+def _all_images(state: Dataset) -> list[Dataset]:
     """Every image that the presentation state is made for: an annotation that names none lies on all."""
-    return [image for series in items(state, "ReferencedSeriesSequence") for image in _images(series)]
+    return [
+        reference
+        for series in items(state, "ReferencedSeriesSequence")
+        for reference in items(series, "ReferencedImageSequence")
+    ]
 
 
 def _label(annotation: Dataset, state: Dataset) -> str:

@@ -36,7 +36,9 @@ def read_rsna_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
             yield BoxError(f"{source}: {row.reason}")
             continue
         cells = {key: row.cells[column] for key, column in columns.items()}
-        if cells["Target"] in _NOTHING_DRAWN and not cells["x"]:
+        if cells["Target"] in _NOTHING_DRAWN:
+            if cells["x"]:
+                yield BoxError(f"{source} has coordinates and Target 0, which says that nothing was drawn: correct one")
             continue
         yield RawBox(
             source=source,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
-from pipelines.boxes.dicom_graphics import graphic_shape
+from pipelines.boxes.dicom_graphics import graphic_shape, refuse_later_frames
 from pipelines.boxes.table import RawBox
 from pipelines.dicom.source import items, numbers, text
 from pipelines.errors import BoxError
@@ -60,18 +60,21 @@ def _raw_box(source: str, place: _Place, item: Dataset, reader: str | None) -> R
     points = list(zip(coordinates[::2], coordinates[1::2], strict=False))
     try:
         shape = graphic_shape(source, text(item, "GraphicType"), points)
+        reference = _image(item, place.root)
+        refuse_later_frames(source, reference)
     except BoxError as error:
         return error
-    return RawBox(source=source, image=_image(item, place.root), label=place.label, shape=shape, reader=reader)
+    image = text(reference, "ReferencedSOPInstanceUID")
+    return RawBox(source=source, image=image, label=place.label, shape=shape, reader=reader)
 
 
-def _image(region: Dataset, root: Dataset) -> str:
-    """Give the SOP Instance UID of the image that a region was selected from, "" where none is named."""
+def _image(region: Dataset, root: Dataset) -> Dataset:
+    """Give the reference to the image that a region was selected from, an empty one where none is named."""
     for child in items(region, "ContentSequence"):
         image = _referred(child, root)
         for reference in items(image, "ReferencedSOPSequence"):
-            return text(reference, "ReferencedSOPInstanceUID")
-    return ""
+            return reference
+    return Dataset()
 
 
 def _referred(item: Dataset, root: Dataset) -> Dataset:

@@ -52,6 +52,7 @@ class Encoding:
     bits_stored: int
     signed: bool
     transfer_syntax: UID
+    high_bit: int  # place of the highest stored bit; above BitsStored - 1 the values are kept in the upper bits
 
 
 def read_whole(path: Path) -> FileDataset:
@@ -106,7 +107,7 @@ def decode_first_frame(
             values = decode_apart(path)
         else:
             dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
-            values = pixel_array(dataset, index=0)
+            values = _stored_values(dataset, encoding)
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
             f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "
@@ -115,6 +116,22 @@ def decode_first_frame(
     if values.shape[:2] != (encoding.rows, encoding.columns) or values.dtype.kind not in "ui":
         raise DicomError(f"{path}: the pixel data decode to {values.shape}, not to Rows x Columns; export it again.")
     return values, encoding
+
+
+def _stored_values(dataset: FileDataset, encoding: Encoding) -> Integer[np.ndarray, "rows columns *samples"]:
+    """Read uncompressed values, which older files keep in the upper bits of their words.
+
+    Some headers say so of values that lie in the lower bits after all: what has nothing above BitsStored is one of
+    them. pydicom takes the lower bits in either case.
+
+    Source: PS3.5 8.1.1 (HighBit, which is BitsStored - 1 in newer files).
+    """
+    shift = encoding.high_bit + 1 - encoding.bits_stored
+    if encoding.signed or not 0 < shift <= encoding.bits_allocated - encoding.bits_stored:
+        return pixel_array(dataset, index=0)
+    dataset.BitsStored = encoding.high_bit + 1
+    values: Integer[np.ndarray, "rows columns *samples"] = pixel_array(dataset, index=0)
+    return values >> shift if values.max() >> encoding.bits_stored else values
 
 
 def _encoding(dataset: FileDataset, path: Path) -> Encoding:
@@ -139,6 +156,7 @@ def _encoding(dataset: FileDataset, path: Path) -> Encoding:
         bits_stored=integer("BitsStored", bits_allocated),
         signed=integer("PixelRepresentation", 0) == 1,
         transfer_syntax=_transfer_syntax(dataset),
+        high_bit=integer("HighBit", integer("BitsStored", bits_allocated) - 1),
     )
 
 

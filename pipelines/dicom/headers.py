@@ -28,6 +28,7 @@ _KEYWORDS = (
     "PresentationIntentType",
     "Rows",
     "Columns",
+    "NumberOfFrames",
     "PhotometricInterpretation",
     "PixelSpacing",
     "ImagerPixelSpacing",
@@ -76,8 +77,8 @@ def read_image_header(path: Path) -> Image:
     """
     with tolerant_reading():
         found = _inspect(path)
-    if isinstance(found, str):
-        raise DicomError(f"{path}: {found}")
+    if isinstance(found, LeftOut):
+        raise DicomError(f"{path}: {found.reason}")
     return found
 
 
@@ -90,23 +91,28 @@ def inspect_file(path: Path) -> Image | LeftOut:
     """
     try:
         with tolerant_reading():
-            found = _inspect(path)
+            return _inspect(path)
     except DicomError as error:
         return LeftOut(source=str(path), stage="header", reason=reason_without_path(error, path), failed=True)
-    if isinstance(found, str):
-        return LeftOut(source=str(path), stage="header", reason=found, failed=False)
-    return found
 
 
-def _inspect(path: Path) -> Image | str:
-    """Read the header; a string is the rule that leaves the object out."""
+def _inspect(path: Path) -> Image | LeftOut:
+    """Read the header of a radiograph, or name the rule that leaves the object out."""
     dataset, has_pixels = read_elements(path, _KEYWORDS)
     sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
     if not sop_class:
         raise DicomError(f"{path}: SOPClassUID is missing, so the file is no DICOM object; take it out of the folder.")
     rule = _rule_against(dataset, sop_class)
     if rule is not None:
-        return rule
+        return LeftOut(
+            source=str(path),
+            stage="header",
+            reason=rule,
+            failed=False,
+            study_instance_uid=text(dataset, "StudyInstanceUID"),
+            accession_number=text(dataset, "AccessionNumber"),
+            accession_issuer=accession_issuer(dataset),
+        )
     if not has_pixels:
         raise DicomError(f"{path}: the file has no pixel data: it is cut short, or only a header; export it again.")
     identifiers = {keyword: text(dataset, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID")}
@@ -135,6 +141,7 @@ def _inspect(path: Path) -> Image | str:
         series_description=text(dataset, "SeriesDescription"),
         horizontally_flipped=is_mirrored(dataset),
         accession_issuer=accession_issuer(dataset),
+        frames=_frames(dataset),
     )
 
 
@@ -178,6 +185,12 @@ def _positive_integer(dataset: FileDataset, keyword: str, path: Path) -> int:
     if len(values) != 1 or values[0] < 1:
         raise DicomError(f"{path}: {keyword} is missing or not positive, so the file is no image; export it again.")
     return int(values[0])
+
+
+def _frames(dataset: FileDataset) -> int:
+    """Read how many frames the file says it has; one where it does not say."""
+    values = numbers(dataset, "NumberOfFrames")
+    return int(values[0]) if len(values) == 1 and values[0] >= 1 else 1
 
 
 def _spacing(dataset: FileDataset) -> tuple[tuple[float, float] | None, str | None]:

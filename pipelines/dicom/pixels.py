@@ -48,7 +48,7 @@ def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         if encoding.frames > 1:
             steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
         if values.ndim == 3 or encoding.photometric_interpretation == "PALETTE COLOR":
-            return _from_colour(dataset, values, steps, path)
+            return _from_colour(dataset, values, steps, path, encoding.bits_stored)
         return _from_grey(dataset, values, steps)
 
 
@@ -65,11 +65,16 @@ def _from_grey(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"]
 
 
 def _from_colour(
-    dataset: FileDataset, values: Integer[np.ndarray, "rows columns *samples"], steps: list[PixelStep], path: Path
+    dataset: FileDataset,
+    values: Integer[np.ndarray, "rows columns *samples"],
+    steps: list[PixelStep],
+    path: Path,
+    bits: int,
 ) -> Pixels:
     """Take the luminance of a colour picture: a secondary capture, which is meant to be shown as it is.
 
-    Modality and VOI transformations do not apply to colour (PS3.3 C.11.1, C.11.2: monochrome only).
+    Modality and VOI transformations do not apply to colour (PS3.3 C.11.1, C.11.2: monochrome only). Full scale is that
+    of the ``bits`` stored, unless the values need more, or of the palette's entries.
     """
     if values.ndim == 2:
         try:
@@ -77,8 +82,9 @@ def _from_colour(
         except READ_ERRORS as error:
             raise DicomError(f"{path}: the colour palette cannot be read; export it as MONOCHROME2.") from error
         steps = [*steps, PixelStep(step="palette", detail="palette colour looked up")]
+        bits = 8 * values.itemsize
     valid, masks = find_valid_pixels(dataset, values[..., 0])
-    full_scale = np.float32(np.iinfo(values.dtype).max)
+    full_scale = np.float32(2**bits - 1 if values.max() < 2**bits else np.iinfo(values.dtype).max)
     display = np.clip(values.astype(np.float32) @ _LUMA / full_scale, 0.0, 1.0)
     luminance = PixelStep(step="luminance", detail="0.299 R + 0.587 G + 0.114 B of a colour picture")
     return Pixels(display=display, valid=valid, receipt=(*steps, *masks, luminance))

@@ -31,7 +31,7 @@ _SQLITE_HEADER = b"SQLite format 3\0"
 _OURS = 0x6D326269  # "m2bi", the application id
 _OURS_AT = slice(68, 72)  # where SQLite keeps it in the file
 _IMAGE_FIELDS = tuple(field.name for field in fields(Image) if field.name != "path")
-_LEFT_OUT_FIELDS = ("stage", "reason")
+_LEFT_OUT_FIELDS = tuple(field.name for field in fields(LeftOut) if field.name not in {"source", "failed"})
 
 _log = logging.getLogger(__name__)
 
@@ -226,8 +226,7 @@ def _decoded(text: str, path: Path) -> Image | LeftOut | None:
     try:
         values = json.loads(text)
         if len(values) == len(_LEFT_OUT_FIELDS):
-            stage, reason = values
-            return LeftOut(source=str(path), stage=stage, reason=reason, failed=False)
+            return LeftOut(source=str(path), failed=False, **dict(zip(_LEFT_OUT_FIELDS, values, strict=True)))
         found = dict(zip(_IMAGE_FIELDS, values, strict=True))
         found["view"] = View(found["view"])
         spacing = found["spacing_mm"]

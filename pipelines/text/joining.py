@@ -15,6 +15,9 @@ __all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
 _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as folder and file "s50414267"
 _NAMED_AT_MOST = 5  # reports that one sentence lists
 _OF_LEFT_OUT = "the file that the report is named after takes no part: what to do is said where that file is listed"
+_OF_OTHER_OBJECTS = (
+    "the study has no radiograph to audit, only files that are left out: what to do is said where they are listed"
+)
 _SAME = "another report of this study says the same and is taken: nothing is to be done"
 
 
@@ -88,13 +91,13 @@ def join_reports(
         without: files that are no image to audit: a report of such a name is no orphan, and takes part as little.
     """
     keys = _Keys.of(studies)
-    files = {_name_key(Path(item.source).name): item for item in without}
+    others = _Others.of(without)
     left_out: list[LeftOut] = []
     found: dict[str, list[JoinedReport]] = defaultdict(list)
     for report in reports:
         study = _study_of(report, keys)
         if study is None:
-            left_out.append(_orphan(report, files))
+            left_out.append(_orphan(report, others))
         elif isinstance(study, str):
             left_out.append(LeftOut(source=report.source, stage="join", reason=study, failed=True))
         else:
@@ -117,12 +120,40 @@ def _rank(candidate: JoinedReport) -> tuple[int, str]:
     return list(Key).index(candidate.by), candidate.report.source
 
 
-def _orphan(report: Report, files: Mapping[str, LeftOut]) -> LeftOut:
-    """Say why no image is a report's: it has none, or the file that it is named after is left out itself."""
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """Files that are no image to audit, by what a report may know them by."""
+
+    by_name: Mapping[str, LeftOut]
+    uids: frozenset[str]
+    accessions: frozenset[tuple[str, str]]  # with their issuers
+
+    @classmethod
+    def of(cls, without: Iterable[LeftOut]) -> "_Others":
+        files = tuple(without)
+        return cls(
+            by_name={_name_key(Path(item.source).name): item for item in files},
+            uids=frozenset(item.study_instance_uid for item in files),
+            accessions=frozenset((item.accession_number.strip(), _issuer(item.accession_issuer)) for item in files),
+        )
+
+    def have(self, report: Report) -> bool:
+        """Whether the report is of a study of theirs, by its StudyInstanceUID or else by its accession number."""
+        if report.study_instance_uid:
+            return report.study_instance_uid in self.uids
+        number, issuer = (report.accession_number or "").strip(), _issuer(report.accession_issuer)
+        issuers = {given for known, given in self.accessions if known == number} if number else set()
+        return bool(issuers) and (not issuer or not issuers.isdisjoint({issuer, ""}))
+
+
+def _orphan(report: Report, others: _Others) -> LeftOut:
+    """Say why no image is a report's: it has none, or what it is named after or of is left out itself."""
     names = filter(None, (*report.image_names, report.stem))
-    file = next((files[key] for key in map(_name_key, names) if key in files), None)
+    file = next((others.by_name[key] for key in map(_name_key, names) if key in others.by_name), None)
     if file is not None:
         return LeftOut(source=report.source, stage="join", reason=_OF_LEFT_OUT, failed=file.failed)
+    if others.have(report):
+        return LeftOut(source=report.source, stage="join", reason=_OF_OTHER_OBJECTS, failed=False)
     if report.study_instance_uid is not None:
         reason = "no image has the report's StudyInstanceUID: give or mend its DICOM files, or correct the identifier"
     else:

@@ -144,8 +144,9 @@ def _of_no_format(file: ReportFile) -> LeftOut:
 
 def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
     for suffix, count in sorted(others.items()):
-        named = f"end in {suffix}" if suffix else "have no ending"
-        reason = f"{count:,} files {named} and are no reports: give {_known_formats()} if they should be"
+        one, many = (f"ends in {suffix}", f"end in {suffix}") if suffix else ("has no ending", "have no ending")
+        what = f"1 file {one} and is no report" if count == 1 else f"{count:,} files {many} and are no reports"
+        reason = f"{what}: give {_known_formats()} if {'it' if count == 1 else 'they'} should be"
         yield LeftOut(source=str(folder / f"*{suffix}"), stage="report", reason=reason, failed=False)
 
 

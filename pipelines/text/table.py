@@ -12,7 +12,9 @@ _DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_CELL = 1 << 24  # characters; csv's own limit of 131,072 is less than some reports with addenda
 _COLUMN_NAME = re.compile(r"[A-Za-z][\w./-]{0,39}(?: [\w./-]{1,20}){0,2}\Z")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
-_FILE_SUFFIX = re.compile(r"\.(?:dcm|dicom|dic|ima|png|jpe?g|tiff?|bmp|nii|txt|csv|gz|xml|json)\Z", re.IGNORECASE)
+_FILE_SUFFIX = re.compile(
+    r"\.(?:dcm|dicom|dic|ima|png|jpe?g|tiff?|bmp|nii|txt|text|rpt|hl7|csv|tsv|tab|gz|zip|xml|json)\Z", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,24 @@ def test_points_of_a_report_cover_nothing_and_are_left_out_by_rule(film: Dataset
     assert not left.failed
 
 
+@pytest.mark.parametrize(("frames", "drawn"), [([2], 0), ([2, 1], 1), ([1], 1)])
+def test_what_lies_on_a_later_frame_is_not_taken_for_the_first(
+    film: Dataset, tmp_path: Path, frames: list[int], drawn: int
+) -> None:
+    report_of(film, tmp_path / "sr.dcm", [("POLYLINE", SQUARE)])
+    state_of(film, tmp_path / "pr.dcm", annotated(film, "POLYLINE", SQUARE))
+    for path in tmp_path.glob("*.dcm"):
+        dataset = dcmread(path)
+        for element in dataset.iterall():
+            if element.keyword in {"ReferencedSOPSequence", "ReferencedImageSequence"}:
+                for item in element.value:
+                    item.ReferencedFrameNumber = frames
+        dataset.save_as(path)
+        table = read_boxes(path)
+        assert len(table.rows) == drawn
+        assert ["lies on frame 2 of its image" in left.reason for left in table.left_out] == [True] * (1 - drawn)
+
+
 def test_graphics_of_a_presentation_state_take_the_text_beside_them(film: Dataset, tmp_path: Path) -> None:
     state_of(
         film,

@@ -75,6 +75,7 @@ def test_vindr_of_physionet_has_no_class_number(tmp_path: Path) -> None:
         pytest.param(VINDR + "c,Mass,8,R1,10,20,inf,30\n", ["row 5", 'width "inf"'], id="VinDr, infinite"),
         pytest.param(VINDR + "c,Mass,8,R1,,,,\n", ["row 5", "nothing was drawn"], id="VinDr, blank finding"),
         pytest.param(RSNA + "cc-3,1,2,0,4,1\n", ["row 5", "width 0"], id="RSNA, no width"),
+        pytest.param(RSNA + "cc-3,1,2,3,4,0\n", ["row 5", "Target 0", "correct one"], id="RSNA, box without target"),
         pytest.param(RSNA + "cc-3,,,,,1\n", ["row 5", "nothing was drawn"], id="RSNA, blank target"),
         pytest.param(RSNA + "cc-3,1,2,3\n", ["row 5", "4 cells"], id="RSNA, short row"),
         pytest.param(NIH + "00000008_000.png,Mass,1,2,3\n", ["row 4", "5 cells"], id="NIH, short row"),

@@ -171,6 +171,22 @@ def test_coco_segmentations_keep_their_shape_unless_they_repeat_the_box(tmp_path
     assert [len(table.left_out), table.left_out[0].failed] == [1, True]
 
 
+@pytest.mark.parametrize(("size", "read_too"), [([4, 6], True), ([2, 3], False), ([6, 4], False)])
+def test_run_lengths_of_another_size_than_the_image_are_refused(
+    tmp_path: Path, size: list[int], read_too: bool
+) -> None:
+    mask = {"size": size, "counts": [1, 2, size[0] * size[1] - 3]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 4, "width": 6}],
+        "categories": [{"id": 1, "name": "Nodule"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 1, 1, 2], "segmentation": mask}],
+    }
+    table = read(tmp_path, "coco.json", content)
+    assert (len(table.rows), ["of another size" in left.reason for left in table.left_out]) == (
+        (1, []) if read_too else (0, [True])
+    )
+
+
 def test_files_and_folders_are_read_together_and_a_repeated_box_counts_once(tmp_path: Path) -> None:
     rows = "image,label,x,y,width,height\na,Nodule,1,2,3,4\na,Nodule,1,2,3,4\n"
     (tmp_path / "sets").mkdir()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -141,12 +142,91 @@ def test_the_report_of_a_leg_is_no_orphan(cohort):
     assert (report.fate, "takes no part" in report.reason) == (Fate.LEFT_OUT, True)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "failed"),
+    [
+        pytest.param("study_uid", "StudyInstanceUID", 0, id="study"),
+        pytest.param("accession", "AccessionNumber", 0, id="accession number"),
+        pytest.param("study_uid", "SOPInstanceUID", 2, id="another study"),  # no image has the report, nor it an image
+    ],
+)
+def test_a_report_in_a_table_of_a_ct_is_no_orphan(cohort, column, value, failed):
+    ct = cohort / "dicom" / "phantom-00002.dcm"
+    dataset = dcmread(ct)
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    dataset.AccessionNumber = "A2"
+    dataset.save_as(ct)
+    (cohort / "reports" / "phantom-00002.txt").unlink()
+    (cohort / "reports" / "ris.csv").write_text(f"{column},report\n{dataset[value].value},FINDINGS: Nodule.\n")
+    checked = check(settings(cohort, show_phi=True), KEYS)
+    assert checked.failed == min(failed, 1)
+    [report] = [row for row in checked.rows if row.source == "ris.csv row 2"]
+    assert ("no radiograph to audit" in report.reason) is not bool(failed)
+
+
+def test_boxes_of_an_image_that_takes_no_part_are_listed(torn):
+    [lost] = [row for row in rows(torn, "boxes", Fate.LEFT_OUT) if row.source == "phantom-00001.dcm"]
+    assert re.fullmatch(r"(1 box lies|\d boxes lie) on an image that takes no part: .*", lost.reason)
+    checked = check(settings(torn, show_phi=True), KEYS)
+    assert [row.fate for row in checked.rows if row.kind == "image" and row.source == lost.source] == [Fate.LEFT_OUT]
+
+
+def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
+    path = cohort / "dicom" / "phantom-00003.dcm"
+    dataset = dcmread(path)
+    dataset.NumberOfFrames = 2
+    dataset.PixelData = dataset.PixelData * 2
+    dataset.save_as(path)
+    checked = check(settings(cohort, show_phi=True), KEYS)
+    fates = {(row.kind, row.fate): row.reason for row in checked.rows if row.source == "phantom-00003.dcm"}
+    assert fates["image", Fate.AUDITED] == ""
+    assert "first of the image's 2 frames is audited" in fates["frames", Fate.LEFT_OUT]
+    assert (sum(checked.fates["files"].values()), checked.failed) == (4, 0)
+
+
+def test_hl7_among_the_images_is_no_useless_file_and_its_name_no_news(cohort):
+    message = r"MSH|^~\&|||||20240131||ORU^R01" + "\rOBR|1||A1\rOBX|1|TX|x||Nodule.\rMSH|^~\\&|||||||ORU^R01\rOBR|1||A2"
+    (cohort / "dicom" / "Doe-John.hl7").write_text(message)
+    mixed = CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "dicom")
+    shown = check(mixed, KEYS)
+    assert "Doe" not in repr(shown)
+    parts = {
+        row.source.partition(" ")[2]: row.source.partition(" ")[0] for row in shown.rows if "message" in row.source
+    }
+    assert parts.keys() == {"message 1", "message 2"}
+    assert len(set(parts.values())) == 1  # one file, one key
+    assert [row for row in shown.rows if row.kind == "file"] == []
+
+
+_ORU = r"MSH|^~\&|||||||ORU^R01"
+_RESOURCE = '{"resourceType": "DiagnosticReport"}'
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        pytest.param("hl7", f"{_ORU}\rOBR|1||A1\r{_ORU}\rOBR|1||A2\rOBX|1|TX|x||Nodule.", id="HL7"),
+        pytest.param("ndjson", f"{_RESOURCE}\n{_RESOURCE}", id="FHIR"),
+        pytest.param("csv", "id,report\n1,\n1,2,3\n", id="table"),
+        pytest.param("xml", "<eCitation><a></eCitation>", id="OpenI"),
+        pytest.param("parquet", "PAR1", id="Parquet"),
+        pytest.param("txt", "", id="text"),
+    ],
+)
+def test_no_reason_names_the_file_of_a_report(cohort, ending, content):
+    path = cohort / "reports" / f"Doe-John.{ending}"
+    path.write_text(content)
+    checked = check(settings(cohort), KEYS)
+    assert checked.failed > 0
+    assert "Doe" not in repr(checked)
+    assert path.name in repr(check(settings(cohort, show_phi=True), KEYS))
+
+
 def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
     (torn / "reports" / "phantom-00001.txt").unlink()
     checked = check(settings(torn, show_phi=True), KEYS)
-    assert [(row.stage, row.fate) for row in checked.rows if row.source == "phantom-00001.dcm"] == [
-        ("view", Fate.LEFT_OUT)
-    ]
+    of_film = [row for row in checked.rows if row.source == "phantom-00001.dcm"]
+    assert [(row.stage, row.fate) for row in of_film if row.kind == "image"] == [("view", Fate.LEFT_OUT)]
 
 
 def test_boxes_are_grouped_by_label_and_those_that_no_phrase_meets_say_so(torn):

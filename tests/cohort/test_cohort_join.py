@@ -175,7 +175,11 @@ def test_nothing_to_audit_says_what_was_seen_and_the_mend(
 
 
 @pytest.mark.parametrize(
-    "reference", ["1.2.1.1", "im1", "im1.png", "study1/im1.dcm", "/data/dicom/study1/im1.dcm", "dicom\\study1\\im1.dcm"]
+    "reference",
+    [
+        *("1.2.1.1", "im1", "im1.png", "study1/im1.dcm", "/data/dicom/study1/im1.dcm", "dicom\\study1\\im1.dcm"),
+        *("study1_im1", "dicom_study1_im1", "Study1_IM1.png"),
+    ],
 )
 def test_a_box_joins_its_image(reference: str) -> None:
     cohort = join([IMAGE, OTHER], table(report(stem="im1"), report(stem="im2")), boxes(row(reference)))
@@ -191,6 +195,23 @@ def test_folders_decide_where_two_images_have_one_name() -> None:
     (left,) = cohort.left_out
     assert left.failed
     assert "boxes.csv row 8: 2 images have the name" in left.reason
+
+
+def test_folders_written_into_one_name_decide_too_and_only_whole() -> None:
+    twins = [replace(image, path=Path(f"p{n}/study1/view1.dcm")) for n, image in enumerate((IMAGE, OTHER), start=1)]
+    reports = table(report(accession_number="A1"), report(source="r.csv row 3", accession_number="A2"))
+    placed = boxes(row("p2_study1_view1"), row("study1_view1", source="row 3"), row("p12_study1_view1", source="row 4"))
+    cohort = join(twins, reports, placed)
+    assert joined_boxes(cohort) == {"1.2.1.1": (), "1.2.2.1": (BOX,)}
+    assert [left.reason[:24] for left in cohort.left_out] == ["row 3: 2 images have the", "row 4: no image that tak"]
+
+
+def test_boxes_in_folders_that_no_image_lies_in_say_so() -> None:
+    twins = [replace(image, path=image.path.with_name("im.dcm")) for image in (IMAGE, OTHER)]
+    reports = table(report(stem="study1"), report(stem="study2"))
+    (left,) = join(twins, reports, boxes(row("elsewhere/study2/im.dcm"))).left_out
+    assert "boxes.csv row 7: the images of this name lie in other folders than the boxes say" in left.reason
+    assert left.failed
 
 
 def test_a_name_that_the_box_file_uses_in_two_folders_needs_its_folder() -> None:

@@ -269,6 +269,22 @@ def test_signed_values_are_read(write_dx):
     np.testing.assert_allclose(pixels.display, (values + 32.5) / 64, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("stored", "high_bit"),
+    [
+        pytest.param(RAMP << 4, 15, id="in the upper bits"),
+        pytest.param(RAMP << 2, 13, id="in the middle"),
+        pytest.param(RAMP, 15, id="in the lower bits, whatever the header says"),
+        pytest.param(RAMP, 11, id="as newer files have it"),
+        pytest.param(RAMP, 3, id="a high bit that cannot be meant"),
+        pytest.param(RAMP, None, id="without a high bit"),
+    ],
+)
+def test_values_are_found_in_the_bits_that_hold_them(write_dx, stored, high_bit):
+    path = write_dx(stored, BitsStored=12, HighBit=high_bit, WindowCenter=2048, WindowWidth=4096)
+    np.testing.assert_allclose(read_pixels(path).display, RAMP / 4095, atol=1e-7)
+
+
 def test_bits_above_those_stored_are_ignored(write_dx):
     overlay = RAMP | 0xF000
     shown = read_pixels(write_dx(overlay, BitsStored=12, WindowCenter=2048, WindowWidth=4096)).display
@@ -345,6 +361,12 @@ class TestOtherEncodings:
         pixels = read_pixels(write_dx(colours))
         np.testing.assert_allclose(pixels.display, [[0.299, 0.587, 0.114, 1.0]], atol=1e-6)
         assert "0.299 R" in detail(pixels, "luminance")
+
+    @pytest.mark.parametrize(("bits", "white"), [(8, 255), (16, 65535), (12, 4095)])
+    def test_white_is_full_scale_of_the_bits_stored(self, write_dx, bits, white):
+        colours = np.full((2, 2, 3), white, dtype=np.uint8 if bits == 8 else np.uint16)
+        display = read_pixels(write_dx(colours, BitsStored=bits)).display
+        np.testing.assert_allclose(display, 1.0, atol=1e-6)
 
     @pytest.mark.parametrize(
         "name", ["SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_rle_16bit.dcm", "SC_ybr_full_422_uncompressed.dcm"]

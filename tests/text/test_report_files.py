@@ -1,6 +1,7 @@
 """Report files are read, and what is wrong with one names the file, the row and the mend."""
 
 import csv
+import gzip
 import io
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def test_a_uid_as_file_name_keeps_its_last_number(tmp_path: Path) -> None:
     assert read_reports(tmp_path).reports[0].stem == "1.2.840.113619.7"
 
 
+@pytest.mark.parametrize("ending", ["txt", "TEXT", "rpt", "txt.gz"])
+def test_whatever_its_ending_a_text_file_is_named_by_its_stem(tmp_path: Path, ending: str) -> None:
+    content = b"FINDINGS: nodule."
+    write(tmp_path, f"s50414267.{ending}", gzip.compress(content) if ending.endswith("gz") else content)
+    assert read_reports(tmp_path).reports[0].stem == "s50414267"
+
+
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"], ids=["comma", "tab", "semicolon", "bar"])
 def test_a_table_is_one_report_a_row(tmp_path: Path, delimiter: str) -> None:
     lines = [["StudyInstanceUID", "Accession Number", "Report"], ["1.2.3", "A7", '"Nodule,\nleft; | ""new"""']]
@@ -46,6 +54,12 @@ def test_a_table_is_one_report_a_row(tmp_path: Path, delimiter: str) -> None:
     assert (report.study_instance_uid, report.accession_number) == ("1.2.3", "A7")
     assert report.text == 'Nodule,\nleft; | "new"'
     assert report.source == f"{path} row 2"
+
+
+def test_a_number_that_a_spreadsheet_gave_a_fraction_joins_as_the_number(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.csv", "accession,study_id,report\n17.0,50414267.0,Nodule.\n1.0.0,s5.0,Mass.\n")
+    found = [(report.accession_number, report.stem) for report in read_reports(path).reports]
+    assert found == [("17", "50414267"), ("1.0.0", "s5.0")]
 
 
 def test_findings_and_impression_columns_become_sections(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_an_openi_report_has_its_sections_and_images(tmp_path: Path, name: str) 
         pytest.param("a.hl7", HL7.split("\rOBX", maxsplit=1)[0], ["no report text", "OBX-5"], True, id="no OBX"),
         pytest.param("a.parquet", b"PAR1 and no more", ["Parquet", "again"], True, id="broken Parquet"),
         pytest.param("a.csv.gz", b"\x1f\x8b\x08broken", ["cannot be unpacked"], True, id="broken gzip"),
-        pytest.param("a.dcm", b"\0" * 128 + b"DICM rubbish", ["1 files end in .dcm"], False, id="broken DICOM"),
+        pytest.param("a.dcm", b"\0" * 128 + b"DICM rubbish", ["1 file ends in .dcm"], False, id="broken DICOM"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_stops_nothing(
@@ -134,6 +134,12 @@ def test_without_a_placer_field_the_filler_number_is_the_accession(tmp_path: Pat
         pytest.param(
             lambda m: m.replace("Left effusion", r"Left\.sp999999999\effusion"), "Left\neffusion.", id="spacing bomb"
         ),
+        pytest.param(
+            lambda m: m.replace("Left effusion", r"AP\LAT: no mass. \H\Left\N\ heart\lung"),
+            r"AP\LAT: no mass. Left heart\lung.",
+            id="backslashes that escape nothing",
+        ),
+        pytest.param(lambda m: m.replace("Left effusion", r"Left\X0D0A\lung \X41\x"), "Left\nlung Ax.", id="bytes"),
     ],
 )
 def test_hl7_is_read_as_it_is_saved(tmp_path: Path, change: Any, text: str) -> None:
@@ -149,6 +155,15 @@ def test_without_a_status_of_the_order_the_results_say_how_far_it_got(
 ) -> None:
     message = "\r".join([r"MSH|^~\&|||||20240131||ORU^R01", "OBR|1||A1", f"OBX|1|TX|x||Nodule.{'|' * 6}{letter}"])
     assert only_report(read_reports(write(tmp_path, "a.hl7", message))).status is status
+
+
+def test_orders_of_two_accession_numbers_in_one_message_are_two_reports_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.hl7", HL7 + "\rOBR|2|||CXR||||||||||||||A78|||||||F\rOBX|1|TX|x||Nodule.||||||F")
+    reports = read_reports(path).reports
+    assert [(report.source, report.accession_number) for report in reports] == [
+        (f"{path} message 1 order 1", "A77"),
+        (f"{path} message 1 order 2", "A78"),
+    ]
 
 
 def test_encapsulated_and_coded_hl7_results_are_text(tmp_path: Path) -> None:
@@ -275,6 +290,16 @@ def test_a_fhir_report_of_two_studies_names_none(tmp_path: Path) -> None:
     assert report.study_instance_uid is None
 
 
+def test_parquet_keeps_text_in_bytes_and_numbers_in_floats(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"accession": [50414267.0, None], "study_id": ["a", "b"], "report": ["Größe.\n".encode(), b"x"]}
+    )
+    frame.to_parquet(tmp_path / "r.parquet")
+    first, second = read_reports(tmp_path).reports
+    assert (first.accession_number, first.text) == ("50414267", "Größe.")
+    assert (second.accession_number, second.text) == (None, "x")
+
+
 def test_parquet_rows_are_reports(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"accession_number": ["A1", None], "Accession Issuer": ["X", "X"], "report": ["Nodule.", "Mass."], "n": [1, 2]}
@@ -309,7 +334,7 @@ def test_a_folder_may_mix_all_formats(tmp_path: Path) -> None:
     shutil.copy(str(get_testdata_file("CT_small.dcm")), tmp_path / "h.dcm")
     table = read_reports(tmp_path)
     assert len(table.reports) == 7
-    assert only_reason(table, failed=False).startswith("1 files end in .dcm and are no reports")
+    assert only_reason(table, failed=False).startswith("1 file ends in .dcm and is no report")
 
 
 def test_an_image_alone_is_no_report() -> None:

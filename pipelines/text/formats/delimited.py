@@ -37,6 +37,7 @@ _REPORT = ("report", "report_text", "text", "full_text", "full_report", "radiolo
 _FINDINGS = ("findings", "finding", "findings_text")
 _IMPRESSION = ("impression", "impressions", "conclusion", "impression_text")
 _BOX_SIDES = (("x", "xmin"), ("y", "ymin"))
+_WHOLE_NUMBER = re.compile(r"\A(\d+)\.0\Z")  # how pandas writes the numbers of a column that has a gap
 _DOTTED_UID = re.compile(r"\d+(?:\.\d+){4,}\Z")
 
 
@@ -122,7 +123,8 @@ def _report(path: Path, row: Row, columns: _Columns) -> Report | str:
     text = "\n\n".join(_texts(row, columns))
     if not text:
         return f"row {row.number} of {path.name} has no report text: fill the cell, or remove the row"
-    study_uid, accession, stem = (_cell(row, name) for name in (columns.study_uid, columns.accession, columns.stem))
+    study_uid = _cell(row, columns.study_uid)
+    accession, stem = (_number_or_name(_cell(row, name)) for name in (columns.accession, columns.stem))
     if study_uid is None and accession is None and stem is None:
         return f"row {row.number} of {path.name} does not say whose report it is: fill its identifier"
     if study_uid is None and columns.stem is not None and pick_column([columns.stem], ("study_id", "study")):
@@ -146,6 +148,11 @@ def _texts(row: Row, columns: _Columns) -> Iterator[str]:
         text = _cell(row, column)
         if text is not None:
             yield f"{title}: {text}"
+
+
+def _number_or_name(cell: str | None) -> str | None:
+    """Give "50414267" for "50414267.0"."""
+    return None if cell is None else _WHOLE_NUMBER.sub(r"\1", cell)
 
 
 def _cell(row: Row, column: str | None) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 __all__ = ["Delimiters", "Segment"]
 
 _LINE_BREAKS = frozenset({".br", ".sp", ".ce", ".sk"})
+_COMMAND = r"[HNFSTREP]|[XCM](?:[0-9A-Fa-f]{2})+|Z\w*|\.[A-Za-z]{2} ?[+-]?\d*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,14 @@ class Delimiters:
     def unescape(self, text: str) -> str:
         r"""Put letters and line breaks in the place of escapes, in one pass, so that ``\E\.br\E\`` stays what it says.
 
-        A spacing command gives one line, whatever number it asks for; highlighting and what is not known gives nothing.
+        A spacing command gives one line, whatever number it asks for; highlighting and local escapes give nothing. What
+        is no escape of the standard stays as it is: some systems send a backslash as the radiologist typed it, and two
+        of them would take the words in between with them.
         """
         if self.escape not in text:
             return text
         escape = re.escape(self.escape)
-        return re.sub(f"{escape}([^{escape}]*){escape}", lambda match: self._escaped(match[1]), text)
+        return re.sub(f"{escape}({_COMMAND}){escape}", lambda match: self._escaped(match[1]), text)
 
     def _escaped(self, command: str) -> str:
         letters = {
@@ -57,7 +60,7 @@ class Delimiters:
             return letters[command]
         if command[:3].casefold() in _LINE_BREAKS:
             return "\n"
-        if command[:1] == "X" and re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", command):
+        if command[:1] == "X":
             read = bytes.fromhex(command[1:])
             try:
                 return read.decode("utf-8")

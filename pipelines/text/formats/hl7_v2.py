@@ -17,6 +17,7 @@ from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_ou
 from pipelines.text.formats.hl7_fields import Delimiters, Segment
 from pipelines.text.formats.times import issued_at
 from pipelines.text.headings import headed_text, heading_of
+from pipelines.text.table import plain_stem
 
 __all__ = ["read_hl7_reports", "recognise_hl7_reports"]
 
@@ -48,6 +49,7 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
     """Read one report for each order (OBR) of each message; orders of one accession number are one report."""
     reports: list[Report] = []
     left_out: list[LeftOut] = []
+    stem = plain_stem(file.path.name)
     for number, segments in enumerate(_messages(file.text), start=1):
         source = f"{file.path} message {number}"
         kind = segments[0].component(9)
@@ -56,7 +58,9 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
             left_out.append(left_out_by_rule(source, reason))
             continue
         orders = list(_orders(segments))
-        found = [report for report in (order.report(source, file.path.stem) for order in orders) if report is not None]
+        own = [source if len(orders) == 1 else f"{source} order {place}" for place in range(1, len(orders) + 1)]
+        read = (order.report(each, stem) for each, order in zip(own, orders, strict=True))
+        found = [report for report in read if report is not None]
         reports += found
         if not found:
             reason = f"message {number} of {file.path.name} holds no report text in OBX-5: send it with its text"
@@ -171,7 +175,7 @@ def _part_of(result: Segment) -> Iterator[tuple[str | None, str]]:
         lines = [_encapsulated(result, repeat) for repeat in result.repeats(5)]
     else:
         return
-    yield heading, "\n".join(lines)
+    yield heading, "\n".join(lines).replace("\r\n", "\n").replace("\r", "\n")  # as \\X0D\\ may have written
 
 
 def _heading(result: Segment) -> str | None:

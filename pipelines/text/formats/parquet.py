@@ -5,7 +5,7 @@ from io import BytesIO
 import pyarrow
 from pyarrow import parquet
 
-from pipelines.text.encoding import MAX_FILE_BYTES
+from pipelines.text.encoding import MAX_FILE_BYTES, decode
 from pipelines.text.formats.delimited import reports_of_table
 from pipelines.text.formats.file import ReadReports, ReportFile, failed
 from pipelines.text.table import Row, Table
@@ -38,12 +38,21 @@ def read_parquet_reports(file: ReportFile) -> ReadReports:
     return reports_of_table(file.path, table)
 
 
+def _words(cell: object) -> str:
+    """Write a cell as text: bytes hold text of no declared kind, and whole numbers beside a gap are kept as floats."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bytes):
+        return decode(cell).text
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
 def _table(opened: parquet.ParquetFile) -> Table:
     columns = tuple(name.strip() for name in opened.schema_arrow.names)
     rows: list[Row] = []
     for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
         for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            words = ("" if cell is None else str(cell).strip() for cell in cells)
+            words = (_words(cell).strip() for cell in cells)
             # Of two columns of the same name the first counts, as in a delimited table.
             named = dict(reversed(list(zip(columns, words, strict=True))))
             rows.append(Row(number=len(rows) + 1, cells=named))
