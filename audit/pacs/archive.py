@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 from pydicom.dataset import Dataset
 
@@ -21,6 +21,7 @@ Keep = Callable[[str, bytes], None]
 """Takes the SOP Instance UID and the file of an instance that has come."""
 
 
+@runtime_checkable
 class Archive(Protocol):
     """A PACS."""
 
@@ -51,7 +52,7 @@ class Archive(Protocol):
             PacsError: the archive cannot be reached or refuses.
         """
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Archive":
         """Open what stays open."""
 
     def __exit__(

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -44,7 +44,7 @@ class DicomwebArchive:
         self._client = DICOMwebClient(settings.url, session=self._session, timeout=settings.timeout_s)
         self._client.set_http_retry_params(retry=False)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "DicomwebArchive":
         """Nothing is opened before it is needed."""
         return self
 

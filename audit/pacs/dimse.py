@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when th
 )
 
 from audit.pacs.archive import FoundSeries, Keep
-from audit.pacs.receiver import COMPRESSED, DEFAULT_CLASSES, Intake, receiving
+from audit.pacs.receiver import COMPRESSED, DEFAULT_CLASSES, Intake, Receiver
 from audit.pacs.settings import DimseSettings, Retrieve
 from pipelines.dicom.source import tolerant_reading
 from pipelines.errors import PacsError
@@ -53,18 +53,22 @@ class DimseArchive:
         self._entity.acse_timeout = self._entity.dimse_timeout = settings.timeout_s
         self._entity.network_timeout = self._entity.connection_timeout = settings.timeout_s
         self._finding: Association | None = None
+        self._receiver: Receiver | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "DimseArchive":
         """Nothing is opened before it is needed."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the association that stayed open."""
+        """End the association and the port that stayed open."""
         if self._finding is not None:
             _end(self._finding)
             self._finding = None
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
 
     def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
         """Find what matches at a level (:class:`audit.pacs.archive.Archive`)."""
@@ -142,7 +146,9 @@ class DimseArchive:
     def _move(self, keys: Mapping[str, str], intake: Intake) -> str:
         """Let the archive send to this program's own port."""
         model = StudyRootQueryRetrieveInformationModelMove
-        with receiving(self._settings, intake), self._opened([build_context(model)]) as association:
+        if self._receiver is None:
+            self._receiver = Receiver(self._settings)
+        with self._receiver.taking(intake), self._opened([build_context(model)]) as association:
             own = self._settings.own_ae_title
             return self._reason(association.send_c_move(_identifier("IMAGE", keys), own, model))
 

@@ -34,7 +34,7 @@ from audit.pacs.archive import Keep
 from audit.pacs.settings import DimseSettings
 from pipelines.errors import AuditError, OutputError, PacsError
 
-__all__ = ["COMPRESSED", "DEFAULT_CLASSES", "Intake", "receiving"]
+__all__ = ["COMPRESSED", "DEFAULT_CLASSES", "Intake", "Receiver"]
 
 COMPRESSED = (
     *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless),
@@ -48,7 +48,7 @@ DEFAULT_CLASSES = (
 _REPORT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (11, 22, 33, 34))
 _MORE_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1.1", *_REPORT_CLASSES)  # For Processing; basic to comprehensive SR
 
-_OUT_OF_RESOURCES, _NOT_ASKED_FOR, _CANNOT_UNDERSTAND = 0xA700, 0x0124, 0xC000
+_OUT_OF_RESOURCES, _NOT_ASKED_FOR = 0xA700, 0x0124
 
 
 class Intake:
@@ -80,34 +80,48 @@ class Intake:
             raise self._error
 
 
-@contextmanager
-def receiving(settings: DimseSettings, intake: Intake) -> Iterator[None]:
-    """Listen while an archive sends what it was asked for.
+class Receiver:
+    """A port of our own, to which an archive sends what a C-MOVE has asked it for.
 
     Raises:
         PacsError: the port is taken, or there is no certificate for TLS.
     """
-    entity = AE(ae_title=settings.own_ae_title)
-    entity.network_timeout = entity.dimse_timeout = settings.timeout_s
-    encodings: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, *COMPRESSED]
-    contexts = [build_context(sop_class, encodings) for sop_class in (*DEFAULT_CLASSES, *_MORE_CLASSES)]
-    try:
-        server = entity.start_server(
-            (settings.own_address, settings.own_port),
-            block=False,
-            evt_handlers=[(evt.EVT_C_STORE, intake.take)],
-            contexts=contexts,
-            ssl_context=_server_context(settings) if settings.tls else None,
-        )
-    except OSError as error:
-        raise PacsError(
-            f"own_port {settings.own_port} cannot be opened ({error.strerror}): is another pull running?"
-        ) from error
-    try:
-        yield
-    finally:
-        if server is not None:  # what start_server gives where it does not block
-            server.shutdown()
+
+    def __init__(self, settings: DimseSettings) -> None:
+        self._entity = AE(ae_title=settings.own_ae_title)
+        self._entity.network_timeout = self._entity.dimse_timeout = settings.timeout_s
+        self._intake: Intake | None = None
+        encodings: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, *COMPRESSED]
+        contexts = [build_context(sop_class, encodings) for sop_class in (*DEFAULT_CLASSES, *_MORE_CLASSES)]
+        context = _server_context(settings) if settings.tls else None
+        try:
+            self._entity.start_server(
+                (settings.own_address, settings.own_port),
+                block=False,
+                evt_handlers=[(evt.EVT_C_STORE, self._take)],
+                contexts=contexts,
+                ssl_context=context,
+            )
+        except OSError as error:
+            raise PacsError(
+                f"own_port {settings.own_port} cannot be opened ({error.strerror}): is another pull running?"
+            ) from error
+
+    @contextmanager
+    def taking(self, intake: Intake) -> Iterator[None]:
+        """Let what comes go to ``intake``."""
+        self._intake = intake
+        try:
+            yield
+        finally:
+            self._intake = None
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._entity.shutdown()
+
+    def _take(self, event: evt.Event) -> int:
+        return _NOT_ASKED_FOR if self._intake is None else self._intake.take(event)
 
 
 def _server_context(settings: DimseSettings) -> ssl.SSLContext:

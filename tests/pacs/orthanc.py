@@ -33,7 +33,7 @@ class Orthanc:
         """Use its own REST interface, which is not what is tested."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=data, method=method)
         request.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.build_opener().open(request, timeout=20) as answer:
             content = answer.read()
         return json.loads(content) if content.strip().startswith((b"{", b"[")) else content
 
@@ -80,9 +80,7 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc")
     if program is None or not _PLUGIN.exists():
         raise RuntimeError("no Orthanc with DICOMweb: run .ci/debian-packages (orthanc, orthanc-dicomweb)")
-    server = Orthanc(
-        http_port=free_port(), dicom_port=free_port(), move_port=free_port(), log=folder / "orthanc.log"
-    )
+    server = Orthanc(http_port=free_port(), dicom_port=free_port(), move_port=free_port(), log=folder / "orthanc.log")
     settings = {
         "Name": "test",
         "StorageDirectory": str(folder / "storage"),
