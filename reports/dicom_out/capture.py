@@ -38,9 +38,9 @@ def make_captures(shown: Shown) -> list[Dataset]:
         capture.LossyImageCompression = "01"  # the film's picture went through a JPEG
         capture.LossyImageCompressionMethod = "ISO_10918_1"
         capture.LossyImageCompressionRatio = _ratio(shown)
-        capture.DerivationDescription = (
-            f"Not for diagnosis: heat of {shown.study.method} on {shown.model.name} laid over the film"
-        )[:1024]
+        capture.DerivationDescription = plain_line(
+            f"Not for diagnosis: heat of {shown.study.method} on {shown.model.name} laid over the film", 1024
+        )
         capture.ImageComments = plain_line(f"Phrase {phrase.number}: {phrase.record.text}", 10_000)
         capture.SourceImageSequence = [_reference(shown.source)]
         _copy_body_part(capture, shown.source)

@@ -1,10 +1,12 @@
 """Segmentations: the hot pixels of every phrase of one film, on the film's own pixels.
 
+There are no pixel measures: they want a slice thickness, which a film has not.
+
 Source: PS3.3 A.51 (Segmentation IOD), C.8.20 (segmentation modules).
 """
 
 import numpy as np
-from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
+from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
@@ -37,7 +39,6 @@ def make_segmentations(shown: Shown, number: int) -> list[Dataset]:
         segment_descriptions=[
             _described(segment, phrase, region, shown) for segment, (phrase, region) in enumerate(hot, start=1)
         ],
-        pixel_measures=_measures(shown),
         content_label="HOT_REGIONS",
         content_description="Where a model looked; not for diagnosis",
         content_creator_name=CREATOR,
@@ -70,11 +71,3 @@ def _described(segment: int, phrase: ShownPhrase, region: HotRegion, shown: Show
         f"{plain_line(phrase.record.text, 800)!r}. Not for diagnosis."
     )
     return described
-
-
-def _measures(shown: Shown) -> PixelMeasuresSequence | None:
-    """Give the film's spacing where its header has one."""
-    spacing = shown.record.spacing_mm
-    if spacing is None:
-        return None
-    return PixelMeasuresSequence(pixel_spacing=spacing, slice_thickness=None)

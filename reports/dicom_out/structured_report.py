@@ -27,6 +27,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
+from pipelines.dicom.source import numbers, texts
 from reports.dicom_out.codes import (
     AI,
     CHEST_IMAGING,
@@ -57,7 +58,7 @@ def make_report(shown: Shown, number: int) -> Dataset:
         procedure_reported=CHEST_IMAGING,
         imaging_measurements=[_group(shown, phrase) for phrase in shown.phrases],
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=[shown.source],
+        referenced_images=_library(shown.source),
     )
     return ComprehensiveSR(
         evidence=[shown.source],
@@ -68,6 +69,12 @@ def make_report(shown: Shown, number: int) -> Dataset:
         coding_schemes=[own_scheme()],
         **shown.identity.of_object(REPORTS, shown.record.key, number, scored=True),
     )
+
+
+def _library(source: Dataset) -> list[Dataset] | None:
+    """Give the image to the report's library where its header has what TID 1603 takes from it: many lack it."""
+    spacing, orientation = numbers(source, "ImagerPixelSpacing"), texts(source, "PatientOrientation")
+    return [source] if len(spacing) == 2 and min(spacing) > 0 and len(orientation) == 2 else None
 
 
 def _observer(shown: Shown) -> ObserverContext:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from making import SALT, results_of
 from orthanc import Orthanc, running_orthanc
 from pydicom.dataset import Dataset
 
@@ -15,10 +16,8 @@ from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
-from reports.dicom_out import Result, make_results, read_source
-from reports.folder import StudyFolder, read_study, read_valid, study_folders
-
-_SALT = "a salt for tests only"  # as the tests of the other folders have it
+from reports.dicom_out import Result, read_source
+from reports.folder import StudyFolder, read_study, study_folders
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +54,7 @@ def audited(cohort: Path) -> Path:
     for number in (3, 4):
         shutil.copy(cohort / "reports" / f"phantom-{number:05d}.txt", reports)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SALT_VARIABLE, _SALT)
+        patch.setenv(SALT_VARIABLE, SALT)
         run(
             RunSettings(
                 dicom_dir=cohort / "dicom",
@@ -78,7 +77,7 @@ def studies(audited: Path) -> list[StudyFolder]:
 @pytest.fixture(scope="session")
 def sources(cohort: Path) -> dict[str, Dataset]:
     """The originals' headers by the key of the image."""
-    keys = Keys(_SALT.encode())
+    keys = Keys(SALT.encode())
     images = scan_folder(cohort / "dicom").images
     return {keys.key("image", image.sop_instance_uid): read_source(image.path) for image in images}
 
@@ -87,14 +86,6 @@ def sources(cohort: Path) -> dict[str, Dataset]:
 def results(audited: Path, studies: list[StudyFolder], sources: dict[str, Dataset]) -> dict[str, list[Result]]:
     """All results by the study's key."""
     return {study.record.key: results_of(study, sources, audited) for study in studies}
-
-
-def results_of(
-    study: StudyFolder, sources: dict[str, Dataset], audited: Path, secret: bytes = _SALT.encode()
-) -> list[Result]:
-    folder = audited / "studies" / study.record.key
-    valid = {image.key: read_valid(folder, image) for image in study.record.images}
-    return make_results(study, sources=sources, valid=valid, secret=secret)
 
 
 @pytest.fixture(scope="session")
