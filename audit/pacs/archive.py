@@ -13,7 +13,7 @@ from pipelines.dicom.source import text
 
 __all__ = ["Archive", "FoundSeries", "Keep", "Wanted", "find_series", "is_uid"]
 
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _SR = "SR"
 _OWN_SERIES = "m2ib-audit "  # how the SeriesDescription of a result begins
 

@@ -128,6 +128,8 @@ class DicomwebArchive:
             status = error.response.status_code if error.response is not None else 0
             sentence = f"{self._url} {_ADVICE.get(status, 'failed: see its log')} (HTTP {status})"
             raise (_RefusedError if status in _REFUSED else PacsError)(sentence) from error
+        except requests.exceptions.JSONDecodeError as error:
+            raise PacsError(f"{self._url} answered what is no DICOMweb (no JSON): check url") from error
         except requests.RequestException as error:
             raise PacsError(
                 f"{self._url} cannot be reached or broke off ({type(error).__name__}): check url, and whether it is up"
@@ -163,6 +165,7 @@ class _Session(requests.Session):
         if target is not None:
             there = _origin(urljoin(resp.url, target))
             if there != self._origin:
+                resp.close()
                 raise PacsError(
                     f"the server sends requests on to {there[0]}://{there[1]}, which is another one: credentials and "
                     "patients' data are not sent there; give its url if it is meant"

@@ -136,7 +136,8 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.
     try:
         return PacsSettings.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        wrong = error.errors(include_input=False, include_url=False)
+        first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])  # a misspelt key
         place = ".".join(str(part) for part in first["loc"]) or "settings"
         what = first["msg"].removeprefix("Value error, ")
         variable = f"{_PREFIX}{'_'.join(str(part) for part in first['loc']).upper()}"

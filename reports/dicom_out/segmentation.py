@@ -33,7 +33,7 @@ def make_segmentations(shown: Shown, number: int) -> list[Dataset]:
     if not hot:
         return []
     segmentation = Segmentation(
-        source_images=[shown.source],
+        source_images=[_without_spacing(shown.source)],
         pixel_array=np.stack([region.mask for _, region in hot], axis=-1)[None].astype(np.uint8),
         segmentation_type="BINARY",
         segment_descriptions=[
@@ -71,3 +71,10 @@ def _described(segment: int, phrase: ShownPhrase, region: HotRegion, shown: Show
         f"{plain_line(phrase.record.text, 800)!r}. Not for diagnosis."
     )
     return described
+
+
+def _without_spacing(source: Dataset) -> Dataset:
+    """Give the header without PixelSpacing, from which highdicom would make pixel measures that it cannot read."""
+    bare = Dataset(source)
+    bare.pop("PixelSpacing", None)
+    return bare

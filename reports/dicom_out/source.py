@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from pipelines.dicom.source import READ_ERRORS, read_elements, text, tolerant_reading
+from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
 
 __all__ = ["read_source"]
@@ -78,6 +78,9 @@ def _mend(source: Dataset) -> None:
         if keyword in source:
             stated = text(source, keyword).replace(":", "")
             setattr(source, keyword, stated if _TIME.fullmatch(stated) else "")
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        if keyword in source and not (len(numbers(source, keyword)) == 2 and min(numbers(source, keyword)) > 0):
+            delattr(source, keyword)
     for keyword, form in (("PatientAge", r"\d{3}[DWMY]"), ("PatientSize", r".+"), ("PatientWeight", r".+")):
         if keyword in source and re.fullmatch(form, text(source, keyword)) is None:
             delattr(source, keyword)

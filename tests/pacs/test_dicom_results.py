@@ -80,6 +80,7 @@ def test_results_of_a_real_film_are_valid(
     assert invalid(made, tmp_path, dciodvfy) == {}
     (segmentation,) = of_kind(made, Kind.SEGMENTATION)
     assert (segmentation.Rows, segmentation.Columns) == (1955, 1841)
+    assert highdicom.seg.segread(io.BytesIO(written(segmentation))).number_of_segments >= 1
     original = dcmread(path, stop_before_pixels=True)
     assert {r.dataset.PatientName for r in made} == {original.PatientName}
     assert {r.dataset.StudyInstanceUID for r in made} == {original.StudyInstanceUID}
@@ -111,6 +112,7 @@ ODD = {
     "a long ID": {"PatientID": "X" * 64},
     "no orientation": {"PatientOrientation": "", "ViewPosition": ""},
     "a frame of reference": {"FrameOfReferenceUID": "1.2.3"},
+    "a calibrated spacing": {"PixelSpacing": [0.143, 0.143]},
     "several windows": {"WindowCenter": [2000, 1000], "WindowWidth": [4000, 500]},
 }
 
@@ -129,6 +131,7 @@ def test_odd_headers_of_originals_give_valid_results(
     made = results_of(study, {study.record.images[0].key: source}, audited)
     first = {result.kind: result for result in made}
     assert invalid(list(first.values()), tmp_path, dciodvfy) == {}
+    highdicom.seg.segread(io.BytesIO(written(first[Kind.SEGMENTATION].dataset)))
     read = dcmread(io.BytesIO(written(first[Kind.REPORT].dataset)))
     assert read.PatientName == film.PatientName
     assert read.PatientID == film.PatientID
