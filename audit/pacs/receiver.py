@@ -95,7 +95,7 @@ class Receiver:
         contexts = [build_context(sop_class, encodings) for sop_class in (*DEFAULT_CLASSES, *_MORE_CLASSES)]
         context = _server_context(settings) if settings.tls else None
         try:
-            self._entity.start_server(
+            self._server = self._entity.start_server(
                 (settings.own_address, settings.own_port),
                 block=False,
                 evt_handlers=[(evt.EVT_C_STORE, self._take)],
@@ -119,6 +119,8 @@ class Receiver:
     def close(self) -> None:
         """Listen no longer."""
         self._entity.shutdown()
+        if self._server is not None:  # what start_server gives where it does not block
+            self._server.server_close()
 
     def _take(self, event: evt.Event) -> int:
         return _NOT_ASKED_FOR if self._intake is None else self._intake.take(event)

@@ -75,7 +75,7 @@ def test_a_pull_that_was_cut_short_fetches_what_is_missing_and_no_more(
     assert kept.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("way", ["dicomweb", "c-get"])
+@pytest.mark.parametrize("way", ["dicomweb", pytest.param("c-get", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("words", "count"),
     [
@@ -113,7 +113,7 @@ def test_a_blank_part_is_taken_unless_named_parts_are_asked_for(
     assert parts == [{"CHEST", "", "CHEST AP"}, {"CHEST", "CHEST AP"}]
 
 
-@pytest.mark.parametrize("way", ["dicomweb", "c-get"])
+@pytest.mark.parametrize("way", ["dicomweb", pytest.param("c-get", marks=pytest.mark.slow)])
 def test_results_lie_beside_the_originals_once_however_often_they_are_pushed(
     orthanc: Orthanc, cohort: Path, audited: Path, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_pull_after_a_push_brings_no_result_of_our_own(
     assert {d.Modality for d in pulled(tmp_path).values()} == {"DX"}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["dicomweb", "c-get", pytest.param("c-move", marks=pytest.mark.slow)])
 def test_radiologists_structured_reports_come_along_when_asked(
     orthanc: Orthanc, cohort: Path, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
