@@ -1,5 +1,6 @@
 """Nodes of our own making: what is not asked for, TLS, and refusals."""
 
+import gc
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,17 @@ from audit.pacs.receiver import Receiver
 from audit.pacs.settings import DimseSettings, Retrieve
 from pipelines.errors import OutputError, PacsError
 
+# pynetdicom leaves the socket of a connection that was refused to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
 DAY = Wanted(first=date(2026, 1, 1), last=date(2026, 1, 1))
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Let no such socket be collected in another file's test."""
+    yield
+    gc.collect()
 
 
 @contextmanager
