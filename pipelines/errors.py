@@ -9,7 +9,8 @@
     │   ├── BoxError              an annotation file or row that cannot be used
     │   └── CohortError           nothing to audit: empty folder, nothing joins
     ├── ModelError                weights missing, incomplete or of an unknown family
-    └── OutputError               OUT cannot be written, or belongs to another run
+    ├── OutputError               OUT cannot be written, or belongs to another run
+    └── PacsError                 the archive cannot be reached, refuses, or is not set up
 
 Each message names the thing, the value and the mend. The library raises these; the command line prints the message as
 one line and exits with status 1. A mistake of our own code is a ``ValueError`` or ``TypeError`` and keeps its trace.
@@ -23,6 +24,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "OutputError",
+    "PacsError",
     "ReportError",
 ]
 
@@ -57,3 +59,7 @@ class ModelError(AuditError):
 
 class OutputError(AuditError):
     """The output folder cannot be written or belongs to another run."""
+
+
+class PacsError(AuditError):
+    """The archive cannot be reached, refuses, or is not set up."""

@@ -12,6 +12,7 @@ from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
 from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, tell
+from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
 from audit.cli.review import reviews
@@ -25,7 +26,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, score, render, demo, baselines, evaluate, compare, roar, sanity, commission, doctor):
+for command in (
+    run,
+    check,
+    score,
+    render,
+    demo,
+    baselines,
+    evaluate,
+    compare,
+    roar,
+    sanity,
+    commission,
+    doctor,
+    pull,
+    push,
+):
     app.command()(command)
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")

@@ -7,7 +7,8 @@ from pydicom.dataset import Dataset
 
 from pipelines.boxes.presentation_state import presentation_state_boxes
 from pipelines.boxes.structured_report import structured_report_boxes
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import BlankRowError, RawBox
+from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import READ_ERRORS, read_elements, text, tolerant_reading
 from pipelines.errors import BoxError, DicomError
 
@@ -35,9 +36,12 @@ def read_dicom_annotations(path: Path, name: str) -> list[RawBox | BoxError] | N
     """
     with tolerant_reading():
         try:
-            sop_class = text(read_elements(path, ("SOPClassUID",))[0], "SOPClassUID")
+            kind, _ = read_elements(path, ("SOPClassUID", "Manufacturer"))
+            sop_class = text(kind, "SOPClassUID")
             if not sop_class.startswith((_STRUCTURED_REPORTS, _PRESENTATION_STATES)):
                 return None
+            if is_own_result(kind):
+                return [BlankRowError(LEFT_OUT_REASON)]  # a model's region is no radiologist's box
             dataset, _ = read_elements(path, _KEYWORDS)
             return list(_boxes(sop_class, dataset, name))
         except (DicomError, *READ_ERRORS) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
@@ -155,6 +156,8 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
         return "This is a DICOMDIR; nothing is to be done: the files it names are read where they lie in the folder."
     if sop_class not in _RADIOGRAPH_CLASSES:
         return f"This object ({UID(sop_class).name}) is no projection radiograph; nothing is to be done."
+    if is_own_result(dataset):
+        return LEFT_OUT_REASON
     if modality not in _RADIOGRAPH_MODALITIES:
         return f"The image is no chest radiograph: its Modality is {modality}; nothing is to be done."
     return _rule_against_body_part(text(dataset, "BodyPartExamined"))

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("audit/", "pipelines/", "reports/")
+DEBIAN = ("chromium", "dicom3tools", "fonts-dejavu-core", "openssl", "orthanc", "orthanc-dicomweb")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
 
@@ -89,6 +90,7 @@ def machine(tmp_path: Path) -> Path:
         "dpkg-query": 'for last; do :; done\ncase " $INSTALLED " in *" $last "*) printf installed ;; *) exit 1 ;; esac',
         "apt-get": f'echo "$DEBIAN_FRONTEND $*" >> {tmp_path}/asked',
         "sudo": 'exec "$@"',
+        "systemctl": "exit 0",
     }
     for name, body in commands.items():
         (folder / name).write_text(f"#!/bin/bash\n{body}\n")
@@ -99,9 +101,10 @@ def machine(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("installed", "wanted"),
     [
-        pytest.param("chromium fonts-dejavu-core", None, id="nothing is missing"),
-        pytest.param("fonts-dejavu-core", "chromium", id="the browser is missing"),
-        pytest.param("", "chromium fonts-dejavu-core", id="both are missing"),
+        pytest.param(" ".join(DEBIAN), None, id="nothing is missing"),
+        pytest.param(" ".join(DEBIAN[1:]), DEBIAN[0], id="the browser is missing"),
+        pytest.param(" ".join(DEBIAN[:-2]), "orthanc orthanc-dicomweb", id="the archive is missing"),
+        pytest.param("", " ".join(DEBIAN), id="all are missing"),
     ],
 )
 def test_only_missing_debian_packages_are_installed(machine: Path, installed: str, wanted: str | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import READ_ERRORS, accession_issuer, items, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
 from pipelines.study import Report, ReportStatus
@@ -56,12 +57,14 @@ def read_structured_report(file: ReportFile) -> ReadReports:
     source, name = str(file.path), file.path.name
     with tolerant_reading():
         try:
-            kind, _ = read_elements(file.path, ("SOPClassUID",))
+            kind, _ = read_elements(file.path, ("SOPClassUID", "Manufacturer"))
         except DicomError:
             # What is damaged may be an image: the scan of --dicom-dir names it where it matters.
             return (), (left_out_by_rule(source, f"{name} is damaged DICOM: export it again if it holds a report"),)
         if not is_structured_report(text(kind, "SOPClassUID")):
             return (), ()
+        if is_own_result(kind):
+            return (), (left_out_by_rule(source, LEFT_OUT_REASON),)
         try:
             dataset, _ = read_elements(file.path, _KEYWORDS)
             report = _report(source, dataset)

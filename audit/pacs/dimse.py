@@ -1,0 +1,231 @@
+"""An archive over DIMSE: C-FIND to find, C-GET or C-MOVE to fetch, C-STORE to store.
+
+Source: PS3.4 annex B (storage), annex C (query/retrieve, study root); PS3.15 B.1 (secure transport).
+"""
+
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module is imported
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from audit.pacs.archive import FoundSeries, Keep
+from audit.pacs.receiver import COMPRESSED, DEFAULT_CLASSES, Intake, Receiver
+from audit.pacs.settings import DimseSettings, Retrieve
+from pipelines.dicom.source import tolerant_reading
+from pipelines.errors import PacsError
+
+__all__ = ["DimseArchive"]
+
+_PENDING = frozenset({0xFF00, 0xFF01})
+_MOST_CLASSES = 9  # with all encodings: an association has 128 presentation contexts at most
+_AT_ONCE = 50  # UIDs a request
+_MEANINGS = {
+    0xA701: "it is out of resources",
+    0xA702: "it could not send them",
+    0xA801: "it does not know own_ae_title as a destination: have it entered with address and own_port",
+    0xA900: "it does not understand the query",
+    0xC000: "it could not process the query",
+    0x0110: "it could not process the request",
+    0x0122: "it does not offer this service",
+    0x0124: "it does not allow this",
+}
+
+
+class DimseArchive:
+    """A DICOM node."""
+
+    def __init__(self, settings: DimseSettings) -> None:
+        self._settings = settings
+        self._name = f"{settings.ae_title} at {settings.host}:{settings.port}"
+        self._entity = AE(ae_title=settings.own_ae_title)
+        self._entity.acse_timeout = self._entity.dimse_timeout = settings.timeout_s
+        self._entity.network_timeout = self._entity.connection_timeout = settings.timeout_s
+        self._finding: Association | None = None
+        self._receiver: Receiver | None = None
+
+    def __enter__(self) -> "DimseArchive":
+        """Nothing is opened before it is needed."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the association and the port that stayed open."""
+        if self._finding is not None:
+            _end(self._finding)
+            self._finding = None
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
+
+    def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+        """Find what matches at a level (:class:`audit.pacs.archive.Archive`)."""
+        model = StudyRootQueryRetrieveInformationModelFind
+        if self._finding is None or not self._finding.is_established:
+            self._finding = self._open([build_context(model)])
+        with tolerant_reading():
+            found: list[Dataset] = []
+            for status, identifier in self._finding.send_c_find(_identifier(level, keys), model):
+                if identifier is not None and status.get("Status") in _PENDING:
+                    identifier.decode()
+                    found.append(identifier)
+                elif status.get("Status") != 0x0000:
+                    raise PacsError(f"{self._name} does not answer the query: {_meaning(status)}")
+        return found
+
+    def fetch(self, series: FoundSeries, uids: Sequence[str], keep: Keep) -> dict[str, str]:
+        """Fetch instances of a series, over this connection (C-GET) or another (C-MOVE)."""
+        failed: dict[str, str] = {}
+        for start in range(0, len(uids), _AT_ONCE):
+            part = uids[start : start + _AT_ONCE]
+            keys = {
+                "StudyInstanceUID": series.study_uid,
+                "SeriesInstanceUID": series.series_uid,
+                "SOPInstanceUID": "\\".join(part),
+            }
+            intake = Intake(frozenset(part), keep)
+            if self._settings.retrieve is Retrieve.MOVE:
+                reason = self._move(keys, intake)
+            else:
+                classes = {series.instances.get(uid, "") for uid in part} - {""}
+                reason = self._get(keys, sorted(classes) or list(DEFAULT_CLASSES), intake)
+            intake.raise_error()
+            failed |= {uid: reason for uid in part if uid not in intake.taken}
+        return failed
+
+    def store(self, objects: Sequence[Dataset]) -> dict[str, str]:
+        """Store objects over one association."""
+        classes = sorted({str(each.SOPClassUID) for each in objects})
+        contexts = [
+            build_context(sop_class, syntax)
+            for sop_class in classes
+            for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+        ]
+        failed: dict[str, str] = {}
+        with self._opened(contexts) as association:
+            taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+            for each in objects:
+                if str(each.SOPClassUID) not in taken:
+                    failed[str(each.SOPInstanceUID)] = f"{self._name} takes no {each.SOPClassUID.name}"
+                    continue
+                if not association.is_established:
+                    raise PacsError(f"{self._name} broke off while objects were sent: push again")
+                status = association.send_c_store(each).get("Status")
+                if status is None or (status != 0x0000 and status >> 12 != 0xB):  # Bxxx: taken, with a warning
+                    failed[str(each.SOPInstanceUID)] = "the archive " + (
+                        "did not answer" if status is None else f"refused it (status {status:04X})"
+                    )
+        return failed
+
+    def _get(self, keys: Mapping[str, str], classes: Sequence[str], intake: Intake) -> str:
+        """Let the archive send over this connection; returns why what did not come did not."""
+        model = StudyRootQueryRetrieveInformationModelGet
+        classes = classes[:_MOST_CLASSES]
+        plain: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        contexts = [build_context(model)]
+        for sop_class in classes:
+            # A context an encoding, so that the archive sends each image in the one that it has.
+            contexts += [build_context(sop_class, plain), *(build_context(sop_class, each) for each in COMPRESSED)]
+        roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
+        handlers = [(evt.EVT_C_STORE, intake.take)]
+        with self._opened(contexts, ext_neg=roles, evt_handlers=handlers) as association:
+            return self._reason(association.send_c_get(_identifier("IMAGE", keys), model))
+
+    def _move(self, keys: Mapping[str, str], intake: Intake) -> str:
+        """Let the archive send to this program's own port."""
+        model = StudyRootQueryRetrieveInformationModelMove
+        if self._receiver is None:
+            self._receiver = Receiver(self._settings)
+        with self._receiver.taking(intake), self._opened([build_context(model)]) as association:
+            own = self._settings.own_ae_title
+            return self._reason(association.send_c_move(_identifier("IMAGE", keys), own, model))
+
+    def _reason(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> str:
+        last = Dataset()
+        with tolerant_reading():
+            for status, _ in answers:
+                last = status
+        return f"{self._name} did not send it: {_meaning(last)}"
+
+    @contextmanager
+    def _opened(self, contexts: list[PresentationContext], **more: Any) -> Iterator[Association]:
+        association = self._open(contexts, **more)
+        try:
+            yield association
+        finally:
+            _end(association)
+
+    def _open(self, contexts: list[PresentationContext], **more: Any) -> Association:
+        """Open an association.
+
+        Raises:
+            PacsError: nobody answers, or the archive does not accept it.
+        """
+        settings = self._settings
+        tls = (client_context(settings), settings.host) if settings.tls else None
+        association = self._entity.associate(
+            settings.host, settings.port, contexts=contexts, ae_title=settings.ae_title, tls_args=tls, **more
+        )
+        if association.is_established:
+            return association
+        if association.is_rejected:
+            raise PacsError(
+                f"{self._name} does not accept {settings.own_ae_title}: have this title and this machine entered "
+                "there, and check ae_title"
+            )
+        if association.acceptor.primitive is not None:
+            raise PacsError(f"{self._name} offers none of the services that are asked for, or broke off")
+        trust = ", its certificate trusted (ca_file)" if settings.tls else ""
+        raise PacsError(f"{self._name} cannot be reached: is it up{trust}, and are host, port and tls right?")
+
+
+def client_context(settings: DimseSettings) -> ssl.SSLContext:
+    """Make the TLS of outgoing connections: the server's certificate and name are checked.
+
+    Raises:
+        PacsError: a certificate cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.client_cert is not None:
+            context.load_cert_chain(settings.client_cert, settings.client_key)
+    except (ssl.SSLError, OSError) as error:
+        raise PacsError(
+            f"a certificate cannot be used ({error.strerror or error}): check ca_file, client_cert"
+        ) from error
+    return context
+
+
+def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    with tolerant_reading():
+        for keyword, value in keys.items():
+            setattr(identifier, keyword, value.split("\\") if "\\" in value else value)
+    return identifier
+
+
+def _meaning(status: Dataset) -> str:
+    code = status.get("Status")
+    if code is None:
+        return "it broke off, or did not answer in time"
+    return f"{_MEANINGS.get(code, 'see its log')} (status {code:04X})"
+
+
+def _end(association: Association) -> None:
+    if association.is_established:
+        association.release()
+    else:
+        association.abort()

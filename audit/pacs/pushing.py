@@ -1,0 +1,148 @@
+"""Results of an audited folder are made and sent to the archive, or written to a folder."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
+from audit.pacs.archive import Archive
+from pipelines.dicom.scan import scan_folder
+from pipelines.errors import AuditError, InputError, OutputError, PacsError
+from reports.dicom_out import Kind, Result, make_results, read_source
+from reports.folder import read_run, read_study, read_valid, study_folders
+
+__all__ = ["PushSettings", "Pushed", "push"]
+
+_MOST_LOST = 5  # studies in a row: then the archive is taken for gone
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Pushed:
+    """What came of a push."""
+
+    studies: int = 0
+    objects: Counter[Kind] = field(default_factory=Counter)
+    failed: list[tuple[str, str]] = field(default_factory=list)  # the study's key, and why; no identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    """What is pushed."""
+
+    out: Path
+    dicom_dir: Path  # with the originals: records hold no identifiers
+    kinds: frozenset[Kind] = frozenset(Kind)
+    index: Path | None = None  # of the scan
+    to_folder: Path | None = None
+
+
+def push(
+    settings: PushSettings, archive: Archive | None, *, progress: Progress = lambda _stage, _done, _total: None
+) -> Pushed:
+    """Make the results of every study and send them, study by study.
+
+    Args:
+        settings: what is pushed; with ``to_folder`` the objects are written there as well.
+        archive: where to; None: nowhere.
+        progress: told of each stage.
+
+    Raises:
+        InputError: none of the originals belongs to the run.
+        OutputError: OUT cannot be read, or the folder not written.
+        PacsError: the archive cannot be reached or refuses.
+    """
+    read_run(settings.out)
+    salt = load_salt()
+    paths = _originals(settings, Keys(salt), progress)
+    folders = study_folders(settings.out)
+    pushed, lost = Pushed(), 0
+    for done, folder in enumerate(folders, start=1):
+        try:
+            results = _results(folder, paths, salt, settings.kinds)
+            refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
+        except (OutputError, InputError) as error:
+            pushed.failed.append((folder.name, _without_paths(error, paths)))
+        except PacsError as error:
+            lost += 1
+            pushed.failed.append((folder.name, str(error)))
+            if lost == _MOST_LOST or done == len(folders) == lost:
+                raise
+        else:
+            lost = 0
+            _count(results, refused, folder.name, pushed)
+            if settings.to_folder is not None:
+                _write(results, settings.to_folder / folder.name)
+        progress("Pushing studies", done, len(folders))
+    return pushed
+
+
+def _originals(settings: PushSettings, keys: Keys, progress: Progress) -> Mapping[str, Path]:
+    """Find the original of each image of the run by its key."""
+    scan = scan_folder(
+        settings.dicom_dir,
+        index=settings.index,
+        progress=lambda done, total: progress("Reading headers", done, total),
+    )
+    return {keys.key("image", image.sop_instance_uid): image.path for image in scan.images}
+
+
+def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[Kind]) -> list[Result]:
+    """Make the results of one study.
+
+    Raises:
+        OutputError: its record, heat or pictures cannot be read.
+        InputError: an original is missing or cannot be read, or no result can be made of it.
+    """
+    study = read_study(folder)
+    images = [image for image in study.record.images if image.phrases]
+    missing = [image for image in images if image.key not in paths]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(images)} originals are not in --dicom-dir: give the folder that was audited, as "
+            f"the user who audited it or with the same {SALT_VARIABLE}"
+        )
+    sources = {image.key: read_source(paths[image.key]) for image in images}
+    valid = {image.key: read_valid(folder, image) for image in images}
+    try:
+        return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # What highdicom raises on headers that the standard does not allow; its words may hold their values.
+        raise InputError(
+            f"no results can be made from the original's header ({type(error).__name__}): have the image exported again"
+        ) from error
+
+
+def _count(results: list[Result], refused: Mapping[str, str], key: str, pushed: Pushed) -> None:
+    taken = [result for result in results if str(result.dataset.SOPInstanceUID) not in refused]
+    pushed.objects.update(result.kind for result in taken)
+    pushed.studies += bool(taken) or not results
+    for reason, count in Counter(refused.values()).items():
+        pushed.failed.append((key, f"{count} of {len(results)} objects: {reason}"))
+
+
+def _write(results: list[Result], folder: Path) -> None:
+    """Write objects for whoever sends them by other means; their names hold no identifier."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, result in _named(results):
+            result.dataset.save_as(folder / name, enforce_file_format=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror}): give another folder") from error
+
+
+def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
+    counts: Counter[Kind] = Counter()
+    for result in results:
+        counts[result.kind] += 1
+        yield f"{result.kind}-{counts[result.kind]:02d}.dcm", result
+
+
+def _without_paths(error: AuditError, paths: Mapping[str, Path]) -> str:
+    """Say it without the names of originals, which may name patients."""
+    reason = str(error)
+    for path in paths.values():
+        reason = reason.replace(str(path), "the original")
+    return reason

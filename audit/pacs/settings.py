@@ -1,0 +1,163 @@
+"""Where the PACS is and how this program may enter: from environment variables or a file, never from the command line.
+
+``M2IB_AUDIT_DICOMWEB_URL`` is ``url`` of the section ``[dicomweb]`` of the file, ``M2IB_AUDIT_DIMSE_PORT`` is ``port``
+of ``[dimse]``, and so on; the environment wins. The file is TOML and must be readable by its owner alone.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from pipelines.errors import PacsError
+
+__all__ = ["CONFIG_VARIABLE", "DicomwebSettings", "DimseSettings", "PacsSettings", "Retrieve", "load_settings"]
+
+CONFIG_VARIABLE = "M2IB_AUDIT_PACS_CONFIG"
+_PREFIX = "M2IB_AUDIT_"
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]  # PS3.5 6.2: no backslash
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Retrieve(StrEnum):
+    """How images come by DIMSE."""
+
+    GET = "get"  # over the connection that asks for them
+    MOVE = "move"  # the archive opens a connection of its own, to an address that it has been told of
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    ca_file: Path | None = None  # certificates that the server's is checked against; None: the system's
+    client_cert: Path | None = None  # this program's own certificate, PEM
+    client_key: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+
+    @model_validator(mode="after")
+    def _check_files(self) -> "_Section":
+        for name in ("ca_file", "client_cert", "client_key"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name} {path} is no file")
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key needs client_cert")
+        return self
+
+
+class DicomwebSettings(_Section):
+    """A DICOMweb service."""
+
+    url: str  # up to what comes before "/studies"
+    user: str | None = None
+    password: SecretStr | None = None
+    token: SecretStr | None = None  # goes as "Authorization: Bearer"
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("url must begin with https:// or http:// and name a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("url must hold no user and password: give them as user and password")
+        if parts.query or parts.fragment:
+            raise ValueError("url must end with its path")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> "DicomwebSettings":
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together: give both or neither")
+        if self.token is not None and self.user is not None:
+            raise ValueError("token and user exclude each other: give one of them")
+        secret = self.token is not None or self.user is not None
+        if secret and urlsplit(self.url).scheme == "http" and not is_loopback(urlsplit(self.url).hostname or ""):
+            raise ValueError("credentials are not sent in the clear: give an https:// url")
+        return self
+
+
+class DimseSettings(_Section):
+    """A DICOM node."""
+
+    host: str
+    port: Port
+    ae_title: AeTitle  # of the archive
+    own_ae_title: AeTitle = "M2IB-AUDIT"
+    tls: bool = False
+    retrieve: Retrieve = Retrieve.GET
+    own_address: str = ""  # where images are taken in by C-MOVE; "": on every address of this machine
+    own_port: Port = 11113
+
+
+class PacsSettings(BaseModel):
+    """Both ways to the archive, as far as they are set up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    dicomweb: DicomwebSettings | None = None
+    dimse: DimseSettings | None = None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> PacsSettings:
+    """Read file and environment.
+
+    Args:
+        path: the file; None for that which M2IB_AUDIT_PACS_CONFIG names, else ``pacs.toml`` in this user's folder of
+            settings, which need not be there.
+        environment: variables.
+
+    Raises:
+        PacsError: a value is missing or wrong, or others may read the file. The message holds no secret.
+    """
+    named = path or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
+    file = named or Path(typer.get_app_dir("m2ib-audit")) / "pacs.toml"
+    content = _read(file) if named is not None or file.exists() else {}
+    sections = {"dicomweb": DicomwebSettings, "dimse": DimseSettings}
+    for section in sections:
+        prefix = f"{_PREFIX}{section.upper()}_"
+        given = {k.removeprefix(prefix).lower(): v for k, v in environment.items() if k.startswith(prefix) and v}
+        if given:
+            stated = content.get(section, {})
+            content[section] = {**stated, **given} if isinstance(stated, dict) else stated
+    try:
+        return PacsSettings.model_validate(content)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)
+        first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])  # a misspelt key
+        place = ".".join(str(part) for part in first["loc"]) or "settings"
+        what = first["msg"].removeprefix("Value error, ")
+        variable = f"{_PREFIX}{'_'.join(str(part) for part in first['loc']).upper()}"
+        raise PacsError(f"PACS settings: {place}: {what}; mend {file} or the variable {variable}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a file that its owner alone may read.
+
+    Raises:
+        PacsError: it is missing, no TOML, or open to others.
+    """
+    try:
+        with path.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            if mode & 0o077:
+                raise PacsError(f"{path}: others may read or change it (mode {mode:04o}): run chmod 600 {path}")
+            return tomllib.load(stream)
+    except OSError as error:
+        raise PacsError(f"{path}: cannot be read ({error.strerror}); give --config a file, or set variables") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # What is wrong stands beside the password: the parser's words are not shown.
+        raise PacsError(f"{path}: this is no TOML file; docs/PACS.md shows one") from None

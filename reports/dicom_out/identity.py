@@ -1,0 +1,131 @@
+"""Which object a result is: names, numbers and identifiers that follow from the audit alone.
+
+The same audit gives the same objects with the same UIDs, so that a PACS which is sent them twice keeps one. The UIDs
+follow from the salt too: who has no salt cannot tell which study an UID belongs to.
+"""
+
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta, timezone
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from pipelines.dicom.own_result import OWN_MANUFACTURER
+from pipelines.dicom.source import text
+from reports.folder import StudyFolder
+
+__all__ = ["CREATOR", "Identity", "SeriesLabel", "plain_line"]
+
+CREATOR = "m2ib-audit^software"  # as a person's name, which ContentCreatorName has to be
+
+_SCORED = ("scores", "controls", "others")  # of a phrase: what a picture of its heat does not show
+_DATE_AND_TIME = (
+    ("InstanceCreationDate", "InstanceCreationTime"),
+    ("SeriesDate", "SeriesTime"),
+    ("ContentDate", "ContentTime"),
+    ("PresentationCreationDate", "PresentationCreationTime"),
+    ("DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesLabel:
+    """What a series of results is called."""
+
+    name: str  # goes into its UID
+    number: int  # SeriesNumber: high, so that viewers list results behind the originals
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Makes the identifiers of one study's results."""
+
+    secret: bytes
+    study: StudyFolder
+
+    def uid(self, *parts: str, scored: bool = False) -> str:
+        """Make a UID of what is shown and ``parts``; ``scored``: it changes with scores and boxes as well.
+
+        Source: PS3.5 B.2 (UUID derived UIDs).
+        """
+        message = "\x1f".join((_digest(self.study, scored=scored), *parts)).encode()
+        return f"2.25.{uuid.UUID(bytes=hmac.new(self.secret, message, 'sha256').digest()[:16], version=5).int}"
+
+    def of_object(self, series: SeriesLabel, image: str, number: int, *, scored: bool = False) -> dict[str, Any]:
+        """Give the arguments that every object of highdicom takes."""
+        record = self.study.record
+        return {
+            "series_instance_uid": UID(self.uid(series.name, scored=scored)),
+            "series_number": series.number,
+            "sop_instance_uid": UID(self.uid(series.name, image, str(number), scored=scored)),
+            "instance_number": number,
+            "manufacturer": OWN_MANUFACTURER,
+            "manufacturer_model_name": plain_line(f"{record.method} of {record.model.name}"),
+            "software_versions": plain_line(record.software.get("m2ib-audit", "unknown")),
+            "device_serial_number": record.model.sha256[:16] or "0",
+            "series_description": plain_line(f"m2ib-audit {series.title} (not for diagnosis)"),
+            "content_qualification": "RESEARCH",
+            "specific_character_set": "ISO_IR 192",
+        }
+
+    def finish(self, result: Dataset, source: Dataset) -> None:
+        """Date a result by its audit and not by the clock, and give it the identifiers that follow from it."""
+        zone = text(source, "TimezoneOffsetFromUTC")
+        made = self.study.record.created.astimezone(_offset(zone))
+        if zone:
+            result.TimezoneOffsetFromUTC = zone
+        result.SeriesDate, result.SeriesTime = "", ""
+        uid = self.uid("dimensions", str(result.SOPInstanceUID))
+        for part in _with_items(result):
+            for date, time in _DATE_AND_TIME:
+                if date in part:
+                    setattr(part, date, made.strftime("%Y%m%d"))
+                    setattr(part, time, made.strftime("%H%M%S"))
+            if "DimensionOrganizationUID" in part:
+                part.DimensionOrganizationUID = uid
+            if "ContributionDateTime" in part:
+                part.ContributionDateTime = made.strftime("%Y%m%d%H%M%S")
+
+
+def plain_line(words: str, length: int = 64) -> str:
+    """Bring words into a line as LO and SH take them: no backslash, no control character, cut to ``length``."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in words.replace("\\", "/")).split())
+    return line if len(line) <= length else line[: length - 3].rstrip() + "..."
+
+
+def _digest(study: StudyFolder, *, scored: bool) -> str:
+    """Stand for what a study's results show: its heat and its record, the scores only where they are shown."""
+    content = study.record.model_dump(mode="json")
+    if not scored:
+        content.pop("report_joined_by")
+        for image in content["images"]:
+            image["boxes"] = image["path_key"] = None
+            for phrase in image["phrases"]:
+                for name in _SCORED:
+                    phrase.pop(name)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for name in sorted({phrase.heat for image in study.record.images for phrase in image.phrases}):
+        digest.update(study.heats[name].tobytes())
+    return digest.hexdigest()
+
+
+def _offset(zone: str) -> timezone | None:
+    """Read "+0100"; None, the zone of this machine, where the original does not say."""
+    if len(zone) != 5 or zone[0] not in "+-" or not zone[1:].isdigit():
+        return None
+    return timezone((1 if zone[0] == "+" else -1) * timedelta(hours=int(zone[1:3]), minutes=int(zone[3:])))
+
+
+def _with_items(dataset: Dataset) -> Iterator[Dataset]:
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _with_items(item)

@@ -1,0 +1,162 @@
+"""Measurement reports (TID 1500): one an image, with a group of measurements a phrase.
+
+Source: PS3.16 TID 1500, TID 1410 (Planar ROI Measurements), TID 1501, TID 4019 (Algorithm Identification); PS3.3 C.18.6
+(spatial coordinates: the corner of the top left pixel is 0, 0); IHE RAD AI Results (AIR), 6.5.3.
+"""
+
+from typing import Any
+
+import numpy as np
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID
+
+from pipelines.dicom.source import numbers, texts
+from reports.dicom_out.codes import (
+    AI,
+    CHEST_IMAGING,
+    COSINE,
+    HEAT_PEAK,
+    HEAT_TOTAL,
+    NO_UNITS,
+    finding_code,
+    outcome_code,
+    own_code,
+    own_scheme,
+    unit_code,
+)
+from reports.dicom_out.identity import SeriesLabel, plain_line
+from reports.dicom_out.shown import Shown, ShownPhrase
+
+__all__ = ["REPORTS", "make_report"]
+
+REPORTS = SeriesLabel(name="structured report", number=9803, title="measurements")
+
+_POINTING = {"pointing game, tau 0": "pointing-0", "pointing game, tau 15": "pointing-15"}
+
+
+def make_report(shown: Shown, number: int) -> Dataset:
+    """Write an image's cosines, heat, pointing games and hottest regions as a Comprehensive SR."""
+    report = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(shown)),
+        procedure_reported=CHEST_IMAGING,
+        imaging_measurements=[_group(shown, phrase) for phrase in shown.phrases],
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=_library(shown.source),
+    )
+    return ComprehensiveSR(
+        evidence=[shown.source],
+        content=report,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        coding_schemes=[own_scheme()],
+        **shown.identity.of_object(REPORTS, shown.record.key, number, scored=True),
+    )
+
+
+def _library(source: Dataset) -> list[Dataset] | None:
+    """Give the image to the report's library where its header has what TID 1603 takes from it: many lack it."""
+    spacing, orientation = numbers(source, "ImagerPixelSpacing"), texts(source, "PatientOrientation")
+    return [source] if len(spacing) == 2 and min(spacing) > 0 and len(orientation) == 2 else None
+
+
+def _observer(shown: Shown) -> ObserverContext:
+    device = DeviceObserverIdentifyingAttributes(
+        uid=UID(shown.identity.uid("device")),
+        name="m2ib-audit",
+        manufacturer_name="m2ib-audit",
+        model_name=plain_line(f"{shown.study.method} of {shown.model.name}"),
+        serial_number=shown.model.sha256[:16] or "0",
+    )
+    return ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+
+
+def _group(
+    shown: Shown, phrase: ShownPhrase
+) -> PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
+    """Measure one phrase; on its region where its heat points somewhere, else on the image."""
+    source = shown.source
+    found: dict[str, Any] = {
+        "tracking_identifier": TrackingIdentifier(
+            uid=UID(shown.identity.uid("tracking", shown.record.key, str(phrase.number))),
+            identifier=plain_line(phrase.record.text, 1024),
+        ),
+        "finding_type": finding_code(phrase.record.finding),
+        "algorithm_id": _algorithm(shown),
+        "measurements": _measurements(shown, phrase),
+        "qualitative_evaluations": _evaluations(shown, phrase),
+    }
+    outline = None if phrase.region is None else phrase.region.outline
+    if outline is None:
+        image = SourceImageForMeasurementGroup(
+            referenced_sop_class_uid=source.SOPClassUID, referenced_sop_instance_uid=source.SOPInstanceUID
+        )
+        return MeasurementsAndQualitativeEvaluations(source_images=[image], **found)
+    region = ImageRegion(
+        graphic_type="POLYLINE",
+        graphic_data=np.array(outline),
+        source_image=SourceImageForRegion(
+            referenced_sop_class_uid=source.SOPClassUID, referenced_sop_instance_uid=source.SOPInstanceUID
+        ),
+    )
+    return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **found)
+
+
+def _algorithm(shown: Shown) -> AlgorithmIdentification:
+    study, model = shown.study, shown.model
+    parameters = [
+        f"model={plain_line(model.name)}",
+        f"model family={plain_line(model.family)}",
+        f"model sha256={model.sha256}",
+        *(f"{name}={value}" for name, value in sorted(study.settings.items())),
+        f"seed={study.seed}",
+    ]
+    return AlgorithmIdentification(
+        name=plain_line(f"{study.method} of {model.name}"),
+        version=plain_line(study.software.get("m2ib-audit", "unknown")),
+        parameters=parameters,
+        family=AI,
+        manufacturer="m2ib-audit",
+    )
+
+
+def _measurements(shown: Shown, phrase: ShownPhrase) -> list[Measurement]:
+    record, unit = phrase.record, unit_code(shown.study.unit)
+    values = [
+        (COSINE, record.cosine, NO_UNITS),
+        (HEAT_TOTAL, record.total_nats, unit),
+        (HEAT_PEAK, record.peak_nats, unit),
+    ]
+    if phrase.region is not None:
+        threshold = own_code("heat-threshold", "Otsu's threshold of the heat")
+        values.append((threshold, phrase.region.threshold, unit))
+    return [Measurement(name=name, value=float(value), unit=unit) for name, value, unit in values]
+
+
+def _evaluations(shown: Shown, phrase: ShownPhrase) -> list[QualitativeEvaluation]:
+    """Say what became of the pointing games; nothing where nobody drew a box."""
+    return [
+        QualitativeEvaluation(
+            name=own_code(_POINTING[score.score], f"{score.score} px at the model's input"),
+            value=outcome_code(score.outcome),
+        )
+        for score in phrase.record.scores
+        if score.method == shown.study.method and score.score in _POINTING and score.outcome in {"hit", "miss"}
+    ]
