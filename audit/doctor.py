@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from audit.encoders.loading import load_encoder
 from audit.engine.keys import load_salt
-from audit.engine.store import check_writable
+from audit.engine.out_folder import check_writable
 from pipelines.errors import AuditError
 
 __all__ = ["Finding", "examine"]

@@ -1,16 +1,13 @@
 """The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
 
-import contextlib
 import io
 import json
-import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -21,11 +18,14 @@ from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
 from reports.overlay import thumbnail
 from reports.record import SCHEMA_VERSION, ImageRecord, RunRecord, StudyRecord
+from reports.resume_record import FailedStudyRecord
 from reports.study_page import render_study
+from reports.writing import write_text_atomically
 
 __all__ = [
     "RenderedFolder",
     "StudyFolder",
+    "read_failed",
     "read_record",
     "read_run",
     "read_study",
@@ -34,8 +34,6 @@ __all__ = [
     "render_pages",
     "study_folders",
     "study_thumbnail",
-    "write_atomically",
-    "write_text_atomically",
 ]
 
 THUMBNAILS_AT_MOST = 1000
@@ -53,41 +51,6 @@ class StudyFolder:
     record: StudyRecord
     heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by PhraseRecord.heat
     pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ImageRecord.picture
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that a reader finds the old text or the new, never a half.
-
-    Raises:
-        OutputError: the folder is missing or cannot be written.
-    """
-    write_atomically(path, lambda stream: stream.write(text))
-
-
-def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
-    """Let ``write`` fill a UTF-8 file so that a reader finds the old one or the new, never a half.
-
-    Raises:
-        OutputError: the folder is missing or cannot be written.
-    """
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as stream:
-            temporary = Path(stream.name)
-            write(stream.file)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # a temporary file is born 0600; a page is for the people who share the folder
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): make the folder and give yourself write access"
-        ) from error
 
 
 def read_run(out: Path) -> RunRecord:
@@ -123,6 +86,15 @@ def read_record(folder: Path) -> StudyRecord:
     record = _read_record(folder / "record.json", StudyRecord)
     _check_plain(record.key, what="key", file=folder / "record.json")
     return record
+
+
+def read_failed(folder: Path) -> FailedStudyRecord:
+    """Read the note that none of a study's images could be audited.
+
+    Raises:
+        OutputError: the file is missing, damaged, or of another schema version.
+    """
+    return _read_record(folder / "failed.json", FailedStudyRecord)
 
 
 def study_folders(out: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.shapes import Shape
+from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -196,6 +197,8 @@ class StudyRecord(_Record):
     patient_data_shown: bool
     report_joined_by: str
     images: tuple[ImageRecord, ...]
+    left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
+    fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run
 
 
 class ScoreDifference(_Record):
@@ -323,6 +326,8 @@ class RunRecord(_Record):
     software: dict[str, str]
     phantom_images: bool
     patient_data_shown: bool
+    not_done: int = 0  # studies that are still to be audited: the run was interrupted, or limited
+    history: HistoryRecord | None = None  # None in runs of older versions
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
     summaries: tuple[ScoreSummary, ...]

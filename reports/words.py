@@ -245,6 +245,8 @@ def blind_share(phrase: PhraseRecord, run: RunRecord) -> str | None:
 def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     """Say in a few sentences what the whole run found."""
     sentences = [f"{counted(studies, 'study', 'studies')} audited, {counted(phrases, 'phrase')}."]
+    if run.not_done:
+        sentences.append(f"{counted(run.not_done, 'study', 'studies')} still to be audited: this is a part of the run.")
     own = next(
         (
             summary

@@ -10,9 +10,9 @@ from audit.baselines.label_file import MODEL_SIZE_PX, Baselines
 from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
-from reports.folder import write_text_atomically
 from reports.record import ScoreSummary
 from reports.words import counted, method_name
+from reports.writing import write_text_atomically
 
 __all__ = ["check_suffix", "text_table", "write_baselines"]
 

@@ -11,11 +11,12 @@ from audit.cli.checking import check
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
 from audit.cli.models import models
-from audit.cli.options import COULD_NOT_RUN, tell
+from audit.cli.options import tell
 from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
 from audit.cli.review import reviews
+from audit.cli.stopping import INTERRUPTED
 
 __all__ = ["app", "main"]
 
@@ -69,5 +70,5 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        tell("m2ib-audit: interrupted; run the same command with --overwrite to start again")
-        sys.exit(COULD_NOT_RUN)
+        tell("m2ib-audit: interrupted; give the same command again")
+        sys.exit(INTERRUPTED)

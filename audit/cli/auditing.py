@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,13 +20,10 @@ from audit.cli.options import (
     progress_bar,
     tell,
 )
-
-if TYPE_CHECKING:
-    from audit.engine.settings import RunSettings
+from audit.cli.running import run_and_tell, say_what_is_to_do
 
 __all__ = ["baselines", "commission", "demo", "doctor", "run"]
 
-_FAILURES_LISTED = 3  # exit status
 _LISTED_AT_MOST = 5  # rows of a box file that took no part
 
 
@@ -96,7 +93,28 @@ def run(
     ] = False,
     index: IndexFile = None,
     no_index: NoIndex = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that OUT holds.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Give up what OUT holds; without, the run goes on from it.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Audit so many studies at most, the same ones each time; a later run does the rest.", min=1),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="i/N: audit this part of the studies alone, beside the other parts on other machines; then `run` "
+            "without it makes tables and pages of all."
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try again what failed before; else only where something has changed."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what is done, what is to do and what to do again and why; write nothing."),
+    ] = False,
     beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
     variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
     steps: Annotated[int | None, typer.Option(help="M2IB: steps of Adam.", min=1)] = None,
@@ -104,8 +122,14 @@ def run(
     image_layer: Annotated[int | None, typer.Option(help="M2IB: image block, from 0.", min=0)] = None,
     text_layer: Annotated[int | None, typer.Option(help="M2IB: text block, from 0.", min=0)] = None,
 ) -> None:
-    """Audit a folder of chest X-rays with their reports, and write a page a study and one over all."""
+    """Audit a folder of chest X-rays with their reports, and write a page a study and one over all.
+
+    Killed or stopped (Ctrl-C), it goes on when the same command is given again: studies that are done stay, and what
+    has changed is done again. Exit status: 0 all audited, 3 finished with failures listed, 2 wrong usage, 1 could not
+    run, 130 stopped by Ctrl-C, 143 by SIGTERM.
+    """
     from audit.attribution.precision import Precision
+    from audit.engine.locking import Shard
     from audit.engine.settings import RunSettings
     from pipelines.geometry import Fit
 
@@ -130,6 +154,9 @@ def run(
             show_phi=show_phi,
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports, out]),
             overwrite=overwrite,
+            limit=limit,
+            shard=None if shard is None else Shard.parse(shard),
+            retry_failed=retry_failed,
             beta=beta,
             variance=variance,
             steps=steps,
@@ -137,7 +164,10 @@ def run(
             image_layer=image_layer,
             text_layer=text_layer,
         )
-        _run_and_tell(settings)
+        if dry_run:
+            say_what_is_to_do(settings)
+        else:
+            run_and_tell(settings)
 
 
 def demo(
@@ -154,7 +184,7 @@ def demo(
         if not (cohort / "boxes.csv").exists():
             typer.echo(f"Making {studies} phantoms in {cohort}", err=True)
             make_cohort(cohort, count=studies, seed=seed)
-        _run_and_tell(
+        run_and_tell(
             RunSettings(
                 dicom_dir=cohort / "dicom",
                 reports=cohort / "reports",
@@ -231,19 +261,3 @@ def doctor(
         typer.echo(f"{'ok     ' if finding.good else 'MISSING'}  {finding.subject}: {finding.detail}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(COULD_NOT_RUN)
-
-
-def _run_and_tell(settings: "RunSettings") -> None:
-    from audit.engine.run import run as run_audit
-
-    with progress_bar() as progress:
-        result = run_audit(settings, progress=progress)
-    counts = result.record.counts
-    tell(f"{counts['audited']} studies audited, {counts['failed']} failed, {counts['left out']} left out by rule")
-    for item in result.failed:
-        tell(f"  {item.source}: {item.reason}")
-    if result.failed:
-        tell(f"All are listed in {settings.out / 'failures.csv'}")
-    typer.echo(result.page)
-    if result.failed:
-        raise typer.Exit(_FAILURES_LISTED)

@@ -23,9 +23,10 @@ def score(
     ] = None,
 ) -> None:
     """Score stored heat again, against other boxes or by newer scores: no model, no DICOM."""
+    from audit.engine.locking import held
     from audit.rescoring import rescore
 
-    with errors_in_one_line(), progress_bar() as progress:
+    with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
     tell(f"{found.studies} studies scored again against {found.boxes} boxes")
     _tell_and_leave([f"{item.source}: {item.reason}" for item in found.failed], found.page)
@@ -33,9 +34,10 @@ def score(
 
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
+    from audit.engine.locking import held
     from reports.folder import render_folder
 
-    with errors_in_one_line(), progress_bar() as progress:
+    with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_folder(out, progress=lambda done, total: progress("Making pages", done, total))
     tell(f"{found.studies} study pages made")
     _tell_and_leave(found.damaged, found.page)

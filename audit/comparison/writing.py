@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from audit.comparison.markdown import as_markdown
-from audit.engine.store import check_writable
+from audit.engine.out_folder import check_writable
 from pipelines.errors import OutputError
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparisonRecord
-from reports.folder import write_text_atomically
+from reports.writing import write_text_atomically
 
 __all__ = ["FILES", "check_out", "write_comparison"]
 

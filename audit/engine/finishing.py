@@ -9,16 +9,19 @@ from datetime import datetime
 
 from audit.controls.summary import ControlRow
 from audit.engine.clock import Stopwatch
+from audit.engine.fingerprint import Fingerprints
 from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, ImageRecorder
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
+from audit.engine.shown import shown_failures
 from audit.engine.store import valid_png, write_study
 from audit.engine.targets import Targets
 from audit.scoring.subgroups import ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import LeftOut, Study
 from reports.record import ModelRecord, StudyRecord
+from reports.resume_record import LeftOutImage
 
 __all__ = ["ExplainedStudy", "FinishedStudy", "Finisher"]
 
@@ -59,6 +62,7 @@ class Finisher:
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     numbers: dict[str, float | int | str | bool | None]
     software: dict[str, str]
+    fingerprints: Fingerprints
 
     def finish(self, explained: ExplainedStudy) -> FinishedStudy:
         """Score a study's heat and write its folder.
@@ -94,6 +98,8 @@ class Finisher:
             patient_data_shown=self.settings.show_phi,
             report_joined_by=study.report_joined_by,
             images=tuple(images),
+            left_out=self.noted(explained.left_out, study),
+            fingerprint=self.fingerprints.of(study),
         )
         pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
         masks = {
@@ -115,4 +121,17 @@ class Finisher:
             peaks=list(peaks(record)),
             left_out=explained.left_out,
             seconds=dict(clock.seconds),
+        )
+
+    def noted(self, left_out: Sequence[LeftOut], study: Study) -> tuple[LeftOutImage, ...]:
+        """Note by key what of a study could not be audited; file names stay out of OUT as in ``failures.csv``."""
+        keys = {str(case.image.path): case.image.sop_instance_uid for case in study.cases}
+        shown = shown_failures(left_out, [self.settings.dicom_dir], self.keys, show_phi=self.settings.show_phi)
+        return tuple(
+            LeftOutImage(
+                image=self.keys.key("image", keys.get(item.source, study.cases[0].image.sop_instance_uid)),
+                stage=item.stage,
+                reason=failure.reason,
+            )
+            for item, failure in zip(left_out, shown, strict=True)
         )

@@ -1,6 +1,7 @@
 """What was run: the model, the method's numbers, the software and the device."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from importlib.metadata import version
 
 import torch
@@ -12,8 +13,19 @@ from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError
 from reports.record import ModelRecord
 
-__all__ = ["device_name", "method_settings", "model_record", "pick_device", "software_versions"]
+__all__ = [
+    "device_name",
+    "method_settings",
+    "model_record",
+    "pick_device",
+    "software_versions",
+    "tokeniser_digest",
+]
 
+_SENTENCE = (
+    "There is a small left-sided pleural effusion with adjacent atelectasis; cardiomegaly, no pneumothorax or "
+    "consolidation in the right upper zone (unchanged since 2019)."
+)
 _NAMED = ("m2ib-audit", "torch", "transformers", "pydicom", "monai", "numpy", "scikit-image", "pandas")
 
 
@@ -47,6 +59,12 @@ def method_settings(
         if isinstance(method, M2IB):
             numbers[f"{prefix}precision"] = resolve(method.precision, device).value
     return {"precision": Precision.FP32.value, **numbers, "fit": encoder.preprocessing.fit.value}
+
+
+def tokeniser_digest(encoder: DualEncoder) -> str:
+    """Hash how a sentence is cut into tokens: the checksum of the weights does not speak of the tokeniser."""
+    ids = encoder.text.tokenise([_SENTENCE]).ids
+    return sha256(str(ids.tolist()).encode()).hexdigest()[:16]
 
 
 def pick_device(name: str) -> torch.device:

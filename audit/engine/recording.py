@@ -16,7 +16,6 @@ from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
 from audit.scoring.scores import Score
 from audit.scoring.subgroups import facts_of
-from pipelines.geometry import Placement
 from pipelines.study import Box
 from pipelines.transforms import LoadedCase
 from reports.record import (
@@ -125,7 +124,10 @@ class ImageRecorder:
             photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
             placement=PlacementRecord(**asdict(loaded.placement)),
-            boxes=tuple(box_record(box, loaded.placement, show_phi=self.show_phi) for box in loaded.case.boxes),
+            boxes=tuple(
+                box_record(box, visible_fraction=loaded.placement.visible_fraction(box), show_phi=self.show_phi)
+                for box in loaded.case.boxes
+            ),
             phrases=phrases,
         )
 
@@ -201,7 +203,7 @@ class ImageRecorder:
             )
 
 
-def box_record(box: Box, placement: Placement, *, show_phi: bool) -> BoxRecord:
+def box_record(box: Box, *, visible_fraction: float, show_phi: bool) -> BoxRecord:
     """Record a box with how much of it the model sees."""
     return BoxRecord(
         x=box.x,
@@ -211,7 +213,7 @@ def box_record(box: Box, placement: Placement, *, show_phi: bool) -> BoxRecord:
         label=box.label,
         reader=box.reader,
         phrase=None if box.phrase is None else shown_text(box.phrase, show_phi=show_phi),
-        visible_fraction=placement.visible_fraction(box),
+        visible_fraction=visible_fraction,
         shape=box.shape,
     )
 

@@ -2,39 +2,41 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from audit.controls.plan import ControlPlan
-from audit.encoders.loading import load_encoder
-from audit.engine.clock import Stopwatch
-from audit.engine.concluding import Outcome, conclude
+from audit.engine.concluding import Conclusions, Outcome, conclude
 from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
-from audit.engine.inputs import Inputs, gather
-from audit.engine.keys import Keys, load_salt
+from audit.engine.guarding import Stop, Stopping, guarded, never
+from audit.engine.inputs import Inputs
+from audit.engine.locking import held
 from audit.engine.memory import MemoryReturn
-from audit.engine.methods import methods_of
-from audit.engine.provenance import device_name, method_settings, model_record, pick_device, software_versions
+from audit.engine.out_folder import SHARDS, check_writable, make
+from audit.engine.preparing import Prepared, Progress, prepare
+from audit.engine.provenance import device_name
+from audit.engine.resuming import Plan, Planned, Standing, apply, let_go
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
-from audit.engine.store import check_writable, prepare, write_run
+from audit.engine.standing import kept_study_of, note_failure
+from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
-from audit.engine.targets import PatientKeys, Targets
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
 from pipelines.errors import OutputError
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
+from reports.writing import write_text_atomically
 
 __all__ = ["Progress", "RunResult", "run"]
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is in all."""
+Tell = Callable[[Plan], None]
+"""Called with what is to be done, before the work begins."""
 
 _MOST_WORKERS = 16
 
@@ -45,103 +47,157 @@ _log = logging.getLogger(__name__)
 class RunResult:
     """How a run ended."""
 
-    page: Path
+    page: Path  # of a shard: what it says of itself
     record: RunRecord
     failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
+    interrupted: bool = False  # asked to stop, before all was done
 
 
-def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _total: None) -> RunResult:
-    """Audit a folder of chest radiographs.
+def run(
+    settings: RunSettings,
+    *,
+    progress: Progress = lambda _stage, _done, _total: None,
+    tell: Tell = lambda _plan: None,
+    stopping: Stopping = never,
+) -> RunResult:
+    """Audit a folder of chest radiographs, or go on with an audit that was cut short or whose inputs have changed.
 
     Everything that can refuse the run (OUT, the inputs, the model) is asked before anything is written.
+
+    Args:
+        settings: what to do.
+        progress: told of each stage.
+        tell: told what is done already, and what is done again and why, before the work begins.
+        stopping: what a signal does while studies are at work: the study at hand is finished, and the pages made.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
-    created, clock = datetime.now(UTC), Stopwatch()
     check_writable(settings.out, overwrite=settings.overwrite)
-    device = pick_device(settings.device)
-    with clock("inputs"):
-        inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
-    with clock("model"):
-        encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    methods, keys = methods_of(settings, encoder), Keys(load_salt())
-    finisher = Finisher(
-        keys=keys,
-        targets=Targets(inputs.studies, PatientKeys(keys)),
-        settings=settings,
-        created=created,
-        model=model_record(encoder),
-        methods=tuple((method.name, method.unit) for method in methods),
-        numbers=method_settings(methods, encoder, device),
-        software=software_versions(),
-    )
-    explainer = Explainer(
-        encoder=encoder,
-        methods=methods,
-        controls=ControlPlan(inputs.studies, sample=settings.controls, seed=settings.seed),
-        faithfulness=ControlPlan(inputs.studies, sample=settings.faithfulness, seed=settings.seed),
-        words=settings.words,
-        device=device,
-        keys=keys,
-        seed=settings.seed,
-        clock=clock,
-    )
-    prepare(settings.out, overwrite=settings.overwrite)
-    table, left_out, outcome = GrowingTable(), list(inputs.left_out), Outcome()
-    progress("Auditing studies", 0, len(inputs.studies))
+    with ExitStack() as lock:
+        if settings.out.is_dir():  # ask before hours of work, not after
+            lock.enter_context(held(settings.out, settings.shard))
+        prepared = prepare(settings, progress=progress)
+        if not settings.out.is_dir():
+            make(settings.out, overwrite=False)
+            lock.enter_context(held(settings.out, settings.shard))
+        make(settings.out, overwrite=settings.overwrite)
+        plan = prepared.plan(progress)
+        tell(plan)
+        apply(settings.out, plan, is_whole=settings.shard is None)
+        with stopping() as stop:
+            return _carry_out(prepared, plan, progress, stop)
+
+
+def _carry_out(prepared: Prepared, plan: Plan, progress: Progress, stop: Stop) -> RunResult:
+    settings, finisher, clock = prepared.settings, prepared.finisher, prepared.clock
+    table, outcome = GrowingTable(), Outcome()
+    left_out = [] if settings.shard else list(prepared.inputs.left_out)
+    total, not_done = len(plan.studies), 0
+    progress("Auditing studies", 0, total)
     memory = MemoryReturn()
-    for done, study in enumerate(_finished(inputs, explainer, finisher), start=1):
+    for done, (planned, study) in enumerate(_studies(prepared, plan, stop), start=1):
+        if study is None:
+            not_done += 1
+            continue
         left_out.extend(study.left_out)
         table.add(study.rows)
         clock.add(study.seconds or {})
         outcome.add(study)
+        if planned.standing is Standing.AGAIN:
+            let_go(settings.out, [planned.key])
         memory.after_study()
-        progress("Auditing studies", done, len(inputs.studies))
+        progress("Auditing studies", done, total)
     if not outcome.audited:
         _log.warning("no study could be audited")
     with clock("summary"):
         scores = score_table(table.to_frame())
         del table
-        found = conclude(scores, outcome, finisher.methods, seed=settings.seed)
+        whole = settings.shard is None
+        found = conclude(scores, outcome, finisher.methods, seed=settings.seed) if whole else Conclusions()
         memory.now()
-    record = RunRecord(
-        created=created,
+    record = _record(prepared, plan, outcome, found, left_out, not_done=not_done)
+    if settings.shard is not None:
+        page = settings.out / SHARDS / f"{settings.shard}.json"
+        page.parent.mkdir(exist_ok=True)
+        write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
+    else:
+        rendered = write_run(settings.out, record, scores)
+        if rendered.damaged:
+            raise OutputError(rendered.damaged[0])
+        page = rendered.page
+    failed = tuple(item for item in left_out if item.failed)
+    return RunResult(page=page, record=record, failed=failed, interrupted=bool(not_done) and stop())
+
+
+def _studies(prepared: Prepared, plan: Plan, stop: Stop) -> Iterator[tuple[Planned, FinishedStudy | None]]:
+    """Give every study of a plan in its order: read back, or done now; None where it is not done this time."""
+    to_do = replace(prepared.inputs, studies=plan.to_do)
+    finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
+    for planned in plan.studies:
+        if planned.standing.is_kept:
+            yield planned, kept_study_of(prepared.settings.out, planned, prepared.finisher)
+        elif planned.standing.is_to_do:
+            study = next(finished, None)
+            if study is not None and not study.images:
+                note_failure(prepared.settings.out, planned, study, prepared.finisher)
+            yield planned, study
+        else:
+            yield planned, None
+
+
+def _record(
+    prepared: Prepared,
+    plan: Plan,
+    outcome: Outcome,
+    found: Conclusions,
+    left_out: Sequence[LeftOut],
+    *,
+    not_done: int,
+) -> RunRecord:
+    settings, finisher = prepared.settings, prepared.finisher
+    return RunRecord(
+        created=prepared.created,
         finished=datetime.now(UTC),
         model=finisher.model,
         method=finisher.methods[0][0],
         settings=finisher.numbers,
         seed=settings.seed,
-        device=device_name(device),
+        device=device_name(prepared.device),
         software=finisher.software,
         phantom_images=outcome.phantom_images,
         patient_data_shown=settings.show_phi,
+        not_done=not_done,
+        history=plan.history(),
         counts={
-            **inputs.counts,
+            **prepared.inputs.counts,
             "audited": outcome.audited,
             "images audited": outcome.images,
             "phrases audited": outcome.phrases,
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),
         },
-        timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in clock.seconds.items()),
+        timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in prepared.clock.seconds.items()),
         summaries=found.summaries,
         controls=found.controls,
         verdicts=found.verdicts,
         evidence=found.evidence,
         subgroups=found.subgroups,
-        failures=shown_failures(left_out, _folders(settings), keys, show_phi=settings.show_phi),
+        failures=shown_failures(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi),
     )
-    rendered = write_run(settings.out, record, scores)
-    if rendered.damaged:
-        raise OutputError(rendered.damaged[0])
-    return RunResult(page=rendered.page, record=record, failed=tuple(item for item in left_out if item.failed))
 
 
-def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:
-    """Load, explain, score and write study after study; with workers, beside each other."""
+def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: Stop) -> Iterator[FinishedStudy]:
+    """Load, explain, score and write study after study, in their order; with workers, beside each other.
+
+    Where ``stop`` says so no further study is taken: what is under way is finished, and the rest does not come.
+    """
     workers = _workers(finisher.settings, explainer.device)
-    loaded = loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers)
+    loaded = guarded(
+        loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers),
+        finisher.settings.dicom_dir,
+        stop,
+    )
 
     def lost(explained: ExplainedStudy, error: Exception) -> LeftOut:
         return failed_study(explained.study, explainer.keys, error)

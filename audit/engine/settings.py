@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.attribution.precision import Precision
+from audit.engine.locking import Shard
 from pipelines.geometry import Fit
 
 __all__ = ["RunSettings"]
@@ -30,7 +31,10 @@ class RunSettings:
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck
     compiled: bool = False  # by torch.compile
     show_phi: bool = False  # names of files, and the reports' own words unmasked
-    overwrite: bool = False
+    overwrite: bool = False  # give up what OUT holds, and start anew
+    limit: int | None = None  # studies of the cohort at most, the same ones whenever they are asked for
+    shard: Shard | None = None  # audit this part alone, and leave tables and the page over all to a whole run
+    retry_failed: bool = False  # try studies again that could not be audited, though nothing has changed
     index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
     beta: float | None = None
     variance: float | None = None

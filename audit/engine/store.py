@@ -1,7 +1,9 @@
-"""Write OUT: one folder a study with its record last, then the tables, ``run.json`` and the cohort page."""
+"""Write OUT: one folder a study with its record last, then the tables, ``run.json`` and the cohort page.
+
+Whatever moment a run is killed at, and the machine with it, a record that is there speaks of files that are there.
+"""
 
 import io
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,65 +17,26 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.engine.clock import Clock
-from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
-from reports.folder import RenderedFolder, render_pages, write_atomically, write_text_atomically
+from reports.folder import RenderedFolder, render_pages
 from reports.record import FailureRecord, RunRecord, StudyRecord
+from reports.resume_record import FailedStudyRecord
 from reports.study_page import render_study
+from reports.writing import (
+    replaced,
+    sync_folder,
+    unwritable,
+    write_atomically,
+    write_durably,
+    write_text_atomically,
+)
 
-__all__ = ["check_writable", "prepare", "valid_png", "write_run", "write_study"]
+__all__ = ["FAILED", "RECORD", "valid_png", "write_failed_study", "write_record", "write_run", "write_study"]
 
-_OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
+RECORD = "record.json"
+FAILED = "failed.json"
+
 _ROWS_AT_ONCE = 10_000  # turned into text
-
-
-def prepare(out: Path, *, overwrite: bool) -> None:
-    """Make OUT ready to be written; what a run wrote there before is removed if ``overwrite`` says so.
-
-    Raises:
-        OutputError: OUT holds a run or foreign files, or cannot be written.
-    """
-    held = _check_held(out, overwrite=overwrite)
-    try:
-        for name in held:
-            path = out / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        (out / "studies").mkdir(parents=True)
-        probe = out / "studies" / ".write-probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"--out {out} cannot be written ({error.strerror}): name a folder that you may write to"
-        ) from error
-
-
-def _check_held(out: Path, *, overwrite: bool) -> list[str]:
-    """List what OUT holds, if a run may go there."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out} is a file: name a folder")
-    try:
-        held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    except OSError as error:
-        raise OutputError(f"--out {out} cannot be read ({error.strerror}): name another folder") from error
-    foreign = [name for name in held if name not in _OURS]
-    if foreign:
-        raise OutputError(f"--out {out} holds other files ({foreign[0]}): name an empty or a new folder")
-    if held and not overwrite:
-        raise OutputError(f"--out {out} holds a run already: name another folder, or pass --overwrite to replace it")
-    return held
-
-
-def check_writable(out: Path, *, overwrite: bool) -> None:
-    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
-
-    Raises:
-        OutputError: it cannot, or it holds a run that ``overwrite`` does not give up, or foreign files.
-    """
-    _check_held(out, overwrite=overwrite)
-    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to")
 
 
 def write_study(
@@ -99,15 +62,47 @@ def write_study(
         shown = {name: heat.astype(np.float32) for name, heat in heats.items()}  # as who reads heat.npz sees it
         page = render_study(record, heats=shown, pictures=pictures)
     with clock("writing"):
-        try:
-            folder.mkdir(exist_ok=True)
-            for name, png in (*pictures.items(), *masks.items()):
-                (folder / name).write_bytes(png)
-            _write_arrays(folder / "heat.npz", heats)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
-        write_text_atomically(folder / "index.html", page)
-        write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+        _start_anew(folder)
+        for name, content in (*pictures.items(), *masks.items(), ("heat.npz", _packed(heats))):
+            write_durably(folder / name, content)
+        write_durably(folder / "index.html", page.encode())
+        sync_folder(folder)
+        write_record(folder, record)
+
+
+def write_record(folder: Path, record: StudyRecord) -> None:
+    """Write a study's record, which marks it as done, and see it safely to the disk.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    write_text_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    sync_folder(folder)
+
+
+def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
+    """Note that none of a study's images could be audited, in the place of what its folder held.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = out / "studies" / record.key
+    _start_anew(folder)
+    write_text_atomically(folder / FAILED, record.model_dump_json(indent=1) + "\n")
+    sync_folder(folder)
+
+
+def _start_anew(folder: Path) -> None:
+    """Make a study's folder, empty; a record goes first, so that none ever stands beside files of another."""
+    try:
+        if folder.exists():
+            (folder / RECORD).unlink(missing_ok=True)
+            sync_folder(folder)
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    sync_folder(folder.parent)
 
 
 def valid_png(valid: Bool[np.ndarray, "rows columns"]) -> bytes:
@@ -117,32 +112,36 @@ def valid_png(valid: Bool[np.ndarray, "rows columns"]) -> bytes:
     return buffer.getvalue()
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an .npz whose bytes depend on the arrays alone: zip entries carry no clock time."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Make an .npz whose bytes depend on the arrays alone: zip entries carry no clock time."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> RenderedFolder:
-    """Write the tables, ``run.json`` and the cohort page.
+    """Write the tables, ``run.json`` and every page; the page over all studies comes last.
+
+    The studies' pages are made again, since some were made before the run knew what an amount of heat is worth and how
+    often a blind map hits.
 
     Raises:
         OutputError: OUT cannot be written.
     """
-    try:
-        table.to_parquet(out / "scores.parquet", index=False)
-        write_atomically(
-            out / "scores.csv", lambda stream: _defused(table).to_csv(stream, index=False, chunksize=_ROWS_AT_ONCE)
-        )
-        write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror}): is the disk full?") from error
+    with replaced(out / "scores.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
+    write_atomically(
+        out / "scores.csv", lambda stream: _defused(table).to_csv(stream, index=False, chunksize=_ROWS_AT_ONCE)
+    )
+    write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
     write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
-    # A page that was made before the run knew what an amount of heat is worth is made again.
-    return render_pages(out, run, studies=bool(run.evidence) or run.rescored is not None)
+    rendered = render_pages(out, run)
+    sync_folder(out)
+    return rendered
 
 
 def _failures_table(failures: Sequence[FailureRecord]) -> pd.DataFrame:

@@ -1,7 +1,10 @@
 """What each phrase's heat is scored against: its boxes, and the cohort's content-blind references."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -61,12 +64,18 @@ class Targets:
     def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
         """Take the cohort's studies, and what gives an image's patient a key."""
         self._patients = patients
-        cases = (case for study in studies for case in study.cases)
-        self._maps = BlindMaps([self._blind_case(case, phrase) for case in cases for phrase in case.phrases])
+        cases = [case for study in studies for case in study.cases]
+        blind = [self._blind_case(case, phrase) for case in cases for phrase in case.phrases]
+        self._maps = BlindMaps(blind)
+        self._digests = _digests(blind)
 
     def patient(self, image: Image) -> str:
         """Key of the patient."""
         return self._patients(image)
+
+    def digest(self, finding: str) -> str | None:
+        """Hash the cohort's boxes of a finding, of which its references are made; None where there is none."""
+        return self._digests.get(finding)
 
     def score(
         self, loaded: Seen, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
@@ -111,6 +120,16 @@ class Targets:
                 drawn(box, rows=image.rows, columns=image.columns) for box in boxes_for(phrase, case.boxes, image)
             ),
         )
+
+
+def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
+    """Hash what the references of each finding are made of, in whatever order it comes."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.boxes:
+            boxes = [box if isinstance(box, tuple) else asdict(box) for box in case.boxes]
+            found[case.finding].add(json.dumps([case.patient, case.side, case.zone, boxes]))
+    return {finding: sha256("\n".join(sorted(of)).encode()).hexdigest() for finding, of in found.items()}
 
 
 class ImageScorer:

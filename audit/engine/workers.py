@@ -1,7 +1,10 @@
 """Work beside the device: loading runs ahead in a thread, finishing in processes; results keep their order."""
 
+import ctypes
 import multiprocessing
 import queue
+import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -32,6 +35,7 @@ class Finishes(Protocol):
         ...
 
 
+_PR_SET_PDEATHSIG = 1
 _A_WORKER = 3  # studies that wait or are worked on, per process: more would only hold memory
 
 
@@ -104,7 +108,20 @@ _finisher: Finishes | None = None  # of this worker process
 def _start_worker(finisher: Finishes) -> None:
     global _finisher  # noqa: PLW0603 - sent once to each process, not with every study
     _finisher = finisher
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what becomes of it
+    _end_with_parent()
     threadpool_limits(1)  # a thread a core in each of as many processes as there are cores would only queue
+
+
+def _end_with_parent() -> None:
+    """Let the system end this process when its parent, the server, ends, as that does when the run is killed.
+
+    Else it would go on to write the studies that wait for it, into an OUT that the next run has taken over.
+
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _finish_in_worker(study: ExplainedStudy) -> FinishedStudy:

@@ -9,7 +9,7 @@ from typing import get_type_hints
 
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
-from reports.folder import write_text_atomically
+from reports.writing import write_text_atomically
 
 __all__ = ["MEASURES", "Measurement", "append", "read_measurements", "rewrite"]
 

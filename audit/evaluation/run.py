@@ -19,7 +19,7 @@ from audit.evaluation.rows import Measurement, append, read_measurements, rewrit
 from audit.evaluation.settings import EvaluationSettings, check_methods, methods_of
 from audit.evaluation.summary import Mean, as_csv, summarise
 from pipelines.errors import InputError, OutputError
-from reports.folder import write_text_atomically
+from reports.writing import write_text_atomically
 
 __all__ = ["EvaluationResult", "evaluate_table"]
 

@@ -1,31 +1,16 @@
 """A study as its record keeps it, in the form that scores are computed from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Bool
 
 from audit.engine.keys import Keys, path_key
 from audit.engine.shown import shown_text
-from audit.scoring.subgroups import NOT_KNOWN, ImageFacts
 from pipelines.boxes import BoxRow
-from pipelines.geometry import Placement
 from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone
 from pipelines.text.table import plain_stem
 from reports.record import BoxRecord, ImageRecord, PhraseRecord, StudyRecord
 
-__all__ = ["KeptImage", "kept_facts", "kept_study", "keyed_row"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptImage:
-    """One image of a finished study (:class:`audit.engine.targets.Seen`)."""
-
-    case: Case
-    picture: bytes
-    valid: Bool[np.ndarray, "rows columns"]
-    placement: Placement
+__all__ = ["kept_study", "keyed_row"]
 
 
 def _image(record: StudyRecord, image: ImageRecord) -> Image:
@@ -66,17 +51,6 @@ def kept_study(record: StudyRecord) -> Study:
         report=Report(source="", text=""),
         report_joined_by=record.report_joined_by,
         cases=tuple(cases),
-    )
-
-
-def kept_facts(image: ImageRecord) -> ImageFacts:
-    """What a record says of the groups that an image belongs to."""
-    return ImageFacts(
-        view=image.view,
-        sex=image.sex or NOT_KNOWN,
-        age=image.age or NOT_KNOWN,
-        manufacturer=image.manufacturer or NOT_KNOWN,
-        photometric_interpretation=image.photometric_interpretation or NOT_KNOWN,
     )
 
 

@@ -5,42 +5,28 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from audit.engine.concluding import Outcome, conclude
-from audit.engine.finishing import FinishedStudy
+from audit.engine.fingerprint import with_place
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
-from audit.engine.recording import box_record, hits, score_record
-from audit.engine.rows import control_rows, peaks, score_rows
+from audit.engine.reading_back import finished_before
+from audit.engine.scoring_again import scored_again
 from audit.engine.shown import shown_failures
-from audit.engine.store import write_run
+from audit.engine.store import write_record, write_run
 from audit.engine.table import GrowingTable
-from audit.engine.targets import ImageScorer, Targets, on_source
-from audit.rescoring.kept import KeptImage, kept_facts, kept_study, keyed_row
-from audit.scoring.scores import SCORES
-from audit.scoring.shortcuts import SHORTCUT_SCORES
+from audit.engine.targets import Targets
+from audit.rescoring.kept import kept_study, keyed_row
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, OutputError
-from pipelines.study import Case, LeftOut, Study
-from reports.folder import (
-    StudyFolder,
-    read_record,
-    read_run,
-    read_study,
-    read_valid,
-    study_folders,
-    write_text_atomically,
-)
-from reports.overlay import check_picture, placement_of
-from reports.record import ControlRecord, FailureRecord, ImageRecord, PhraseRecord, RunRecord, StudyRecord
+from pipelines.study import LeftOut, Study
+from reports.folder import read_record, read_run, study_folders
+from reports.record import FailureRecord, RunRecord, StudyRecord
 
 __all__ = ["Rescored", "rescore"]
 
-_PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
 _STAGE = "scoring again"
 _CONCLUSIONS = ("summaries", "controls", "verdicts", "evidence", "subgroups")
 
@@ -76,7 +62,7 @@ def rescore(
         OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
         BoxError: the boxes cannot be read, or none belongs to any image of the run.
     """
-    run, folders = read_run(out), _in_order(out)
+    run, folders, keys = read_run(out), _in_order(out), Keys(load_salt())
     failed: list[LeftOut] = []
     kept = dict(_readable(folders, failed, progress))
     if not kept:
@@ -87,13 +73,14 @@ def rescore(
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
-            record = _rescored(folder, study, targets, run)
-            write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+            record = scored_again(folder, study, targets, show_phi=run.patient_data_shown)
+            write_record(folder, with_place(record, keys, targets))
         except OutputError as error:
             failed.append(_failure(folder, error))
         else:
-            table.add(list(score_rows(record.images, study=record.key, patient=record.patient)))
-            outcome.add(_finished(record))
+            finished = finished_before(record)
+            table.add(finished.rows)
+            outcome.add(finished)
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
@@ -167,72 +154,6 @@ def _drawn(
         for study in studies
     ]
     return drawn, (*read.left_out, *placed.left_out)
-
-
-def _rescored(folder: Path, study: Study, targets: Targets, run: RunRecord) -> StudyRecord:
-    """Score every heat of one study.
-
-    Raises:
-        OutputError: its record, heat, pictures or masks cannot be read.
-    """
-    stored = read_study(folder)
-    images = [
-        _rescored_image(folder, stored, image, case, targets, run)
-        for image, case in zip(stored.record.images, study.cases, strict=True)
-    ]
-    return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
-
-
-def _rescored_image(
-    folder: Path, stored: StudyFolder, image: ImageRecord, case: Case, targets: Targets, run: RunRecord
-) -> ImageRecord:
-    placement, picture = placement_of(image.placement), stored.pictures[image.picture]
-    check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
-    seen = KeptImage(case=case, picture=picture, valid=read_valid(folder, image), placement=placement)
-    scorer = ImageScorer(targets, seen)
-    phrases = [
-        _rescored_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)
-    ]
-    boxes = tuple(box_record(box, placement, show_phi=run.patient_data_shown) for box in case.boxes)
-    return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
-
-
-def _rescored_phrase(
-    record: PhraseRecord, index: int, seen: KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
-) -> PhraseRecord:
-    phrase = seen.case.phrases[index]
-    names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
-    scores, points = [], {}
-    for place, (method, name) in enumerate(names.items()):
-        points[method], of_method = scorer.score(phrase, stored.heats[name], method=method)
-        scores += [*of_method, *(scorer.references(phrase) if place == 0 else ())]
-    kept = [score for score in record.scores if score.score not in _PLACE]
-    mask = targets.mask(seen, phrase)
-    return record.model_copy(
-        update={
-            "hottest": points[stored.record.method],
-            "scores": (*map(score_record, scores), *kept),
-            "controls": tuple(_rescored_control(control, seen, mask, stored) for control in record.controls),
-        }
-    )
-
-
-def _rescored_control(
-    control: ControlRecord, seen: KeptImage, mask: Bool[np.ndarray, "rows columns"], stored: StudyFolder
-) -> ControlRecord:
-    hit = hits(on_source(seen, stored.heats[control.heat], masked=True), mask)
-    return control.model_copy(update={"hit": hit})
-
-
-def _finished(record: StudyRecord) -> FinishedStudy:
-    return FinishedStudy(
-        images=len(record.images),
-        phrases=sum(len(image.phrases) for image in record.images),
-        is_phantom=record.phantom_images,
-        controls=list(control_rows(record)),
-        facts=[(image.key, kept_facts(image)) for image in record.images],
-        peaks=list(peaks(record)),
-    )
 
 
 def _methods(record: StudyRecord) -> dict[str, str]:

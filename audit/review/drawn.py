@@ -12,9 +12,9 @@ from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
-from reports.folder import write_text_atomically
 from reports.record import BoxRecord, ImageRecord
 from reports.review_record import ReviewBox, ReviewEntry
+from reports.writing import write_text_atomically
 
 __all__ = ["DrawnBoxes", "write_boxes"]
 

@@ -14,8 +14,8 @@ from audit.review.ledger import LEDGER_NAME, KeptEntry, Ledger
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
-from reports.folder import write_text_atomically
 from reports.review_record import Opinion
+from reports.writing import write_text_atomically
 
 __all__ = ["Exported", "agreement_lines", "agreement_table", "export", "text_of", "write_export"]
 

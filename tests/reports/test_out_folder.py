@@ -14,9 +14,10 @@ from made_up_records import EFFUSION, HEART, MadeUp, MadeUpCohort, make_cohort, 
 
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
-from reports.folder import read_run, read_study, render_folder, study_folders, study_thumbnail, write_text_atomically
+from reports.folder import read_run, read_study, render_folder, study_folders, study_thumbnail
 from reports.record import RunRecord, StudyRecord
 from reports.study_page import render_study
+from reports.writing import write_text_atomically
 
 REMAKE = """
 import sys

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
+from audit.engine.out_folder import check_writable
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
-from audit.engine.store import check_writable
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort

@@ -1,0 +1,114 @@
+"""The folder OUT before and while a run writes it: what it may hold, and what a killed run has left there."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from audit.engine.locking import is_lock
+from pipelines.errors import OutputError
+from reports.writing import sync_folder, unwritable
+
+__all__ = ["RESULTS", "SET_ASIDE", "SHARDS", "STUDIES", "check_writable", "clean", "make", "remove_results"]
+
+STUDIES = "studies"
+SET_ASIDE = "set-aside"  # studies that are no part of the result, kept until they are or the user deletes them
+SHARDS = "shards"  # what each shard says of itself
+RESULTS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv")
+"""What a run makes of its studies; all of it can be made again."""
+
+_FOLDERS = (STUDIES, SET_ASIDE, SHARDS)
+_LEDGER = "review.sqlite"  # what reviewers said, with SQLite's own files: goes on beside a run, and is never removed
+_TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of reports.writing, and of older versions
+_KEY = re.compile(r"[0-9a-f]{16}")
+
+
+def check_writable(out: Path, *, overwrite: bool) -> None:
+    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
+
+    Raises:
+        OutputError: it cannot, or it holds foreign files, or reviewers' answers that ``overwrite`` would leave behind.
+    """
+    _held(out, overwrite=overwrite)
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to")
+
+
+def make(out: Path, *, overwrite: bool) -> None:
+    """Make OUT ready to be written; what runs wrote there before is removed if ``overwrite`` says so.
+
+    Raises:
+        OutputError: OUT holds foreign files, or cannot be written.
+    """
+    held = _held(out, overwrite=overwrite)
+    try:
+        for name in held if overwrite else ():
+            path = out / name
+            if not is_lock(name):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (out / STUDIES).mkdir(parents=True, exist_ok=True)
+        probe = out / STUDIES / f".write-probe.{os.getpid():08d}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"--out {out} cannot be written ({error.strerror}): name a folder that you may write to"
+        ) from error
+
+
+def remove_results(out: Path) -> None:
+    """Remove tables, ``run.json`` and the page over all: they speak of studies that are about to change.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    try:
+        for name in RESULTS:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    sync_folder(out)
+
+
+def clean(folders: Iterable[Path]) -> None:
+    """Remove the temporary files that a killed run has left in these folders.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for folder in folders:
+        try:
+            for path in folder.glob(".*") if folder.is_dir() else ():
+                if _TEMPORARY.fullmatch(path.name) and not is_lock(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+
+def _held(out: Path, *, overwrite: bool) -> list[str]:
+    """List what OUT holds, if a run may go there."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out} is a file: name a folder")
+    try:
+        held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+        foreign = [name for name in held if not _is_ours(name, overwrite=overwrite)]
+        if any(name in RESULTS for name in held) and STUDIES not in held:
+            foreign += [name for name in held if name in RESULTS]  # index.html of something else
+        for folder in (STUDIES, SET_ASIDE):
+            names = [path.name for path in (out / folder).iterdir()] if (out / folder).is_dir() else []
+            foreign += [
+                f"{folder}/{name}" for name in names if not (_KEY.fullmatch(name) or _TEMPORARY.fullmatch(name))
+            ]
+    except OSError as error:
+        raise OutputError(f"--out {out} cannot be read ({error.strerror}): name another folder") from error
+    if foreign:
+        raise OutputError(f"--out {out} holds other files ({foreign[0]}): name an empty or a new folder")
+    return held
+
+
+def _is_ours(name: str, *, overwrite: bool) -> bool:
+    if name.startswith(_LEDGER):
+        return not overwrite
+    return name in (*RESULTS, *_FOLDERS) or is_lock(name) or _TEMPORARY.fullmatch(name) is not None

@@ -1,0 +1,269 @@
+"""What OUT holds already of the studies to audit: what is done, what is to do, and what to do again and why.
+
+Deciding reads and writes nothing; :func:`apply` then moves what is no part of the result out of the way.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from audit.engine.fingerprint import Changes, Fingerprints
+from audit.engine.locking import Shard
+from audit.engine.out_folder import SET_ASIDE, STUDIES, clean, remove_results
+from audit.engine.store import FAILED, RECORD
+from pipelines.errors import OutputError
+from pipelines.study import Study
+from reports.folder import read_failed, read_record
+from reports.record import StudyRecord
+from reports.resume_record import DoneAgain, FailedStudyRecord, HistoryRecord
+from reports.writing import sync_folder, unwritable
+
+__all__ = ["Asked", "Plan", "Planned", "Standing", "apply", "let_go", "plan"]
+
+_RETRIED = "it failed before, and --retry-failed is given"
+
+
+class Standing(StrEnum):
+    """How a study stands before the run begins."""
+
+    DONE = "done"
+    FAILED = "failed"  # before; not tried again
+    RESCORE = "rescore"  # its heat is good, what it is scored against has changed
+    AGAIN = "again"
+    NEW = "new"
+    WAITING = "waiting"  # to do, but not chosen this time
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the model is not asked, since OUT holds what it said."""
+        return self in {Standing.DONE, Standing.FAILED, Standing.RESCORE}
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether the study goes through the model."""
+        return self in {Standing.AGAIN, Standing.NEW}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One study with what is to become of it."""
+
+    study: Study
+    key: str
+    standing: Standing
+    because: tuple[str, ...] = ()  # why it is done again, or would be
+    stamps: tuple[str | None, ...] | None = None  # to note in a record whose files moved and did not change
+    place: str = STUDIES  # where what is kept of it lies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run does: its studies in the order of the inputs, and what OUT holds beside them."""
+
+    studies: tuple[Planned, ...]
+    gone: tuple[str, ...]  # keys of studies in OUT that are not among the inputs
+
+    def count(self, *standings: Standing) -> int:
+        """How many studies stand so."""
+        return sum(planned.standing in standings for planned in self.studies)
+
+    @property
+    def to_do(self) -> tuple[Study, ...]:
+        """The studies that go through the model, in their order."""
+        return tuple(planned.study for planned in self.studies if planned.standing.is_to_do)
+
+    @property
+    def set_aside(self) -> tuple[str, ...]:
+        """Keys of finished studies that are no part of the result."""
+        return (*self.gone, *(each.key for each in self.studies if each.standing is Standing.WAITING and each.because))
+
+    def again(self) -> tuple[DoneAgain, ...]:
+        """Group the studies that are done again by why."""
+        groups: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        for each in self.studies:
+            if each.standing is Standing.RESCORE or (each.standing is Standing.AGAIN and each.because):
+                groups.setdefault((each.because, each.standing is Standing.RESCORE), []).append(each.key)
+        return tuple(
+            DoneAgain(because=because, rescored=rescored, studies=tuple(keys))
+            for (because, rescored), keys in groups.items()
+        )
+
+    def history(self) -> HistoryRecord:
+        """Say for ``run.json`` what was found in OUT."""
+        return HistoryRecord(
+            done_before=self.count(Standing.DONE, Standing.RESCORE),
+            failed_before=self.count(Standing.FAILED),
+            done_again=self.again(),
+            set_aside=self.set_aside,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which studies are wanted this time."""
+
+    limit: int | None = None
+    shard: Shard | None = None
+    retry_failed: bool = False
+
+
+def plan(
+    out: Path,
+    studies: Sequence[Study],
+    fingerprints: Fingerprints,
+    asked: Asked,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Plan:
+    """Look at OUT and decide what becomes of each study.
+
+    Raises:
+        OutputError: OUT holds studies, and none of them is among ``studies``.
+    """
+    keys = [fingerprints.keys.key("study", study.study_instance_uid) for study in studies]
+    own = [key for key in keys if asked.shard is None or asked.shard.holds(key)]
+    chosen = frozenset(sorted(own)[: asked.limit])
+    taking_part = frozenset(own)
+    held = _finished_keys(out)
+    if held and not held & frozenset(keys):
+        raise OutputError(
+            f"--out {out} holds {len(held)} studies, none of them among these inputs (or their keys were made with "
+            "another salt): name another folder, or pass --overwrite to give them up"
+        )
+    found = []
+    for done, (study, key) in enumerate(zip(studies, keys, strict=True), start=1):
+        if key in taking_part:
+            found.append(_planned(out, study, key, fingerprints, asked, is_chosen=key in chosen))
+        progress(done, len(studies))
+    gone = () if asked.shard is not None else tuple(sorted(held - frozenset(keys)))
+    return Plan(studies=tuple(found), gone=gone)
+
+
+def _finished_keys(out: Path) -> frozenset[str]:
+    return frozenset(path.parent.name for path in (out / STUDIES).glob(f"*/{RECORD}"))
+
+
+def _planned(
+    out: Path, study: Study, key: str, fingerprints: Fingerprints, asked: Asked, *, is_chosen: bool
+) -> Planned:
+    why: tuple[str, ...] = ()
+    for place in (STUDIES, SET_ASIDE):
+        try:
+            kept = _kept(out / place / key)
+        except OutputError:
+            why = why or ("what OUT holds of it is damaged",)
+            continue
+        if kept is None:
+            continue
+        changes = fingerprints.changes(study, kept.fingerprint)
+        if kept.left_out and asked.retry_failed:
+            changes = Changes(because=(*changes.because, _RETRIED), only_place=False, stamps=changes.stamps)
+        standing = _standing(kept, changes)
+        if standing is not None:
+            moved = changes.stamps if kept.fingerprint and changes.stamps != kept.fingerprint.stamps else None
+            return Planned(study=study, key=key, standing=standing, because=changes.because, stamps=moved, place=place)
+        why = why or changes.because
+    if not is_chosen:
+        return Planned(study=study, key=key, standing=Standing.WAITING, because=why)
+    return Planned(study=study, key=key, standing=Standing.AGAIN if why else Standing.NEW, because=why)
+
+
+def _standing(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> Standing | None:
+    """Say how what is kept can be used; None: not at all."""
+    if not changes.because:
+        return Standing.FAILED if isinstance(kept, FailedStudyRecord) else Standing.DONE
+    if changes.only_place and isinstance(kept, StudyRecord):
+        return Standing.RESCORE
+    return None
+
+
+def _kept(folder: Path) -> StudyRecord | FailedStudyRecord | None:
+    """Read what an earlier run has left of a study: its record, or the note that it failed.
+
+    Raises:
+        OutputError: it is damaged, or files that it names are missing.
+    """
+    if (folder / RECORD).exists():
+        record = read_record(folder)
+        names = {"heat.npz", *(name for image in record.images for name in (image.picture, image.valid) if name)}
+        missing = [name for name in sorted(names) if not (folder / name).is_file()]
+        if missing or record.key != folder.name:
+            raise OutputError(f"{folder} lacks {missing or record.key}: audit the study again")
+        return record
+    return read_failed(folder) if (folder / FAILED).exists() else None
+
+
+def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
+    """Bring OUT into the state that a run goes on from: no half-written file, no study that is not of its result.
+
+    Args:
+        out: the folder, held by this run.
+        decided: what is to become of each study.
+        is_whole: whether the run holds OUT alone; a shard touches its own studies only.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    if is_whole:
+        clean([out, out / STUDIES, out / SET_ASIDE])
+        if decided.set_aside or decided.again():
+            remove_results(out)
+    for each in decided.studies:
+        folder = out / STUDIES / each.key
+        if each.standing.is_kept:
+            clean([out / each.place / each.key])
+            if each.place == SET_ASIDE:
+                _remove(folder)
+                _move(out / SET_ASIDE / each.key, folder)
+            else:
+                let_go(out, [each.key])
+        else:
+            _set_aside(out, each.key)
+    if is_whole:
+        known = {each.key for each in decided.studies}
+        for folder in [path for path in (out / STUDIES).iterdir() if path.name not in known]:
+            _set_aside(out, folder.name)
+
+
+def let_go(out: Path, keys: Iterable[str]) -> None:
+    """Remove what was set aside of studies that are done again by now.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    for key in keys:
+        _remove(out / SET_ASIDE / key)
+    if (out / SET_ASIDE).is_dir() and not any((out / SET_ASIDE).iterdir()):
+        (out / SET_ASIDE).rmdir()
+
+
+def _set_aside(out: Path, key: str) -> None:
+    """Move a finished study out of the result; what is not finished is removed."""
+    folder = out / STUDIES / key
+    if not (folder / RECORD).exists():
+        _remove(folder)
+        return
+    (out / SET_ASIDE).mkdir(exist_ok=True)
+    _remove(out / SET_ASIDE / key)
+    _move(folder, out / SET_ASIDE / key)
+
+
+def _move(folder: Path, to: Path) -> None:
+    try:
+        folder.rename(to)
+    except OSError as error:
+        raise unwritable(to, error) from error
+    sync_folder(to.parent)
+    sync_folder(folder.parent)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        (folder / RECORD).unlink(missing_ok=True)  # first, so that a kill in between leaves no record without its files
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error

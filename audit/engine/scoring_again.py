@@ -1,0 +1,92 @@
+"""One finished study's stored heat scored again: against other boxes, or those of a cohort that has changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from audit.engine.recording import box_record, hits, score_record
+from audit.engine.targets import ImageScorer, Targets, on_source
+from audit.scoring.scores import SCORES
+from audit.scoring.shortcuts import SHORTCUT_SCORES
+from pipelines.geometry import Placement
+from pipelines.study import Case, Study
+from reports.folder import StudyFolder, read_study, read_valid
+from reports.overlay import check_picture, placement_of
+from reports.record import ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+
+__all__ = ["scored_again"]
+
+_PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptImage:
+    """One image of a finished study (:class:`audit.engine.targets.Seen`)."""
+
+    case: Case
+    picture: bytes
+    valid: Bool[np.ndarray, "rows columns"]
+    placement: Placement
+
+
+def scored_again(folder: Path, study: Study, targets: Targets, *, show_phi: bool) -> StudyRecord:
+    """Score every heat of one finished study.
+
+    Args:
+        folder: of the study.
+        study: with the images of its record, in their order, and the boxes to score against.
+        targets: of the cohort.
+        show_phi: whether its record shows words as they stand.
+
+    Raises:
+        OutputError: its record, heat, pictures or masks cannot be read.
+    """
+    stored = read_study(folder)
+    images = [
+        _image(folder, stored, image, case, targets, show_phi=show_phi)
+        for image, case in zip(stored.record.images, study.cases, strict=True)
+    ]
+    return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
+
+
+def _image(
+    folder: Path, stored: StudyFolder, image: ImageRecord, case: Case, targets: Targets, *, show_phi: bool
+) -> ImageRecord:
+    placement, picture = placement_of(image.placement), stored.pictures[image.picture]
+    check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
+    seen = _KeptImage(case=case, picture=picture, valid=read_valid(folder, image), placement=placement)
+    scorer = ImageScorer(targets, seen)
+    phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
+    boxes = tuple(
+        box_record(box, visible_fraction=placement.visible_fraction(box), show_phi=show_phi) for box in case.boxes
+    )
+    return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
+
+
+def _phrase(
+    record: PhraseRecord, index: int, seen: _KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
+) -> PhraseRecord:
+    phrase = seen.case.phrases[index]
+    names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
+    scores, points = [], {}
+    for place, (method, name) in enumerate(names.items()):
+        points[method], of_method = scorer.score(phrase, stored.heats[name], method=method)
+        scores += [*of_method, *(scorer.references(phrase) if place == 0 else ())]
+    kept = [score for score in record.scores if score.score not in _PLACE]
+    mask = targets.mask(seen, phrase)
+    return record.model_copy(
+        update={
+            "hottest": points[stored.record.method],
+            "scores": (*map(score_record, scores), *kept),
+            "controls": tuple(_control(control, seen, mask, stored) for control in record.controls),
+        }
+    )
+
+
+def _control(
+    control: ControlRecord, seen: _KeptImage, mask: Bool[np.ndarray, "rows columns"], stored: StudyFolder
+) -> ControlRecord:
+    hit = hits(on_source(seen, stored.heats[control.heat], masked=True), mask)
+    return control.model_copy(update={"hit": hit})

@@ -1,0 +1,112 @@
+"""Files that are there whole or not at all, and stay so when the machine stops: flushed to the disk, then moved."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from pipelines.errors import OutputError
+
+__all__ = [
+    "replaced",
+    "sync_folder",
+    "unwritable",
+    "write_atomically",
+    "write_durably",
+    "write_text_atomically",
+]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_GONE = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENODEV}
+_UNKNOWN_TO_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 file so that a reader finds the old text or the new, never a half.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    write_atomically(path, lambda stream: stream.write(text))
+
+
+def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
+    """Let ``write`` fill a UTF-8 file so that a reader finds the old one or the new, never a half.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    with replaced(path) as temporary, temporary.open("x", encoding="utf-8", newline="\n") as stream:
+        write(stream)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file beside ``path``; what is written to it takes the place of ``path`` at the end.
+
+    It is flushed to the disk first. Where the block fails, the temporary file goes and ``path`` stays as it was.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written, inside the block too.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # whatever the umask: a page is for the people who share the folder
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk; for what nobody reads before a record names it.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    try:
+        with path.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's own entries to the disk: without, a file that was moved in may be gone after a power cut.
+
+    A file system that knows no such flush of folders (some network shares) is left to its own ways.
+
+    Raises:
+        OutputError: the disk or share refuses.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _UNKNOWN_TO_FOLDERS:
+            raise unwritable(folder, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Say in one sentence what cannot be written, why, and the mend."""
+    if error.errno in _FULL:
+        mend = "free space there, then give the same command again: what is finished is kept"
+    elif error.errno in _GONE:
+        mend = "bring the disk or share back, then give the same command again: what is finished is kept"
+    else:
+        mend = "make the folder and give yourself write access"
+    return OutputError(f"{path} cannot be written ({error.strerror or error}): {mend}")
