@@ -254,11 +254,13 @@ def test_an_out_that_is_taken_is_refused(cohort: Path, tmp_path: Path) -> None:
 
 def test_a_run_is_replaced_only_on_demand(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(settings_for(cohort, out))
-    with pytest.raises(OutputError, match="--overwrite"):
-        run(settings_for(cohort, out))
-    run(settings_for(cohort, out, overwrite=True))
-    assert len(study_folders(out)) == 4
+    first = run(settings_for(cohort, out)).record
+    kept = run(settings_for(cohort, out)).record
+    assert (kept.history.done_before, kept.created > first.created) == (4, True)
+    assert {read_study(folder).record.created for folder in study_folders(out)} == {first.created}
+    replaced = run(settings_for(cohort, out, overwrite=True)).record
+    assert replaced.history.done_before == 0
+    assert {read_study(folder).record.created for folder in study_folders(out)} == {replaced.created}
 
 
 def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path) -> None:

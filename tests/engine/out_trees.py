@@ -1,0 +1,32 @@
+"""OUT folders compared byte for byte, but for what tells when and how fast a run went."""
+
+import json
+import re
+from pathlib import Path
+
+_MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
+_STAGES = re.compile(rb"<h3>Time by stage</h3>.*?</dl>|<dt>Took</dt>.*?</dd>", re.DOTALL)
+
+
+def tree_of(out: Path) -> dict[str, bytes]:
+    """Give the normalised contents of every file below OUT, by relative path; a folder has none."""
+    return {
+        str(path.relative_to(out)): _normalised(path) if path.is_file() else b"a folder"
+        for path in sorted(out.rglob("*"))
+    }
+
+
+def _normalised(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.name == "run.json":
+        record = json.loads(content)
+        # When the run was, how long its stages took (a resumed run has not timed what it found done), and what it found
+        # in OUT: the one thing in which a resumed run must differ from an undisturbed one.
+        for name in ("created", "finished", "timings", "history"):
+            del record[name]
+        return json.dumps(record, indent=1).encode()
+    if path.suffix in {".json", ".html"}:
+        content = _MOMENT.sub(b"MOMENT", content)  # records and pages say when their study was audited
+    if path.suffix == ".html":
+        content = _STAGES.sub(b"STAGES", content)  # the page over all shows the timings of run.json
+    return content
