@@ -5,19 +5,26 @@ import re
 from pathlib import Path
 
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
+_STAMPS = re.compile(rb'"stamps": \[[^\]]*\]|"path_key": "[^"]*"')
 _STAGES = re.compile(rb"<h3>Time by stage</h3>.*?</dl>|<dt>Took</dt>.*?</dd>", re.DOTALL)
 
 
-def tree_of(out: Path) -> dict[str, bytes]:
-    """Give the normalised contents of every file below OUT, by relative path; a folder has none."""
+def tree_of(out: Path, *, stamps: bool = True) -> dict[str, bytes]:
+    """Give the normalised contents of every file below OUT, by relative path; a folder has none.
+
+    ``stamps=False`` leaves away what records say of where their image files lie and of their times: for inputs that the
+    test has just copied.
+    """
     return {
-        str(path.relative_to(out)): _normalised(path) if path.is_file() else b"a folder"
+        str(path.relative_to(out)): _normalised(path, stamps=stamps) if path.is_file() else b"a folder"
         for path in sorted(out.rglob("*"))
     }
 
 
-def _normalised(path: Path) -> bytes:
+def _normalised(path: Path, *, stamps: bool) -> bytes:
     content = path.read_bytes()
+    if not stamps and path.name == "record.json":
+        content = _STAMPS.sub(b"", content)
     if path.name == "run.json":
         record = json.loads(content)
         # When the run was, how long its stages took (a resumed run has not timed what it found done), and what it found

@@ -1,7 +1,7 @@
 """A process that has imported everything and forks a run on demand: a run then takes its own time and not torch's.
 
-Each line on stdin is ``{"settings": {...}, "kill_at_event": n or null, "kill_after_seconds": s or null}``; the answer is
-``{"signal": n, "status": n, "events": n, "seconds": s}``. An event is a change of a file or folder in OUT, seen by an
+Each line on stdin has ``settings``, ``kill_at_event`` and ``kill_after_seconds``; the answer has ``signal``,
+``status``, ``seconds`` and ``told``, the number of events or an error. An event is a change of a file or folder in OUT, seen by an
 audit hook just before it is made.
 """
 
