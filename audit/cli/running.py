@@ -40,7 +40,7 @@ def run_and_tell(settings: "RunSettings") -> None:
         tell(f"All are listed in {settings.out / 'failures.csv'}")
     history = result.record.history
     if history is not None and history.failed_before:
-        tell(f"{_counted(history.failed_before)} failed before and were not tried again: --retry-failed does")
+        tell(f"Not tried again: {_counted(history.failed_before)} that failed before (--retry-failed tries)")
     if result.record.not_done:
         tell(f"{_counted(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
     typer.echo(result.page)

@@ -38,6 +38,8 @@ def guarded(loaded: Generator[LoadedStudy, None, None], folder: Path, stop: Stop
             study = next(loaded, None)
             if study is None:
                 return
+            if study.left_out and stop():  # the signal may have ended the process that decodes: nobody can say
+                return
             for item in study.left_out:
                 _check_there(folder, item)
             yield study

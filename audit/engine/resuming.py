@@ -208,8 +208,8 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
     """
     if is_whole:
         clean([out, out / STUDIES, out / SET_ASIDE])
-        if decided.set_aside or decided.again():
-            remove_results(out)
+    if decided.set_aside or decided.again():
+        remove_results(out)
     for each in decided.studies:
         folder = out / STUDIES / each.key
         if each.standing.is_kept:

@@ -28,7 +28,7 @@ from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
-from pipelines.errors import OutputError
+from pipelines.errors import AuditError, OutputError
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
 from reports.writing import write_text_atomically
@@ -74,11 +74,14 @@ def run(
         AuditError: the run could not start, or OUT could not be written.
     """
     check_writable(settings.out, overwrite=settings.overwrite)
+    if settings.overwrite and settings.shard is not None:
+        raise AuditError("--overwrite would give up what other shards did: leave it away, or name another --out")
     with ExitStack() as lock:
-        if settings.out.is_dir():  # ask before hours of work, not after
+        is_there = settings.out.is_dir()
+        if is_there:  # asked before hours of work, not after
             lock.enter_context(held(settings.out, settings.shard))
         prepared = prepare(settings, progress=progress)
-        if not settings.out.is_dir():
+        if not is_there:
             make(settings.out, overwrite=False)
             lock.enter_context(held(settings.out, settings.shard))
         make(settings.out, overwrite=settings.overwrite)

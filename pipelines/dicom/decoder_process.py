@@ -105,7 +105,11 @@ def _start() -> tuple[subprocess.Popen[bytes], Connection]:
     command = [sys.executable, "-P", "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
     # What decoders print about damaged streams would land amid the command's own output.
     process = subprocess.Popen(  # noqa: S603 our own module, and a number
-        command, pass_fds=[there.fileno()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        pass_fds=[there.fileno()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # out of reach of Ctrl-C, which would make a good file look like one that kills decoders
     )
     there.close()
     return process, here

@@ -45,6 +45,12 @@ def test_a_decoder_that_dies_is_reported_and_started_anew():
     assert decode_apart(path).shape == (100, 100, 3)
 
 
+def test_ctrl_c_does_not_reach_the_decoder():
+    decode_apart(Path(get_testdata_file(JPEG)))
+    [child] = children()
+    assert os.getpgid(child.pid) != os.getpgid(0)
+
+
 def test_a_decoder_that_hangs_is_ended(monkeypatch):
     path = Path(get_testdata_file(JPEG))
     decode_apart(path)

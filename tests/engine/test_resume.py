@@ -289,6 +289,13 @@ def test_shards_together_are_the_whole_run(cohort, finished, tmp_path, pairs_ask
     assert {name: found[name] for name in found if not name.startswith("shards")} == tree_of(finished, stamps=False)
 
 
+def test_a_shard_does_not_give_up_what_others_did(cohort, out) -> None:
+    before = tree_of(out)
+    with pytest.raises(AuditError, match="--overwrite would give up what other shards did"):
+        run(asked(cohort, out, shard=Shard(number=1, of=2), overwrite=True))
+    assert tree_of(out) == before
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "2", "a/b"])
 def test_a_shard_that_is_none_is_one_sentence(text: str) -> None:
     with pytest.raises(AuditError, match="from 1 to N, for example 2/8"):
@@ -310,7 +317,7 @@ def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_p
     second = CliRunner().invoke(app, command(cohort, out))
     assert second.exit_code == 3
     assert "3 studies done already, 0 to do" in second.stderr
-    assert "1 study failed before and were not tried again: --retry-failed does" in second.stderr
+    assert "Not tried again: 1 study that failed before (--retry-failed tries)" in second.stderr
     assert (out / "failures.csv").read_text() == failures
     third = CliRunner().invoke(app, command(cohort, out, "--retry-failed"))
     assert third.exit_code == 3

@@ -1,8 +1,8 @@
 """A process that has imported everything and forks a run on demand: a run then takes its own time and not torch's.
 
 Each line on stdin has ``settings``, ``kill_at_event`` and ``kill_after_seconds``; the answer has ``signal``,
-``status``, ``seconds`` and ``told``, the number of events or an error. An event is a change of a file or folder in OUT, seen by an
-audit hook just before it is made.
+``status``, ``seconds`` and ``told``, which is the number of events or an error. An event is a change of a file or
+folder in OUT, seen by an audit hook just before it is made.
 """
 
 import json
