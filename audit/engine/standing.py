@@ -40,13 +40,14 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher) -> StudyRecord:
     if planned.standing is Standing.RESCORE:
         again = scored_again(folder, study, finisher.targets, show_phi=finisher.settings.show_phi)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
+    images = tuple(
+        image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys)})
+        for image, case in zip(record.images, study.cases, strict=True)
+    )
+    record = record.model_copy(update={"images": images})
     if planned.stamps is not None and record.fingerprint is not None:
-        images = tuple(
-            image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys)})
-            for image, case in zip(record.images, study.cases, strict=True)
-        )
         marked = record.fingerprint.model_copy(update={"stamps": planned.stamps})
-        record = record.model_copy(update={"images": images, "fingerprint": marked})
+        record = record.model_copy(update={"fingerprint": marked})
     if record != stored:
         write_record(folder, record)
     return record

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from audit.attribution.explain import M2IB
 from audit.cli import app
 from audit.engine.finishing import Finisher
+from audit.engine.keys import Keys, load_salt
 from audit.engine.locking import Shard
 from audit.engine.run import RunResult, run
 from audit.engine.settings import RunSettings
@@ -25,7 +26,7 @@ from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, study_folders
 
 STUDIES = 4
-FIRST, SECOND = "phantom-00000", "phantom-00001"
+FIRST, COMPRESSED = "phantom-00001", "phantom-00004"
 
 
 @pytest.fixture(scope="module")
@@ -302,14 +303,18 @@ def test_a_shard_that_is_none_is_one_sentence(text: str) -> None:
         Shard.parse(text)
 
 
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+def spoil_codestream(path: Path) -> None:
+    """Leave the header as it is, so that the file fails when its pixels are read."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\x4f\xff\x51")  # SOC and SIZ of JPEG 2000
+    content[start : start + 64] = bytes(64)
+    path.write_bytes(content)
 
 
-def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_path, monkeypatch) -> None:
-    film, out = cohort / "dicom" / f"{SECOND}.dcm", tmp_path / "out"
+def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_path) -> None:
+    film, out = cohort / "dicom" / f"{COMPRESSED}.dcm", tmp_path / "out"
     whole = film.read_bytes()
-    cut_short(film)
+    spoil_codestream(film)
     first = CliRunner().invoke(app, command(cohort, out))
     assert first.exit_code == 3
     failures = (out / "failures.csv").read_text()
@@ -330,10 +335,10 @@ def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_p
 
 
 def test_an_image_that_failed_stays_listed_where_the_rest_of_its_study_is_kept(cohort, tmp_path) -> None:
-    dataset = dcmread(cohort / "dicom" / f"{FIRST}.dcm")
+    dataset = dcmread(cohort / "dicom" / f"{COMPRESSED}.dcm")
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
     dataset.save_as(cohort / "dicom" / "second-film.dcm")
-    cut_short(cohort / "dicom" / "second-film.dcm")
+    spoil_codestream(cohort / "dicom" / "second-film.dcm")
     first = run(asked(cohort, tmp_path / "out"))
     again = run(asked(cohort, tmp_path / "out"))
     assert len(first.failed) == 1
@@ -345,15 +350,20 @@ def test_an_image_that_failed_stays_listed_where_the_rest_of_its_study_is_kept(c
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(cohort, out) -> None:
     change_image(cohort)
-    shutil.rmtree(study_folders(out)[0])
+    uids = {path.stem: str(dcmread(path).StudyInstanceUID) for path in (cohort / "dicom").iterdir()}
+    shutil.rmtree(out / "studies" / Keys(load_salt()).key("study", uids[COMPRESSED]))
     before = tree_of(out)
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     told = CliRunner().invoke(app, command(cohort, out, "--dry-run"))
     assert told.exit_code == 0, told.output
-    assert "4 studies in the inputs" in told.stdout
-    counts = {line.strip()[8:]: line.strip().split()[0] for line in told.stdout.splitlines()}
-    assert " to do" in told.stdout
-    assert counts
+    first, *rest = told.stdout.splitlines()
+    assert first == "4 studies in the inputs"
+    assert [line.split(maxsplit=1) for line in rest[:3]] == [
+        ["2", "done already"],
+        ["1", "to do"],
+        ["1", "to do again"],
+    ]
+    assert rest[3:] == ["  1 study done again: its image files changed"]
     assert tree_of(out) == before
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
     new = CliRunner().invoke(app, command(cohort, out.parent / "none", "--dry-run"))
@@ -425,7 +435,7 @@ def test_a_record_of_an_older_version_is_done_again(cohort, out, pairs_asked) ->
 def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt) -> None:
     file = study_folders(out)[1] / spoilt
     if spoilt == "record.json":
-        cut_short(file)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     else:
         file.unlink()
     assert because(run(asked(cohort, out))) == {"what OUT holds of it is damaged": 1}
