@@ -32,7 +32,7 @@ FIRST, COMPRESSED = "phantom-00001", "phantom-00004"
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
-    make_cohort(folder, count=STUDIES, seed=4, columns=64)
+    make_cohort(folder, count=STUDIES, seed=4, columns=64, brief=True)
     return folder
 
 
@@ -129,8 +129,17 @@ def change_report(cohort: Path) -> None:
         pytest.param(change_image, {}, "its image files changed", 1, id="an image"),
         pytest.param(change_report, {}, "its report changed", 1, id="a report"),
         pytest.param(None, {"steps": 2}, "steps was 1, is 2", STUDIES, id="a number of the method"),
-        pytest.param(None, {"show_phi": True}, "patient data shown was False, is True", STUDIES, id="what is shown"),
-        pytest.param(None, {"model": "phantom-ungrounded"}, "model was", STUDIES, id="the model"),
+        pytest.param(
+            None,
+            {"show_phi": True},
+            "patient data shown was False, is True",
+            STUDIES,
+            id="what is shown",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            None, {"model": "phantom-ungrounded"}, "model was", STUDIES, id="the model", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_changed_is_done_again_and_the_run_says_why(
@@ -165,6 +174,7 @@ def test_a_moved_box_has_stored_heat_scored_again_without_the_model(cohort, out,
     assert because(run(asked(cohort, out))) == {}
 
 
+@pytest.mark.slow
 def test_boxes_of_others_change_the_references_of_a_study(cohort, out, pairs_asked) -> None:
     boxes = pd.read_csv(cohort / "boxes.csv")
     shared = boxes["label"].value_counts().index[0]
@@ -177,6 +187,7 @@ def test_boxes_of_others_change_the_references_of_a_study(cohort, out, pairs_ask
     assert pairs_asked == []
 
 
+@pytest.mark.slow
 def test_a_changed_plan_of_controls_does_the_study_again(cohort, out, tmp_path) -> None:
     result = run(asked(cohort, out, controls=1))
     assert because(result) == {"the controls planned for it changed": 1}
@@ -390,7 +401,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_there(cohort, fini
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
 
 
-@pytest.mark.parametrize("leaves", ["nothing", "the place where it was mounted"])
+@pytest.mark.parametrize("leaves", ["nothing", pytest.param("the place where it was mounted", marks=pytest.mark.slow)])
 def test_images_whose_share_goes_away_do_not_count_as_failed(cohort, finished, tmp_path, monkeypatch, leaves) -> None:
     real, out = Finisher.finish, tmp_path / "out"
 
@@ -422,6 +433,7 @@ def test_a_fingerprint_tells_nobody_without_the_salt_what_was_audited(cohort, fi
     assert all(read_record(folder).fingerprint is not None for folder in study_folders(finished))
 
 
+@pytest.mark.slow
 def test_a_record_of_an_older_version_is_done_again(cohort, out, pairs_asked) -> None:
     path = study_folders(out)[0] / "record.json"
     record = json.loads(path.read_text())

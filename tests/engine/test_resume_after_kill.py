@@ -61,7 +61,7 @@ class WarmRunner:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, count=STUDIES, seed=4, columns=64)
+    make_cohort(folder, count=STUDIES, seed=4, columns=64, brief=True)
     time.sleep(2.1)  # files that are younger have no stamp yet, and one tree would have stamps where another has none
     return folder
 

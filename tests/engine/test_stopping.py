@@ -19,7 +19,7 @@ STUDIES = 3
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, count=STUDIES, seed=4, columns=64)
+    make_cohort(folder, count=STUDIES, seed=4, columns=64, brief=True)
     return folder
 
 
@@ -42,7 +42,13 @@ def send_during_the_first_study(monkeypatch: pytest.MonkeyPatch, *signals: int) 
     monkeypatch.setattr(Finisher, "finish", finish)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_lets_the_study_at_hand_finish_and_says_how_to_go_on(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ) -> None:
