@@ -15,7 +15,7 @@ from pipelines.dicom.own_result import is_own_result
 from pipelines.dicom.source import READ_ERRORS, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError, OutputError, PacsError
 from pipelines.spreadsheet import defused
-from reports.folder import write_text_atomically
+from reports.writing import write_text_atomically
 
 __all__ = ["FAILURES", "Pulled", "pull"]
 
