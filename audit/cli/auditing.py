@@ -47,6 +47,13 @@ class ModelPrecision(StrEnum):
     AUTO = "auto"
 
 
+class RunEngine(StrEnum):
+    """What ``--engine`` takes."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
@@ -79,6 +86,13 @@ def run(
     ] = 0,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
+    engine: Annotated[
+        RunEngine,
+        typer.Option(
+            help="Where the work is done: local is this machine; ray is the cluster that RAY_ADDRESS names, or else a "
+            "Ray of this machine alone (pip install 'm2ib-audit[ray]'; docs/SCALE.md)."
+        ),
+    ] = RunEngine.LOCAL,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -124,6 +138,7 @@ def run(
             faithfulness=faithfulness,
             all_views=all_views,
             seed=seed,
+            engine=engine.value,
             workers=workers,
             precision=Precision(precision.value),
             compiled=compiled,

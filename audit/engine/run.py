@@ -19,6 +19,7 @@ from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
 from audit.engine.memory import MemoryReturn
 from audit.engine.methods import methods_of
+from audit.engine.on_ray import check_ray, finished_on_ray
 from audit.engine.provenance import device_name, method_settings, model_record, pick_device, software_versions
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
@@ -60,6 +61,8 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     """
     created, clock = datetime.now(UTC), Stopwatch()
     check_writable(settings.out, overwrite=settings.overwrite)
+    if settings.engine == "ray":
+        check_ray()
     device = pick_device(settings.device)
     with clock("inputs"):
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
@@ -139,7 +142,9 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
 
 
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:
-    """Load, explain, score and write study after study; with workers, beside each other."""
+    """Load, explain, score and write study after study; with workers, beside each other; on Ray, on many machines."""
+    if finisher.settings.engine == "ray":
+        return finished_on_ray(inputs.studies, explainer, finisher)
     workers = _workers(finisher.settings, explainer.device)
     loaded = loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers)
 
