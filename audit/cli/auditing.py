@@ -20,6 +20,8 @@ from audit.cli.options import (
     progress_bar,
     tell,
 )
+from audit.cli.slurm import submit_to_slurm
+from audit.cli.words import given_words
 
 if TYPE_CHECKING:
     from audit.engine.settings import RunSettings
@@ -52,9 +54,11 @@ class RunEngine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+    SLURM = "slurm"
 
 
 def run(
+    context: typer.Context,
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
     out: Out,
@@ -90,9 +94,14 @@ def run(
         RunEngine,
         typer.Option(
             help="Where the work is done: local is this machine; ray is the cluster that RAY_ADDRESS names, or else a "
-            "Ray of this machine alone (pip install 'm2ib-audit[ray]'; docs/SCALE.md)."
+            "Ray of this machine alone; slurm submits shards and a last job that closes the run. ray and slurm are "
+            "extras (pip install 'm2ib-audit[ray,slurm]'); see docs/SCALE.md."
         ),
     ] = RunEngine.LOCAL,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(help="TOML file for --engine slurm: shards, partition, minutes, mem_gb, cpus, gpus and so on."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -124,6 +133,9 @@ def run(
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
+        if engine is RunEngine.SLURM:
+            submit_to_slurm(given_words(context, without={"engine", "slurm"}), slurm, out)
+            return
         settings = RunSettings(
             dicom_dir=dicom_dir,
             reports=reports,

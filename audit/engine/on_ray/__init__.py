@@ -1,5 +1,7 @@
 """A batch on a Ray cluster: decoding and scoring on processors, attribution on GPUs, and nodes that may die."""
 
+import os
+import secrets
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -39,6 +41,7 @@ def finished_on_ray(
         ModelError: a node has no model, or another.
         OutputError: OUT cannot be written from a node.
     """
+    _prepare_environment()
     import ray  # noqa: PLC0415 - an extra
 
     from audit.engine.on_ray.machines import RayMachines, connect  # noqa: PLC0415 - imports Ray
@@ -72,6 +75,18 @@ def finished_on_ray(
     finally:
         if joined_here:
             ray.shutdown()
+
+
+def _prepare_environment() -> None:
+    """Say what Ray reads from the environment once, as it is imported, unless the user has said it."""
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use to its makers unless it is told not to
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do anyhow, and says so in every worker
+    }
+    if not os.environ.get("RAY_ADDRESS"):  # a token of its own, where Ray would write one into the home folder
+        wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
 
 
 def _weight(study: Study) -> int:

@@ -1,6 +1,6 @@
 """The flow of studies over workers that may die: bounded, in order, and each study done once or told why not.
 
-Nothing here knows Ray: :class:`Machines` is what the flow asks of a cluster, and :mod:`machines` answers with Ray.
+Nothing here knows Ray: a :class:`cluster.Machines` does the work, and :mod:`machines` is that of Ray.
 
 A worker has one task that it works on and one that waits. When it dies, the study at work is to blame and the one that
 waits is not. Blamed studies are tried again alone, on a worker that has nothing else: so a study that kills its workers
@@ -12,15 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from audit.engine.finishing import FinishedStudy
 from audit.engine.on_ray.actors import Receipt
+from audit.engine.on_ray.cluster import DataLostError, Machines, WorkerLostError
 from audit.engine.on_ray.pools import Capacity, Pools, Stage
 from pipelines.errors import AuditError
 from pipelines.study import LeftOut, Study
 
-__all__ = ["DataLostError", "Flow", "Lost", "Machines", "WorkerLostError"]
+__all__ = ["Flow", "Lost"]
 
 Lost = Callable[[Study, Exception], LeftOut]
 """Says of a study that our own bug ended why it is lost."""
@@ -35,52 +36,6 @@ _POLL = 1.0  # s
 _WINDOW = 4  # studies that are done before an earlier one, as a multiple of those under way
 
 _log = logging.getLogger(__name__)
-
-
-class WorkerLostError(Exception):
-    """A worker's process, or its node, is gone."""
-
-
-class DataLostError(Exception):
-    """A result was on a node that is gone."""
-
-
-@runtime_checkable
-class Machines(Protocol):
-    """What the flow asks of a cluster. References and workers are opaque."""
-
-    def capacity(self) -> Capacity:
-        """Say what the cluster has now."""
-        ...
-
-    def start(self, stage: Stage, share: float) -> tuple[Any, Any]:
-        """Start a worker; gives it, and a reference that is ready when it is and then holds its node's name."""
-        ...
-
-    def stop(self, worker: Any) -> None:
-        """End a worker, whatever it does."""
-        ...
-
-    def is_alive(self, node: str) -> bool:
-        """Whether a node still takes part."""
-        ...
-
-    def call(self, worker: Any, arguments: Sequence[Any], *, results: int) -> list[Any]:
-        """Hand a worker a task; gives a reference to each result and, last, to the receipt."""
-        ...
-
-    def ready(self, references: Sequence[Any], *, timeout: float) -> list[Any]:
-        """Wait for one reference at least, and give those that are ready."""
-        ...
-
-    def fetch(self, reference: Any) -> Any:
-        """Give what a reference holds.
-
-        Raises:
-            WorkerLostError: who was to make it is gone.
-            DataLostError: what it was to be made from is gone.
-        """
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -15,40 +15,32 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from audit.engine.on_ray.flow import DataLostError, WorkerLostError
+from audit.engine.on_ray.cluster import DataLostError, WorkerLostError
 from audit.engine.on_ray.pools import Capacity, Stage
 from pipelines.errors import AuditError
 
 __all__ = ["RayMachines", "connect"]
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use to its makers unless it is told not to
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do anyhow, and says so in every worker
-}
 _LOST = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 
 
 def connect() -> bool:
     """Join the cluster that RAY_ADDRESS names, or start one on this machine alone; False where the caller had joined.
 
-    The one that is started here listens on the loopback interface and has no dashboard.
+    The one that is started here listens on the loopback interface, has no dashboard and answers only who has its token.
 
     Raises:
-        AuditError: there is no cluster at that address.
+        AuditError: there is no cluster at that address, or Ray does not start here.
     """
     if ray.is_initialized():
         return False
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS")
     own: dict[str, Any] = {} if address else {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
     try:
         ray.init(address=address or "local", logging_level=logging.WARNING, configure_logging=False, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise AuditError(
-            f"--engine ray: no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), or unset the "
-            "variable to use this machine alone"
-        ) from error
+        mend = f"no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), or unset the variable"
+        raise AuditError(f"--engine ray: {mend if address else f'Ray does not start here ({error})'}") from error
     return True
 
 
