@@ -1,5 +1,6 @@
 """The commands that audit: ``run``, ``demo``, ``baselines`` and ``doctor``."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,6 @@ from audit.cli.options import (
     tell,
 )
 from audit.cli.slurm import submit_to_slurm
-from audit.cli.words import given_words
 
 if TYPE_CHECKING:
     from audit.engine.settings import RunSettings
@@ -58,7 +58,6 @@ class RunEngine(StrEnum):
 
 
 def run(
-    context: typer.Context,
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of .txt reports, or a CSV of them.")],
     out: Out,
@@ -134,7 +133,7 @@ def run(
 
     with errors_in_one_line():
         if engine is RunEngine.SLURM:
-            submit_to_slurm(given_words(context, without={"engine", "slurm"}), slurm, out)
+            submit_to_slurm(sys.argv[2:], slurm, out)
             return
         settings = RunSettings(
             dicom_dir=dicom_dir,

@@ -21,6 +21,7 @@ from pipelines.errors import AuditError
 
 __all__ = ["RayMachines", "connect"]
 
+_STARTS = 3  # tries to start Ray on a machine that is busy
 _LOST = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 
 
@@ -35,12 +36,30 @@ def connect() -> bool:
     if ray.is_initialized():
         return False
     address = os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = {} if address else {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
-    try:
-        ray.init(address=address or "local", logging_level=logging.WARNING, configure_logging=False, **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        mend = f"no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), or unset the variable"
-        raise AuditError(f"--engine ray: {mend if address else f'Ray does not start here ({error})'}") from error
+    if address:
+        try:
+            ray.init(address=address, logging_level=logging.WARNING, configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise AuditError(
+                f"--engine ray: no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), or unset "
+                "the variable to use this machine alone"
+            ) from error
+        return True
+    for tries_left in reversed(range(_STARTS)):
+        try:
+            ray.init(
+                address="local",
+                logging_level=logging.WARNING,
+                configure_logging=False,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its processes take more than 30 s
+            ray.shutdown()
+            if tries_left == 0:
+                raise AuditError(f"--engine ray: Ray does not start here ({error}); is the machine busy?") from error
+        else:
+            break
     return True
 
 
