@@ -54,7 +54,7 @@ def connect() -> bool:
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
             )
-        except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its processes take more than 30 s
+        except Exception as error:
             ray.shutdown()
             if tries_left == 0:
                 raise AuditError(f"--engine ray: Ray does not start here ({error}); is the machine busy?") from error
