@@ -6,15 +6,18 @@
 # TORCH_INDEX is the package index that torch comes from: constraints.txt pins its version, the index its build.
 # The steps are those of `make setup`, without the development tools.
 #
-#   docker run --rm --network none --read-only --tmpfs /tmp --user "$(id -u):$(id -g)" --env M2IB_AUDIT_SALT \
+#   docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#       --user "$(id -u):$(id -g)" --env M2IB_AUDIT_SALT \
 #       --volume "$PWD/data:/data:ro" --volume "$PWD/audits:/audits" m2ib-audit \
 #       run --dicom-dir /data/dicom --reports /data/reports --model /data/model --out /audits/first
 #
 # M2IB_AUDIT_SALT (16 random characters or more) keeps a study's key the same from run to run: without it the salt is
-# made inside the container and lost with it. For CUDA add `--gpus all`.
+# made inside the container and lost with it. For CUDA add `--gpus all`. Docker's own seccomp profile stays on: nothing
+# here needs another. `--build-arg EXTRAS=[pacs,ray]` brings extras along. compose.yaml has it beside an Orthanc.
 
 FROM python:3.12-slim-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG EXTRAS=
 WORKDIR /src
 RUN python -m venv /opt/venv
 COPY constraints.txt ./
@@ -27,7 +30,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY pipelines ./pipelines
 COPY reports ./reports
 COPY audit ./audit
-RUN /opt/venv/bin/pip install --no-cache-dir --no-build-isolation --constraint constraints.txt .
+RUN /opt/venv/bin/pip install --no-cache-dir --no-build-isolation --constraint constraints.txt ".$EXTRAS"
 
 FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="m2ib-audit" \

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-gpu bench lint format clean
+.PHONY: help setup demo test test-all test-gpu bench lint format sbom clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,6 +50,10 @@ lint: $(STAMP) ## Run ruff, mypy --strict, the import contracts and hadolint
 format: $(STAMP) ## Bring the sources into ruff's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+sbom: $(STAMP) ## Write the bill of materials (CycloneDX) to dist/, and docs/LICENSES.md
+	$(BIN)/python .ci/supply.py sbom dist/sbom.cdx.json
+	$(BIN)/python .ci/supply.py licences docs/LICENSES.md
 
 clean: ## Remove .venv, the demo and every cache
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 """The commands that audit: ``run``, ``demo``, ``baselines`` and ``doctor``."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from audit.cli.options import (
     tell,
 )
 from audit.cli.running import run_and_tell, say_what_is_to_do
+from audit.cli.slurm import submit_to_slurm
 
 __all__ = ["baselines", "commission", "demo", "doctor", "run"]
 
@@ -42,6 +44,14 @@ class ModelPrecision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     AUTO = "auto"
+
+
+class RunEngine(StrEnum):
+    """What ``--engine`` takes."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    SLURM = "slurm"
 
 
 def run(
@@ -76,6 +86,18 @@ def run(
     ] = 0,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
     seed: Seed = 0,
+    engine: Annotated[
+        RunEngine,
+        typer.Option(
+            help="Where the work is done: local is this machine; ray is the cluster that RAY_ADDRESS names, or else a "
+            "Ray of this machine alone; slurm submits shards and a last job that closes the run. ray and slurm are "
+            "extras (pip install 'm2ib-audit[ray,slurm]'); see docs/SCALE.md."
+        ),
+    ] = RunEngine.LOCAL,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(help="TOML file for --engine slurm: shards, partition, minutes, mem_gb, cpus, gpus and so on."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -134,6 +156,9 @@ def run(
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
+        if engine is RunEngine.SLURM:
+            submit_to_slurm(sys.argv[2:], slurm, out)
+            return
         settings = RunSettings(
             dicom_dir=dicom_dir,
             reports=reports,
@@ -148,6 +173,7 @@ def run(
             faithfulness=faithfulness,
             all_views=all_views,
             seed=seed,
+            engine=engine.value,
             workers=workers,
             precision=Precision(precision.value),
             compiled=compiled,

@@ -24,9 +24,9 @@ from pipelines.errors import ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
 
-__all__ = ["Explainer", "LoadedStudy", "failed_study", "loaded_studies"]
+__all__ = ["PAIRS_A_BATCH", "Explainer", "LoadedStudy", "failed_study", "loaded_studies"]
 
-_PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU gains nothing from pairs of other studies; a GPU has to be filled
+PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU gains nothing from pairs of other studies; a GPU has to be filled
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Explainer:
         batch: list[LoadedStudy] = []
         for study in studies:
             batch.append(study)
-            if sum(waiting.pairs for waiting in batch) >= _PAIRS_A_BATCH.get(self.device.type, 1):
+            if sum(waiting.pairs for waiting in batch) >= PAIRS_A_BATCH.get(self.device.type, 1):
                 yield from self._isolated(batch)
                 batch = []
         yield from self._isolated(batch)

@@ -17,6 +17,7 @@ from audit.engine.guarding import Stop, Stopping, guarded, never
 from audit.engine.inputs import Inputs
 from audit.engine.locking import held
 from audit.engine.memory import MemoryReturn
+from audit.engine.on_ray import check_ray, finished_on_ray
 from audit.engine.out_folder import SHARDS, check_writable, make
 from audit.engine.preparing import Prepared, Progress, prepare
 from audit.engine.provenance import device_name
@@ -76,6 +77,8 @@ def run(
     check_writable(settings.out, overwrite=settings.overwrite)
     if settings.overwrite and settings.shard is not None:
         raise AuditError("--overwrite would give up what other shards did: leave it away, or name another --out")
+    if settings.engine == "ray":
+        check_ray()
     with ExitStack() as lock:
         is_there = settings.out.is_dir()
         if is_there:  # asked before hours of work, not after
@@ -191,10 +194,12 @@ def _record(
 
 
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: Stop) -> Iterator[FinishedStudy]:
-    """Load, explain, score and write study after study, in their order; with workers, beside each other.
+    """Load, explain, score and write studies, in their order: here, beside each other, or on a cluster's machines.
 
     Where ``stop`` says so no further study is taken: what is under way is finished, and the rest does not come.
     """
+    if finisher.settings.engine == "ray":
+        return finished_on_ray(inputs.studies, explainer, finisher, stop)
     workers = _workers(finisher.settings, explainer.device)
     loaded = guarded(
         loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers),

@@ -27,6 +27,7 @@ class RunSettings:
     controls: int = 40  # phrases put to the controls; 0 for none
     faithfulness: int = 0  # phrases whose heat is put to the test of faithfulness
     seed: int = 0
+    engine: str = "local"  # or "ray": on the cluster that RAY_ADDRESS names
     workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck
     compiled: bool = False  # by torch.compile
