@@ -1,7 +1,7 @@
 """Score a run's stored heat again and write its records, tables and pages anew."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -248,5 +248,7 @@ def _failures(
     stages = {_STAGE, "boxes"} if boxes else {_STAGE}
     kept = (item for item in run.failures if item.stage not in stages)
     shown = shown_failures(lost, list(boxes), Keys(load_salt()), show_phi=run.patient_data_shown)
-    own = (FailureRecord(**asdict(item)) for item in failed)  # they name keys alone
+    own = (  # they name keys alone
+        FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
+    )
     return (*kept, *own, *shown)
