@@ -10,6 +10,7 @@ from audit.cli.auditing import baselines, commission, demo, doctor, run
 from audit.cli.checking import check
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
+from audit.cli.log import key, logs
 from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, tell
 from audit.cli.phantom import phantoms
@@ -25,11 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, score, render, demo, baselines, evaluate, compare, roar, sanity, commission, doctor):
+for command in (run, check, score, render, demo, baselines, evaluate, compare, roar, sanity, commission, doctor, key):
     app.command()(command)
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")
 app.add_typer(reviews, name="review")
+app.add_typer(logs, name="log")
 
 
 def _print_version(value: bool) -> bool:
@@ -49,9 +51,18 @@ def _common(
 
 
 def main() -> None:
-    """Run the command; an interrupt ends it without a trace."""
+    """Run the command; an interrupt ends it without a trace, a mistake of ours with places and without values."""
     try:
         app()
+    except Exception as error:
+        if "--show-phi" in sys.argv:
+            raise
+        from audit.logbook.events import scrubbed_trace
+
+        tell(f"m2ib-audit: a mistake of the program ({type(error).__name__}); please report it with these places:")
+        for place in scrubbed_trace(error):
+            tell(f"  {place}")
+        sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt:
         tell("m2ib-audit: interrupted; run the same command with --overwrite to start again")
         sys.exit(COULD_NOT_RUN)

@@ -94,6 +94,10 @@ def run(
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
     ] = False,
+    key_list: Annotated[
+        Path | None,
+        typer.Option(help="File outside OUT, readable by you alone, that says which file and study each key is."),
+    ] = None,
     index: IndexFile = None,
     no_index: NoIndex = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that OUT holds.")] = False,
@@ -128,6 +132,7 @@ def run(
             precision=Precision(precision.value),
             compiled=compiled,
             show_phi=show_phi,
+            key_list=_key_list(key_list, dicom_dir, reports, out),
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports, out]),
             overwrite=overwrite,
             beta=beta,
@@ -240,10 +245,22 @@ def _run_and_tell(settings: "RunSettings") -> None:
         result = run_audit(settings, progress=progress)
     counts = result.record.counts
     tell(f"{counts['audited']} studies audited, {counts['failed']} failed, {counts['left out']} left out by rule")
-    for item in result.failed:
-        tell(f"  {item.source}: {item.reason}")
+    for item in result.record.failures:
+        if item.failed:
+            tell(f"  {item.source}: {item.reason}")
     if result.failed:
         tell(f"All are listed in {settings.out / 'failures.csv'}")
+    if result.failed and not settings.show_phi:
+        tell("file-... stands for a file's name, which may be a patient's: `m2ib-audit key FOLDER --find KEY` tells it")
     typer.echo(result.page)
     if result.failed:
         raise typer.Exit(_FAILURES_LISTED)
+
+
+def _key_list(path: Path | None, *folders: Path) -> Path | None:
+    """Refuse a list of keys among images or results: it says whose they are."""
+    from audit.engine.index_place import refuse_among
+
+    if path is not None:
+        refuse_among(path, folders, flag="--key-list")
+    return path

@@ -18,6 +18,7 @@ from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, phrase_texts
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from audit.faithfulness.scores import score_faithfulness
+from audit.logbook.events import scrubbed_trace
 from audit.scoring.scores import Score
 from audit.scoring.summary import shuffled_name
 from pipelines.errors import ModelError
@@ -58,8 +59,10 @@ def loaded_studies(
 
 
 def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
-    """Say that our own bug, and not the study, is why it was not audited; the log has the trace."""
-    _log.error("study %s failed", keys.key("study", study.study_instance_uid), exc_info=error)
+    """Say that our own bug, and not the study, is why it was not audited; the log has the trace, without values."""
+    key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
+    told = {"study": key, "error": type(error).__name__, "trace": trace}
+    _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
     reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
     return LeftOut(source=str(study.cases[0].image.path), stage="audit", reason=reason, failed=True)
 

@@ -45,6 +45,8 @@ class FinishedStudy:
     peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
     left_out: tuple[LeftOut, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
+    key: str = ""  # of the study
+    record_sha256: str = ""  # of its record.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class Finisher:
             for image, case in zip(images, explained.cases, strict=True)
             if image.valid is not None
         }
-        write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
+        written = write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
         return FinishedStudy(
             images=len(images),
             phrases=sum(len(image.phrases) for image in images),
@@ -115,4 +117,6 @@ class Finisher:
             peaks=list(peaks(record)),
             left_out=explained.left_out,
             seconds=dict(clock.seconds),
+            key=key,
+            record_sha256=written,
         )

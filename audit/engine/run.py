@@ -16,6 +16,8 @@ from audit.engine.concluding import Outcome, conclude
 from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.inputs import Inputs, gather
+from audit.engine.journal import Journal
+from audit.engine.key_list import keys_of_inputs, write_key_list
 from audit.engine.keys import Keys, load_salt
 from audit.engine.memory import MemoryReturn
 from audit.engine.methods import methods_of
@@ -58,6 +60,11 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
+    with Journal(settings) as journal:
+        return _audited(settings, journal, progress)
+
+
+def _audited(settings: RunSettings, journal: Journal, progress: Progress) -> RunResult:
     created, clock = datetime.now(UTC), Stopwatch()
     check_writable(settings.out, overwrite=settings.overwrite)
     device = pick_device(settings.device)
@@ -65,7 +72,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
     with clock("model"):
         encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    methods, keys = methods_of(settings, encoder), Keys(load_salt())
+    methods, keys = methods_of(settings, encoder), Keys(load_salt(outside=settings.out))
     finisher = Finisher(
         keys=keys,
         targets=Targets(inputs.studies, PatientKeys(keys)),
@@ -88,10 +95,14 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
         clock=clock,
     )
     prepare(settings.out, overwrite=settings.overwrite)
+    if settings.key_list is not None:
+        write_key_list(settings.key_list, keys_of_inputs(inputs, keys))
+    journal.begin(finisher, inputs)
     table, left_out, outcome = GrowingTable(), list(inputs.left_out), Outcome()
     progress("Auditing studies", 0, len(inputs.studies))
     memory = MemoryReturn()
     for done, study in enumerate(_finished(inputs, explainer, finisher), start=1):
+        journal.study(study)
         left_out.extend(study.left_out)
         table.add(study.rows)
         clock.add(study.seconds or {})
@@ -135,6 +146,7 @@ def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _to
     rendered = write_run(settings.out, record, scores)
     if rendered.damaged:
         raise OutputError(rendered.damaged[0])
+    journal.finished(record)
     return RunResult(page=rendered.page, record=record, failed=tuple(item for item in left_out if item.failed))
 
 

@@ -30,6 +30,7 @@ class RunSettings:
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck
     compiled: bool = False  # by torch.compile
     show_phi: bool = False  # names of files, and the reports' own words unmasked
+    key_list: Path | None = None  # file outside OUT that says what each key stands for
     overwrite: bool = False
     index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
     beta: float | None = None

@@ -11,7 +11,7 @@ from pipelines.study import LeftOut
 from pipelines.text import mask_identifiers
 from reports.record import FailureRecord, TokenHeat
 
-__all__ = ["shown_failures", "shown_text", "shown_words"]
+__all__ = ["name_of_source", "shown_failures", "shown_text", "shown_words"]
 
 _MASK = re.compile(r"\[[a-z-]+\]")
 _ROW = re.compile(r" row \d+\Z")
@@ -42,6 +42,12 @@ def shown_words(text: str, words: Sequence[tuple[str, float]]) -> tuple[TokenHea
         else:
             shown.append(TokenHeat(word="[masked]", nats=nats))
     return tuple(shown)
+
+
+def name_of_source(source: str) -> str:
+    """Give the name of a source's file, whose key stands for it: without its folders and the row of a table."""
+    path = _ROW.sub("", source)
+    return PurePath(path).name or path
 
 
 def shown_failures(
@@ -99,7 +105,7 @@ class _Names:
         self._masked: dict[str, str] = {}
 
     def key_of(self, name: str) -> str:
-        return f"file-{self._keys.key('file', name)}"
+        return self._keys.file_key(name)
 
     def masked_in(self, reason: str, path: str) -> str:
         """Put a key in the place of each name, and of the path that leads to it; ``path`` is the reason's own file."""

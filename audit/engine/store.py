@@ -15,6 +15,8 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.engine.clock import Clock
+from audit.logbook import AUDIT_LOG, EVENT_LOG
+from audit.logbook.chain import checksum
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
 from reports.folder import RenderedFolder, render_pages, write_atomically, write_text_atomically
@@ -23,7 +25,8 @@ from reports.study_page import render_study
 
 __all__ = ["check_writable", "prepare", "valid_png", "write_run", "write_study"]
 
-_OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies")
+_OURS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv", "studies", EVENT_LOG, AUDIT_LOG)
+_OUTLIVES = (AUDIT_LOG,)  # a run that is replaced stays on record
 _ROWS_AT_ONCE = 10_000  # turned into text
 
 
@@ -35,7 +38,7 @@ def prepare(out: Path, *, overwrite: bool) -> None:
     """
     held = _check_held(out, overwrite=overwrite)
     try:
-        for name in held:
+        for name in (name for name in held if name not in _OUTLIVES):
             path = out / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         (out / "studies").mkdir(parents=True)
@@ -84,8 +87,11 @@ def write_study(
     pictures: Mapping[str, bytes],
     masks: Mapping[str, bytes] = MappingProxyType({}),
     clock: Clock = lambda _stage: nullcontext(),
-) -> None:
+) -> str:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
+
+    Returns:
+        The checksum of ``record.json``, for the audit log.
 
     ``masks`` are :func:`valid_png`, by ``ImageRecord.valid``. Heats are kept in the precision that they come in
     (:func:`audit.engine.recording.stored_heat`).
@@ -107,7 +113,9 @@ def write_study(
         except OSError as error:
             raise OutputError(f"{folder} cannot be written ({error.strerror}): is the disk full?") from error
         write_text_atomically(folder / "index.html", page)
-        write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+        text = record.model_dump_json(indent=1) + "\n"
+        write_text_atomically(folder / "record.json", text)
+    return checksum(text.encode())
 
 
 def valid_png(valid: Bool[np.ndarray, "rows columns"]) -> bytes:

@@ -18,6 +18,8 @@ from audit.engine.shown import shown_failures
 from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import ImageScorer, Targets, on_source
+from audit.logbook import AuditLog
+from audit.logbook.chain import SCORED_AGAIN, checksum, file_checksum
 from audit.rescoring.kept import KeptImage, kept_facts, kept_study, keyed_row
 from audit.scoring.scores import SCORES
 from audit.scoring.shortcuts import SHORTCUT_SCORES
@@ -56,6 +58,7 @@ class Rescored:
     studies: int  # scored again
     boxes: int  # that they have now
     failed: tuple[LeftOut, ...]  # studies that could not be read, and boxes that no image takes
+    told: tuple[FailureRecord, ...] = ()  # the same as it may be shown
 
 
 def rescore(
@@ -76,44 +79,51 @@ def rescore(
         OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
         BoxError: the boxes cannot be read, or none belongs to any image of the run.
     """
-    run, folders = read_run(out), _in_order(out)
+    run, folders, salt = read_run(out), _in_order(out), load_salt(outside=out)
     failed: list[LeftOut] = []
     kept = dict(_readable(folders, failed, progress))
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
     studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, show_phi=run.patient_data_shown)
+    log = AuditLog(out, salt)
+    log.append("scoring again started")
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = _rescored(folder, study, targets, run)
-            write_text_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+            text = record.model_dump_json(indent=1) + "\n"
+            write_text_atomically(folder / "record.json", text)
         except OutputError as error:
             failed.append(_failure(folder, error))
         else:
+            log.append(SCORED_AGAIN, study=record.key, record_sha256=checksum(text.encode()))
             table.add(list(score_rows(record.images, study=record.key, patient=record.patient)))
             outcome.add(_finished(record))
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
+    told = _told(run, failed, lost, boxes)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
             **{name: getattr(found, name) for name in _CONCLUSIONS},
             "rescored": datetime.now(UTC),
             "counts": run.counts | {"boxes": count},
-            "failures": _failures(run, failed, lost, boxes),
+            "failures": (*_kept_failures(run, boxes), *told),
         }
     )
     rendered = write_run(out, concluded, scores)
+    log.append("scoring again finished", run_sha256=file_checksum(out / "run.json"))
     return Rescored(
         page=rendered.page,
         record=concluded,
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
+        told=tuple(item for item in told if item.failed),
     )
 
 
@@ -241,12 +251,15 @@ def _methods(record: StudyRecord) -> dict[str, str]:
     return {record.method: record.unit} | {other.method: other.unit for other in others}
 
 
-def _failures(
-    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
-) -> tuple[FailureRecord, ...]:
+def _kept_failures(run: RunRecord, boxes: Sequence[Path]) -> tuple[FailureRecord, ...]:
     """Keep what the run left out; what it said of its boxes goes where others take their place."""
     stages = {_STAGE, "boxes"} if boxes else {_STAGE}
-    kept = (item for item in run.failures if item.stage not in stages)
+    return tuple(item for item in run.failures if item.stage not in stages)
+
+
+def _told(
+    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
+) -> tuple[FailureRecord, ...]:
+    """Say what took no part this time, as far as it may be shown."""
     shown = shown_failures(lost, list(boxes), Keys(load_salt()), show_phi=run.patient_data_shown)
-    own = (FailureRecord(**asdict(item)) for item in failed)  # they name keys alone
-    return (*kept, *own, *shown)
+    return (*(FailureRecord(**asdict(item)) for item in failed), *shown)  # those name keys alone
