@@ -7,7 +7,7 @@ What passes between processes is NumPy, never a tensor: tensors travel through s
 
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from pipelines.dicom.source import reason_without_path
 from pipelines.errors import DicomError
 from pipelines.geometry import Fit, Placement
 from pipelines.picture import picture_of
-from pipelines.study import Case, LeftOut
+from pipelines.study import Case, Identifiers, LeftOut
 
 __all__ = [
     "CaseLoader",
@@ -69,6 +69,7 @@ class LoadedCase:
     placement: Placement
     inputs: Float[Tensor, "3 size size"]  # normalised
     seconds: float  # that reading and placing took
+    identifiers: Identifiers = field(default_factory=Identifiers)  # of the header; masked in the report, never kept
 
 
 class LoadRadiographd(MapTransform):
@@ -90,6 +91,7 @@ class LoadRadiographd(MapTransform):
                 result["left_out"] = LeftOut(source=str(path), stage="pixels", reason=reason, failed=True)
             else:
                 result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
+                result |= {"identifiers": pixels.identifiers, "stated_burned_in": pixels.stated_burned_in}
         return result
 
 
@@ -196,6 +198,7 @@ class CaseLoader:
             placement=item["placement"],
             inputs=torch.from_numpy(item["inputs"]),
             seconds=item["seconds"],
+            identifiers=item["identifiers"],
         )
 
 

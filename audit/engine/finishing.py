@@ -4,7 +4,7 @@ Nothing here needs a model or torch's compute, so it runs beside the device inst
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from audit.controls.summary import ControlRow
@@ -15,7 +15,7 @@ from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
 from audit.engine.store import valid_png, write_study
 from audit.engine.targets import Targets
-from audit.scoring.subgroups import ImageFacts, facts_of
+from audit.scoring.subgroups import NOT_KNOWN, ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import LeftOut, Study
 from reports.record import ModelRecord, StudyRecord
@@ -111,7 +111,7 @@ class Finisher:
             rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
             controls=list(control_rows(record)),
             facts=[
-                (image.key, facts_of(case.loaded.case.image))
+                (image.key, replace(facts_of(case.loaded.case.image), manufacturer=image.manufacturer or NOT_KNOWN))
                 for image, case in zip(images, explained.cases, strict=True)
             ],
             peaks=list(peaks(record)),

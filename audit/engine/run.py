@@ -49,7 +49,7 @@ class RunResult:
 
     page: Path
     record: RunRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page or a terminal
 
 
 def run(settings: RunSettings, *, progress: Progress = lambda _stage, _done, _total: None) -> RunResult:

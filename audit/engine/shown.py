@@ -7,21 +7,60 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
-from pipelines.study import LeftOut
-from pipelines.text import mask_identifiers
+from audit.engine.plain_words import is_maker, is_plain, is_reader_number
+from pipelines.quoting import requoted
+from pipelines.study import Identifiers, LeftOut
+from pipelines.text import mask_identifiers, mask_known
 from reports.record import FailureRecord, TokenHeat
 
-__all__ = ["name_of_source", "shown_failures", "shown_text", "shown_words"]
+__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words"]
 
+_NOBODY = Identifiers()
+_KEY = re.compile(r"file-[0-9a-f]{16}")
+_KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _MASK = re.compile(r"\[[a-z-]+\]")
 _ROW = re.compile(r" row \d+\Z")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
-def shown_text(text: str, *, show_phi: bool) -> str:
-    """A phrase as pages show it."""
-    return text if show_phi else mask_identifiers(text)
+def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> str:
+    """A phrase as pages show it; what the images' headers name (``known``) is masked wherever it stands."""
+    return text if show_phi else mask_identifiers(mask_known(text, known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shower:
+    """Shows what inputs say in free words: as it is with ``show_phi``, else under a key unless it can name nobody."""
+
+    keys: Keys
+    show_phi: bool
+
+    def label(self, label: str) -> str:
+        """What a box is labelled with: a finding, or whatever somebody typed."""
+        return label if self.show_phi or is_plain(label) else self._keyed("label", label)
+
+    def reader(self, reader: str | None) -> str | None:
+        """Who drew a box: readers stay apart from each other, and nobody is named."""
+        if reader is None or self.show_phi or is_reader_number(reader):
+            return reader
+        return self._keyed("reader", reader)
+
+    def maker(self, manufacturer: str | None) -> str | None:
+        """Who made the machine; some hospitals write something else there."""
+        if manufacturer is None or self.show_phi or is_maker(manufacturer):
+            return manufacturer
+        return self._keyed("maker", manufacturer)
+
+    def reason(self, reason: str) -> str:
+        """Why something took no part: what it quotes of a file is masked."""
+        return reason if self.show_phi else requoted(reason, self._quote)
+
+    def _quote(self, text: str) -> str:
+        return text if is_plain(text) or _KEY.fullmatch(text) else self._keyed("label", text)
+
+    def _keyed(self, kind: str, text: str) -> str:
+        return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"
 
 
 def shown_words(text: str, words: Sequence[tuple[str, float]]) -> tuple[TokenHeat, ...]:
@@ -58,9 +97,11 @@ def shown_failures(
     listed = [_Listed.of(item, given) for item in left_out]
     if show_phi:
         return tuple(each.record(f"{'/'.join(each.below)}{each.row}", each.item.reason) for each in listed)
-    names = _Names((each.below[-1] for each in listed), keys)
+    names, shower = _Names((each.below[-1] for each in listed), keys), Shower(keys=keys, show_phi=False)
     return tuple(
-        each.record(f"{names.key_of(each.below[-1])}{each.row}", names.masked_in(each.item.reason, each.path))
+        each.record(
+            f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))
+        )
         for each in listed
     )
 

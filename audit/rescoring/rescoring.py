@@ -1,5 +1,6 @@
 """Score a run's stored heat again and write its records, tables and pages anew."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -12,9 +13,10 @@ from jaxtyping import Bool
 from audit.engine.concluding import Outcome, conclude
 from audit.engine.finishing import FinishedStudy
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
+from audit.engine.plain_words import is_plain
 from audit.engine.recording import box_record, hits, score_record
 from audit.engine.rows import control_rows, peaks, score_rows
-from audit.engine.shown import shown_failures
+from audit.engine.shown import Shower, shown_failures
 from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import ImageScorer, Targets, on_source
@@ -38,10 +40,11 @@ from reports.folder import (
     write_text_atomically,
 )
 from reports.overlay import check_picture, placement_of
-from reports.record import ControlRecord, FailureRecord, ImageRecord, PhraseRecord, RunRecord, StudyRecord
+from reports.record import BoxRecord, ControlRecord, FailureRecord, ImageRecord, PhraseRecord, RunRecord, StudyRecord
 
 __all__ = ["Rescored", "rescore"]
 
+_WORDS = re.compile(r"\w+")
 _PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
 _STAGE = "scoring again"
 _CONCLUSIONS = ("summaries", "controls", "verdicts", "evidence", "subgroups")
@@ -203,8 +206,21 @@ def _rescored_image(
     phrases = [
         _rescored_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)
     ]
-    boxes = tuple(box_record(box, placement, show_phi=run.patient_data_shown) for box in case.boxes)
+    shower = Shower(keys=Keys(load_salt()), show_phi=run.patient_data_shown)
+    spoken = "" if run.patient_data_shown else " ".join(phrase.text for phrase in image.phrases)
+    boxes = tuple(_only_spoken(box_record(box, placement, shower), spoken) for box in case.boxes)
     return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
+
+
+def _only_spoken(box: BoxRecord, spoken: str) -> BoxRecord:
+    """Mask what a box's sentence says and the image's shown phrases do not: the header is not at hand to ask."""
+    if box.phrase is None or not spoken:
+        return box
+    known = {word.casefold() for word in _WORDS.findall(spoken)}
+    kept = _WORDS.sub(
+        lambda word: word[0] if word[0].casefold() in known or is_plain(word[0]) else "[masked]", box.phrase
+    )
+    return box.model_copy(update={"phrase": kept})
 
 
 def _rescored_phrase(
