@@ -47,6 +47,14 @@ class ModelPrecision(StrEnum):
     AUTO = "auto"
 
 
+class BurnedInText(StrEnum):
+    """What ``--burned-in`` takes."""
+
+    MASK = "mask"
+    LEAVE_OUT = "leave-out"
+    KEEP = "keep"
+
+
 def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of reports, or a file of them.")],
@@ -91,6 +99,10 @@ def run(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the towers first (half a minute; needs a C compiler).")
     ] = False,
+    burned_in: Annotated[
+        BurnedInText,
+        typer.Option(help="Films with burned-in text: shown with it blanked, left out, or shown as they are."),
+    ] = BurnedInText.MASK,
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
     ] = False,
@@ -111,6 +123,7 @@ def run(
     """Audit a folder of chest X-rays with their reports, and write a page a study and one over all."""
     from audit.attribution.precision import Precision
     from audit.engine.settings import RunSettings
+    from pipelines.burned_in import BurnedIn
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -131,6 +144,7 @@ def run(
             workers=workers,
             precision=Precision(precision.value),
             compiled=compiled,
+            burned_in=BurnedIn(burned_in.value),
             show_phi=show_phi,
             key_list=_key_list(key_list, dicom_dir, reports, out),
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports, out]),

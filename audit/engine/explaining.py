@@ -21,6 +21,7 @@ from audit.faithfulness.scores import score_faithfulness
 from audit.logbook.events import scrubbed_trace
 from audit.scoring.scores import Score
 from audit.scoring.summary import shuffled_name
+from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
@@ -47,15 +48,23 @@ class LoadedStudy:
 
 
 def loaded_studies(
-    studies: Sequence[Study], encoder: DualEncoder, clock: Stopwatch, *, workers: int
+    studies: Sequence[Study],
+    encoder: DualEncoder,
+    clock: Stopwatch,
+    *,
+    workers: int,
+    burned_in: BurnedIn = BurnedIn.KEEP,
 ) -> Generator[LoadedStudy, None, None]:
     """Load study after study, in their order; with ``workers`` several processes decode ahead."""
-    loading = load_cases([case for study in studies for case in study.cases], encoder.preprocessing, workers=workers)
+    cases = [case for study in studies for case in study.cases]
+    loading = load_cases(cases, encoder.preprocessing, workers=workers, burned_in=burned_in)
     for study in studies:
         items = list(islice(loading, len(study.cases)))
-        cases = tuple(item for item in items if isinstance(item, LoadedCase))
-        clock.add({"decode": sum(case.seconds for case in cases)})
-        yield LoadedStudy(study=study, cases=cases, left_out=tuple(item for item in items if isinstance(item, LeftOut)))
+        loaded = tuple(item for item in items if isinstance(item, LoadedCase))
+        clock.add({"decode": sum(case.seconds for case in loaded)})
+        yield LoadedStudy(
+            study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, LeftOut))
+        )
 
 
 def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:

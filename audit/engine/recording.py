@@ -128,6 +128,7 @@ class ImageRecorder:
             manufacturer=self.shower.maker(facts.manufacturer),
             photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
+            blanked=tuple((area.top, area.left, area.bottom, area.right) for area in loaded.blanked),
             placement=PlacementRecord(**asdict(loaded.placement)),
             boxes=tuple(
                 box_record(box, loaded.placement, self.shower, known=loaded.identifiers) for box in loaded.case.boxes

@@ -153,7 +153,13 @@ def _audited(settings: RunSettings, journal: Journal, progress: Progress) -> Run
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher) -> Iterator[FinishedStudy]:
     """Load, explain, score and write study after study; with workers, beside each other."""
     workers = _workers(finisher.settings, explainer.device)
-    loaded = loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers)
+    loaded = loaded_studies(
+        inputs.studies,
+        explainer.encoder,
+        explainer.clock,
+        workers=workers,
+        burned_in=finisher.settings.burned_in,
+    )
 
     def lost(explained: ExplainedStudy, error: Exception) -> LeftOut:
         return failed_study(explained.study, explainer.keys, error)

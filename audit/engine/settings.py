@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.attribution.precision import Precision
+from pipelines.burned_in import BurnedIn
 from pipelines.geometry import Fit
 
 __all__ = ["RunSettings"]
@@ -29,6 +30,7 @@ class RunSettings:
     workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck
     compiled: bool = False  # by torch.compile
+    burned_in: BurnedIn = BurnedIn.MASK  # what becomes of films with burned-in text
     show_phi: bool = False  # names of files, and the reports' own words unmasked
     key_list: Path | None = None  # file outside OUT that says what each key stands for
     overwrite: bool = False

@@ -10,6 +10,7 @@ from audit.engine.keys import Keys, path_key
 from audit.engine.shown import shown_text
 from audit.scoring.subgroups import NOT_KNOWN, ImageFacts
 from pipelines.boxes import BoxRow
+from pipelines.burned_in import Area
 from pipelines.geometry import Placement
 from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone
 from pipelines.text.table import plain_stem
@@ -26,6 +27,7 @@ class KeptImage:
     picture: bytes
     valid: Bool[np.ndarray, "rows columns"]
     placement: Placement
+    blanked: tuple[Area, ...] = ()
 
 
 def _image(record: StudyRecord, image: ImageRecord) -> Image:

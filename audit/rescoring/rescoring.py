@@ -28,6 +28,7 @@ from audit.scoring.shortcuts import SHORTCUT_SCORES
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
+from pipelines.burned_in import Area
 from pipelines.errors import BoxError, OutputError
 from pipelines.study import Case, LeftOut, Study
 from reports.folder import (
@@ -201,7 +202,13 @@ def _rescored_image(
 ) -> ImageRecord:
     placement, picture = placement_of(image.placement), stored.pictures[image.picture]
     check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
-    seen = KeptImage(case=case, picture=picture, valid=read_valid(folder, image), placement=placement)
+    seen = KeptImage(
+        case=case,
+        picture=picture,
+        valid=read_valid(folder, image),
+        placement=placement,
+        blanked=tuple(Area(*area) for area in image.blanked),
+    )
     scorer = ImageScorer(targets, seen)
     phrases = [
         _rescored_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)
