@@ -63,8 +63,7 @@ def write_on(film: Display, text: str, *, height: int, contrast: float, place: s
     if place == "down the side":
         stamp = stamp.rotate(90, expand=True)
     ink = np.asarray(stamp, dtype=np.float32) / 255.0
-    rows, columns = film.shape
-    ink = ink[:, : columns - 8]
+    ink = ink[:, : film.shape[1] - 8]
     y, x = _corner(place, ink.shape, film.shape, rng)
     shown = film.copy()
     under = shown[y : y + ink.shape[0], x : x + ink.shape[1]]
@@ -132,10 +131,14 @@ def _lines(
     rows: Sequence[tuple[int, float, str, float]], count: int, false: int, tagged: int, seconds: float, columns: int
 ) -> list[str]:
     shares = np.array([share for *_, share in rows])
+    told = (
+        f"One text on each of {count} phantoms of {columns} px: {np.mean(shares >= 0.9):.1%} are covered to nine "
+        f"tenths or more, {np.mean(shares < 0.1):.1%} not at all. Of {count} phantoms with nothing but a side marker, "
+        f"{false} have an area taken for text; of {count} with single-letter tags, {tagged}. Median {seconds:.2f} s a "
+        "film."
+    )
     lines = [
-        f"One text on each of {count} phantoms of {columns} px: {np.mean(shares >= 0.9):.1%} are covered to nine tenths or "
-        f"more, {np.mean(shares < 0.1):.1%} not at all. Of {count} phantoms with nothing but a side marker, {false} have an "
-        f"area taken for text; of {count} with single-letter tags, {tagged}. Median {seconds:.2f} s a film.",
+        told,
         "",
         "| | " + " | ".join(f"contrast {contrast:g}" for contrast in CONTRASTS) + " |",
         "|---|" + "---|" * len(CONTRASTS),

@@ -101,8 +101,8 @@ class LoadRadiographd(MapTransform):
 class BurnedInRadiographd(MapTransform):
     """Look for burned-in text in the display values under each key.
 
-    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or puts ``left_out`` in the place
-    of the pixels. What the model sees stays as it is.
+    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or puts ``left_out`` in the
+    place of the pixels. What the model sees stays as it is.
     """
 
     def __init__(self, keys: Sequence[str], policy: BurnedIn, *, allow_missing_keys: bool = False) -> None:

@@ -1,6 +1,6 @@
 """One image's heats become its record: points, scores and controls."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,8 +42,6 @@ __all__ = [
     "score_record",
     "stored_heat",
 ]
-
-_NOBODY = Identifiers()
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
@@ -130,9 +128,7 @@ class ImageRecorder:
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
             blanked=tuple((area.top, area.left, area.bottom, area.right) for area in loaded.blanked),
             placement=PlacementRecord(**asdict(loaded.placement)),
-            boxes=tuple(
-                box_record(box, loaded.placement, self.shower, known=loaded.identifiers) for box in loaded.case.boxes
-            ),
+            boxes=tuple(box_record(box, loaded.placement, self.shower, spoken=phrases) for box in loaded.case.boxes),
             phrases=phrases,
         )
 
@@ -221,8 +217,8 @@ class ImageRecorder:
             )
 
 
-def box_record(box: Box, placement: Placement, shower: Shower, *, known: Identifiers = _NOBODY) -> BoxRecord:
-    """Record a box with how much of it the model sees."""
+def box_record(box: Box, placement: Placement, shower: Shower, *, spoken: Iterable[PhraseRecord]) -> BoxRecord:
+    """Record a box with how much of it the model sees; ``spoken`` are the phrases of its image."""
     return BoxRecord(
         x=box.x,
         y=box.y,
@@ -230,7 +226,7 @@ def box_record(box: Box, placement: Placement, shower: Shower, *, known: Identif
         height=box.height,
         label=shower.label(box.label),
         reader=shower.reader(box.reader),
-        phrase=None if box.phrase is None else shown_text(box.phrase, show_phi=shower.show_phi, known=known),
+        phrase=None if box.phrase is None else shower.wording(box.phrase, (phrase.text for phrase in spoken)),
         visible_fraction=placement.visible_fraction(box),
         shape=box.shape,
     )

@@ -18,6 +18,7 @@ __all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_wo
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
+_WORD = re.compile(r"\w+")
 _MASK = re.compile(r"\[[a-z-]+\]")
 _ROW = re.compile(r" row \d+\Z")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
@@ -46,6 +47,17 @@ class Shower:
             return reader
         return self._keyed("reader", reader)
 
+    def wording(self, wording: str, spoken: Iterable[str]) -> str:
+        """For which sentence a box was drawn: masked but for words that the image's shown phrases say, or plain ones."""
+        if self.show_phi:
+            return wording
+        known = {word.casefold() for text in spoken for word in _WORD.findall(text)}
+
+        def shown(word: re.Match[str]) -> str:
+            return word[0] if word[0].casefold() in known or is_plain(word[0]) else "[masked]"
+
+        return _WORD.sub(shown, mask_identifiers(wording))
+
     def maker(self, manufacturer: str | None) -> str | None:
         """Who made the machine; some hospitals write something else there."""
         if manufacturer is None or self.show_phi or is_maker(manufacturer):
@@ -57,7 +69,12 @@ class Shower:
         return reason if self.show_phi else requoted(reason, self._quote)
 
     def _quote(self, text: str) -> str:
-        return text if is_plain(text) or _KEY.fullmatch(text) else self._keyed("label", text)
+        """Mask what is quoted; keys of files in there stay."""
+        if is_plain(text) or _KEYED.fullmatch(text):
+            return text
+        kept = " ".join(_KEY.findall(text))
+        rest = _KEY.sub("", text).strip()
+        return " ".join(filter(None, (kept, rest if is_plain(rest) else self._keyed("label", rest))))
 
     def _keyed(self, kind: str, text: str) -> str:
         return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"

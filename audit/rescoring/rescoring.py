@@ -1,6 +1,5 @@
 """Score a run's stored heat again and write its records, tables and pages anew."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from jaxtyping import Bool
 from audit.engine.concluding import Outcome, conclude
 from audit.engine.finishing import FinishedStudy
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
-from audit.engine.plain_words import is_plain
 from audit.engine.recording import box_record, hits, score_record
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.shown import Shower, shown_failures
@@ -41,11 +39,10 @@ from reports.folder import (
     write_text_atomically,
 )
 from reports.overlay import check_picture, placement_of
-from reports.record import BoxRecord, ControlRecord, FailureRecord, ImageRecord, PhraseRecord, RunRecord, StudyRecord
+from reports.record import ControlRecord, FailureRecord, ImageRecord, PhraseRecord, RunRecord, StudyRecord
 
 __all__ = ["Rescored", "rescore"]
 
-_WORDS = re.compile(r"\w+")
 _PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
 _STAGE = "scoring again"
 _CONCLUSIONS = ("summaries", "controls", "verdicts", "evidence", "subgroups")
@@ -214,20 +211,8 @@ def _rescored_image(
         _rescored_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)
     ]
     shower = Shower(keys=Keys(load_salt()), show_phi=run.patient_data_shown)
-    spoken = "" if run.patient_data_shown else " ".join(phrase.text for phrase in image.phrases)
-    boxes = tuple(_only_spoken(box_record(box, placement, shower), spoken) for box in case.boxes)
+    boxes = tuple(box_record(box, placement, shower, spoken=image.phrases) for box in case.boxes)
     return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
-
-
-def _only_spoken(box: BoxRecord, spoken: str) -> BoxRecord:
-    """Mask what a box's sentence says and the image's shown phrases do not: the header is not at hand to ask."""
-    if box.phrase is None or not spoken:
-        return box
-    known = {word.casefold() for word in _WORDS.findall(spoken)}
-    kept = _WORDS.sub(
-        lambda word: word[0] if word[0].casefold() in known or is_plain(word[0]) else "[masked]", box.phrase
-    )
-    return box.model_copy(update={"phrase": kept})
 
 
 def _rescored_phrase(

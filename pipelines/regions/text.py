@@ -115,7 +115,7 @@ def _letters(
         chosen = np.sort(chosen[np.argsort(contrast)[-_MOST_PIECES:]])
     if len(chosen) == 0:
         return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
-    crossings = np.array([_crossings(pieces, index, frames[index - 1]) for index in chosen])
+    crossings = np.array([_crossings(pieces, int(index), frames[index - 1]) for index in chosen])
     return frames[chosen - 1], np.asarray(mean(hat, pieces, chosen), dtype=float), crossings
 
 
