@@ -48,7 +48,7 @@ class Shower:
         return self._keyed("reader", reader)
 
     def wording(self, wording: str, spoken: Iterable[str]) -> str:
-        """For which sentence a box was drawn: masked but for words that the image's shown phrases say, or plain ones."""
+        """For which sentence a box was drawn: words stay that the image's shown phrases say, and plain ones."""
         if self.show_phi:
             return wording
         known = {word.casefold() for text in spoken for word in _WORD.findall(text)}
