@@ -17,6 +17,7 @@ __all__ = ["Area", "find_text"]
 
 Values = UInt8[np.ndarray, "rows columns"]
 Boxes = Float[np.ndarray, "letters 4"]  # top, left, bottom, right
+Tones = Float[np.ndarray, "letters 2"]  # what a letter stands out by, and its brightness
 
 _LONG_SIDE = 2048  # px of the finer scale: text that is legible on a page is legible in there
 _SCALES = (1, 4)  # what the finer scale is reduced by
@@ -29,7 +30,8 @@ _OF_BEST = 0.5  # of the most that anything near stands out by: blurred edges wo
 _NEAR = 25  # px
 _HEIGHT = (6, 84)  # px, of a letter
 _FILLED = (0.14, 0.95)  # share of its frame that a letter covers
-_ALIKE = 0.35  # of what they stand out by, that the letters of a line differ by
+_ALIKE = 0.35  # of what they stand out by, that the letters of a line differ by ...
+_SAME_INK = 25.0  # ... or of 255, that their brightness differs by where what is behind them changes
 _LETTERS = 3  # side by side, that make a text
 _WIDEST = 14.0  # heights: letters that touch
 _CROSSINGS = 4.0  # strokes that a line through letters that touch crosses
@@ -66,9 +68,9 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
         if min(values.shape) < 2 * _WINDOW:
             continue
         for shown in (values, 255 - values):
-            letters, brightness, crossings = _letters(shown, least)
+            letters, tones, crossings = _letters(shown, least)
             for boxes, turned in ((letters, False), (letters[:, [1, 0, 3, 2]], True)):
-                lines = _lines(boxes, brightness, None if turned else crossings)
+                lines = _lines(boxes, tones, None if turned else crossings)
                 found += [tuple(edge * scale * factor for edge in _as_given(line, turned)) for line in lines]  # type: ignore[misc]
     return _merged(found, display.shape)
 
@@ -87,10 +89,8 @@ def _eight_bit(display: Float[np.ndarray, "rows columns"]) -> tuple[Values, floa
     return np.asarray(Picture.fromarray(values).resize(size, Picture.Resampling.BOX)), factor
 
 
-def _letters(
-    values: Values, least: float
-) -> tuple[Boxes, Float[np.ndarray, " letters"], Float[np.ndarray, " letters"]]:
-    """Find pieces that may be letters, or letters that touch: their frames, brightness and how many strokes cross."""
+def _letters(values: Values, least: float) -> tuple[Boxes, Tones, Float[np.ndarray, " letters"]]:
+    """Find pieces that may be letters, or letters that touch: their frames, tones and how many strokes cross."""
     noise = _noise(values)
     values = gaussian_filter(values, _BLUR)
     hat = values - grey_opening(values, (_WINDOW, _WINDOW))
@@ -98,7 +98,7 @@ def _letters(
     strokes = (hat > least) & (hat > _OF_BEST * maximum_filter(hat, _NEAR))
     pieces, count = label(strokes, structure=np.ones((3, 3)))
     if count == 0:
-        return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
+        return np.zeros((0, 4)), np.zeros((0, 2)), np.zeros(0)
     frames = np.array(
         [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in find_objects(pieces)], dtype=float
     )
@@ -114,9 +114,10 @@ def _letters(
         contrast = mean(hat, pieces, chosen)
         chosen = np.sort(chosen[np.argsort(contrast)[-_MOST_PIECES:]])
     if len(chosen) == 0:
-        return np.zeros((0, 4)), np.zeros(0), np.zeros(0)
+        return np.zeros((0, 4)), np.zeros((0, 2)), np.zeros(0)
+    tones = np.stack([mean(hat, pieces, chosen), mean(values, pieces, chosen)], axis=1).astype(float)
     crossings = np.array([_crossings(pieces, int(index), frames[index - 1]) for index in chosen])
-    return frames[chosen - 1], np.asarray(mean(hat, pieces, chosen), dtype=float), crossings
+    return frames[chosen - 1], tones, crossings
 
 
 def _noise(values: Values) -> float:
@@ -136,26 +137,26 @@ def _crossings(pieces: Int[np.ndarray, "rows columns"], index: int, frame: Float
 
 
 def _lines(
-    boxes: Boxes, brightness: Float[np.ndarray, " letters"], crossings: Float[np.ndarray, " letters"] | None
+    boxes: Boxes, tones: Tones, crossings: Float[np.ndarray, " letters"] | None
 ) -> Iterator[tuple[float, float, float, float]]:
     """Give the frames of the lines that letters stand on, along rows."""
     if crossings is not None:
         height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
         for place in np.flatnonzero((width > 2.0 * height) & (crossings >= _CROSSINGS) & (height >= _HEIGHT[0])):
             yield _with_margin(boxes[place : place + 1])
-    for members in _rows_of_letters(boxes, brightness):
+    for members in _rows_of_letters(boxes, tones):
         chosen = boxes[members]
         if _is_text(chosen):
-            yield _with_margin(boxes[_grown(members, boxes, brightness)])
+            yield _with_margin(boxes[_grown(members, boxes, tones)])
 
 
-def _rows_of_letters(boxes: Boxes, brightness: Float[np.ndarray, " letters"]) -> Iterator[list[int]]:
+def _rows_of_letters(boxes: Boxes, tones: Tones) -> Iterator[list[int]]:
     """Join letters to their neighbours on a line."""
     height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     usable = np.flatnonzero((height >= _HEIGHT[0]) & (height <= _HEIGHT[1]) & (width <= 3.0 * height))
     order = usable[np.argsort(boxes[usable, 1])]
     top, left, bottom, right = boxes[order].T
-    tall, bright = height[order], brightness[order]
+    tall, tone = height[order], tones[order]
     parent = list(range(len(order)))
 
     def root(place: int) -> int:
@@ -171,9 +172,7 @@ def _rows_of_letters(boxes: Boxes, brightness: Float[np.ndarray, " letters"]) ->
         gap = left[others] - right[place]
         shared = np.minimum(bottom[others], bottom[place]) - np.maximum(top[others], top[place])
         on_line = shared >= 0.6 * np.minimum(tall[others], tall[place])
-        alike = (most <= 1.9 * np.minimum(tall[others], tall[place])) & (
-            np.abs(bright[others] - bright[place]) <= _ALIKE * np.maximum(bright[others], bright[place])
-        )
+        alike = (most <= 1.9 * np.minimum(tall[others], tall[place])) & _alike(tone[others], tone[place])
         for other in np.flatnonzero(on_line & alike & (gap <= 0.9 * most) & (gap >= -0.3 * most)):
             parent[root(place + 1 + int(other))] = root(place)
     groups: dict[int, list[int]] = {}
@@ -182,12 +181,19 @@ def _rows_of_letters(boxes: Boxes, brightness: Float[np.ndarray, " letters"]) ->
     yield from groups.values()
 
 
-def _grown(members: list[int], boxes: Boxes, brightness: Float[np.ndarray, " letters"]) -> list[int]:
+def _alike(tones: Tones, tone: Float[np.ndarray, "2"]) -> Bool[np.ndarray, " letters"]:
+    """Whether letters stand out as much as another does, or are as bright."""
+    contrast, ink = np.abs(tones - tone).T
+    same: Bool[np.ndarray, " letters"] = (contrast <= _ALIKE * np.maximum(tones[:, 0], tone[0])) | (ink <= _SAME_INK)
+    return same
+
+
+def _grown(members: list[int], boxes: Boxes, tones: Tones) -> list[int]:
     """Add what stands on a text's line and near it: points, other words, letters that touch."""
     height = float(np.median(boxes[members, 2] - boxes[members, 0]))
-    bright = float(np.median(brightness[members]))
+    tone = np.median(tones[members], axis=0)
     top, bottom = np.median(boxes[members, 0]) - 0.4 * height, np.median(boxes[members, 2]) + 0.4 * height
-    fits = (boxes[:, 0] >= top) & (boxes[:, 2] <= bottom) & (np.abs(brightness - bright) <= 2 * _ALIKE * bright)
+    fits = (boxes[:, 0] >= top) & (boxes[:, 2] <= bottom) & _alike(tones, tone)
     taken = set(members)
     while True:
         left, right = boxes[list(taken), 1].min(), boxes[list(taken), 3].max()

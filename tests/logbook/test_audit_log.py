@@ -156,12 +156,13 @@ def test_several_processes_write_whole_lines_of_one_chain(tmp_path: Path) -> Non
 
 def test_log_records_and_warnings_are_written_down_without_their_values(tmp_path: Path, capsys) -> None:
     level = logging.getLogger().level
-    with recorded_logging(EventLog(tmp_path)):
+    with warnings.catch_warnings(), recorded_logging(EventLog(tmp_path)):
+        warnings.simplefilter("always")
         logging.getLogger("audit.engine").warning("file %s is odd", "Kowalczyk.dcm")
         logging.getLogger("elsewhere").warning("Kowalczyk %s", "Kowalczyk")
         warnings.warn("Kowalczyk", UserWarning, stacklevel=1)
         try:
-            raise ValueError("Kowalczyk")
+            int("Kowalczyk")
         except ValueError:
             logging.getLogger("audit.engine").exception("study %s failed", "Kowalczyk")
     text = (tmp_path / "log.jsonl").read_text()

@@ -62,7 +62,7 @@ IN_NAMES = {
     "folder": "Folderowska_Jan",
     "file": "Filenameczyk-Ewa",
     "orphan": "Orphanczyk_Adam",
-    "suffix": "Suffixmanska",
+    "suffix": "Suffixman",
 }
 PRIVATE, GRAPHIC, OVERLAY, SR_TEXT = "Privateczyk", "Graphicsmanski", "Overlaymanska", "Structuredczyk"
 HL7_NAME, FHIR_NAME, TABLE_HEAD = "Hlsevenczyk", "Fhirmanska", "Tableheadczyk"

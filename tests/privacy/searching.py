@@ -71,7 +71,7 @@ def _packed(place: str, data: bytes) -> Iterator[tuple[str, bytes]]:
         database.close()
     elif data[:8] == b"\x89PNG\r\n\x1a\n" or data[:3] == b"\xff\xd8\xff":
         with Image.open(io.BytesIO(data)) as picture:
-            said = {name: value for name, value in picture.info.items()} | dict(picture.getexif())
+            said = dict(picture.info) | dict(picture.getexif())
             yield "picture", repr(said).encode()
         yield from (("PNG chunk", chunk) for chunk in _compressed_chunks(data))
     elif b"<" in data[:200] or place.endswith((".html", ".json", ".jsonl", ".csv")):

@@ -36,8 +36,8 @@ def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height
 
 
 @pytest.mark.parametrize("seed", range(7001, 7007))
-def test_a_side_marker_and_tags_of_one_letter_are_no_text(seed: int) -> None:
-    assert find_text(phantom_film(seed, columns=512, tagged=True)) == ()
+def test_a_side_marker_is_no_text(seed: int) -> None:
+    assert find_text(phantom_film(seed, columns=512)) == ()
 
 
 def test_a_film_of_one_grey_and_one_of_a_few_pixels_have_no_text() -> None:
