@@ -52,10 +52,10 @@ IN_REPORT = {
     "date": "14/03/2021",
     "birth": "DOB 03/14/1951",
     "phone": "(601) 772-9133",
-    "record": "MRN: 99471123",
+    "record": "MRN 99471123",
     "mail": "z.kow@quillfeather.example",
     "link": "https://pacs.quillfeather.example/view?p=77",
-    "signed": "Signed by: Ignatiusowicz",
+    "signed": "signed by Ignatiusowicz",
 }
 IN_BOXES = {"reader": "Readeropolski", "label": "spot of Labelmanski", "phrase": "nodule of Phrasemanski"}
 IN_NAMES = {
@@ -68,11 +68,16 @@ PRIVATE, GRAPHIC, OVERLAY, SR_TEXT = "Privateczyk", "Graphicsmanski", "Overlayma
 HL7_NAME, FHIR_NAME, TABLE_HEAD = "Hlsevenczyk", "Fhirmanska", "Tableheadczyk"
 
 
+REPORTED = (
+    *("Vandermeerschk", "Jabberwockyk", "Oglethorpowski", "14/03/2021", "03/14/1951", "772-9133", "99471123"),
+    *("z.kow@quillfeather", "pacs.quillfeather", "Ignatiusowicz", "Kowalczykowa"),
+)
+
+
 def secrets(uids: list[str]) -> list[str]:
     """Every word that must not be found."""
     header = [part for key, value in IN_HEADERS.items() if key != "PhotometricInterpretation" for part in _parts(value)]
-    report = ["Vandermeerschk", "Jabberwockyk", "Oglethorpowski", "14/03/2021", "03/14/1951", "772-9133", "99471123"]
-    report += ["z.kow@quillfeather", "pacs.quillfeather", "Ignatiusowicz"]
+    report = list(REPORTED)
     boxes = ["Readeropolski", "Labelmanski", "Phrasemanski"]
     more = [PRIVATE, GRAPHIC, OVERLAY, SR_TEXT, HL7_NAME, FHIR_NAME, TABLE_HEAD]
     return [*header, *report, *boxes, *IN_NAMES.values(), *more, *uids]
@@ -102,7 +107,7 @@ def _parts(value: str) -> list[str]:
 
 def plant(folder: Path) -> list[str]:
     """Make a cohort of studies that are audited, fail, are left out and do not join; give the words to search for."""
-    make_cohort(folder, count=4, seed=31, columns=160)
+    make_cohort(folder, count=4, seed=31, columns=160, brief=True)
     uids: list[str] = []
     dicom, reports = folder / "dicom", folder / "reports"
     for path in sorted(dicom.glob("*.dcm")):
@@ -150,8 +155,11 @@ def _fill(dataset: Dataset) -> None:
 
 
 def _report(text: str) -> str:
-    said = ", ".join(IN_REPORT.values())
-    extra = f"There is a nodule in the left lung, discussed with {said}."
+    said = list(IN_REPORT.values())
+    extra = " ".join(
+        f"There is a nodule in the left lung, discussed with {', '.join(said[start : start + 3])} in the ward."
+        for start in range(0, len(said), 3)
+    )
     return text.replace("FINDINGS:", f"FINDINGS: {extra}", 1) if "FINDINGS:" in text else f"{text}\nFINDINGS: {extra}\n"
 
 

@@ -26,8 +26,12 @@ def found(secrets: Iterable[str], named: Iterable[tuple[str, bytes]]) -> list[tu
     hits = []
     for name, data in named:
         for place, content in _unpacked(name, data, depth=0):
-            lower = content.lower()
-            hits += [(secret, place) for secret, forms in spellings.items() if any(form in lower for form in forms)]
+            lower, text = content.lower(), content.decode("utf-8", "ignore").casefold()
+            hits += [
+                (secret, place)
+                for secret, forms in spellings.items()
+                if secret.casefold() in text or any(form in lower for form in forms)
+            ]
     return sorted(set(hits))
 
 
@@ -75,9 +79,12 @@ def _packed(place: str, data: bytes) -> Iterator[tuple[str, bytes]]:
             yield "picture", repr(said).encode()
         yield from (("PNG chunk", chunk) for chunk in _compressed_chunks(data))
     elif b"<" in data[:200] or place.endswith((".html", ".json", ".jsonl", ".csv")):
-        yield "HTML", html.unescape(data.decode("utf-8", "replace")).encode()
-        yield "URL", unquote_to_bytes(data)
-        yield "JSON", re.sub(rb"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)).encode("utf-8", "replace"), data)
+        if b"&" in data:
+            yield "HTML", html.unescape(data.decode("utf-8", "replace")).encode()
+        if b"%" in data:
+            yield "URL", unquote_to_bytes(data)
+        if b"\\u" in data:
+            yield "JSON", re.sub(rb"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)).encode("utf-8", "replace"), data)
         for match in _BASE64.finditer(data):
             try:
                 yield "base64", base64.b64decode(match[0] + b"=" * (-len(match[0]) % 4))
