@@ -123,7 +123,7 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
     if not images:
         mend = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
     elif not reports.reports and reports.left_out:
-        mend = f"no report could be read; the first: {reports.left_out[0].reason}"
+        mend = "no report could be read; `m2ib-audit check` says of each why"
     elif not reports.reports:
         mend = "give --reports a folder or table of reports"
     elif joined.by_study:
@@ -132,7 +132,7 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
             "look at one of them, and at its FINDINGS and IMPRESSION"
         )
     elif joined.ambiguous:
-        mend = joined.left_out[0].reason
+        mend = "several different reports belong to each study; `m2ib-audit check` names them"
     else:
         mend = (
             "no report joined a study; name each report file by the StudyInstanceUID, the accession number, or the "

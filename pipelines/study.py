@@ -13,6 +13,7 @@ __all__ = [
     "Box",
     "Case",
     "Context",
+    "Identifiers",
     "Image",
     "LeftOut",
     "Phrase",
@@ -120,6 +121,14 @@ class Image:
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
     accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
     frames: int = 1  # in the file, of which the first is audited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifiers:
+    """What a header says of people and places, to be masked where a report repeats it; never kept."""
+
+    names: tuple[str, ...] = ()  # parts of people's names
+    others: tuple[str, ...] = ()  # numbers, addresses, institutions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

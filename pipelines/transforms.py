@@ -7,7 +7,7 @@ What passes between processes is NumPy, never a tensor: tensors travel through s
 
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,16 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from pipelines.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.dicom.source import reason_without_path
 from pipelines.errors import DicomError
 from pipelines.geometry import Fit, Placement
 from pipelines.picture import picture_of
-from pipelines.study import Case, LeftOut
+from pipelines.study import Case, Identifiers, LeftOut
 
 __all__ = [
+    "BurnedInRadiographd",
     "CaseLoader",
     "LoadRadiographd",
     "LoadedCase",
@@ -69,6 +71,8 @@ class LoadedCase:
     placement: Placement
     inputs: Float[Tensor, "3 size size"]  # normalised
     seconds: float  # that reading and placing took
+    identifiers: Identifiers = field(default_factory=Identifiers)  # of the header; masked in the report, never kept
+    blanked: tuple[Area, ...] = ()  # where the picture hides burned-in text, in source pixels; the inputs show it
 
 
 class LoadRadiographd(MapTransform):
@@ -90,6 +94,33 @@ class LoadRadiographd(MapTransform):
                 result["left_out"] = LeftOut(source=str(path), stage="pixels", reason=reason, failed=True)
             else:
                 result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
+                result |= {"identifiers": pixels.identifiers, "stated_burned_in": pixels.stated_burned_in}
+        return result
+
+
+class BurnedInRadiographd(MapTransform):
+    """Look for burned-in text in the display values under each key.
+
+    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or puts ``left_out`` in the
+    place of the pixels. What the model sees stays as it is.
+    """
+
+    def __init__(self, keys: Sequence[str], policy: BurnedIn, *, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.policy = policy
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the areas, or why the film is left out, to a copy of ``data``."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            found = examine(result[key], self.policy, stated=result["stated_burned_in"])
+            if isinstance(found, str):
+                path = str(result["image"].path)
+                result["left_out"] = LeftOut(source=path, stage="burned-in text", reason=found, failed=False)
+                del result[key]
+            else:
+                areas, step = found
+                result |= {"blanked": areas, "receipt": (*result["receipt"], step)}
         return result
 
 
@@ -122,7 +153,9 @@ class PictureRadiographd(MapTransform):
         """Add the picture to a copy of ``data`` and take the display values out."""
         result = dict(data)
         for key in self.key_iterator(result):
-            result["picture"] = picture_of(result.pop(key))
+            display = result.pop(key)
+            areas = result.get("blanked", ())
+            result["picture"] = picture_of(blanked(display, areas) if areas else display)
         return result | {"seconds": time.perf_counter() - result.pop("began")}
 
 
@@ -135,16 +168,24 @@ class CaseLoader:
         workers: processes that decode; 0 decodes in this one.
         cache_rate: share of the cases whose pixels are kept in memory for the next pass, 0 to 1; a loader that is
             iterated once gains nothing from it.
+        burned_in: what becomes of films with burned-in text; those that show pictures do not keep it.
     """
 
     def __init__(
-        self, cases: Sequence[Case], preprocessing: Preprocessing, *, workers: int = 0, cache_rate: float = 0.0
+        self,
+        cases: Sequence[Case],
+        preprocessing: Preprocessing,
+        *,
+        workers: int = 0,
+        cache_rate: float = 0.0,
+        burned_in: BurnedIn = BurnedIn.KEEP,
     ) -> None:
         self._cases = tuple(cases)
         self._workers = min(workers, len(self._cases))
         transform = Compose(
             [
                 LoadRadiographd(("image",)),
+                BurnedInRadiographd(("display",), burned_in, allow_missing_keys=True),
                 PlaceRadiographd(("display",), preprocessing, allow_missing_keys=True),
                 PictureRadiographd(("display",), allow_missing_keys=True),
             ]
@@ -196,17 +237,24 @@ class CaseLoader:
             placement=item["placement"],
             inputs=torch.from_numpy(item["inputs"]),
             seconds=item["seconds"],
+            identifiers=item["identifiers"],
+            blanked=item["blanked"],
         )
 
 
 def load_cases(
-    cases: Sequence[Case], preprocessing: Preprocessing, *, workers: int = 0, cache_rate: float = 0.0
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    *,
+    workers: int = 0,
+    cache_rate: float = 0.0,
+    burned_in: BurnedIn = BurnedIn.KEEP,
 ) -> Iterator[LoadedCase | LeftOut]:
     """Load cases once, in their order; a case whose pixels cannot be read comes as :class:`LeftOut` in its place.
 
     Closing the iterator early ends the workers. See :class:`CaseLoader` for the arguments.
     """
-    return iter(CaseLoader(cases, preprocessing, workers=workers, cache_rate=cache_rate))
+    return iter(CaseLoader(cases, preprocessing, workers=workers, cache_rate=cache_rate, burned_in=burned_in))
 
 
 def place_image(

@@ -164,6 +164,7 @@ class ImageRecord(_Record):
     manufacturer: str | None = None
     photometric_interpretation: str | None = None
     receipt: tuple[ReceiptStep, ...]
+    blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
     placement: PlacementRecord
     boxes: tuple[BoxRecord, ...]
     phrases: tuple[PhraseRecord, ...]

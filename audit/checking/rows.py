@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys
-from audit.engine.shown import shown_failures
+from audit.engine.shown import Shower, shown_failures
 from pipelines.cohort import boxes_for
 from pipelines.study import Case, LeftOut, Study
 
@@ -63,6 +63,10 @@ class _Namer:
         """Name what takes part."""
         return self._sources[source]
 
+    def label(self, label: str) -> str:
+        """Name what boxes are labelled with."""
+        return Shower(keys=self._keys, show_phi=self._show_phi).label(label)
+
     def study(self, uid: str) -> str:
         return uid if self._show_phi else self._keys.key("study", uid)
 
@@ -104,10 +108,10 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
             phrases=len(case.phrases),
             boxes=len(case.boxes),
         )
-        yield from _box_rows(case, source, uid)
+        yield from _box_rows(case, source, uid, namer)
 
 
-def _box_rows(case: Case, source: str, study: str) -> Iterator[CheckRow]:
+def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[CheckRow]:
     """Group an image's boxes by label; a group that no phrase meets takes no part in any score."""
     met = Counter(label for p in case.phrases for label in {box.label for box in boxes_for(p, case.boxes, case.image)})
     for label, count in Counter(box.label for box in case.boxes).items():
@@ -118,7 +122,7 @@ def _box_rows(case: Case, source: str, study: str) -> Iterator[CheckRow]:
             stage="" if met[label] else "boxes",
             reason="" if met[label] else "no phrase of the report names what these boxes show",
             study=study,
-            finding=label,
+            finding=namer.label(label),
             phrases=met[label],
             boxes=count,
         )

@@ -10,8 +10,9 @@ from audit.cli.auditing import baselines, commission, demo, doctor, run
 from audit.cli.checking import check
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
+from audit.cli.log import key, logs
 from audit.cli.models import models
-from audit.cli.options import tell
+from audit.cli.options import COULD_NOT_RUN, tell
 from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
@@ -40,6 +41,7 @@ for command in (
     sanity,
     commission,
     doctor,
+    key,
     pull,
     push,
 ):
@@ -47,6 +49,7 @@ for command in (
 app.add_typer(phantoms, name="phantom")
 app.add_typer(models, name="models")
 app.add_typer(reviews, name="review")
+app.add_typer(logs, name="log")
 
 
 def _print_version(value: bool) -> bool:
@@ -66,9 +69,18 @@ def _common(
 
 
 def main() -> None:
-    """Run the command; an interrupt ends it without a trace."""
+    """Run the command; an interrupt ends it without a trace, a mistake of ours with places and without values."""
     try:
         app()
+    except Exception as error:
+        if "--show-phi" in sys.argv:
+            raise
+        from audit.logbook.events import scrubbed_trace
+
+        tell(f"m2ib-audit: a mistake of the program ({type(error).__name__}); please report it with these places:")
+        for place in scrubbed_trace(error):
+            tell(f"  {place}")
+        sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt:
         tell("m2ib-audit: interrupted; give the same command again")
         sys.exit(INTERRUPTED)

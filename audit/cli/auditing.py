@@ -54,6 +54,14 @@ class RunEngine(StrEnum):
     SLURM = "slurm"
 
 
+class BurnedInText(StrEnum):
+    """What ``--burned-in`` takes."""
+
+    MASK = "mask"
+    LEAVE_OUT = "leave-out"
+    KEEP = "keep"
+
+
 def run(
     dicom_dir: Annotated[Path, typer.Option(help="Folder with the DICOM files; subfolders are searched.")],
     reports: Annotated[Path, typer.Option(help="Folder of reports, or a file of them.")],
@@ -110,9 +118,17 @@ def run(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the towers first (half a minute; needs a C compiler).")
     ] = False,
+    burned_in: Annotated[
+        BurnedInText,
+        typer.Option(help="Films with burned-in text: shown with it blanked, left out, or shown as they are."),
+    ] = BurnedInText.MASK,
     show_phi: Annotated[
         bool, typer.Option("--show-phi", help="Show file names and the reports' words unmasked: for closed rooms only.")
     ] = False,
+    key_list: Annotated[
+        Path | None,
+        typer.Option(help="File outside OUT, readable by you alone, that says which file and study each key is."),
+    ] = None,
     index: IndexFile = None,
     no_index: NoIndex = False,
     overwrite: Annotated[
@@ -153,6 +169,7 @@ def run(
     from audit.attribution.precision import Precision
     from audit.engine.locking import Shard
     from audit.engine.settings import RunSettings
+    from pipelines.burned_in import BurnedIn
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -177,7 +194,9 @@ def run(
             workers=workers,
             precision=Precision(precision.value),
             compiled=compiled,
+            burned_in=BurnedIn(burned_in.value),
             show_phi=show_phi,
+            key_list=_key_list(key_list, dicom_dir, reports, out),
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports, out]),
             overwrite=overwrite,
             limit=limit,
@@ -287,3 +306,12 @@ def doctor(
         typer.echo(f"{'ok     ' if finding.good else 'MISSING'}  {finding.subject}: {finding.detail}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(COULD_NOT_RUN)
+
+
+def _key_list(path: Path | None, *folders: Path) -> Path | None:
+    """Refuse a list of keys among images or results: it says whose they are."""
+    from audit.engine.index_place import refuse_among
+
+    if path is not None:
+        refuse_among(path, folders, flag="--key-list")
+    return path

@@ -105,8 +105,9 @@ def compare(
     for method in result.record.methods:
         if method.refused is not None:
             tell(f"{method.name} was not compared: {method.refused}")
-    for item in result.failed:
-        tell(f"  {item.source}: {item.reason}")
+    for item in result.record.failures:
+        if item.failed:
+            tell(f"  {item.source}: {item.reason}")
     typer.echo(result.page)
     if result.failed:
         raise typer.Exit(_FAILURES_LISTED)

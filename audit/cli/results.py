@@ -29,16 +29,20 @@ def score(
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
     tell(f"{found.studies} studies scored again against {found.boxes} boxes")
-    _tell_and_leave([f"{item.source}: {item.reason}" for item in found.failed], found.page)
+    _tell_and_leave([f"{item.source}: {item.reason}" for item in found.told], found.page)
 
 
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
+    from audit.engine.keys import load_salt
     from audit.engine.locking import held
+    from audit.logbook import AuditLog
     from reports.folder import render_folder
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
+        log = AuditLog(out, load_salt(outside=out))
         found = render_folder(out, progress=lambda done, total: progress("Making pages", done, total))
+        log.append("pages made again", studies=found.studies)
     tell(f"{found.studies} study pages made")
     _tell_and_leave(found.damaged, found.page)
 

@@ -34,10 +34,13 @@ def run_and_tell(settings: "RunSettings") -> None:
         raise typer.Exit(signals.status or INTERRUPTED) from error
     counts = result.record.counts
     tell(f"{counts['audited']} studies audited, {counts['failed']} failed, {counts['left out']} left out by rule")
-    for item in result.failed:
-        tell(f"  {item.source}: {item.reason}")
+    for item in result.record.failures:
+        if item.failed:
+            tell(f"  {item.source}: {item.reason}")
     if result.failed and settings.shard is None:
         tell(f"All are listed in {settings.out / 'failures.csv'}")
+    if result.failed and not settings.show_phi:
+        tell("file-... stands for a file's name, which may be a patient's: `m2ib-audit key FOLDER --find KEY` tells it")
     history = result.record.history
     if history is not None and history.failed_before:
         tell(f"Not tried again: {_counted(history.failed_before)} that failed before (--retry-failed tries)")

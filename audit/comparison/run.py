@@ -38,7 +38,7 @@ class ComparisonResult:
 
     page: Path
     record: ComparisonRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page or a terminal
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,7 @@ class ExplainedControl:
     index: int  # of the phrase among the case's
     text: str | None  # what took the phrase's place; None where it stayed
     explanation: Explanation
+    donor: Path | None = None  # an image of the patient whose report the text is from
 
 
 def explain_controls(
@@ -44,6 +46,7 @@ def explain_controls(
     if not planned:
         return ()
     changed = [(plan.index, control, text) for plan in planned for control, text in plan.texts.items()]
+    donors = {plan.index: plan.donor for plan in planned}
     own = [request.phrases[plan.index] for plan in planned]
     seeds = [request.seeds[plan.index] for plan in planned]
     requests = [
@@ -57,7 +60,14 @@ def explain_controls(
     ]
     of_texts, of_window, of_seed = method.explain_batch(encoder, requests, words=False)
     explained = [
-        ExplainedControl(method=method.name, control=control, index=index, text=text, explanation=explanation)
+        ExplainedControl(
+            method=method.name,
+            control=control,
+            index=index,
+            text=text,
+            explanation=explanation,
+            donor=donors[index] if control is Control.SHUFFLED else None,
+        )
         for (index, control, text), explanation in zip(changed, of_texts, strict=True)
     ]
     for control, explanations in ((Control.OTHER_WINDOW, of_window), (Control.SECOND_SEED, of_seed)):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class PlannedPhrase:
 
     index: int  # among the case's phrases
     texts: Mapping[Control, str]
+    donor: Path | None = None  # an image of the patient whose phrase takes this one's place in the shuffled report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Donor:
     patient: str
     finding: str | None
     text: str
+    image: Path
 
 
 class ControlPlan:
@@ -68,8 +71,10 @@ class ControlPlan:
         for candidate in candidates[:sample]:
             key = (candidate.case.image.sop_instance_uid, candidate.index)
             generator = np.random.default_rng(pair_seed(seed, "control", key[0], str(key[1])))
-            texts = _texts(candidate.case, candidate.index, donors, generator)
-            self._planned[key] = PlannedPhrase(index=candidate.index, texts=texts)
+            donor = _shuffled(candidate.case, candidate.index, donors, generator)
+            texts = _texts(candidate.case, candidate.index, donor, generator)
+            image = None if donor is None else donor.image
+            self._planned[key] = PlannedPhrase(index=candidate.index, texts=texts, donor=image)
 
     def __len__(self) -> int:
         """Return the number of phrases in the sample."""
@@ -99,13 +104,13 @@ def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
     for study in studies:
         for case in study.cases[:1]:  # all images of a study have its phrases
             for phrase in case.phrases:
-                yield _Donor(_patient(case.image), phrase.finding, phrase.text)
+                yield _Donor(_patient(case.image), phrase.finding, phrase.text, case.image.path)
 
 
-def _texts(case: Case, index: int, donors: Sequence[_Donor], generator: np.random.Generator) -> Mapping[Control, str]:
+def _texts(case: Case, index: int, donor: _Donor | None, generator: np.random.Generator) -> Mapping[Control, str]:
     phrase = case.phrases[index]
     texts = {
-        Control.SHUFFLED: _shuffled(case, phrase.text, donors, generator),
+        Control.SHUFFLED: None if donor is None else donor.text,
         Control.NONSENSE: nonsense(phrase.text, generator),
         Control.SIDE_SWAPPED: side_swapped(phrase.text),
         Control.NEGATED: negated(phrase),
@@ -113,16 +118,16 @@ def _texts(case: Case, index: int, donors: Sequence[_Donor], generator: np.rando
     return {control: text for control, text in texts.items() if text is not None and text != phrase.text}
 
 
-def _shuffled(case: Case, text: str, donors: Sequence[_Donor], generator: np.random.Generator) -> str | None:
+def _shuffled(case: Case, index: int, donors: Sequence[_Donor], generator: np.random.Generator) -> _Donor | None:
     """Draw another patient's phrase; a drawn one about a finding of this patient is kept only if no other comes."""
-    patient = _patient(case.image)
+    patient, text = _patient(case.image), case.phrases[index].text
     own = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}
-    second_best: str | None = None
+    second_best: _Donor | None = None
     for place in generator.integers(len(donors), size=_DRAWS):
         donor = donors[int(place)]
         if donor.patient == patient or donor.text == text:
             continue
         if donor.finding not in own:
-            return donor.text
-        second_best = second_best or donor.text
+            return donor
+        second_best = second_best or donor
     return second_best

@@ -18,8 +18,10 @@ from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, phrase_texts
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from audit.faithfulness.scores import score_faithfulness
+from audit.logbook.events import scrubbed_trace
 from audit.scoring.scores import Score
 from audit.scoring.summary import shuffled_name
+from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
@@ -46,20 +48,30 @@ class LoadedStudy:
 
 
 def loaded_studies(
-    studies: Sequence[Study], encoder: DualEncoder, clock: Stopwatch, *, workers: int
+    studies: Sequence[Study],
+    encoder: DualEncoder,
+    clock: Stopwatch,
+    *,
+    workers: int,
+    burned_in: BurnedIn = BurnedIn.KEEP,
 ) -> Generator[LoadedStudy, None, None]:
     """Load study after study, in their order; with ``workers`` several processes decode ahead."""
-    loading = load_cases([case for study in studies for case in study.cases], encoder.preprocessing, workers=workers)
+    cases = [case for study in studies for case in study.cases]
+    loading = load_cases(cases, encoder.preprocessing, workers=workers, burned_in=burned_in)
     for study in studies:
         items = list(islice(loading, len(study.cases)))
-        cases = tuple(item for item in items if isinstance(item, LoadedCase))
-        clock.add({"decode": sum(case.seconds for case in cases)})
-        yield LoadedStudy(study=study, cases=cases, left_out=tuple(item for item in items if isinstance(item, LeftOut)))
+        loaded = tuple(item for item in items if isinstance(item, LoadedCase))
+        clock.add({"decode": sum(case.seconds for case in loaded)})
+        yield LoadedStudy(
+            study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, LeftOut))
+        )
 
 
 def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
-    """Say that our own bug, and not the study, is why it was not audited; the log has the trace."""
-    _log.error("study %s failed", keys.key("study", study.study_instance_uid), exc_info=error)
+    """Say that our own bug, and not the study, is why it was not audited; the log has the trace, without values."""
+    key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
+    told = {"study": key, "error": type(error).__name__, "trace": trace}
+    _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
     reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
     return LeftOut(source=str(study.cases[0].image.path), stage="audit", reason=reason, failed=True)
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from audit.controls.plan import ControlPlan
 from audit.engine.keys import Keys
+from audit.engine.plain_words import plain_words
 from audit.engine.recording import box_record
 from audit.engine.settings import RunSettings
+from audit.engine.shown import Shower
 from audit.engine.targets import Targets
 from pipelines.dicom.scan_index import Stamp
 from pipelines.study import Case, Study
@@ -67,6 +69,7 @@ def shaping_settings(
         "words": settings.words,
         "seed": settings.seed,
         "compiled": settings.compiled,
+        "burned-in text": settings.burned_in.value,
         "patient data shown": settings.show_phi,
         **numbers,
     }
@@ -130,9 +133,10 @@ class Fingerprints:
     def place_of(self, study: Study) -> dict[str, str]:
         """Hash what a study's heat is scored against."""
         findings = {str(phrase.finding) for case in study.cases for phrase in case.phrases}
+        shower = Shower(keys=self.keys, show_phi=self.show_phi)
         boxes = {
             self.keys.key("image", case.image.sop_instance_uid): [
-                box_record(box, visible_fraction=0.0, show_phi=self.show_phi) for box in case.boxes
+                box_record(box, visible_fraction=0.0, shower=shower, spoken=()) for box in case.boxes
             ]
             for case in study.cases
         }
@@ -177,11 +181,16 @@ def _place_digests(
         findings: that the study's phrases name.
         targets: of the cohort.
     """
-    drawn = [[image, [box.model_dump(exclude={"visible_fraction"}) for box in found]] for image, found in boxes.items()]
+    drawn = [[image, [_drawn(box) for box in found]] for image, found in boxes.items()]
     return {
         "boxes": _hash(keys, "boxes", drawn),
         "references": _hash(keys, "references", [[each, targets.digest(each)] for each in sorted(findings)]),
     }
+
+
+def _drawn(box: BoxRecord) -> list[object]:
+    """Give what counts of a box; of its sentence the plain words, which a record keeps whatever it masks."""
+    return [box.model_dump(exclude={"visible_fraction", "phrase"}), plain_words(box.phrase or "")]
 
 
 def with_place(record: StudyRecord, keys: Keys, targets: Targets) -> StudyRecord:

@@ -4,7 +4,7 @@ Nothing here needs a model or torch's compute, so it runs beside the device inst
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from audit.controls.summary import ControlRow
@@ -14,10 +14,10 @@ from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, ImageRecorder
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
-from audit.engine.shown import shown_failures
+from audit.engine.shown import Shower, shown_failures
 from audit.engine.store import valid_png, write_study
 from audit.engine.targets import Targets
-from audit.scoring.subgroups import ImageFacts, facts_of
+from audit.scoring.subgroups import NOT_KNOWN, ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import LeftOut, Study
 from reports.record import ModelRecord, StudyRecord
@@ -48,6 +48,8 @@ class FinishedStudy:
     peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
     left_out: tuple[LeftOut, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
+    key: str = ""  # of the study
+    record_sha256: str = ""  # of its record.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ class Finisher:
     numbers: dict[str, float | int | str | bool | None]
     software: dict[str, str]
     fingerprints: Fingerprints
+
+    @property
+    def shower(self) -> Shower:
+        """Shows words of boxes and headers as the run may."""
+        return Shower(keys=self.keys, show_phi=self.settings.show_phi)
 
     def finish(self, explained: ExplainedStudy) -> FinishedStudy:
         """Score a study's heat and write its folder.
@@ -107,7 +114,7 @@ class Finisher:
             for image, case in zip(images, explained.cases, strict=True)
             if image.valid is not None
         }
-        write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
+        written = write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
         return FinishedStudy(
             images=len(images),
             phrases=sum(len(image.phrases) for image in images),
@@ -115,12 +122,14 @@ class Finisher:
             rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
             controls=list(control_rows(record)),
             facts=[
-                (image.key, facts_of(case.loaded.case.image))
+                (image.key, replace(facts_of(case.loaded.case.image), manufacturer=image.manufacturer or NOT_KNOWN))
                 for image, case in zip(images, explained.cases, strict=True)
             ],
             peaks=list(peaks(record)),
             left_out=explained.left_out,
             seconds=dict(clock.seconds),
+            key=key,
+            record_sha256=written,
         )
 
     def noted(self, left_out: Sequence[LeftOut], study: Study) -> tuple[LeftOutImage, ...]:

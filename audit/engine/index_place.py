@@ -26,8 +26,8 @@ def index_of(dicom_dir: Path) -> Path | None:
     return None if cache is None else cache / "scans" / f"{digest[:32]}.sqlite"
 
 
-def refuse_among(index: Path, folders: Iterable[Path]) -> None:
-    """Refuse an index that would lie among images or results: it holds patient and accession numbers.
+def refuse_among(index: Path, folders: Iterable[Path], *, flag: str = "--index") -> None:
+    """Refuse an index or a list of keys that would lie among images or results: it holds patient and accession numbers.
 
     Raises:
         InputError: it lies in one of the folders.
@@ -35,7 +35,7 @@ def refuse_among(index: Path, folders: Iterable[Path]) -> None:
     for folder in folders:
         if index.resolve().is_relative_to(folder.resolve()):
             raise InputError(
-                f"--index {index} lies in {folder}, and it holds patient and accession numbers: give a file elsewhere"
+                f"{flag} {index} lies in {folder}, and it holds patient and accession numbers: give a file elsewhere"
             )
 
 

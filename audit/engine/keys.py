@@ -10,7 +10,7 @@ import typer
 from pipelines.errors import OutputError
 from pipelines.text.table import plain_stem
 
-__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key"]
+__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
 _LEAST_CHARACTERS = 16
@@ -29,6 +29,10 @@ class Keys:
         digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(), "sha256")
         return digest.hexdigest()[:_KEY_CHARACTERS]
 
+    def file_key(self, name: str) -> str:
+        """Give what stands for a file's name, which may be a patient's."""
+        return f"file-{self.key('file', name)}"
+
 
 def path_key(path: str, keys: Keys) -> str:
     """Give a path with a key in each part's place, the suffix left away: as far as a box file may name it.
@@ -41,13 +45,21 @@ def path_key(path: str, keys: Keys) -> str:
     return "/".join([*kept, keys.key("file stem", plain_stem(name).casefold())])
 
 
-def load_salt() -> bytes:
+def salt_file() -> Path:
+    """Name the file that holds this user's salt."""
+    return Path(typer.get_app_dir("m2ib-audit")) / "salt"
+
+
+def load_salt(*, outside: Path | None = None) -> bytes:
     """Read this user's salt, or make one at first use; it lies outside every OUT.
 
     The variable M2IB_AUDIT_SALT wins over the file, so that several machines can give the same keys.
 
+    Args:
+        outside: an OUT that the salt's file must not lie in: who gets the folder could turn keys back.
+
     Raises:
-        OutputError: the variable is too short, or the file can neither be read nor made.
+        OutputError: the variable is too short, or the file can neither be read nor made, or lies in ``outside``.
     """
     given = os.environ.get(SALT_VARIABLE)
     if given is not None:
@@ -56,7 +68,12 @@ def load_salt() -> bytes:
                 f"{SALT_VARIABLE} has {len(given)} characters: give at least {_LEAST_CHARACTERS} random ones"
             )
         return given.encode()
-    path = Path(typer.get_app_dir("m2ib-audit")) / "salt"
+    path = salt_file()
+    if outside is not None and path.resolve().is_relative_to(outside.resolve()):
+        raise OutputError(
+            f"--out {outside} holds the salt ({path.name}) that its keys are made with, and who gets the folder could "
+            f"turn keys back: name another folder, or set {SALT_VARIABLE}"
+        )
     try:
         return _read_or_make(path)
     except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from audit.engine.locking import is_lock
+from audit.logbook import AUDIT_LOG, EVENT_LOG
 from pipelines.errors import OutputError
 from reports.writing import sync_folder, unwritable
 
@@ -46,7 +47,7 @@ def make(out: Path, *, overwrite: bool) -> None:
     try:
         for name in held if overwrite else ():
             path = out / name
-            if not is_lock(name):
+            if not (is_lock(name) or name == AUDIT_LOG):  # a run that is given up stays on record
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         (out / STUDIES).mkdir(parents=True, exist_ok=True)
         probe = out / STUDIES / f".write-probe.{os.getpid():08d}"
@@ -111,4 +112,6 @@ def _held(out: Path, *, overwrite: bool) -> list[str]:
 def _is_ours(name: str, *, overwrite: bool) -> bool:
     if name.startswith(_LEDGER):
         return not overwrite
-    return name in (*RESULTS, *_FOLDERS) or is_lock(name) or _TEMPORARY.fullmatch(name) is not None
+    return (
+        name in (*RESULTS, *_FOLDERS, EVENT_LOG, AUDIT_LOG) or is_lock(name) or _TEMPORARY.fullmatch(name) is not None
+    )

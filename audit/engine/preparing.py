@@ -75,7 +75,7 @@ def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
     with clock("model"):
         encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    methods, keys = methods_of(settings, encoder), Keys(load_salt())
+    methods, keys = methods_of(settings, encoder), Keys(load_salt(outside=settings.out))
     explainer = Explainer(
         encoder=encoder,
         methods=methods,

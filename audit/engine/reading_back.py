@@ -24,6 +24,7 @@ def finished_before(record: StudyRecord, left_out: tuple[LeftOut, ...] = ()) -> 
         facts=[(image.key, _facts(image)) for image in record.images],
         peaks=list(peaks(record)),
         left_out=left_out,
+        key=record.key,
     )
 
 

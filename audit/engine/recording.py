@@ -1,7 +1,8 @@
 """One image's heats become its record: points, scores and controls."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,13 +11,14 @@ from audit.attribution.explain import Explanation
 from audit.controls.explaining import ExplainedControl
 from audit.controls.summary import pearson
 from audit.engine.keys import Keys, path_key
-from audit.engine.shown import shown_text, shown_words
+from audit.engine.shown import Shower, shown_text, shown_words
 from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
 from audit.scoring.scores import Score
 from audit.scoring.subgroups import facts_of
-from pipelines.study import Box
+from pipelines.dicom.identifiers import read_identifiers
+from pipelines.study import Box, Identifiers
 from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
@@ -120,12 +122,18 @@ class ImageRecorder:
             horizontally_flipped=image.horizontally_flipped,
             sex=facts.sex,
             age=facts.age,
-            manufacturer=facts.manufacturer,
+            manufacturer=self.shower.maker(facts.manufacturer),
             photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
+            blanked=tuple((area.top, area.left, area.bottom, area.right) for area in loaded.blanked),
             placement=PlacementRecord(**asdict(loaded.placement)),
             boxes=tuple(
-                box_record(box, visible_fraction=loaded.placement.visible_fraction(box), show_phi=self.show_phi)
+                box_record(
+                    box,
+                    visible_fraction=loaded.placement.visible_fraction(box),
+                    shower=self.shower,
+                    spoken=[phrase.text for phrase in phrases],
+                )
                 for box in loaded.case.boxes
             ),
             phrases=phrases,
@@ -136,7 +144,7 @@ class ImageRecorder:
     ) -> PhraseRecord:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
-        text = shown_text(phrase.text, show_phi=self.show_phi)
+        text = shown_text(phrase.text, show_phi=self.show_phi, known=loaded.identifiers)
         tokens = shown_words(text, own.words)
         heats[name] = stored_heat(own.heat.numpy())
         point, scores = scorer.score(phrase, heats[name], method=self.methods[0][0])
@@ -177,6 +185,19 @@ class ImageRecorder:
             others=tuple(others),
         )
 
+    @property
+    def shower(self) -> Shower:
+        """Shows what inputs say in free words."""
+        return Shower(keys=self.keys, show_phi=self.show_phi)
+
+    def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
+        """Show a control's phrase: another patient's report may name that patient."""
+        known = explained.loaded.identifiers
+        if donor is not None and not self.show_phi:
+            other = read_identifiers(donor)
+            known = Identifiers(names=(*known.names, *other.names), others=(*known.others, *other.others))
+        return shown_text(text, show_phi=self.show_phi, known=known)
+
     def _controls(
         self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]
     ) -> Iterator[ControlRecord]:
@@ -194,7 +215,7 @@ class ImageRecorder:
             yield ControlRecord(
                 method=control.method,
                 control=control.control.value,
-                text=None if control.text is None else shown_text(control.text, show_phi=self.show_phi),
+                text=None if control.text is None else self._control_text(explained, control.text, control.donor),
                 heat=kept,
                 pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
                 hit=hits(on_source(explained.loaded, stored, masked=True), mask),
@@ -203,16 +224,16 @@ class ImageRecorder:
             )
 
 
-def box_record(box: Box, *, visible_fraction: float, show_phi: bool) -> BoxRecord:
-    """Record a box with how much of it the model sees."""
+def box_record(box: Box, *, visible_fraction: float, shower: Shower, spoken: Iterable[str]) -> BoxRecord:
+    """Record a box with how much of it the model sees; ``spoken`` are the phrases of its image, as they are shown."""
     return BoxRecord(
         x=box.x,
         y=box.y,
         width=box.width,
         height=box.height,
-        label=box.label,
-        reader=box.reader,
-        phrase=None if box.phrase is None else shown_text(box.phrase, show_phi=show_phi),
+        label=shower.label(box.label),
+        reader=shower.reader(box.reader),
+        phrase=None if box.phrase is None else shower.wording(box.phrase, spoken),
         visible_fraction=visible_fraction,
         shape=box.shape,
     )

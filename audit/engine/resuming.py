@@ -79,6 +79,11 @@ class Plan:
         """Keys of finished studies that are no part of the result."""
         return (*self.gone, *(each.key for each in self.studies if each.standing is Standing.WAITING and each.because))
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Keys of studies whose records leave the result, if OUT has any: done anew, or set aside."""
+        return (*self.set_aside, *(each.key for each in self.studies if each.standing is Standing.AGAIN))
+
     def again(self) -> tuple[DoneAgain, ...]:
         """Group the studies that are done again by why."""
         groups: dict[tuple[tuple[str, ...], bool], list[str]] = {}

@@ -15,6 +15,8 @@ from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.guarding import Stop, Stopping, guarded, never
 from audit.engine.inputs import Inputs
+from audit.engine.journal import Journal
+from audit.engine.key_list import keys_of_inputs, write_key_list
 from audit.engine.locking import held
 from audit.engine.memory import MemoryReturn
 from audit.engine.on_ray import check_ray, finished_on_ray
@@ -50,7 +52,7 @@ class RunResult:
 
     page: Path  # of a shard: what it says of itself
     record: RunRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names, for the person at the terminal
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page or a terminal
     interrupted: bool = False  # asked to stop, before all was done
 
 
@@ -90,19 +92,24 @@ def run(
         make(settings.out, overwrite=settings.overwrite)
         plan = prepared.plan(progress)
         tell(plan)
-        apply(settings.out, plan, is_whole=settings.shard is None)
-        with stopping() as stop:
-            return _carry_out(prepared, plan, progress, stop)
+        if settings.key_list is not None:
+            write_key_list(settings.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
+        with Journal(settings) as journal:
+            journal.begin(prepared.finisher, prepared.inputs)
+            journal.opened(*plan.replaced)
+            apply(settings.out, plan, is_whole=settings.shard is None)
+            with stopping() as stop:
+                return _carry_out(prepared, plan, journal, progress, stop)
 
 
-def _carry_out(prepared: Prepared, plan: Plan, progress: Progress, stop: Stop) -> RunResult:
+def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progress, stop: Stop) -> RunResult:
     settings, finisher, clock = prepared.settings, prepared.finisher, prepared.clock
     table, outcome = GrowingTable(), Outcome()
     left_out = [] if settings.shard else list(prepared.inputs.left_out)
     total, not_done = len(plan.studies), 0
     progress("Auditing studies", 0, total)
     memory = MemoryReturn()
-    for done, (planned, study) in enumerate(_studies(prepared, plan, stop), start=1):
+    for done, (planned, study) in enumerate(_studies(prepared, plan, journal, stop), start=1):
         if study is None:
             not_done += 1
             continue
@@ -132,21 +139,28 @@ def _carry_out(prepared: Prepared, plan: Plan, progress: Progress, stop: Stop) -
         if rendered.damaged:
             raise OutputError(rendered.damaged[0])
         page = rendered.page
+    journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
     return RunResult(page=page, record=record, failed=failed, interrupted=bool(not_done) and stop())
 
 
-def _studies(prepared: Prepared, plan: Plan, stop: Stop) -> Iterator[tuple[Planned, FinishedStudy | None]]:
+def _studies(
+    prepared: Prepared, plan: Plan, journal: Journal, stop: Stop
+) -> Iterator[tuple[Planned, FinishedStudy | None]]:
     """Give every study of a plan in its order: read back, or done now; None where it is not done this time."""
     to_do = replace(prepared.inputs, studies=plan.to_do)
     finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
     for planned in plan.studies:
         if planned.standing.is_kept:
-            yield planned, kept_study_of(prepared.settings.out, planned, prepared.finisher)
+            kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
+            journal.kept(planned.key, scored_again=planned.standing is Standing.RESCORE)
+            yield planned, kept
         elif planned.standing.is_to_do:
             study = next(finished, None)
             if study is not None and not study.images:
                 note_failure(prepared.settings.out, planned, study, prepared.finisher)
+            if study is not None:
+                journal.study(study)
             yield planned, study
         else:
             yield planned, None
@@ -202,7 +216,13 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
         return finished_on_ray(inputs.studies, explainer, finisher, stop)
     workers = _workers(finisher.settings, explainer.device)
     loaded = guarded(
-        loaded_studies(inputs.studies, explainer.encoder, explainer.clock, workers=workers),
+        loaded_studies(
+            inputs.studies,
+            explainer.encoder,
+            explainer.clock,
+            workers=workers,
+            burned_in=finisher.settings.burned_in,
+        ),
         finisher.settings.dicom_dir,
         stop,
     )

@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from audit.engine.recording import box_record, hits, score_record
+from audit.engine.shown import Shower
 from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.scores import SCORES
 from audit.scoring.shortcuts import SHORTCUT_SCORES
+from pipelines.burned_in import Area
 from pipelines.geometry import Placement
 from pipelines.study import Case, Study
 from reports.folder import StudyFolder, read_study, read_valid
@@ -29,38 +31,47 @@ class _KeptImage:
     picture: bytes
     valid: Bool[np.ndarray, "rows columns"]
     placement: Placement
+    blanked: tuple[Area, ...] = ()
 
 
-def scored_again(folder: Path, study: Study, targets: Targets, *, show_phi: bool) -> StudyRecord:
+def scored_again(folder: Path, study: Study, targets: Targets, shower: Shower) -> StudyRecord:
     """Score every heat of one finished study.
 
     Args:
         folder: of the study.
         study: with the images of its record, in their order, and the boxes to score against.
         targets: of the cohort.
-        show_phi: whether its record shows words as they stand.
+        shower: shows words of boxes as the record does.
 
     Raises:
         OutputError: its record, heat, pictures or masks cannot be read.
     """
     stored = read_study(folder)
     images = [
-        _image(folder, stored, image, case, targets, show_phi=show_phi)
+        _image(folder, stored, image, case, targets, shower)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
     return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
 
 
 def _image(
-    folder: Path, stored: StudyFolder, image: ImageRecord, case: Case, targets: Targets, *, show_phi: bool
+    folder: Path, stored: StudyFolder, image: ImageRecord, case: Case, targets: Targets, shower: Shower
 ) -> ImageRecord:
     placement, picture = placement_of(image.placement), stored.pictures[image.picture]
     check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
-    seen = _KeptImage(case=case, picture=picture, valid=read_valid(folder, image), placement=placement)
+    seen = _KeptImage(
+        case=case,
+        picture=picture,
+        valid=read_valid(folder, image),
+        placement=placement,
+        blanked=tuple(Area(*area) for area in image.blanked),
+    )
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
+    spoken = [phrase.text for phrase in image.phrases]
     boxes = tuple(
-        box_record(box, visible_fraction=placement.visible_fraction(box), show_phi=show_phi) for box in case.boxes
+        box_record(box, visible_fraction=placement.visible_fraction(box), shower=shower, spoken=spoken)
+        for box in case.boxes
     )
     return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
 

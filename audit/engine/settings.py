@@ -5,6 +5,7 @@ from pathlib import Path
 
 from audit.attribution.precision import Precision
 from audit.engine.locking import Shard
+from pipelines.burned_in import BurnedIn
 from pipelines.geometry import Fit
 
 __all__ = ["RunSettings"]
@@ -31,7 +32,9 @@ class RunSettings:
     workers: int | None = None  # processes that decode, and as many that score and write; None: by the device
     precision: Precision = Precision.AUTO  # of the towers after the bottleneck
     compiled: bool = False  # by torch.compile
+    burned_in: BurnedIn = BurnedIn.MASK  # what becomes of films with burned-in text
     show_phi: bool = False  # names of files, and the reports' own words unmasked
+    key_list: Path | None = None  # file outside OUT that says what each key stands for
     overwrite: bool = False  # give up what OUT holds, and start anew
     limit: int | None = None  # studies of the cohort at most, the same ones whenever they are asked for
     shard: Shard | None = None  # audit this part alone, and leave tables and the page over all to a whole run

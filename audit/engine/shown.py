@@ -7,20 +7,76 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
-from pipelines.study import PART_OF_FILE, LeftOut
-from pipelines.text import mask_identifiers
+from audit.engine.plain_words import is_maker, is_plain, is_reader_number
+from pipelines.quoting import requoted
+from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
+from pipelines.text import mask_identifiers, mask_known
 from reports.record import FailureRecord, TokenHeat
 
-__all__ = ["shown_failures", "shown_text", "shown_words"]
+__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words"]
 
+_NOBODY = Identifiers()
+_KEY = re.compile(r"file-[0-9a-f]{16}")
+_KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
+_WORD = re.compile(r"\w+")
 _MASK = re.compile(r"\[[a-z-]+\]")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
-def shown_text(text: str, *, show_phi: bool) -> str:
-    """A phrase as pages show it."""
-    return text if show_phi else mask_identifiers(text)
+def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> str:
+    """A phrase as pages show it; what the images' headers name (``known``) is masked wherever it stands."""
+    return text if show_phi else mask_identifiers(mask_known(text, known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shower:
+    """Shows what inputs say in free words: as it is with ``show_phi``, else under a key unless it can name nobody."""
+
+    keys: Keys
+    show_phi: bool
+
+    def label(self, label: str) -> str:
+        """What a box is labelled with: a finding, or whatever somebody typed."""
+        return label if self.show_phi or is_plain(label) else self._keyed("label", label)
+
+    def reader(self, reader: str | None) -> str | None:
+        """Who drew a box: readers stay apart from each other, and nobody is named."""
+        if reader is None or self.show_phi or is_reader_number(reader):
+            return reader
+        return self._keyed("reader", reader)
+
+    def wording(self, wording: str, spoken: Iterable[str]) -> str:
+        """For which sentence a box was drawn: words stay that the image's shown phrases say, and plain ones."""
+        if self.show_phi:
+            return wording
+        known = {word.casefold() for text in spoken for word in _WORD.findall(text)}
+
+        def shown(word: re.Match[str]) -> str:
+            return word[0] if word[0].casefold() in known or is_plain(word[0]) else "[masked]"
+
+        return _WORD.sub(shown, mask_identifiers(wording))
+
+    def maker(self, manufacturer: str | None) -> str | None:
+        """Who made the machine; some hospitals write something else there."""
+        if manufacturer is None or self.show_phi or is_maker(manufacturer):
+            return manufacturer
+        return self._keyed("maker", manufacturer)
+
+    def reason(self, reason: str) -> str:
+        """Why something took no part: what it quotes of a file is masked."""
+        return reason if self.show_phi else requoted(reason, self._quote)
+
+    def _quote(self, text: str) -> str:
+        """Mask what is quoted; keys of files in there stay."""
+        if is_plain(text) or _KEYED.fullmatch(text):
+            return text
+        kept = " ".join(_KEY.findall(text))
+        rest = _KEY.sub("", text).strip()
+        return " ".join(filter(None, (kept, rest if is_plain(rest) else self._keyed("label", rest))))
+
+    def _keyed(self, kind: str, text: str) -> str:
+        return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"
 
 
 def shown_words(text: str, words: Sequence[tuple[str, float]]) -> tuple[TokenHeat, ...]:
@@ -43,6 +99,12 @@ def shown_words(text: str, words: Sequence[tuple[str, float]]) -> tuple[TokenHea
     return tuple(shown)
 
 
+def name_of_source(source: str) -> str:
+    """Give the name of a source's file, whose key stands for it: without its folders and the row of a table."""
+    path = PART_OF_FILE.sub("", source)
+    return PurePath(path).name or path
+
+
 def shown_failures(
     left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
@@ -51,9 +113,11 @@ def shown_failures(
     listed = [_Listed.of(item, given) for item in left_out]
     if show_phi:
         return tuple(each.record(f"{'/'.join(each.below)}{each.row}", each.item.reason) for each in listed)
-    names = _Names((each.below[-1] for each in listed), keys)
+    names, shower = _Names((each.below[-1] for each in listed), keys), Shower(keys=keys, show_phi=False)
     return tuple(
-        each.record(f"{names.key_of(each.below[-1])}{each.row}", names.masked_in(each.item.reason, each.path))
+        each.record(
+            f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))
+        )
         for each in listed
     )
 
@@ -98,7 +162,7 @@ class _Names:
         self._masked: dict[str, str] = {}
 
     def key_of(self, name: str) -> str:
-        return f"file-{self._keys.key('file', name)}"
+        return self._keys.file_key(name)
 
     def masked_in(self, reason: str, path: str) -> str:
         """Put a key in the place of each name, and of the path that leads to it; ``path`` is the reason's own file."""

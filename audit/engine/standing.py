@@ -1,5 +1,6 @@
 """Studies that a run does not put to the model: read back as they are, scored again, or noted as failed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from reports.resume_record import FailedStudyRecord
 __all__ = ["kept_study_of", "note_failure"]
 
 
-def kept_study_of(out: Path, planned: Planned, finisher: Finisher) -> FinishedStudy:
-    """Give a study that OUT holds, as the run that finished it gave it.
+def kept_study_of(
+    out: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None] = lambda _key: None
+) -> FinishedStudy:
+    """Give a study that OUT holds, as the run that finished it gave it; ``opened`` is told before a record changes.
 
     Raises:
         OutputError: what OUT holds of it cannot be read, or not be written anew.
@@ -29,16 +32,16 @@ def kept_study_of(out: Path, planned: Planned, finisher: Finisher) -> FinishedSt
     if planned.standing is Standing.FAILED:
         noted = read_failed(folder).left_out
         return FinishedStudy(left_out=left_out_before(noted, planned.study, finisher.keys))
-    record = _renewed(folder, planned, finisher)
+    record = _renewed(folder, planned, finisher, opened)
     return finished_before(record, left_out_before(record.left_out, planned.study, finisher.keys))
 
 
-def _renewed(folder: Path, planned: Planned, finisher: Finisher) -> StudyRecord:
+def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None]) -> StudyRecord:
     """Read a record; one whose boxes changed is scored again, one whose files moved is told so."""
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.standing is Standing.RESCORE:
-        again = scored_again(folder, study, finisher.targets, show_phi=finisher.settings.show_phi)
+        again = scored_again(folder, study, finisher.targets, finisher.shower)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
         image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys)})
@@ -49,6 +52,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher) -> StudyRecord:
         marked = record.fingerprint.model_copy(update={"stamps": planned.stamps})
         record = record.model_copy(update={"fingerprint": marked})
     if record != stored:
+        opened(planned.key)
         write_record(folder, record)
     return record
 

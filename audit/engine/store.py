@@ -17,6 +17,7 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.engine.clock import Clock
+from audit.logbook.chain import checksum
 from pipelines.spreadsheet import defused
 from reports.folder import RenderedFolder, render_pages
 from reports.record import FailureRecord, RunRecord, StudyRecord
@@ -47,8 +48,11 @@ def write_study(
     pictures: Mapping[str, bytes],
     masks: Mapping[str, bytes] = MappingProxyType({}),
     clock: Clock = lambda _stage: nullcontext(),
-) -> None:
+) -> str:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
+
+    Returns:
+        The checksum of ``record.json``, for the audit log.
 
     ``masks`` are :func:`valid_png`, by ``ImageRecord.valid``. Heats are kept in the precision that they come in
     (:func:`audit.engine.recording.stored_heat`).
@@ -67,17 +71,19 @@ def write_study(
             write_durably(folder / name, content)
         write_durably(folder / "index.html", page.encode())
         sync_folder(folder)
-        write_record(folder, record)
+        return write_record(folder, record)
 
 
-def write_record(folder: Path, record: StudyRecord) -> None:
-    """Write a study's record, which marks it as done, and see it safely to the disk.
+def write_record(folder: Path, record: StudyRecord) -> str:
+    """Write a study's record, which marks it as done, see it safely to the disk, and give its SHA-256.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_text_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    text = record.model_dump_json(indent=1) + "\n"
+    write_text_atomically(folder / RECORD, text)
     sync_folder(folder)
+    return checksum(text.encode())
 
 
 def write_failed_study(out: Path, record: FailedStudyRecord) -> None:

@@ -16,6 +16,7 @@ from audit.scoring.human import score_readers
 from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
 from audit.scoring.shortcuts import ShortcutScorer
+from pipelines.burned_in import Area
 from pipelines.cohort import boxes_for
 from pipelines.geometry import Placement
 from pipelines.regions import regions_of
@@ -39,6 +40,10 @@ class Seen(Protocol):
     @property
     def valid(self) -> Bool[np.ndarray, "rows columns"]:
         """False behind collimators and in padding."""
+
+    @property
+    def blanked(self) -> tuple[Area, ...]:
+        """Where the picture hides text that the model saw."""
 
     @property
     def placement(self) -> Placement:
@@ -138,7 +143,7 @@ class ImageScorer:
     def __init__(self, targets: Targets, loaded: Seen) -> None:
         self._targets, self._loaded = targets, loaded
         self._shortcuts = ShortcutScorer(
-            regions_of(loaded.picture, loaded.valid),
+            regions_of(loaded.picture, loaded.valid, loaded.blanked),
             model_px=1.0 / loaded.placement.scale,
             flipped=loaded.case.image.horizontally_flipped,
         )

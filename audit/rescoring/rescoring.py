@@ -12,10 +12,12 @@ from audit.engine.fingerprint import with_place
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
 from audit.engine.reading_back import finished_before
 from audit.engine.scoring_again import scored_again
-from audit.engine.shown import shown_failures
+from audit.engine.shown import Shower, shown_failures
 from audit.engine.store import write_record, write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import Targets
+from audit.logbook import AuditLog
+from audit.logbook.chain import OPENED, SCORED_AGAIN, file_checksum
 from audit.rescoring.kept import kept_study, keyed_row
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
@@ -42,6 +44,7 @@ class Rescored:
     studies: int  # scored again
     boxes: int  # that they have now
     failed: tuple[LeftOut, ...]  # studies that could not be read, and boxes that no image takes
+    told: tuple[FailureRecord, ...] = ()  # the same as it may be shown
 
 
 def rescore(
@@ -62,19 +65,23 @@ def rescore(
         OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
         BoxError: the boxes cannot be read, or none belongs to any image of the run.
     """
-    run, folders, keys = read_run(out), _in_order(out), Keys(load_salt())
+    run, folders, salt = read_run(out), _in_order(out), load_salt(outside=out)
+    shower = Shower(keys=Keys(salt), show_phi=run.patient_data_shown)
     failed: list[LeftOut] = []
     kept = dict(_readable(folders, failed, progress))
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
     studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, show_phi=run.patient_data_shown)
+    log = AuditLog(out, salt)
+    log.append("scoring again started")
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
-            record = scored_again(folder, study, targets, show_phi=run.patient_data_shown)
-            write_record(folder, with_place(record, keys, targets))
+            record = with_place(scored_again(folder, study, targets, shower), shower.keys, targets)
+            log.append(OPENED, study=record.key)
+            log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record))
         except OutputError as error:
             failed.append(_failure(folder, error))
         else:
@@ -85,22 +92,25 @@ def rescore(
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
+    told = _told(run, failed, lost, boxes)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
             **{name: getattr(found, name) for name in _CONCLUSIONS},
             "rescored": datetime.now(UTC),
             "counts": run.counts | {"boxes": count},
-            "failures": _failures(run, failed, lost, boxes),
+            "failures": (*_kept_failures(run, boxes), *told),
         }
     )
     rendered = write_run(out, concluded, scores)
+    log.append("scoring again finished", run_sha256=file_checksum(out / "run.json"))
     return Rescored(
         page=rendered.page,
         record=concluded,
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
+        told=tuple(item for item in told if item.failed),
     )
 
 
@@ -162,14 +172,18 @@ def _methods(record: StudyRecord) -> dict[str, str]:
     return {record.method: record.unit} | {other.method: other.unit for other in others}
 
 
-def _failures(
-    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
-) -> tuple[FailureRecord, ...]:
+def _kept_failures(run: RunRecord, boxes: Sequence[Path]) -> tuple[FailureRecord, ...]:
     """Keep what the run left out; what it said of its boxes goes where others take their place."""
     stages = {_STAGE, "boxes"} if boxes else {_STAGE}
-    kept = (item for item in run.failures if item.stage not in stages)
+    return tuple(item for item in run.failures if item.stage not in stages)
+
+
+def _told(
+    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
+) -> tuple[FailureRecord, ...]:
+    """Say what took no part this time, as far as it may be shown."""
     shown = shown_failures(lost, list(boxes), Keys(load_salt()), show_phi=run.patient_data_shown)
     own = (  # they name keys alone
         FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
     )
-    return (*kept, *own, *shown)
+    return (*own, *shown)

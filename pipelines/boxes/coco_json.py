@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.boxes.outlines import coco_shape
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
+from pipelines.quoting import quoted
 from pipelines.shapes import Polygons, RunLengths
 
 __all__ = ["read_coco_json", "recognise_coco_json"]
@@ -55,7 +56,7 @@ def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things)
     box = annotation.get("bbox")
     if image is None or category is None:
         key = "image" if image is None else "category"
-        unknown = str(annotation.get(f"{key}_id"))[:40]
+        unknown = quoted(annotation.get(f"{key}_id"), most=40)
         return BoxError(f"{source} names {key} {unknown}, which the file does not list: add it")
     try:
         shape = coco_shape(source, annotation.get("segmentation"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
+from pipelines.quoting import quoted
 from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
 
@@ -107,7 +108,7 @@ def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...
             source=source,
             stage="boxes",
             reason=(
-                f'the label "{label}" names no known finding, so no phrase meets its {count:,} '
+                f"the label {quoted(label)} names no known finding, so no phrase meets its {count:,} "
                 f"{'box' if count == 1 else 'boxes'}: rename it if one should"
             ),
             failed=False,
@@ -132,7 +133,7 @@ def _number(source: str, name: str, value: object) -> float:
         except (ValueError, OverflowError):
             number = math.nan
     if not math.isfinite(number):
-        raise BoxError(f'{source} has {name} "{str(value)[:40]}": write a finite number of pixels')
+        raise BoxError(f"{source} has {name} {quoted(value, most=40)}: write a finite number of pixels")
     return number
 
 

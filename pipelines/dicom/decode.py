@@ -17,6 +17,7 @@ from pipelines.dicom.bounded import MAX_VALUE_BYTES, open_bounded
 from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
+from pipelines.quoting import quoted
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_first_frame", "read_whole"]
 
@@ -181,7 +182,7 @@ def _refuse_unsafe(encoding: Encoding, path: Path, max_pixels: int) -> None:
     samples = _SAMPLES.get(encoding.photometric_interpretation)
     if samples is None or samples != encoding.samples:
         raise DicomError(
-            f"{path}: PhotometricInterpretation {encoding.photometric_interpretation or 'blank'} with "
+            f"{path}: PhotometricInterpretation {quoted(encoding.photometric_interpretation)} with "
             f"{encoding.samples} samples a pixel is not read; export it as MONOCHROME2."
         )
     if encoding.bits_allocated not in {8, 16} or not 1 <= encoding.bits_stored <= encoding.bits_allocated:

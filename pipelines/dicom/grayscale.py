@@ -71,11 +71,17 @@ def is_inverse(dataset: FileDataset) -> bool:
 
 def apply_polarity(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]:
     """Turn [0, 1] round, once, where low values are to be shown bright, so that dense tissue is bright in the end."""
-    photometric = text(dataset, "PhotometricInterpretation").upper()
-    shape = text(dataset, "PresentationLUTShape").upper() or "not given"
+    photometric = _known(text(dataset, "PhotometricInterpretation"), ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"))
+    shape = _known(text(dataset, "PresentationLUTShape"), ("IDENTITY", "INVERSE"))
     inverse = is_inverse(dataset)
     detail = f"{'inverted' if inverse else 'kept'}: {photometric}, PresentationLUTShape {shape}"
     return (1.0 - table if inverse else table), PixelStep(step="polarity", detail=detail)
+
+
+def _known(stated: str, terms: tuple[str, ...]) -> str:
+    """Repeat a defined term; anything else may be anybody's words."""
+    term = stated.upper()
+    return term if term in terms else "another term" if term else "not given"
 
 
 def _apply_window(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep] | None:

@@ -12,6 +12,7 @@ from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
+from pipelines.quoting import quoted
 from pipelines.study import Image, LeftOut
 
 __all__ = ["inspect_file", "read_image_header"]
@@ -155,11 +156,13 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
     if sop_class == MediaStorageDirectoryStorage:
         return "This is a DICOMDIR; nothing is to be done: the files it names are read where they lie in the folder."
     if sop_class not in _RADIOGRAPH_CLASSES:
-        return f"This object ({UID(sop_class).name}) is no projection radiograph; nothing is to be done."
+        name = UID(sop_class).name
+        known = "of a class that is not known" if name == sop_class else name
+        return f"This object ({known}) is no projection radiograph; nothing is to be done."
     if is_own_result(dataset):
         return LEFT_OUT_REASON
     if modality not in _RADIOGRAPH_MODALITIES:
-        return f"The image is no chest radiograph: its Modality is {modality}; nothing is to be done."
+        return f"The image is no chest radiograph: its Modality is {_spoken(modality)}; nothing is to be done."
     return _rule_against_body_part(text(dataset, "BodyPartExamined"))
 
 
@@ -173,14 +176,22 @@ def _rule_against_body_part(stated: str) -> str | None:
     words = re.findall(r"[A-Z]+", stated.upper())
     if any("CHEST" in word for word in words):
         return None
-    no_chest = f"The image is no chest radiograph: its BodyPartExamined is {stated}; nothing is to be done."
     if any(_SPINE.fullmatch(word) for word in words):
-        return no_chest
+        return _no_chest("of the spine")
     if any(chest in word for word in words for chest in _CHEST_WORDS):
         return None
-    if any(get_close_matches(word, _OTHER_PARTS, n=1, cutoff=_MISSPELT) for word in words):
-        return no_chest
-    return None
+    parts = [part for word in words for part in get_close_matches(word, _OTHER_PARTS, n=1, cutoff=_MISSPELT)]
+    return _no_chest(parts[0]) if parts else None
+
+
+def _no_chest(part: str) -> str:
+    """Name our own word for the part: what else stands in the element may be anybody's words."""
+    return f"The image is no chest radiograph: its BodyPartExamined is {part}; nothing is to be done."
+
+
+def _spoken(modality: str) -> str:
+    """Repeat a modality that has the form of a defined term (PS3.3 C.7.3.1.1.1)."""
+    return modality if re.fullmatch(r"[A-Z]{2,3}", modality) else quoted(modality)
 
 
 def _positive_integer(dataset: FileDataset, keyword: str, path: Path) -> int:

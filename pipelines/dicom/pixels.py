@@ -1,6 +1,6 @@
 """From a DICOM file to the picture a radiologist would see, with a receipt of every step on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from pydicom.pixels.processing import apply_color_lut
 from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_first_frame, read_whole
 from pipelines.dicom.exposed_area import find_valid_pixels
 from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi
+from pipelines.dicom.identifiers import identifiers_in
 from pipelines.dicom.receipt import PixelStep
-from pipelines.dicom.source import READ_ERRORS, tolerant_reading
+from pipelines.dicom.source import READ_ERRORS, text, tolerant_reading
 from pipelines.errors import DicomError
+from pipelines.study import Identifiers
 
 __all__ = ["PixelStep", "Pixels", "read_pixels"]
 
@@ -27,6 +29,8 @@ class Pixels:
     display: Float[np.ndarray, "rows columns"]  # float32, 0 to 1
     valid: Bool[np.ndarray, "rows columns"]  # False in padding, behind the shutter and outside the collimated field
     receipt: tuple[PixelStep, ...]
+    identifiers: Identifiers = field(default_factory=Identifiers)  # of the header, to be masked in the report
+    stated_burned_in: bool = False  # BurnedInAnnotation is YES (PS3.3 C.7.6.1)
 
 
 def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -48,8 +52,14 @@ def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         if encoding.frames > 1:
             steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
         if values.ndim == 3 or encoding.photometric_interpretation == "PALETTE COLOR":
-            return _from_colour(dataset, values, steps, path, encoding.bits_stored)
-        return _from_grey(dataset, values, steps)
+            pixels = _from_colour(dataset, values, steps, path, encoding.bits_stored)
+        else:
+            pixels = _from_grey(dataset, values, steps)
+        return replace(
+            pixels,
+            identifiers=identifiers_in(dataset),
+            stated_burned_in=text(dataset, "BurnedInAnnotation").upper() == "YES",
+        )
 
 
 def _from_grey(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"], steps: list[PixelStep]) -> Pixels:

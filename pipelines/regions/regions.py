@@ -1,6 +1,7 @@
 """All regions of one displayed radiograph, on one coarse grid that heat is brought to."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from skimage.measure import block_reduce
 
 from pipelines.regions.chest import Lungs, chest_mask, find_lungs
 from pipelines.regions.markers import marker_mask
+from pipelines.regions.text import Area
 
 __all__ = ["Lungs", "Regions", "regions_of"]
 
@@ -49,12 +51,13 @@ def _middles(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[np.ndarray,
     return np.ix_(rows, columns)  # type: ignore[return-value]
 
 
-def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"]) -> Regions:
+def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked: Sequence[Area] = ()) -> Regions:
     """Find the regions of a displayed radiograph.
 
     Args:
         picture: JPEG or PNG, grey, as pages show it; looked at with at most ``_PICTURE_SIDE`` px a side.
         valid: on source pixels; False behind collimators and shutters and in padding.
+        blanked: where the picture hides text that the model saw, in source pixels: letters on the film, like any other.
     """
     with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
         opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
@@ -67,6 +70,10 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"]) -> Regio
         lungs = Lungs(at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
     letters = marker_mask(values, inside)
+    scale = values.shape[0] / valid.shape[0], values.shape[1] / valid.shape[1]
+    for area in blanked:
+        rows = slice(int(area.top * scale[0]), int(np.ceil(area.bottom * scale[0])))
+        letters[rows, int(area.left * scale[1]) : int(np.ceil(area.right * scale[1]))] = True
     return Regions(
         rows=valid.shape[0],
         columns=valid.shape[1],

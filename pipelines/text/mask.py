@@ -2,7 +2,9 @@
 
 import re
 
-__all__ = ["mask_identifiers"]
+from pipelines.study import Identifiers
+
+__all__ = ["mask_identifiers", "mask_known"]
 
 _TITLE = r"(?:Dr|DR|Mr|MR|Mrs|MRS|Ms|MS|Prof|PROF|Doctor|Professor|Miss|Nurse|Sister)\b"
 _NAME_WORD = rf"(?!{_TITLE})(?:(?:(?:van|von|der|den|de|la|del|di|da|bin|al)[ \t]+){{0,3}}(?:[A-Z]\.|[A-Z][\w'’-]*))"
@@ -95,6 +97,19 @@ def mask_identifiers(text: str) -> str:
     Source: HIPAA Safe Harbor, 45 CFR 164.514(b)(2), for what identifies.
     """
     return "".join(map(_masked, _PIECE.findall(text)))
+
+
+def mask_known(text: str, known: Identifiers) -> str:
+    """Replace what the header of a report's images says of people and places, wherever the report repeats it.
+
+    A name is found without title too, in capitals or not; with :func:`mask_identifiers` behind it the rest is masked.
+    """
+    for mask, values in (("number", known.others), ("name", known.names)):
+        if values:
+            longest_first = sorted(values, key=len, reverse=True)
+            pattern = "|".join(r"\s+".join(map(re.escape, value.split())) for value in longest_first)
+            text = re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", f"[{mask}]", text, flags=re.IGNORECASE)
+    return text
 
 
 def _masked(piece: str) -> str:

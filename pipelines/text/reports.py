@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ReportError
+from pipelines.quoting import quoted
 from pipelines.study import LeftOut, Report
 from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
 from pipelines.text.formats.fhir_json import read_fhir_reports, recognise_fhir_reports
@@ -144,10 +145,21 @@ def _of_no_format(file: ReportFile) -> LeftOut:
 
 def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
     for suffix, count in sorted(others.items()):
-        one, many = (f"ends in {suffix}", f"end in {suffix}") if suffix else ("has no ending", "have no ending")
+        ending = suffix if suffix in _KNOWN_ENDINGS else quoted(suffix)
+        one, many = (f"ends in {ending}", f"end in {ending}") if suffix else ("has no ending", "have no ending")
         what = f"1 file {one} and is no report" if count == 1 else f"{count:,} files {many} and are no reports"
         reason = f"{what}: give {_known_formats()} if {'it' if count == 1 else 'they'} should be"
         yield LeftOut(source=str(folder / f"*{suffix}"), stage="report", reason=reason, failed=False)
+
+
+_KNOWN_ENDINGS = frozenset(
+    (
+        *(".dcm", ".dicom", ".dic", ".ima", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".pdf", ".doc"),
+        *(".docx", ".xls", ".xlsx", ".rtf", ".zip", ".gz", ".tar", ".7z", ".nii", ".npy", ".npz", ".mha", ".mhd"),
+        *(".nrrd", ".md", ".ini", ".db", ".log", ".html", ".htm", ".yaml", ".yml", ".toml", ".bak", ".tmp"),
+        *(".sqlite", ".py", ".ipynb", ".mp3", ".wav", ".csv", ".tsv", ".txt", ".xml", ".json", ".parquet"),
+    )
+)  # any other may be what a point in a name leaves: "report.Smith"
 
 
 def _known_formats() -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pipelines.quoting import quoted
+
 __all__ = ["BadRow", "Row", "Table", "column_key", "parse_table", "pick_column", "plain_stem", "spoken_columns"]
 
 _DELIMITERS = (",", "\t", ";", "|")
@@ -57,7 +59,7 @@ def pick_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
 def spoken_columns(columns: Iterable[str]) -> str:
     """List a table's columns for a message, without what may be data: a first row that is no header is not repeated."""
     named = [column for column in columns if _COLUMN_NAME.match(column)]
-    return f"its columns are {', '.join(named[:20])}" if named else "its first row names no columns"
+    return f"its columns are {quoted(', '.join(named[:20]))}" if named else "its first row names no columns"
 
 
 def plain_stem(reference: str) -> str:

@@ -108,8 +108,8 @@ def test_an_unknown_label_is_noted_once_and_its_boxes_are_kept(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        pytest.param({"images": []}, ["annotation 1", "image 1", "does not list"], id="unknown image"),
-        pytest.param({"categories": []}, ["annotation 1", "category 7", "does not list"], id="unknown category"),
+        pytest.param({"images": []}, ["annotation 1", 'image "1"', "does not list"], id="unknown image"),
+        pytest.param({"categories": []}, ["annotation 1", 'category "7"', "does not list"], id="unknown category"),
         pytest.param({"annotations": [3]}, ["annotation 1", "no object"], id="no object"),
         pytest.param(
             {"annotations": [{"image_id": 1, "category_id": 7, "bbox": [1, 2, 3]}]}, ["four numbers"], id="short bbox"
@@ -134,7 +134,7 @@ def test_a_bad_annotation_is_named(tmp_path: Path, changes: dict[str, Any], word
     [
         pytest.param("", "is empty: give --boxes", id="empty"),
         pytest.param(
-            "image,label,x,y\n", r"no known format .*its columns are image, label, x, y; give a CSV", id="csv"
+            "image,label,x,y\n", r'no known format .*its columns are "image, label, x, y"; give a CSV', id="csv"
         ),
         pytest.param("just a report", "it is no table", id="prose"),
         pytest.param('{"images": [], "annotations": [], "categories": [', "no valid JSON", id="truncated JSON"),

@@ -65,6 +65,8 @@ def test_a_run_leaves_pages_records_heat_and_tables(cohort: Path, tmp_path: Path
         "scores.parquet",
         "scores.csv",
         "failures.csv",
+        "log.jsonl",
+        "audit.jsonl",
         "studies",
     }
     assert len(study_folders(out)) == 4

@@ -88,7 +88,8 @@ def test_the_runs_own_boxes_give_the_very_same_run(finished: Path, out: Path) ->
     before, after = contents(finished), contents(out)
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"run.json", "index.html"}  # which say when it was scored again
+    assert changed <= {"run.json", "index.html", "audit.jsonl"}  # which say when it was scored again
+    assert after["audit.jsonl"].startswith(before["audit.jsonl"])
     was, now = (json.loads((folder / "run.json").read_text()) for folder in (finished, out))
     assert now.pop("rescored") is not None
     assert was.pop("rescored") is None
@@ -109,7 +110,7 @@ def test_scoring_twice_is_scoring_once(out: Path, cohort: Path) -> None:
     once = contents(out)
     rescore(out, [cohort / "boxes.csv"])
     twice = contents(out)
-    assert {name for name in once if once[name] != twice[name]} <= {"run.json", "index.html"}
+    assert {name for name in once if once[name] != twice[name]} <= {"run.json", "index.html", "audit.jsonl"}
 
 
 def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path, out: Path, cohort: Path) -> None:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from audit.engine.explaining import PAIRS_A_BATCH, Explainer, failed_study
 from audit.engine.finishing import FinishedStudy, Finisher
 from audit.engine.guarding import Stop
-from audit.engine.on_ray.actors import DecodeActor, ExplainActor, FinishActor, Recipe
+from audit.engine.on_ray.actors import DecodeActor, ExplainActor, FinishActor, Reading, Recipe
 from audit.engine.on_ray.flow import Flow
 from audit.engine.on_ray.pools import Stage, pools_for
 from pipelines.errors import AuditError
@@ -56,11 +56,12 @@ def finished_on_ray(
         faithfulness=explainer.faithfulness,
         keys=explainer.keys,
     )
+    reading = Reading(preprocessing=explainer.encoder.preprocessing, burned_in=finisher.settings.burned_in)
     joined_here = connect()
     try:
         machines = RayMachines(
             {
-                Stage.DECODE: (DecodeActor, explainer.encoder.preprocessing),
+                Stage.DECODE: (DecodeActor, reading),
                 Stage.EXPLAIN: (ExplainActor, recipe),
                 Stage.FINISH: (FinishActor, finisher),
             },

@@ -19,11 +19,12 @@ from audit.engine.keys import Keys
 from audit.engine.methods import methods_of
 from audit.engine.provenance import pick_device
 from audit.engine.settings import RunSettings
+from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
-__all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Receipt", "Recipe"]
+__all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Receipt", "Recipe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,19 @@ class Recipe:
     keys: Keys
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a worker needs to read pixels."""
+
+    preprocessing: Preprocessing
+    burned_in: BurnedIn
+
+
 class DecodeActor:
     """Reads pixels and brings them into the model's square; needs no model."""
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
     def start(self) -> None:
         """Say that the process is up."""
@@ -57,7 +66,7 @@ class DecodeActor:
 
     def work(self, study: Study) -> tuple[LoadedStudy, Receipt]:
         """Decode one study."""
-        items = list(load_cases(study.cases, self._preprocessing))
+        items = list(load_cases(study.cases, self._reading.preprocessing, burned_in=self._reading.burned_in))
         loaded = LoadedStudy(
             study=study,
             cases=tuple(item for item in items if isinstance(item, LoadedCase)),

@@ -1,0 +1,225 @@
+"""``OUT/audit.jsonl``: entries that follow from each other, so that a change of any of them shows.
+
+Each line holds the SHA-256 of the line before it and, made with a key that follows from the salt, an HMAC of itself.
+The chain shows a line that was changed, put in, taken out or moved. The HMAC shows that whoever wrote a line had the
+salt: an outsider with write access to OUT could work every checksum out again, and not these. Whoever has both OUT and
+the salt can write another chain; against that helps a note of the last line's checksum elsewhere (``verify --head``).
+
+Source: RFC 2104 (HMAC); Schneier and Kelsey 1999, "Secure audit logs to support computer forensics", section 4.
+"""
+
+import hmac
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from audit.logbook.lines import Value, append_lines, as_line, locked, now
+from pipelines.errors import OutputError
+
+__all__ = [
+    "AUDIT_LOG",
+    "DONE",
+    "FOUND_DONE",
+    "GENESIS",
+    "OPENED",
+    "SCORED_AGAIN",
+    "STARTED_ANEW",
+    "TORN",
+    "AuditLog",
+    "checksum",
+    "fault_of",
+    "file_checksum",
+    "log_key",
+    "mac_of",
+    "note",
+    "parsed",
+    "recorded_studies",
+    "unlisted_records",
+]
+
+AUDIT_LOG = "audit.jsonl"
+GENESIS = "0" * 64  # what stands in the first line for the one before it
+TORN = "torn line kept"
+DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored again"
+OPENED = "study opened"  # its record is about to change, or to leave the result
+RECORDED = frozenset({DONE, FOUND_DONE, SCORED_AGAIN})
+STARTED_ANEW = "run replaced"
+_TAIL_AT_MOST = 1 << 20  # bytes: a line is far shorter
+
+
+def log_key(salt: bytes) -> bytes:
+    """Derive the key of the log's HMACs, so that one key serves one purpose."""
+    return hmac.new(salt, b"m2ib-audit audit log", "sha256").digest()
+
+
+def checksum(data: bytes) -> str:
+    """SHA-256, in hex."""
+    return sha256(data).hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        return checksum(path.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
+
+
+def mac_of(entry: Mapping[str, Value], key: bytes) -> str:
+    """HMAC-SHA-256 of an entry as it is written, without its own ``mac``."""
+    bare = {name: value for name, value in entry.items() if name != "mac"}
+    return hmac.new(key, as_line(bare), "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """Where the chain stands."""
+
+    count: int
+    last: str  # checksum of the last whole line
+
+
+class AuditLog:
+    """Appends to the chain of one OUT.
+
+    Every append takes the file's lock and reads where the chain stands, so that two commands on one OUT add to one
+    chain. A line that a killed run left torn stays in its place; the next entry says how long it is and what its
+    checksum is.
+    """
+
+    def __init__(self, out: Path, salt: bytes) -> None:
+        self._path, self._key = out / AUDIT_LOG, log_key(salt)
+
+    def append(self, event: str, **values: Value) -> None:
+        """Append one entry; it is on the disk when this returns.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
+        self.append_all([(event, values)])
+
+    def append_all(self, entries: Iterable[tuple[str, Mapping[str, Value]]]) -> None:
+        """Append entries, forced to the disk once.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
+        waiting = list(entries)
+        if not waiting:
+            return
+        with locked(self._path) as descriptor:
+            head, torn = _head_of(descriptor)
+            lines = []
+            if torn and self._follows(head, parsed(torn)):  # whole but for its end
+                head = _Head(head.count + 1, checksum(torn + b"\n"))
+                lines.append(b"\n")
+            elif torn:
+                lines.append(b"" if torn.endswith(b"\n") else b"\n")
+                waiting.insert(0, (TORN, {"bytes": len(torn), "sha256": checksum(torn)}))
+            for event, values in waiting:
+                line = self._line(head, event, values)
+                head = _Head(head.count + 1, checksum(line))
+                lines.append(line)
+            append_lines(descriptor, b"".join(lines), to_disk=True)
+
+    def _follows(self, head: _Head, entry: Mapping[str, Value] | None) -> bool:
+        return entry is not None and fault_of(entry, count=head.count, last=head.last, key=self._key) is None
+
+    def _line(self, head: _Head, event: str, values: Mapping[str, Value]) -> bytes:
+        entry: dict[str, Value] = {"n": head.count + 1, "ts": now(), "event": event, **values, "prev": head.last}
+        return as_line({**entry, "mac": mac_of(entry, self._key)})
+
+
+def _head_of(descriptor: int) -> tuple[_Head, bytes]:
+    """Find the last whole entry, and everything behind it that is none.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    size = os.fstat(descriptor).st_size
+    data = os.pread(descriptor, min(size, _TAIL_AT_MOST), max(0, size - _TAIL_AT_MOST))
+    end = data.rfind(b"\n") + 1
+    while end > 0:
+        start = data.rfind(b"\n", 0, end - 1) + 1
+        entry = parsed(data[start:end])
+        if entry is not None and isinstance(entry.get("n"), int):
+            return _Head(int(str(entry["n"])), checksum(data[start:end])), data[end:]
+        end = start
+    return _Head(0, GENESIS), data
+
+
+def fault_of(entry: Mapping[str, Value], *, count: int, last: str, key: bytes | None) -> str | None:
+    """Say why an entry does not follow those before it; None where it does.
+
+    Args:
+        entry: as read.
+        count: entries before it.
+        last: checksum of the line before it.
+        key: :func:`log_key`; None leaves the HMAC unlooked at.
+    """
+    if entry.get("n") != count + 1:
+        return f"entry {count + 1} should stand there, and it is entry {entry.get('n')}"
+    if entry.get("prev") != last:
+        return "the line before it is not the one that it was written after"
+    if key is not None and entry.get("mac") != mac_of(entry, key):
+        return "it was not written with this salt, or was changed since"
+    return None
+
+
+def parsed(line: bytes) -> dict[str, Value] | None:
+    """Read a line; None where it is no entry."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def recorded_studies(out: Path) -> dict[str, str]:
+    """The checksum that the log last gave for each study's record, since OUT was last begun anew; no check is made.
+
+    Raises:
+        OutputError: the log is there and cannot be read.
+    """
+    found: dict[str, str] = {}
+    path = out / AUDIT_LOG
+    if not path.exists():
+        return found
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                entry = parsed(line) or {}
+                note(found, entry)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})") from error
+    return found
+
+
+def note(found: dict[str, str], entry: Mapping[str, Value]) -> None:
+    """Bring ``found`` up to an entry: the checksum of each study's record."""
+    if entry.get("event") == STARTED_ANEW:
+        found.clear()
+    if entry.get("event") == OPENED:
+        found.pop(str(entry.get("study")), None)
+    if entry.get("event") in RECORDED:
+        found[str(entry.get("study"))] = str(entry.get("record_sha256"))
+
+
+def unlisted_records(out: Path) -> list[tuple[str, str]]:
+    """Key and checksum of every finished study that the log does not know: a run was killed between the two.
+
+    A study that the log knows under another checksum is not among them: that is a change, and stays one.
+
+    Raises:
+        OutputError: the log or a record cannot be read.
+    """
+    known = recorded_studies(out)
+    records = sorted((out / "studies").glob("*/record.json"))
+    return [(path.parent.name, file_checksum(path)) for path in records if path.parent.name not in known]

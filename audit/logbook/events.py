@@ -1,0 +1,119 @@
+"""``OUT/log.jsonl``: what happens in a run, as it happens, and whatever Python's ``logging`` is told meanwhile.
+
+Of a log record stand there its logger, level and the place in the code, of an exception its type and the places: never
+a message that was put together from values, since a value may be a name. The constant text of our own messages stays.
+"""
+
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from typing import TextIO
+
+from audit.logbook.lines import Value, append_lines, as_line, locked, now
+from pipelines.errors import OutputError
+
+__all__ = ["EVENT_LOG", "EventLog", "recorded_logging", "scrubbed_trace"]
+
+EVENT_LOG = "log.jsonl"
+
+_OURS = ("audit", "reports", "pipelines")
+_FRAMES_AT_MOST = 40
+_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"), (0, "info"))
+
+
+class EventLog:
+    """Appends events to the log of one OUT; holds no file open, so that it can be sent to other processes."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / EVENT_LOG
+
+    def tell(self, event: str, *, level: str = "info", **values: Value) -> None:
+        """Write one event down.
+
+        Args:
+            event: what happened, in constant words.
+            level: "info", "warning" or "error".
+            values: keys, stages, seconds and counts; nothing that an input says of itself.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
+        line = as_line({"ts": now(), "level": level, "event": event, **values})
+        with locked(self.path) as descriptor:
+            append_lines(descriptor, line, to_disk=False)
+
+
+class _Handler(logging.Handler):
+    """Writes log records to an event log, without their values."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a log that cannot be written stops nothing, for the audit log will say so."""
+        is_ours = record.name.split(".", 1)[0] in _OURS
+        if not is_ours and record.levelno < logging.WARNING:
+            return
+        values: dict[str, Value] = {
+            "logger": record.name if record.name.isascii() else "another",
+            "where": f"{_place(record.pathname)}:{record.lineno}",
+        }
+        if is_ours and isinstance(record.msg, str):
+            values["message"] = record.msg  # what stands in the code, its %s still open
+            values |= getattr(record, "event_values", {})  # keys and places, made to be written down
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is not None:
+            values |= {"error": type(error).__name__, "trace": scrubbed_trace(error)}
+        level = (
+            "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
+        )
+        with suppress(OutputError):
+            self._log.tell("log", level=level, **values)
+
+
+@contextmanager
+def recorded_logging(log: EventLog) -> Iterator[None]:
+    """Send what ``logging`` and ``warnings`` are told to an event log alone, and leave them as they were found."""
+    root, handler = logging.getLogger(), _Handler(log)
+    shown = warnings.showwarning
+
+    def record(
+        message: Warning | str,  # noqa: ARG001 - as Python calls it; it may hold a name
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG001
+        line: str | None = None,  # noqa: ARG001
+    ) -> None:
+        with suppress(OutputError):
+            where = f"{_place(filename)}:{lineno}"
+            log.tell("log", level="warning", logger="py.warnings", where=where, error=category.__name__)
+
+    root.addHandler(handler)
+    warnings.showwarning = record
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+        root.removeHandler(handler)
+
+
+def scrubbed_trace(error: BaseException) -> list[str]:
+    """Where an exception came from, outermost first: places in code, without the values that its message may hold."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_AT_MOST:]
+    return [f"{_place(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _place(filename: str) -> str:
+    """Name a source file from its package on: where the program is installed may name a user."""
+    parts = PurePath(filename).parts
+    for root in ("site-packages", *_OURS):
+        if root in parts:
+            start = len(parts) - 1 - parts[::-1].index(root)
+            return "/".join(parts[start + (root == "site-packages") :])
+    return os.path.basename(filename)  # noqa: PTH119 - no file need be there

@@ -1,0 +1,111 @@
+"""Text in the pixels: found at several sizes, contrasts and places, and blanked in what is shown alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planting import burned_in
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from benchmarks.bench_burned_in import covered, phantom_film, write_on
+from pipelines.burned_in import Area, BurnedIn, blanked, examine
+from pipelines.cohort import match
+from pipelines.dicom.pixels import read_pixels
+from pipelines.dicom.scan import scan_folder
+from pipelines.phantom.cohort import make_cohort
+from pipelines.regions import regions_of
+from pipelines.regions.text import find_text
+from pipelines.study import LeftOut
+from pipelines.text import read_reports
+from pipelines.transforms import LoadedCase, Preprocessing, load_cases
+
+PREPROCESSING = Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+@pytest.fixture(scope="module")
+def film() -> np.ndarray:
+    return phantom_film(7001, columns=640)
+
+
+@pytest.mark.parametrize("place", ["corner", "edge", "on the chest", "plate", "down the side"])
+@pytest.mark.parametrize("height", [14, 24, 48])
+def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height: int) -> None:
+    written = write_on(film, "DOE^JANE", height=height, contrast=1.0, place=place, seed=3)
+    assert covered(written.frame, find_text(written.display)) >= 0.9
+
+
+@pytest.mark.parametrize("seed", range(7001, 7007))
+def test_a_side_marker_is_no_text(seed: int) -> None:
+    assert find_text(phantom_film(seed, columns=512)) == ()
+
+
+def test_a_film_of_one_grey_and_one_of_a_few_pixels_have_no_text() -> None:
+    assert find_text(np.full((300, 300), 0.4, dtype=np.float32)) == ()
+    assert find_text(np.zeros((3, 5), dtype=np.float32)) == ()
+
+
+def test_a_real_radiograph_has_little_that_is_taken_for_text() -> None:
+    display = read_pixels(Path(str(get_testdata_file("RG1_UNCR.dcm")))).display
+    areas = find_text(display)
+    assert sum((a.bottom - a.top) * (a.right - a.left) for a in areas) / display.size < 0.02
+
+
+def test_nothing_of_a_blanked_area_stays() -> None:
+    display = np.full((20, 30), 0.25, dtype=np.float32)
+    display[5:9, 5:20] = np.random.default_rng(1).random((4, 15))
+    shown = blanked(display, [Area(5, 5, 9, 20)])
+    assert (shown == 0.25).all()
+    assert (display[5:9, 5:20] != 0.25).any()
+
+
+@pytest.mark.parametrize("text", [True, False], ids=["text", "no text"])
+@pytest.mark.parametrize("stated", [True, False], ids=["stated", "not stated"])
+@pytest.mark.parametrize("policy", list(BurnedIn))
+def test_the_policy_decides(film: np.ndarray, policy: BurnedIn, stated: bool, text: bool) -> None:
+    written = write_on(film, "DOE^JANE", height=24, contrast=1.0, place="corner", seed=3)
+    found = examine(written.display if text else film, policy, stated=stated)
+    left_out = policy is not BurnedIn.KEEP and (
+        (policy is BurnedIn.LEAVE_OUT and (text or stated)) or (stated and not text)
+    )
+    assert isinstance(found, str) is left_out
+    if not isinstance(found, str):
+        assert bool(found[0]) is (text and policy is BurnedIn.MASK)
+        assert "burned-in" in found[1].step
+
+
+def loaded(cohort: Path, policy: BurnedIn) -> LoadedCase | LeftOut:
+    studies = match(scan_folder(cohort / "dicom").images, read_reports(cohort / "reports")).studies
+    (item,) = load_cases([case for study in studies for case in study.cases], PREPROCESSING, burned_in=policy)
+    return item
+
+
+def test_the_picture_is_blanked_and_the_models_input_is_not(tmp_path: Path) -> None:
+    make_cohort(tmp_path, count=1, seed=5, columns=400)
+    path = tmp_path / "dicom" / "phantom-00001.dcm"
+    burned_in(path, "DOE JANE")
+    kept, masked = loaded(tmp_path, BurnedIn.KEEP), loaded(tmp_path, BurnedIn.MASK)
+    assert isinstance(kept, LoadedCase)
+    assert isinstance(masked, LoadedCase)
+    assert masked.inputs.equal(kept.inputs)
+    assert (masked.picture != kept.picture, kept.blanked) == (True, ())
+    assert any("the model saw the film as it is" in step.detail for step in masked.receipt)
+    area = masked.blanked[0]
+    markers = regions_of(masked.picture, masked.valid, masked.blanked).markers
+    row, column = (area.top + area.bottom) // 2, (area.left + area.right) // 2
+    cell = row * markers.shape[0] // masked.valid.shape[0], column * markers.shape[1] // masked.valid.shape[1]
+    assert markers[cell]  # heat on blanked text is heat on letters
+    assert isinstance(loaded(tmp_path, BurnedIn.LEAVE_OUT), LeftOut)
+
+
+def test_a_header_that_says_yes_leaves_a_film_out_unless_its_text_is_found(tmp_path: Path) -> None:
+    make_cohort(tmp_path, count=1, seed=5, columns=400)
+    path = tmp_path / "dicom" / "phantom-00001.dcm"
+    dataset = dcmread(path)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(path)
+    left_out = loaded(tmp_path, BurnedIn.MASK)
+    assert isinstance(left_out, LeftOut)
+    assert (left_out.failed, left_out.stage) == (False, "burned-in text")
+    burned_in(path, "DOE JANE")
+    assert isinstance(loaded(tmp_path, BurnedIn.MASK), LoadedCase)

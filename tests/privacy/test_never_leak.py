@@ -1,0 +1,139 @@
+"""Identifiers planted in headers, private tags, reports, boxes and names are searched for in all that comes out."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from planting import IN_BOXES, REPORTED
+from searching import files_in, found
+
+Planted = tuple[Path, list[str]]
+
+
+def words(cohort: Path, out: Path | None, *more: str) -> list[str]:
+    given = ["--dicom-dir", cohort / "dicom", "--reports", cohort / "reports", "--boxes", cohort / "boxes.csv"]
+    return [str(word) for word in (*given, *(() if out is None else ("--out", out)), *more)]
+
+
+MODEL = ("--model", "phantom", "--device", "cpu")
+FAST = (*MODEL, "--steps", "1", "--samples", "1", "--controls", "2", "--no-index")
+
+
+def called(*command: str) -> subprocess.CompletedProcess[bytes]:
+    """Call the command as a user does, in a process of its own, so that nothing that it prints is missed."""
+    settings = os.environ | {"M2IB_AUDIT_SALT": "a salt for tests only"}
+    words = [sys.executable, "-m", "audit.cli", *command]
+    return subprocess.run(words, capture_output=True, check=False, timeout=250, env=settings)
+
+
+def printed(result: subprocess.CompletedProcess[bytes]) -> list[tuple[str, bytes]]:
+    return [("stdout", result.stdout), ("stderr", result.stderr)]
+
+
+@pytest.fixture(scope="module")
+def audited(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, bytes]]]:
+    """A run over the planted cohort; what it printed."""
+    out = tmp_path_factory.mktemp("results") / "out"
+    result = called("run", *words(planted[0], out, *FAST))
+    assert result.returncode == 3, result.stderr.decode()
+    return out, printed(result)
+
+
+def test_forty_and_more_identifiers_are_planted(planted: Planted) -> None:
+    assert len(set(planted[1])) >= 40
+
+
+def test_no_identifier_is_in_what_a_run_writes_and_prints(planted: Planted, audited) -> None:
+    out, told = audited
+    assert len(list((out / "studies").glob("*/record.json"))) >= 2
+    assert (out / "failures.csv").read_text().count("\n") >= 6
+    assert found(planted[1], [*files_in(out), *told]) == []
+
+
+@pytest.mark.slow
+def test_the_search_finds_what_show_phi_shows(planted: Planted, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = called("run", *words(planted[0], out, *FAST, "--show-phi"))
+    hits = found(planted[1], [*files_in(out), *printed(result)])
+    met = {secret for secret, _ in hits}
+    assert {*REPORTED, *IN_BOXES.values(), "Orphanczyk_Adam"} - met == {*IN_BOXES.values()} - {IN_BOXES["reader"]}
+    assert {"Labelmanski", "Phrasemanski"} <= met
+    assert {place for _, place in hits} >= {"stderr", "failures.csv", "index.html"}
+    assert not [place for _, place in hits if place.startswith(("log.jsonl", "audit.jsonl"))]  # not even then
+
+
+def test_no_identifier_is_in_what_a_check_prints(planted: Planted, tmp_path: Path) -> None:
+    table = tmp_path / "check.csv"
+    result = called("check", *words(planted[0], None, "--csv", str(table)))
+    as_json = called("check", *words(planted[0], None, "--json"))
+    assert found(planted[1], [*printed(result), *printed(as_json), ("check.csv", table.read_bytes())]) == []
+    assert len(table.read_text().splitlines()) > 10
+
+
+@pytest.mark.slow
+def test_no_identifier_comes_with_scoring_again_rendering_or_exporting(planted: Planted, audited, tmp_path) -> None:
+    out, _ = audited
+    told = []
+    for command in (
+        ("score", str(out), "--boxes", str(planted[0] / "boxes.csv")),
+        ("score", str(out)),
+        ("render", str(out)),
+        ("review", "export", str(out)),
+        ("log", "show", str(out)),
+        ("log", "verify", str(out)),
+    ):
+        result = called(*command)
+        assert result.returncode in {0, 1 if command[0] == "review" else 3, 3}, (command, result.stderr.decode())
+        told += printed(result)
+    assert found(planted[1], [*files_in(out), *told]) == []
+
+
+@pytest.mark.slow
+def test_no_identifier_is_in_what_a_comparison_or_a_sanity_check_says(planted: Planted, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    compared = called("compare", *words(planted[0], out, *MODEL, "--methods", "nib,rollout", "--faithfulness", "2"))
+    checked = called("sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--pairs", "2", "--tower", "text"))
+    assert (compared.returncode, checked.returncode) == (3, 0), compared.stderr.decode() + checked.stderr.decode()
+    assert found(planted[1], [*files_in(out), *printed(compared), *printed(checked)]) == []
+
+
+def test_the_search_looks_into_archives_pictures_and_escapes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "heat.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", "xx Secretová xx")
+    info = PngInfo()
+    info.add_text("who", "Secretová" * 9, zip=True)
+    Image.new("L", (4, 4)).save(tmp_path / "a.png", pnginfo=info)
+    (tmp_path / "a.html").write_text("<p>Secret&#111;v&aacute;</p>")
+    (tmp_path / "b.json").write_text('{"a": "SECRETOV\\u00c1"}')
+    (tmp_path / "c.html").write_text("<img src='data:text/plain;base64,eHh4eHh4eHh4IFNlY3JldG92w6EgeHh4eHh4eHg='>")
+    (tmp_path / "d.csv").write_text("a,Secretov%C3%A1\n")
+    places = {place.split(" > ")[0] for _, place in found(["Secretová"], files_in(tmp_path))}
+    assert places == {"heat.npz", "a.png", "a.html", "b.json", "c.html", "d.csv"}
+
+
+def test_the_terminals_keys_lead_back_to_the_file(planted: Planted, audited) -> None:
+    _, told = audited
+    stderr = dict(told)["stderr"].decode()
+    key = next(word.rstrip(":") for line in stderr.splitlines() for word in line.split() if word.startswith("file-"))
+    result = called("key", str(planted[0]), "--find", key)
+    assert (result.returncode, result.stdout.decode().count("\n")) == (0, 1)
+    assert result.stdout.decode().startswith(f"{key}\tfile\t{planted[0]}")
+
+
+def test_a_mistake_of_ours_tells_places_and_no_values(planted: Planted, tmp_path: Path) -> None:
+    code = (
+        "import sys, audit.checking, audit.cli\n"
+        "def fail(*_, **__): raise ZeroDivisionError('Kowalczykowa')\n"
+        "audit.checking.check = fail\n"
+        f"sys.argv = ['m2ib-audit', 'check', *{words(planted[0], None)!r}]\n"
+        "audit.cli.main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (result.returncode, b"ZeroDivisionError" in result.stderr) == (1, True), result.stderr
+    assert b"audit/cli/checking.py" in result.stderr
+    assert found(["Kowalczykowa"], printed(result)) == []
