@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.logbook.chain import AUDIT_LOG, GENESIS, TORN, checksum, fault_of, file_checksum, log_key, note, parsed
+from audit.logbook.chain import (
+    AUDIT_LOG,
+    GENESIS,
+    OPENED,
+    TORN,
+    checksum,
+    fault_of,
+    file_checksum,
+    log_key,
+    note,
+    parsed,
+)
 from audit.logbook.lines import Value
 from pipelines.errors import OutputError
 
@@ -63,11 +74,16 @@ class _Said:
     """What the entries say of OUT."""
 
     records: dict[str, str] = field(default_factory=dict)  # checksum of each study's record
+    opened: set[str] = field(default_factory=set)  # studies whose record was about to change when the log ended
     run_json: str = ""  # checksum
     finished: bool = True
 
     def add(self, entry: Mapping[str, Value]) -> None:
         note(self.records, entry)
+        if entry.get("event") == OPENED:
+            self.opened.add(str(entry.get("study")))
+        elif "study" in entry:
+            self.opened.discard(str(entry["study"]))
         if entry.get("event") in _STARTS:
             self.finished, self.run_json = False, ""
         elif entry.get("event") == _OF_A_SHARD:
@@ -137,7 +153,7 @@ def _compare(out: Path, said: _Said, verdict: Verdict) -> None:
             verdict.wrong.append(f"the record of study {study} was changed since it was written")
         else:
             verdict.studies += 1
-    unknown = sorted(there.keys() - said.records.keys())
+    unknown = sorted(there.keys() - said.records.keys() - said.opened)
     if not said.finished:
         verdict.notes.append("the last run did not come to its end: start it again")
         if len(unknown) == 1:
