@@ -36,7 +36,8 @@ _LETTERS = 3  # side by side, that make a text
 _WIDEST = 14.0  # heights: letters that touch
 _CROSSINGS = 4.0  # strokes that a line through letters that touch crosses
 _MOST_PIECES = 6000  # more are a texture, of which the most contrasted count
-_MARGIN = (0.4, 1.1)  # heights that an area is wider by, across the line and along it: letters that were missed
+_MARGIN = (0.4, 2.0)  # heights that an area is wider by, across the line and along it: letters that were missed
+_ROOM = 2  # widths of an area, between two that are one text
 _LEAST_SHARE_ALIGNED = 0.6  # of a line's letters, that stand on it
 
 
@@ -246,4 +247,12 @@ def _merged(found: list[tuple[float, float, float, float]], shape: tuple[int, ..
 
 
 def _overlap(one: list[int], other: list[int]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    """Whether areas overlap, or follow each other on one line with a word's room between them."""
+    down, across = one[2] - one[0], one[3] - one[1]
+    room_down, room_across = (0, _ROOM * down) if across >= down else (_ROOM * across, 0)
+    return (
+        one[0] < other[2] + room_down
+        and other[0] < one[2] + room_down
+        and one[1] < other[3] + room_across
+        and other[1] < one[3] + room_across
+    )
