@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from out_trees import tree_of
 
+from audit.logbook import verify
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
 STUDIES = 3
+SALT = "a salt for tests only"
 
 
 class WarmRunner:
@@ -69,7 +71,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runner(cohort: Path) -> Iterator[WarmRunner]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
+        patch.setenv("M2IB_AUDIT_SALT", SALT)
         started = WarmRunner(cohort)
     yield started
     started.end()
@@ -113,6 +115,8 @@ def killed_and_resumed(
         assert found.keys() == tree.keys(), (moment, share)
         differing = [name for name in tree if found[name] != tree[name]]
         assert differing == [], (moment, share)
+        log = verify(out, SALT.encode())
+        assert (log.intact, log.studies) == (True, STUDIES), (moment, share, log)
         done_before.append(json.loads((out / "run.json").read_text())["history"]["done_before"])
         shutil.rmtree(out)
     return done_before
