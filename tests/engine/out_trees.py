@@ -4,9 +4,13 @@ import json
 import re
 from pathlib import Path
 
-_MOMENT = re.compile(rb"\"since\":\d+|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
+from audit.logbook import AUDIT_LOG, EVENT_LOG
+
+_MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
 _STAMPS = re.compile(rb'"stamps": \[[^\]]*\]|"path_key": "[^"]*"')
 _STAGES = re.compile(rb"<h3>Time by stage</h3>.*?</dl>|<dt>Took</dt>.*?</dd>", re.DOTALL)
+
+_DATA = re.compile(rb'(<script[^>]*id="data"[^>]*>)(.*?)(?=</script>)', re.DOTALL)
 
 
 def tree_of(out: Path, *, stamps: bool = True) -> dict[str, bytes]:
@@ -18,12 +22,11 @@ def tree_of(out: Path, *, stamps: bool = True) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): _normalised(path, stamps=stamps) if path.is_file() else b"a folder"
         for path in sorted(out.rglob("*"))
+        if path.name not in {AUDIT_LOG, EVENT_LOG}  # they say what each run did, so two runs have said more than one
     }
 
 
 def _normalised(path: Path, *, stamps: bool) -> bytes:
-    if path.suffix == ".jsonl":
-        return b"a log"  # tells what happened, a kill and a second start among it; its chain is checked by itself
     content = path.read_bytes()
     if not stamps and path.name == "record.json":
         content = _STAMPS.sub(b"", content)
@@ -38,4 +41,14 @@ def _normalised(path: Path, *, stamps: bool) -> bytes:
         content = _MOMENT.sub(b"MOMENT", content)  # records and pages say when their study was audited
     if path.suffix == ".html":
         content = _STAGES.sub(b"STAGES", content)  # the page over all shows the timings of run.json
+        content = _DATA.sub(_without_moments, content)
     return content
+
+
+def _without_moments(found: re.Match[bytes]) -> bytes:
+    """Take out of the page over all when each study was audited: milliseconds after the first, last in its row."""
+    data = json.loads(found[2])
+    if "since" in data:
+        del data["since"]
+        data["studies"] = [row[:-1] for row in data["studies"]]
+    return found[1] + json.dumps(data).encode()

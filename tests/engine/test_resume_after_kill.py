@@ -113,11 +113,12 @@ def killed_and_resumed(
             assert verify(out, SALT.encode()).wrong == [], (moment, share)
         told = runner.run(out)
         assert told["status"] == 0, (moment, told)
-        assert verify(out, SALT.encode()).wrong == [], (moment, share)
         found = tree_of(out)
         assert found.keys() == tree.keys(), (moment, share)
         differing = [name for name in tree if found[name] != tree[name]]
         assert differing == [], (moment, share)
+        log = verify(out, SALT.encode())
+        assert (log.intact, log.studies) == (True, STUDIES), (moment, share, log)
         done_before.append(json.loads((out / "run.json").read_text())["history"]["done_before"])
         shutil.rmtree(out)
     return done_before
