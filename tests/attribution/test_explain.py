@@ -261,6 +261,7 @@ print(torch._dynamo.utils.counters["frames"]["ok"])
 """
 
 
+@pytest.mark.slow
 def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> None:
     """In a process of its own: the compiler cannot see through the shape checks that the tests put around functions."""
     command = [sys.executable, "-c", COMPILED, str(made.folder)]
@@ -269,6 +270,7 @@ def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> Non
     assert done.stdout.strip() == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_bf16_moves_the_heat_by_no_more_than_its_noise(device) -> None:
     """Pearson at least 0.995, and the hottest patch within one patch in 98 % of pairs."""

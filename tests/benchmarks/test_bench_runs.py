@@ -122,4 +122,4 @@ def test_a_whole_run_is_measured_stage_by_stage(tmp_path) -> None:
     row = measured.row("uncompressed")
     assert row.count("|") == header()[0].count("|") == header()[1].count("|")
     with pytest.raises(RuntimeError, match="the run ended with"):
-        measure(tmp_path / "cohort", out, *flags)  # OUT holds a run already
+        measure(tmp_path / "cohort", tmp_path / "none", "--model", str(tmp_path / "nowhere"))
