@@ -79,9 +79,8 @@ def test_a_killed_holder_leaves_nothing_that_holds(hold: Hold, tmp_path: Path) -
 
 
 def test_a_child_that_outlives_a_killed_run_does_not_hold_its_lock(tmp_path: Path) -> None:
-    fork = HOLD.replace('print("held", flush=True)', "import os, time\n    os.fork() or time.sleep(30)").replace(
-        "sys.stdin.read()", 'print("held", flush=True); sys.stdin.read()'
-    )
+    child = 'os.fork() or (print("held", flush=True), time.sleep(30))'  # it speaks, so it has begun before the kill
+    fork = HOLD.replace('print("held", flush=True)', f"import os, time\n    {child}")
     parent = subprocess.Popen(
         [sys.executable, "-c", fork, str(tmp_path)],
         stdin=subprocess.PIPE,
