@@ -5,6 +5,7 @@ What passes between processes is NumPy, never a tensor: tensors travel through s
 64 MB, less than two large radiographs.
 """
 
+import logging
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from jaxtyping import Bool, Float
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import CacheDataset, Dataset
 from monai.transforms.compose import Compose
-from monai.transforms.transform import MapTransform
+from monai.transforms.transform import MapTransform, Transform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -31,6 +32,7 @@ from pipelines.study import Case, Identifiers, LeftOut
 __all__ = [
     "BurnedInRadiographd",
     "CaseLoader",
+    "IsolatedTransform",
     "LoadRadiographd",
     "LoadedCase",
     "PictureRadiographd",
@@ -39,6 +41,8 @@ __all__ = [
     "load_cases",
     "place_image",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,25 @@ class PictureRadiographd(MapTransform):
         return result | {"seconds": time.perf_counter() - result.pop("began")}
 
 
+class IsolatedTransform(Transform):
+    """Runs other transforms; where they fail by a mistake of ours, that image is left out and no other."""
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self._all = Compose(transforms)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        """Give what the transforms give, or ``data`` with ``left_out``."""
+        try:
+            result: Mapping[Hashable, Any] = self._all(data)
+        except Exception as error:  # noqa: BLE001 - the place where a batch isolates an image
+            cause = error.__cause__ or error  # MONAI wraps what a transform raised
+            _log.error("an image could not be read", exc_info=cause)
+            reason = f"reading this image failed ({type(cause).__name__}); see the log, and report it as a bug"
+            left_out = LeftOut(source=str(data["image"].path), stage="pixels", reason=reason, failed=True)
+            return dict(data) | {"left_out": left_out}
+        return result
+
+
 class CaseLoader:
     """Loads cases in their order, as often as it is iterated.
 
@@ -182,7 +205,7 @@ class CaseLoader:
     ) -> None:
         self._cases = tuple(cases)
         self._workers = min(workers, len(self._cases))
-        transform = Compose(
+        transform = IsolatedTransform(
             [
                 LoadRadiographd(("image",)),
                 BurnedInRadiographd(("display",), burned_in, allow_missing_keys=True),

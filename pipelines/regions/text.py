@@ -24,6 +24,7 @@ _SCALES = (1, 4)  # what the finer scale is reduced by
 _WINDOW = 13  # px: strokes are narrower
 _CONTRAST = (28.0, 60.0)  # of 255 that a stroke stands out by at least, on each scale: vertebrae are large and faint
 _NOISES = 5.5  # standard deviations of the noise, that it stands out by
+_BLOCK = 32  # px, that the noise is measured in
 _BLUR = 0.8  # px: what a letter loses by it is less than noise does
 _NOISE_LEFT = 0.35  # of the noise behind the blur: 1 / (2 sqrt(pi) _BLUR)
 _OF_BEST = 0.5  # of the most that anything near stands out by: blurred edges would join letters
@@ -123,8 +124,9 @@ def _letters(values: Values, least: float) -> tuple[Boxes, Tones, Float[np.ndarr
 
 def _noise(values: Values) -> float:
     """Standard deviation of the noise where it is strong, from differences of neighbours; text is too rare to count."""
-    steps = np.abs(np.diff(values[::2].astype(np.int16), axis=1))[:, : (values.shape[1] - 1) // 32 * 32]
-    by_block = np.median(steps.reshape(len(steps), -1, 32), axis=2)
+    steps = np.abs(np.diff(values[::2].astype(np.int16), axis=1))
+    block = min(_BLOCK, steps.shape[1])
+    by_block = np.median(steps[:, : steps.shape[1] // block * block].reshape(len(steps), -1, block), axis=2)
     return float(np.percentile(by_block, 75)) / 0.954  # of a normal distribution's differences: sqrt(2) * 0.6745
 
 

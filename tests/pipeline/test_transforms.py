@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from pydicom.data import get_testdata_file
 
 from pipelines.dicom.headers import read_image_header
-from pipelines.dicom.pixels import read_pixels
+from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.geometry import Fit, Placement
 from pipelines.picture import picture_of
 from pipelines.study import Case, LeftOut
@@ -82,7 +82,8 @@ def test_cases_come_in_their_order_with_their_pixels(cases):
         assert loaded.picture == picture_of(pixels.display)
         assert (loaded.valid.dtype, loaded.inputs.dtype) == (np.bool_, torch.float32)
         assert 0.0 < loaded.seconds < 60.0
-        assert loaded.receipt == pixels.receipt
+        assert loaded.receipt[:-1] == pixels.receipt
+        assert loaded.receipt[-1].step == "burned-in text"
         assert loaded.inputs.shape == (3, 64, 64)
 
 
@@ -94,6 +95,22 @@ def test_a_case_that_cannot_be_read_takes_its_place_as_left_out(cases, broken):
     assert (left_out.stage, left_out.failed, left_out.source) == ("pixels", True, str(broken.image.path))
     assert "cannot be decoded" in left_out.reason
     assert str(broken.image.path) not in left_out.reason, "reasons stand on pages, and paths may name patients"
+
+
+def test_a_mistake_of_ours_with_one_image_costs_that_image_alone(cases, monkeypatch, caplog):
+    def stumble(display, policy, *, stated):
+        if display.shape == stumbling:
+            raise ZeroDivisionError("a value of the image")
+        return (), PixelStep(step="burned-in text", detail="none")
+
+    stumbling = read_pixels(cases[1].image.path).display.shape
+    monkeypatch.setattr("pipelines.transforms.examine", stumble)
+    found = list(load_cases(cases[:3], PLAIN))
+    assert [isinstance(item, LoadedCase) for item in found] == [True, False, True]
+    assert found[1].failed
+    assert "ZeroDivisionError" in found[1].reason
+    assert "a value of the image" not in found[1].reason
+    assert "an image could not be read" in caplog.text
 
 
 def test_a_file_that_is_gone_is_left_out(cases, tmp_path):

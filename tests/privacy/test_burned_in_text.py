@@ -109,3 +109,10 @@ def test_a_header_that_says_yes_leaves_a_film_out_unless_its_text_is_found(tmp_p
     assert (left_out.failed, left_out.stage) == (False, "burned-in text")
     burned_in(path, "DOE JANE")
     assert isinstance(loaded(tmp_path, BurnedIn.MASK), LoadedCase)
+
+
+@pytest.mark.parametrize("side", [1, 20, 26, 33, 105, 128, 160])
+def test_a_picture_of_any_size_is_looked_at(side: int) -> None:
+    noise = np.random.default_rng(side).random((side, side + 3))
+    for display in (noise, np.zeros((side, side + 3)), np.ones((side + 3, side))):
+        assert all(area.bottom > area.top and area.right > area.left for area in find_text(display.astype(np.float32)))
