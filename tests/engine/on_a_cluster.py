@@ -62,10 +62,11 @@ def fates() -> dict[str, Any]:
     worker, started = machines.start(Stage.DECODE, 0.5)
     node = machines.fetch(started)
     references = [*machines.call(worker, ["well"], results=1), machines.call(worker, ["bug"], results=1)[-1]]
-    references += [machines.call(worker, [told], results=1)[-1] for told in ("die", "well")]
+    work = [fate(machines, reference) for reference in references]  # fetched before the death that could take them along
+    behind = [machines.call(worker, [told], results=1)[-1] for told in ("die", "well")]
     _, refused = machines.start(Stage.FINISH, 0.5)
     return {
-        "work": [fate(machines, reference) for reference in references],
+        "work": [*work, *(fate(machines, reference) for reference in behind)],
         "start": fate(machines, refused),
         "alive": [machines.is_alive(node), machines.is_alive("no such node")],
         "joined again": connect(),
