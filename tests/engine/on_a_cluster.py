@@ -62,7 +62,7 @@ def fates() -> dict[str, Any]:
     worker, started = machines.start(Stage.DECODE, 0.5)
     node = machines.fetch(started)
     references = [*machines.call(worker, ["well"], results=1), machines.call(worker, ["bug"], results=1)[-1]]
-    work = [fate(machines, reference) for reference in references]  # fetched before the death that could take them along
+    work = [fate(machines, reference) for reference in references]  # before the death that could take them along
     behind = [machines.call(worker, [told], results=1)[-1] for told in ("die", "well")]
     _, refused = machines.start(Stage.FINISH, 0.5)
     return {
