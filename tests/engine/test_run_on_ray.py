@@ -90,6 +90,7 @@ def test_a_run_on_ray_leaves_what_a_local_run_leaves(tmp_path: Path) -> None:
     assert {"decode", "prefix", "attribution", "controls", "scoring", "pages", "writing"} <= timed
 
 
+@pytest.mark.slow
 def test_what_befalls_an_actor_is_told_apart() -> None:
     told = on_a_cluster("fates")
     assert told["work"] == [
