@@ -39,9 +39,11 @@ LABEL org.opencontainers.image.title="m2ib-audit" \
 RUN useradd --create-home --uid 10001 auditor \
     && mkdir --mode=1777 /audits
 COPY --from=build /opt/venv /opt/venv
-# Patients' images are near: nothing is fetched from a hub, weights come in as a folder.
+# Patients' images are near: nothing is fetched from a hub, weights come in as a folder. MONAI asks for the user's name,
+# and --user may be one that this system does not know.
 ENV PATH=/opt/venv/bin:$PATH \
     HF_HUB_OFFLINE=1 \
+    LOGNAME=auditor \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 10001

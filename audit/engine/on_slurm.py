@@ -27,7 +27,7 @@ class SlurmOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cluster: Literal["slurm", "local", "debug"] = "slurm"  # local: processes here, at once; debug: one after the other
+    cluster: Literal["slurm", "local"] = "slurm"  # local: processes of this machine, all shards at once
     shards: int = Field(default=8, ge=1)
     at_once: int | None = Field(default=None, ge=1)  # shards that may run at the same time
     minutes: int = Field(default=24 * 60, ge=1)  # a shard's time; where that is up it is put into the queue again

@@ -24,7 +24,7 @@ from audit.engine.on_ray.machines import RayMachines, connect
 from audit.engine.on_ray.pools import Stage
 from pipelines.errors import ModelError
 
-NODE = {"object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
+NODE = {"object_store_memory": 100 * 2**20}
 
 
 class Fragile:

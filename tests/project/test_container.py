@@ -17,12 +17,20 @@ ROOT = Path(__file__).parents[2]
 CONFINED = Path(__file__).parent / "confined.sh"
 
 
+def image_environment() -> dict[str, str]:
+    """What the Dockerfile sets, but for the path to its own interpreter."""
+    block = re.search(r"^ENV ((?:.*\\\n)*.*)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert block is not None
+    given = dict(word.split("=", 1) for word in block[1].replace("\\\n", " ").split())
+    assert given.pop("PATH").startswith("/opt/venv/bin:")
+    return given
+
+
 def confined(inputs: Path, out: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command without network and root, on file systems that are read-only but for OUT and a scratch folder."""
     shutil.chown(out, 10001, 10001)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    environment |= {"TMPDIR": "/srv", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment["M2IB_AUDIT_SALT"] = "a salt for tests only"
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ROOT), "TMPDIR": "/srv"}
+    environment |= {"OMP_NUM_THREADS": "1", "M2IB_AUDIT_SALT": "a salt for tests only", **image_environment()}
     return subprocess.run(
         [CONFINED, inputs, out, *command], env=environment, cwd="/", capture_output=True, text=True, check=False
     )

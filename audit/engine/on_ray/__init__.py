@@ -56,7 +56,11 @@ def finished_on_ray(
         faithfulness=explainer.faithfulness,
         keys=explainer.keys,
     )
-    reading = Reading(preprocessing=explainer.encoder.preprocessing, burned_in=finisher.settings.burned_in)
+    reading = Reading(
+        preprocessing=explainer.encoder.preprocessing,
+        burned_in=finisher.settings.burned_in,
+        folder=finisher.settings.dicom_dir,
+    )
     joined_here = connect()
     try:
         machines = RayMachines(

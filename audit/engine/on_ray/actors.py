@@ -5,8 +5,10 @@ pass from actor to actor, and the run itself fetches receipts alone.
 """
 
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -15,6 +17,7 @@ from audit.encoders.loading import load_encoder
 from audit.engine.clock import Stopwatch
 from audit.engine.explaining import Explainer, LoadedStudy
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
+from audit.engine.guarding import guarded
 from audit.engine.keys import Keys
 from audit.engine.methods import methods_of
 from audit.engine.provenance import pick_device
@@ -52,6 +55,7 @@ class Reading:
 
     preprocessing: Preprocessing
     burned_in: BurnedIn
+    folder: Path  # of all images
 
 
 class DecodeActor:
@@ -65,13 +69,18 @@ class DecodeActor:
         _quiet()
 
     def work(self, study: Study) -> tuple[LoadedStudy, Receipt]:
-        """Decode one study."""
+        """Decode one study.
+
+        Raises:
+            InputError: the folder of images is gone from this node.
+        """
         items = list(load_cases(study.cases, self._reading.preprocessing, burned_in=self._reading.burned_in))
         loaded = LoadedStudy(
             study=study,
             cases=tuple(item for item in items if isinstance(item, LoadedCase)),
             left_out=tuple(item for item in items if isinstance(item, LeftOut)),
         )
+        deque(guarded((each for each in [loaded]), self._reading.folder, lambda: False))
         seconds = {"decode": sum(case.seconds for case in loaded.cases)}
         return loaded, Receipt(pairs=loaded.pairs, seconds=seconds)
 

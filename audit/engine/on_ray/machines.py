@@ -28,7 +28,7 @@ _LOST = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 def connect() -> bool:
     """Join the cluster that RAY_ADDRESS names, or start one on this machine alone; False where the caller had joined.
 
-    The one that is started here listens on the loopback interface, has no dashboard and answers only who has its token.
+    The one that is started here has no dashboard, and answers only who has its token.
 
     Raises:
         AuditError: there is no cluster at that address, or Ray does not start here.
@@ -52,7 +52,6 @@ def connect() -> bool:
                 logging_level=logging.WARNING,
                 configure_logging=False,
                 include_dashboard=False,
-                _node_ip_address="127.0.0.1",
             )
         except Exception as error:
             ray.shutdown()
