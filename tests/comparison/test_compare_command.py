@@ -20,6 +20,7 @@ from audit.comparison.settings import CohortFiles, ComparisonSettings
 from audit.comparison.writing import FILES
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
+from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.comparison_page import render_comparison
@@ -67,6 +68,7 @@ def test_a_comparison_finds_what_a_run_of_the_same_methods_finds(
         methods=NAMES,
         controls=0,
         faithfulness=1,
+        burned_in=BurnedIn.KEEP,  # a comparison keeps no pictures, so it blanks none
         **FAST,
     )
     of_run = run(asked).record.summaries
