@@ -20,18 +20,18 @@ from audit.engine.concluding import Outcome, conclude
 from audit.engine.finishing import FinishedStudy
 from audit.engine.inputs import gather
 from audit.engine.keys import Keys
+from audit.engine.reading_back import recorded_facts
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
 from audit.engine.table import GrowingTable
 from audit.engine.targets import PatientKeys, Targets
-from audit.scoring.subgroups import NOT_KNOWN, ImageFacts
 from audit.scoring.summary import score_table
 from benchmarks.cohorts import make_large_cohort
 from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, peak_memory_gb, write_section
 from reports.cohort_page import render_cohort
 from reports.folder import read_record, read_run, study_folders
-from reports.record import ImageRecord, StudyRecord
+from reports.record import StudyRecord
 
 _ROWS, _COLUMNS = 3000, 2500
 _BASE = 8  # studies that are really audited
@@ -81,7 +81,7 @@ def measure(out: Path, count: int) -> dict[str, float]:
         rows = list(score_rows(record.images, study=record.key, patient=record.patient))
         table.add(rows)
         controls = list(control_rows(record)) if outcome.audited < len(base) else []
-        facts = [(image.key, _facts(image)) for image in record.images]
+        facts = [(image.key, recorded_facts(image)) for image in record.images]
         outcome.add(
             FinishedStudy(
                 images=len(record.images),
@@ -114,16 +114,6 @@ def measure(out: Path, count: int) -> dict[str, float]:
         "csv MB": (out / "many.csv").stat().st_size / _MB,
         "page MB": len(page.encode()) / _MB,
     }
-
-
-def _facts(image: ImageRecord) -> ImageFacts:
-    return ImageFacts(
-        view=image.view,
-        sex=image.sex or NOT_KNOWN,
-        age=image.age or NOT_KNOWN,
-        manufacturer=image.manufacturer or NOT_KNOWN,
-        photometric_interpretation=image.photometric_interpretation or NOT_KNOWN,
-    )
 
 
 def target_bytes(folder: Path, count: int) -> float:

@@ -10,7 +10,7 @@ from pipelines.study import LeftOut, Study
 from reports.record import ImageRecord, StudyRecord
 from reports.resume_record import LeftOutImage
 
-__all__ = ["finished_before", "left_out_before"]
+__all__ = ["finished_before", "left_out_before", "recorded_facts"]
 
 
 def finished_before(record: StudyRecord, left_out: tuple[LeftOut, ...] = ()) -> FinishedStudy:
@@ -21,7 +21,7 @@ def finished_before(record: StudyRecord, left_out: tuple[LeftOut, ...] = ()) -> 
         is_phantom=record.phantom_images,
         rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
         controls=list(control_rows(record)),
-        facts=[(image.key, _facts(image)) for image in record.images],
+        facts=[(image.key, recorded_facts(image)) for image in record.images],
         peaks=list(peaks(record)),
         left_out=left_out,
         key=record.key,
@@ -37,7 +37,7 @@ def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Keys) -> 
     )
 
 
-def _facts(image: ImageRecord) -> ImageFacts:
+def recorded_facts(image: ImageRecord) -> ImageFacts:
     """What a record says of the groups that an image belongs to."""
     return ImageFacts(
         view=image.view,

@@ -72,7 +72,7 @@ def rescore(
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
-    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, show_phi=run.patient_data_shown)
+    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, shower)
     log = AuditLog(out, salt)
     log.append("scoring again started")
     targets = Targets(studies, lambda image: image.patient_id)
@@ -92,7 +92,7 @@ def rescore(
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
-    told = _told(run, failed, lost, boxes)
+    told = _told(failed, lost, boxes, shower)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
@@ -139,18 +139,16 @@ def _failure(folder: Path, error: OutputError) -> LeftOut:
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(
-    paths: Sequence[Path], studies: Sequence[Study], *, show_phi: bool
-) -> tuple[list[Study], tuple[LeftOut, ...]]:
+def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> tuple[list[Study], tuple[LeftOut, ...]]:
     """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
         BoxError: the file cannot be read, or names no image of the run.
     """
-    keys, read = Keys(load_salt()), read_boxes(paths)
+    read = read_boxes(paths)
     images = [case.image for study in studies for case in study.cases]
     uids = frozenset(image.sop_instance_uid for image in images)
-    placed = place_boxes(images, [keyed_row(row, uids, keys, show_phi=show_phi) for row in read.rows])
+    placed = place_boxes(images, [keyed_row(row, uids, shower.keys, show_phi=shower.show_phi) for row in read.rows])
     if not any(placed.by_image.values()):
         raise BoxError(
             f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "
@@ -179,10 +177,10 @@ def _kept_failures(run: RunRecord, boxes: Sequence[Path]) -> tuple[FailureRecord
 
 
 def _told(
-    run: RunRecord, failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path]
+    failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], shower: Shower
 ) -> tuple[FailureRecord, ...]:
     """Say what took no part this time, as far as it may be shown."""
-    shown = shown_failures(lost, list(boxes), Keys(load_salt()), show_phi=run.patient_data_shown)
+    shown = shown_failures(lost, list(boxes), shower.keys, show_phi=shower.show_phi)
     own = (  # they name keys alone
         FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
     )
