@@ -107,6 +107,23 @@ def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path
     assert not any(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
 
 
+PLAIN = {"steps": 4, "beta": 1.0}  # early steps follow the sign of the gradient alone
+
+
+def phrases_in(out: Path) -> list[dict[str, object]]:
+    return [p.model_dump() for f in study_folders(out) for i in read_study(f).record.images for p in i.phrases]
+
+
+@pytest.fixture(scope="module")
+def plain(phantom_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+    """Every phrase of a run that no flag has changed."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
+        run(settings_for(phantom_cohort, out, **PLAIN))
+    return phrases_in(out)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -120,14 +137,11 @@ def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_flag_of_the_method_changes_the_record(cohort: Path, tmp_path: Path, change: dict[str, object]) -> None:
-    base = {"steps": 4, "beta": 1.0}  # early steps follow the sign of the gradient alone
-    run(settings_for(cohort, tmp_path / "plain", **base))
-    run(settings_for(cohort, tmp_path / "changed", **base | change))
-    plain, changed = (
-        [p.model_dump() for f in study_folders(tmp_path / n) for i in read_study(f).record.images for p in i.phrases]
-        for n in ("plain", "changed")
-    )
+def test_every_flag_of_the_method_changes_the_record(
+    cohort: Path, tmp_path: Path, plain: list[dict[str, object]], change: dict[str, object]
+) -> None:
+    run(settings_for(cohort, tmp_path / "changed", **PLAIN | change))
+    changed = phrases_in(tmp_path / "changed")
     assert [p["text"] for p in plain] == [p["text"] for p in changed]
     assert plain != changed
 
