@@ -115,8 +115,11 @@ def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
 
 
 @pytest.fixture
-def new_page(context_for: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
-    """Pages of a reviewer's browser; at the end nothing may have failed or gone elsewhere."""
+def new_page(context_for: Callable[..., BrowserContext], serve_here: Starter) -> Iterator[Callable[..., Page]]:
+    """Pages of a reviewer's browser; at the end nothing may have failed or gone elsewhere.
+
+    The servers of a test are asked for so that they outlive its pages: a page may still be saving when a test ends.
+    """
     pages: list[Page] = []
     trouble: list[str] = []
     allowed: list[str] = ["willReadFrequently"]  # advice for the tests, which read canvases
