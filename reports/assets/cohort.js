@@ -138,18 +138,22 @@
 
   const answeredOf = (number) => {
     const given = verdicts.get(number)?.length;
-    return given ? [make("br"), make("span", "quiet answered", t("script.cohort.answered", { given, all: phrasesIn(studies[number]) }))] : [];
+    if (!given) return [];
+    const words = t("script.cohort.answered", { given, all: phrasesIn(studies[number]) });
+    return [make("br"), make("span", "quiet answered", words)];
   };
 
   const rowOf = (number, place, most) => {
     const study = studies[number];
     const name = link(study, "study-link", make("bdi", "", study[KEY]));
-    const inside = study[SCORED] ? t("script.cohort.hits", { hits: study[HITS], scored: study[SCORED] }) : t("script.cohort.not_scored");
+    const hits = { hits: study[HITS], scored: study[SCORED] };
+    const inside = study[SCORED] ? t("script.cohort.hits", hits) : t("script.cohort.not_scored");
+    const views = study[VIEWS] || t("script.cohort.no_image");
     const row = make(
       "tr",
       "",
       ...(hasPictures ? [pictureOf(study)] : []),
-      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", study[VIEWS] || t("script.cohort.no_image"))), ...answeredOf(number)),
+      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", views)), ...answeredOf(number)),
       phrasesOf(study, most),
       make("td", "num", inside),
       make("td", "num", printed(study[ENERGY], 2)),
