@@ -45,12 +45,15 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "study of a run", _study(_full_study(), run=cohort)
     yield "study under review", _study(_full_study(), session=session)
     yield "study, cropped and flipped", _study(_odd_study())
+    yield "study, stretched", _study(_stretched_study())
     yield "study without phrases", _study(make_study("b", ()))
     yield "study without images", _study(replace(made := make_study("c"), record=_changed(made.record, images=())))
     studies = [made.record for made in make_cohort(12).studies] + [_full_study().record, _odd_study().record]
     yield "cohort", render_cohort(cohort, studies, thumbnails={studies[0].key: b"\x89PNG"})
     plain = make_cohort(1, failures=(), summaries=(), patient_data_shown=True, not_done=1)
     yield "cohort without a study", render_cohort(plain.run, [])
+    empty = make_study("e", ()).record
+    yield "cohort without phrases", render_cohort(plain.run, [empty, _changed(empty, key="f", images=())])
     many = [_changed(studies[0], key=f"k{place}") for place in range(102)]
     yield "long cohort", render_cohort(cohort, many)
     yield "comparison", render_comparison(_comparison(scored=True))
@@ -135,6 +138,19 @@ def _odd_study() -> MadeUp:
     made.record = _changed(
         made.record, images=(flipped, _changed(image, **plain), _changed(image, view="lateral")), settings=settings
     )
+    return made
+
+
+def _stretched_study() -> MadeUp:
+    """A reference is not scored where the method is."""
+    made = make_study("g", (EFFUSION,), fit=Fit.STRETCH)
+    (image,) = made.record.images
+    (phrase,) = image.phrases
+    scores = tuple(
+        _changed(s, value=None, outcome="unscored", reason="no other patient") if s.method == "class-mean box" else s
+        for s in phrase.scores
+    )
+    made.record = _changed(made.record, images=(_changed(image, phrases=(_changed(phrase, scores=scores),)),))
     return made
 
 
