@@ -26,6 +26,7 @@ class DifferenceTable:
 
     references: tuple[str, ...]  # as the page names them
     rows: tuple[DifferenceRow, ...]
+    has_reader: bool  # among the references
 
 
 def difference_table(run: RunRecord) -> DifferenceTable | None:
@@ -43,6 +44,7 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
     return DifferenceTable(
         references=tuple(method_name(reference) for reference in references),
         rows=tuple(_row(summary, references) for summary in own),
+        has_reader="another reader" in references,
     )
 
 

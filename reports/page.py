@@ -12,6 +12,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.texts import counted, marked_up, script_texts
+
 __all__ = ["data_url", "json_for_script", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
 
 _MOST_DECIMALS = 8
@@ -46,7 +48,8 @@ def render_page(
     Source: W3C, Content Security Policy Level 3, section 8.3 (hashes) and 4.2.3 (a meta element).
     """
     css = "".join(_asset(name) for name in ("page.css", *also) if name.endswith(".css"))
-    javascript = "".join(_asset(name) for name in (script, *also) if name.endswith(".js"))
+    scripts = [name for name in ("texts.js", script, *also) if name.endswith(".js")]
+    javascript = "".join(_asset(name) for name in scripts)
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash_of(css)}'; script-src '{_hash_of(javascript)}'; "
         "base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if has_server else "")
@@ -60,6 +63,7 @@ def render_page(
             css=Markup(css),  # noqa: S704
             script=Markup(javascript),  # noqa: S704
             data=json_for_script(data),
+            texts=json_for_script(script_texts(scripts)),
             **context,
         )
     )
@@ -112,6 +116,7 @@ def _environment() -> Environment:
     environment.filters.update(
         number=shown_number, heat=shown_heat, percent=shown_percent, time=shown_time, data_url=data_url
     )
+    environment.globals.update(t=marked_up, counted=counted)
     return environment
 
 

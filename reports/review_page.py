@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from reports.page import json_for_script
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
 from reports.review_record import FILE_FORMAT, REASONS, ReviewEntry, moment_audited
+from reports.texts import text
 from reports.words import answers
 
-__all__ = ["REVIEW_FILES", "ReviewSession", "review_data", "tell_verdicts"]
+__all__ = ["REVIEW_FILES", "ReviewSession", "reason_words", "review_data", "tell_verdicts"]
 
 REVIEW_FILES = ("review.css", "review_kept.js", "review_store.js", "review_answer.js", "review_boxes.js", "review.js")
 """In ``assets``; what they hold stands on every study's page, with the server and without."""
@@ -33,10 +34,15 @@ def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, 
         "format": FILE_FORMAT,
         "study": study.key,
         "audited": moment_audited(study).isoformat(),
-        "reasons": list(REASONS.items()),
+        "reasons": list(reason_words().items()),
         "images": [_image_data(image) for image in study.images],
         "session": None if session is None else asdict(session),
     }
+
+
+def reason_words() -> dict[str, str]:
+    """Give what pages call each reason, by its code."""
+    return {code: text(f"reason.{code}") for code in REASONS}
 
 
 def tell_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:

@@ -4,9 +4,7 @@ An entry speaks of one heat, named by the keys of its study and image and by its
 the reviewer says of that heat at one moment; a later entry takes its place, and the earlier one is kept.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -47,25 +45,9 @@ Reason = Literal[
     "image-quality",
     "other",
 ]
-REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
-    {
-        "wrong-side": "Wrong side",
-        "wrong-zone": "Wrong height",
-        "other-finding": "On another finding",
-        "marker": "On a marker or writing",
-        "device": "On a device or line",
-        "outside": "Outside the body",
-        "too-wide": "Too wide",
-        "part-missed": "Part missed",
-        "box-wrong": "Box is wrong",
-        "report-wrong": "Report is wrong",
-        "no-place": "Names no place",
-        "image-quality": "Image too poor",
-        "other": "Other",
-    }
-)
-"""Why a reviewer agrees in part or not at all, as pages word it: first of where the heat lies and how far it reaches,
-then of what it is held against. Codes are stored: they may be added, never changed."""
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+"""Why a reviewer agrees in part or not at all, as ``reports/texts`` words it: first of where the heat lies and how far
+it reaches, then of what it is held against. Codes are stored: they may be added, never changed."""
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=200)]
 EntryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]

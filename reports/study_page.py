@@ -22,8 +22,7 @@ from reports.record import (
     StudyRecord,
     TokenHeat,
 )
-from reports.review_page import REVIEW_FILES, ReviewSession, review_data
-from reports.review_record import REASONS
+from reports.review_page import REVIEW_FILES, ReviewSession, reason_words, review_data
 from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.words import (
     CONTROLS,
@@ -161,7 +160,7 @@ def render_study(
         "images": images,
         "method": method_name(record.method),
         "colour_names": tuple(TABLES),
-        "reasons": REASONS,
+        "reasons": reason_words(),
         "session": session,
     }
     return render_page(

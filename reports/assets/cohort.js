@@ -124,7 +124,7 @@
 
   const phrasesOf = (study, most) => {
     const numbers = study[PHRASES];
-    if (numbers.length === 0) return make("td", "phrase-lines", make("span", "quiet", "no phrase"));
+    if (numbers.length === 0) return make("td", "phrase-lines", make("span", "quiet", t("script.cohort.no_phrase")));
     const lines = [];
     const count = phrasesIn(study);
     for (let place = 0; place < Math.min(count, most); place += 1) {
@@ -132,24 +132,28 @@
       line.querySelector("bdi").textContent = texts[numbers[2 * place]];
       lines.push(line);
     }
-    if (count > most) lines[most - 1].append(make("span", "quiet more", `and ${count - most} more`));
+    if (count > most) lines[most - 1].append(make("span", "quiet more", t("script.cohort.more", { count: count - most })));
     return make("td", "phrase-lines", make("ul", "", ...lines));
   };
 
   const answeredOf = (number) => {
     const given = verdicts.get(number)?.length;
-    return given ? [make("br"), make("span", "quiet answered", `${given} of ${phrasesIn(studies[number])} answered`)] : [];
+    if (!given) return [];
+    const words = t("script.cohort.answered", { given, all: phrasesIn(studies[number]) });
+    return [make("br"), make("span", "quiet answered", words)];
   };
 
   const rowOf = (number, place, most) => {
     const study = studies[number];
     const name = link(study, "study-link", make("bdi", "", study[KEY]));
-    const inside = study[SCORED] ? `${study[HITS]} of ${study[SCORED]}` : "not scored";
+    const hits = { hits: study[HITS], scored: study[SCORED] };
+    const inside = study[SCORED] ? t("script.cohort.hits", hits) : t("script.cohort.not_scored");
+    const views = study[VIEWS] || t("script.cohort.no_image");
     const row = make(
       "tr",
       "",
       ...(hasPictures ? [pictureOf(study)] : []),
-      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", study[VIEWS] || "no image")), ...answeredOf(number)),
+      make("td", "", name, make("br"), make("span", "quiet", make("bdi", "", views)), ...answeredOf(number)),
       phrasesOf(study, most),
       make("td", "num", inside),
       make("td", "num", printed(study[ENERGY], 2)),
@@ -213,9 +217,9 @@
       else header.removeAttribute("aria-sort");
     }
     draw(true);
-    const all = studies.length.toLocaleString("en");
+    const [some, all] = [shown, studies].map(({ length }) => length.toLocaleString(document.documentElement.lang));
     document.getElementById("count").textContent =
-      shown.length === studies.length ? `${all} in all` : `${shown.length.toLocaleString("en")} of ${all}`;
+      shown.length === studies.length ? t("script.cohort.all", { all }) : t("script.cohort.some", { some, all });
     document.getElementById("none").hidden = shown.length > 0;
   };
 

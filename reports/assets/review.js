@@ -1,24 +1,14 @@
 /** The reviewer's side of a study's page: one dock a radiograph, one heat's answers in it at a time. */
 (() => {
-  const TEXT = {
-    place: (place, all) => `phrase ${place} of ${all}`,
-    saving: "Saving…",
-    saved: "Saved",
-    kept: "Kept in this browser",
-    unkept: "Your browser keeps nothing for this page: save as file before you leave",
-    unreached: "Not saved, trying again. Is m2ib-audit review still running?",
-    hindered: (why) => `Not saved, trying again: ${why}`,
-    refused: (why) => `Not saved: ${why}`,
-    unread: "What was said before could not be read, trying again",
-    last: "This was the last phrase",
-    first: "This is the first phrase",
-    box: (place, box) =>
-      `Box ${place}: ${Math.round(box.x)}, ${Math.round(box.y)}, ${Math.round(box.width)} × ${Math.round(box.height)} px`,
-    remove: (place) => `Remove box ${place}`,
-    boxes: (count) => (count === 1 ? "1 box" : `${count} boxes`),
-    verdicts: { agree: "agree", partly: "partly", disagree: "disagree" },
-    mine: (verdict) => `reviewed: ${verdict}`,
-    nothing: "no verdict",
+  const VERDICTS = {
+    agree: "script.review.verdict_agree",
+    partly: "script.review.verdict_partly",
+    disagree: "script.review.verdict_disagree",
+  };
+  const boxesOf = (count) => (count === 1 ? t("script.review.boxes_one") : t("script.review.boxes_other", { count }));
+  const placeOf = (place, box) => {
+    const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
+    return t("script.review.box", { place, x, y, width, height });
   };
   const TYPING_MS = 1000;
   const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -26,7 +16,7 @@
   const review = JSON.parse(document.getElementById("data").textContent).review;
   const words = new Map(review.reasons);
   const store = openReviewStore(review);
-  const { Answer, same, pause } = reviewAnswers(store, TEXT);
+  const { Answer, same, pause } = reviewAnswers(store);
 
   const answers = [];
   const unsaved = () => answers.filter((answer) => !answer.isKept || answer.saving);
@@ -67,9 +57,9 @@
   };
 
   const said = (entry) => {
-    const parts = [entry.verdict ? TEXT.verdicts[entry.verdict] : TEXT.nothing];
+    const parts = [entry.verdict ? t(VERDICTS[entry.verdict]) : t("script.review.nothing")];
     parts.push(...entry.reasons.map((code) => words.get(code) ?? code));
-    if (entry.boxes.length) parts.push(TEXT.boxes(entry.boxes.length));
+    if (entry.boxes.length) parts.push(boxesOf(entry.boxes.length));
     if (entry.comment) parts.push(entry.comment);
     return parts.join(" · ");
   };
@@ -200,7 +190,7 @@
       for (const chip of this.chips) chip.checked = draft.reasons.includes(chip.value);
       this.find(".review-reasons").hidden = !(draft.reasons.length || ["partly", "disagree"].includes(draft.verdict));
       if (this.comment.value !== draft.comment) this.comment.value = draft.comment;
-      this.find(".review-place").textContent = TEXT.place(this.chosen + 1, this.answers.length);
+      this.find(".review-place").textContent = t("script.review.place", { place: this.chosen + 1, all: this.answers.length });
       this.find(".review-copy").hidden = draft.boxes.length > 0 || !this.image.phrases[this.chosen].boxes.length;
       if (!isSame || !same(this.listed, draft.boxes)) this.listBoxes(draft.boxes);
       this.find(".review-others").replaceChildren(
@@ -215,8 +205,9 @@
 
     showState(answer) {
       const state = this.find(".review-state");
-      const kept = review.session ? TEXT.saved : answer.unkept ? TEXT.unkept : TEXT.kept;
-      const text = answer.trouble || (answer.saving || !answer.isKept ? TEXT.saving : answer.kept ? kept : "");
+      const inBrowser = answer.unkept ? t("script.review.unkept") : t("script.review.kept");
+      const kept = review.session ? t("script.review.saved") : inBrowser;
+      const text = answer.trouble || (answer.saving || !answer.isKept ? t("script.review.saving") : answer.kept ? kept : "");
       if (state.textContent !== text) state.textContent = text;
       state.classList.toggle("wrong", Boolean(answer.trouble || answer.unkept));
       if (review.session) this.find(".review-save").hidden = !answers.some((each) => each.trouble);
@@ -234,11 +225,11 @@
 
     boxLine(box, place) {
       const line = document.createElement("li");
-      const name = make("button", "review-plain review-box-name num", TEXT.box(place + 1, box));
+      const name = make("button", "review-plain review-box-name num", placeOf(place + 1, box));
       const remove = make("button", "review-plain review-box-remove", "×");
       for (const button of [name, remove]) button.type = "button";
       name.setAttribute("aria-describedby", this.find(".review-hint").id);
-      remove.setAttribute("aria-label", TEXT.remove(place + 1));
+      remove.setAttribute("aria-label", t("script.review.remove", { place: place + 1 }));
       remove.addEventListener("click", () => this.boxes.remove(place));
       name.addEventListener("focus", () => this.boxes.choose(place));
       name.addEventListener("keydown", (event) => {
@@ -256,7 +247,9 @@
       const tags = this.cards[this.answers.indexOf(answer)].querySelector(".tags");
       tags.querySelector(".reviewed")?.remove();
       const { verdict } = answer.draft;
-      if (verdict) tags.append(make("span", `tag reviewed ${verdict}`, TEXT.mine(TEXT.verdicts[verdict])));
+      if (!verdict) return;
+      const words = t("script.review.mine", { verdict: t(VERDICTS[verdict]) });
+      tags.append(make("span", `tag reviewed ${verdict}`, words));
     }
   }
 
@@ -272,7 +265,7 @@
     if (beside) return choose(beside, step > 0 ? 0 : beside.answers.length - 1);
     const address = step > 0 ? review.session?.following : review.session?.previous;
     if (!address) {
-      dock.find(".review-state").textContent = step > 0 ? TEXT.last : TEXT.first;
+      dock.find(".review-state").textContent = step > 0 ? t("script.review.last") : t("script.review.first");
       return undefined;
     }
     return leaveFor(step > 0 ? address : `${address}#last`);
@@ -345,7 +338,7 @@
         return await refresh();
       } catch (error) {
         if (error instanceof store.Refused) return false;
-        for (const dock of docks) dock.find(".review-state").textContent = TEXT.unread;
+        for (const dock of docks) dock.find(".review-state").textContent = t("script.review.unread");
         await pause();
       }
     }

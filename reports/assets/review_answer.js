@@ -1,5 +1,5 @@
-/** What one reviewer says of one heat, kept by a store as it changes; `trouble` gives the words for what went wrong. */
-const reviewAnswers = (store, trouble) => {
+/** What one reviewer says of one heat, kept by a store as it changes. */
+const reviewAnswers = (store) => {
   const FIELDS = ["verdict", "reasons", "comment", "boxes"];
   const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
   const RETRY_MS = 2000;
@@ -86,8 +86,10 @@ const reviewAnswers = (store, trouble) => {
           return answer;
         } catch (error) {
           const isFinal = error instanceof store.Refused;
-          const hindered = error instanceof store.Hindered ? trouble.hindered(error.message) : trouble.unreached;
-          this.trouble = isFinal ? trouble.refused(error.message) : hindered;
+          const why = error.message;
+          const isHindered = error instanceof store.Hindered;
+          const passing = isHindered ? t("script.review_answer.hindered", { why }) : t("script.review_answer.unreached");
+          this.trouble = isFinal ? t("script.review_answer.refused", { why }) : passing;
           this.changed(this);
           if (isFinal) return null;
           await pause();

@@ -108,7 +108,7 @@
       if (this.radios[place]) this.radios[place].checked = true;
       if (!this.phrase) return;
       const spoken = this.wordsOf(place);
-      this.find(".pane canvas.heat").setAttribute("aria-label", `Heat for: ${spoken}`);
+      this.find(".pane canvas.heat").setAttribute("aria-label", t("script.study.heat_for", { phrase: spoken }));
       for (const card of this.section.querySelectorAll(".card")) {
         card.classList.toggle("chosen", Number(card.dataset.phrase) === place);
       }
@@ -141,13 +141,13 @@
       };
       const phrases = this.image.phrases.map((_, place) => option(`phrase ${place}`, this.nameOf(place)));
       const groups = [
-        ["Plain radiograph", [option("plain", "Without heat")]],
-        ["Other phrases", phrases.filter((_, place) => place !== this.chosen)],
-        ["Other methods", this.phrase.others.map(({ name }, place) => option(`method ${place}`, name))],
-        ["Controls", this.phrase.controls.map(({ name }, place) => option(`control ${place}`, name))],
+        [t("script.study.plain"), [option("plain", t("script.study.without_heat"))]],
+        [t("script.study.other_phrases"), phrases.filter((_, place) => place !== this.chosen)],
+        [t("script.study.other_methods"), this.phrase.others.map(({ name }, place) => option(`method ${place}`, name))],
+        [t("script.study.controls"), this.phrase.controls.map(({ name }, place) => option(`control ${place}`, name))],
       ];
       select.replaceChildren(
-        option("", "nothing"),
+        option("", t("script.study.nothing")),
         ...groups.filter(([, options]) => options.length > 0).map(([name, options]) => group(name, options)),
       );
       select.value = before;
@@ -157,7 +157,7 @@
     /** What the second pane shows: a heat with its range, its hottest point and words for it; null for no pane. */
     companion(range) {
       const [kind, place] = (this.find(".beside")?.value ?? "").split(" ");
-      if (kind === "plain") return { grid: null, range: null, title: "Without heat" };
+      if (kind === "plain") return { grid: null, range: null, title: t("script.study.without_heat") };
       if (kind === "phrase") {
         const other = this.image.phrases[place];
         return { ...other, range: this.rangeOf(other), title: this.nameOf(place), unit: data.unit, phrase: Number(place) };
@@ -169,7 +169,8 @@
       if (kind === "control") {
         const control = this.phrase.controls[place];
         // On the scale of the heat itself, so that what a control takes away is seen.
-        return { ...control, range, title: `${control.name}: ${control.instead}`, unit: data.unit, phrase: this.chosen };
+        const title = t("script.study.control", { name: control.name, instead: control.instead });
+        return { ...control, range, title, unit: data.unit, phrase: this.chosen };
       }
       return null;
     }
@@ -202,7 +203,8 @@
     /** Each pane says its own scale: two methods, or two phrases, seldom share one. */
     entitle(pane, { title, range, unit }) {
       pane.querySelector(".pane-title bdi").textContent = title;
-      const scale = range ? `${nats(range[0])} to ${nats(range[1])}${unit ? `\u202f${unit}` : ", no unit"}` : "";
+      const key = unit ? "script.study.scale" : "script.study.scale_without_unit";
+      const scale = range ? t(key, { low: nats(range[0]), high: nats(range[1]), ...(unit && { unit }) }) : "";
       pane.querySelector(".pane-scale").textContent = scale;
     }
 
@@ -244,14 +246,14 @@
       if (!slider) return;
       for (const pane of this.film.panes) pane.querySelector("canvas.heat").style.opacity = slider.value / 100;
       this.find(".opacity-value").textContent = `${slider.value}\u202f%`;
-      slider.setAttribute("aria-valuetext", `${slider.value} percent`);
+      slider.setAttribute("aria-valuetext", t("script.study.percent", { share: slider.value }));
     }
 
     showThreshold() {
       const slider = this.find(".threshold");
       this.look.threshold = slider.value / 100;
       this.find(".threshold-value").textContent = `${slider.value}\u202f%`;
-      slider.setAttribute("aria-valuetext", `${slider.value} percent of the range`);
+      slider.setAttribute("aria-valuetext", t("script.study.percent_of_range", { share: slider.value }));
       this.show();
     }
 

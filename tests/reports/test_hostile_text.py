@@ -90,7 +90,7 @@ def test_hostile_text_on_a_study_page_is_only_text(open_page, text):
     assert page.evaluate("window.hacked") is None
     assert page.locator(".phrase-text").first.evaluate("(each) => each.textContent") == text
     assert page.title() == re.sub(r"[ \t\n\f\r]+", " ", f"Study {text} · m2ib-audit")
-    assert page.evaluate("document.scripts.length") == 2
+    assert page.evaluate("document.scripts.length") == 3  # data, texts, the script
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=IDS)
@@ -102,7 +102,7 @@ def test_hostile_text_on_the_cohort_page_is_only_text(open_page, text):
     assert page.locator("a.study-link").inner_text().strip() != ""
     assert page.locator("a.study-link").evaluate("(each) => each.href").startswith("file:")
     assert page.locator("table.studies tbody tr").count() == 1
-    assert page.evaluate("document.scripts.length") == 2
+    assert page.evaluate("document.scripts.length") == 3  # data, texts, the script
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

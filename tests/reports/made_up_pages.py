@@ -1,0 +1,292 @@
+"""Every kind of page with everything on it that a page can say: what the test of their texts reads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from made_up_records import EFFUSION, FLAT, HEART, MODEL, MOMENT, NODULE, SOFTWARE, MadeUp, make_cohort, make_study
+
+from pipelines.geometry import Fit
+from reports.cohort_page import render_cohort
+from reports.comparison_page import render_comparison
+from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
+from reports.record import (
+    ControlRecord,
+    ControlSummary,
+    Estimate,
+    EvidenceRecord,
+    FailureRecord,
+    OtherHeatRecord,
+    RunRecord,
+    ScoreDifference,
+    ScoreRecord,
+    ScoreSummary,
+    SubgroupSummary,
+    VerdictRecord,
+    VerdictWord,
+)
+from reports.review_page import ReviewSession
+from reports.study_page import render_study
+from reports.words import CONTROLS, OF_PLACE, SHORTCUTS
+
+ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
+DIFFERENCE = ScoreDifference(reference="centre", estimate=0.2, low=0.1, high=0.3, scored=40, patients=20)
+FAILURE = FailureRecord(source="a.dcm", stage="view", reason="lateral", failed=False)
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Give the name and the HTML of each page."""
+    cohort = _cohort()
+    session = ReviewSession(
+        reviewer="R1", blind=False, place=2, studies=3, previous=None, following="c", unanswered="/next"
+    )
+    yield "study", _study(_full_study())
+    yield "study of a run", _study(_full_study(), run=cohort)
+    yield "study under review", _study(_full_study(), session=session)
+    yield "study, cropped and flipped", _study(_odd_study())
+    yield "study, stretched", _study(_stretched_study())
+    yield "study without phrases", _study(make_study("b", ()))
+    yield "study without images", _study(replace(made := make_study("c"), record=_changed(made.record, images=())))
+    studies = [made.record for made in make_cohort(12).studies] + [_full_study().record, _odd_study().record]
+    yield "cohort", render_cohort(cohort, studies, thumbnails={studies[0].key: b"\x89PNG"})
+    plain = make_cohort(1, failures=(), summaries=(), patient_data_shown=True, not_done=1)
+    yield "cohort without a study", render_cohort(plain.run, [])
+    empty = make_study("e", ()).record
+    yield "cohort without phrases", render_cohort(plain.run, [empty, _changed(empty, key="f", images=())])
+    many = [_changed(studies[0], key=f"k{place}") for place in range(102)]
+    yield "long cohort", render_cohort(cohort, many)
+    yield "comparison", render_comparison(_comparison(scored=True))
+    yield "comparison without scores", render_comparison(_comparison(scored=False))
+
+
+def _changed(record, **changes):  # type: ignore[no-untyped-def]
+    return record.model_copy(update=changes)
+
+
+def _study(made: MadeUp, **others: object) -> str:
+    return render_study(made.record, heats=made.heats, pictures=made.pictures, **others)  # type: ignore[arg-type]
+
+
+def _placed(score: str, value: float) -> ScoreRecord:
+    return ScoreRecord(method="m2ib", score=score, value=value, outcome="scored")
+
+
+def _full_study() -> MadeUp:
+    """Two images; phrases with warnings, controls and another method."""
+    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT, replace(NODULE, heat_at=(0.25, 0.7))), (EFFUSION,))
+    image = made.record.images[0]
+    phrases = []
+    for phrase in image.phrases:
+        heat = made.heats[phrase.heat]
+        made.heats[f"{phrase.heat}-other"] = heat[::-1].copy()
+        other = OtherHeatRecord(
+            method="grad_cam",
+            unit="dimensionless",
+            heat=f"{phrase.heat}-other",
+            total=1.0,
+            peak=1.0,
+            hottest=phrase.hottest,
+            tokens=(),
+        )
+        controls = []
+        for place, (name, hit) in enumerate(zip(CONTROLS, (None, True, False, True, True, False), strict=True)):
+            made.heats[f"{phrase.heat}-{place}"] = np.roll(heat, place + 1).copy()
+            controls.append(
+                ControlRecord(
+                    method="m2ib",
+                    control=name,
+                    text=None if place % 2 else "Zzz.",
+                    heat=f"{phrase.heat}-{place}",
+                    pearson=None if hit is None else 0.5,
+                    hit=hit,
+                    cosine=0.2,
+                    total=3.0,
+                )
+            )
+        scores = (
+            *phrase.scores,
+            _placed("hottest point on a marker", 1.0),
+            _placed("hottest point on the named side", 0.0),
+            _placed("hottest point in the named zone", 0.0),
+        )
+        fields = {"controls": tuple(controls), "others": (other,), "scores": scores, "side": "left", "zone": "lower"}
+        phrases.append(_changed(phrase, **fields))
+    first = phrases[1]
+    unscored = ScoreRecord(method="m2ib", score="IoU at Otsu", value=None, outcome="unscored", reason="too flat.")
+    kept = tuple(s for s in first.scores if (s.method, s.score) != ("m2ib", "IoU at Otsu"))
+    phrases[1] = _changed(first, scores=(*kept, unscored))
+    made.record = _changed(
+        made.record, images=(_changed(image, phrases=tuple(phrases)), *made.record.images[1:]), patient_data_shown=True
+    )
+    return made
+
+
+def _odd_study() -> MadeUp:
+    made = make_study("d", (EFFUSION,), fit=Fit.CROP, unit="dimensionless")
+    image = made.record.images[0]
+    plain = {"view": "unknown", "spacing_mm": None, "receipt": ()}
+    (phrase,) = image.phrases
+    near = tuple(
+        _changed(s, outcome={"pointing game, tau 0": "miss", "pointing game, tau 15": "hit"}[s.score], value=0.0)
+        if s.method == "m2ib" and s.score.startswith("pointing")
+        else s
+        for s in phrase.scores
+    )
+    flipped = _changed(image, horizontally_flipped=True, view="frontal", phrases=(_changed(phrase, scores=near),))
+    settings = {"a": None, "b": True, "c": False}
+    made.record = _changed(
+        made.record, images=(flipped, _changed(image, **plain), _changed(image, view="lateral")), settings=settings
+    )
+    return made
+
+
+def _stretched_study() -> MadeUp:
+    """A reference is not scored where the method is."""
+    made = make_study("g", (EFFUSION,), fit=Fit.STRETCH)
+    (image,) = made.record.images
+    (phrase,) = image.phrases
+    scores = tuple(
+        _changed(s, value=None, outcome="unscored", reason="no other patient") if s.method == "class-mean box" else s
+        for s in phrase.scores
+    )
+    made.record = _changed(made.record, images=(_changed(image, phrases=(_changed(phrase, scores=scores),)),))
+    return made
+
+
+def _summary(score: str, method: str = "m2ib", **changes: object) -> ScoreSummary:
+    fields: dict[str, object] = {
+        "method": method,
+        "score": score,
+        "finding": None,
+        "averaging": "micro",
+        "estimate": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "scored": 40,
+        "unscored": 3,
+        "patients": 20,
+        "differences": (),
+    }
+    return ScoreSummary.model_validate(fields | changes)
+
+
+def _cohort() -> RunRecord:
+    words = get_args(VerdictWord)
+    run = make_cohort(2).run
+    shuffled = _changed(DIFFERENCE, reference="shuffled m2ib")
+    area = [_changed(DIFFERENCE, reference="area share", low=low, high=low + 0.2) for low in (0.1, -0.1, -0.4)]
+    summaries = [
+        *run.summaries,
+        _summary("image drop", differences=(shuffled,)),
+        _summary("image increase", differences=(shuffled,)),
+        *(_summary(score, differences=(area[place % 3],)) for place, score in enumerate(SHORTCUTS)),
+        *(_summary(score, "area share") for score in SHORTCUTS),
+        *(
+            _summary(
+                score,
+                differences=(DIFFERENCE, _changed(DIFFERENCE, reference="another reader", low=-0.1)),
+            )
+            for score in OF_PLACE[4:6]
+        ),
+        _summary(OF_PLACE[6], differences=(_changed(DIFFERENCE, low=-0.1),)),
+        _summary(OF_PLACE[7], differences=(_changed(DIFFERENCE, reference="another reader"),)),
+        _summary("pointing game, tau 0", finding="rare thing", scored=0, estimate=None, low=None, high=None),
+        _summary("pointing game, tau 0", finding="seldom thing", scored=5),
+    ]
+    group = SubgroupSummary(
+        attribute="sex",
+        value="F",
+        method="m2ib",
+        score="pointing game, tau 0",
+        estimate=0.5,
+        low=0.4,
+        high=0.6,
+        scored=5,
+        patients=4,
+        blind=0.3,
+        difference=DIFFERENCE,
+    )
+    evidence = EvidenceRecord(method="m2ib", unit="nats", floor=400.25, exceeds=ESTIMATE, tells=True, scale=70.0)
+    return _changed(
+        run,
+        not_done=3,
+        summaries=tuple(summaries),
+        verdicts=tuple(
+            VerdictRecord(method="m2ib", verdict=word, because=("212 phrases could be scored",), rule="A rule. 1. Few.")
+            for word in words
+        ),
+        controls=tuple(
+            ControlSummary(
+                method="m2ib",
+                control=name,
+                phrases=31,
+                pearson=ESTIMATE,
+                hit=None,
+                hit_fall=ESTIMATE,
+                cosine_change=ESTIMATE,
+            )
+            for name in CONTROLS
+        ),
+        evidence=(evidence, _changed(evidence, tells=False, method="grad_cam", unit="dimensionless")),
+        subgroups=(group, _changed(group, value="M", blind=None, difference=None, scored=50)),
+        failures=(*run.failures, *(FAILURE for _ in range(510))),
+    )
+
+
+def _comparison(*, scored: bool) -> ComparisonRecord:
+    methods = [
+        ComparedMethod(
+            name=name,
+            unit="nats",
+            explains_words=name == "m2ib",
+            settings={} if name == "nib" else {"some_steps": 3},
+            own_settings={} if name == "nib" else {"some_steps": 9},
+            refused="needs attention" if name == "rollout" else None,
+            pairs=9,
+            seconds_image=0.5,
+            pairs_with_words=2,
+            seconds_with_words=0.7,
+            memory_mb=300.0,
+        )
+        for name in ("m2ib", "nib", "rollout")
+    ]
+    kinds = [("localisation", "pointing game, tau 0"), ("faithfulness", "image drop"), ("shortcut", "heat on markers")]
+    base = DIFFERENCE.model_copy(update={"reference": "m2ib"})
+    scores = [
+        ComparedScore(
+            method=method,
+            is_reference=method == "centre",
+            kind=kind,  # type: ignore[arg-type]
+            score=score,
+            lower_is_better=kind != "localisation",
+            finding=None,
+            averaging=averaging,  # type: ignore[arg-type]
+            estimate=0.4,
+            low=0.3,
+            high=0.5,
+            scored=40,
+            unscored=2,
+            patients=20,
+            to_reference=None if method == "centre" else DIFFERENCE,
+            to_baseline=base if method == "nib" else None,
+        )
+        for method in ("m2ib", "nib", "centre")
+        for kind, score in kinds
+        for averaging in ("micro", "macro")
+    ]
+    return ComparisonRecord(
+        created=MOMENT,
+        finished=MOMENT,
+        model=MODEL,
+        baseline="m2ib",
+        methods=tuple(methods),
+        scores=tuple(scores) if scored else (),
+        seed=7,
+        device="cpu, 2 threads",
+        memory="the peak",
+        software=SOFTWARE,
+        phantom_images=True,
+        counts={"compared": 3, "faithfulness sample": 2},
+        failures=(FAILURE, FAILURE) if scored else (),
+    )

@@ -1,0 +1,128 @@
+"""What people read on the pages stands in one file, and a translation of it reaches every page."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment
+from made_up_pages import pages
+from markupsafe import Markup
+
+from reports import texts
+
+REPORTS = Path(texts.__file__).parents[1]
+TEMPLATES = sorted((REPORTS / "templates").glob("*.html"))
+SCRIPTS = sorted((REPORTS / "assets").glob("*.js"))
+SPOKEN = ("aria-label", "title", "placeholder", "alt", "label")
+LETTERS = re.compile(r"[^\W\d_]{2,}")
+JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
+# No text: what the browser or a selector takes, the storage's names, a content type.
+TECHNICAL = re.compile(
+    r"[.#\[:>]|^use strict$|^m2ib-audit review$|^application/|^(?:review|tag|quiet|num|card|wide)-? ?"
+)
+
+
+class Words(HTMLParser):
+    """Collects the words of a page or of a template whose Jinja was taken out."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self.inside: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside.append(tag)
+        self.found += [value for name, value in attrs if name in SPOKEN and value and LETTERS.search(value)]
+
+    def handle_endtag(self, tag: str) -> None:
+        while tag in self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if LETTERS.search(data) and not {"script", "style", "kbd"} & set(self.inside):
+            self.found.append(data.strip())
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_holds_no_words_of_its_own(template: Path) -> None:
+    html = re.sub(r"(\{% block kind %\})[\w-]+", r"\1", template.read_text("utf-8"))
+    assert Words(JINJA.sub("", html)).found == []
+    strings = [value for _, kind, value in Environment(autoescape=True).lex(html) if kind == "string"]
+    assert [each for each in strings if re.search(r"[A-Za-z] [a-z]|^.[A-Z][a-z]", each)] == []
+
+
+def strings_of(script: str) -> Iterator[str]:
+    """Give a script's string literals; comments are taken out."""
+    code = re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", script, flags=re.DOTALL)
+    for quoted in re.findall(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`', code):
+        yield re.sub(r"\$\{[^}]*\}", "", "".join(quoted))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_holds_no_sentence_of_its_own(script: Path) -> None:
+    two_words = re.compile(r"[a-zA-Z,]{2,} [a-z]{2,}")
+    assert [s for s in strings_of(script.read_text("utf-8")) if two_words.search(s) and not TECHNICAL.search(s)] == []
+
+
+def used_keys() -> tuple[set[str], set[str]]:
+    """Give the keys that code asks for, and the beginnings of those that it puts together."""
+    keys: set[str] = set()
+    starts = {"count.", "reason."}  # counted() and reason_words() put these together
+    for path in (*TEMPLATES, *SCRIPTS, *REPORTS.glob("*.py")):
+        source = path.read_text("utf-8")
+        for key, joined in CALL.findall(source):
+            (starts if joined else keys).add(key)
+        keys |= set(re.findall(r'"(script\.\w+\.\w+)"', source))
+    return keys, starts
+
+
+def test_every_text_is_used_and_every_text_that_is_used_exists() -> None:
+    keys, starts = used_keys()
+    known = set(texts.all_texts())
+    assert keys - known == set()
+    assert {key for key in known - keys if not key.startswith(tuple(starts))} == set()
+
+
+def test_a_translation_reaches_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = {key: f"⟦{pattern}⟧" for key, pattern in texts.all_texts().items()}
+    shown: set[str] = set()
+    real = texts._pattern
+
+    def noted(key: str, values: dict[str, object]) -> str:
+        shown.add(key)
+        return real(key, values)
+
+    monkeypatch.setattr(texts, "_pattern", noted)
+    monkeypatch.setattr(texts, "all_texts", lambda: marked)
+    for name, html in pages():
+        assert html.count("⟦") == html.count("⟧") > 20, name
+        assert f'"script.{"study" if name.startswith("study") else "cohort"}.' in html
+    unseen = {key for key in marked if not key.startswith(("script.", "count.")) and key not in shown}
+    assert unseen == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "said"),
+    [("study.nowhere", {}, "study.nowhere"), ("cohort.title", {}, "model"), ("study.flip", {"x": 1}, "x")],
+    ids=["no such text", "a value lacks", "a value too many"],
+)
+def test_a_text_that_cannot_be_filled_is_an_error(key: str, values: dict[str, object], said: str) -> None:
+    for ask in (texts.text, texts.marked_up):
+        with pytest.raises(ValueError, match=said):
+            ask(key, **values)
+
+
+def test_what_is_put_into_a_text_is_escaped_unless_it_is_markup() -> None:
+    assert texts.marked_up("cohort.title", model="<b>") == "Audit of &lt;b&gt;"
+    assert texts.marked_up("cohort.title", model=Markup("<b>")) == "Audit of <b>"
+    assert texts.text("cohort.title", model="{x}") == "Audit of {x}"
+
+
+def test_a_page_gets_the_texts_of_its_own_scripts_alone() -> None:
+    assert set(texts.script_texts(["vendor/d3-array.min.js", "heat.js"])) == set()
+    assert all(key.startswith("script.cohort.") for key in texts.script_texts(["cohort.js"]))
