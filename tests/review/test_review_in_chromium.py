@@ -397,7 +397,7 @@ def test_hostile_comments_and_names_never_run(open_review, serve_here, out):
     expect(dock(own).get_by_label("Comment")).to_have_value(HOSTILE)
     for page in (ada, own):
         assert page.evaluate("window.hacked") is None
-        assert page.evaluate("document.scripts.length") == 2
+        assert page.evaluate("document.scripts.length") == 3
 
 
 def test_the_address_of_the_terminal_leads_to_all_studies_and_its_token_leaves_no_trace(new_page, server):
