@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-gpu bench lint format sbom clean
+.PHONY: help setup demo test test-all test-gpu bench lint format sbom vendor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,7 @@ bench: $(STAMP) ## Measure speed and memory into benchmarks/RESULTS.md (an hour 
 	$(BIN)/python -m benchmarks.bench_batch
 	$(BIN)/python -m benchmarks.bench_run
 	$(BIN)/python -m benchmarks.bench_memory
+	$(BIN)/python -m benchmarks.bench_cohort_page
 
 lint: $(STAMP) ## Run ruff, mypy --strict, the import contracts and hadolint
 	$(BIN)/ruff check .
@@ -54,6 +55,9 @@ format: $(STAMP) ## Bring the sources into ruff's form
 sbom: $(STAMP) ## Write the bill of materials (CycloneDX) to dist/, and docs/LICENSES.md
 	$(BIN)/python .ci/supply.py sbom dist/sbom.cdx.json
 	$(BIN)/python .ci/supply.py licences docs/LICENSES.md
+
+vendor: ## Fetch the libraries of the pages from npm again (needs Node.js)
+	@reports/assets/vendor/build.sh
 
 clean: ## Remove .venv, the demo and every cache
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.differences import difference_table
 from reports.judgement import (
     control_rows,
@@ -31,6 +30,7 @@ from reports.words import (
 __all__ = ["render_cohort"]
 
 
+_SCRIPTS = ("vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
 
@@ -41,7 +41,6 @@ class ChartRow:
     name: str
     is_subject: bool
     summary: ScoreSummary
-    mark: Mark | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +48,7 @@ class Chart:
     """One score over all phrases, method by method."""
 
     name: str
-    axis: Axis
-    reference: float | None  # place of the best content-blind estimate on the axis
+    reference: float | None  # the best content-blind estimate
     rows: tuple[ChartRow, ...]
     macro: ScoreSummary | None  # of the audited method
 
@@ -61,11 +59,9 @@ class FindingRow:
 
     finding: str
     summary: ScoreSummary
-    mark: Mark | None
     is_few: bool
     blind_name: str | None  # the content-blind reference that scores highest on this finding
     blind: float | None
-    blind_place: float | None
 
 
 def render_cohort(
@@ -97,7 +93,6 @@ def render_cohort(
         "faithfulness": faithfulness_rows(run),
         "subgroups": subgroup_rows(run),
         "findings": _finding_rows(run),
-        "finding_axis": _finding_axis(run),
         "table": table,
         "most_failures": _MOST_FAILURES,
         "failed": [failure for failure in run.failures if failure.failed],
@@ -105,7 +100,7 @@ def render_cohort(
         "seconds": (run.finished - run.created).total_seconds(),
         "few": FEW_PHRASES,
     }
-    return render_page("cohort.html", script="review_kept.js", data=table.data(), context=context, also=("cohort.js",))
+    return render_page("cohort.html", script="review_kept.js", data=table.data(), context=context, also=_SCRIPTS)
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:
@@ -115,27 +110,21 @@ def _charts(run: RunRecord) -> tuple[Chart, ...]:
         micro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "micro")]
         if not micro:
             continue
-        axis, best = axis_over(micro), best_reference(run, score=score)
+        best = best_reference(run, score=score)
         macro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "macro")]
         charts.append(
             Chart(
                 name=score_name(score),
-                axis=axis,
-                reference=None if best is None or best.estimate is None else axis.place(best.estimate),
-                rows=tuple(_chart_row(summary, axis, run.method) for summary in _subject_first(micro, run.method)),
+                reference=None if best is None else best.estimate,
+                rows=tuple(_chart_row(summary, run.method) for summary in _subject_first(micro, run.method)),
                 macro=next((summary for summary in macro if summary.method == run.method), None),
             )
         )
     return tuple(charts)
 
 
-def _chart_row(summary: ScoreSummary, axis: Axis, subject: str) -> ChartRow:
-    return ChartRow(
-        name=method_name(summary.method),
-        is_subject=summary.method == subject,
-        summary=summary,
-        mark=mark_of(summary, axis),
-    )
+def _chart_row(summary: ScoreSummary, subject: str) -> ChartRow:
+    return ChartRow(name=method_name(summary.method), is_subject=summary.method == subject, summary=summary)
 
 
 def _subject_first(summaries: Sequence[ScoreSummary], subject: str) -> list[ScoreSummary]:
@@ -146,12 +135,8 @@ def _by_finding(run: RunRecord) -> list[ScoreSummary]:
     return [summary for summary in run.summaries if summary.finding is not None and summary.score == POINTING]
 
 
-def _finding_axis(run: RunRecord) -> Axis:
-    return axis_over(_by_finding(run))
-
-
 def _finding_rows(run: RunRecord) -> tuple[FindingRow, ...]:
-    summaries, axis = _by_finding(run), _finding_axis(run)
+    summaries = _by_finding(run)
     own = [summary for summary in summaries if summary.method == run.method]
     rows = []
     for summary in sorted(own, key=lambda each: (-each.scored, each.finding or "")):
@@ -164,16 +149,13 @@ def _finding_rows(run: RunRecord) -> tuple[FindingRow, ...]:
             key=lambda each: each.estimate or 0.0,
             default=None,
         )
-        estimate = None if blind is None else blind.estimate
         rows.append(
             FindingRow(
                 finding=summary.finding or "",
                 summary=summary,
-                mark=mark_of(summary, axis),
                 is_few=summary.scored < FEW_PHRASES,
                 blind_name=None if blind is None else method_name(blind.method),
-                blind=estimate,
-                blind_place=None if estimate is None else axis.place(estimate),
+                blind=None if blind is None else blind.estimate,
             )
         )
     return tuple(rows)

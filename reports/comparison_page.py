@@ -1,13 +1,11 @@
-"""The page of a comparison: every method beside maps that never look, with what it costs; one file, no script."""
+"""The page of a comparison: every method beside maps that never look, with what it costs; one file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.chart import Axis, Mark, axis_over, mark_of
 from reports.comparison_record import ComparedScore, ComparisonRecord
 from reports.comparison_tables import comparison_tables, setting_sentence, summary_sentences
 from reports.page import render_page
-from reports.record import ScoreSummary
 from reports.words import CONTENT_BLIND, ON_PAGES, method_name, score_name
 
 __all__ = ["render_comparison"]
@@ -20,7 +18,6 @@ class BarRow:
     name: str
     is_subject: bool
     score: ComparedScore
-    mark: Mark | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +25,7 @@ class BarChart:
     """One score over all phrases, the highest method first, references below."""
 
     name: str
-    axis: Axis
-    reference: float | None  # place of the best content-blind estimate on the axis
+    reference: float | None  # the best content-blind estimate
     rows: tuple[BarRow, ...]
 
 
@@ -44,7 +40,7 @@ def render_comparison(record: ComparisonRecord) -> str:
         "settings": {method_name(m.name): setting_sentence(m) for m in record.methods if m.refused is None},
         "seconds": (record.finished - record.created).total_seconds(),
     }
-    return render_page("comparison.html", script="cohort.js", data={}, context=context)
+    return render_page("comparison.html", script="vendor/chart.min.js", data={}, context=context, also=("chart.js",))
 
 
 def _charts(record: ComparisonRecord) -> tuple[BarChart, ...]:
@@ -57,27 +53,12 @@ def _charts(record: ComparisonRecord) -> tuple[BarChart, ...]:
 
 
 def _chart(name: str, scores: Sequence[ComparedScore]) -> BarChart:
-    summaries = {score.method: _summary(score) for score in scores}
-    axis = axis_over(list(summaries.values()))
     blind = [s.estimate for s in scores if s.method in CONTENT_BLIND and s.estimate is not None]
     ranked = sorted(scores, key=lambda score: (score.is_reference, -(score.estimate or 0.0)))
     return BarChart(
         name=score_name(name),
-        axis=axis,
-        reference=axis.place(max(blind)) if blind else None,
+        reference=max(blind, default=None),
         rows=tuple(
-            BarRow(
-                name=method_name(score.method),
-                is_subject=not score.is_reference,
-                score=score,
-                mark=mark_of(summaries[score.method], axis),
-            )
-            for score in ranked
+            BarRow(name=method_name(score.method), is_subject=not score.is_reference, score=score) for score in ranked
         ),
     )
-
-
-def _summary(score: ComparedScore) -> ScoreSummary:
-    """Give a compared score the form that charts take."""
-    shared = score.model_dump(include=set(ScoreSummary.model_fields) - {"differences"})
-    return ScoreSummary.model_validate(shared)

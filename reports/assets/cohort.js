@@ -1,5 +1,5 @@
 "use strict";
-/** The table of studies: filtered, sorted, and drawn only where it is looked at. */
+/** The table of studies: TanStack Table filters and sorts it, TanStack Virtual says which of its rows are looked at. */
 (() => {
   const table = document.querySelector("table.studies.scripted");
   if (!table) return;
@@ -8,8 +8,7 @@
   const DRAWN_WHOLE = 150; // so many rows need no window
   const LINES = 3; // of phrases in a row of fixed height
   const BEYOND = 8; // rows drawn above and below what is seen
-  const body = table.tBodies[0];
-  const columns = table.tHead.rows[0].cells.length;
+  const [above, body, below] = table.tBodies;
   const hasPictures = Boolean(table.tHead.querySelector(".picture"));
   const controls = Object.fromEntries(
     ["search", "finding", "outcome", "verdict", "group"].map((name) => [name, document.getElementById(name)]).filter(([, each]) => each),
@@ -18,17 +17,6 @@
   const marks = Object.fromEntries(
     ["hit", "miss", "unscored"].map((name) => [name, document.getElementById(`mark-${name}`).content]),
   );
-  const SORTS = {
-    key: (study) => study[KEY],
-    inside: (study) => (study[SCORED] ? study[HITS] / study[SCORED] : null),
-    energy: (study) => study[ENERGY],
-    cosine: (study) => study[COSINE],
-  };
-
-  let shown = []; // numbers of the studies that match, in their order
-  let sort = null; // [field, direction]
-  let words = null; // what the search looks through, made when it is first needed
-
   let verdicts = new Map(); // of the reviewer, by number of the study
 
   /** From the server that this page came from, or what pages from disk keep in this browser. */
@@ -52,6 +40,8 @@
     return wanted === "open" ? given.length < phrasesIn(studies[place]) : given.includes(wanted);
   };
 
+  /** What the search looks through, made when it is first needed. */
+  let words = null;
   const wordsOf = () => {
     const lowered = texts.map((text) => text.toLowerCase());
     return studies.map((study) => {
@@ -60,39 +50,75 @@
     });
   };
 
-  const matching = () => {
-    const wanted = controls.search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    if (wanted.length > 0) words ??= wordsOf();
-    const numbers = [
-      [FINDINGS, controls.finding.value, findings.indexOf(controls.finding.value)],
-      [FLAGS, controls.outcome.value, flags.indexOf(controls.outcome.value)],
-      [GROUPS, controls.group?.value ?? "", Number(controls.group?.value)],
-    ].filter(([, value]) => value !== "");
-    const verdict = controls.verdict?.value;
-    const found = [];
-    for (let i = 0; i < studies.length; i += 1) {
-      const study = studies[i];
-      if (!numbers.every(([field, , number]) => study[field].includes(number))) continue;
-      if (verdict && !isOfVerdict(i, verdict)) continue;
-      if (wanted.length > 0 && !wanted.every((word) => words[i].includes(word))) continue;
-      found.push(i);
-    }
-    return found;
-  };
+  /** Of numbers of findings, flags or groups: those that hold the one that is asked for. */
+  const filtered = (id, field) => ({
+    id,
+    accessorFn: (study) => study[field],
+    filterFn: (row, _, number) => row.original[field].includes(number),
+    enableSorting: false,
+  });
 
   /** Studies without a value come last in either direction; ties keep the order of the run. */
-  const sorted = (numbers) => {
-    if (!sort) return numbers;
-    const [field, direction] = sort;
-    const sign = direction === "ascending" ? 1 : -1;
-    const valueOf = SORTS[field];
-    const pairs = numbers.map((number) => [valueOf(studies[number]), number]);
-    pairs.sort(([a, one], [b, other]) => {
-      if (a === null || b === null) return (a === null) - (b === null) || one - other;
-      if (a === b) return one - other;
-      return a < b ? -sign : sign;
-    });
-    return pairs.map(([, number]) => number);
+  const sorted = (id, valueOf, sortDescFirst) => ({
+    id,
+    accessorFn: (study) => valueOf(study) ?? undefined,
+    sortFn: (one, other) => {
+      const [a, b] = [one.getValue(id), other.getValue(id)];
+      return a === b ? 0 : a < b ? -1 : 1;
+    },
+    sortUndefined: "last",
+    sortDescFirst,
+  });
+
+  const rows = tanstack.constructTable({
+    features: tanstack.tableFeatures({
+      coreReactivityFeature: tanstack.storeReactivityBindings(),
+      columnFilteringFeature: tanstack.columnFilteringFeature,
+      rowSortingFeature: tanstack.rowSortingFeature,
+      filteredRowModel: tanstack.createFilteredRowModel(),
+      sortedRowModel: tanstack.createSortedRowModel(),
+    }),
+    data: studies,
+    columns: [
+      sorted("key", (study) => study[KEY], false),
+      sorted("inside", (study) => (study[SCORED] ? study[HITS] / study[SCORED] : null), true),
+      sorted("energy", (study) => study[ENERGY], true),
+      sorted("cosine", (study) => study[COSINE], true),
+      filtered("finding", FINDINGS),
+      filtered("outcome", FLAGS),
+      filtered("group", GROUPS),
+      {
+        id: "verdict",
+        accessorFn: (_, place) => place,
+        filterFn: (row, _, wanted) => isOfVerdict(row.index, wanted),
+        enableSorting: false,
+      },
+      {
+        id: "search",
+        accessorFn: (_, place) => place,
+        filterFn: (row, _, wanted) => wanted.every((word) => words[row.index].includes(word)),
+        enableSorting: false,
+      },
+    ],
+    enableSortingRemoval: false,
+    enableMultiSort: false,
+  });
+
+  /** What the filters ask for, as the columns take it. */
+  const asked = {
+    search: (text) => text.trim().toLowerCase().split(/\s+/).filter(Boolean),
+    finding: (name) => findings.indexOf(name),
+    outcome: (name) => flags.indexOf(name),
+    group: Number,
+    verdict: (name) => name,
+  };
+
+  const filter = () => {
+    const filters = Object.entries(controls)
+      .filter(([, control]) => control.value.trim())
+      .map(([id, control]) => ({ id, value: asked[id](control.value) }));
+    if (filters.some(({ id }) => id === "search")) words ??= wordsOf();
+    rows.setColumnFilters(filters);
   };
 
   const printed = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
@@ -164,63 +190,106 @@
     return row;
   };
 
-  const spacer = (height) => {
-    const row = make("tr", "spacer", make("td"));
-    row.setAttribute("aria-hidden", "true");
-    row.firstChild.colSpan = columns;
-    row.firstChild.style.height = `${height}px`;
-    return row;
+  let shown = []; // the rows of the studies that match, in their order
+  let rowHeight = 0; // which the style sheet gives to every row of a windowed table
+  let view = null; // says which rows of a windowed table are looked at
+
+  const measure = () => {
+    body.replaceChildren(rowOf(shown[0].index, 0, LINES));
+    return body.rows[0].getBoundingClientRect().height;
   };
 
-  let drawn = [0, 0];
-  let rowHeight = 0;
+  /** Put rows in place; those that stay keep their element, and with it the reader's focus. */
+  const put = (places, most) => {
+    const placeOf = (row) => row.getAttribute("aria-rowindex") - 2;
+    d3.select(body)
+      .selectAll("tr")
+      .data(places, function (place) {
+        return this === body ? place : placeOf(this);
+      })
+      .join((entering) => entering.append((place) => rowOf(shown[place].index, place, most)));
+  };
 
-  const draw = (anew) => {
-    const whole = shown.length <= DRAWN_WHOLE;
-    table.classList.toggle("windowed", !whole);
+  const fill = (spacer, height) => {
+    spacer.hidden = height <= 0;
+    spacer.rows[0].cells[0].style.height = `${height}px`;
+  };
+
+  const topOfRows = () => table.tHead.getBoundingClientRect().bottom + window.scrollY;
+
+  const drawSeen = () => {
+    const { options } = view;
+    const margin = topOfRows();
+    if (Math.abs(margin - options.scrollMargin) > 1) view.setOptions({ ...options, scrollMargin: margin });
+    const items = view.getVirtualItems();
+    put(
+      items.map(({ index }) => index),
+      LINES,
+    );
+    fill(above, (items[0]?.index ?? 0) * rowHeight);
+    fill(below, (shown.length - 1 - (items.at(-1)?.index ?? 0)) * rowHeight);
+  };
+
+  const look = () => {
+    view = new tanstack.Virtualizer({
+      count: shown.length,
+      estimateSize: () => rowHeight,
+      overscan: BEYOND,
+      scrollMargin: topOfRows(),
+      getScrollElement: () => window,
+      initialOffset: () => window.scrollY,
+      observeElementRect: tanstack.observeWindowRect,
+      observeElementOffset: tanstack.observeWindowOffset,
+      scrollToFn: tanstack.windowScroll,
+      onChange: drawSeen,
+    });
+    view._willUpdate(); // as an adapter does when its component is there
+    drawSeen();
+  };
+
+  const draw = () => {
+    const isWhole = shown.length <= DRAWN_WHOLE;
+    table.classList.toggle("windowed", !isWhole);
     table.setAttribute("aria-rowcount", shown.length + 1);
-    if (whole) {
-      if (anew) body.replaceChildren(...shown.map((number, place) => rowOf(number, place, Infinity)));
+    view?.cleanup();
+    view = null;
+    if (!isWhole) rowHeight ||= measure();
+    body.replaceChildren();
+    if (!isWhole) {
+      look();
       return;
     }
-    rowHeight ||= measure();
-    const top = body.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / rowHeight) - BEYOND);
-    const last = Math.min(shown.length, Math.ceil((window.innerHeight - top) / rowHeight) + BEYOND);
-    const from = Math.min(first, Math.max(0, shown.length - 1));
-    const until = Math.max(last, Math.min(shown.length, from + 2 * BEYOND));
-    if (!anew && from >= drawn[0] && until <= drawn[1] && drawn[1] - drawn[0] < 200) return;
-    drawn = [Math.max(0, from - BEYOND), Math.min(shown.length, until + BEYOND)];
-    const rows = shown.slice(...drawn).map((number, place) => rowOf(number, drawn[0] + place, LINES));
-    body.replaceChildren(spacer(drawn[0] * rowHeight), ...rows, spacer((shown.length - drawn[1]) * rowHeight));
-  };
-
-  /** Rows of a windowed table have one height, which the style sheet gives. */
-  const measure = () => {
-    body.replaceChildren(rowOf(shown[0], 0, LINES));
-    return body.rows[0].getBoundingClientRect().height;
+    fill(above, 0);
+    fill(below, 0);
+    put([...shown.keys()], Infinity);
   };
 
   const keepInAddress = () => {
     const state = new URLSearchParams();
     for (const [name, control] of Object.entries(controls)) if (control.value) state.set(name, control.value);
-    if (sort) state.set("sort", sort.join(" "));
+    for (const { id, desc } of rows.atoms.sorting.get()) state.set("sort", `${id} ${desc ? "de" : "a"}scending`);
     const hash = state.toString();
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   };
 
-  const update = () => {
+  const show = () => {
     keepInAddress();
-    shown = sorted(matching());
+    shown = rows.getSortedRowModel().rows;
     for (const header of headers) {
-      if (sort?.[0] === header.dataset.sort) header.setAttribute("aria-sort", sort[1]);
+      const order = rows.getColumn(header.dataset.sort).getIsSorted();
+      if (order) header.setAttribute("aria-sort", `${order}ending`);
       else header.removeAttribute("aria-sort");
     }
-    draw(true);
+    draw();
     const [some, all] = [shown, studies].map(({ length }) => length.toLocaleString(document.documentElement.lang));
     document.getElementById("count").textContent =
       shown.length === studies.length ? t("script.cohort.all", { all }) : t("script.cohort.some", { some, all });
     document.getElementById("none").hidden = shown.length > 0;
+  };
+
+  const update = () => {
+    filter();
+    show();
   };
 
   const takeFromAddress = () => {
@@ -229,8 +298,9 @@
       control.value = state.get(name) ?? "";
       if (control.selectedIndex < 0) control.value = ""; // a name that this run does not have
     }
-    const [field, direction] = (state.get("sort") ?? "").split(" ");
-    sort = Object.hasOwn(SORTS, field) && /^(a|de)scending$/.test(direction) ? [field, direction] : null;
+    const [id, direction] = (state.get("sort") ?? "").split(" ");
+    const isKnown = headers.some((header) => header.dataset.sort === id) && /^(a|de)scending$/.test(direction);
+    rows.setSorting(isKnown ? [{ id, desc: direction === "descending" }] : []);
   };
 
   for (const header of headers) {
@@ -238,11 +308,8 @@
     button.type = "button";
     header.append(button);
     button.addEventListener("click", () => {
-      const field = header.dataset.sort;
-      const first = field === "key" ? "ascending" : "descending";
-      const second = first === "ascending" ? "descending" : "ascending";
-      sort = [field, sort?.[0] === field && sort[1] === first ? second : first];
-      update();
+      rows.getColumn(header.dataset.sort).toggleSorting();
+      show();
     });
   }
 
@@ -256,21 +323,10 @@
     });
   }
 
-  let waiting = false;
-  const onScroll = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw(false);
-    });
-  };
-
   for (const control of Object.values(controls)) control.addEventListener("input", update);
-  window.addEventListener("scroll", onScroll, { passive: true });
   window.addEventListener("resize", () => {
     rowHeight = 0;
-    draw(true);
+    draw();
   });
   const onNews = () => {
     if (reviewed) return; // the server tells with the page

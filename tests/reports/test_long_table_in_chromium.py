@@ -51,6 +51,30 @@ def test_only_some_rows_are_drawn_and_scrolling_draws_others(page: Page) -> None
     page.wait_for_function(f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex == {COUNT + 1}")
 
 
+def test_a_link_that_has_the_focus_keeps_it_while_other_rows_come_and_go(page: Page) -> None:
+    page.evaluate("document.querySelector('table.studies.scripted').scrollIntoView()")
+    link = page.locator("table.studies a.study-link").nth(6)
+    link.focus()
+    last = rows(page)[-1]
+    page.mouse.move(600, 450)
+    page.mouse.wheel(0, 300)
+    page.wait_for_function(f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex - 2 > {last}")
+    assert page.evaluate("document.activeElement.closest('tr')?.dataset.key") == f"{6:016x}"
+
+
+def test_rows_follow_their_table_when_what_stands_above_grows(page: Page) -> None:
+    page.evaluate("document.querySelector('header').style.height = '4000px'")
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
+    page.wait_for_function("Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    page.wait_for_timeout(300)
+    frames = page.evaluate(
+        "[...document.querySelectorAll('tbody tr[data-key]')].map((row) => row.getBoundingClientRect())"
+        ".map((frame) => [frame.top, frame.bottom])"
+    )
+    assert frames[0][0] < 0
+    assert frames[-1][1] > 900
+
+
 def test_the_subgroup_narrows_the_table(page: Page) -> None:
     page.get_by_label("Subgroup").select_option(label="female")
     assert page.get_by_role("status").inner_text() == "1,000 of 3,000"

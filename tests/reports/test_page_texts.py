@@ -101,7 +101,8 @@ def test_a_translation_reaches_every_page(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(texts, "all_texts", lambda: marked)
     for name, html in pages():
         assert html.count("⟦") == html.count("⟧") > 20, name
-        assert f'"script.{"study" if name.startswith("study") else "cohort"}.' in html
+        scripts = set(re.findall(r'"script\.(study|cohort)\.', html))
+        assert scripts == {next((each for each in ("cohort", "study") if each in name), "")} - {""}, name
     unseen = {key for key in marked if not key.startswith(("script.", "count.")) and key not in shown}
     assert unseen == set()
 
