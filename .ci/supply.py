@@ -2,11 +2,12 @@
 """What the program is made of, from the lock: a bill of materials (CycloneDX) and the list of licences.
 
 ``supply.py sbom FILE`` writes the bill, ``supply.py licences FILE`` the list. Both read ``constraints.txt`` and what is
-installed in those versions; ``make sbom`` does both. A package outside the lock (the CUDA libraries that torch brings
-elsewhere) is in neither.
+installed in those versions, and the libraries that the pages carry; ``make sbom`` does both. A package outside the lock
+(the CUDA libraries that torch brings elsewhere) is in neither.
 """
 
 import argparse
+import json
 import re
 import sys
 import tomllib
@@ -23,7 +24,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
-__all__ = ["Package", "bill", "forbidden", "licence_list", "packages"]
+__all__ = ["Package", "bill", "carried", "forbidden", "licence_list", "packages"]
 
 ROOT = Path(__file__).parents[1]
 _EXTRAS = ("ray", "slurm", "notebook")
@@ -82,6 +83,15 @@ def packages(extra: str | None = None) -> tuple[Package, ...]:
     return tuple(_package(name) for name in sorted(wanted))
 
 
+def carried() -> tuple[Package, ...]:
+    """Give the libraries that the pages carry, by name."""
+    listed = json.loads((ROOT / "reports/assets/vendor/package.json").read_text(encoding="utf-8"))
+    versions, licences = listed["dependencies"], listed["licences"]
+    return tuple(
+        Package(name=name, version=versions[name], licence=licences[name], needs=()) for name in sorted(versions)
+    )
+
+
 def _closure(requirements: Sequence[str]) -> set[str]:
     found: set[str] = set()
     seen: set[str] = set()
@@ -138,37 +148,44 @@ def forbidden(found: Sequence[Package]) -> list[str]:
 
 
 def bill() -> str:
-    """Make the bill of materials of the core: CycloneDX 1.6 as JSON, the same bytes from the same lock."""
+    """Make the bill of materials of core and pages: CycloneDX 1.6 as JSON, the same bytes from the same lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found, licences = packages(), LicenseFactory()
+    found = packages()
     root = Component(
         name=project["name"],
         version=project["version"],
         type=ComponentType.APPLICATION,
         bom_ref=project["name"],
-        licenses=[licences.make_from_string(project["license"])],
+        licenses=[LicenseFactory().make_from_string(project["license"])],
     )
-    made = {
-        each.name: Component(
-            name=each.name,
-            version=each.version,
-            type=ComponentType.LIBRARY,
-            bom_ref=f"{each.name}@{each.version}",
-            purl=PackageURL("pypi", None, each.name, each.version),
-            licenses=[licences.make_from_string(each.licence)],
-        )
-        for each in found
-    }
-    bom = Bom(components=made.values())
+    made = {each.name: _component(each, PackageURL("pypi", None, each.name, each.version)) for each in found}
+    in_pages = [_component(each, _npm(each)) for each in carried()]
+    bom = Bom(components=[*made.values(), *in_pages])
     bom.metadata.component = root
     bom.metadata.tools.components.add(this_component())
     direct = {spoken_name(Requirement(text).name) for text in project["dependencies"]}
-    bom.register_dependency(root, [made[name] for name in sorted(direct)])
+    bom.register_dependency(root, [*(made[name] for name in sorted(direct)), *in_pages])
     for each in found:
         bom.register_dependency(made[each.name], [made[name] for name in each.needs if name in made])
     text = JsonV1Dot6(bom).output_as_string(indent=1)
     text = re.sub(r'^ "serialNumber": .*\n', "", text, flags=re.MULTILINE)  # random, and optional
     return re.sub(r'^  "timestamp": "[^"]*",?\n', "", text, flags=re.MULTILINE) + "\n"
+
+
+def _component(package: Package, address: PackageURL) -> Component:
+    return Component(
+        name=package.name,
+        version=package.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"{package.name}@{package.version}",
+        purl=address,
+        licenses=[LicenseFactory().make_from_string(package.licence)],
+    )
+
+
+def _npm(package: Package) -> PackageURL:
+    scope, _, name = package.name.rpartition("/")
+    return PackageURL("npm", scope or None, name, package.version)
 
 
 def licence_list() -> str:
@@ -180,10 +197,11 @@ def licence_list() -> str:
         "package states. Made by `make sbom`; a test holds it to the lock, and the core to licences without GPL, AGPL",
         "or a ban on commerce. The extra `extended` (pylibjpeg-libjpeg, GPL) is not listed: nothing brings it along.",
     ]
-    for extra in (None, *_EXTRAS):
-        title = "Core" if extra is None else f"Extra `{extra}`, beside the core"
+    parts = {"Core": packages(), "In the pages, from npm": carried()}
+    parts |= {f"Extra `{extra}`, beside the core": packages(extra) for extra in _EXTRAS}
+    for title, found in parts.items():
         lines += ["", f"## {title}", "", "| package | version | licence |", "|---|---|---|"]
-        lines += [f"| {each.name} | {each.version} | {each.licence} |" for each in packages(extra)]
+        lines += [f"| {each.name} | {each.version} | {each.licence} |" for each in found]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import distribution
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,6 +17,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).parents[2]
+VENDOR = ROOT / "reports" / "assets" / "vendor"
 
 
 @cache
@@ -41,7 +43,7 @@ def test_the_bill_is_valid_cyclonedx_and_the_same_each_time() -> None:
 
 
 def test_the_bill_has_every_run_time_dependency_in_the_locks_version() -> None:
-    listed = {part["name"]: part["version"] for part in bill()["components"]}
+    listed = {part["name"]: part["version"] for part in bill()["components"] if part["purl"].startswith("pkg:pypi/")}
     pins = supply().pins()
     assert listed.items() <= pins.items()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -52,6 +54,22 @@ def test_the_bill_has_every_run_time_dependency_in_the_locks_version() -> None:
         names = {supply().spoken_name(re.split(r"[<>=!~\[ (;]", text)[0]) for text in needed}
         assert names & pins.keys() <= listed.keys(), name
     assert not {"pytest", "ray", "cyclonedx-python-lib"} & listed.keys()
+
+
+def test_the_bill_has_every_library_that_the_pages_carry() -> None:
+    listed = {part["purl"] for part in bill()["components"] if part["purl"].startswith("pkg:npm/")}
+    carried = json.loads((VENDOR / "package.json").read_text())["dependencies"]
+    assert "d3-scale" in carried
+    assert listed == {f"pkg:npm/{name.replace('@', '%40')}@{version}" for name, version in carried.items()}
+    assert supply().forbidden(supply().carried()) == []
+
+
+def test_the_libraries_of_the_pages_are_the_bytes_that_their_list_names() -> None:
+    readme = (VENDOR / "README.md").read_text()
+    named = dict(re.findall(r"^\| `([\w.-]+\.js)` .*\| `([0-9a-f]{64})` \|$", readme, flags=re.MULTILINE))
+    assert named == {path.name: sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")}
+    for name, version in json.loads((VENDOR / "package.json").read_text())["dependencies"].items():
+        assert re.search(rf"{re.escape(name)}\S* {re.escape(version)}", readme), name
 
 
 def test_the_bill_says_what_needs_what() -> None:
