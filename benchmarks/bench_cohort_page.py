@@ -1,0 +1,133 @@
+"""How long a browser takes over the page of many studies: to open it, and to filter, search and sort its table.
+
+A few phantoms are audited; their records, under new keys, stand for many, and no two studies share a phrase: the most
+text that a page can hold. Chromium opens the page from disk. Opening
+counts from the navigation's start until the rows are drawn; a filter, from the event until the browser has laid the
+table out and painted once.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.bench_closing import make_base, repeated
+from benchmarks.machine import command_line, write_section
+from reports.cohort_page import render_cohort
+from reports.folder import read_record, read_run, study_folders
+from reports.record import ImageRecord, StudyRecord
+
+_ROWS, _COLUMNS = 1024, 1024
+_MB = 1e6
+_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_OPENED = """() => new Promise((resolve) => {
+  const [navigation] = performance.getEntriesByType("navigation");
+  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - navigation.startTime)));
+})"""
+_CHANGED = """([id, value]) => new Promise((resolve) => {
+  const control = document.getElementById(id);
+  const start = performance.now();
+  control.value = value;
+  control.dispatchEvent(new Event("input", { bubbles: true }));
+  document.body.getBoundingClientRect();
+  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
+})"""
+_SORTED = """(name) => new Promise((resolve) => {
+  const button = document.querySelector(`[data-sort="${name}"] button`);
+  const start = performance.now();
+  button.click();
+  document.body.getBoundingClientRect();
+  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
+})"""
+
+
+def distinct(base: Sequence[StudyRecord], count: int) -> Iterator[StudyRecord]:
+    """Give ``count`` records, each with phrases of its own."""
+    for number, record in enumerate(repeated(base, count)):
+        yield record.model_copy(update={"images": tuple(_told_apart(image, number) for image in record.images)})
+
+
+def _told_apart(image: ImageRecord, number: int) -> ImageRecord:
+    phrases = (phrase.model_copy(update={"text": f"{phrase.text}, {number}"}) for phrase in image.phrases)
+    return image.model_copy(update={"phrases": tuple(phrases)})
+
+
+def steps_on(page: Page) -> dict[str, tuple[str, object]]:
+    """What is done on a page: a script and its argument by name."""
+    options = "(select) => [...select.options].map((option) => option.value).filter(Boolean)"
+    finding, group = (page.locator(f"#{name}").evaluate(options)[0] for name in ("finding", "group"))
+    return {
+        "finding": (_CHANGED, ["finding", finding]),
+        "and outcome": (_CHANGED, ["outcome", "miss"]),
+        "finding off": (_CHANGED, ["finding", ""]),
+        "outcome off": (_CHANGED, ["outcome", ""]),
+        "subgroup": (_CHANGED, ["group", group]),
+        "subgroup off": (_CHANGED, ["group", ""]),
+        "not answered": (_CHANGED, ["verdict", "open"]),
+        "not answered off": (_CHANGED, ["verdict", ""]),
+        "first search": (_CHANGED, ["search", "effusion left"]),
+        "next search": (_CHANGED, ["search", "effusion right"]),
+        "search off": (_CHANGED, ["search", ""]),
+        "sort by energy": (_SORTED, "energy"),
+        "sort by key": (_SORTED, "key"),
+    }
+
+
+def measure(browser: Browser, address: str) -> dict[str, float]:
+    """Open a page and go through its table once; seconds by what was done."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    seconds = {"open": page.evaluate(_OPENED) / 1e3}
+    for name, (script, argument) in steps_on(page).items():
+        seconds[name] = page.evaluate(script, argument) / 1e3
+    page.close()
+    return seconds
+
+
+def table(measured: Mapping[int, Sequence[Mapping[str, float]]]) -> list[str]:
+    """Lay out median and longest time by what was done and how many studies there are."""
+    sizes = list(measured)
+    lines = ["| seconds, median (longest) | " + " | ".join(f"{size:,} studies" for size in sizes) + " |"]
+    lines.append("|---" * (len(sizes) + 1) + "|")
+    for name in measured[sizes[0]][0]:
+        times = [[each[name] for each in measured[size]] for size in sizes]
+        lines.append(f"| {name} | " + " | ".join(f"{median(each):.3f} ({max(each):.3f})" for each in times) + " |")
+    return lines
+
+
+def main() -> None:
+    """Measure each size and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        parser.error("no chromium on the PATH: install it (Debian: apt-get install chromium)")
+    measured: dict[int, list[dict[str, float]]] = {}
+    megabytes = []
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        out = make_base(Path(temporary), rows=_ROWS, columns=_COLUMNS, steps=5)
+        base, run = [read_record(folder) for folder in study_folders(out)], read_run(out)
+        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        for size in given.sizes:
+            page = Path(temporary) / f"{size}.html"
+            page.write_text(render_cohort(run, distinct(base, size)), encoding="utf-8")
+            megabytes.append(f"{page.stat().st_size / _MB:,.1f} MB")
+            measured[size] = [measure(browser, page.as_uri()) for _ in range(given.repeats)]
+        version = browser.version
+        browser.close()
+    phrases = sum(len(image.phrases) for record in base for image in record.images) / len(base)
+    lines = [f"Chromium {version}, {given.repeats} times each; {phrases:.2f} phrases a study; {', '.join(megabytes)}."]
+    lines += ["", *table(measured)]
+    write_section("bench_cohort_page", command=command_line("bench_cohort_page"), lines=lines)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
