@@ -68,14 +68,15 @@ def render_cohort(
     run: RunRecord,
     studies: Iterable[StudyRecord],
     *,
-    thumbnails: Mapping[str, bytes] = MappingProxyType({}),
+    thumbnails: Mapping[str, bytes | str] = MappingProxyType({}),
 ) -> str:
     """Make the page over all studies, one HTML file beside the folder ``studies``.
 
     Args:
         run: The run with its score summaries and everything left out.
         studies: The studies in the order of the table; read once, one by one, and not kept.
-        thumbnails: Small PNG pictures by ``StudyRecord.key``, there when its study is; one without has none.
+        thumbnails: Small PNG pictures by ``StudyRecord.key``, or the names of their files in the studies' folders;
+            there when its study is; one without has none.
     """
     table = StudyTable()
     for study in studies:
@@ -100,7 +101,14 @@ def render_cohort(
         "seconds": (run.finished - run.created).total_seconds(),
         "few": FEW_PHRASES,
     }
-    return render_page("cohort.html", script="review_kept.js", data=table.data(), context=context, also=_SCRIPTS)
+    return render_page(
+        "cohort.html",
+        script="review_kept.js",
+        data=table.data(),
+        context=context,
+        also=_SCRIPTS,
+        has_files=table.has_files,
+    )
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:

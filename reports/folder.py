@@ -20,9 +20,10 @@ from reports.overlay import thumbnail
 from reports.record import SCHEMA_VERSION, ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.study_page import render_study
-from reports.writing import write_text_atomically
+from reports.writing import replaced, write_text_atomically
 
 __all__ = [
+    "THUMBNAIL",
     "RenderedFolder",
     "StudyFolder",
     "read_failed",
@@ -36,8 +37,10 @@ __all__ = [
     "study_thumbnail",
 ]
 
-THUMBNAILS_AT_MOST = 1000
-"""Above this many studies the cohort page goes without pictures: each costs some 5 kB, and the page is one file."""
+EMBEDDED_THUMBNAILS = 1000
+"""Above this many studies each thumbnail lies beside its study's page: within the cohort page each costs some 5 kB."""
+
+THUMBNAIL = "thumbnail.png"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -162,15 +165,14 @@ def render_pages(
     out: Path,
     run: RunRecord,
     *,
-    studies: bool = True,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> RenderedFolder:
-    """Make the page over all studies of a run and, if ``studies``, theirs; one study is in memory at a time.
+    """Make the page over all studies of a run and theirs; one study is in memory at a time.
 
     Raises:
         OutputError: a page cannot be written.
     """
-    pages = _Pages(run, study_folders(out), studies, progress)
+    pages = _Pages(run, study_folders(out), progress)
     page = out / "index.html"
     write_text_atomically(page, render_cohort(run, pages.records(), thumbnails=pages.thumbnails))
     return RenderedFolder(page=page, studies=pages.made, damaged=tuple(pages.damaged))
@@ -179,13 +181,10 @@ def render_pages(
 class _Pages:
     """Goes through the studies once: makes their pages and hands their records on."""
 
-    def __init__(
-        self, run: RunRecord, folders: Sequence[Path], studies: bool, progress: Callable[[int, int], None]
-    ) -> None:
-        self._run = run
-        self._folders, self._studies, self._progress = folders, studies, progress
-        self._pictured = len(folders) <= THUMBNAILS_AT_MOST
-        self.thumbnails: dict[str, bytes] = {}
+    def __init__(self, run: RunRecord, folders: Sequence[Path], progress: Callable[[int, int], None]) -> None:
+        self._run, self._folders, self._progress = run, folders, progress
+        self._embedded = len(folders) <= EMBEDDED_THUMBNAILS
+        self.thumbnails: dict[str, bytes | str] = {}
         self.damaged: list[str] = []
         self.made = 0
 
@@ -200,22 +199,31 @@ class _Pages:
             self._progress(done, len(self._folders))
 
     def _record(self, folder: Path) -> StudyRecord:
-        if not (self._studies or self._pictured):
-            return read_record(folder)
         study = read_study(folder)
         if study.record.key != folder.name:
             raise OutputError(
                 f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
                 "rename the folder to the key, or audit the study again"
             )
-        if self._studies:
-            page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run)
-            write_text_atomically(folder / "index.html", page)
-            self.made += 1
-        picture = study_thumbnail(study) if self._pictured else None
+        page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run)
+        write_text_atomically(folder / "index.html", page)
+        self.made += 1
+        picture = study_thumbnail(study) if self._embedded else _thumbnail_beside(study, folder / THUMBNAIL)
         if picture is not None:
             self.thumbnails[study.record.key] = picture
         return study.record
+
+
+def _thumbnail_beside(study: StudyFolder, path: Path) -> str | None:
+    """Write a study's thumbnail, unless it is there and newer than the record; gives the file's name."""
+    if path.is_file() and path.stat().st_mtime_ns >= path.with_name("record.json").stat().st_mtime_ns:
+        return path.name
+    picture = study_thumbnail(study)
+    if picture is None:
+        return None
+    with replaced(path) as temporary:
+        temporary.write_bytes(picture)
+    return path.name
 
 
 def _read_record(path: Path, model: type[_Read]) -> _Read:

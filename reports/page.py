@@ -30,6 +30,7 @@ def render_page(
     context: Mapping[str, object],
     also: Sequence[str] = (),
     has_server: bool = False,
+    has_files: bool = False,
 ) -> str:
     """Fill a template into one HTML file that needs no other file and no network.
 
@@ -40,6 +41,7 @@ def render_page(
         context: What the template prints.
         also: Names of further files in ``assets``: style sheets and scripts that come after the first ones.
         has_server: Whether the page may speak to the server that it came from.
+        has_files: Whether the page may show pictures that lie beside it.
 
     Returns:
         The page. Its Content-Security-Policy allows pictures inside the file, its one style sheet and its one script,
@@ -50,8 +52,9 @@ def render_page(
     css = "".join(_asset(name) for name in ("page.css", *also) if name.endswith(".css"))
     scripts = [name for name in ("texts.js", script, *also) if name.endswith(".js")]
     javascript = "".join(_asset(name) for name in scripts)
+    pictures = "data: 'self'" if has_files else "data:"
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash_of(css)}'; script-src '{_hash_of(javascript)}'; "
+        f"default-src 'none'; img-src {pictures}; style-src '{_hash_of(css)}'; script-src '{_hash_of(javascript)}'; "
         "base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if has_server else "")
     )
     return (

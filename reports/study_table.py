@@ -86,7 +86,8 @@ class StudyTable:
 
     def __init__(self) -> None:
         """Start without a study."""
-        self.studies, self.phrases, self.has_pictures = 0, 0, False
+        self.studies, self.phrases = 0, 0
+        self.has_pictures = self.has_files = False
         self.plain: list[PlainRow] = []
         self._rows: list[list[object]] = []
         self._texts, self._findings, self._flags = _Names(), _Names(), _Names()
@@ -95,8 +96,8 @@ class StudyTable:
         self._best: list[CaseLine] = []  # a heap whose first is the one to give way
         self._worst: list[tuple[float, CaseLine]] = []
 
-    def add(self, study: StudyRecord, thumbnail: bytes | None) -> None:
-        """Take one study, with its small picture if it has one."""
+    def add(self, study: StudyRecord, thumbnail: bytes | str | None) -> None:
+        """Take one study, with its small picture, or the name of that in the study's folder, if it has one."""
         phrases = [
             _Phrase(
                 phrase,
@@ -143,7 +144,7 @@ class StudyTable:
                 row.scored,
                 _rounded(row.energy),
                 _rounded(row.cosine),
-                "" if thumbnail is None else data_url(thumbnail),
+                data_url(thumbnail) if isinstance(thumbnail, bytes) else thumbnail or "",
                 audited - self._since,
             ]
         )
@@ -152,6 +153,7 @@ class StudyTable:
         self.studies += 1
         self.phrases += len(phrases)
         self.has_pictures = self.has_pictures or thumbnail is not None
+        self.has_files = self.has_files or isinstance(thumbnail, str)
         self._keep_cases(study, phrases, address)
 
     def _keep_cases(self, study: StudyRecord, phrases: list[_Phrase], address: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from audit.review.guard import Guard
@@ -20,7 +20,7 @@ from audit.review.ledger import Ledger, SupersededError
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
-from reports.folder import read_run, read_study
+from reports.folder import THUMBNAIL, read_run, read_study
 from reports.record import RunRecord
 from reports.review_page import ReviewSession, tell_verdicts
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
@@ -96,6 +96,13 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
         session = _session(review, key, reviewer=request.scope["reviewer"])
         page = render_study(stored.record, heats=stored.heats, pictures=stored.pictures, run=run, session=session)
         return HTMLResponse(page)
+
+    @app.get(f"/studies/{{key}}/{THUMBNAIL}")
+    def small_picture(key: str) -> Response:
+        path = review.studies.folder(key) / THUMBNAIL if key in review.studies else None
+        if path is None or path.is_symlink() or not path.is_file():
+            return _error(404, "this audit has no such picture")
+        return FileResponse(path)
 
     @app.get("/open-after/{key}")
     def open_after(key: str, request: Request) -> Response:

@@ -130,17 +130,19 @@
     return element;
   };
 
+  const inFolder = (study, name) => `studies/${encodeURIComponent(study[KEY])}/${name}`;
+
   const link = (study, className, ...children) => {
     const anchor = make("a", className, ...children);
     const from = location.hash.slice(1);
-    anchor.href = `studies/${encodeURIComponent(study[KEY])}/index.html${from ? `?from=${encodeURIComponent(from)}` : ""}`;
+    anchor.href = inFolder(study, "index.html") + (from ? `?from=${encodeURIComponent(from)}` : "");
     return anchor;
   };
 
   const pictureOf = (study) => {
     if (!study[PICTURE]) return make("td", "picture");
     const img = make("img");
-    img.src = study[PICTURE];
+    img.src = study[PICTURE].startsWith("data:") ? study[PICTURE] : inFolder(study, study[PICTURE]);
     img.alt = "";
     const anchor = link(study, "", img);
     anchor.tabIndex = -1;

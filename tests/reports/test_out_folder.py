@@ -79,6 +79,38 @@ def test_pages_are_the_same_bytes_in_another_process(out):
     assert {path: path.read_bytes() for path in out.rglob("index.html")} == before
 
 
+def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monkeypatch):
+    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    render_folder(out)
+    pictures = sorted(out.glob("studies/*/thumbnail.png"))
+    assert len(pictures) == 3
+    page = open_page(out / "index.html")
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    shown = page.locator("table.studies td.picture img")
+    sizes = shown.evaluate_all("(all) => all.map((image) => [image.naturalWidth, image.naturalHeight])")
+    assert sizes == [[79, 96]] * 3
+    assert "data:image/png" not in page.locator("table.studies.scripted").inner_html()
+
+
+def test_a_thumbnail_is_made_again_only_after_its_record(out, monkeypatch):
+    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    render_folder(out)
+    first, second, _ = sorted(out.glob("studies/*/thumbnail.png"))
+    for each in (first, second):
+        each.write_bytes(b"as it was")
+    moment = first.stat().st_mtime_ns + 1
+    os.utime(first.with_name("record.json"), ns=(moment, moment))
+    render_folder(out)
+    assert first.read_bytes().startswith(b"\x89PNG")
+    assert second.read_bytes() == b"as it was"
+
+
+def test_a_page_of_few_studies_needs_no_other_file(out):
+    render_folder(out)
+    assert not list(out.glob("studies/*/thumbnail.png"))
+    assert "img-src data:;" in (out / "index.html").read_text()
+
+
 def test_cohort_and_study_lead_to_each_other(out, open_page):
     render_folder(out)
     page = open_page(out / "index.html")
@@ -87,7 +119,7 @@ def test_cohort_and_study_lead_to_each_other(out, open_page):
     page.wait_for_selector(".reading[data-ready]", state="attached")
     assert page.locator("h1").inner_text().endswith(key)
     page.get_by_role("link", name="All studies").click()
-    assert page.locator("table.studies tbody tr").count() == 3
+    assert page.locator("table.studies tbody tr[data-key]").count() == 3
     assert page.locator("table.studies img").evaluate_all("(all) => all.every((each) => each.naturalWidth > 0)")
 
 

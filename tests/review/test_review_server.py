@@ -150,6 +150,20 @@ def test_a_page_that_is_a_link_is_not_served(serve_here, out, tmp_path):
     assert b"elsewhere" not in answer.body
 
 
+def test_a_thumbnail_beside_a_page_is_served_and_a_link_is_not(serve_here, out, tmp_path):
+    own, link = (out / "studies" / each.record.key / "thumbnail.png" for each in (ONE, TWO))
+    own.write_bytes(b"\x89PNG small")
+    (tmp_path / "elsewhere.png").write_bytes(b"elsewhere")
+    link.symlink_to(tmp_path / "elsewhere.png")
+    client = serve_here(out).client()
+    answer = client.ask(f"/studies/{ONE.record.key}/thumbnail.png")
+    assert (answer.status, answer.headers["content-type"], answer.body) == (200, "image/png", b"\x89PNG small")
+    for key in (TWO.record.key, FOUR.record.key, "nothing", ".."):
+        answer = client.ask(f"/studies/{key}/thumbnail.png")
+        assert answer.status == 404
+        assert b"elsewhere" not in answer.body
+
+
 def test_every_answer_forbids_frames_caches_and_guessing(client):
     for path in ("/index.html", f"/studies/{ONE.record.key}/index.html", "/nothing", f"/api/studies/{ONE.record.key}"):
         headers = client.ask(path).headers
