@@ -1,9 +1,9 @@
 """How long a browser takes over the page of many studies: to open it, and to filter, search and sort its table.
 
 A few phantoms are audited; their records, under new keys, stand for many, and no two studies share a phrase: the most
-text that a page can hold. Chromium opens the page from disk. Opening
-counts from the navigation's start until the rows are drawn; a filter, from the event until the browser has laid the
-table out and painted once.
+text that a page can hold. Each study has a thumbnail, beside its page where there are many. Chromium opens the page
+from disk. Opening counts from the navigation's start until the rows are drawn; a filter, from the event until the
+browser has laid the table out and painted once.
 """
 
 import argparse
@@ -18,7 +18,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.bench_closing import make_base, repeated
 from benchmarks.machine import command_line, write_section
 from reports.cohort_page import render_cohort
-from reports.folder import read_record, read_run, study_folders
+from reports.folder import (
+    EMBEDDED_THUMBNAILS,
+    THUMBNAIL,
+    read_record,
+    read_run,
+    read_study,
+    study_folders,
+    study_thumbnail,
+)
 from reports.record import ImageRecord, StudyRecord
 
 _ROWS, _COLUMNS = 1024, 1024
@@ -54,6 +62,19 @@ def distinct(base: Sequence[StudyRecord], count: int) -> Iterator[StudyRecord]:
 def _told_apart(image: ImageRecord, number: int) -> ImageRecord:
     phrases = (phrase.model_copy(update={"text": f"{phrase.text}, {number}"}) for phrase in image.phrases)
     return image.model_copy(update={"phrases": tuple(phrases)})
+
+
+def thumbnails_of(out: Path, folder: Path, count: int) -> dict[str, bytes | str]:
+    """Give every study one of the run's thumbnails: in the page as in a run of so many, else linked into its folder."""
+    source = folder / THUMBNAIL
+    source.write_bytes(study_thumbnail(read_study(study_folders(out)[0])) or b"")
+    keys = [f"{number:016x}" for number in range(count)]
+    if count <= EMBEDDED_THUMBNAILS:
+        return dict.fromkeys(keys, source.read_bytes())
+    for key in keys:
+        (folder / "studies" / key).mkdir(parents=True)
+        (folder / "studies" / key / THUMBNAIL).symlink_to(source)
+    return dict.fromkeys(keys, THUMBNAIL)
 
 
 def steps_on(page: Page) -> dict[str, tuple[str, object]]:
@@ -116,8 +137,10 @@ def main() -> None:
         base, run = [read_record(folder) for folder in study_folders(out)], read_run(out)
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         for size in given.sizes:
-            page = Path(temporary) / f"{size}.html"
-            page.write_text(render_cohort(run, distinct(base, size)), encoding="utf-8")
+            page = Path(temporary) / str(size) / "index.html"
+            page.parent.mkdir()
+            thumbnails = thumbnails_of(out, page.parent, size)
+            page.write_text(render_cohort(run, distinct(base, size), thumbnails=thumbnails), encoding="utf-8")
             megabytes.append(f"{page.stat().st_size / _MB:,.1f} MB")
             measured[size] = [measure(browser, page.as_uri()) for _ in range(given.repeats)]
         version = browser.version

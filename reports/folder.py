@@ -23,6 +23,7 @@ from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
 
 __all__ = [
+    "EMBEDDED_THUMBNAILS",
     "THUMBNAIL",
     "RenderedFolder",
     "StudyFolder",

@@ -40,7 +40,7 @@
     return wanted === "open" ? given.length < phrasesIn(studies[place]) : given.includes(wanted);
   };
 
-  /** What the search looks through, made when it is first needed. */
+  /** What the search looks through, made when the browser is idle or when it is first needed. */
   let words = null;
   const wordsOf = () => {
     const lowered = texts.map((text) => text.toLowerCase());
@@ -348,4 +348,5 @@
   takeVerdicts();
   takeFromAddress();
   update();
+  window.requestIdleCallback?.(() => (words ??= wordsOf()));
 })();
