@@ -165,6 +165,7 @@ class ImageRecord(_Record):
     photometric_interpretation: str | None = None
     receipt: tuple[ReceiptStep, ...]
     blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
+    letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them
     placement: PlacementRecord
     boxes: tuple[BoxRecord, ...]
     phrases: tuple[PhraseRecord, ...]

@@ -125,7 +125,8 @@ class ImageRecorder:
             manufacturer=self.shower.maker(facts.manufacturer),
             photometric_interpretation=facts.photometric_interpretation,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
-            blanked=tuple((area.top, area.left, area.bottom, area.right) for area in loaded.blanked),
+            blanked=tuple(area.edges for area in loaded.blanked),
+            letters=tuple((area.letters or area).edges for area in loaded.blanked),
             placement=PlacementRecord(**asdict(loaded.placement)),
             boxes=tuple(
                 box_record(

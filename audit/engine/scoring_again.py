@@ -64,7 +64,10 @@ def _image(
         picture=picture,
         valid=read_valid(folder, image),
         placement=placement,
-        blanked=tuple(Area(*area) for area in image.blanked),
+        blanked=tuple(
+            Area(*area, letters=Area(*letters))
+            for area, letters in zip(image.blanked, image.letters or image.blanked, strict=True)
+        ),
     )
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]

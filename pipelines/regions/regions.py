@@ -57,7 +57,8 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     Args:
         picture: JPEG or PNG, grey, as pages show it; looked at with at most ``_PICTURE_SIDE`` px a side.
         valid: on source pixels; False behind collimators and shutters and in padding.
-        blanked: where the picture hides text that the model saw, in source pixels: letters on the film, like any other.
+        blanked: where the picture hides text that the model saw, in source pixels: its letters are marks on the film,
+            like any other, and the room around them is not.
     """
     with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
         opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
@@ -71,7 +72,7 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
     letters = marker_mask(values, inside)
     scale = values.shape[0] / valid.shape[0], values.shape[1] / valid.shape[1]
-    for area in blanked:
+    for area in (each.letters or each for each in blanked):
         rows = slice(int(area.top * scale[0]), int(np.ceil(area.bottom * scale[0])))
         letters[rows, int(area.left * scale[1]) : int(np.ceil(area.right * scale[1]))] = True
     return Regions(

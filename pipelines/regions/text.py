@@ -6,7 +6,7 @@ marker ("R", "PA") and are left alone. What the shape of a letter is plays no pa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -17,6 +17,7 @@ __all__ = ["Area", "find_text"]
 
 Values = UInt8[np.ndarray, "rows columns"]
 Boxes = Float[np.ndarray, "letters 4"]  # top, left, bottom, right
+Frame = tuple[float, float, float, float]
 Tones = Float[np.ndarray, "letters 2"]  # what a letter stands out by, and its brightness
 
 _LONG_SIDE = 2048  # px of the finer scale: text that is legible on a page is legible in there
@@ -42,7 +43,7 @@ _ROOM = 2  # widths of an area, between two that are one text
 _LEAST_SHARE_ALIGNED = 0.6  # of a line's letters, that stand on it
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Area:
     """A rectangle of source pixels; the bottom and right edges are exclusive."""
 
@@ -50,6 +51,12 @@ class Area:
     left: int
     bottom: int
     right: int
+    letters: "Area | None" = None  # found in it, without the room around them
+
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Top, left, bottom and right edge."""
+        return self.top, self.left, self.bottom, self.right
 
 
 def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
@@ -59,12 +66,12 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
         display: [0, 1], as it is shown.
 
     Returns:
-        Areas that hold the text with some room around it, none inside another.
+        Areas that hold the text with some room around it, none inside another, each with the place of its letters.
 
     Source: our own; the figures of benchmarks/bench_burned_in.py say how much of it is found.
     """
     fine, factor = _eight_bit(display)
-    found: list[tuple[float, float, float, float]] = []
+    found: list[tuple[Frame, Frame]] = []
     for scale, least in zip(_SCALES, _CONTRAST, strict=True):
         values = fine if scale == 1 else np.asarray(Picture.fromarray(fine).reduce(scale))
         if min(values.shape) < 2 * _WINDOW:
@@ -73,12 +80,15 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
             letters, tones, crossings = _letters(shown, least)
             for boxes, turned in ((letters, False), (letters[:, [1, 0, 3, 2]], True)):
                 lines = _lines(boxes, tones, None if turned else crossings)
-                found += [tuple(edge * scale * factor for edge in _as_given(line, turned)) for line in lines]  # type: ignore[misc]
+                for whole, inner in lines:
+                    unit = scale * factor
+                    found.append((_as_given(whole, turned, unit), _as_given(inner, turned, unit)))
     return _merged(found, display.shape)
 
 
-def _as_given(line: tuple[float, float, float, float], turned: bool) -> tuple[float, float, float, float]:
-    return (line[1], line[0], line[3], line[2]) if turned else line
+def _as_given(frame: Frame, turned: bool, unit: float) -> Frame:
+    top, left, bottom, right = (edge * unit for edge in frame)
+    return (left, top, right, bottom) if turned else (top, left, bottom, right)
 
 
 def _eight_bit(display: Float[np.ndarray, "rows columns"]) -> tuple[Values, float]:
@@ -141,8 +151,8 @@ def _crossings(pieces: Int[np.ndarray, "rows columns"], index: int, frame: Float
 
 def _lines(
     boxes: Boxes, tones: Tones, crossings: Float[np.ndarray, " letters"] | None
-) -> Iterator[tuple[float, float, float, float]]:
-    """Give the frames of the lines that letters stand on, along rows."""
+) -> Iterator[tuple[Frame, Frame]]:
+    """Give the frames of the lines that letters stand on, along rows, with room and without."""
     if crossings is not None:
         height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
         for place in np.flatnonzero((width > 2.0 * height) & (crossings >= _CROSSINGS) & (height >= _HEIGHT[0])):
@@ -220,22 +230,18 @@ def _is_text(letters: Boxes) -> bool:
     return bool(max(on_base, on_top) >= _LEAST_SHARE_ALIGNED and length >= 1.2 * height and is_flat)
 
 
-def _with_margin(letters: Boxes) -> tuple[float, float, float, float]:
+def _with_margin(letters: Boxes) -> tuple[Frame, Frame]:
     height = float(np.median(letters[:, 2] - letters[:, 0]))
     across, along = (share * height for share in _MARGIN)
-    top, left = letters[:, :2].min(axis=0)
-    bottom, right = letters[:, 2:].max(axis=0)
-    return top - across, left - along, bottom + across, right + along
+    top, left = (float(edge) for edge in letters[:, :2].min(axis=0))
+    bottom, right = (float(edge) for edge in letters[:, 2:].max(axis=0))
+    return (top - across, left - along, bottom + across, right + along), (top, left, bottom, right)
 
 
-def _merged(found: list[tuple[float, float, float, float]], shape: tuple[int, ...]) -> tuple[Area, ...]:
+def _merged(found: list[tuple[Frame, Frame]], shape: tuple[int, ...]) -> tuple[Area, ...]:
     """Clip areas to the picture and join those that overlap."""
-    rows, columns = shape
-    waiting = [
-        [max(0, int(top)), max(0, int(left)), min(rows, int(np.ceil(bottom))), min(columns, int(np.ceil(right)))]
-        for top, left, bottom, right in found
-    ]
-    done: list[list[int]] = []
+    waiting = [replace(_clipped(whole, shape), letters=_clipped(inner, shape)) for whole, inner in found]
+    done: list[Area] = []
     while waiting:
         area = waiting.pop()
         touching = next((each for each in done if _overlap(each, area)), None)
@@ -243,18 +249,33 @@ def _merged(found: list[tuple[float, float, float, float]], shape: tuple[int, ..
             done.append(area)
             continue
         done.remove(touching)
-        pairs = list(zip(touching, area, strict=True))
-        waiting.append([*(min(pair) for pair in pairs[:2]), *(max(pair) for pair in pairs[2:])])
-    return tuple(sorted(Area(*area) for area in done))
+        waiting.append(_joined(touching, area))
+    return tuple(sorted(done, key=lambda area: area.edges))
 
 
-def _overlap(one: list[int], other: list[int]) -> bool:
+def _clipped(frame: Frame, shape: tuple[int, ...]) -> Area:
+    (rows, columns), (top, left, bottom, right) = shape, frame
+    return Area(max(0, int(top)), max(0, int(left)), min(rows, int(np.ceil(bottom))), min(columns, int(np.ceil(right))))
+
+
+def _joined(one: Area, other: Area) -> Area:
+    """Give the smallest area that holds two."""
+    return Area(
+        top=min(one.top, other.top),
+        left=min(one.left, other.left),
+        bottom=max(one.bottom, other.bottom),
+        right=max(one.right, other.right),
+        letters=_joined(one.letters, other.letters) if one.letters and other.letters else None,
+    )
+
+
+def _overlap(one: Area, other: Area) -> bool:
     """Whether areas overlap, or follow each other on one line with a word's room between them."""
-    down, across = one[2] - one[0], one[3] - one[1]
+    down, across = one.bottom - one.top, one.right - one.left
     room_down, room_across = (0, _ROOM * down) if across >= down else (_ROOM * across, 0)
     return (
-        one[0] < other[2] + room_down
-        and other[0] < one[2] + room_down
-        and one[1] < other[3] + room_across
-        and other[1] < one[3] + room_across
+        one.top < other.bottom + room_down
+        and other.top < one.bottom + room_down
+        and one.left < other.right + room_across
+        and other.left < one.right + room_across
     )

@@ -32,7 +32,14 @@ def film() -> np.ndarray:
 @pytest.mark.parametrize("height", [14, 24, 48])
 def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height: int) -> None:
     written = write_on(film, "DOE^JANE", height=height, contrast=1.0, place=place, seed=3)
-    assert covered(written.frame, find_text(written.display)) >= 0.9
+    areas = find_text(written.display)
+    assert covered(written.frame, areas) >= 0.9
+    letters = [area.letters for area in areas]
+    assert covered(written.frame, letters) >= 0.7
+    for area, inner in zip(areas, letters, strict=True):
+        assert area.top <= inner.top < inner.bottom <= area.bottom
+        assert area.left <= inner.left < inner.right <= area.right
+        assert inner.edges != area.edges
 
 
 @pytest.mark.parametrize("seed", range(7001, 7007))
@@ -93,8 +100,18 @@ def test_the_picture_is_blanked_and_the_models_input_is_not(tmp_path: Path) -> N
     area = masked.blanked[0]
     markers = regions_of(masked.picture, masked.valid, masked.blanked).markers
     row, column = (area.top + area.bottom) // 2, (area.left + area.right) // 2
-    cell = row * markers.shape[0] // masked.valid.shape[0], column * markers.shape[1] // masked.valid.shape[1]
+    film_shape = masked.valid.shape
+    cell = row * markers.shape[0] // film_shape[0], column * markers.shape[1] // film_shape[1]
     assert markers[cell]  # heat on blanked text is heat on letters
+    plain = regions_of(masked.picture, masked.valid).markers
+    top, left, bottom, right = (
+        edge * grid // size
+        for edge, grid, size in zip(area.letters.edges, markers.shape * 2, film_shape * 2, strict=True)
+    )
+    added = np.argwhere(markers & ~plain)
+    assert len(added)
+    assert (added >= [top, left]).all()  # and the room around it is not
+    assert (added <= [bottom, right]).all()
     assert isinstance(loaded(tmp_path, BurnedIn.LEAVE_OUT), LeftOut)
 
 
