@@ -1,17 +1,17 @@
 """A comparison laid out in tables, methods down and scores across: the same for a browser and for a paper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord, ScoreKind
 from reports.page import shown_number
 from reports.record import ScoreDifference
-from reports.words import OF_PLACE, counted, method_name, score_name
+from reports.texts import counted, text
+from reports.words import OF_PLACE, method_name, reference_name, score_name
 
 __all__ = ["Cell", "ComparisonTable", "TableRow", "comparison_tables", "setting_sentence", "summary_sentences"]
 
 _MAIN = OF_PLACE[0]
-_MEMORY = "Memory, MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,68 +48,51 @@ _AsCell = Callable[[ComparedScore | None], Cell]
 
 def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
     """Lay out everything that was measured; a table without a value is left away."""
-    baseline = method_name(record.baseline)
-    macro = "The mean of the findings' means, each finding counted alike. Otherwise as above."
     tables = [
-        _table(record, ("localisation", "micro"), "place", "Where the heat lies, over all phrases", _PLACE),
-        _table(record, ("localisation", "macro"), "place-macro", "Where the heat lies, mean over findings", macro),
-        _differences(record, "to_reference", "blind", "What is left over the best blind reference", _BLIND),
-        _differences(record, "to_baseline", "baseline", f"What is left over {baseline}", _BASELINE),
+        _table(record, ("localisation", "micro"), "place"),
+        _table(record, ("localisation", "macro"), "place-macro"),
+        _differences(record, "to_reference", "blind"),
+        _differences(record, "to_baseline", "baseline"),
         _faithfulness(record),
-        _table(record, ("shortcut", "micro"), "shortcuts", "Shortcuts, sides and zones", _SHORTCUTS),
+        _table(record, ("shortcut", "micro"), "shortcuts"),
         _costs(record),
     ]
     return tuple(table for table in tables if table is not None)
 
 
-_PLACE = (
-    "Estimate and 95 % bootstrap interval over patients; higher is better. Bold: the paired difference to the best "
-    "reference that never looks at the image lies above 0 with its whole interval. References stand below."
-)
-_BLIND = (
-    "The method minus the content-blind reference that scores highest, on the same phrases, with the paired 95 % "
-    "interval over patients. Bold: above 0 with the whole interval."
-)
-_BASELINE = (
-    "The method minus the baseline on the same phrases, with the paired 95 % interval over patients. Bold: above 0 "
-    "with the whole interval. Many differences are shown: some of them leave 0 by chance."
-)
-_SHORTCUTS = (
-    "Beside each method stands the share of plain area: what heat that is the same everywhere gets. Arrows say which "
-    "way is better. Bold: better than the area's share with the whole interval."
-)
-
-
 def setting_sentence(method: ComparedMethod) -> str:
     """Print a method's numbers, and its own where others were taken."""
-    own = {name: f" (its own number is {value})" for name, value in method.own_settings.items()}
-    told = (f"{name.replace('_', ' ')} {value}{own.get(name, '')}" for name, value in method.settings.items())
-    return ", ".join(told) or "no numbers"
+    return ", ".join(_setting(method, name) for name in method.settings) or text("comparison.no_settings")
+
+
+def _setting(method: ComparedMethod, name: str) -> str:
+    shown, value = name.replace("_", " "), method.settings[name]
+    if name not in method.own_settings:
+        return text("comparison.setting", name=shown, value=value)
+    return text("comparison.setting_with_own", name=shown, value=value, own=method.own_settings[name])
 
 
 def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
     """Say in a few sentences what the comparison found."""
-    studies, compared = record.counts["compared"], [m for m in record.methods if m.refused is None]
-    first = f"{counted(len(compared), 'method')} on {counted(studies, 'study', 'studies')}"
+    methods = counted("method", sum(method.refused is None for method in record.methods))
+    studies = counted("study", record.counts["compared"])
     scored = [
         score
         for score in _chosen(record, "localisation", "micro")
         if score.score == _MAIN and not score.is_reference and score.estimate is not None
     ]
     if not scored:
-        return (f"{first}.", "No phrase could be scored against a radiologist's box.")
+        return text("summary.comparison_unscored", methods=methods, studies=studies), text("summary.none_scored")
     best = max(scored, key=lambda score: score.estimate or 0.0)
-    above = [score for score in scored if _is_better(score.to_reference, lower=False)]
-    blind = best.to_reference
-    told = [f"{first}, {counted(best.scored, 'scored phrase')}."]
-    told.append(
-        f"{method_name(best.method)} points into the radiologist's box most often: {shown_number(best.estimate)}."
-    )
-    if blind is not None:
-        told.append(
-            f"{len(above)} of {len(scored)} do so more often than the best map that never looks at the image "
-            f"({method_name(blind.reference).lower()}) beyond the interval of the difference."
-        )
+    pairs = counted("scored_phrase", best.scored)
+    told = [
+        text("summary.comparison", methods=methods, studies=studies, scored=pairs),
+        text("summary.comparison_best", method=method_name(best.method), estimate=shown_number(best.estimate)),
+    ]
+    if best.to_reference is not None:
+        above = sum(_is_better(score.to_reference, lower=False) for score in scored)
+        reference = reference_name(best.to_reference.reference)
+        told.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
     return tuple(told)
 
 
@@ -143,9 +126,21 @@ def _rows(
     )
 
 
-def _table(
-    record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str, title: str, note: str
-) -> ComparisonTable | None:
+def _laid_out(
+    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **told: object
+) -> ComparisonTable:
+    """Give a table its words; its title names the baseline, where there is one, and its note says what is ``told``."""
+    in_title = {} if baseline is None else {"baseline": baseline}
+    return ComparisonTable(
+        key=key,
+        title=text(f"comparison.table.{key}.title", **in_title),
+        note=text(f"comparison.table.{key}.note", **told),
+        columns=tuple(columns),
+        rows=rows,
+    )
+
+
+def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) -> ComparisonTable | None:
     """Lay out estimates with their intervals."""
     kind, averaging = chosen
     scores = _chosen(record, kind, averaging)
@@ -153,27 +148,25 @@ def _table(
     if not names:
         return None
     columns = [f"{score_name(name)}{_arrow(scores, name) if kind == 'shortcut' else ''}" for name in names]
-    rows = _rows(record, scores, names, _estimate, references=True)
-    return ComparisonTable(key=key, title=title, note=note, columns=tuple(columns), rows=rows)
+    return _laid_out(key, columns, _rows(record, scores, names, _estimate, references=True))
 
 
-def _differences(record: ComparisonRecord, to: str, key: str, title: str, note: str) -> ComparisonTable | None:
+def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:
     """Lay out differences of the scores of place, over all phrases."""
     scores = _chosen(record, "localisation", "micro")
     found = {score.score: getattr(score, to) for score in scores if getattr(score, to) is not None}
     names = [name for name in _names(scores) if name in found]
     if not names:
         return None
-    of_reference = to == "to_reference"
-    columns = tuple(
-        f"{score_name(name)}, over {method_name(found[name].reference).lower()}" if of_reference else score_name(name)
-        for name in names
-    )
     rows = _rows(
         record, scores, names, lambda score: _difference(getattr(score, to) if score else None), references=False
     )
     measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
-    return ComparisonTable(key=key, title=title, note=note, columns=columns, rows=measured)
+    if to == "to_baseline":
+        return _laid_out(key, map(score_name, names), measured, baseline=method_name(record.baseline))
+    over = {name: reference_name(found[name].reference) for name in names}
+    columns = (text("comparison.over", score=score_name(name), reference=over[name]) for name in names)
+    return _laid_out(key, columns, measured)
 
 
 def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
@@ -181,16 +174,10 @@ def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
     names = _names(scores)
     if not names:
         return None
-    sample = counted(record.counts.get("faithfulness sample", 0), "phrase")
-    return ComparisonTable(
-        key="faithfulness",
-        title="Faithfulness to the model",
-        note=f"What hiding or showing the hottest cells and words does to the model's own cosine, on {sample} drawn by "
-        "the seed. Arrows say which way is better. Below each: its difference to the same heat with its cells "
-        "shuffled, since a broad heat scores well wherever it lies. Bold: better than shuffled, whole interval.",
-        columns=tuple(f"{score_name(name)}{_arrow(scores, name)}" for name in names),
-        rows=_rows(record, scores, names, _beside_shuffled, references=False),
-    )
+    columns = (f"{score_name(name)}{_arrow(scores, name)}" for name in names)
+    rows = _rows(record, scores, names, _beside_shuffled, references=False)
+    sample = counted("phrase", record.counts.get("faithfulness sample", 0))
+    return _laid_out("faithfulness", columns, rows, sample=sample)
 
 
 def _costs(record: ComparisonRecord) -> ComparisonTable:
@@ -198,19 +185,18 @@ def _costs(record: ComparisonRecord) -> ComparisonTable:
     for method in record.methods:
         if method.refused is not None:
             continue
-        words = "no words" if not method.explains_words else shown_number(method.seconds_with_words, 3)
+        words = shown_number(method.seconds_with_words, 3) if method.explains_words else text("comparison.no_words")
         cells = (shown_number(method.seconds_image, 3), words, shown_number(method.memory_mb, 0))
-        row = tuple(Cell(text=text) for text in (*cells, setting_sentence(method)))
+        row = tuple(Cell(text=cell) for cell in (*cells, setting_sentence(method)))
         rows.append(TableRow(name=method_name(method.name), is_reference=False, cells=row))
-    explained = max((method.pairs for method in record.methods), default=0)
-    return ComparisonTable(
-        key="cost",
-        title="What it costs",
-        note=f"Mean over {counted(explained, 'pair')} of the time of the method alone, on {record.device}; with words "
-        f"over those of the faithfulness sample. Memory: {record.memory}.",
-        columns=("Seconds a pair, image", "Seconds a pair, image and words", _MEMORY, "Numbers"),
-        rows=tuple(rows),
+    columns = (
+        text("comparison.seconds_image"),
+        text("comparison.seconds_with_words"),
+        text("comparison.memory"),
+        text("comparison.settings"),
     )
+    pairs = counted("pair", max((method.pairs for method in record.methods), default=0))
+    return _laid_out("cost", columns, tuple(rows), pairs=pairs, device=record.device, memory=record.memory)
 
 
 def _arrow(scores: Sequence[ComparedScore], name: str) -> str:
@@ -228,7 +214,9 @@ def _digits(value: float | None) -> int:
 
 
 def _range(low: float | None, high: float | None, digits: int) -> str:
-    return "" if low is None or high is None else f"{shown_number(low, digits)} to {shown_number(high, digits)}"
+    if low is None or high is None:
+        return ""
+    return text("common.range", low=shown_number(low, digits), high=shown_number(high, digits))
 
 
 def _estimate(score: ComparedScore | None) -> Cell:
@@ -242,21 +230,21 @@ def _estimate(score: ComparedScore | None) -> Cell:
 def _difference(found: ScoreDifference | None) -> Cell:
     if found is None:
         return Cell(text="–")
-    text = _signed(found.estimate, 3)
-    return Cell(text=text, beside=_range(found.low, found.high, 2), is_strong=_is_better(found, lower=False))
+    beside = _range(found.low, found.high, 2)
+    return Cell(text=_signed(found.estimate, 3), beside=beside, is_strong=_is_better(found, lower=False))
 
 
 def _beside_shuffled(score: ComparedScore | None) -> Cell:
     if score is None or score.estimate is None:
         return Cell(text="–")
     digits, found = _digits(score.estimate), score.to_reference
-    text = shown_number(score.estimate, digits)
+    estimate = shown_number(score.estimate, digits)
     if found is None:
-        return Cell(text=text)
+        return Cell(text=estimate)
     beside = f"{_signed(found.estimate, digits)} ({_range(found.low, found.high, digits)})"
-    return Cell(text=text, beside=beside, is_strong=_is_better(found, lower=score.lower_is_better))
+    return Cell(text=estimate, beside=beside, is_strong=_is_better(found, lower=score.lower_is_better))
 
 
 def _signed(value: float, digits: int) -> str:
-    text = shown_number(value, digits)
-    return f"+{text}" if value > 0 and text.strip("0.,") else text
+    number = shown_number(value, digits)
+    return f"+{number}" if value > 0 and number.strip("0.,") else number

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.record import RunRecord, ScoreDifference, ScoreSummary
-from reports.words import CONTENT_BLIND, OF_PLACE, method_name, score_name
+from reports.texts import text
+from reports.words import CONTENT_BLIND, OF_PLACE, reference_name, score_name
 
 __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "exceeds"]
 
@@ -24,7 +25,7 @@ class DifferenceRow:
 class DifferenceTable:
     """Every score over all phrases against every reference."""
 
-    references: tuple[str, ...]  # as the page names them
+    references: tuple[str, ...]  # as a sentence names them
     rows: tuple[DifferenceRow, ...]
     has_reader: bool  # among the references
 
@@ -42,7 +43,7 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
     if not references:
         return None
     return DifferenceTable(
-        references=tuple(method_name(reference) for reference in references),
+        references=tuple(reference_name(reference) for reference in references),
         rows=tuple(_row(summary, references) for summary in own),
         has_reader="another reader" in references,
     )
@@ -56,13 +57,13 @@ def exceeds(difference: ScoreDifference) -> bool:
 def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     by_reference = {difference.reference: difference for difference in summary.differences}
     blind = [difference for difference in summary.differences if difference.reference in CONTENT_BLIND]
-    unbeaten = [method_name(difference.reference).lower() for difference in blind if not exceeds(difference)]
+    unbeaten = [reference_name(difference.reference) for difference in blind if not exceeds(difference)]
     if not blind:
-        outcome = "no blind reference to compare with"
+        outcome = text("difference.no_reference")
     elif unbeaten:
-        outcome = f"not above {', '.join(unbeaten)}"
+        outcome = text("difference.not_above", references=", ".join(unbeaten))
     else:
-        outcome = "above every blind reference"
+        outcome = text("difference.above")
     return DifferenceRow(
         name=score_name(summary.score),
         summary=summary,

@@ -14,7 +14,8 @@ from reports.record import (
     SubgroupSummary,
     VerdictRecord,
 )
-from reports.words import CONTROLS, FEW_PHRASES, OF_PLACE, SHORTCUTS, counted, method_name, score_name
+from reports.texts import counted, named, text
+from reports.words import FEW_PHRASES, OF_PLACE, SHORTCUTS, control_words, method_name, score_name
 
 __all__ = [
     "ControlRow",
@@ -31,17 +32,6 @@ __all__ = [
 ]
 
 _AREA_SHARE: Final = "area share"
-_MEANING: Final = {
-    "grounded": "The heat lies where the radiologist looked more often than any map that never looks, and it moves "
-    "with the words.",
-    "not better than a blind map": "A map that never looks at the image does as well, or nearly: these scores do not "
-    "show that the model looks.",
-    "does not depend on the words": "The heat lies in the radiologist's box for another patient's report too: it says "
-    "nothing about the reason.",
-    "looks at the marker": "The heat lies on letters that were put on the film: what the model reads there may stand "
-    "in for the finding.",
-    "too few cases to say": "Audit more studies with boxes before anything is concluded.",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +100,9 @@ def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
 def _verdict_view(verdict: VerdictRecord) -> VerdictView:
     return VerdictView(
         method=method_name(verdict.method),
-        word=verdict.verdict,
+        word=text(f"judgement.word.{verdict.verdict}"),
         is_good=verdict.verdict == "grounded",
-        meaning=_MEANING[verdict.verdict],
+        meaning=text(f"judgement.meaning.{verdict.verdict}"),
         because=tuple(_sentence(reason) for reason in verdict.because),
         rule=tuple(f"{part.strip().rstrip('.')}." for part in verdict.rule.split(". ") if not part.strip().isdigit()),
     )
@@ -122,7 +112,7 @@ def control_rows(run: RunRecord) -> tuple[ControlRow, ...]:
     """List the controls of every method, in the order of the record."""
     rows = []
     for summary in run.controls:
-        name, instead = CONTROLS.get(summary.control, (summary.control, ""))
+        name, instead = control_words(summary.control)
         rows.append(ControlRow(method=method_name(summary.method), name=name, instead=instead, summary=summary))
     return tuple(rows)
 
@@ -135,20 +125,17 @@ def evidence_sentences(run: RunRecord) -> tuple[str, ...]:
 def _evidence_sentence(evidence: EvidenceRecord) -> str:
     unit = "" if evidence.unit == "dimensionless" else f" {evidence.unit}"
     share = evidence.exceeds
-    told = (
-        f"{method_name(evidence.method)}: the total is above that of another patient's phrase on the same image in "
-        f"{shown_percent(share.estimate)} of {counted(share.cases, 'phrase')} (95 % interval {100 * share.low:.0f} to "
-        f"{100 * share.high:.0f}). "
+    told = text(
+        "evidence.exceeds",
+        method=method_name(evidence.method),
+        share=shown_percent(share.estimate),
+        phrases=counted("phrase", share.cases),
+        low=f"{100 * share.low:.0f}",
+        high=f"{100 * share.high:.0f}",
     )
-    if evidence.tells:
-        return told + (
-            f"So a phrase whose total is below {shown_number(evidence.floor, 1)}{unit}, which is the median of such "
-            "wrong phrases, is marked as having no localisable evidence."
-        )
-    return told + (
-        "That is no better than a coin: how much heat there is says nothing here, only where it lies, and no phrase is "
-        "marked by it."
-    )
+    if not evidence.tells:
+        return f"{told} {text('evidence.tells_nothing')}"
+    return f"{told} {text('evidence.tells', floor=f'{shown_number(evidence.floor, 1)}{unit}')}"
 
 
 def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
@@ -164,7 +151,7 @@ def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
         rows.append(
             FaithfulnessRow(
                 method=method_name(summary.method),
-                name=_sentence(summary.score).rstrip("."),
+                name=score_name(summary.score),
                 better="lower" if lower else "higher",
                 summary=summary,
                 difference=beside,
@@ -185,7 +172,7 @@ def shortcut_rows(run: RunRecord) -> tuple[ShortcutRow, ...]:
 
 
 def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
-    better, meaning = SHORTCUTS[summary.score]
+    better = SHORTCUTS[summary.score]
     difference = next((each for each in summary.differences if each.reference == _AREA_SHARE), None)
     word = ""
     if difference is not None:
@@ -194,7 +181,7 @@ def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
     return ShortcutRow(
         method=method_name(summary.method),
         name=score_name(summary.score),
-        meaning=meaning,
+        meaning=text(f"shortcut.{summary.score}"),
         better=better,
         summary=summary,
         area=area,
@@ -219,7 +206,7 @@ def subgroup_rows(run: RunRecord) -> tuple[SubgroupRow, ...]:
         rows.append(
             SubgroupRow(
                 method=method_name(summary.method),
-                attribute="" if place == before else _sentence(summary.attribute).rstrip("."),
+                attribute="" if place == before else named("attribute", summary.attribute),
                 summary=summary,
                 blind="" if summary.difference is None else method_name(summary.difference.reference),
                 is_few=summary.scored < FEW_PHRASES,
@@ -229,5 +216,5 @@ def subgroup_rows(run: RunRecord) -> tuple[SubgroupRow, ...]:
     return tuple(rows)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def _sentence(reason: str) -> str:
+    return f"{reason[:1].upper()}{reason[1:]}."

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.texts import counted, marked_up, script_texts
+from reports.texts import counted, marked_up, named, script_texts
 
 __all__ = ["data_url", "json_for_script", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
 
@@ -119,7 +119,7 @@ def _environment() -> Environment:
     environment.filters.update(
         number=shown_number, heat=shown_heat, percent=shown_percent, time=shown_time, data_url=data_url
     )
-    environment.globals.update(t=marked_up, counted=counted)
+    environment.globals.update(t=marked_up, counted=counted, named=named)
     return environment
 
 

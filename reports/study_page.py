@@ -24,12 +24,13 @@ from reports.record import (
 )
 from reports.review_page import REVIEW_FILES, ReviewSession, reason_words, review_data
 from reports.score_rows import ScoreRow, score_rows, single_reasons
+from reports.texts import named, text
 from reports.words import (
-    CONTROLS,
     ON_PAGES,
     Verdict,
     answers,
     blind_share,
+    control_words,
     is_lost_to_crop,
     lacks_evidence,
     method_name,
@@ -235,8 +236,8 @@ def _marked(phrase: PhraseView, run: RunRecord, evidence: EvidenceRecord | None)
 
 
 def _control_line(control: ControlRecord) -> ControlLine:
-    name, instead = CONTROLS.get(control.control, (control.control, ""))
-    return ControlLine(name=name, instead=control.text or instead, record=control)
+    name, instead = control_words(control.control, control.text)
+    return ControlLine(name=name, instead=instead, record=control)
 
 
 def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:
@@ -328,12 +329,8 @@ def _outline(box: BoxRecord) -> str:
 
 def _image_title(image: ImageRecord) -> str:
     if image.view in {View.PA, View.AP}:
-        return f"{image.view} radiograph"
-    return {
-        View.FRONTAL.value: "Frontal radiograph",
-        View.LATERAL.value: "Lateral radiograph",
-        View.UNKNOWN.value: "Radiograph, projection not known",
-    }.get(image.view, image.view)
+        return text("view.named", view=image.view)
+    return named("view", image.view)
 
 
 def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:

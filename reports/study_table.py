@@ -11,22 +11,17 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from reports.page import data_url
-from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.record import PhraseRecord, StudyRecord
 from reports.review_record import moment_audited
-from reports.words import verdict_on, warnings_of_place
+from reports.texts import named
+from reports.words import Outcome, outcome_of, warned
 
 __all__ = ["CaseLine", "PlainRow", "StudyTable"]
 
 _PLAIN_ROWS = 100  # that a browser without scripts shows
 _CASES = 5  # best, and as many worst
 _ENERGY = "energy in box"
-_ATTRIBUTES = {
-    "view": "View",
-    "sex": "Sex",
-    "age": "Age",
-    "manufacturer": "Manufacturer",
-    "photometric_interpretation": "Photometric interpretation",
-}
+_ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric_interpretation")
 _DIGITS = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -62,8 +57,7 @@ class CaseLine:
 @dataclass(frozen=True, slots=True)
 class _Phrase:
     record: PhraseRecord
-    image: ImageRecord
-    outcome: str
+    outcome: Outcome
     energy: float | None
     anchor: str  # where its card stands on the study's page
 
@@ -101,8 +95,7 @@ class StudyTable:
         phrases = [
             _Phrase(
                 phrase,
-                image,
-                verdict_on(phrase, image, method=study.method).outcome,
+                outcome_of(phrase, method=study.method),
                 _energy(phrase, study.method),
                 f"phrase-{image_place}-{place}",
             )
@@ -122,12 +115,12 @@ class StudyTable:
             cosine=_mean([phrase.record.cosine for phrase in phrases]),
         )
         flags = [phrase.outcome for phrase in phrases] + [
-            short for phrase in phrases for short, _ in warnings_of_place(phrase.record, method=study.method)
+            warning for phrase in phrases for warning in warned(phrase.record, method=study.method)
         ]
         groups = {
-            (name, value)
+            (attribute, value)
             for image in study.images
-            for attribute, name in _ATTRIBUTES.items()
+            for attribute in _ATTRIBUTES
             if (value := getattr(image, attribute))
         }
         audited = (moment_audited(study) - _EPOCH) // timedelta(milliseconds=1)  # as scripts count time
@@ -190,14 +183,15 @@ class StudyTable:
 
     @property
     def warnings(self) -> list[str]:
-        """What was noted on phrases beside their outcome."""
+        """What was noted on phrases beside their outcome, of :data:`reports.words.WARNINGS`."""
         return sorted(set(self._flags.all()) - {"hit", "miss", "unscored"})
 
     @property
     def group_names(self) -> dict[str, list[tuple[int, str]]]:
         """The groups that tell studies apart, by attribute: number and value of each."""
         found: dict[str, list[tuple[int, str]]] = {}
-        for (name, value), number in sorted(self._groups.items()):
+        for (attribute, value), number in sorted(self._groups.items()):
+            name = named("attribute", attribute.replace("_", " "))
             found.setdefault(name, []).append((number, value))
         return {name: values for name, values in found.items() if len(values) > 1}
 

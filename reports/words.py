@@ -15,6 +15,7 @@ from reports.record import (
     ScoreSummary,
     StudyRecord,
 )
+from reports.texts import counted, named, text
 
 __all__ = [
     "CONTENT_BLIND",
@@ -25,49 +26,31 @@ __all__ = [
     "POINTING",
     "POINTING_NEAR",
     "SHORTCUTS",
+    "WARNINGS",
+    "Outcome",
     "Verdict",
     "answers",
     "best_reference",
+    "blind_share",
     "cohort_summary",
-    "counted",
+    "control_words",
     "is_lost_to_crop",
     "lacks_evidence",
     "method_name",
+    "outcome_of",
+    "reference_name",
     "score_name",
     "study_summary",
     "verdict_on",
+    "warned",
     "warnings_of_place",
 ]
 
 POINTING: Final = "pointing game, tau 0"
 POINTING_NEAR: Final = "pointing game, tau 15"
 
-_METHOD_NAMES: Final = {
-    "m2ib": "M2IB",
-    "nib": "NIB",
-    "iba": "IBA",
-    "grad_cam": "Grad-CAM",
-    "grad_eclip": "Grad-ECLIP",
-    "chefer": "Chefer et al.",
-    "legrad": "LeGrad",
-    "rise": "RISE",
-    "kernel_shap": "KernelSHAP",
-    "rollout": "Attention rollout",
-    "patch_similarity": "Patch similarity",
-    "random": "Random point",
-    "centre": "Centre of the image",
-    "class-mean box": "Class-mean box",
-    "words-only prior": "Words-only prior",
-    "another reader": "Another reader",
-    "area share": "Plain area",
-}
-CONTENT_BLIND: Final = {
-    "random": "a random point",
-    "centre": "the image's centre",
-    "class-mean box": "a class-mean box",
-    "words-only prior": "the words alone (finding, side and zone)",
-}
-"""References that never look at the image, and how a sentence calls them."""
+CONTENT_BLIND: Final = ("random", "centre", "class-mean box", "words-only prior")
+"""References that never look at the image."""
 
 FEW_PHRASES: Final = 20
 """Below this many scored phrases a group says nothing."""
@@ -86,62 +69,55 @@ OF_PLACE: Final = (
 )
 """Every score of a heat against the radiologist's boxes."""
 
-CONTROLS: Final = {
-    "shuffled report": ("Another patient's phrase", "another patient's phrase, about a finding that this one lacks"),
-    "nonsense": ("Nonsense", "words about nothing on a radiograph"),
-    "side swapped": ("Side swapped", "left for right, right for left"),
-    "negated": ("Negated", "the finding denied"),
-    "other window": ("Another window", "the same phrase; the image in a narrower window"),
-    "second seed": ("Second seed", "the same phrase and image; other noise"),
-}
-"""What was changed on purpose: its name, and what took the phrase's place."""
+CONTROLS: Final = ("shuffled report", "nonsense", "side swapped", "negated", "other window", "second seed")
+"""What was changed on purpose."""
 
 _ON_MARKER: Final = "hottest point on a marker"
 _ON_SIDE, _IN_ZONE = "hottest point on the named side", "hottest point in the named zone"
-SHORTCUTS: Final = {
-    _ON_MARKER: ("lower", "within 15 px (at the scale of the model's input) of letters or marks found on the film"),
-    "heat on markers": ("lower", "share of the heat on such letters and marks"),
-    "heat outside the chest": ("lower", "share of the heat beyond the lungs, what lies between and the chest wall"),
-    "heat on collimation": ("lower", "share of the heat on padding and behind the collimator"),
-    _ON_SIDE: ("higher", "the side of the lungs' midline that the phrase names"),
-    "heat on the named side": ("higher", "share of the heat on that side"),
-    _IN_ZONE: ("higher", "the third of the lungs' height that the phrase names"),
+SHORTCUTS: Final[dict[str, Literal["lower", "higher"]]] = {
+    _ON_MARKER: "lower",
+    "heat on markers": "lower",
+    "heat outside the chest": "lower",
+    "heat on collimation": "lower",
+    _ON_SIDE: "higher",
+    "heat on the named side": "higher",
+    _IN_ZONE: "higher",
 }
-"""Scores of heat where no finding can be, or on the named side: which way is better, and what they measure."""
+"""Scores of heat where no finding can be, or on the named side: which way is better."""
 
-_SCORE_NAMES: Final = {
-    POINTING: "Pointing game",
-    POINTING_NEAR: "Pointing, within 15 px",
-    "pointing game, 10 mm": "Pointing, within 10 mm",
-    "mIoU": "Mean IoU",
-    "CNR": "Contrast to noise",
-}
+WARNINGS: Final = {"on a marker": (_ON_MARKER, 1.0), "other side": (_ON_SIDE, 0.0), "other zone": (_IN_ZONE, 0.0)}
+"""What may be wrong with where a hottest point lies, and the score with its value that tells."""
+
+Outcome = Literal["hit", "miss", "unscored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the pointing game says about one phrase, in two words and in a sentence."""
 
-    outcome: Literal["hit", "miss", "unscored"]
+    outcome: Outcome
     short: str
     sentence: str
 
 
 def method_name(method: str) -> str:
-    """Print a method's name as the page shows it."""
-    if method.startswith("shuffled "):
-        return f"{method_name(method.removeprefix('shuffled '))}, cells shuffled"
-    return _METHOD_NAMES.get(method, method[:1].upper() + method[1:])
+    """Print a method's or reference's name as the page shows it."""
+    return named("method", method)
+
+
+def reference_name(reference: str) -> str:
+    """Print a reference's name as it stands amid a sentence."""
+    return named("reference", reference)
 
 
 def score_name(score: str) -> str:
     """Print a score's name as the page shows it."""
-    return _SCORE_NAMES.get(score, score[:1].upper() + score[1:])
+    return named("score", score)
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """Print a number with its noun: ``1 study``, ``24 studies``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
+    """Name a control, and say what took the phrase's place: other words, or what was changed."""
+    return named("control", control), instead or (text(f"instead.{control}") if control in CONTROLS else "")
 
 
 def answers(box: BoxRecord, phrase: PhraseRecord) -> bool:
@@ -157,20 +133,20 @@ def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> boo
     return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
 
 
-def warnings_of_place(phrase: PhraseRecord, *, method: str) -> tuple[tuple[str, str], ...]:
-    """Say, in two words and in a sentence each, what is wrong with where the hottest point lies; no box is needed."""
+def warned(phrase: PhraseRecord, *, method: str) -> tuple[str, ...]:
+    """Tell what of :data:`WARNINGS` holds of a phrase; no box is needed."""
     found = {score.score: score.value for score in phrase.scores if score.method == method}
-    warnings = []
-    if found.get(_ON_MARKER) == 1.0:
-        sentence = "The hottest point lies on letters or a mark on the film."
-        warnings.append(("on a marker", sentence))
-    if found.get(_ON_SIDE) == 0.0:
-        sentence = f"The phrase says {phrase.side}; the hottest point lies on the patient's other side."
-        warnings.append(("other side", sentence))
-    if found.get(_IN_ZONE) == 0.0:
-        sentence = f"The phrase says {phrase.zone} zone; the hottest point lies at another height of the lungs."
-        warnings.append(("other zone", sentence))
-    return tuple(warnings)
+    return tuple(warning for warning, (score, value) in WARNINGS.items() if found.get(score) == value)
+
+
+def warnings_of_place(phrase: PhraseRecord, *, method: str) -> tuple[tuple[str, str], ...]:
+    """Say, in two words and in a sentence each, what is wrong with where the hottest point lies."""
+    side, zone = named("side", phrase.side or "–"), named("zone", phrase.zone or "–")
+    values = {"other side": {"side": side}, "other zone": {"zone": zone}}
+    return tuple(
+        (text(f"warning.{warning}.short"), text(f"warning.{warning}.sentence", **values.get(warning, {})))
+        for warning in warned(phrase, method=method)
+    )
 
 
 def is_lost_to_crop(box: BoxRecord) -> bool:
@@ -178,41 +154,53 @@ def is_lost_to_crop(box: BoxRecord) -> bool:
     return box.visible_fraction == 0.0
 
 
+def outcome_of(phrase: PhraseRecord, *, method: str) -> Outcome:
+    """Tell the outcome of one phrase in the pointing game."""
+    inside = _score(phrase, method, POINTING)
+    return "unscored" if inside is None or inside.outcome == "scored" else inside.outcome
+
+
 def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verdict:
     """Put the outcome of one phrase into words."""
-    scores = {score.score: score for score in phrase.scores if score.method == method}
-    inside = scores.get(POINTING)
-    if inside is None:
-        return Verdict(outcome="unscored", short="not scored", sentence="Not scored.")
-    if inside.outcome not in {"hit", "miss"}:
-        reason = inside.reason or "no reason recorded"
-        return Verdict(outcome="unscored", short="not scored", sentence=f"Not scored: {reason.rstrip('.')}.")
-    boxes = [box for box in image.boxes if answers(box, phrase)]
-    several, claim = len(boxes) > 1, phrase.finding or "this phrase"
-    if inside.outcome == "hit":
-        target = "one of the radiologist's boxes" if several else "the radiologist's box"
-        sentence = f"The hottest point lies inside {target} for {claim}."
-        return Verdict(outcome="hit", short="inside the box", sentence=sentence)
-    if phrase.hottest is None:
-        sentence = "The map points nowhere: it has no single hottest point. That counts as a miss."
-        return Verdict(outcome="miss", short="points nowhere", sentence=sentence)
-    target = "every one of the radiologist's boxes" if several else "the radiologist's box"
-    sentence = f"The hottest point lies outside {target} for {claim}{_near_miss(scores.get(POINTING_NEAR))}."
-    return Verdict(outcome="miss", short="outside the box", sentence=sentence)
+    outcome = outcome_of(phrase, method=method)
+    if outcome == "unscored":
+        sentence = _why_unscored(_score(phrase, method, POINTING))
+        return Verdict(outcome=outcome, short=text("common.not_scored"), sentence=sentence)
+    if outcome == "miss" and phrase.hottest is None:
+        return Verdict(outcome=outcome, short=text("outcome.short_nowhere"), sentence=text("outcome.nowhere"))
+    near = _score(phrase, method, POINTING_NEAR)
+    told = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
+    several = "_of_several" if sum(answers(box, phrase) for box in image.boxes) > 1 else ""
+    sentence = text(f"outcome.{told}{several}", finding=phrase.finding or text("outcome.this_phrase"))
+    return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
+
+
+def _score(phrase: PhraseRecord, method: str, name: str) -> ScoreRecord | None:
+    found = [score for score in phrase.scores if (score.method, score.score) == (method, name)]
+    return found[-1] if found else None
+
+
+def _why_unscored(score: ScoreRecord | None) -> str:
+    if score is None:
+        return text("outcome.unscored")
+    return text("outcome.unscored_for", reason=(score.reason or text("outcome.no_reason")).rstrip("."))
 
 
 def study_summary(record: StudyRecord) -> str:
     """Say in a sentence or two what one study's page holds."""
-    pairs = [(image, phrase) for image in record.images for phrase in image.phrases]
-    if not pairs:
-        return f"No phrase was put to the model on {counted(len(record.images), 'image')}."
-    outcomes = [verdict_on(phrase, image, method=record.method).outcome for image, phrase in pairs]
-    hits, scored = outcomes.count("hit"), len(outcomes) - outcomes.count("unscored")
-    text = f"{counted(len(pairs), 'phrase')} on {counted(len(record.images), 'image')}. "
-    if scored == 0:
-        return text + "None could be scored against a radiologist's box."
-    text += f"The hottest point lies inside the radiologist's box for {hits} of {counted(scored, 'scored phrase')}"
-    return text + (f"; {len(pairs) - scored} not scored." if scored < len(pairs) else ".")
+    phrases = [phrase for image in record.images for phrase in image.phrases]
+    images = counted("image", len(record.images))
+    if not phrases:
+        return text("summary.study_without_phrase", images=images)
+    outcomes = [outcome_of(phrase, method=record.method) for phrase in phrases]
+    hits, unscored = outcomes.count("hit"), outcomes.count("unscored")
+    about = {"phrases": counted("phrase", len(phrases)), "images": images}
+    if unscored == len(phrases):
+        return text("summary.study_unscored", **about)
+    scored = counted("scored_phrase", len(phrases) - unscored)
+    if unscored:
+        return text("summary.study_partly", **about, hits=hits, scored=scored, unscored=unscored)
+    return text("summary.study", **about, hits=hits, scored=scored)
 
 
 def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None = None) -> ScoreSummary | None:
@@ -236,42 +224,40 @@ def blind_share(phrase: PhraseRecord, run: RunRecord) -> str | None:
     reference = best_reference(run, finding=phrase.finding)
     if reference is None or reference.estimate is None:
         return None
-    return (
-        f"A map that never looks at the image ({method_name(reference.method).lower()}) hits the box in "
-        f"{100 * reference.estimate:.0f}\u202f% of the run's {counted(reference.scored, 'phrase')} of {phrase.finding}."
+    return text(
+        "outcome.blind",
+        reference=reference_name(reference.method),
+        share=shown_percent(reference.estimate),
+        phrases=counted("phrase", reference.scored),
+        finding=phrase.finding,
     )
 
 
 def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     """Say in a few sentences what the whole run found."""
-    sentences = [f"{counted(studies, 'study', 'studies')} audited, {counted(phrases, 'phrase')}."]
+    sentences = [text("summary.run", studies=counted("study", studies), phrases=counted("phrase", phrases))]
     if run.not_done:
-        sentences.append(f"{counted(run.not_done, 'study', 'studies')} still to be audited: this is a part of the run.")
-    own = next(
-        (
-            summary
-            for summary in run.summaries
-            if (summary.method, summary.score, summary.finding, summary.averaging)
-            == (run.method, POINTING, None, "micro")
-        ),
-        None,
-    )
+        sentences.append(text("summary.run_to_go", studies=counted("study", run.not_done)))
+    own = _overall(run)
     if own is None or own.estimate is None:
-        return [*sentences, "No phrase could be scored against a radiologist's box."]
-    sentence = f"The hottest point lies inside the radiologist's box in {shown_percent(own.estimate)}{_interval(own)} "
-    sentence += f"of {counted(own.scored, 'scored phrase')}"
+        return [*sentences, text("summary.none_scored")]
+    found = {"share": _share_with_interval(own), "scored": counted("scored_phrase", own.scored)}
     reference = best_reference(run)
     if reference is None or reference.estimate is None:
-        return [*sentences, f"{sentence}."]
-    blind = CONTENT_BLIND[reference.method]
-    sentences.append(
-        f"{sentence}; without looking at the image, {blind} would do so in {shown_percent(reference.estimate)}."
-    )
+        return [*sentences, text("summary.run_hits", **found)]
+    blind, blind_share = text(f"blind.{reference.method}"), shown_percent(reference.estimate)
+    sentences.append(text("summary.run_hits_beside", **found, blind=blind, blind_share=blind_share))
     if not _clears(own, reference):
-        sentences.append("The interval does not clear that reference: this run does not show that the model looks.")
+        sentences.append(text("summary.run_does_not_clear"))
     if own.unscored:
-        sentences.append(f"{counted(own.unscored, 'phrase')} could not be scored.")
+        sentences.append(text("summary.run_unscored", phrases=counted("phrase", own.unscored)))
     return sentences
+
+
+def _overall(run: RunRecord) -> ScoreSummary | None:
+    """The audited method's pointing game over all phrases."""
+    place = (run.method, POINTING, None, "micro")
+    return next((s for s in run.summaries if (s.method, s.score, s.finding, s.averaging) == place), None)
 
 
 def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
@@ -282,13 +268,9 @@ def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
     return own.low is None or reference.estimate is None or own.low > reference.estimate
 
 
-def _interval(summary: ScoreSummary) -> str:
+def _share_with_interval(summary: ScoreSummary) -> str:
+    share = shown_percent(summary.estimate)
     if summary.low is None or summary.high is None:
-        return ""
-    return f" (95\N{NARROW NO-BREAK SPACE}% interval {100 * summary.low:.0f} to {100 * summary.high:.0f})"
-
-
-def _near_miss(near: ScoreRecord | None) -> str:
-    if near is None or near.outcome != "hit":
-        return ""
-    return ", but within 15 px at the scale of the model's input"
+        return share
+    low, high = f"{100 * summary.low:.0f}", f"{100 * summary.high:.0f}"
+    return text("summary.share_with_interval", share=share, low=low, high=high)

@@ -11,7 +11,8 @@ from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
 from reports.record import ScoreSummary
-from reports.words import counted, method_name
+from reports.texts import counted
+from reports.words import method_name
 from reports.writing import write_text_atomically
 
 __all__ = ["check_suffix", "text_table", "write_baselines"]
@@ -51,10 +52,10 @@ def text_table(baselines: Baselines) -> str:
 
 def _head(baselines: Baselines) -> Iterator[str]:
     left_out = "image" if baselines.patients is None else "patient"
-    patients = "" if baselines.patients is None else f" of {baselines.patients:,} patients"
+    patients = "" if baselines.patients is None else f" of {counted('patient', baselines.patients)}"
     yield (
-        f"{counted(baselines.boxes, 'box', 'boxes')} of {counted(baselines.findings, 'finding')} on "
-        f"{counted(baselines.images, 'image')}{patients}; each {left_out} is left out of its own references"
+        f"{counted('box', baselines.boxes)} of {counted('finding', baselines.findings)} on "
+        f"{counted('image', baselines.images)}{patients}; each {left_out} is left out of its own references"
     )
     yield (
         f"95 % intervals by bootstrap over {left_out}s, seed {baselines.seed}; 15 px are those of a model input of "

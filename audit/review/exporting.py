@@ -15,6 +15,7 @@ from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
 from reports.review_record import Opinion
+from reports.texts import counted
 from reports.writing import write_text_atomically
 
 __all__ = ["Exported", "agreement_lines", "agreement_table", "export", "text_of", "write_export"]
@@ -180,7 +181,6 @@ def agreement_lines(exported: Exported) -> list[str]:
         kappa = "not defined (all verdicts are one)" if each.kappa is None else f"{each.kappa:.2f}"
         interval = "" if each.low is None or each.high is None else f" [{each.low:.2f}, {each.high:.2f}]"
         same = "" if each.agree is None else f", {100 * each.agree:.0f} % the same"
-        lines.append(
-            f"{each.statistic}, {who}: {kappa}{interval}{same}; {each.heats} heats of {each.patients} patients"
-        )
+        judged = f"{counted('heat', each.heats)} of {counted('patient', each.patients)}"
+        lines.append(f"{each.statistic}, {who}: {kappa}{interval}{same}; {judged}")
     return lines

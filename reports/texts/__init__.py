@@ -9,7 +9,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["all_texts", "counted", "marked_up", "script_texts", "text"]
+__all__ = ["all_texts", "counted", "marked_up", "named", "script_texts", "text"]
 
 _FILE: Final = Path(__file__).with_name("en.toml")
 _SCRIPTS: Final = "script"  # the section whose own sections are named as the files in ``assets``
@@ -52,6 +52,12 @@ def counted(noun: str, count: int) -> str:
     return text(f"count.{noun}.{'one' if count == 1 else 'other'}", count=f"{count:,}")
 
 
+def named(section: str, identifier: str) -> str:
+    """Give what a section calls a thing of the records; one that it does not know keeps its name, with a capital."""
+    key = f"{section}.{identifier}"
+    return text(key) if key in all_texts() else identifier[:1].upper() + identifier[1:]
+
+
 def script_texts(scripts: Iterable[str]) -> dict[str, str]:
     """Give the texts of the named scripts, to be written into their page."""
     starts = tuple(f"{_SCRIPTS}.{Path(script).stem}." for script in scripts)
@@ -68,11 +74,12 @@ def _pattern(key: str, values: Mapping[str, object]) -> str:
     return pattern
 
 
-def _names_in(key: str, pattern: str) -> set[str]:
+@cache
+def _names_in(key: str, pattern: str) -> frozenset[str]:
     fields = [field for _, *field in Formatter().parse(pattern) if field[0] is not None]
     if any(not name.isidentifier() or spec or conversion for name, spec, conversion in fields if name is not None):
         raise ValueError(f"the text {key!r} has a placeholder that is not a plain {{name}}: {pattern!r}")
-    return {name for name, _, _ in fields if name is not None}
+    return frozenset(name for name, _, _ in fields if name is not None)
 
 
 def _flat(table: Mapping[str, object], before: str) -> Iterable[tuple[str, str]]:

@@ -56,8 +56,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "cohort without phrases", render_cohort(plain.run, [empty, _changed(empty, key="f", images=())])
     many = [_changed(studies[0], key=f"k{place}") for place in range(102)]
     yield "long cohort", render_cohort(cohort, many)
-    yield "comparison", render_comparison(_comparison(scored=True))
-    yield "comparison without scores", render_comparison(_comparison(scored=False))
+    yield "comparison", render_comparison(make_comparison(scored=True))
+    yield "comparison without scores", render_comparison(make_comparison(scored=False))
 
 
 def _changed(record, **changes):  # type: ignore[no-untyped-def]
@@ -171,6 +171,23 @@ def _summary(score: str, method: str = "m2ib", **changes: object) -> ScoreSummar
     return ScoreSummary.model_validate(fields | changes)
 
 
+def make_subgroup(*, attribute: str, value: str) -> SubgroupSummary:
+    """Make a subgroup of few phrases."""
+    return SubgroupSummary(
+        attribute=attribute,
+        value=value,
+        method="m2ib",
+        score="pointing game, tau 0",
+        estimate=0.5,
+        low=0.4,
+        high=0.6,
+        scored=5,
+        patients=4,
+        blind=0.3,
+        difference=DIFFERENCE,
+    )
+
+
 def _cohort() -> RunRecord:
     words = get_args(VerdictWord)
     run = make_cohort(2).run
@@ -194,19 +211,7 @@ def _cohort() -> RunRecord:
         _summary("pointing game, tau 0", finding="rare thing", scored=0, estimate=None, low=None, high=None),
         _summary("pointing game, tau 0", finding="seldom thing", scored=5),
     ]
-    group = SubgroupSummary(
-        attribute="sex",
-        value="F",
-        method="m2ib",
-        score="pointing game, tau 0",
-        estimate=0.5,
-        low=0.4,
-        high=0.6,
-        scored=5,
-        patients=4,
-        blind=0.3,
-        difference=DIFFERENCE,
-    )
+    group = make_subgroup(attribute="sex", value="F")
     evidence = EvidenceRecord(method="m2ib", unit="nats", floor=400.25, exceeds=ESTIMATE, tells=True, scale=70.0)
     return _changed(
         run,
@@ -234,7 +239,8 @@ def _cohort() -> RunRecord:
     )
 
 
-def _comparison(*, scored: bool) -> ComparisonRecord:
+def make_comparison(*, scored: bool) -> ComparisonRecord:
+    """Make a comparison of three methods, one of which refuses the model."""
     methods = [
         ComparedMethod(
             name=name,

@@ -1,5 +1,6 @@
 """What people read on the pages stands in one file, and a translation of it reaches every page."""
 
+import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 from made_up_pages import pages
+from made_up_rare_pages import rare_pages
 from markupsafe import Markup
 
 from reports import texts
+from reports.words import CONTENT_BLIND, CONTROLS, OF_PLACE, SHORTCUTS, WARNINGS
 
 REPORTS = Path(texts.__file__).parents[1]
 TEMPLATES = sorted((REPORTS / "templates").glob("*.html"))
@@ -19,6 +22,14 @@ SPOKEN = ("aria-label", "title", "placeholder", "alt", "label")
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
+PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
+# Modules that make no page: contracts of what is stored, and files.
+NO_PAGE = {"record", "comparison_record", "resume_record", "review_record", "folder", "writing"}
+# What records call things; pages show it by its text.
+IDENTIFIERS = {*OF_PLACE, *CONTROLS, *SHORTCUTS, *WARNINGS, *CONTENT_BLIND, "another reader", "area share"}
+IDENTIFIERS |= {"faithfulness sample", "shuffled …", "no different", " deletion "}
+# What errors say of a picture.
+IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
 # No text: what the browser or a selector takes, the storage's names, a content type.
 TECHNICAL = re.compile(
     r"[.#\[:>]|^use strict$|^m2ib-audit review$|^application/|^(?:review|tag|quiet|num|card|wide)-? ?"
@@ -69,14 +80,65 @@ def test_a_script_holds_no_sentence_of_its_own(script: Path) -> None:
     assert [s for s in strings_of(script.read_text("utf-8")) if two_words.search(s) and not TECHNICAL.search(s)] == []
 
 
+def shown_strings(module: ast.Module) -> Iterator[str]:
+    """Give a module's strings but docstrings, types, names and errors; what an f-string fills in is an ellipsis."""
+    passed: set[ast.AST] = set()
+    for node in ast.walk(module):
+        if node in passed:
+            continue
+        for unshown in _unshown(node):
+            passed.update(ast.walk(unshown))
+        if isinstance(node, ast.JoinedStr):
+            passed.update(node.values)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _unshown(node: ast.AST) -> Iterator[ast.AST]:
+    """Give what of a node no reader of a page can meet: errors, docstrings, types and ``__all__``."""
+    if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        yield node
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+        yield node.value
+    yield from (type_ for name in ("annotation", "returns") if (type_ := getattr(node, name, None)))
+
+
+PAGE_MODULES = sorted(path for path in REPORTS.glob("*.py") if path.stem not in NO_PAGE)
+SAID = re.compile(r"\b[A-Za-z]{2,}[,;:.]? [a-z…(]|…,? [a-z]{2,}|^ ?[a-z]{2,} …|^[A-Z][a-z]+\b")
+
+
+@pytest.mark.parametrize("module", PAGE_MODULES, ids=lambda path: path.name)
+def test_python_that_makes_pages_holds_no_words_of_its_own(module: Path) -> None:
+    strings = shown_strings(ast.parse(module.read_text("utf-8")))
+    said = {string for string in strings if SAID.search(string) and not string.startswith("default-src ")}
+    assert said - IDENTIFIERS - IN_ERRORS == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('"""Doc of it."""\nX = "Memory, MB"\n"""Of X."""', True),
+        ('raise ValueError(f"{x} is wrong here")', False),
+        ('x = f"{a} to {b}"', True),
+        ('x = f"{a} nodules"', True),
+        ('x = "View"', True),
+        ('x = f"phrase-{a}" + "m2ib"', False),
+    ],
+)
+def test_words_in_python_are_found(source: str, found: bool) -> None:
+    assert any(SAID.search(string) for string in shown_strings(ast.parse(source))) is found
+
+
 def used_keys() -> tuple[set[str], set[str]]:
     """Give the keys that code asks for, and the beginnings of those that it puts together."""
     keys: set[str] = set()
-    starts = {"count.", "reason."}  # counted() and reason_words() put these together
+    starts = {"count."}  # counted() puts these together
     for path in (*TEMPLATES, *SCRIPTS, *REPORTS.glob("*.py")):
         source = path.read_text("utf-8")
         for key, joined in CALL.findall(source):
             (starts if joined else keys).add(key)
+        starts |= {key or f"{section}." for key, section in PUT_TOGETHER.findall(source)}
         keys |= set(re.findall(r'"(script\.\w+\.\w+)"', source))
     return keys, starts
 
@@ -99,7 +161,7 @@ def test_a_translation_reaches_every_page(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(texts, "_pattern", noted)
     monkeypatch.setattr(texts, "all_texts", lambda: marked)
-    for name, html in pages():
+    for name, html in (*pages(), *rare_pages()):
         assert html.count("⟦") == html.count("⟧") > 20, name
         scripts = set(re.findall(r'"script\.(study|cohort)\.', html))
         assert scripts == {next((each for each in ("cohort", "study") if each in name), "")} - {""}, name

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.review.drawn import write_boxes
-from audit.review.exporting import agreement_table, export, text_of
+from audit.review.exporting import agreement_lines, agreement_table, export, text_of
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.saved_files import bring_in
 from pipelines.boxes import read_boxes
@@ -116,6 +116,14 @@ def test_the_command_prints_the_table_and_tells_the_agreement_beside(said):
     assert done.exit_code == 0
     assert len(rows_of(done.stdout)) == 6
     assert "Cohen's kappa, Ada and Ben: 0.50" in done.stderr
+
+
+def test_the_agreement_counts_one_heat_of_one_patient_in_the_singular(out):
+    say(out, entry_of(ONE, 1, verdict="agree"), entry_of(ONE, 2, reviewer="Ben", verdict="agree"))
+    lines = agreement_lines(export(out))
+    assert lines[0].endswith("; 1 heat of 1 patient")
+    say(out, entry_of(TWO, 3, verdict="agree"), entry_of(TWO, 4, reviewer="Ben", verdict="partly"))
+    assert agreement_lines(export(out))[0].endswith("; 2 heats of 2 patients")
 
 
 def test_the_command_writes_files(said, tmp_path):

@@ -1,0 +1,107 @@
+"""Pages that say what is seldom said, and name every method, score and group: what the test of their texts reads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from made_up_pages import DIFFERENCE, make_comparison, make_subgroup
+from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_cohort, make_study
+
+from reports.cohort_page import render_cohort
+from reports.comparison_page import render_comparison
+from reports.comparison_record import ComparedScore, ComparisonRecord
+from reports.record import PhraseRecord, ScoreRecord
+from reports.study_page import render_study
+from reports.texts import all_texts
+from reports.words import CONTENT_BLIND, OF_PLACE, POINTING, POINTING_NEAR, SHORTCUTS
+
+REFERENCES = (*CONTENT_BLIND, "another reader", "area share")
+
+
+def rare_pages() -> Iterator[tuple[str, str]]:
+    """Give the name and the HTML of each page."""
+    yield "study of rare outcomes", _study(_rare_outcomes())
+    yield "study without a score", _study(make_study("u", (HEART,)))
+    yield "comparison of everything", render_comparison(_everything_compared())
+    for reference in CONTENT_BLIND:
+        run = make_cohort(1, hits=0.2).run
+        of_reference = (s for s in run.summaries if s.method in {"m2ib", "class-mean box"})
+        named = (s if s.method == "m2ib" else s.model_copy(update={"method": reference}) for s in of_reference)
+        yield f"cohort beside {reference}", render_cohort(run.model_copy(update={"summaries": tuple(named)}), [])
+    run = make_cohort(1, subgroups=_every_group()).run
+    alone = tuple(summary for summary in run.summaries if summary.method == "m2ib")
+    yield "cohort of groups, without a reference", render_cohort(run.model_copy(update={"summaries": alone}), [])
+
+
+def names_in(section: str) -> list[str]:
+    """List what a section of the texts has words for."""
+    return [key.removeprefix(f"{section}.") for key in all_texts() if key.startswith(f"{section}.")]
+
+
+def _study(made: MadeUp) -> str:
+    return render_study(made.record, heats=made.heats, pictures=made.pictures)
+
+
+def _pointing(outcome: str, *, near: str = "miss", reason: str | None = None) -> tuple[ScoreRecord, ...]:
+    return tuple(
+        ScoreRecord(method="m2ib", score=score, value=None, outcome=found, reason=reason)  # type: ignore[arg-type]
+        for score, found in ((POINTING, outcome), (POINTING_NEAR, near))
+    )
+
+
+def _rare_outcomes() -> MadeUp:
+    made = make_study("r", (EFFUSION,) * 5 + (NODULE,), (replace(EFFUSION, finding=None),))
+    first, second = made.record.images
+    changes: list[dict[str, object]] = [
+        {"scores": _pointing("miss")},
+        {"scores": _pointing("miss"), "hottest": None},
+        {"scores": _pointing("hit"), "finding": None},
+        {"scores": ()},
+        {"scores": _pointing("unscored")},
+        {"scores": _pointing("miss", near="hit")},
+    ]
+    boxes = (*first.boxes[:1], *first.boxes[5:])  # one for the effusion
+    phrases: list[PhraseRecord] = [
+        phrase.model_copy(update=change | {"side": side, "zone": zone, "context": context})
+        for phrase, change, side, zone, context in zip(
+            first.phrases,
+            changes,
+            names_in("side") * 2,
+            names_in("zone") * 2,
+            names_in("context") * 2,
+            strict=True,
+        )
+    ]
+    image = first.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
+    made.record = made.record.model_copy(update={"images": (image, second)})
+    return made
+
+
+def _every_group():  # type: ignore[no-untyped-def]
+    return tuple(
+        make_subgroup(attribute=attribute, value=value) for attribute in names_in("attribute") for value in ("a", "b")
+    )
+
+
+def _everything_compared() -> ComparisonRecord:
+    """Every method with every score; each score of place over another reference."""
+    plain = make_comparison(scored=True)
+    methods = [name for name in names_in("method") if name not in REFERENCES]
+    scores = []
+    for place, score in enumerate(names_in("score")):
+        kind = "localisation" if score in OF_PLACE else "shortcut" if score in SHORTCUTS else "faithfulness"
+        over = DIFFERENCE.model_copy(update={"reference": REFERENCES[place % 5]})
+        scores += [
+            plain.scores[0].model_copy(
+                update={"method": name, "is_reference": name in REFERENCES, "kind": kind, "score": score}
+                | {"to_reference": None if name in REFERENCES else over}
+            )
+            for name in (*methods, *REFERENCES)
+        ]
+    return plain.model_copy(
+        update={
+            "methods": tuple(
+                plain.methods[0].model_copy(update={"name": name, "own_settings": {}}) for name in methods
+            ),
+            "scores": tuple(ComparedScore.model_validate(score.model_dump()) for score in scores),
+        }
+    )
