@@ -34,7 +34,7 @@ NAMES = ("nib", "grad_cam")
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
     folder = tmp_path_factory.mktemp("phantoms")
-    make_cohort(folder, count=3, seed=21, columns=160)
+    make_cohort(folder, count=3, seed=21, columns=160, brief=True)
     return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
 
 

@@ -18,7 +18,7 @@ SAMPLE = 4
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("controls")
-    make_cohort(folder / "cohort", count=4, seed=11, columns=160)
+    make_cohort(folder / "cohort", count=4, seed=11, columns=160, brief=True)
     return run(
         RunSettings(
             dicom_dir=folder / "cohort" / "dicom",

@@ -30,7 +30,7 @@ FAST = {"model": "phantom", "device": "cpu", "steps": 2, "samples": 2, "controls
 @pytest.fixture(scope="session")
 def phantom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
-    make_cohort(folder, count=4, seed=11, columns=160)
+    make_cohort(folder, count=4, seed=11, columns=160, brief=True)
     return folder
 
 
@@ -101,13 +101,13 @@ def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path
         return [heat for folder in study_folders(out) for heat in read_study(folder).heats.values()]
 
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
-        run(settings_for(cohort, tmp_path / name, seed=seed, steps=4))
+        run(settings_for(cohort, tmp_path / name, seed=seed, steps=4, limit=2))
     first, second, third = (heats(tmp_path / name) for name in ("first", "second", "third"))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
 
 
-PLAIN = {"steps": 4, "beta": 1.0}  # early steps follow the sign of the gradient alone
+PLAIN = {"steps": 4, "beta": 1.0, "limit": 1}  # early steps follow the sign of the gradient alone
 
 
 def phrases_in(out: Path) -> list[dict[str, object]]:
@@ -173,9 +173,9 @@ def test_show_phi_names_the_files(cohort: Path, tmp_path: Path) -> None:
 
 
 def test_keys_change_with_the_salt(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(settings_for(cohort, tmp_path / "one"))
+    run(settings_for(cohort, tmp_path / "one", limit=1))
     monkeypatch.setenv("M2IB_AUDIT_SALT", "another salt for this test")
-    run(settings_for(cohort, tmp_path / "two"))
+    run(settings_for(cohort, tmp_path / "two", limit=1))
     assert not {f.name for f in study_folders(tmp_path / "one")} & {f.name for f in study_folders(tmp_path / "two")}
 
 

@@ -28,7 +28,7 @@ SALT = "the salt of whoever ran it"
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, count=STUDIES, seed=5, columns=200, tagged=True)
+    make_cohort(folder, count=STUDIES, seed=5, columns=200, tagged=True, brief=True)
     for path in sorted((folder / "dicom").rglob("*.dcm"))[:2]:
         dataset = pydicom.dcmread(path)
         dataset.ShutterShape = "RECTANGULAR"
@@ -135,7 +135,7 @@ def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path,
         assert (out / "studies" / folder.name / "heat.npz").read_bytes() == (folder / "heat.npz").read_bytes()
         again = read_record(out / "studies" / folder.name)
         controls = [c for image in again.images for phrase in image.phrases for c in phrase.controls]
-        assert all(control.hit in {True, None} for control in controls)
+        assert all(control.hit is not False or control.total == 0.0 for control in controls)  # a flat map misses
     assert found.record.verdicts
     assert found.record.subgroups
 
