@@ -25,10 +25,10 @@ demo: $(STAMP) ## Audit 24 phantoms with the embedded model; the last line is th
 	@$(BIN)/m2ib-audit demo --out demo
 
 test: $(STAMP) ## Run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: $(STAMP) ## Run the tests with the slow ones
-	$(BIN)/pytest -n 2 -m 'not gpu'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not gpu'
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/pytest -m gpu

@@ -78,7 +78,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
 
 
 def test_a_run_on_ray_leaves_what_a_local_run_leaves(tmp_path: Path) -> None:
-    make_cohort(tmp_path / "cohort", count=3, seed=3, columns=160)
+    make_cohort(tmp_path / "cohort", count=3, seed=3, columns=160, brief=True)
     broken = tmp_path / "cohort" / "dicom" / "phantom-00002.dcm"
     broken.write_bytes(broken.read_bytes()[:-5000])
     run_here(tmp_path / "cohort", tmp_path / "local", status=3)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -63,6 +63,7 @@ def spike(row: int, column: int) -> np.ndarray:
 heats = hnp.arrays(np.float64, SHAPE, elements=st.integers(-3, 20).map(float)).filter(lambda heat: heat.max() > 0)
 
 
+@settings(max_examples=30)
 @given(heat=heats)
 def test_shares_are_those_of_the_positive_heat(heat) -> None:
     found = scores(heat, phrase(side=Side.RIGHT))
@@ -78,12 +79,14 @@ def test_shares_are_those_of_the_positive_heat(heat) -> None:
     assert found[SIDE_HEAT] == pytest.approx(share(lambda _row, c: c < 20))  # half way between columns 15 and 24
 
 
+@settings(max_examples=30)
 @given(heat=heats, factor=st.sampled_from([1e-6, 0.25, 3e4]))
 def test_rescaled_heat_scores_the_same(heat, factor) -> None:
     said = phrase(side=Side.LEFT, zone=Zone.MID)
     assert scores(heat * factor, said) == pytest.approx(scores(heat, said))
 
 
+@settings(max_examples=30)
 @given(heat=heats)
 def test_both_sides_share_the_heat_and_a_flip_swaps_them(heat) -> None:
     left, right = (scores(heat, phrase(side=side))[SIDE_HEAT] for side in (Side.LEFT, Side.RIGHT))

@@ -42,7 +42,7 @@ def found(table: pd.DataFrame) -> dict[tuple[str, str], object]:
     return {(each.attribute, each.value): each for each in summarise_subgroups(table, FACTS, ["m2ib"], seed=0)}
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_every_phrase_is_in_one_group_of_each_attribute(seed: int) -> None:
     table = table_of(60, seed=seed)
