@@ -5,6 +5,7 @@ import pytest
 from made_up_records import make_cohort
 from playwright.sync_api import Page
 from test_study_page_in_chromium import CONTRASTS
+from waiting import until
 
 from reports.cohort_page import render_cohort
 
@@ -145,7 +146,8 @@ def test_a_place_on_the_page_is_reached_and_filters_stay(page):
         link = contents.get_by_role("link", name=name, exact=True)
         place = link.get_attribute("href")
         link.click()
-        page.wait_for_function(
+        until(
+            page,
             "id => Math.abs(document.querySelector(id).getBoundingClientRect().y) < innerHeight",
             arg=place,
         )

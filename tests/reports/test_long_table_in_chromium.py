@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page
+from waiting import until
 
 from reports.cohort_page import render_cohort
 
@@ -37,7 +38,7 @@ def test_only_some_rows_are_drawn_and_scrolling_draws_others(page: Page) -> None
     assert len(drawn) < 100
     height = page.evaluate("document.documentElement.scrollHeight")
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
-    page.wait_for_function("Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
     assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, rel=0.02)
     in_view = page.evaluate(
         "() => [...document.querySelectorAll('tbody tr[data-key]')].map((row) => row.getBoundingClientRect())"
@@ -48,7 +49,7 @@ def test_only_some_rows_are_drawn_and_scrolling_draws_others(page: Page) -> None
         "window.scrollTo(0, scrollY - 300 +"
         " document.querySelector('table.studies.scripted').getBoundingClientRect().bottom)"
     )
-    page.wait_for_function(f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex == {COUNT + 1}")
+    until(page, f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex == {COUNT + 1}")
 
 
 def test_a_link_that_has_the_focus_keeps_it_while_other_rows_come_and_go(page: Page) -> None:
@@ -58,14 +59,14 @@ def test_a_link_that_has_the_focus_keeps_it_while_other_rows_come_and_go(page: P
     last = rows(page)[-1]
     page.mouse.move(600, 450)
     page.mouse.wheel(0, 300)
-    page.wait_for_function(f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex - 2 > {last}")
+    until(page, f"[...document.querySelectorAll('tbody tr[data-key]')].at(-1).ariaRowIndex - 2 > {last}")
     assert page.evaluate("document.activeElement.closest('tr')?.dataset.key") == f"{6:016x}"
 
 
 def test_rows_follow_their_table_when_what_stands_above_grows(page: Page) -> None:
     page.evaluate("document.querySelector('header').style.height = '4000px'")
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
-    page.wait_for_function("Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
     page.wait_for_timeout(300)
     frames = page.evaluate(
         "[...document.querySelectorAll('tbody tr[data-key]')].map((row) => row.getBoundingClientRect())"

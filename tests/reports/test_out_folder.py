@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_records import EFFUSION, HEART, MadeUp, MadeUpCohort, make_cohort, make_study
+from waiting import until
 
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
@@ -85,7 +86,7 @@ def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monke
     pictures = sorted(out.glob("studies/*/thumbnail.png"))
     assert len(pictures) == 3
     page = open_page(out / "index.html")
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    until(page, "[...document.images].every((image) => image.complete)")
     shown = page.locator("table.studies td.picture img")
     sizes = shown.evaluate_all("(all) => all.map((image) => [image.naturalWidth, image.naturalHeight])")
     assert sizes == [[79, 96]] * 3

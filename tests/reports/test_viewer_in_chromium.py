@@ -7,6 +7,7 @@ import pytest
 from made_up_records import EFFUSION, NODULE, make_study
 from PIL import Image
 from playwright.sync_api import Page
+from waiting import until
 
 from reports.overlay import TABLES
 from reports.record import ControlRecord, OtherHeatRecord
@@ -71,7 +72,7 @@ def test_the_wheel_zooms_about_the_pointer_and_a_drag_moves(open_study, made) ->
     page.mouse.move(x, y)
     before = layers(page)
     page.mouse.wheel(0, -400)
-    page.wait_for_function("document.querySelector('.stage.zoomed')")
+    until(page, "document.querySelector('.stage.zoomed')")
     after = layers(page)
     assert after["width"] > 1.5 * before["width"]
     shares = [((x - each["x"]) / each["width"], (y - each["y"]) / each["height"]) for each in (before, after)]
