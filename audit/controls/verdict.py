@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.scoring.against_blind import POINTING_SCORE, best_blind, values_of
+from audit.scoring.against_blind import POINTING_SCORE, best_blind, blind_hits, values_of
 from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import Interval, patient_bootstrap
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
@@ -93,7 +93,7 @@ def _marker(marker: pd.DataFrame, seed: int) -> _Step:
 
 
 def _blind(table: pd.DataFrame, hits: pd.DataFrame, seed: int) -> _Step:
-    best = best_blind(table, hits, seed=seed)
+    best = best_blind(blind_hits(table), hits, seed=seed)
     if best is None:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
     told = (

@@ -1,5 +1,6 @@
 """A method's pointing game beside the content-blind map that does best on the same phrases."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from audit.scoring.scores import BLIND_METHODS, POINTING
 from audit.scoring.statistics import Interval, paired_difference
 
-__all__ = ["POINTING_SCORE", "BestBlind", "best_blind", "values_of"]
+__all__ = ["POINTING_SCORE", "BestBlind", "best_blind", "blind_hits", "values_of"]
 
 POINTING_SCORE = POINTING[0]
 
@@ -30,17 +31,21 @@ def values_of(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
     return table.loc[chosen, [*_CASE, "patient", "value"]].astype(dict.fromkeys(("image", "finding", "patient"), "str"))
 
 
-def best_blind(table: pd.DataFrame, hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
+def blind_hits(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Take every content-blind map's values of :data:`POINTING_SCORE` (:func:`values_of`), without the patient."""
+    return {name: values_of(table, name, POINTING_SCORE).drop(columns="patient") for name in BLIND_METHODS}
+
+
+def best_blind(blind: Mapping[str, pd.DataFrame], hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
     """Find the best content-blind map on the phrases of ``hits``; None where none of them was scored by any.
 
     Args:
-        table: every score (:func:`audit.scoring.summary.score_table`).
+        blind: the content-blind maps' values (:func:`blind_hits`).
         hits: a method's values of :data:`POINTING_SCORE`, of all phrases or some.
         seed: of the bootstrap over patients.
     """
     best: tuple[float, str, pd.DataFrame] | None = None
-    for reference in BLIND_METHODS:
-        theirs = values_of(table, reference, POINTING_SCORE).drop(columns="patient")
+    for reference, theirs in blind.items():
         both = hits.merge(theirs, on=_CASE, suffixes=("", "_blind"))
         share = float(both["value_blind"].mean())
         if not both.empty and (best is None or share > best[0]):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from audit.scoring.cohort_threshold import iou_at_cohort_threshold
 from audit.scoring.human import HUMAN
@@ -89,14 +90,15 @@ def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
     for score, rows_of_score in table.groupby("score", observed=True, sort=False):
         # One score at a time, in plain words: a table of all of them would be the largest thing that a run holds.
         of_score = _on_the_same_cases(rows_of_score.astype(dict.fromkeys(_WORDS, "str")))
+        cases = _Cases(of_score)
         for method, rows in of_score.groupby("method", sort=False):
-            pairs = _Pairs(of_score, str(method)) if not is_reference(str(method)) else None
+            beside = None if is_reference(str(method)) else cases
             name = {"method": str(method), "score": str(score)}
-            summaries.append(_summary(rows, name | {"averaging": "micro"}, pairs=pairs, finding=None, seed=seed))
-            summaries.append(_summary(rows, name | {"averaging": "macro"}, pairs=pairs, finding=None, seed=seed))
+            summaries.append(_summary(rows, name | {"averaging": "micro"}, cases=beside, finding=None, seed=seed))
+            summaries.append(_summary(rows, name | {"averaging": "macro"}, cases=beside, finding=None, seed=seed))
             for finding, of_finding in rows.groupby("finding", sort=True):
                 one = name | {"averaging": "micro"}
-                summaries.append(_summary(of_finding, one, pairs=pairs, finding=str(finding), seed=seed))
+                summaries.append(_summary(of_finding, one, cases=beside, finding=str(finding), seed=seed))
     return summaries
 
 
@@ -111,7 +113,7 @@ def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(
-    rows: pd.DataFrame, name: Mapping[str, str], *, pairs: "_Pairs | None", finding: str | None, seed: int
+    rows: pd.DataFrame, name: Mapping[str, str], *, cases: "_Cases | None", finding: str | None, seed: int
 ) -> ScoreSummary:
     scored = rows[rows["value"].notna()]
     counts = {"scored": len(scored), "unscored": len(rows) - len(scored), "patients": scored["patient"].nunique()}
@@ -124,42 +126,48 @@ def _summary(
         scored["value"].to_numpy(dtype=float),
         scored["patient"].tolist(),
         generator=np.random.default_rng(seed),
-        groups=_groups(scored) if is_macro else None,
+        groups=_groups(scored["finding"]) if is_macro else None,
     )
     numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-    differences = () if pairs is None else tuple(pairs.differences(finding, is_macro=is_macro, seed=seed))
+    differences = (
+        () if cases is None else tuple(cases.differences(name["method"], finding, is_macro=is_macro, seed=seed))
+    )
     return ScoreSummary.model_validate({**name, **counts, **numbers, "finding": finding, "differences": differences})
 
 
-def _groups(rows: pd.DataFrame) -> list[str]:
-    return rows["finding"].fillna("no finding named").tolist()
+def _groups(findings: pd.Series) -> list[str]:
+    return findings.fillna("no finding named").tolist()
 
 
-class _Pairs:
-    """One method's values of one score beside each reference's, on the cases where both were scored."""
+class _Cases:
+    """Every method's and reference's values of one score, in one order of the cases."""
 
-    def __init__(self, of_score: pd.DataFrame, method: str) -> None:
-        scored = of_score[of_score["value"].notna()]
-        case = ["image", "phrase", "finding"]
-        own = scored.loc[scored["method"] == method, [*case, "patient", "value"]]
-        self._pairs = {}
+    def __init__(self, of_score: pd.DataFrame) -> None:
+        case = of_score.groupby(["image", "phrase", "finding"], sort=False, dropna=False).ngroup()
+        first = ~case.duplicated()
+        self._findings, self._patients = (of_score.loc[first, name] for name in ("finding", "patient"))
+        self._values: dict[str, Float[np.ndarray, " cases"]] = {}
+        for method, places in case.groupby(of_score["method"], sort=False):
+            values = np.full(int(first.sum()), np.nan)
+            values[places] = of_score.loc[places.index, "value"]
+            self._values[str(method)] = values
+
+    def differences(self, method: str, finding: str | None, *, is_macro: bool, seed: int) -> Iterator[ScoreDifference]:
+        """Give the method minus each reference where both were scored, over all phrases or those of one finding."""
+        own, of_finding = self._values[method], True if finding is None else (self._findings == finding).to_numpy()
         for reference in (*REFERENCES, shuffled_name(method)):
-            theirs = scored.loc[scored["method"] == reference, [*case, "value"]]
-            if not theirs.empty:
-                self._pairs[reference] = own.merge(theirs, on=case, suffixes=("", "_reference"))
-
-    def differences(self, finding: str | None, *, is_macro: bool, seed: int) -> Iterator[ScoreDifference]:
-        """Give the method minus each reference, over all phrases or those of one finding."""
-        for reference, pairs in self._pairs.items():
-            chosen = pairs if finding is None else pairs[pairs["finding"] == finding]
-            if chosen.empty:
+            theirs = self._values.get(reference)
+            if theirs is None:
+                continue
+            chosen = ~np.isnan(own) & ~np.isnan(theirs) & of_finding
+            if not chosen.any():
                 continue
             difference = paired_difference(
-                chosen["value"].to_numpy(dtype=float),
-                chosen["value_reference"].to_numpy(dtype=float),
-                chosen["patient"].tolist(),
+                own[chosen],
+                theirs[chosen],
+                self._patients[chosen].tolist(),
                 generator=np.random.default_rng(seed),
-                groups=_groups(chosen) if is_macro else None,
+                groups=_groups(self._findings[chosen]) if is_macro else None,
             )
             yield ScoreDifference(
                 reference=reference,

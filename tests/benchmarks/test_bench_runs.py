@@ -110,6 +110,7 @@ def test_without_a_driver_nothing_is_measured_of_a_gpu(tmp_path, monkeypatch) ->
     assert busy_share(gpu.percentages) is None
 
 
+@pytest.mark.slow
 def test_a_whole_run_is_measured_stage_by_stage(tmp_path) -> None:
     make_cohort(tmp_path / "cohort", count=2, seed=3, columns=128)
     out = tmp_path / "out"
