@@ -20,7 +20,7 @@ Boxes = Float[np.ndarray, "letters 4"]  # top, left, bottom, right
 Frame = tuple[float, float, float, float]
 Tones = Float[np.ndarray, "letters 2"]  # what a letter stands out by, and its brightness
 
-_LONG_SIDE = 2048  # px of the finer scale: text that is legible on a page is legible in there
+_LONG_SIDES = (768, 2048)  # px of the finer scale: on less, ribs have the size of letters; text is legible in more
 _SCALES = (1, 4)  # what the finer scale is reduced by
 _WINDOW = 13  # px: strokes are narrower
 _CONTRAST = (28.0, 60.0)  # of 255 that a stroke stands out by at least, on each scale: vertebrae are large and faint
@@ -91,14 +91,19 @@ def _as_given(frame: Frame, turned: bool, unit: float) -> Frame:
     return (left, top, right, bottom) if turned else (top, left, bottom, right)
 
 
-def _eight_bit(display: Float[np.ndarray, "rows columns"]) -> tuple[Values, float]:
-    """Bring a picture to eight bits and at most ``_LONG_SIDE``; give what its pixels are larger by."""
+def _eight_bit(
+    display: Float[np.ndarray, "rows columns"],
+) -> tuple[UInt8[np.ndarray, "fine_rows fine_columns"], float]:
+    """Bring a picture to eight bits and a long side between ``_LONG_SIDES``; give what its pixels are larger by."""
     values = np.round(np.clip(display, 0.0, 1.0) * 255.0).astype(np.uint8)
-    factor = max(values.shape) / _LONG_SIDE
-    if factor <= 1.0:
+    least, most = _LONG_SIDES
+    long_side = max(values.shape)
+    factor = long_side / min(max(long_side, least), most)
+    if factor == 1.0:
         return values, 1.0
     size = (max(1, round(values.shape[1] / factor)), max(1, round(values.shape[0] / factor)))
-    return np.asarray(Picture.fromarray(values).resize(size, Picture.Resampling.BOX)), factor
+    kernel = Picture.Resampling.BOX if factor > 1.0 else Picture.Resampling.BICUBIC
+    return np.asarray(Picture.fromarray(values).resize(size, kernel)), factor
 
 
 def _letters(values: Values, least: float) -> tuple[Boxes, Tones, Float[np.ndarray, " letters"]]:

@@ -42,9 +42,18 @@ def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height
         assert inner.edges != area.edges
 
 
+@pytest.mark.parametrize("columns", [320, 512])
 @pytest.mark.parametrize("seed", range(7001, 7007))
-def test_a_side_marker_is_no_text(seed: int) -> None:
-    assert find_text(phantom_film(seed, columns=512)) == ()
+def test_a_side_marker_is_no_text_and_ribs_are_none(seed: int, columns: int) -> None:
+    assert find_text(phantom_film(seed, columns=columns)) == ()
+
+
+@pytest.mark.parametrize("place", ["corner", "on the chest"])
+def test_a_name_on_a_small_film_is_found_and_little_else_is(place: str) -> None:
+    written = write_on(phantom_film(7001, columns=320), "DOE^JANE", height=14, contrast=1.0, place=place, seed=3)
+    areas = find_text(written.display)
+    assert covered(written.frame, areas) >= 0.9
+    assert sum((a.bottom - a.top) * (a.right - a.left) for a in areas) / written.display.size < 0.1
 
 
 def test_a_film_of_one_grey_and_one_of_a_few_pixels_have_no_text() -> None:
