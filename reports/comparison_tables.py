@@ -210,7 +210,9 @@ def _is_better(difference: ScoreDifference | None, *, lower: bool) -> bool:
 
 
 def _digits(value: float | None) -> int:
-    return 1 if value is not None and abs(value) >= 10 else 3
+    if value is None or value == 0:
+        return 3
+    return 1 if abs(value) >= 10 else 3 if abs(value) >= 0.01 else 4
 
 
 def _range(low: float | None, high: float | None, digits: int) -> str:
@@ -223,15 +225,17 @@ def _estimate(score: ComparedScore | None) -> Cell:
     if score is None or score.estimate is None:
         return Cell(text="–")
     strong = _is_better(score.to_reference, lower=score.lower_is_better)
-    beside = _range(score.low, score.high, 2)
-    return Cell(text=shown_number(score.estimate, 3), beside=beside, is_strong=strong)
+    digits = _digits(score.estimate)
+    beside = _range(score.low, score.high, digits)
+    return Cell(text=shown_number(score.estimate, digits), beside=beside, is_strong=strong)
 
 
 def _difference(found: ScoreDifference | None) -> Cell:
     if found is None:
         return Cell(text="–")
-    beside = _range(found.low, found.high, 2)
-    return Cell(text=_signed(found.estimate, 3), beside=beside, is_strong=_is_better(found, lower=False))
+    digits = _digits(found.estimate)
+    beside = _range(found.low, found.high, digits)
+    return Cell(text=_signed(found.estimate, digits), beside=beside, is_strong=_is_better(found, lower=False))
 
 
 def _beside_shuffled(score: ComparedScore | None) -> Cell:

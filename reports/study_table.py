@@ -4,7 +4,7 @@ A hundred thousand studies are tens of megabytes of text; sentences and names th
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -23,6 +23,7 @@ _CASES = 5  # best, and as many worst
 _ENERGY = "energy in box"
 _ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric_interpretation")
 _DIGITS = 4
+_FLAGS_AT_MOST = 16  # outcomes and warnings, of which there are six
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Item = TypeVar("_Item", "CaseLine", "tuple[float, CaseLine]")
@@ -132,6 +133,7 @@ class StudyTable:
                 [number for text, outcome in row.phrases for number in (self._texts[text], self._flags[outcome])],
                 _once(self._findings[phrase.record.finding] for phrase in phrases if phrase.record.finding),
                 _once(self._flags[flag] for flag in flags),
+                _once(self._pairs(phrases, study.method)),
                 [self._groups.setdefault(group, len(self._groups)) for group in sorted(groups)],
                 row.hits,
                 row.scored,
@@ -148,6 +150,13 @@ class StudyTable:
         self.has_pictures = self.has_pictures or thumbnail is not None
         self.has_files = self.has_files or isinstance(thumbnail, str)
         self._keep_cases(study, phrases, address)
+
+    def _pairs(self, phrases: list[_Phrase], method: str) -> Iterator[int]:
+        """Give a number for each finding and flag that one phrase has both of."""
+        for phrase in phrases:
+            if phrase.record.finding:
+                for flag in (phrase.outcome, *warned(phrase.record, method=method)):
+                    yield self._findings[phrase.record.finding] * _FLAGS_AT_MOST + self._flags[flag]
 
     def _keep_cases(self, study: StudyRecord, phrases: list[_Phrase], address: str) -> None:
         for place, phrase in enumerate(phrases):
@@ -203,6 +212,7 @@ class StudyTable:
             "texts": self._texts.all(),
             "findings": self._findings.all(),
             "flags": self._flags.all(),
+            "most": _FLAGS_AT_MOST,
             "studies": self._rows,
         }
 

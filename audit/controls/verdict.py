@@ -112,7 +112,7 @@ def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
         return _Step(because=told, verdict="too few cases to say")
     told = (
         "with another patient's report in the report's place the share of hits falls by "
-        f"{_points(fall)} in {fall.cases} phrases"
+        f"{_points(fall, sign='')} in {fall.cases} phrases"
     )
     return _Step(because=told, verdict=None if fall.low > 0 else "does not depend on the words")
 
@@ -125,6 +125,6 @@ def _shown(interval: Interval) -> str:
     return f"{_percent(interval.estimate)} (95 % interval {100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
-def _points(difference: Interval | Estimate) -> str:
-    low, high = 100 * difference.low, 100 * difference.high
-    return f"{100 * difference.estimate:+.0f} points (95 % interval {low:+.0f} to {high:+.0f})"
+def _points(difference: Interval | Estimate, *, sign: str = "+") -> str:
+    points, low, high = (f"{100 * value:{sign}.0f}" for value in (difference.estimate, difference.low, difference.high))
+    return f"{points} points (95 % interval {low} to {high})"

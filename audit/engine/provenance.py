@@ -93,4 +93,5 @@ def device_name(device: torch.device) -> str:
     """Name a device as its maker does."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"

@@ -3,8 +3,8 @@
 (() => {
   const table = document.querySelector("table.studies.scripted");
   if (!table) return;
-  const { texts, findings, flags, studies, reviewed, since } = JSON.parse(document.getElementById("data").textContent);
-  const [KEY, VIEWS, PHRASES, FINDINGS, FLAGS, GROUPS, HITS, SCORED, ENERGY, COSINE, PICTURE, AUDITED] = Array(12).keys();
+  const { texts, findings, flags, most, studies, reviewed, since } = JSON.parse(document.getElementById("data").textContent);
+  const [KEY, VIEWS, PHRASES, FINDINGS, FLAGS, PAIRS, GROUPS, HITS, SCORED, ENERGY, COSINE, PICTURE, AUDITED] = Array(13).keys();
   const DRAWN_WHOLE = 150; // so many rows need no window
   const LINES = 3; // of phrases in a row of fixed height
   const BEYOND = 8; // rows drawn above and below what is seen
@@ -86,6 +86,7 @@
       sorted("cosine", (study) => study[COSINE], true),
       filtered("finding", FINDINGS),
       filtered("outcome", FLAGS),
+      filtered("both", PAIRS), // one phrase has the finding and the outcome
       filtered("group", GROUPS),
       {
         id: "verdict",
@@ -117,6 +118,8 @@
     const filters = Object.entries(controls)
       .filter(([, control]) => control.value.trim())
       .map(([id, control]) => ({ id, value: asked[id](control.value) }));
+    const [finding, outcome] = ["finding", "outcome"].map((each) => filters.find(({ id }) => id === each)?.value);
+    if (finding !== undefined && outcome !== undefined) filters.push({ id: "both", value: finding * most + outcome });
     if (filters.some(({ id }) => id === "search")) words ??= wordsOf();
     rows.setColumnFilters(filters);
   };
@@ -252,6 +255,7 @@
   const draw = () => {
     const isWhole = shown.length <= DRAWN_WHOLE;
     table.classList.toggle("windowed", !isWhole);
+    document.getElementById("part").hidden = isWhole;
     table.setAttribute("aria-rowcount", shown.length + 1);
     view?.cleanup();
     view = null;
@@ -327,7 +331,9 @@
 
   for (const control of Object.values(controls)) control.addEventListener("input", update);
   window.addEventListener("resize", () => {
-    rowHeight = 0;
+    const height = body.rows[0]?.getBoundingClientRect().height;
+    if (!view || !height || Math.abs(height - rowHeight) < 0.5) return;
+    rowHeight = height;
     draw();
   });
   const onNews = () => {
@@ -346,7 +352,13 @@
   table.hidden = false;
   document.querySelector(".filters").hidden = false;
   takeVerdicts();
-  takeFromAddress();
+  const asking = location.hash.slice(1);
+  const named = asking ? document.getElementById(asking) : null;
+  if (!named) takeFromAddress();
   update();
+  if (named) history.replaceState(null, "", `#${asking}`);
+  // A browser that goes back knows where it was; who comes by a link wants to see what it leads to.
+  const isByLink = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (asking && isByLink) (named ?? document.getElementById("studies")).scrollIntoView();
   window.requestIdleCallback?.(() => (words ??= wordsOf()));
 })();

@@ -143,8 +143,8 @@
       const groups = [
         [t("script.study.plain"), [option("plain", t("script.study.without_heat"))]],
         [t("script.study.other_phrases"), phrases.filter((_, place) => place !== this.chosen)],
-        [t("script.study.other_methods"), this.phrase.others.map(({ name }, place) => option(`method ${place}`, name))],
-        [t("script.study.controls"), this.phrase.controls.map(({ name }, place) => option(`control ${place}`, name))],
+        [t("script.study.other_methods"), this.phrase.others.map(({ name }) => option(`method ${name}`, name))],
+        [t("script.study.controls"), this.phrase.controls.map(({ name }) => option(`control ${name}`, name))],
       ];
       select.replaceChildren(
         option("", t("script.study.nothing")),
@@ -156,18 +156,19 @@
 
     /** What the second pane shows: a heat with its range, its hottest point and words for it; null for no pane. */
     companion(range) {
-      const [kind, place] = (this.find(".beside")?.value ?? "").split(" ");
-      if (kind === "plain") return { grid: null, range: null, title: t("script.study.without_heat") };
+      const [kind, ...words] = (this.find(".beside")?.value ?? "").split(" ");
+      const place = words.join(" ");
+      if (kind === "plain") return { grid: null, range: null, title: t("script.study.without_heat"), phrase: this.chosen };
       if (kind === "phrase") {
         const other = this.image.phrases[place];
         return { ...other, range: this.rangeOf(other), title: this.nameOf(place), unit: data.unit, phrase: Number(place) };
       }
       if (kind === "method") {
-        const other = this.phrase.others[place];
+        const other = this.phrase.others.find(({ name }) => name === place);
         return { ...other, title: other.name, phrase: this.chosen };
       }
       if (kind === "control") {
-        const control = this.phrase.controls[place];
+        const control = this.phrase.controls.find(({ name }) => name === place);
         // On the scale of the heat itself, so that what a control takes away is seen.
         const title = t("script.study.control", { name: control.name, instead: control.instead });
         return { ...control, range, title, unit: data.unit, phrase: this.chosen };
@@ -189,8 +190,9 @@
         if (second) {
           this.paintPane(second, companion);
           this.entitle(second, companion);
-          this.entitle(this.film.panes[0], { range, title: this.nameOf(this.chosen), unit: data.unit });
         }
+        // Read where there are two panes, and in print.
+        this.entitle(this.film.panes[0], { range, title: this.nameOf(this.chosen), unit: data.unit });
         this.find(".low").textContent = range ? nats(range[0]) : "–";
         this.find(".high").textContent = range ? nats(range[1]) : "–";
         this.find(".flat-note").hidden = Boolean(range);

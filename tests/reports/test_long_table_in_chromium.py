@@ -76,6 +76,30 @@ def test_rows_follow_their_table_when_what_stands_above_grows(page: Page) -> Non
     assert frames[-1][1] > 900
 
 
+def test_who_comes_back_stands_where_they_were(page: Page) -> None:
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
+    until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    page.wait_for_timeout(300)
+    place, drawn = page.evaluate("scrollY"), rows(page)
+    page.goto("about:blank")
+    page.go_back()
+    until(page, f"Math.abs(scrollY - {place}) < 200")
+    until(page, f"Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) - 2 <= {drawn[-1]}")
+    assert set(rows(page)) & set(drawn)
+
+
+def test_a_long_table_is_printed_in_part_and_says_so(page: Page) -> None:
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
+    until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
+    page.emulate_media(media="print")
+    assert page.get_by_text("printed in part").is_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") < 20_000
+    page.emulate_media(media="screen")
+    page.get_by_role("searchbox").fill(f"{7:016x}")
+    page.emulate_media(media="print")
+    assert page.get_by_text("printed in part").is_hidden()
+
+
 def test_the_subgroup_narrows_the_table(page: Page) -> None:
     page.get_by_label("Subgroup").select_option(label="female")
     assert page.get_by_role("status").inner_text() == "1,000 of 3,000"

@@ -184,8 +184,8 @@ def test_every_colour_table_reaches_film_and_legend(open_study, made, name: str)
     ("value", "title", "same"),
     [
         pytest.param("phrase 1", "12 mm nodule", False, id="another phrase"),
-        pytest.param("method 0", "Grad-CAM", False, id="another method"),
-        pytest.param("control 0", "Clear lungs.", False, id="a control"),
+        pytest.param("method Grad-CAM", "Grad-CAM", False, id="another method"),
+        pytest.param("control Another patient's phrase", "Clear lungs.", False, id="a control"),
         pytest.param("plain", "Without heat", False, id="no heat"),
     ],
 )
@@ -205,16 +205,26 @@ def test_a_second_film_shows_what_is_asked_for(open_study, made, value: str, tit
 
 def test_a_control_is_shown_on_the_scale_of_the_heat_itself(open_study, made) -> None:
     page = open_study(made)
-    page.select_option(".beside", "control 0")
+    page.select_option(".beside", "control Another patient's phrase")
     assert heat(page, 1)["sum"] < 0.5 * heat(page, 0)["sum"]
 
 
 def test_the_second_film_goes_with_the_phrase_it_belongs_to(open_study, made) -> None:
     page = open_study(made)
-    page.select_option(".beside", "control 0")
+    page.select_option(".beside", "control Another patient's phrase")
     page.locator(".card .phrase-text").nth(1).click()
     assert page.locator(".pane").count() == 1
     assert page.locator(".beside").input_value() == ""
+
+
+def test_the_film_is_named_for_print_where_it_stands_alone(open_study, made) -> None:
+    page = open_study(made)
+    page.locator(".card .phrase-text").nth(1).click()
+    title = page.locator(".pane-title bdi")
+    assert title.is_hidden()
+    page.emulate_media(media="print")
+    assert title.is_visible()
+    assert title.inner_text() == page.locator(".card .phrase-text").nth(1).inner_text()
 
 
 def test_letter_keys_can_be_switched_off(open_study, made) -> None:
@@ -260,7 +270,7 @@ def test_boxes_of_one_finding_can_be_shown_alone(open_study, made) -> None:
 
 def test_each_of_two_films_says_its_own_scale(open_study, made) -> None:
     page = open_study(made)
-    page.select_option(".beside", "method 0")
+    page.select_option(".beside", "method Grad-CAM")
     first, second = page.locator(".pane-scale").all_inner_texts()
     assert first.endswith("nats")
     assert second.endswith("no unit")
