@@ -59,8 +59,14 @@ class CaseLine:
 class _Phrase:
     record: PhraseRecord
     outcome: Outcome
+    flags: tuple[str, ...]  # the outcome, and what was noted beside it
     energy: float | None
     anchor: str  # where its card stands on the study's page
+
+
+def _phrase(record: PhraseRecord, method: str, *, anchor: str) -> _Phrase:
+    outcome = outcome_of(record, method=method)
+    return _Phrase(record, outcome, (outcome, *warned(record, method=method)), _energy(record, method), anchor)
 
 
 class _Names:
@@ -94,12 +100,7 @@ class StudyTable:
     def add(self, study: StudyRecord, thumbnail: bytes | str | None) -> None:
         """Take one study, with its small picture, or the name of that in the study's folder, if it has one."""
         phrases = [
-            _Phrase(
-                phrase,
-                outcome_of(phrase, method=study.method),
-                _energy(phrase, study.method),
-                f"phrase-{image_place}-{place}",
-            )
+            _phrase(phrase, study.method, anchor=f"phrase-{image_place}-{place}")
             for image_place, image in enumerate(study.images)
             for place, phrase in enumerate(image.phrases)
         ]
@@ -115,9 +116,6 @@ class StudyTable:
             energy=_mean(energies),
             cosine=_mean([phrase.record.cosine for phrase in phrases]),
         )
-        flags = [phrase.outcome for phrase in phrases] + [
-            warning for phrase in phrases for warning in warned(phrase.record, method=study.method)
-        ]
         groups = {
             (attribute, value)
             for image in study.images
@@ -132,8 +130,8 @@ class StudyTable:
                 row.views,
                 [number for text, outcome in row.phrases for number in (self._texts[text], self._flags[outcome])],
                 _once(self._findings[phrase.record.finding] for phrase in phrases if phrase.record.finding),
-                _once(self._flags[flag] for flag in flags),
-                _once(self._pairs(phrases, study.method)),
+                _once(self._flags[flag] for phrase in phrases for flag in phrase.flags),
+                _once(self._pairs(phrases)),
                 [self._groups.setdefault(group, len(self._groups)) for group in sorted(groups)],
                 row.hits,
                 row.scored,
@@ -151,11 +149,11 @@ class StudyTable:
         self.has_files = self.has_files or isinstance(thumbnail, str)
         self._keep_cases(study, phrases, address)
 
-    def _pairs(self, phrases: list[_Phrase], method: str) -> Iterator[int]:
+    def _pairs(self, phrases: list[_Phrase]) -> Iterator[int]:
         """Give a number for each finding and flag that one phrase has both of."""
         for phrase in phrases:
             if phrase.record.finding:
-                for flag in (phrase.outcome, *warned(phrase.record, method=method)):
+                for flag in phrase.flags:
                     yield self._findings[phrase.record.finding] * _FLAGS_AT_MOST + self._flags[flag]
 
     def _keep_cases(self, study: StudyRecord, phrases: list[_Phrase], address: str) -> None:
