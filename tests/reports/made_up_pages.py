@@ -1,6 +1,6 @@
 """Every kind of page with everything on it that a page can say: what the test of their texts reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -18,6 +18,7 @@ from reports.record import (
     EvidenceRecord,
     FailureRecord,
     OtherHeatRecord,
+    PhraseRecord,
     RunRecord,
     ScoreDifference,
     ScoreRecord,
@@ -72,46 +73,54 @@ def _placed(score: str, value: float) -> ScoreRecord:
     return ScoreRecord(method="m2ib", score=score, value=value, outcome="scored")
 
 
+def with_other_heats(
+    made: MadeUp, phrase: PhraseRecord, *, texts: Sequence[str | None], hits: Sequence[bool | None]
+) -> PhraseRecord:
+    """Give a phrase a second method's heat, and each control's with its text and hit."""
+    heat = made.heats[phrase.heat]
+    made.heats[f"{phrase.heat}-other"] = heat[::-1].copy()
+    other = OtherHeatRecord(
+        method="grad_cam",
+        unit="dimensionless",
+        heat=f"{phrase.heat}-other",
+        total=1.0,
+        peak=1.0,
+        hottest=phrase.hottest,
+        tokens=(),
+    )
+    controls = []
+    for place, (name, put, hit) in enumerate(zip(CONTROLS, texts, hits, strict=True)):
+        made.heats[f"{phrase.heat}-{place}"] = np.roll(heat, place + 1).copy()
+        controls.append(
+            ControlRecord(
+                method="m2ib",
+                control=name,
+                text=put,
+                heat=f"{phrase.heat}-{place}",
+                pearson=None if hit is None else 0.5,
+                hit=hit,
+                cosine=0.2,
+                total=3.0,
+            )
+        )
+    return phrase.model_copy(update={"controls": tuple(controls), "others": (other,)})
+
+
 def _full_study() -> MadeUp:
     """Two images; phrases with warnings, controls and another method."""
     made = make_study("a", (EFFUSION, NODULE, HEART, FLAT, replace(NODULE, heat_at=(0.25, 0.7))), (EFFUSION,))
     image = made.record.images[0]
+    texts, hits = ("Zzz.", None) * 3, (None, True, False, True, True, False)
     phrases = []
     for phrase in image.phrases:
-        heat = made.heats[phrase.heat]
-        made.heats[f"{phrase.heat}-other"] = heat[::-1].copy()
-        other = OtherHeatRecord(
-            method="grad_cam",
-            unit="dimensionless",
-            heat=f"{phrase.heat}-other",
-            total=1.0,
-            peak=1.0,
-            hottest=phrase.hottest,
-            tokens=(),
-        )
-        controls = []
-        for place, (name, hit) in enumerate(zip(CONTROLS, (None, True, False, True, True, False), strict=True)):
-            made.heats[f"{phrase.heat}-{place}"] = np.roll(heat, place + 1).copy()
-            controls.append(
-                ControlRecord(
-                    method="m2ib",
-                    control=name,
-                    text=None if place % 2 else "Zzz.",
-                    heat=f"{phrase.heat}-{place}",
-                    pearson=None if hit is None else 0.5,
-                    hit=hit,
-                    cosine=0.2,
-                    total=3.0,
-                )
-            )
         scores = (
             *phrase.scores,
             _placed("hottest point on a marker", 1.0),
             _placed("hottest point on the named side", 0.0),
             _placed("hottest point in the named zone", 0.0),
         )
-        fields = {"controls": tuple(controls), "others": (other,), "scores": scores, "side": "left", "zone": "lower"}
-        phrases.append(_changed(phrase, **fields))
+        noted = _changed(phrase, scores=scores, side="left", zone="lower")
+        phrases.append(with_other_heats(made, noted, texts=texts, hits=hits))
     first = phrases[1]
     unscored = ScoreRecord(method="m2ib", score="IoU at Otsu", value=None, outcome="unscored", reason="too flat.")
     kept = tuple(s for s in first.scores if (s.method, s.score) != ("m2ib", "IoU at Otsu"))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_pages import with_other_heats
 from made_up_records import EFFUSION, HEART, NODULE, Claim, MadeUp, chest_picture, make_cohort, make_study
 from playwright.sync_api import Page
 
 from pipelines.picture import picture_of
 from reports.cohort_page import render_cohort
-from reports.record import ControlRecord, OtherHeatRecord
 from reports.study_page import render_study
 from reports.words import CONTROLS
 
@@ -32,35 +32,10 @@ FILTER = """async ([id, value]) => {
 def with_everything(made: MadeUp) -> MadeUp:
     """Give each phrase a second method's heat and every control's."""
     image = made.record.images[0]
-    phrases = []
-    for phrase in image.phrases:
-        heat = made.heats[phrase.heat]
-        made.heats[f"{phrase.heat}-other"] = heat[::-1].copy()
-        other = OtherHeatRecord(
-            method="grad_cam",
-            unit="dimensionless",
-            heat=f"{phrase.heat}-other",
-            total=1.0,
-            peak=1.0,
-            hottest=phrase.hottest,
-            tokens=(),
-        )
-        controls = []
-        for place, name in enumerate(CONTROLS):
-            made.heats[f"{phrase.heat}-{place}"] = np.roll(heat, place + 1).copy()
-            controls.append(
-                ControlRecord(
-                    method="m2ib",
-                    control=name,
-                    text=phrase.text,
-                    heat=f"{phrase.heat}-{place}",
-                    pearson=0.5,
-                    hit=False,
-                    cosine=0.2,
-                    total=3.0,
-                )
-            )
-        phrases.append(phrase.model_copy(update={"controls": tuple(controls), "others": (other,)}))
+    count = len(CONTROLS)
+    phrases = [
+        with_other_heats(made, phrase, texts=(phrase.text,) * count, hits=(False,) * count) for phrase in image.phrases
+    ]
     made.record = made.record.model_copy(
         update={"images": (image.model_copy(update={"phrases": tuple(phrases)}),)},
     )
