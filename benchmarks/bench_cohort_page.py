@@ -36,18 +36,14 @@ _OPENED = """() => new Promise((resolve) => {
   const [navigation] = performance.getEntriesByType("navigation");
   requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - navigation.startTime)));
 })"""
-_CHANGED = """([id, value]) => new Promise((resolve) => {
-  const control = document.getElementById(id);
+_TIMED = """([selector, value]) => new Promise((resolve) => {
+  const control = document.querySelector(selector);
   const start = performance.now();
-  control.value = value;
-  control.dispatchEvent(new Event("input", { bubbles: true }));
-  document.body.getBoundingClientRect();
-  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
-})"""
-_SORTED = """(name) => new Promise((resolve) => {
-  const button = document.querySelector(`[data-sort="${name}"] button`);
-  const start = performance.now();
-  button.click();
+  if (value === null) control.click();
+  else {
+    control.value = value;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   document.body.getBoundingClientRect();
   requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
 })"""
@@ -77,24 +73,24 @@ def thumbnails_of(out: Path, folder: Path, count: int) -> dict[str, bytes | str]
     return dict.fromkeys(keys, THUMBNAIL)
 
 
-def steps_on(page: Page) -> dict[str, tuple[str, object]]:
-    """What is done on a page: a script and its argument by name."""
+def steps_on(page: Page) -> dict[str, tuple[str, str | None]]:
+    """What is done on a page: a control and what it is set to, or None for a click, by name."""
     options = "(select) => [...select.options].map((option) => option.value).filter(Boolean)"
     finding, group = (page.locator(f"#{name}").evaluate(options)[0] for name in ("finding", "group"))
     return {
-        "finding": (_CHANGED, ["finding", finding]),
-        "and outcome": (_CHANGED, ["outcome", "miss"]),
-        "finding off": (_CHANGED, ["finding", ""]),
-        "outcome off": (_CHANGED, ["outcome", ""]),
-        "subgroup": (_CHANGED, ["group", group]),
-        "subgroup off": (_CHANGED, ["group", ""]),
-        "not answered": (_CHANGED, ["verdict", "open"]),
-        "not answered off": (_CHANGED, ["verdict", ""]),
-        "first search": (_CHANGED, ["search", "effusion left"]),
-        "next search": (_CHANGED, ["search", "effusion right"]),
-        "search off": (_CHANGED, ["search", ""]),
-        "sort by energy": (_SORTED, "energy"),
-        "sort by key": (_SORTED, "key"),
+        "finding": ("#finding", finding),
+        "and outcome": ("#outcome", "miss"),
+        "finding off": ("#finding", ""),
+        "outcome off": ("#outcome", ""),
+        "subgroup": ("#group", group),
+        "subgroup off": ("#group", ""),
+        "not answered": ("#verdict", "open"),
+        "not answered off": ("#verdict", ""),
+        "first search": ("#search", "effusion left"),
+        "next search": ("#search", "effusion right"),
+        "search off": ("#search", ""),
+        "sort by energy": ("[data-sort='energy'] button", None),
+        "sort by key": ("[data-sort='key'] button", None),
     }
 
 
@@ -104,8 +100,8 @@ def measure(browser: Browser, address: str) -> dict[str, float]:
     page.set_default_timeout(60_000)
     page.goto(address)
     seconds = {"open": page.evaluate(_OPENED) / 1e3}
-    for name, (script, argument) in steps_on(page).items():
-        seconds[name] = page.evaluate(script, argument) / 1e3
+    for name, step in steps_on(page).items():
+        seconds[name] = page.evaluate(_TIMED, list(step)) / 1e3
     page.close()
     return seconds
 
