@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import Final
 
 from pipelines.errors import OutputError
@@ -21,6 +22,7 @@ LEDGER_NAME: Final = "review.sqlite"
 _APPLICATION: Final = 0x4D324942  # "M2IB": tells this file from other databases
 _VERSION: Final = 1
 _WAIT_S: Final = 3.0  # for another process that writes: what it writes takes milliseconds
+_PAUSE_S: Final = 0.02
 
 _STATEMENTS = (
     """
@@ -161,12 +163,28 @@ class Ledger:
             raise OutputError(
                 f"{self.path} has version {version}, this program reads {_VERSION}: use the version that wrote it"
             )
-        mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
+        if self._write_ahead() != "wal":
             raise OutputError(f"{self.path} lies where no write-ahead log can be kept: copy OUT to a local disk")
         self._db.execute("PRAGMA synchronous = FULL")
         if application == 0:
             self._make()
+
+    def _write_ahead(self) -> str:
+        """Switch to a write-ahead log and give the mode that is reached, waiting for others as elsewhere.
+
+        SQLite's own waiting does not cover this change of mode where another connection is writing: it answers
+        "database is locked" at once, so two that make the database at the same moment would fail each other.
+        """
+        deadline = monotonic() + _WAIT_S
+        while True:
+            try:
+                mode: str = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                    raise
+                sleep(_PAUSE_S)
+            else:
+                return mode
 
     def _identity(self) -> tuple[int, int, int]:
         """Read whose database this is, its version and how many tables it has, as they stand at one moment."""

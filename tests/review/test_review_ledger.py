@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up_review import entry_of, three_studies
 
+from audit.review import ledger as ledger_module
 from audit.review.ledger import LEDGER_NAME, Ledger, SupersededError
 from pipelines.errors import OutputError
 from reports.review_record import REASONS, ReviewEntry
@@ -116,6 +117,27 @@ def test_any_number_of_processes_may_be_the_first(tmp_path):
         assert len(ledgers[0].latest()) == 6
         for ledger in ledgers:
             ledger.close()
+
+
+def test_one_that_opens_waits_for_another_that_is_making_the_database(path):
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(Ledger, path)
+        with pytest.raises(TimeoutError):
+            opened.result(timeout=0.2)
+        other.execute("ROLLBACK")
+        assert opened.result().entries() == []
+    other.close()
+
+
+def test_one_that_opens_does_not_wait_forever(path, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_WAIT_S", 0.1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OutputError, match="database is locked"):
+        Ledger(path)
+    other.close()
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
