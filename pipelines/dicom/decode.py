@@ -1,4 +1,4 @@
-"""The first frame's stored values, decoded only after the header has shown that decoding them is safe."""
+"""A frame's stored values, decoded only after the header has shown that decoding them is safe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_o
 from pipelines.errors import DicomError
 from pipelines.quoting import quoted
 
-__all__ = ["MAX_PIXELS", "Encoding", "decode_first_frame", "read_whole"]
+__all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_whole"]
 
 MAX_PIXELS = 100_000_000  # rows x columns x frames; the largest detectors have about 20 million
 
@@ -88,27 +88,29 @@ def _drop_bulk(dataset: FileDataset) -> None:
             del dataset[element.tag]
 
 
-def decode_first_frame(
-    dataset: FileDataset, path: Path, *, max_pixels: int = MAX_PIXELS
+def decode_frame(
+    dataset: FileDataset, path: Path, *, frame: int = 1, max_pixels: int = MAX_PIXELS
 ) -> tuple[Integer[np.ndarray, "rows columns *samples"], Encoding]:
-    """Decode the first frame; colour comes back as RGB, a palette as its indices.
+    """Decode one frame, counted from 1; colour comes back as RGB, a palette as its indices.
 
     Raises:
-        DicomError: the header promises more than ``max_pixels``, an encoding that is not read here, or other pixels
-            than the file has.
+        DicomError: there is no such frame, or the header promises more than ``max_pixels``, an encoding that is not
+            read here, or other pixels than the file has.
 
     Source: PS3.3 C.7.6.3 (Image Pixel Module), PS3.5 8 and A (pixel data and transfer syntaxes).
     """
     encoding = _encoding(dataset, path)
     _refuse_unsafe(encoding, path, max_pixels)
+    if not 1 <= frame <= encoding.frames:
+        raise DicomError(f"{path}: the file has {encoding.frames} frames and no frame {frame}; scan the folder again.")
     _refuse_undecodable(encoding, path)
     try:
         if encoding.transfer_syntax.is_encapsulated:
-            _refuse_other_stream(dataset, encoding, path)
-            values = decode_apart(path)
+            _refuse_other_stream(dataset, encoding, path, frame)
+            values = decode_apart(path, frame)
         else:
             dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
-            values = _stored_values(dataset, encoding)
+            values = _stored_values(dataset, encoding, frame)
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
             f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "
@@ -119,7 +121,9 @@ def decode_first_frame(
     return values, encoding
 
 
-def _stored_values(dataset: FileDataset, encoding: Encoding) -> Integer[np.ndarray, "rows columns *samples"]:
+def _stored_values(
+    dataset: FileDataset, encoding: Encoding, frame: int
+) -> Integer[np.ndarray, "rows columns *samples"]:
     """Read uncompressed values, which older files keep in the upper bits of their words.
 
     Some headers say so of values that lie in the lower bits after all: what has nothing above BitsStored is one of
@@ -129,9 +133,9 @@ def _stored_values(dataset: FileDataset, encoding: Encoding) -> Integer[np.ndarr
     """
     shift = encoding.high_bit + 1 - encoding.bits_stored
     if encoding.signed or not 0 < shift <= encoding.bits_allocated - encoding.bits_stored:
-        return pixel_array(dataset, index=0)
+        return pixel_array(dataset, index=frame - 1)
     dataset.BitsStored = encoding.high_bit + 1
-    values: Integer[np.ndarray, "rows columns *samples"] = pixel_array(dataset, index=0)
+    values: Integer[np.ndarray, "rows columns *samples"] = pixel_array(dataset, index=frame - 1)
     return values >> shift if values.max() >> encoding.bits_stored else values
 
 
@@ -206,14 +210,14 @@ def _refuse_undecodable(encoding: Encoding, path: Path) -> None:
     raise DicomError(f"{path}: there is no decoder for the transfer syntax {syntax.name} ({syntax}); {mend}.")
 
 
-def _refuse_other_stream(dataset: FileDataset, encoding: Encoding, path: Path) -> None:
+def _refuse_other_stream(dataset: FileDataset, encoding: Encoding, path: Path, frame: int) -> None:
     """Refuse, before a decoder makes room for it, a stream of another size, or of a depth that no decoder here has."""
-    stream = get_frame(dataset.PixelData, 0, number_of_frames=encoding.frames)
+    stream = get_frame(dataset.PixelData, frame - 1, number_of_frames=encoding.frames)
     size = _jpeg_2000_size(stream)
-    frame = _jpeg_frame_header(stream)
-    if frame is not None:
-        precision, *of_frame = frame
-        size = (of_frame[0], of_frame[1])
+    header = _jpeg_frame_header(stream)
+    if header is not None:
+        precision, *stated = header
+        size = (stated[0], stated[1])
         if precision > _MOST_LOSSY_BITS and not _decodes_twelve_bits(encoding.transfer_syntax):
             raise DicomError(
                 f"{path}: lossy JPEG of {precision} bits needs a decoder that does not come along, since its licence "

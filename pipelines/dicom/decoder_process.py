@@ -37,14 +37,14 @@ SECONDS_TO_DECODE = 120.0
 MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest image that is read takes a tenth of it decoded
 
 
-def decode_apart(path: Path) -> Integer[np.ndarray, "rows columns *samples"]:
-    """Decode the first frame of a compressed file in the child.
+def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows columns *samples"]:
+    """Decode one frame of a compressed file, counted from 1, in the child.
 
     Raises:
         DicomError: the decoder refuses the pixel data, dies of them, or does not end.
     """
     try:
-        kind, content = _child_of(os.getpid()).ask(path)
+        kind, content = _child_of(os.getpid()).ask(path, frame)
     except (OSError, EOFError) as error:
         raise DicomError(
             f"{path}: the decoder broke down over the pixel data; the file is damaged: export it again, or without "
@@ -65,8 +65,8 @@ class _Child:
         self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
         atexit.register(self.stop)
 
-    def ask(self, path: Path) -> tuple[dict[str, Any], bytes]:
-        """Send a path and wait for the frame; whatever goes wrong meanwhile ends the child.
+    def ask(self, path: Path, frame: int) -> tuple[dict[str, Any], bytes]:
+        """Send a path and a number and wait for the frame; whatever goes wrong meanwhile ends the child.
 
         Raises:
             OSError, EOFError: the child died or took longer than ``SECONDS_TO_DECODE``.
@@ -76,6 +76,7 @@ class _Child:
         _, connection = self._running
         try:
             connection.send_bytes(os.fsencode(path.absolute()))
+            connection.send_bytes(str(frame).encode())
             _await(connection)
             return json.loads(connection.recv_bytes()), connection.recv_bytes()
         except BaseException:
@@ -127,17 +128,18 @@ def _limit_memory() -> None:
 
 
 def _serve(connection: Connection) -> None:
-    """Answer paths with frames until the connection closes."""
+    """Answer paths and numbers with frames until the connection closes."""
     _limit_memory()
     while True:
         try:
             path = os.fsdecode(connection.recv_bytes())
+            index = int(connection.recv_bytes()) - 1
         except EOFError:
             return
         try:
             with tolerant_reading(), open_bounded(Path(path)) as file:
                 # Not by the path alone: that way of pydicom's refuses pixel data after an item of unusual form.
-                frame = np.ascontiguousarray(pixel_array(dcmread(file, force=True), index=0))
+                frame = np.ascontiguousarray(pixel_array(dcmread(file, force=True), index=index))
         except (*READ_ERRORS, RuntimeError, DicomError) as error:
             kind: dict[str, Any] = {"error": type(error).__name__}
             content = b""

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from pipelines.dicom.functional_groups import lift_functional_groups
 from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
@@ -31,6 +32,7 @@ _KEYWORDS = (
     "Rows",
     "Columns",
     "NumberOfFrames",
+    "SharedFunctionalGroupsSequence",
     "PhotometricInterpretation",
     "PixelSpacing",
     "ImagerPixelSpacing",
@@ -122,6 +124,7 @@ def _inspect(path: Path) -> Image | LeftOut:
         if not value:
             raise DicomError(f"{path}: {keyword} is missing, so the image cannot be told from others; export it again.")
     rows, columns = (_positive_integer(dataset, keyword, path) for keyword in ("Rows", "Columns"))
+    lift_functional_groups(dataset, frame=1)
     view, view_source = find_view(dataset)
     spacing_mm, spacing_source = _spacing(dataset)
     return Image(

@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float, Integer
 from pydicom.dataset import FileDataset
 from pydicom.pixels.processing import apply_color_lut
 
-from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_first_frame, read_whole
+from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_frame, read_whole
 from pipelines.dicom.exposed_area import find_valid_pixels
+from pipelines.dicom.functional_groups import lift_functional_groups
 from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi
 from pipelines.dicom.identifiers import identifiers_in
 from pipelines.dicom.receipt import PixelStep
@@ -33,24 +34,27 @@ class Pixels:
     stated_burned_in: bool = False  # BurnedInAnnotation is YES (PS3.3 C.7.6.1)
 
 
-def read_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a file's first frame and bring it to display values.
+def read_pixels(path: Path, *, frame: int = 1, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a frame of a file and bring it to display values.
 
     Args:
         path: the DICOM file.
+        frame: which one, counted from 1.
         max_pixels: rows x columns x frames beyond which the file is refused before it is decoded.
 
     Raises:
-        DicomError: the file cannot be read, promises too many pixels, or needs a decoder that is not installed.
+        DicomError: the file cannot be read, has no such frame, promises too many pixels, or needs a decoder that is
+            not installed.
 
     Source: PS3.4 N.2 (the order of the grayscale transformations), PS3.3 C.11.1 and C.11.2.
     """
     with tolerant_reading():
         dataset = read_whole(path)
-        values, encoding = decode_first_frame(dataset, path, max_pixels=max_pixels)
+        values, encoding = decode_frame(dataset, path, frame=frame, max_pixels=max_pixels)
+        lift_functional_groups(dataset, frame)
         steps = [PixelStep(step="decoding", detail=_describe(encoding))]
         if encoding.frames > 1:
-            steps.append(PixelStep(step="frame", detail=f"first of {encoding.frames} frames"))
+            steps.append(PixelStep(step="frame", detail=f"{frame} of {encoding.frames}"))
         if values.ndim == 3 or encoding.photometric_interpretation == "PALETTE COLOR":
             pixels = _from_colour(dataset, values, steps, path, encoding.bits_stored)
         else:

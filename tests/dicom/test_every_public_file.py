@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
 from pydicom.pixels.decoders.base import get_decoder
 
-from pipelines.dicom.decode import decode_first_frame, read_whole
+from pipelines.dicom.decode import decode_frame, read_whole
 from pipelines.dicom.pixels import Pixels, read_pixels
 from pipelines.dicom.source import looks_like_dicom, tolerant_reading
 from pipelines.errors import DicomError
@@ -106,7 +106,7 @@ def _agreeing(path: Path) -> Iterator[str]:
     """
     with tolerant_reading(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values, encoding = decode_first_frame(read_whole(path), path)
+        values, encoding = decode_frame(read_whole(path), path)
         syntax = encoding.transfer_syntax
         lossy = syntax.is_compressed and not any(word in syntax.name for word in ("Lossless", "RLE", "Deflated"))
         plugins = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ()
@@ -170,7 +170,7 @@ def test_the_displayed_picture_of_every_file_is_that_of_other_code() -> None:
         with tolerant_reading(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = dcmread(path, force=True)
-            values, encoding = decode_first_frame(read_whole(path), path)
+            values, encoding = decode_frame(read_whole(path), path)
             kind, theirs = _displayed(dataset, values, encoding.photometric_interpretation)
         np.testing.assert_allclose(found.display, theirs, atol=2e-3 if kind == "luminance" else 1e-5, err_msg=path.name)
         shown[kind] += 1

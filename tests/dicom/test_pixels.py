@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -389,12 +390,42 @@ class TestOtherEncodings:
         red, green, blue = (table[indices] / 65535 for table in tables)
         np.testing.assert_allclose(read_pixels(path).display, 0.299 * red + 0.587 * green + 0.114 * blue, atol=1e-5)
 
-    def test_the_first_of_several_frames_is_taken_and_said(self, write_dx):
+    @pytest.mark.parametrize("syntax", [None, RLELossless, JPEGLSLossless], ids=lambda uid: uid and uid.name)
+    def test_the_frame_that_is_asked_for_is_taken_and_said(self, write_dx, syntax):
         frames = np.concatenate([RAMP, RAMP[::-1]])
         path = write_dx(frames, Rows=64, NumberOfFrames=2, WindowCenter=2048, WindowWidth=4096)
-        pixels = read_pixels(path)
-        np.testing.assert_allclose(pixels.display, RAMP / 4095, atol=1e-7)
-        assert detail(pixels, "frame") == "first of 2 frames"
+        if syntax is not None:
+            dataset = dcmread(path)
+            dataset.compress(syntax, generate_instance_uid=False)
+            dataset.save_as(path)
+        for number, expected in ((1, RAMP), (2, RAMP[::-1])):
+            pixels = read_pixels(path, frame=number)
+            np.testing.assert_allclose(pixels.display, expected / 4095, atol=1e-7)
+            assert detail(pixels, "frame") == f"{number} of 2"
+        with pytest.raises(DicomError, match="the file has 2 frames and no frame 3"):
+            read_pixels(path, frame=3)
+
+    def test_what_functional_groups_say_of_a_frame_counts_for_it(self, write_dx):
+        def group(centre: float) -> Dataset:
+            window, item = Dataset(), Dataset()
+            window.WindowCenter, window.WindowWidth = centre, 1024
+            item.FrameVOILUTSequence = [window]
+            return item
+
+        frames = np.concatenate([RAMP, RAMP])
+        path = write_dx(
+            frames,
+            Rows=64,
+            NumberOfFrames=2,
+            SharedFunctionalGroupsSequence=[group(512)],
+            PerFrameFunctionalGroupsSequence=[Dataset(), group(3000)],
+            WindowCenter=2048,
+            WindowWidth=4096,
+        )
+        first, second = (read_pixels(path, frame=number) for number in (1, 2))
+        assert "512" in detail(first, "VOI window")
+        assert "3000" in detail(second, "VOI window")
+        assert first.display.mean() > second.display.mean()
 
     @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless], ids=lambda uid: uid.name)
     def test_lossless_compression_changes_nothing(self, write_dx, syntax):
