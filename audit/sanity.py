@@ -138,7 +138,7 @@ def _requests(
             texts = list(dict.fromkeys(case.case.phrases[planned.index].text for planned in sample.of(case.case)))
             if not texts:
                 continue
-            seeds = [pair_seed(settings.seed, image.sop_instance_uid, text) for text in texts]
+            seeds = [pair_seed(settings.seed, image.instance, text) for text in texts]
             requests.append(Request(pixels=case.inputs.to(device), phrases=texts, seeds=seeds))
             patients += [image.patient_id or image.study_instance_uid] * len(texts)
     if not requests:

@@ -97,11 +97,11 @@ def match(
         found = joined.by_study.get(uid)
         if found is None:
             why = _AMBIGUOUS if uid in joined.ambiguous else _WITHOUT_REPORT
-            left_out += [_left_out(str(image.path), why, failed=True) for image in members]
+            left_out += [_left_out(image.source, why, failed=True) for image in members]
             continue
         phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
         if not phrases:
-            sources = (found.report.source, *(str(image.path) for image in members))
+            sources = (found.report.source, *(image.source for image in members))
             left_out += [_left_out(source, _WITHOUT_PHRASE, failed=False) for source in sources]
             continue
         cases = tuple(

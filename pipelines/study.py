@@ -23,10 +23,11 @@ __all__ = [
     "Study",
     "View",
     "Zone",
+    "instance_of",
 ]
 
-PART_OF_FILE = re.compile(r" (?:row|message|report) \d+(?: order \d+)?\Z")
-"""What stands behind a path in the source of a report or box: where in a table, HL7 or FHIR file it was found."""
+PART_OF_FILE = re.compile(r" (?:row|message|report|frame) \d+(?: order \d+)?\Z")
+"""What stands behind a path in a source: where in a table, HL7 or FHIR file it was found, or which frame it is."""
 
 
 class View(StrEnum):
@@ -120,7 +121,23 @@ class Image:
     series_description: str
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
     accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
-    frames: int = 1  # in the file, of which the first is audited
+    frames: int = 1  # in the file
+    frame: int = 1  # the one that this is, counted from 1
+
+    @property
+    def instance(self) -> str:
+        """What tells this image from every other: see :func:`instance_of`."""
+        return instance_of(self.sop_instance_uid, self.frame)
+
+    @property
+    def source(self) -> str:
+        """Name the file, and the frame where it is not the first, as :class:`LeftOut` names its source."""
+        return str(self.path) if self.frame == 1 else f"{self.path} frame {self.frame}"
+
+
+def instance_of(sop_instance_uid: str, frame: int) -> str:
+    """Write a SOP Instance UID, and behind it the number of a frame that is not the first."""
+    return sop_instance_uid if frame == 1 else f"{sop_instance_uid}#{frame}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

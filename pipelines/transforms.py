@@ -90,12 +90,12 @@ class LoadRadiographd(MapTransform):
         """Add the pixels, or the reason why there are none, to a copy of ``data``."""
         result = dict(data) | {"began": time.perf_counter()}
         for key in self.key_iterator(result):
-            path = result[key].path
+            image = result[key]
             try:
-                pixels = read_pixels(path)
+                pixels = read_pixels(image.path, frame=image.frame)
             except DicomError as error:
-                reason = reason_without_path(error, path)
-                result["left_out"] = LeftOut(source=str(path), stage="pixels", reason=reason, failed=True)
+                reason = reason_without_path(error, image.path)
+                result["left_out"] = LeftOut(source=image.source, stage="pixels", reason=reason, failed=True)
             else:
                 result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
                 result |= {"identifiers": pixels.identifiers, "stated_burned_in": pixels.stated_burned_in}
@@ -119,8 +119,8 @@ class BurnedInRadiographd(MapTransform):
         for key in self.key_iterator(result):
             found = examine(result[key], self.policy, stated=result["stated_burned_in"])
             if isinstance(found, str):
-                path = str(result["image"].path)
-                result["left_out"] = LeftOut(source=path, stage="burned-in text", reason=found, failed=False)
+                source = result["image"].source
+                result["left_out"] = LeftOut(source=source, stage="burned-in text", reason=found, failed=False)
                 del result[key]
             else:
                 areas, step = found
@@ -177,7 +177,7 @@ class IsolatedTransform(Transform):
             cause = error.__cause__ or error  # MONAI wraps what a transform raised
             _log.error("an image could not be read", exc_info=cause)
             reason = f"reading this image failed ({type(cause).__name__}); see the log, and report it as a bug"
-            left_out = LeftOut(source=str(data["image"].path), stage="pixels", reason=reason, failed=True)
+            left_out = LeftOut(source=data["image"].source, stage="pixels", reason=reason, failed=True)
             return dict(data) | {"left_out": left_out}
         return result
 

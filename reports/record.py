@@ -163,6 +163,8 @@ class ImageRecord(_Record):
     age: str | None = None  # a band of years, never the age
     manufacturer: str | None = None
     photometric_interpretation: str | None = None
+    frame: int = 1  # of the file, counted from 1
+    frames: int = 1  # that the file has
     receipt: tuple[ReceiptStep, ...]
     blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
     letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them

@@ -328,9 +328,10 @@ def _outline(box: BoxRecord) -> str:
 
 
 def _image_title(image: ImageRecord) -> str:
-    if image.view in {View.PA, View.AP}:
-        return text("view.named", view=image.view)
-    return named("view", image.view)
+    title = text("view.named", view=image.view) if image.view in {View.PA, View.AP} else named("view", image.view)
+    if image.frames == 1:
+        return title
+    return text("view.frame", title=title, frame=image.frame, frames=image.frames)
 
 
 def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:

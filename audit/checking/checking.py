@@ -12,6 +12,7 @@ from audit.engine.inputs import Inputs, survey
 from audit.engine.keys import Keys
 from pipelines.cohort import boxes_for
 from pipelines.errors import OutputError
+from pipelines.frames import Frames
 from pipelines.spreadsheet import defused
 from pipelines.text.joining import Key
 
@@ -31,6 +32,7 @@ class CheckSettings:
     reports: Path
     boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
     all_views: bool = False
+    frames: Frames = Frames.FIRST
     show_phi: bool = False
     index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
 

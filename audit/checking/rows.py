@@ -53,7 +53,7 @@ class _Namer:
     def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> None:
         self._keys, self._show_phi = keys, show_phi
         reports = (study.report.source for study in inputs.studies)
-        images = (str(case.image.path) for study in inputs.studies for case in study.cases)
+        images = (case.image.source for study in inputs.studies for case in study.cases)
         taking_part = [LeftOut(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
         named = shown_failures(taking_part, folders, keys, show_phi=show_phi)
         self._sources = {item.source: shown.source for item, shown in zip(taking_part, named, strict=True)}
@@ -97,7 +97,7 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
         joined_by=study.report_joined_by,
     )
     for case in study.cases:
-        source = namer.source(str(case.image.path))
+        source = namer.source(case.image.source)
         yield CheckRow(
             kind="image",
             source=source,
@@ -129,7 +129,7 @@ def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[Ch
 
 
 def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
-    studies = {str(image.path): image.study_instance_uid for image in inputs.images}
+    studies = {image.source: image.study_instance_uid for image in inputs.images}
     for item, shown in zip(inputs.left_out, namer.left_out, strict=True):
         join = inputs.joins.get(item.source)
         uid = studies.get(item.source) if join is None else join.study_instance_uid

@@ -11,11 +11,13 @@ from audit.cli.options import (
     COULD_NOT_RUN,
     Boxes,
     Device,
+    FramesOfFile,
     IndexFile,
     Model,
     NoIndex,
     Out,
     Seed,
+    WhichFrames,
     errors_in_one_line,
     index_file,
     progress_bar,
@@ -93,6 +95,7 @@ def run(
         typer.Option(help="Phrases whose heat is put to deletion, insertion, ROAD and confidence drops.", min=0),
     ] = 0,
     all_views: Annotated[bool, typer.Option("--all-views", help="Audit lateral and unknown views too.")] = False,
+    frames: FramesOfFile = WhichFrames.FIRST,
     seed: Seed = 0,
     engine: Annotated[
         RunEngine,
@@ -170,6 +173,7 @@ def run(
     from audit.engine.locking import Shard
     from audit.engine.settings import RunSettings
     from pipelines.burned_in import BurnedIn
+    from pipelines.frames import Frames
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -189,6 +193,7 @@ def run(
             controls=controls,
             faithfulness=faithfulness,
             all_views=all_views,
+            frames=Frames(frames.value),
             seed=seed,
             engine=engine.value,
             workers=workers,

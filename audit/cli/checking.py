@@ -9,8 +9,10 @@ from audit.cli.options import (
     COULD_NOT_RUN,
     AsJson,
     Boxes,
+    FramesOfFile,
     IndexFile,
     NoIndex,
+    WhichFrames,
     errors_in_one_line,
     index_file,
     progress_bar,
@@ -27,6 +29,7 @@ def check(
     reports: Annotated[Path, typer.Option(help="Folder or file of reports, as `run` takes them.")],
     boxes: Boxes = None,
     all_views: Annotated[bool, typer.Option("--all-views", help="Count lateral and unknown views in.")] = False,
+    frames: FramesOfFile = WhichFrames.FIRST,
     csv: Annotated[
         Path | None, typer.Option(help="File for a row a file, report and group of boxes; replaced if it is there.")
     ] = None,
@@ -43,6 +46,7 @@ def check(
     from audit.checking.checking import write_csv
     from audit.checking.text import check_json, check_text
     from audit.engine.keys import Keys, load_salt
+    from pipelines.frames import Frames
 
     with errors_in_one_line():
         settings = CheckSettings(
@@ -50,6 +54,7 @@ def check(
             reports=reports,
             boxes=tuple(boxes or ()),
             all_views=all_views,
+            frames=Frames(frames.value),
             show_phi=show_phi,
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[reports]),
         )

@@ -11,11 +11,13 @@ from audit.cli.auditing import ModelFit
 from audit.cli.options import (
     Boxes,
     Device,
+    FramesOfFile,
     IndexFile,
     Model,
     NoIndex,
     Out,
     Seed,
+    WhichFrames,
     errors_in_one_line,
     index_file,
     progress_bar,
@@ -75,6 +77,7 @@ def compare(
         typer.Option(help="Masks a pair of RISE and KernelSHAP; 500 is their own, which takes five times as long."),
     ] = 100,
     all_views: Annotated[bool, typer.Option("--all-views", help="Take lateral and unknown views too.")] = False,
+    frames: FramesOfFile = WhichFrames.FIRST,
     seed: Seed = 0,
     index: IndexFile = None,
     no_index: NoIndex = False,
@@ -83,6 +86,7 @@ def compare(
     """Put several methods to the same phrases: every score with its interval, and what each method costs."""
     from audit.comparison.run import compare as run_comparison
     from audit.comparison.settings import ALL, ComparisonSettings
+    from pipelines.frames import Frames
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -94,6 +98,7 @@ def compare(
             device=device,
             fit=None if fit is ModelFit.OWN else Fit(fit.value),
             all_views=all_views,
+            frames=Frames(frames.value),
             limit=limit,
             faithfulness=faithfulness,
             masks=masks,

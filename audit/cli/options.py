@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +18,13 @@ __all__ = [
     "AsJson",
     "Boxes",
     "Device",
+    "FramesOfFile",
     "IndexFile",
     "Model",
     "NoIndex",
     "Out",
     "Seed",
+    "WhichFrames",
     "errors_in_one_line",
     "index_file",
     "progress_bar",
@@ -29,6 +32,14 @@ __all__ = [
 ]
 
 COULD_NOT_RUN = 1  # exit status
+
+
+class WhichFrames(StrEnum):
+    """What ``--frames`` takes: a :class:`pipelines.frames.Frames`."""
+
+    FIRST = "first"
+    EACH = "each"
+
 
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
@@ -49,6 +60,9 @@ IndexFile = Annotated[
     ),
 ]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Read every header, and keep nothing of it.")]
+FramesOfFile = Annotated[
+    WhichFrames, typer.Option("--frames", help="Of a file with several frames: the first, or each as an image.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")

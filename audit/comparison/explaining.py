@@ -90,9 +90,7 @@ class Explaining:
         (found,) = closer.explained(iter([LoadedStudy(study=explained.study, cases=tuple(wanted), left_out=())]))
         self.left_out.extend(found.left_out)
         measured = {
-            case.loaded.case.image.sop_instance_uid: tuple(
-                case.faithfulness[place] for place in sorted(case.faithfulness)
-            )
+            case.loaded.case.image.instance: tuple(case.faithfulness[place] for place in sorted(case.faithfulness))
             for case in found.cases
         }
         return replace(explained, cases=tuple(_with(case, sample, measured) for case in explained.cases))
@@ -127,7 +125,7 @@ def _with(
 ) -> ExplainedCase:
     """Give a case the scores of its sampled phrases, at their places among all of its phrases."""
     planned = sample.of(explained.loaded.case)
-    scores = measured.get(explained.loaded.case.image.sop_instance_uid)
+    scores = measured.get(explained.loaded.case.image.instance)
     if scores is None:
         return explained
     by_place = {phrase.index: of_phrase for phrase, of_phrase in zip(planned, scores, strict=True)}

@@ -111,6 +111,7 @@ def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progre
         boxes=files.boxes,
         out=settings.out,
         all_views=settings.all_views,
+        frames=settings.frames,
         seed=settings.seed,
         index=files.index,
     )

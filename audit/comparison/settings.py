@@ -9,6 +9,7 @@ from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.methods import METHODS, Method
 from audit.attribution.rise import RISE
 from pipelines.errors import AuditError
+from pipelines.frames import Frames
 from pipelines.geometry import Fit
 
 __all__ = ["ALL", "CohortFiles", "ComparisonSettings", "baseline_of", "build_methods", "method_names"]
@@ -37,6 +38,7 @@ class ComparisonSettings:
     device: str = "auto"
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False
+    frames: Frames = Frames.FIRST
     limit: int | None = None  # studies, drawn by the seed
     faithfulness: int = 40  # phrases whose heat is put to the test of faithfulness
     masks: int = 100  # a pair, of the methods that perturb the image

@@ -69,7 +69,7 @@ class ControlPlan:
         candidates = sorted(_candidates(studies, seed), key=lambda candidate: candidate.order)
         donors = sorted(_donors(studies), key=lambda donor: (donor.patient, donor.text))
         for candidate in candidates[:sample]:
-            key = (candidate.case.image.sop_instance_uid, candidate.index)
+            key = (candidate.case.image.instance, candidate.index)
             generator = np.random.default_rng(pair_seed(seed, "control", key[0], str(key[1])))
             donor = _shuffled(candidate.case, candidate.index, donors, generator)
             texts = _texts(candidate.case, candidate.index, donor, generator)
@@ -82,7 +82,7 @@ class ControlPlan:
 
     def of(self, case: Case) -> tuple[PlannedPhrase, ...]:
         """Give the phrases of one case that are in the sample, in their order."""
-        uid = case.image.sop_instance_uid
+        uid = case.image.instance
         keys = ((uid, index) for index in range(len(case.phrases)))
         return tuple(self._planned[key] for key in keys if key in self._planned)
 
@@ -96,7 +96,7 @@ def _candidates(studies: Sequence[Study], seed: int) -> Iterator[_Candidate]:
         for case in study.cases:
             for index, phrase in enumerate(case.phrases):
                 without_box = not boxes_for(phrase, case.boxes, case.image)
-                order = pair_seed(seed, "sample", case.image.sop_instance_uid, str(index))
+                order = pair_seed(seed, "sample", case.image.instance, str(index))
                 yield _Candidate(case, index, (without_box, order))
 
 

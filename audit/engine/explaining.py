@@ -73,7 +73,7 @@ def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
     told = {"study": key, "error": type(error).__name__, "trace": trace}
     _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
     reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
-    return LeftOut(source=str(study.cases[0].image.path), stage="audit", reason=reason, failed=True)
+    return LeftOut(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Explainer:
         return found
 
     def _request(self, case: LoadedCase) -> Request:
-        texts, uid = phrase_texts(case), case.case.image.sop_instance_uid
+        texts, uid = phrase_texts(case), case.case.image.instance
         pixels = case.inputs
         if self.device.type == "cuda":  # pinned, so that the copy goes on beside what the device computes
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)

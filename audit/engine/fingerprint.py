@@ -135,7 +135,7 @@ class Fingerprints:
         findings = {str(phrase.finding) for case in study.cases for phrase in case.phrases}
         shower = Shower(keys=self.keys, show_phi=self.show_phi)
         boxes = {
-            self.keys.key("image", case.image.sop_instance_uid): [
+            self.keys.key("image", case.image.instance): [
                 box_record(box, visible_fraction=0.0, shower=shower, spoken=()) for box in case.boxes
             ]
             for case in study.cases
@@ -153,10 +153,7 @@ class Fingerprints:
         }
 
     def _images(self, study: Study, *, new: bool) -> str:
-        found = [
-            [case.image.sop_instance_uid, _contents(case.image.path, self.began if new else None)]
-            for case in study.cases
-        ]
+        found = [[case.image.instance, _contents(case.image.path, self.began if new else None)] for case in study.cases]
         return _CHANGED if any(content == _CHANGED for _, content in found) else self._hash("images", found)
 
     def _stamps(self, study: Study) -> tuple[str | None, ...]:
@@ -164,7 +161,7 @@ class Fingerprints:
 
     def _stamp(self, case: Case) -> str | None:
         stamp = Stamp.of(case.image.path)
-        return None if stamp is None else self._hash("stamp", [case.image.sop_instance_uid, str(stamp)])
+        return None if stamp is None else self._hash("stamp", [case.image.instance, str(stamp)])
 
     def _hash(self, kind: str, content: object) -> str:
         return _hash(self.keys, kind, content)

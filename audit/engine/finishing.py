@@ -134,11 +134,11 @@ class Finisher:
 
     def noted(self, left_out: Sequence[LeftOut], study: Study) -> tuple[LeftOutImage, ...]:
         """Note by key what of a study could not be audited; file names stay out of OUT as in ``failures.csv``."""
-        keys = {str(case.image.path): case.image.sop_instance_uid for case in study.cases}
+        keys = {case.image.source: case.image.instance for case in study.cases}
         shown = shown_failures(left_out, [self.settings.dicom_dir], self.keys, show_phi=self.settings.show_phi)
         return tuple(
             LeftOutImage(
-                image=self.keys.key("image", keys.get(item.source, study.cases[0].image.sop_instance_uid)),
+                image=self.keys.key("image", keys.get(item.source, study.cases[0].image.instance)),
                 stage=item.stage,
                 reason=failure.reason,
             )

@@ -7,8 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Join, match
-from pipelines.dicom.scan import Scan, keep_views, scan_folder
+from pipelines.dicom.scan import keep_views, scan_folder
 from pipelines.errors import CohortError
+from pipelines.frames import Frames, each_frame
 from pipelines.study import PART_OF_FILE, Image, LeftOut, Study
 from pipelines.text import ReportTable, read_reports
 
@@ -36,6 +37,10 @@ class InputSettings(Protocol):
     @property
     def all_views(self) -> bool:
         """Audit lateral and unknown views too."""
+
+    @property
+    def frames(self) -> Frames:
+        """Audit the first frame of a file, or each as an image of its own."""
 
     @property
     def index(self) -> Path | None:
@@ -81,12 +86,13 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     boxes = read_boxes(settings.boxes)
     scan = scan_folder(settings.dicom_dir, index=settings.index, progress=progress)
     unread = tuple(_unless_read(scan.left_out, reports, boxes))
-    cohort = match(scan.images, reports, boxes, without=unread)
-    studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(scan, cohort.studies)
+    images = scan.images if settings.frames is Frames.FIRST else tuple(each_frame(scan.images))
+    cohort = match(images, reports, boxes, without=unread)
+    studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(images, cohort.studies)
     nothing = cohort.nothing
     if nothing is None and not studies:
         nothing = (
-            f"{settings.dicom_dir}: {len(scan.images)} images joined a report, none of them a frontal view; "
+            f"{settings.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
             "pass --all-views to audit them all the same"
         )
     kept = {study.study_instance_uid for study in studies}
@@ -96,7 +102,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
         *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
-        *_partly_left_out(studies, cohort.boxes_on),
+        *_partly_left_out(studies, cohort.boxes_on, settings.frames),
     )
     return Inputs(
         studies=studies,
@@ -107,7 +113,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
             "box rows": len(boxes.rows),
             **_taking_part(studies),
         },
-        images=scan.images,
+        images=images,
         joins=cohort.joins,
         nothing=nothing,
     )
@@ -123,8 +129,10 @@ def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
     }
 
 
-def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:
-    kept, left_out = keep_views(scan.images)
+def _audited_views(
+    images: Sequence[Image], studies: tuple[Study, ...]
+) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:
+    kept, left_out = keep_views(images)
     paths = {image.path for image in kept}
     chosen = (
         replace(study, cases=tuple(case for case in study.cases if case.image.path in paths)) for study in studies
@@ -132,21 +140,21 @@ def _audited_views(scan: Scan, studies: tuple[Study, ...]) -> tuple[tuple[Study,
     return tuple(study for study in chosen if study.cases), left_out
 
 
-def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int]) -> Iterator[LeftOut]:
+def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], frames: Frames) -> Iterator[LeftOut]:
     """List the boxes of images that take no part, and of images that do the frames that are not audited."""
     audited = {case.image: None for study in studies for case in study.cases}
     for image, count in boxes_on.items():
         if image not in audited:
             boxes = "1 box lies" if count == 1 else f"{count:,} boxes lie"
             reason = f"{boxes} on an image that takes no part: what to do is said where the image is listed"
-            yield LeftOut(source=str(image.path), stage="boxes", reason=reason, failed=False)
+            yield LeftOut(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
-        if image.frames > 1:
+        if image.frames > 1 and frames is Frames.FIRST:
             reason = (
-                f"the first of the image's {image.frames:,} frames is audited and the others are not: export each as "
-                "an image of its own if they should be"
+                f"the first of the image's {image.frames:,} frames is audited and the others are not: pass --frames "
+                "each if they should be"
             )
-            yield LeftOut(source=str(image.path), stage="frames", reason=reason, failed=False)
+            yield LeftOut(source=image.source, stage="frames", reason=reason, failed=False)
 
 
 def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> Iterator[LeftOut]:

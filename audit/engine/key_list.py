@@ -12,6 +12,7 @@ from audit.engine.shown import name_of_source
 from audit.engine.targets import PatientKeys
 from pipelines.dicom.headers import inspect_file
 from pipelines.errors import InputError, OutputError
+from pipelines.frames import each_frame
 from pipelines.spreadsheet import defused
 from pipelines.study import Image
 
@@ -77,7 +78,8 @@ def _of_file(path: Path, keys: Keys) -> Iterator[KeyRow]:
     yield _file_row(str(path), keys)
     found = inspect_file(path)
     if isinstance(found, Image):
-        yield from _of_image(found, keys)
+        for image in each_frame([found]):
+            yield from _of_image(image, keys)
 
 
 def _file_row(source: str, keys: Keys) -> KeyRow:
@@ -87,7 +89,7 @@ def _file_row(source: str, keys: Keys) -> KeyRow:
 
 def _of_image(image: Image, keys: Keys) -> list[KeyRow]:
     return [
-        KeyRow(keys.key("image", image.sop_instance_uid), "image", image.sop_instance_uid),
+        KeyRow(keys.key("image", image.instance), "image", image.instance),
         KeyRow(keys.key("study", image.study_instance_uid), "study", image.study_instance_uid),
         KeyRow(PatientKeys(keys)(image), "patient", image.patient_id or "no PatientID: a patient of its own"),
     ]

@@ -30,7 +30,7 @@ def finished_before(record: StudyRecord, left_out: tuple[LeftOut, ...] = ()) -> 
 
 def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Keys) -> tuple[LeftOut, ...]:
     """Name the files of what an earlier run noted by key."""
-    paths = {keys.key("image", case.image.sop_instance_uid): str(case.image.path) for case in study.cases}
+    paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(
         LeftOut(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)
         for item in noted

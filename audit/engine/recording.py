@@ -109,7 +109,7 @@ class ImageRecorder:
         image = loaded.case.image
         facts = facts_of(image)
         return ImageRecord(
-            key=self.keys.key("image", image.sop_instance_uid),
+            key=self.keys.key("image", image.instance),
             path_key=path_key(str(image.path), self.keys),
             valid=None if loaded.valid.all() else f"{prefix}-valid.png",
             picture=f"{prefix}.jpg",
@@ -124,6 +124,8 @@ class ImageRecorder:
             age=facts.age,
             manufacturer=self.shower.maker(facts.manufacturer),
             photometric_interpretation=facts.photometric_interpretation,
+            frame=image.frame,
+            frames=image.frames,
             receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),

@@ -6,6 +6,7 @@ from pathlib import Path
 from audit.attribution.precision import Precision
 from audit.engine.locking import Shard
 from pipelines.burned_in import BurnedIn
+from pipelines.frames import Frames
 from pipelines.geometry import Fit
 
 __all__ = ["RunSettings"]
@@ -23,6 +24,7 @@ class RunSettings:
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:1"
     fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
     all_views: bool = False  # audit lateral and unknown views too
+    frames: Frames = Frames.FIRST  # of a file with several
     methods: tuple[str, ...] = ("m2ib",)  # of METHODS of audit.attribution.methods; the first is the run's own
     words: bool = True  # explain the text side too
     controls: int = 40  # phrases put to the controls; 0 for none

@@ -59,7 +59,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
 
 def _recorded(study: Study, record: StudyRecord, finisher: Finisher) -> Study:
     """Give a study with the images that its record has, in their order."""
-    cases = {finisher.keys.key("image", case.image.sop_instance_uid): case for case in study.cases}
+    cases = {finisher.keys.key("image", case.image.instance): case for case in study.cases}
     return replace(study, cases=tuple(cases[image.key] for image in record.images))
 
 

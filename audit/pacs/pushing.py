@@ -9,6 +9,7 @@ from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
 from audit.pacs.archive import Archive
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import AuditError, InputError, OutputError, PacsError
+from pipelines.frames import each_frame
 from reports.dicom_out import Kind, Result, make_results, read_source
 from reports.folder import read_run, read_study, read_valid, study_folders
 
@@ -86,7 +87,7 @@ def _originals(settings: PushSettings, keys: Keys, progress: Progress) -> Mappin
         index=settings.index,
         progress=lambda done, total: progress("Reading headers", done, total),
     )
-    return {keys.key("image", image.sop_instance_uid): image.path for image in scan.images}
+    return {keys.key("image", image.instance): image.path for image in each_frame(scan.images)}
 
 
 def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[Kind]) -> list[Result]:

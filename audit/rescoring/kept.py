@@ -1,16 +1,17 @@
 """A study as its record keeps it, in the form that scores are computed from."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from audit.engine.keys import Keys, path_key
 from audit.engine.shown import shown_text
 from pipelines.boxes import BoxRow
-from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone
+from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
 from pipelines.text.table import plain_stem
 from reports.record import BoxRecord, ImageRecord, PhraseRecord, StudyRecord
 
-__all__ = ["kept_study", "keyed_row"]
+__all__ = ["kept_study", "keyed_rows"]
 
 
 def _image(record: StudyRecord, image: ImageRecord) -> Image:
@@ -33,6 +34,8 @@ def _image(record: StudyRecord, image: ImageRecord) -> Image:
         manufacturer=image.manufacturer,
         series_description="",
         horizontally_flipped=image.horizontally_flipped,
+        frames=image.frames,
+        frame=image.frame,
     )
 
 
@@ -54,20 +57,19 @@ def kept_study(record: StudyRecord) -> Study:
     )
 
 
-def keyed_row(row: BoxRow, images: frozenset[str], keys: Keys, *, show_phi: bool) -> BoxRow:
+def keyed_rows(row: BoxRow, images: Mapping[str, Image], keys: Keys, *, show_phi: bool) -> Iterator[BoxRow]:
     """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
 
-    A reference that is one of ``images`` is a key already (``m2ib-audit review boxes`` writes such). Else the key is
-    that of the UID if it is one of them, or one of each path part. The sentence that the box was drawn for is masked
-    as the record's sentences are, for it is compared with them.
+    A reference that is a key of ``images`` is one already (``m2ib-audit review boxes`` writes such). Else the keys are
+    those of the UID if they are among them, one for each frame that was audited, or one of each path part. The sentence
+    that the box was drawn for is masked as the record's sentences are, for it is compared with them.
     """
-    uids = (row.image, *(keys.key("image", uid) for uid in (row.image, plain_stem(row.image))))
     wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi)
-    return replace(
-        row,
-        image=next((uid for uid in uids if uid in images), path_key(row.image, keys)),
-        box=replace(row.box, phrase=wording),
-    )
+    frames = range(1, max((image.frame for image in images.values()), default=1) + 1)
+    uids = dict.fromkeys((row.image, plain_stem(row.image)))
+    found = [key for uid in uids for frame in frames if (key := keys.key("image", instance_of(uid, frame))) in images]
+    for key in [row.image] if row.image in images else found or [path_key(row.image, keys)]:
+        yield replace(row, image=key, box=replace(row.box, phrase=wording))
 
 
 def _phrase(phrase: PhraseRecord) -> Phrase:

@@ -18,7 +18,7 @@ from audit.engine.table import GrowingTable
 from audit.engine.targets import Targets
 from audit.logbook import AuditLog
 from audit.logbook.chain import OPENED, SCORED_AGAIN, file_checksum
-from audit.rescoring.kept import kept_study, keyed_row
+from audit.rescoring.kept import kept_study, keyed_rows
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
@@ -147,8 +147,9 @@ def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> t
     """
     read = read_boxes(paths)
     images = [case.image for study in studies for case in study.cases]
-    uids = frozenset(image.sop_instance_uid for image in images)
-    placed = place_boxes(images, [keyed_row(row, uids, shower.keys, show_phi=shower.show_phi) for row in read.rows])
+    keyed = {image.sop_instance_uid: image for image in images}
+    rows = [kept for row in read.rows for kept in keyed_rows(row, keyed, shower.keys, show_phi=shower.show_phi)]
+    placed = place_boxes(images, rows)
     if not any(placed.by_image.values()):
         raise BoxError(
             f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "

@@ -15,7 +15,7 @@ from pipelines.dicom.source import numbers
 from pipelines.errors import BoxError
 from pipelines.shapes import Ellipse, Point, Shape
 
-__all__ = ["graphic_shape", "refuse_later_frames"]
+__all__ = ["frame_numbers", "graphic_shape"]
 
 _NO_AREA = frozenset({"POINT", "MULTIPOINT"})
 _POLYGONS = frozenset({"POLYLINE", "INTERPOLATED"})  # an interpolated curve runs through its points
@@ -54,17 +54,12 @@ def graphic_shape(source: str, graphic: str, points: Sequence[Point]) -> Shape:
     raise BoxError(f"{source} is a {graphic[:20] or 'graphic of no type'} of {len(points)} points: export it again")
 
 
-def refuse_later_frames(source: str, reference: Dataset) -> None:
-    """Accept a reference to an image that means its first frame, which is the one that is audited.
+def frame_numbers(reference: Dataset) -> tuple[float, ...]:
+    """Read which frames a reference to an image means, counted from 1; none where it means all of them.
 
-    Raises:
-        BlankRowError: it names other frames only.
-
-    Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro): without frame numbers all frames are meant.
+    Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro).
     """
-    frames = numbers(reference, "ReferencedFrameNumber")
-    if frames and 1 not in frames:
-        raise BlankRowError(f"{source} lies on frame {frames[0]:g} of its image, of which the first is audited")
+    return tuple(numbers(reference, "ReferencedFrameNumber"))
 
 
 def _with_area(source: str, ellipse: Ellipse) -> Ellipse:

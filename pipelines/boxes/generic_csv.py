@@ -1,4 +1,4 @@
-"""Boxes in a plain table: image, label, x, y, width, height, and where they are known reader, phrase and image size."""
+"""Boxes in a plain table: image, label, x, y, width, height; where known reader, phrase, image size and frame."""
 
 from collections.abc import Iterator
 
@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "phrase": ("phrase", "label_text", "sentence"),
     "image_height": ("image_height", "image_rows"),
     "image_width": ("image_width", "image_columns"),
+    "frame": ("frame", "frame_number"),
 }
 _NEEDED = ("image", "label", "x", "y", "width", "height")
 
@@ -66,6 +67,7 @@ def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iter
             frame=size if all(size) else None,
             reader=cells["reader"],
             phrase=cells["phrase"],
+            frames=(cells["frame"],),
         )
 
 

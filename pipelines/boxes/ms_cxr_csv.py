@@ -36,4 +36,4 @@ def read_ms_cxr_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
     """Give one raw box a row, with the annotated sentence and the frame it was drawn in."""
     table = parse_table(text)
     columns = {key: pick_column(table.columns, (column,)) for key, column in _COLUMNS.items()}
-    return table_boxes(name, table, {**columns, "reader": None})
+    return table_boxes(name, table, {**columns, "reader": None, "frame": None})

@@ -28,7 +28,8 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
 
     A reference is a SOP Instance UID, a path or its last parts, a file stem, or the last parts of a path written as one
     name ("patient1_study1_view1_frontal"). Folders in a reference decide only where the name alone does not: where two
-    images have it, or the box file uses it in two folders.
+    images have it, or the box file uses it in two folders. Of a file with several frames a box lies on those that its
+    row names, and on all where it names none.
     """
     finder = _Finder(images, rows)
     by_image: dict[Image, list[Box]] = defaultdict(list)
@@ -37,16 +38,21 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     elsewhere: dict[str, bool] = {}
     for row in rows:
         fits = finder.images_of(row.image)
-        if len(fits) != 1:
-            homeless[row.image, len(fits)].append(row.source)
+        files = len({image.path for image in fits})
+        if files != 1:
+            homeless[row.image, files].append(row.source)
             elsewhere[row.image] = not fits and finder.has_name(row.image)
             continue
         box = _rescaled(row, fits[0])
         clipped = _clipped(box, fits[0])
         if clipped is None or clipped[1] > _ROUNDING_PX:
             left_out.append(_outside(row, box, fits[0], lost=clipped is None))
+        frames = [image for image in fits if not row.frames or image.frame in row.frames]
+        if not frames:
+            left_out.append(_on_other_frame(row, fits))
         if clipped is not None:
-            by_image[fits[0]].append(clipped[0])
+            for image in frames:
+                by_image[image].append(clipped[0])
     nothing_joined = bool(rows) and sum(map(len, homeless.values())) == len(rows)
     left_out += [
         _homeless(sources, fits, nothing_joined=nothing_joined, elsewhere=elsewhere[reference])
@@ -81,7 +87,7 @@ class _Finder:
         fits = self._by_stem.get(stem.casefold(), [])
         if not fits:
             return self._by_joined.get(stem.casefold(), [])
-        if len(fits) < 2 and len(self._folders[stem.casefold()]) < 2:
+        if len({image.path for image in fits}) < 2 and len(self._folders[stem.casefold()]) < 2:
             return fits
         wanted = _folders(reference)
         return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
@@ -133,6 +139,15 @@ def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
     return LeftOut(
         source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {mend}", failed=lost
     )
+
+
+def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> LeftOut:
+    number, count = row.frames[0], images[0].frames
+    if number > count:
+        reason = f"{row.source} lies on frame {number} of an image of {count}: correct the frame's number"
+        return LeftOut(source=row.source, stage="boxes", reason=reason, failed=True)
+    reason = f"{row.source} lies on frame {number} of its image, which takes no part: pass --frames each if it should"
+    return LeftOut(source=row.source, stage="boxes", reason=reason, failed=False)
 
 
 def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> LeftOut:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from pipelines.boxes.dicom_graphics import graphic_shape, refuse_later_frames
+from pipelines.boxes.dicom_graphics import frame_numbers, graphic_shape
 from pipelines.boxes.table import RawBox
 from pipelines.dicom.source import items, numbers, text, texts
 from pipelines.errors import BoxError
@@ -38,14 +38,13 @@ def _raw_box(source: str, graphic: Dataset, state: Dataset, *, reference: Datase
     coordinates = numbers(graphic, "GraphicData")
     points: list[Point] = list(zip(coordinates[::2], coordinates[1::2], strict=False))
     try:
-        refuse_later_frames(source, reference)
         if text(graphic, "GraphicAnnotationUnits") == "DISPLAY":
             points = _on_image(source, points, state, image)
         shape = graphic_shape(source, text(graphic, "GraphicType"), points)
     except BoxError as error:
         return error
     reader = text(state, "ContentCreatorName") or None
-    return RawBox(source=source, image=image, label=label, shape=shape, reader=reader)
+    return RawBox(source=source, image=image, frames=frame_numbers(reference), label=label, shape=shape, reader=reader)
 
 
 def _images(item: Dataset) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
-from pipelines.boxes.dicom_graphics import graphic_shape, refuse_later_frames
+from pipelines.boxes.dicom_graphics import frame_numbers, graphic_shape
 from pipelines.boxes.table import RawBox
 from pipelines.dicom.source import items, numbers, text
 from pipelines.errors import BoxError
@@ -61,11 +61,17 @@ def _raw_box(source: str, place: _Place, item: Dataset, reader: str | None) -> R
     try:
         shape = graphic_shape(source, text(item, "GraphicType"), points)
         reference = _image(item, place.root)
-        refuse_later_frames(source, reference)
     except BoxError as error:
         return error
     image = text(reference, "ReferencedSOPInstanceUID")
-    return RawBox(source=source, image=image, label=place.label, shape=shape, reader=reader)
+    return RawBox(
+        source=source,
+        image=image,
+        frames=frame_numbers(reference),
+        label=place.label,
+        shape=shape,
+        reader=reader,
+    )
 
 
 def _image(region: Dataset, root: Dataset) -> Dataset:

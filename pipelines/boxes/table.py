@@ -23,6 +23,7 @@ class BoxRow:
     frame: tuple[int, int] | None  # (rows, columns) that the coordinates refer to; None: the source image's own pixels
     source: str  # "boxes.csv row 7"
     patient: str | None = None  # where the file says whose image it is
+    frames: tuple[int, ...] = ()  # of the image, counted from 1, that the box lies on; none: on all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class RawBox:
     reader: str | None = None
     phrase: str | None = None
     patient: str | None = None
+    frames: tuple[object, ...] = ()  # of the image, counted from 1; none: all of them
 
 
 def box_row(raw: RawBox) -> BoxRow:
@@ -97,6 +99,7 @@ def box_row(raw: RawBox) -> BoxRow:
         frame=None if raw.frame is None else _frame(raw.source, raw.frame),
         source=raw.source,
         patient=_text(raw.patient),
+        frames=tuple(_frame_number(raw.source, value) for value in raw.frames if not _is_blank(value)),
     )
 
 
@@ -133,8 +136,15 @@ def _number(source: str, name: str, value: object) -> float:
         except (ValueError, OverflowError):
             number = math.nan
     if not math.isfinite(number):
-        raise BoxError(f"{source} has {name} {quoted(value, most=40)}: write a finite number of pixels")
+        raise BoxError(f"{source} has {name} {quoted(value, most=40)}: write a finite number")
     return number
+
+
+def _frame_number(source: str, value: object) -> int:
+    number = _number(source, "frame", value)
+    if number < 1 or number != int(number):
+        raise BoxError(f"{source} lies on frame {number:g}: write the frame's number, counted from 1")
+    return int(number)
 
 
 def _frame(source: str, frame: tuple[object, object]) -> tuple[int, int]:

@@ -103,7 +103,7 @@ def keep_views(
             continue
         decided = f"{image.view} by {image.view_source}" if image.view_source else "not named in the header"
         reason = f"The view is {decided}; only {', '.join(sorted(views))} are audited. Set ViewPosition if it is one."
-        left_out.append(LeftOut(source=str(image.path), stage="view", reason=reason, failed=False))
+        left_out.append(LeftOut(source=image.source, stage="view", reason=reason, failed=False))
     return tuple(kept), tuple(left_out)
 
 

@@ -13,9 +13,12 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from pipelines.boxes import BoxTable, read_boxes
+from pipelines.boxes.placing import place_boxes
 from pipelines.boxes.presentation_state import UNNAMED
 from pipelines.errors import BoxError
+from pipelines.frames import each_frame
 from pipelines.shapes import Ellipse, Polygons
+from pipelines.study import Image, View
 
 SQUARE = [[20.0, 30.0], [60.0, 30.0], [60.0, 90.0], [20.0, 90.0], [20.0, 30.0]]
 READER = "Kim^Reader"
@@ -24,6 +27,29 @@ READER = "Kim^Reader"
 @pytest.fixture(scope="module")
 def film() -> Dataset:
     return dcmread(str(get_testdata_file("CT_small.dcm")))
+
+
+def of_two_frames(film: Dataset) -> Image:
+    return Image(
+        path=Path("film.dcm"),
+        sop_instance_uid=str(film.SOPInstanceUID),
+        study_instance_uid=str(film.StudyInstanceUID),
+        patient_id="p",
+        accession_number="",
+        rows=film.Rows,
+        columns=film.Columns,
+        view=View.PA,
+        view_source="ViewPosition",
+        photometric_interpretation="MONOCHROME2",
+        spacing_mm=None,
+        spacing_source=None,
+        sex=None,
+        age_years=None,
+        manufacturer=None,
+        series_description="",
+        horizontally_flipped=False,
+        frames=2,
+    )
 
 
 def uid(name: str) -> str:
@@ -136,9 +162,13 @@ def test_what_lies_on_a_later_frame_is_not_taken_for_the_first(
                 for item in element.value:
                     item.ReferencedFrameNumber = frames
         dataset.save_as(path)
-        table = read_boxes(path)
-        assert len(table.rows) == drawn
-        assert ["lies on frame 2 of its image" in left.reason for left in table.left_out] == [True] * (1 - drawn)
+        scanned = of_two_frames(film)
+        placed = place_boxes([scanned], read_boxes(path).rows)
+        assert len(placed.by_image.get(scanned, ())) == drawn
+        assert ["lies on frame 2 of its image" in left.reason for left in placed.left_out] == [True] * (1 - drawn)
+        each = place_boxes(list(each_frame([scanned])), read_boxes(path).rows)
+        assert {image.frame for image in each.by_image} == set(frames)
+        assert each.left_out == ()
 
 
 def test_graphics_of_a_presentation_state_take_the_text_beside_them(film: Dataset, tmp_path: Path) -> None:

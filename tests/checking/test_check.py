@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -19,6 +20,7 @@ from audit.cli import app
 from audit.engine.index_place import CACHE_VARIABLE, index_of
 from audit.engine.inputs import gather
 from audit.engine.keys import Keys
+from pipelines.frames import Frames
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ def torn(cohort: Path) -> Path:
     return cohort
 
 
-def settings(cohort: Path, **changes: bool) -> CheckSettings:
+def settings(cohort: Path, **changes: Any) -> CheckSettings:
     return CheckSettings(
         dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=(cohort / "boxes.csv",), **changes
     )
@@ -182,6 +184,10 @@ def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
     assert fates["image", Fate.AUDITED] == ""
     assert "first of the image's 2 frames is audited" in fates["frames", Fate.LEFT_OUT]
     assert (sum(checked.fates["files"].values()), checked.failed) == (4, 0)
+    each = check(settings(cohort, show_phi=True, frames=Frames.EACH), KEYS)
+    images = [row.source for row in each.rows if row.kind == "image" and row.fate is Fate.AUDITED]
+    assert [name for name in images if "00003" in name] == ["phantom-00003.dcm", "phantom-00003.dcm frame 2"]
+    assert not [row for row in each.rows if row.kind == "frames"]
 
 
 def test_hl7_among_the_images_is_no_useless_file_and_its_name_no_news(cohort):

@@ -6,7 +6,7 @@ import pytest
 
 from audit.engine.keys import Keys
 from audit.engine.shown import shown_text
-from audit.rescoring.kept import keyed_row
+from audit.rescoring.kept import keyed_rows
 from pipelines.boxes import BoxRow
 from pipelines.boxes.matching import boxes_for
 from pipelines.study import Box, Context, Image, Phrase, View
@@ -50,6 +50,6 @@ def sentence(text: str) -> Phrase:
 def test_a_box_drawn_for_a_dated_sentence_is_its_target_in_the_record_as_in_the_run(show_phi: bool) -> None:
     rows = [drawn_for(DATED, x=130.0), drawn_for(UNDATED, x=160.0)]
     in_run = boxes_for(sentence(DATED), [row.box for row in rows], IMAGE)
-    read = [keyed_row(row, frozenset(), KEYS, show_phi=show_phi) for row in rows]
+    read = [kept for row in rows for kept in keyed_rows(row, {}, KEYS, show_phi=show_phi)]
     later = boxes_for(sentence(shown_text(DATED, show_phi=show_phi)), [row.box for row in read], IMAGE)
     assert [box.x for box in in_run] == [box.x for box in later] == [130.0]

@@ -296,7 +296,7 @@ class Flow:
                 if len(job.deaths) >= _DEATHS
                 else f"the cluster lost this study {job.tries} times; run it again on one machine"
             )
-            source = str(job.study.cases[0].image.path)
+            source = job.study.cases[0].image.source
             failure = LeftOut(source=source, stage="audit", reason=reason, failed=True)
             self._finish(job, FinishedStudy(left_out=(failure,)))
             return
