@@ -405,6 +405,13 @@ class TestOtherEncodings:
         with pytest.raises(DicomError, match="the file has 2 frames and no frame 3"):
             read_pixels(path, frame=3)
 
+    @pytest.mark.parametrize("frame", [1, 2])
+    def test_a_file_with_functional_groups_is_shown_as_highdicom_shows_it(self, frame):
+        path = Path(get_testdata_file("eCT_Supplemental.dcm"))
+        untouched = {"apply_real_world_transform": False, "apply_palette_color_lut": False, "apply_icc_profile": False}
+        theirs = highdicom.imread(path).get_frame(frame, apply_voi_transform=True, **untouched)
+        np.testing.assert_allclose(read_pixels(path, frame=frame).display, theirs, atol=1e-6)
+
     def test_what_functional_groups_say_of_a_frame_counts_for_it(self, write_dx):
         def group(centre: float) -> Dataset:
             window, item = Dataset(), Dataset()
