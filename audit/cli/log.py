@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, errors_in_one_line, tell
+from audit.cli.options import COULD_NOT_RUN, counted, errors_in_one_line, tell
 
 __all__ = ["key", "logs"]
 
@@ -38,7 +38,8 @@ def verify(
         typer.echo(sentence)
     if not found.intact:
         raise typer.Exit(COULD_NOT_RUN)
-    typer.echo(f"intact: {found.entries} entries, {found.studies} studies as recorded; the last line is {found.head}")
+    entries, studies = counted(found.entries, "entry", "entries"), counted(found.studies, "study", "studies")
+    typer.echo(f"intact: {entries}, {studies} as recorded; the last line is {found.head}")
     if any("killed" in note or "did not come to its end" in note for note in found.notes):
         raise typer.Exit(_NOT_DONE)
 

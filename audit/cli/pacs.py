@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.cli.options import IndexFile, NoIndex, errors_in_one_line, index_file, progress_bar, tell
+from audit.cli.options import IndexFile, NoIndex, counted, errors_in_one_line, index_file, progress_bar, tell
 
 if TYPE_CHECKING:
     from audit.pacs.archive import Archive
@@ -137,7 +137,7 @@ def push(
             pushed = push_results(settings, archive, progress=progress)
     done = "made and not sent" if here else "sent"
     counts = ", ".join(f"{pushed.objects[each]} {each}" for each in Kind if each in settings.kinds)
-    typer.echo(f"{pushed.studies} studies {done}: {counts}")
+    typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
     for key, reason in pushed.failed[:_LISTED_AT_MOST]:
         tell(f"  study {key}: {reason}")
     if len(pushed.failed) > _LISTED_AT_MOST:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import errors_in_one_line, progress_bar, tell
+from audit.cli.options import counted, errors_in_one_line, progress_bar, tell
 
 __all__ = ["render", "score"]
 
@@ -28,7 +28,8 @@ def score(
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
-    tell(f"{found.studies} studies scored again against {found.boxes} boxes")
+    studies, boxes_drawn = counted(found.studies, "study", "studies"), counted(found.boxes, "box", "boxes")
+    tell(f"{studies} scored again against {boxes_drawn}")
     _tell_and_leave([f"{item.source}: {item.reason}" for item in found.told], found.page)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from audit.cli.options import errors_in_one_line, tell
+from audit.cli.options import counted, errors_in_one_line, tell
 
 __all__ = ["reviews"]
 
@@ -127,7 +127,8 @@ def review_export(
     for line in agreement_lines(found):
         tell(line)
     if found.strange:
-        tell(f"{found.strange} entries speak of heats of an earlier audit and were left out")
+        spoken = counted(found.strange, "entry speaks", "entries speak")
+        tell(f"{spoken} of heats of an earlier audit: left out")
 
 
 @reviews.command("boxes")
@@ -145,7 +146,8 @@ def review_boxes(
 
     with errors_in_one_line():
         found = write_boxes(out, to, reviewer=reviewer, with_run_boxes=with_run_boxes)
-    tell(f"{found.drawn} boxes drawn by reviewers, {found.kept} of the run")
+    tell(f"{counted(found.drawn, 'box', 'boxes')} drawn by reviewers, {found.kept} of the run")
     if found.unnamed:
-        tell(f"{found.unnamed} were drawn for phrases without a known finding: nothing is scored against them")
+        drawn = counted(found.unnamed, "was", "were")
+        tell(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
     typer.echo(to)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from audit.cli.options import progress_bar, tell
+from audit.cli.options import counted, progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run_and_tell(settings: "RunSettings") -> None:
         tell(f"Stopped. {_GO_ON}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
     counts = result.record.counts
-    tell(f"{counts['audited']} studies audited, {counts['failed']} failed, {counts['left out']} left out by rule")
+    tell(f"{_studies(counts['audited'])} audited, {counts['failed']} failed, {counts['left out']} left out by rule")
     for item in result.record.failures:
         if item.failed:
             tell(f"  {item.source}: {item.reason}")
@@ -43,9 +43,9 @@ def run_and_tell(settings: "RunSettings") -> None:
         tell("file-... stands for a file's name, which may be a patient's: `m2ib-audit key FOLDER --find KEY` tells it")
     history = result.record.history
     if history is not None and history.failed_before:
-        tell(f"Not tried again: {_counted(history.failed_before)} that failed before (--retry-failed tries)")
+        tell(f"Not tried again: {_studies(history.failed_before)} that failed before (--retry-failed tries)")
     if result.record.not_done:
-        tell(f"{_counted(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
+        tell(f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
     typer.echo(result.page)
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
@@ -67,7 +67,7 @@ def say_what_is_to_do(settings: "RunSettings") -> None:
     with progress_bar() as progress:
         prepared = prepare(settings, progress=progress)
         plan = prepared.plan(progress)
-    typer.echo(f"{_counted(len(plan.studies))} in the inputs{f', shard {settings.shard}' if settings.shard else ''}")
+    typer.echo(f"{_studies(len(plan.studies))} in the inputs{f', shard {settings.shard}' if settings.shard else ''}")
     parts = {
         "done already": plan.count(Standing.DONE),
         "to do": plan.count(Standing.NEW),
@@ -93,20 +93,20 @@ def _tell_what_is_held(plan: "Plan") -> None:
 
     kept = plan.count(Standing.DONE, Standing.RESCORE, Standing.FAILED)
     if kept or plan.again() or plan.set_aside:
-        tell(f"{_counted(plan.count(Standing.DONE))} done already, {len(plan.to_do)} to do")
+        tell(f"{_studies(plan.count(Standing.DONE))} done already, {len(plan.to_do)} to do")
     for sentence in _reasons(plan):
         tell(sentence)
     if plan.set_aside:
         tell(
-            f"{_counted(len(plan.set_aside))} in OUT, not in this run: moved to the folder set-aside, out of the result"
+            f"{_studies(len(plan.set_aside))} in OUT, not in this run: moved to the folder set-aside, out of the result"
         )
 
 
 def _reasons(plan: "Plan") -> Iterator[str]:
     for group in plan.again():
         what = "scored again from stored heat" if group.rescored else "done again"
-        yield f"  {_counted(len(group.studies))} {what}: {'; '.join(group.because)}"
+        yield f"  {_studies(len(group.studies))} {what}: {'; '.join(group.because)}"
 
 
-def _counted(studies: int) -> str:
-    return "1 study" if studies == 1 else f"{studies:,} studies"
+def _studies(count: int) -> str:
+    return counted(count, "study", "studies")
