@@ -331,7 +331,7 @@ def _image_title(image: ImageRecord) -> str:
     title = text("view.named", view=image.view) if image.view in {View.PA, View.AP} else named("view", image.view)
     if image.frames == 1:
         return title
-    return text("view.frame", title=title, frame=image.frame, frames=image.frames)
+    return text("study.of_frames", title=title, frame=image.frame, frames=image.frames)
 
 
 def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:

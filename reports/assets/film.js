@@ -93,8 +93,9 @@ class Film {
 
   onWheel(event) {
     if (event.ctrlKey && event.deltaY === 0) return;
-    // A wheel over a film that fits scrolls the page down as anywhere else, unless it zooms in.
-    if (event.deltaY > 0 && this.view.zoom === 1 && !event.ctrlKey) return;
+    // Over a film that fits, a wheel scrolls the page as anywhere else, unless the film was clicked and it zooms in.
+    const asked = event.ctrlKey || (event.deltaY < 0 && this.stage.contains(document.activeElement));
+    if (this.view.zoom === 1 && !asked) return;
     event.preventDefault();
     this.zoomBy(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.05 : 0.002)), event);
   }

@@ -104,6 +104,7 @@
 
     choose(place) {
       if (place < 0 || (place >= this.radios.length && place > 0)) return;
+      const left = this.chosen;
       this.chosen = place;
       if (this.radios[place]) this.radios[place].checked = true;
       if (!this.phrase) return;
@@ -112,7 +113,7 @@
       for (const card of this.section.querySelectorAll(".card")) {
         card.classList.toggle("chosen", Number(card.dataset.phrase) === place);
       }
-      this.offerCompanions();
+      this.offerCompanions(left);
       this.show();
     }
 
@@ -127,11 +128,14 @@
       return twins.length > 1 ? `${words} (${this.find(`.card[data-phrase="${place}"] .finding`).textContent})` : words;
     }
 
-    /** What may lie beside the chosen phrase's heat: another phrase's, another method's, a control's. */
-    offerCompanions() {
+    /**
+     * What may lie beside the chosen phrase's heat: another phrase's, another method's, a control's. A phrase that lies
+     * beside when it is chosen changes places with the one that is left.
+     */
+    offerCompanions(left) {
       const select = this.find(".beside");
       if (!select) return;
-      const before = select.value;
+      const before = select.value === `phrase ${this.chosen}` ? `phrase ${left}` : select.value;
       const option = (value, name) => new Option(name, value);
       const group = (name, options) => {
         const element = document.createElement("optgroup");

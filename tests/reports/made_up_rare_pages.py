@@ -71,7 +71,7 @@ def _rare_outcomes() -> MadeUp:
             strict=True,
         )
     ]
-    image = first.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
+    image = first.model_copy(update={"boxes": boxes, "phrases": tuple(phrases), "frame": 2, "frames": 3})
     made.record = made.record.model_copy(update={"images": (image, second)})
     return made
 

@@ -71,6 +71,10 @@ def test_the_wheel_zooms_about_the_pointer_and_a_drag_moves(open_study, made) ->
     x, y = stage["x"] + stage["width"] * 0.75, stage["y"] + stage["height"] * 0.25
     page.mouse.move(x, y)
     before = layers(page)
+    page.mouse.wheel(0, -400)  # over a film that nobody clicked it scrolls the page
+    page.wait_for_timeout(200)
+    assert layers(page) == before
+    page.mouse.click(x, y)
     page.mouse.wheel(0, -400)
     until(page, "document.querySelector('.stage.zoomed')")
     after = layers(page)
@@ -217,6 +221,15 @@ def test_the_second_film_goes_with_the_phrase_it_belongs_to(open_study, made) ->
     assert page.locator(".beside").input_value() == ""
 
 
+def test_a_phrase_that_lies_beside_changes_places_when_it_is_chosen(open_study, made) -> None:
+    page = open_study(made)
+    page.select_option(".beside", "phrase 1")
+    before = [heat(page, pane) for pane in (0, 1)]
+    page.locator(".card .phrase-text").nth(1).click()
+    assert page.locator(".beside").input_value() == "phrase 0"
+    assert [heat(page, pane) for pane in (1, 0)] == before
+
+
 def test_the_film_is_named_for_print_where_it_stands_alone(open_study, made) -> None:
     page = open_study(made)
     page.locator(".card .phrase-text").nth(1).click()
@@ -272,7 +285,7 @@ def test_each_of_two_films_says_its_own_scale(open_study, made) -> None:
     page = open_study(made)
     page.select_option(".beside", "method Grad-CAM")
     first, second = page.locator(".pane-scale").all_inner_texts()
-    assert first.endswith("nats")
+    assert first.endswith("nats per cell")
     assert second.endswith("no unit")
     page.select_option(".beside", "phrase 1")
     high = made.heats[made.record.images[0].phrases[1].heat].max()
