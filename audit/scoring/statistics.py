@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 __all__ = ["Interval", "paired_difference", "patient_bootstrap"]
+
+Labels = Sequence[str] | Int[np.ndarray, " cases"]
+"""A name or a number for each case; the same labels, sorted alike, give the same intervals."""
 
 _WEIGHTS_AT_ONCE = 500_000  # resamples x patients: 4 MB
 
@@ -24,10 +27,10 @@ class Interval:
 
 def patient_bootstrap(
     values: Float[np.ndarray, " cases"],
-    patients: Sequence[str],
+    patients: Labels,
     *,
     generator: np.random.Generator,
-    groups: Sequence[str] | None = None,
+    groups: Labels | None = None,
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
@@ -47,7 +50,7 @@ def patient_bootstrap(
         raise ValueError("values must be finite: leave unscored cases out")
     patient_names, patient_index = np.unique(np.asarray(patients), return_inverse=True)
     group_names, group_index = np.unique(
-        np.asarray(groups if groups is not None else [""] * len(values)), return_inverse=True
+        np.asarray(groups) if groups is not None else np.zeros(len(values), dtype=int), return_inverse=True
     )
     shape = (len(patient_names), len(group_names))
     sums, counts = np.zeros(shape), np.zeros(shape)
@@ -65,10 +68,10 @@ def patient_bootstrap(
 def paired_difference(
     values: Float[np.ndarray, " cases"],
     reference: Float[np.ndarray, " cases"],
-    patients: Sequence[str],
+    patients: Labels,
     *,
     generator: np.random.Generator,
-    groups: Sequence[str] | None = None,
+    groups: Labels | None = None,
 ) -> Interval:
     """Give the mean of ``values`` minus the mean of ``reference`` on the same cases, with its 95 % interval.
 

@@ -1,10 +1,12 @@
 """The table of all scores, and their summary over a cohort: estimates, intervals, and what is left over a reference."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from audit.scoring.cohort_threshold import iou_at_cohort_threshold
 from audit.scoring.human import HUMAN
@@ -38,7 +40,7 @@ _COLUMNS = {
     "reason": _WORD,
 }
 
-_WORDS = [name for name, kind in _COLUMNS.items() if kind == _WORD]
+_NO_FINDING = -1
 
 
 def shuffled_name(method: str) -> str:
@@ -87,87 +89,100 @@ def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
     scored on the same patients meet the same resamples.
     """
     summaries = []
-    for score, rows_of_score in table.groupby("score", observed=True, sort=False):
-        # One score at a time, in plain words: a table of all of them would be the largest thing that a run holds.
-        of_score = _on_the_same_cases(rows_of_score.astype(dict.fromkeys(_WORDS, "str")))
-        cases = _Cases(of_score)
-        for method, rows in of_score.groupby("method", sort=False):
-            beside = None if is_reference(str(method)) else cases
-            name = {"method": str(method), "score": str(score)}
-            summaries.append(_summary(rows, name | {"averaging": "micro"}, cases=beside, finding=None, seed=seed))
-            summaries.append(_summary(rows, name | {"averaging": "macro"}, cases=beside, finding=None, seed=seed))
-            for finding, of_finding in rows.groupby("finding", sort=True):
-                one = name | {"averaging": "micro"}
-                summaries.append(_summary(of_finding, one, cases=beside, finding=str(finding), seed=seed))
+    for score, rows in table.groupby("score", observed=True, sort=False):
+        # One score at a time: a table of all of them would be the largest thing that a run holds.
+        cases = _Cases.of(rows)
+        for method, found in cases.methods.items():
+            summary = partial(cases.summary, {"method": method, "score": str(score)}, found, seed=seed)
+            summaries += [summary(averaging="micro"), summary(averaging="macro")]
+            codes = np.unique(cases.findings[found.present])
+            summaries += [summary(averaging="micro", finding=int(code)) for code in codes if code != _NO_FINDING]
     return summaries
 
 
-def _on_the_same_cases(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both."""
-    case = pd.MultiIndex.from_frame(table[["image", "phrase"]])
-    reference = table["method"].map(is_reference).astype(bool)
-    if reference.all():
-        return table
-    scored = case[~reference & table["value"].notna()]
-    return table.assign(value=table["value"].mask(reference & ~case.isin(scored)))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a method, or a reference, has of one score."""
+
+    present: Bool[np.ndarray, " cases"]  # where the table has a row
+    values: Float[np.ndarray, " cases"]  # NaN where there is no row, or nothing was scored
 
 
-def _summary(
-    rows: pd.DataFrame, name: Mapping[str, str], *, cases: "_Cases | None", finding: str | None, seed: int
-) -> ScoreSummary:
-    scored = rows[rows["value"].notna()]
-    counts = {"scored": len(scored), "unscored": len(rows) - len(scored), "patients": scored["patient"].nunique()}
-    if scored.empty:
-        return ScoreSummary.model_validate(
-            {**name, **counts, "finding": finding, "estimate": None, "low": None, "high": None}
-        )
-    is_macro = name["averaging"] == "macro"
-    interval = patient_bootstrap(
-        scored["value"].to_numpy(dtype=float),
-        scored["patient"].tolist(),
-        generator=np.random.default_rng(seed),
-        groups=_groups(scored["finding"]) if is_macro else None,
-    )
-    numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-    differences = (
-        () if cases is None else tuple(cases.differences(name["method"], finding, is_macro=is_macro, seed=seed))
-    )
-    return ScoreSummary.model_validate({**name, **counts, **numbers, "finding": finding, "differences": differences})
-
-
-def _groups(findings: pd.Series) -> list[str]:
-    return findings.fillna("no finding named").tolist()
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Cases:
     """Every method's and reference's values of one score, in one order of the cases."""
 
-    def __init__(self, of_score: pd.DataFrame) -> None:
-        case = of_score.groupby(["image", "phrase", "finding"], sort=False, dropna=False).ngroup()
-        first = ~case.duplicated()
-        self._findings, self._patients = (of_score.loc[first, name] for name in ("finding", "patient"))
-        self._values: dict[str, Float[np.ndarray, " cases"]] = {}
-        for method, places in case.groupby(of_score["method"], sort=False):
-            values = np.full(int(first.sum()), np.nan)
-            values[places] = of_score.loc[places.index, "value"]
-            self._values[str(method)] = values
+    patients: Int[np.ndarray, " cases"]  # numbered in the order of their names
+    findings: Int[np.ndarray, " cases"]  # places in ``names``, or _NO_FINDING
+    names: Sequence[str]  # of findings, sorted
+    methods: Mapping[str, _Found]
 
-    def differences(self, method: str, finding: str | None, *, is_macro: bool, seed: int) -> Iterator[ScoreDifference]:
-        """Give the method minus each reference where both were scored, over all phrases or those of one finding."""
-        own, of_finding = self._values[method], True if finding is None else (self._findings == finding).to_numpy()
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "_Cases":
+        """Bring the rows of one score into one order of cases: an image, a phrase and its finding."""
+        words = rows[["image", "patient", "finding", "method"]].astype("str")
+        case = words.assign(phrase=rows["phrase"])
+        key = ["image", "phrase", "finding"]
+        case["repeat"] = case.groupby([*key, "method"], sort=False, dropna=False).cumcount()
+        place = case.groupby([*key, "repeat"], sort=False, dropna=False).ngroup().to_numpy()
+        first = np.unique(place, return_index=True)[1]
+        patients, _ = pd.factorize(words["patient"].iloc[first], sort=True)
+        findings, names = pd.factorize(words["finding"].iloc[first], sort=True)
+        values = rows["value"].to_numpy(dtype=float)
+        methods: dict[str, _Found] = {}
+        for method, numbers in words.groupby("method", sort=False).indices.items():
+            present, found = np.zeros(len(first), dtype=bool), np.full(len(first), np.nan)
+            present[place[numbers]], found[place[numbers]] = True, values[numbers]
+            methods[str(method)] = _Found(present, found)
+        pairs = case.iloc[first].groupby(["image", "phrase"], sort=False).ngroup().to_numpy()
+        return cls(
+            patients=patients, findings=findings, names=names.tolist(), methods=_on_the_same_cases(methods, pairs)
+        )
+
+    def summary(
+        self, name: Mapping[str, str], found: _Found, *, averaging: str, finding: int | None = None, seed: int
+    ) -> ScoreSummary:
+        """Summarise what a method has, over all phrases or those of one finding."""
+        asked = found.present if finding is None else found.present & (self.findings == finding)
+        scored = asked & ~np.isnan(found.values)
+        about = {
+            **name,
+            "averaging": averaging,
+            "finding": None if finding is None else self.names[finding],
+            "scored": int(scored.sum()),
+            "unscored": int((asked & ~scored).sum()),
+            "patients": len(np.unique(self.patients[scored])),
+        }
+        if not scored.any():
+            return ScoreSummary.model_validate({**about, "estimate": None, "low": None, "high": None})
+        interval = patient_bootstrap(
+            found.values[scored],
+            self.patients[scored],
+            generator=np.random.default_rng(seed),
+            groups=self.findings[scored] if averaging == "macro" else None,
+        )
+        beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging, seed)
+        numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
+
+    def _differences(
+        self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str, seed: int
+    ) -> Iterator[ScoreDifference]:
+        """Give the method minus each reference where both were scored."""
+        own = self.methods[method].values
         for reference in (*REFERENCES, shuffled_name(method)):
-            theirs = self._values.get(reference)
-            if theirs is None:
+            if reference not in self.methods:
                 continue
-            chosen = ~np.isnan(own) & ~np.isnan(theirs) & of_finding
+            theirs = self.methods[reference].values
+            chosen = asked & ~np.isnan(own) & ~np.isnan(theirs)
             if not chosen.any():
                 continue
             difference = paired_difference(
                 own[chosen],
                 theirs[chosen],
-                self._patients[chosen].tolist(),
+                self.patients[chosen],
                 generator=np.random.default_rng(seed),
-                groups=_groups(self._findings[chosen]) if is_macro else None,
+                groups=self.findings[chosen] if averaging == "macro" else None,
             )
             yield ScoreDifference(
                 reference=reference,
@@ -177,3 +192,21 @@ class _Cases:
                 scored=difference.values,
                 patients=difference.patients,
             )
+
+
+def _on_the_same_cases(methods: Mapping[str, _Found], pairs: Int[np.ndarray, " cases"]) -> Mapping[str, _Found]:
+    """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both.
+
+    Args:
+        methods: what each method and reference has.
+        pairs: the same number for cases of one image and phrase.
+    """
+    own = [found for method, found in methods.items() if not is_reference(method)]
+    if not own:
+        return methods
+    judged = np.any([~np.isnan(found.values) for found in own], axis=0)
+    kept = np.isin(pairs, pairs[judged])
+    return {
+        method: replace(found, values=np.where(kept, found.values, np.nan)) if is_reference(method) else found
+        for method, found in methods.items()
+    }
