@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.scoring.against_blind import POINTING_SCORE, best_blind, blind_hits, values_of
+from audit.scoring.against_blind import best_blind, hits_beside_blind, values_of
 from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import Interval, patient_bootstrap
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
@@ -61,12 +61,12 @@ def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, metho
 
 
 def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str, seed: int) -> Iterator[_Step]:
-    hits = values_of(table, method, POINTING_SCORE)
+    hits = hits_beside_blind(table, method)
     yield _enough(hits)
     marker = values_of(table, method, MARKER_POINT)
     if len(marker):
         yield _marker(marker, seed)
-    yield _blind(table, hits, seed)
+    yield _blind(hits, seed)
     yield _words(controls, method)
 
 
@@ -92,8 +92,8 @@ def _marker(marker: pd.DataFrame, seed: int) -> _Step:
     return _Step(because=told, verdict="looks at the marker" if looks else None)
 
 
-def _blind(table: pd.DataFrame, hits: pd.DataFrame, seed: int) -> _Step:
-    best = best_blind(blind_hits(table), hits, seed=seed)
+def _blind(hits: pd.DataFrame, seed: int) -> _Step:
+    best = best_blind(hits, seed=seed)
     if best is None:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
     told = (

@@ -1,6 +1,5 @@
 """A method's pointing game beside the content-blind map that does best on the same phrases."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from audit.scoring.scores import BLIND_METHODS, POINTING
 from audit.scoring.statistics import Interval, paired_difference
 
-__all__ = ["POINTING_SCORE", "BestBlind", "best_blind", "blind_hits", "values_of"]
+__all__ = ["POINTING_SCORE", "BestBlind", "best_blind", "hits_beside_blind", "values_of"]
 
 POINTING_SCORE = POINTING[0]
 
@@ -31,32 +30,34 @@ def values_of(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
     return table.loc[chosen, [*_CASE, "patient", "value"]].astype(dict.fromkeys(("image", "finding", "patient"), "str"))
 
 
-def blind_hits(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Take every content-blind map's values of :data:`POINTING_SCORE` (:func:`values_of`), without the patient."""
-    return {name: values_of(table, name, POINTING_SCORE).drop(columns="patient") for name in BLIND_METHODS}
+def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Take a method's values of :data:`POINTING_SCORE` (:func:`values_of`), and beside them each content-blind map's.
+
+    The maps' columns have their names, and hold NaN where a map was not scored.
+    """
+    hits = values_of(table, method, POINTING_SCORE)
+    for name in BLIND_METHODS:
+        theirs = values_of(table, name, POINTING_SCORE)[[*_CASE, "value"]].rename(columns={"value": name})
+        hits = hits.merge(theirs, on=_CASE, how="left")
+    return hits
 
 
-def best_blind(blind: Mapping[str, pd.DataFrame], hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
-    """Find the best content-blind map on the phrases of ``hits``; None where none of them was scored by any.
+def best_blind(hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
+    """Find the best content-blind map on a method's phrases; None where none of them was scored by any.
 
     Args:
-        blind: the content-blind maps' values (:func:`blind_hits`).
-        hits: a method's values of :data:`POINTING_SCORE`, of all phrases or some.
+        hits: the method's values beside the maps' (:func:`hits_beside_blind`), of all phrases or some.
         seed: of the bootstrap over patients.
     """
-    best: tuple[float, str, pd.DataFrame] | None = None
-    for reference, theirs in blind.items():
-        both = hits.merge(theirs, on=_CASE, suffixes=("", "_blind"))
-        share = float(both["value_blind"].mean())
-        if not both.empty and (best is None or share > best[0]):
-            best = share, reference, both
-    if best is None:
+    shares = {name: float(hits[name].mean()) for name in BLIND_METHODS if hits[name].notna().any()}
+    if not shares:
         return None
-    share, reference, both = best
+    best = max(shares, key=shares.__getitem__)
+    both = hits[hits[best].notna()]
     difference = paired_difference(
         both["value"].to_numpy(dtype=float),
-        both["value_blind"].to_numpy(dtype=float),
+        both[best].to_numpy(dtype=float),
         both["patient"].tolist(),
         generator=np.random.default_rng(seed),
     )
-    return BestBlind(method=reference, share=share, difference=difference)
+    return BestBlind(method=best, share=shares[best], difference=difference)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audit.scoring.against_blind import POINTING_SCORE, best_blind, blind_hits, values_of
+from audit.scoring.against_blind import POINTING_SCORE, best_blind, hits_beside_blind
 from audit.scoring.statistics import patient_bootstrap
 from pipelines.study import Image
 from reports.record import ScoreDifference, SubgroupSummary
@@ -68,17 +68,14 @@ def summarise_subgroups(
         seed: of the bootstraps over patients; each begins anew from it.
     """
     pointing = table[table["score"] == POINTING_SCORE]
-    blind = blind_hits(pointing)
     return tuple(
-        _summary(blind, group, method, attribute, value, seed)
+        _summary(group, method, attribute, value, seed)
         for method in methods
-        for attribute, value, group in _groups(blind, values_of(pointing, method, POINTING_SCORE), facts)
+        for attribute, value, group in _groups(hits_beside_blind(pointing, method), facts)
     )
 
 
-def _groups(
-    blind: Mapping[str, pd.DataFrame], hits: pd.DataFrame, facts: Mapping[str, ImageFacts]
-) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _groups(hits: pd.DataFrame, facts: Mapping[str, ImageFacts]) -> Iterator[tuple[str, str, pd.DataFrame]]:
     if hits.empty:
         return
     known = hits["image"].map(facts)
@@ -86,7 +83,7 @@ def _groups(
         if attribute == "finding":
             values = hits["finding"]
         elif attribute == "box size":
-            values = _sizes(blind["random"], hits)
+            values = _sizes(hits["random"])
         else:
             name = attribute.replace(" ", "_")
             values = known.map(lambda fact, name=name: getattr(fact, name))
@@ -100,10 +97,8 @@ def _rank(value: str) -> tuple[bool, int, str]:
     return value == NOT_KNOWN, third, value
 
 
-def _sizes(chances: pd.DataFrame, hits: pd.DataFrame) -> pd.Series:
+def _sizes(areas: pd.Series) -> pd.Series:
     """Name each phrase's third by the area of its boxes: the chance that a random point hits them."""
-    case = ["image", "phrase", "finding"]
-    areas = hits.merge(chances, on=case, how="left", suffixes=("", "_chance"))["value_chance"]
     if areas.isna().all():
         return pd.Series(NOT_KNOWN, index=areas.index)
     ends = np.nanquantile(areas, [1 / 3, 2 / 3]).tolist()
@@ -116,13 +111,11 @@ def _size(place: int, ends: Sequence[float]) -> str:
     return f"{_SIZES[place]}: {(f'up to {low}', f'up to {high}', f'above {high}')[place]}"
 
 
-def _summary(
-    blind_maps: Mapping[str, pd.DataFrame], group: pd.DataFrame, method: str, attribute: str, value: str, seed: int
-) -> SubgroupSummary:
+def _summary(group: pd.DataFrame, method: str, attribute: str, value: str, seed: int) -> SubgroupSummary:
     interval = patient_bootstrap(
         group["value"].to_numpy(dtype=float), group["patient"].tolist(), generator=np.random.default_rng(seed)
     )
-    blind = best_blind(blind_maps, group, seed=seed)
+    blind = best_blind(group, seed=seed)
     return SubgroupSummary(
         attribute=attribute,
         value=value,
