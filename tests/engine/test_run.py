@@ -227,6 +227,7 @@ def test_two_reports_for_one_study_are_both_named(cohort: Path, tmp_path: Path) 
 def command(cohort: Path, out: Path, *more: str) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
     flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "2", "--samples", "2"]
+    flags += ["--controls", "0"]
     return ["run", *flags, *more]
 
 
