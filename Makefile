@@ -24,11 +24,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Audit 24 phantoms with the embedded model; the last line is the page to open
 	@$(BIN)/m2ib-audit demo --out demo
 
+# Two workers share two cores; threads of each, and of what its tests start, would wait for one another.
 test: $(STAMP) ## Run the tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 test-all: $(STAMP) ## Run the tests with the slow ones
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not gpu'
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/pytest -m gpu

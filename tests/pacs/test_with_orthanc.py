@@ -247,5 +247,5 @@ def test_pulled_films_are_audited_and_their_results_found_in_the_archive(
     assert run.exit_code == 0, run.output
     pushed = call("push", tmp_path / "OUT", "--dicom-dir", tmp_path / "in", "--kind", "seg", "--kind", "sr")
     assert pushed.exit_code == 0, pushed.output
-    assert pushed.stdout.strip() == "1 studies sent: 1 seg, 1 sr"
+    assert pushed.stdout.strip() == "1 study sent: 1 seg, 1 sr"
     assert len(orthanc.files()) == 3
