@@ -105,7 +105,7 @@ def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozen
             f"{len(missing)} of {len(images)} originals are not in --dicom-dir: give the folder that was audited, as "
             f"the user who audited it or with the same {SALT_VARIABLE}"
         )
-    sources = {image.key: read_source(paths[image.key]) for image in images}
+    sources = {image.key: read_source(paths[image.key], frame=image.frame) for image in images}
     valid = {image.key: read_valid(folder, image) for image in images}
     try:
         return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds)

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Any
@@ -18,6 +17,7 @@ from pydicom.uid import UID
 
 from pipelines.dicom.own_result import OWN_MANUFACTURER
 from pipelines.dicom.source import text
+from reports.dicom_out.frames import items_within
 from reports.folder import StudyFolder
 
 __all__ = ["CREATOR", "Identity", "SeriesLabel", "plain_line"]
@@ -83,7 +83,7 @@ class Identity:
             result.TimezoneOffsetFromUTC = zone
         result.SeriesDate, result.SeriesTime = "", ""
         uid = self.uid("dimensions", str(result.SOPInstanceUID))
-        for part in _with_items(result):
+        for part in items_within(result):
             for date, time in _DATE_AND_TIME:
                 if date in part:
                     setattr(part, date, made.strftime("%Y%m%d"))
@@ -121,11 +121,3 @@ def _offset(zone: str) -> timezone | None:
     if len(zone) != 5 or zone[0] not in "+-" or not zone[1:].isdigit():
         return None
     return timezone((1 if zone[0] == "+" else -1) * timedelta(hours=int(zone[1:3]), minutes=int(zone[3:])))
-
-
-def _with_items(dataset: Dataset) -> Iterator[Dataset]:
-    yield dataset
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _with_items(item)

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from pipelines.dicom.source import tolerant_reading
 from reports.dicom_out.capture import make_captures
+from reports.dicom_out.frames import as_single_film, refer_to_frame
 from reports.dicom_out.identity import Identity
 from reports.dicom_out.presentation_state import make_presentations
 from reports.dicom_out.segmentation import make_segmentations
@@ -70,13 +71,15 @@ def make_results(
     first = 1
     for number, image in enumerate(study.record.images, start=1):
         if image.key in sources and image.phrases:
-            shown = show(
-                study, image, source=sources[image.key], valid=valid[image.key], identity=identity, first=first
-            )
+            source = sources[image.key]
+            film = as_single_film(source)
+            shown = show(study, image, source=film, valid=valid[image.key], identity=identity, first=first)
             with tolerant_reading():  # of what the originals hold and results copy
                 for kind in (kind for kind in Kind if kind in kinds):
                     for dataset in _MAKERS[kind](shown, number):
-                        identity.finish(dataset, sources[image.key])
+                        identity.finish(dataset, source)
+                        if film is not source:
+                            refer_to_frame(dataset, source, image.frame)
                         made.append(Result(kind=kind, dataset=dataset))
         first += len(image.phrases)
     return made

@@ -75,6 +75,7 @@ def _described(segment: int, phrase: ShownPhrase, region: HotRegion, shown: Show
 
 def _without_spacing(source: Dataset) -> Dataset:
     """Give the header without PixelSpacing, from which highdicom would make pixel measures that it cannot read."""
-    bare = Dataset(source)
+    bare = Dataset()
+    bare.update(source)  # Dataset(source) would share its elements: what is taken out here would be gone there
     bare.pop("PixelSpacing", None)
     return bare

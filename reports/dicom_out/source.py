@@ -10,8 +10,10 @@ from pathlib import Path
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from pipelines.dicom.functional_groups import lift_functional_groups
 from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
+from reports.dicom_out.frames import MULTI_FRAME_CLASSES
 
 __all__ = ["read_source"]
 
@@ -27,12 +29,13 @@ _IDENTITY = (
 )
 _PIXELS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "InstanceNumber", "Modality", "BodyPartExamined"),
-    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "PatientOrientation"),
     *("ImageLaterality", "Laterality", "PresentationLUTShape", "RescaleIntercept", "RescaleSlope", "RescaleType"),
     *("ModalityLUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction"),
     "VOILUTSequence",
 )
+_FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _ALWAYS_THERE = (  # type 2: present, blank where not known
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
@@ -41,16 +44,21 @@ _DATES, _TIMES = ("PatientBirthDate", "StudyDate"), ("PatientBirthTime", "StudyT
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
-def read_source(path: Path) -> Dataset:
+def read_source(path: Path, *, frame: int = 1) -> Dataset:
     """Read what results of an image need of its header; no pixels, text in Unicode, no frame of reference.
 
+    Args:
+        path: of the original.
+        frame: which of its frames the results are about, counted from 1.
+
     Raises:
-        DicomError: the file cannot be read, or holds several frames.
+        DicomError: the file cannot be read, or has several frames that nothing can refer to.
     """
     with tolerant_reading():
-        found, _ = read_elements(path, ("SpecificCharacterSet", *_IDENTITY, *_PIXELS))
+        found, _ = read_elements(path, ("SpecificCharacterSet", *_FRAMES, *_IDENTITY, *_PIXELS))
         try:
             found.decode()
+            lift_functional_groups(found, frame)
             source = Dataset()
             for keyword in (*_IDENTITY, *_PIXELS):
                 if keyword in found:
@@ -60,8 +68,11 @@ def read_source(path: Path) -> Dataset:
             raise DicomError(
                 f"{path}: the header cannot be read ({type(error).__name__}); export the image again."
             ) from error
-    if text(source, "NumberOfFrames") not in {"", "1"}:
-        raise DicomError(f"{path}: the image has several frames, and results are made for single films only.")
+    if text(found, "NumberOfFrames") not in {"", "1"} and source.SOPClassUID not in MULTI_FRAME_CLASSES:
+        raise DicomError(
+            f"{path}: the image has several frames and is of a class that has one, so no result could say of which it "
+            "is: export it as a multi-frame secondary capture."
+        )
     source.SpecificCharacterSet = "ISO_IR 192"  # every name can be written in it, whatever the original used
     return source
 

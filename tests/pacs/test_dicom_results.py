@@ -12,7 +12,7 @@ from making import results_of
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 from skimage.filters import threshold_otsu
 
 from pipelines.boxes import read_boxes
@@ -137,13 +137,37 @@ def test_odd_headers_of_originals_give_valid_results(
     assert read.PatientID == film.PatientID
 
 
-def test_a_film_of_several_frames_gets_no_results(cohort: Path, tmp_path: Path) -> None:
+def test_a_film_of_a_class_of_one_frame_that_has_several_gets_no_results(cohort: Path, tmp_path: Path) -> None:
     film = dcmread(cohort / "dicom" / "phantom-00003.dcm")
     film.NumberOfFrames = 2
     film.PixelData *= 2
     film.save_as(tmp_path / "film.dcm")
-    with pytest.raises(DicomError, match="several frames"):
+    with pytest.raises(DicomError, match="several frames and is of a class that has one"):
         read_source(tmp_path / "film.dcm")
+
+
+def test_results_of_a_capture_of_several_frames_name_theirs(
+    cohort: Path, studies: list[StudyFolder], audited: Path, tmp_path: Path, dciodvfy
+) -> None:
+    film = dcmread(cohort / "dicom" / "phantom-00003.dcm")
+    film.NumberOfFrames = 2
+    film.PixelData *= 2
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    film.save_as(tmp_path / "film.dcm")
+    study = next(s for s in studies if s.record.images[0].photometric_interpretation == "MONOCHROME1")
+    image = study.record.images[0].model_copy(update={"frame": 2, "frames": 2})
+    study = replace(study, record=study.record.model_copy(update={"images": (image, *study.record.images[1:])}))
+    made = results_of(study, {image.key: read_source(tmp_path / "film.dcm", frame=2)}, audited)
+    assert {result.kind for result in made} == set(Kind)
+    assert invalid(made, tmp_path, dciodvfy) == {}
+    for result in made:
+        named = [item for item in result.dataset.iterall() if item.keyword == "ReferencedFrameNumber"]
+        assert {int(item.value) for item in named} == {2}
+    for number, result in enumerate(of_kind(made, Kind.REPORT) + of_kind(made, Kind.PRESENTATION)):
+        path = tmp_path / f"drawn-{number}.dcm"
+        path.write_bytes(written(result))
+        rows = read_boxes(path).rows
+        assert {row.frames for row in rows} <= {(2,)}
 
 
 def test_the_same_audit_gives_the_same_bytes(
