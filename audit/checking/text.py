@@ -6,22 +6,30 @@ from dataclasses import asdict
 
 from audit.checking.checking import Checked, ReasonCount
 from audit.checking.rows import Fate
+from audit.counting import counted
 
 __all__ = ["check_json", "check_text"]
 
 _FIRST_WIDTH = 28
 _WIDTH = 11
 _TITLES = {Fate.FAILED: "Should be audited and cannot be:", Fate.LEFT_OUT: "Left out by rule:"}
+_COUNTED = {
+    "studies": ("study", "studies"),
+    "images": ("image",),
+    "phrases": ("phrase",),
+    "boxes": ("box", "boxes"),
+    "files": ("file",),
+    "reports": ("report",),
+    "box rows": ("box", "boxes"),
+}
 _KEY = re.compile(r"file-[0-9a-f]{16}\b")
 
 
 def check_text(checked: Checked) -> str:
     """Lay out counts, joins, findings and reasons, a line each."""
-    counts = checked.counts
-    takes_part = ("studies", "images", "phrases", "boxes")
     lines = [
-        f"Would be audited: {', '.join(f'{counts[what]:,} {what}' for what in takes_part)}",
-        f"Read: {counts['files']:,} files, {counts['reports']:,} reports, {counts['box rows']:,} boxes",
+        f"Would be audited: {_listed(checked, 'studies', 'images', 'phrases', 'boxes')}",
+        f"Read: {_listed(checked, 'files', 'reports', 'box rows')}",
     ]
     if checked.joined_by:
         joins = ", ".join(f"{count:,} by {key}" for key, count in checked.joined_by.items())
@@ -41,6 +49,10 @@ def check_text(checked: Checked) -> str:
     if any(_KEY.match(example) for each in checked.reasons for example in each.examples):
         lines += ["", "file-... stands for a file's name, which may be a patient's: --show-phi shows the names."]
     return "\n".join(lines)
+
+
+def _listed(checked: Checked, *kinds: str) -> str:
+    return ", ".join(counted(checked.counts[kind], *_COUNTED[kind]) for kind in kinds)
 
 
 def _fate_lines(checked: Checked) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import COULD_NOT_RUN, counted, errors_in_one_line, tell
+from audit.cli.options import COULD_NOT_RUN, errors_in_one_line, tell
+from audit.counting import counted
 
 __all__ = ["key", "logs"]
 

@@ -25,7 +25,6 @@ __all__ = [
     "Out",
     "Seed",
     "WhichFrames",
-    "counted",
     "errors_in_one_line",
     "index_file",
     "progress_bar",
@@ -89,11 +88,6 @@ def index_file(dicom_dir: Path, index: Path | None, *, no_index: bool, not_in: I
 def tell(message: str) -> None:
     """Print to stderr: stdout is for results."""
     typer.echo(message, err=True)
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """Write a number and what it counts: "1 study", "2,000 studies"."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 @contextmanager

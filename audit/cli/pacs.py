@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.cli.options import IndexFile, NoIndex, counted, errors_in_one_line, index_file, progress_bar, tell
+from audit.cli.options import IndexFile, NoIndex, errors_in_one_line, index_file, progress_bar, tell
+from audit.counting import counted
 
 if TYPE_CHECKING:
     from audit.pacs.archive import Archive

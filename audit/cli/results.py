@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import counted, errors_in_one_line, progress_bar, tell
+from audit.cli.options import errors_in_one_line, progress_bar, tell
+from audit.counting import counted
 
 __all__ = ["render", "score"]
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from audit.cli.options import counted, errors_in_one_line, tell
+from audit.cli.options import errors_in_one_line, tell
+from audit.counting import counted
 
 __all__ = ["reviews"]
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from audit.cli.options import counted, progress_bar, tell
+from audit.cli.options import progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
+from audit.counting import counted
 
 if TYPE_CHECKING:
     from audit.engine.resuming import Plan
