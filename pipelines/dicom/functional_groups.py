@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from pipelines.dicom.source import items
+from pipelines.dicom.source import element, items
 
 __all__ = ["lift_functional_groups"]
 
@@ -28,5 +28,5 @@ def lift_functional_groups(dataset: Dataset, frame: int) -> None:
         for macro, keywords in _ELEMENTS.items():
             for item in items(group, macro)[:1]:
                 for keyword in keywords:
-                    if keyword in item:
-                        dataset[keyword] = item[keyword]
+                    if (found := element(item, keyword)) is not None:
+                        dataset[keyword] = found

@@ -16,6 +16,7 @@ from math import isfinite
 from pathlib import Path
 
 from pydicom import config
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
@@ -31,6 +32,7 @@ from pipelines.errors import DicomError
 __all__ = [
     "READ_ERRORS",
     "accession_issuer",
+    "element",
     "items",
     "looks_like_dicom",
     "name_deflated",
@@ -222,6 +224,14 @@ def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     except _VALUE_ERRORS:
         return ()
     return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def element(dataset: Dataset, keyword: str) -> DataElement | None:
+    """Give an element; None where it is absent or cannot be read."""
+    try:
+        return dataset.get(Tag(keyword))
+    except _VALUE_ERRORS:
+        return None
 
 
 def accession_issuer(dataset: Dataset) -> str:

@@ -111,6 +111,20 @@ def test_spacing_is_taken_only_where_it_is_one(write_dx, elements, spacing, sour
 
 
 @pytest.mark.parametrize(
+    ("stated", "kind", "spacing"), [([0.2, 0.2], b"DS", (0.2, 0.2)), ([0.25], b"DS", None), ([0.25], b"FD", None)]
+)
+def test_spacing_of_all_frames_is_taken_from_functional_groups(write_dx, stated, kind, spacing):
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing = stated
+    shared.PixelMeasuresSequence = [measures]
+    path = write_dx(SharedFunctionalGroupsSequence=[shared])
+    head = b"\x28\x00\x30\x00"
+    assert path.read_bytes().count(head + b"DS") == 1
+    path.write_bytes(path.read_bytes().replace(head + b"DS", head + kind))  # four bytes are no float of eight
+    assert read_image_header(path).spacing_mm == spacing
+
+
+@pytest.mark.parametrize(
     ("elements", "age"),
     [
         pytest.param({"PatientAge": "045Y"}, 45.0, id="years"),
