@@ -7,7 +7,9 @@ from enum import StrEnum
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.study import Image
 
-__all__ = ["Frames", "each_frame"]
+__all__ = ["MOST_FRAMES", "Frames", "each_frame", "is_taken_apart"]
+
+MOST_FRAMES = 1000  # of one file: a header of a few bytes can promise a hundred million
 
 
 class Frames(StrEnum):
@@ -18,12 +20,14 @@ class Frames(StrEnum):
 
 
 def each_frame(images: Iterable[Image]) -> Iterator[Image]:
-    """Give an image for each frame of each file, in their order.
-
-    A file that promises more pixels than are read of one stays one image: it cannot be audited, and is listed once.
-    """
+    """Give an image for each frame of each file, in their order; a file that is not taken apart stays one image."""
     for image in images:
-        if image.rows * image.columns * image.frames > MAX_PIXELS:
-            yield image
-        else:
+        if is_taken_apart(image):
             yield from (replace(image, frame=number) for number in range(1, image.frames + 1))
+        else:
+            yield image
+
+
+def is_taken_apart(image: Image) -> bool:
+    """Whether a file's frames may become images: not where it promises more of them, or more pixels, than are read."""
+    return image.frames <= MOST_FRAMES and image.rows * image.columns * image.frames <= MAX_PIXELS

@@ -139,7 +139,7 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
 
 
 def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[Fate, int]]:
-    """Count what became of files and reports, each of which has one row; boxes are counted by Inputs."""
+    """Count what became of files, frames that are images of their own, and reports; boxes are counted by Inputs."""
     kinds = {"report": "reports", "file": "files", "image": "files"}
     counted = Counter((kinds[row.kind], row.fate) for row in rows if row.kind in kinds)
     return {kind: {fate: counted[kind, fate] for fate in Fate} for kind in ("files", "reports")}

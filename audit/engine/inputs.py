@@ -9,7 +9,7 @@ from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Join, match
 from pipelines.dicom.scan import keep_views, scan_folder
 from pipelines.errors import CohortError
-from pipelines.frames import Frames, each_frame
+from pipelines.frames import Frames, each_frame, is_taken_apart
 from pipelines.study import PART_OF_FILE, Image, LeftOut, Study
 from pipelines.text import ReportTable, read_reports
 
@@ -149,10 +149,11 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
             reason = f"{boxes} on an image that takes no part: what to do is said where the image is listed"
             yield LeftOut(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
-        if image.frames > 1 and frames is Frames.FIRST:
+        if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):
+            mend = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
             reason = (
-                f"the first of the image's {image.frames:,} frames is audited and the others are not: pass --frames "
-                "each if they should be"
+                f"the first of the image's {image.frames:,} frames is audited and the others are not: {mend} if they "
+                "should be"
             )
             yield LeftOut(source=image.source, stage="frames", reason=reason, failed=False)
 

@@ -57,18 +57,27 @@ def kept_study(record: StudyRecord) -> Study:
     )
 
 
-def keyed_rows(row: BoxRow, images: Mapping[str, Image], keys: Keys, *, show_phi: bool) -> Iterator[BoxRow]:
+def keyed_rows(
+    row: BoxRow, images: Mapping[str, Image], keys: Keys, *, show_phi: bool, most_frames: int = 1
+) -> Iterator[BoxRow]:
     """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
 
     A reference that is a key of ``images`` is one already (``m2ib-audit review boxes`` writes such). Else the keys are
     those of the UID if they are among them, one for each frame that was audited, or one of each path part. The sentence
     that the box was drawn for is masked as the record's sentences are, for it is compared with them.
+
+    Args:
+        row: as it was read.
+        images: of the run, by their keys.
+        most_frames: the highest number of a frame among them.
+        keys: of the run.
+        show_phi: whether the run shows sentences unmasked.
     """
     wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi)
-    frames = range(1, max((image.frame for image in images.values()), default=1) + 1)
-    uids = dict.fromkeys((row.image, plain_stem(row.image)))
+    uids, frames = dict.fromkeys((row.image, plain_stem(row.image))), range(1, most_frames + 1)
     found = [key for uid in uids for frame in frames if (key := keys.key("image", instance_of(uid, frame))) in images]
-    for key in [row.image] if row.image in images else found or [path_key(row.image, keys)]:
+    named = [key for key in found if not row.frames or images[key].frame in row.frames]
+    for key in [row.image] if row.image in images else named or found[:1] or [path_key(row.image, keys)]:
         yield replace(row, image=key, box=replace(row.box, phrase=wording))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -148,8 +149,14 @@ def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> t
     read = read_boxes(paths)
     images = [case.image for study in studies for case in study.cases]
     keyed = {image.sop_instance_uid: image for image in images}
-    rows = [kept for row in read.rows for kept in keyed_rows(row, keyed, shower.keys, show_phi=shower.show_phi)]
-    placed = place_boxes(images, rows)
+    keyed_row = partial(
+        keyed_rows,
+        images=keyed,
+        keys=shower.keys,
+        show_phi=shower.show_phi,
+        most_frames=max(image.frame for image in images),
+    )
+    placed = place_boxes(images, [kept for row in read.rows for kept in keyed_row(row)])
     if not any(placed.by_image.values()):
         raise BoxError(
             f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "
@@ -162,7 +169,7 @@ def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> t
         )
         for study in studies
     ]
-    return drawn, (*read.left_out, *placed.left_out)
+    return drawn, (*read.left_out, *dict.fromkeys(placed.left_out))  # a row may lie on several frames
 
 
 def _methods(record: StudyRecord) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from pipelines.boxes.outlines import polygons_of
 from pipelines.boxes.table import BlankRowError
-from pipelines.dicom.source import numbers
+from pipelines.dicom.source import element, numbers
 from pipelines.errors import BoxError
 from pipelines.shapes import Ellipse, Point, Shape
 
@@ -54,12 +54,20 @@ def graphic_shape(source: str, graphic: str, points: Sequence[Point]) -> Shape:
     raise BoxError(f"{source} is a {graphic[:20] or 'graphic of no type'} of {len(points)} points: export it again")
 
 
-def frame_numbers(reference: Dataset) -> tuple[float, ...]:
+def frame_numbers(source: str, reference: Dataset) -> tuple[float, ...]:
     """Read which frames a reference to an image means, counted from 1; none where it means all of them.
+
+    Raises:
+        BoxError: it names some, in what are no numbers.
 
     Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro).
     """
-    return tuple(numbers(reference, "ReferencedFrameNumber"))
+    found = numbers(reference, "ReferencedFrameNumber")
+    if not found and "ReferencedFrameNumber" in reference:
+        stated = element(reference, "ReferencedFrameNumber")
+        if stated is None or not stated.is_empty:
+            raise BoxError(f"{source} names frames of its image in what are no numbers: export it again")
+    return found
 
 
 def _with_area(source: str, ellipse: Ellipse) -> Ellipse:

@@ -38,9 +38,8 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     elsewhere: dict[str, bool] = {}
     for row in rows:
         fits = finder.images_of(row.image)
-        files = len({image.path for image in fits})
-        if files != 1:
-            homeless[row.image, files].append(row.source)
+        if not _is_one_file(fits):
+            homeless[row.image, len(fits)].append(row.source)
             elsewhere[row.image] = not fits and finder.has_name(row.image)
             continue
         box = _rescaled(row, fits[0])
@@ -87,7 +86,7 @@ class _Finder:
         fits = self._by_stem.get(stem.casefold(), [])
         if not fits:
             return self._by_joined.get(stem.casefold(), [])
-        if len({image.path for image in fits}) < 2 and len(self._folders[stem.casefold()]) < 2:
+        if _is_one_file(fits) and len(self._folders[stem.casefold()]) < 2:
             return fits
         wanted = _folders(reference)
         return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
@@ -95,6 +94,11 @@ class _Finder:
     def has_name(self, reference: str) -> bool:
         """Whether some image has the name that a reference ends in, in whatever folder."""
         return plain_stem(reference).casefold() in self._by_stem
+
+
+def _is_one_file(images: Sequence[Image]) -> bool:
+    """Whether they are one image, or frames of one file."""
+    return len({image.path for image in images}) == 1 and len({image.frame for image in images}) == len(images)
 
 
 def _folders(path: str) -> tuple[str, ...]:

@@ -38,17 +38,21 @@ def _raw_box(source: str, graphic: Dataset, state: Dataset, *, reference: Datase
     coordinates = numbers(graphic, "GraphicData")
     points: list[Point] = list(zip(coordinates[::2], coordinates[1::2], strict=False))
     try:
+        frames = frame_numbers(source, reference)
         if text(graphic, "GraphicAnnotationUnits") == "DISPLAY":
-            points = _on_image(source, points, state, image)
+            points = _on_image(source, points, state, reference)
         shape = graphic_shape(source, text(graphic, "GraphicType"), points)
     except BoxError as error:
         return error
     reader = text(state, "ContentCreatorName") or None
-    return RawBox(source=source, image=image, frames=frame_numbers(reference), label=label, shape=shape, reader=reader)
+    return RawBox(source=source, image=image, frames=frames, label=label, shape=shape, reader=reader)
 
 
-def _images(item: Dataset) -> list[str]:
-    return [text(reference, "ReferencedSOPInstanceUID") for reference in items(item, "ReferencedImageSequence")]
+def _is_of(source: str, one: Dataset, other: Dataset) -> bool:
+    """Whether two references may mean the same frame of an image; one without frames means all of them."""
+    frames, of_other = frame_numbers(source, one), frame_numbers(source, other)
+    shared = not frames or not of_other or bool({*frames} & {*of_other})
+    return shared and text(one, "ReferencedSOPInstanceUID") == text(other, "ReferencedSOPInstanceUID")
 
 
 def _all_images(state: Dataset) -> list[Dataset]:
@@ -71,7 +75,7 @@ def _label(annotation: Dataset, state: Dataset) -> str:
     return next((words for words in (*beside, *described, layer) if canonical_finding(words)), UNNAMED)
 
 
-def _on_image(source: str, points: list[Point], state: Dataset, image: str) -> list[Point]:
+def _on_image(source: str, points: list[Point], state: Dataset, reference: Dataset) -> list[Point]:
     """Bring shares of the displayed area into pixels of the image.
 
     The area is given by the pixels that are displayed at its top left and bottom right: a flip shows in their order,
@@ -80,7 +84,11 @@ def _on_image(source: str, points: list[Point], state: Dataset, image: str) -> l
     Raises:
         BoxError: the file does not say which area is displayed.
     """
-    areas = [area for area in items(state, "DisplayedAreaSelectionSequence") if image in (_images(area) or [image])]
+    areas = [
+        area
+        for area in items(state, "DisplayedAreaSelectionSequence")
+        if any(_is_of(source, each, reference) for each in items(area, "ReferencedImageSequence") or [reference])
+    ]
     corners = [
         pair
         for keyword in ("DisplayedAreaTopLeftHandCorner", "DisplayedAreaBottomRightHandCorner")

@@ -11,7 +11,7 @@ from pipelines.boxes.reflacx_csv import ReflacxCase, read_reflacx_cases, recogni
 from pipelines.boxes.table import BlankRowError, BoxRow, BoxTable, RawBox, box_row, unmapped_labels
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
-from pipelines.study import Box, LeftOut
+from pipelines.study import LeftOut
 
 __all__ = ["FORMATS", "read_boxes"]
 
@@ -26,7 +26,7 @@ class _Found:
     left_out: list[LeftOut] = field(default_factory=list)
     cases: dict[str, ReflacxCase] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)  # readers whom DICOM files name, and what stands for the name
-    seen: set[tuple[str, Frame, Box]] = field(default_factory=set)  # in the files before
+    seen: set[tuple[object, ...]] = field(default_factory=set)  # in the files before
     repeated: int = 0  # boxes of a file before
     files: int = 0  # that hold annotations, or say whose they are
 
@@ -108,10 +108,15 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _Found) ->
             found.left_out.append(_left_out(path, str(blank), failed=False))
         except BoxError as error:
             found.left_out.append(_left_out(path, str(error), failed=True))
-    news = [row for row in rows if (row.image, row.frame, row.box) not in found.seen]
+    news = [row for row in rows if _what(row) not in found.seen]
     found.repeated += len(rows) - len(news)
-    found.seen |= {(row.image, row.frame, row.box) for row in news}
+    found.seen |= {_what(row) for row in news}
     found.rows += news
+
+
+def _what(row: BoxRow) -> tuple[object, ...]:
+    """Give what tells a box from every other."""
+    return row.image, row.frames, row.frame, row.box
 
 
 def _read_text(path: Path, name: str, format_name: str | None, found: _Found) -> Iterator[RawBox | BoxError]:

@@ -61,13 +61,14 @@ def _raw_box(source: str, place: _Place, item: Dataset, reader: str | None) -> R
     try:
         shape = graphic_shape(source, text(item, "GraphicType"), points)
         reference = _image(item, place.root)
+        frames = frame_numbers(source, reference)
     except BoxError as error:
         return error
     image = text(reference, "ReferencedSOPInstanceUID")
     return RawBox(
         source=source,
         image=image,
-        frames=frame_numbers(reference),
+        frames=frames,
         label=place.label,
         shape=shape,
         reader=reader,

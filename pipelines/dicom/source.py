@@ -192,7 +192,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """Read the values of a text element; empty where it is absent or cannot be read."""
     try:
         value = dataset.get(keyword)
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return ()
     if isinstance(value, MultiValue | list | tuple):
         return tuple(str(item).strip("\0 ") for item in value)
@@ -212,7 +212,7 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         value = dataset.get(keyword)
         items = value if isinstance(value, MultiValue | list | tuple) else () if value in {None, ""} else (value,)
         found = tuple(float(item) for item in items)
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return ()
     return found if all(isfinite(item) for item in found) else ()
 
@@ -221,7 +221,7 @@ def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """Read the items of a sequence; empty where it is absent or cannot be read."""
     try:
         value = dataset.get(keyword)
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return ()
     return tuple(value) if isinstance(value, Sequence) else ()
 
@@ -230,7 +230,7 @@ def element(dataset: Dataset, keyword: str) -> DataElement | None:
     """Give an element; None where it is absent or cannot be read."""
     try:
         return dataset.get(Tag(keyword))
-    except _VALUE_ERRORS:
+    except READ_ERRORS:
         return None
 
 

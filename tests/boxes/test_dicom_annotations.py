@@ -171,6 +171,19 @@ def test_what_lies_on_a_later_frame_is_not_taken_for_the_first(
         assert each.left_out == ()
 
 
+def test_frames_that_are_no_numbers_are_refused_and_not_taken_for_all(film: Dataset, tmp_path: Path) -> None:
+    report_of(film, tmp_path / "sr.dcm", [("POLYLINE", SQUARE)])
+    content = dcmread(tmp_path / "sr.dcm")
+    for each in content.iterall():
+        if each.keyword == "ReferencedSOPSequence":
+            each.value[0].ReferencedFrameNumber = 12345678
+    content.save_as(tmp_path / "sr.dcm")
+    written = (tmp_path / "sr.dcm").read_bytes()
+    (tmp_path / "sr.dcm").write_bytes(written.replace(b"12345678", b"abcdefgh"))
+    (left,) = read_boxes(tmp_path / "sr.dcm").left_out
+    assert "names frames of its image in what are no numbers" in left.reason
+
+
 def test_graphics_of_a_presentation_state_take_the_text_beside_them(film: Dataset, tmp_path: Path) -> None:
     state_of(
         film,

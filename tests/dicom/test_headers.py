@@ -124,6 +124,19 @@ def test_spacing_of_all_frames_is_taken_from_functional_groups(write_dx, stated,
     assert read_image_header(path).spacing_mm == spacing
 
 
+def test_a_sequence_that_is_cut_short_stops_no_scan(write_dx):
+    shared = Dataset()
+    shared.PixelMeasuresSequence = [Dataset()]
+    path = write_dx(SharedFunctionalGroupsSequence=[shared], ImagerPixelSpacing=[0.1, 0.1])
+    written = path.read_bytes()
+    at = written.index(b"\x00\x52\x29\x92SQ\x00\x00")
+    length = int.from_bytes(written[at + 8 : at + 12], "little")
+    path.write_bytes(
+        written[: at + 8] + (6).to_bytes(4, "little") + written[at + 12 : at + 18] + written[at + 12 + length :]
+    )
+    assert read_image_header(path).spacing_mm == (0.1, 0.1)
+
+
 @pytest.mark.parametrize(
     ("elements", "age"),
     [

@@ -114,8 +114,20 @@ def test_boxes_that_are_read_later_lie_on_the_frames_that_they_name(
     label = images_of(finished[1])[0].phrases[0].finding
     boxes = tmp_path / "boxes.csv"
     boxes.write_text(f"image,label,x,y,width,height,frame\n{named},{label},10,10,20,20,{frame}\n")
-    assert rescore(finished[1], [boxes]).failed == ()
+    found = rescore(finished[1], [boxes])
+    assert (found.failed, [item for item in found.record.failures if item.stage == "boxes"]) == ((), [])
     assert [len(each.boxes) for each in images_of(finished[1])] == expected
+
+
+def test_the_same_box_on_two_frames_in_two_files_is_two_boxes(
+    cohort: Path, finished: tuple[RunResult, Path], tmp_path: Path
+) -> None:
+    label = images_of(finished[1])[0].phrases[0].finding
+    for frame in (1, 2):
+        row = f"{NAME},{label},10,10,20,20,{frame}"
+        (tmp_path / f"{frame}.csv").write_text(f"image,label,x,y,width,height,frame\n{row}\n")
+    rescore(finished[1], [tmp_path / "1.csv", tmp_path / "2.csv"])
+    assert [len(each.boxes) for each in images_of(finished[1])] == [1, 1]
 
 
 def test_a_frame_that_the_file_does_not_have_is_said(cohort: Path, tmp_path: Path) -> None:
@@ -141,6 +153,6 @@ def test_a_frame_that_cannot_be_read_leaves_the_other_one(cohort: Path, tmp_path
 
 def test_a_header_that_promises_too_many_frames_is_one_image_and_no_million(cohort: Path) -> None:
     (image, *_) = scan_folder(cohort / "dicom").images
-    endless = replace(image, frames=MAX_PIXELS)
-    assert list(each_frame([endless])) == [endless]
+    endless = replace(image, frames=MAX_PIXELS), replace(image, frames=MAX_PIXELS, rows=1, columns=1)
+    assert list(each_frame(endless)) == list(endless)
     assert len({Keys(b"salt").key("image", each.instance) for each in each_frame([replace(image, frames=9)])}) == 9
