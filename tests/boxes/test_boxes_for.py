@@ -1,31 +1,15 @@
 """Which boxes are the target of a phrase."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from made_up_image import made_up_image
 
 from pipelines.boxes.matching import boxes_for
-from pipelines.study import Box, Context, Image, Phrase, Side, View
+from pipelines.study import Box, Context, Phrase, Side
 
-IMAGE = Image(
-    path=Path("dicom/study1/im1.dcm"),
-    sop_instance_uid="1.2.1.1",
-    study_instance_uid="1.2.1",
-    patient_id="p",
-    accession_number="A1",
-    rows=100,
-    columns=200,
-    view=View.PA,
-    view_source="ViewPosition",
-    photometric_interpretation="MONOCHROME2",
-    spacing_mm=None,
-    spacing_source=None,
-    sex=None,
-    age_years=None,
-    manufacturer=None,
-    series_description="",
-    horizontally_flipped=False,
+IMAGE = made_up_image(
+    "dicom/study1/im1.dcm", sop_instance_uid="1.2.1.1", study_instance_uid="1.2.1", accession_number="A1"
 )
 EFFUSION = Box(x=10, y=20, width=30, height=40, label="pleural effusion")
 IMAGE_LEFT = Box(x=10, y=0, width=20, height=20, label="nodule")

@@ -6,6 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from highdicom import pr, sr
+from made_up_image import made_up_image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -18,7 +19,7 @@ from pipelines.boxes.presentation_state import UNNAMED
 from pipelines.errors import BoxError
 from pipelines.frames import each_frame
 from pipelines.shapes import Ellipse, Polygons
-from pipelines.study import Image, View
+from pipelines.study import Image
 
 SQUARE = [[20.0, 30.0], [60.0, 30.0], [60.0, 90.0], [20.0, 90.0], [20.0, 30.0]]
 READER = "Kim^Reader"
@@ -30,24 +31,12 @@ def film() -> Dataset:
 
 
 def of_two_frames(film: Dataset) -> Image:
-    return Image(
-        path=Path("film.dcm"),
+    return made_up_image(
+        "film.dcm",
         sop_instance_uid=str(film.SOPInstanceUID),
         study_instance_uid=str(film.StudyInstanceUID),
-        patient_id="p",
-        accession_number="",
         rows=film.Rows,
         columns=film.Columns,
-        view=View.PA,
-        view_source="ViewPosition",
-        photometric_interpretation="MONOCHROME2",
-        spacing_mm=None,
-        spacing_source=None,
-        sex=None,
-        age_years=None,
-        manufacturer=None,
-        series_description="",
-        horizontally_flipped=False,
         frames=2,
     )
 

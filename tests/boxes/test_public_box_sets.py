@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.boxes.packed import read_packed_text
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError
-from pipelines.study import Box, Image, View
+from pipelines.study import Box, Image
 
 NIH = (
     "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
@@ -91,25 +92,7 @@ def test_a_row_that_is_no_box_is_listed_and_stops_no_other(tmp_path: Path, conte
 
 
 def chest(stem: str, rows: int, columns: int) -> Image:
-    return Image(
-        path=Path(f"{stem}.dcm"),
-        sop_instance_uid="1.2.3",
-        study_instance_uid="1.2",
-        patient_id="",
-        accession_number="",
-        rows=rows,
-        columns=columns,
-        view=View.PA,
-        view_source="ViewPosition",
-        photometric_interpretation="MONOCHROME2",
-        spacing_mm=None,
-        spacing_source=None,
-        sex=None,
-        age_years=None,
-        manufacturer=None,
-        series_description="",
-        horizontally_flipped=False,
-    )
+    return made_up_image(f"{stem}.dcm", patient_id="", rows=rows, columns=columns)
 
 
 def test_boxes_of_the_released_frame_are_scaled_to_the_image_as_it_is(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_image import made_up_image
 from pycocotools import mask as coco_mask
 
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError
 from pipelines.shapes import Ellipse, Polygons, RunLengths
-from pipelines.study import Image, View
+from pipelines.study import Image
 
 TRIANGLE = [[100.0, 50.0], [300.0, 50.0], [300.0, 250.0]]
 
@@ -24,24 +25,8 @@ def read(folder: Path, name: str, content: object) -> BoxTable:
 
 
 def image(stem: str, rows: int = 1000, columns: int = 800) -> Image:
-    return Image(
-        path=Path(f"{stem}.dcm"),
-        sop_instance_uid=f"1.2.{stem}",
-        study_instance_uid="1",
-        patient_id="p",
-        accession_number="",
-        rows=rows,
-        columns=columns,
-        view=View.PA,
-        view_source="ViewPosition",
-        photometric_interpretation="MONOCHROME2",
-        spacing_mm=None,
-        spacing_source=None,
-        sex=None,
-        age_years=None,
-        manufacturer=None,
-        series_description="",
-        horizontally_flipped=False,
+    return made_up_image(
+        f"{stem}.dcm", sop_instance_uid=f"1.2.{stem}", study_instance_uid="1", rows=rows, columns=columns
     )
 
 

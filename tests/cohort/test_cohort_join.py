@@ -6,32 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 
 from pipelines.boxes import BoxRow, BoxTable
 from pipelines.cohort import Cohort, join
 from pipelines.errors import CohortError
-from pipelines.study import Box, Context, Image, Report, View
+from pipelines.study import Box, Context, Image, Report
 from pipelines.text import ReportTable
 
 TEXT = "FINDINGS: Left pleural effusion. No pneumothorax."
-IMAGE = Image(
-    path=Path("dicom/study1/im1.dcm"),
-    sop_instance_uid="1.2.1.1",
-    study_instance_uid="1.2.1",
-    patient_id="p",
-    accession_number="A1",
-    rows=100,
-    columns=200,
-    view=View.PA,
-    view_source="ViewPosition",
-    photometric_interpretation="MONOCHROME2",
-    spacing_mm=None,
-    spacing_source=None,
-    sex=None,
-    age_years=None,
-    manufacturer=None,
-    series_description="",
-    horizontally_flipped=False,
+IMAGE = made_up_image(
+    "dicom/study1/im1.dcm", sop_instance_uid="1.2.1.1", study_instance_uid="1.2.1", accession_number="A1"
 )
 OTHER = replace(
     IMAGE,

@@ -8,31 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 
 from pipelines.cohort import Cohort, match
-from pipelines.study import Image, LeftOut, Report, View
+from pipelines.study import Image, LeftOut, Report
 from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
 
-IMAGE = Image(
-    path=Path("dicom/image.dcm"),
-    sop_instance_uid="1.2.1.1",
-    study_instance_uid="1.2.1",
-    patient_id="p",
-    accession_number="A1",
-    rows=100,
-    columns=200,
-    view=View.PA,
-    view_source="ViewPosition",
-    photometric_interpretation="MONOCHROME2",
-    spacing_mm=None,
-    spacing_source=None,
-    sex=None,
-    age_years=None,
-    manufacturer=None,
-    series_description="",
-    horizontally_flipped=False,
-)
+IMAGE = made_up_image("dicom/image.dcm", sop_instance_uid="1.2.1.1", study_instance_uid="1.2.1", accession_number="A1")
 ISSUERS = ["", "North", "South"]
 NUMBERS = ["", "A1", "A2"]
 STUDIES = ["1.1", "1.2", "1.3"]

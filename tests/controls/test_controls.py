@@ -1,12 +1,11 @@
 """Controls: which phrases, which sentences in their place, and what becomes of the heat."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 from scipy.stats import pearsonr
 
 from audit.attribution.explain import M2IB, Request
@@ -17,29 +16,17 @@ from audit.controls.summary import ControlRow, evidence_of, pearson, summarise_c
 from audit.controls.wording import negated, nonsense, side_swapped
 from audit.encoders.loading import load_encoder
 from pipelines.findings import findings_in
-from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View
+from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study
 from pipelines.transforms import Preprocessing
 
 
 def image(name: str) -> Image:
-    return Image(
-        path=Path(f"{name}.dcm"),
+    return made_up_image(
+        f"{name}.dcm",
         sop_instance_uid=f"image of {name}",
         study_instance_uid=f"study of {name}",
         patient_id=name,
-        accession_number="",
-        rows=100,
         columns=100,
-        view=View.PA,
-        view_source="ViewPosition",
-        photometric_interpretation="MONOCHROME2",
-        spacing_mm=None,
-        spacing_source=None,
-        sex=None,
-        age_years=None,
-        manufacturer=None,
-        series_description="",
-        horizontally_flipped=False,
     )
 
 

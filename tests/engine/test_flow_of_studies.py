@@ -5,12 +5,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 
 from audit.engine.finishing import FinishedStudy
 from audit.engine.on_ray.actors import Receipt
@@ -18,31 +18,13 @@ from audit.engine.on_ray.cluster import DataLostError, WorkerLostError
 from audit.engine.on_ray.flow import Flow
 from audit.engine.on_ray.pools import Capacity, Pools, Stage, pools_for
 from pipelines.errors import AuditError, ModelError, OutputError
-from pipelines.study import Case, Image, LeftOut, Report, Study, View
+from pipelines.study import Case, LeftOut, Report, Study
 
 PENDING = object()
 
 
 def study(name: str) -> Study:
-    image = Image(
-        path=Path(name),
-        sop_instance_uid=name,
-        study_instance_uid=name,
-        patient_id="",
-        accession_number="",
-        rows=1,
-        columns=1,
-        view=View.PA,
-        view_source="ViewPosition",
-        photometric_interpretation="MONOCHROME2",
-        spacing_mm=None,
-        spacing_source=None,
-        sex=None,
-        age_years=None,
-        manufacturer=None,
-        series_description="",
-        horizontally_flipped=False,
-    )
+    image = made_up_image(name, sop_instance_uid=name, study_instance_uid=name, patient_id="", rows=1, columns=1)
     report = Report(source="made up", text="")
     case = Case(image=image, phrases=(), boxes=())
     return Study(study_instance_uid=name, report=report, report_joined_by="file name", cases=(case,))

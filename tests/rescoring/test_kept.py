@@ -1,38 +1,19 @@
 """What a record keeps of a study meets boxes that are read later."""
 
-from pathlib import Path
-
 import pytest
+from made_up_image import made_up_image
 
 from audit.engine.keys import Keys
 from audit.engine.shown import shown_text
 from audit.rescoring.kept import keyed_rows
 from pipelines.boxes import BoxRow
 from pipelines.boxes.matching import boxes_for
-from pipelines.study import Box, Context, Image, Phrase, View
+from pipelines.study import Box, Context, Phrase
 
 KEYS = Keys(b"the salt of whoever ran it")
 DATED = "Left effusion, unchanged since March 12th, 2019."
 UNDATED = "Another effusion is small."
-IMAGE = Image(
-    path=Path("film.dcm"),
-    sop_instance_uid="1.2.3",
-    study_instance_uid="1.2",
-    patient_id="p",
-    accession_number="",
-    rows=100,
-    columns=200,
-    view=View.PA,
-    view_source="ViewPosition",
-    photometric_interpretation="MONOCHROME2",
-    spacing_mm=None,
-    spacing_source=None,
-    sex=None,
-    age_years=None,
-    manufacturer=None,
-    series_description="",
-    horizontally_flipped=False,
-)
+IMAGE = made_up_image("film.dcm")
 
 
 def drawn_for(wording: str, *, x: float) -> BoxRow:

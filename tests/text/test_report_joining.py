@@ -4,31 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_up_image import made_up_image
 
 from pipelines.cohort import join
 from pipelines.errors import CohortError
-from pipelines.study import Context, Image, Report, View
+from pipelines.study import Context, Report
 from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
 
-IMAGE = Image(
-    path=Path("dicom/1/7_IM-2263-1001.dcm"),
+IMAGE = made_up_image(
+    "dicom/1/7_IM-2263-1001.dcm",
     sop_instance_uid="1.2.1.1",
     study_instance_uid="1.2.1",
     patient_id="",
     accession_number="A1",
     rows=10,
     columns=10,
-    view=View.PA,
-    view_source="ViewPosition",
-    photometric_interpretation="MONOCHROME2",
-    spacing_mm=None,
-    spacing_source=None,
-    sex=None,
-    age_years=None,
-    manufacturer=None,
-    series_description="",
-    horizontally_flipped=False,
     accession_issuer="2.16.1",
 )
 OTHER = replace(
