@@ -4,6 +4,7 @@ import re
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
@@ -16,7 +17,7 @@ from pipelines.errors import DicomError
 from pipelines.quoting import quoted
 from pipelines.study import Image, LeftOut
 
-__all__ = ["inspect_file", "read_image_header"]
+__all__ = ["MULTI_FRAME_CLASSES", "inspect_file", "read_image_header"]
 
 _KEYWORDS = (
     "SpecificCharacterSet",
@@ -46,13 +47,17 @@ _KEYWORDS = (
 
 # PS3.4 B.5: the storage classes in which chest radiographs come. Secondary captures are what converted public
 # collections (RSNA, SIIM) are written as.
-_RADIOGRAPH_CLASSES = {
+MULTI_FRAME_CLASSES: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
+        "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture Image Storage
+        "1.2.840.10008.5.1.4.1.1.7.4",  # Multi-frame True Color Secondary Capture Image Storage
+    }
+)
+_RADIOGRAPH_CLASSES = MULTI_FRAME_CLASSES | {
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography Image Storage
     "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray Image Storage - For Presentation
     "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture Image Storage
-    "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
-    "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture Image Storage
-    "1.2.840.10008.5.1.4.1.1.7.4",  # Multi-frame True Color Secondary Capture Image Storage
 }
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPH_MODALITIES = {"", "CR", "DX", "DR", "RG", "RF", "OT", "SC"}

@@ -1,28 +1,14 @@
 """Of an original with several frames, results name the one that they are about."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
-)
+from pydicom.uid import SecondaryCaptureImageStorage
 
+from pipelines.dicom.headers import MULTI_FRAME_CLASSES
 from pipelines.dicom.source import items, text
 
-__all__ = ["MULTI_FRAME_CLASSES", "as_single_film", "items_within", "refer_to_frame"]
-
-MULTI_FRAME_CLASSES: Final = frozenset(
-    {
-        MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-        MultiFrameTrueColorSecondaryCaptureImageStorage,
-    }
-)
-"""In which radiographs come whose frames may be referred to. Source: PS3.4 B.5."""
+__all__ = ["as_single_film", "items_within", "refer_to_frame"]
 
 
 def as_single_film(source: Dataset) -> Dataset:

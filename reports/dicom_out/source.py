@@ -11,9 +11,9 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from pipelines.dicom.functional_groups import lift_functional_groups
+from pipelines.dicom.headers import MULTI_FRAME_CLASSES
 from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
-from reports.dicom_out.frames import MULTI_FRAME_CLASSES
 
 __all__ = ["read_source"]
 
