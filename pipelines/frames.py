@@ -7,9 +7,9 @@ from enum import StrEnum
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.study import Image
 
-__all__ = ["MOST_FRAMES", "Frames", "each_frame", "is_taken_apart"]
+__all__ = ["Frames", "each_frame", "is_taken_apart"]
 
-MOST_FRAMES = 1000  # of one file: a header of a few bytes can promise a hundred million
+_MOST_FRAMES = 1000  # of one file: a header of a few bytes can promise a hundred million
 
 
 class Frames(StrEnum):
@@ -30,4 +30,4 @@ def each_frame(images: Iterable[Image]) -> Iterator[Image]:
 
 def is_taken_apart(image: Image) -> bool:
     """Whether a file's frames may become images: not where it promises more of them, or more pixels, than are read."""
-    return image.frames <= MOST_FRAMES and image.rows * image.columns * image.frames <= MAX_PIXELS
+    return image.frames <= _MOST_FRAMES and image.rows * image.columns * image.frames <= MAX_PIXELS

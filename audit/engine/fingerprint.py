@@ -153,7 +153,9 @@ class Fingerprints:
         }
 
     def _images(self, study: Study, *, new: bool) -> str:
-        found = [[case.image.instance, _contents(case.image.path, self.began if new else None)] for case in study.cases]
+        since = self.began if new else None
+        contents = {path: _contents(path, since) for path in {case.image.path for case in study.cases}}
+        found = [[case.image.instance, contents[case.image.path]] for case in study.cases]
         return _CHANGED if any(content == _CHANGED for _, content in found) else self._hash("images", found)
 
     def _stamps(self, study: Study) -> tuple[str | None, ...]:
