@@ -55,12 +55,8 @@ class Placement:
         """
         if min(rows, columns, size) < 1:
             raise ValueError(f"rows, columns and size must be positive, got {rows}, {columns}, {size}")
-        if fit is Fit.STRETCH:
-            resized_rows = resized_columns = size
-        else:
-            reference = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)
-            resized_rows = max(1, round(rows * size / reference))
-            resized_columns = max(1, round(columns * size / reference))
+        height, width = _filling(rows, columns, fit)
+        resized_rows, resized_columns = max(1, round(rows * size / height)), max(1, round(columns * size / width))
         return cls(
             rows=rows,
             columns=columns,
@@ -73,9 +69,13 @@ class Placement:
         )
 
     @property
-    def scale(self) -> float:
-        """Model pixels per source pixel: mean of both axes, which rounding and stretching let differ."""
-        return 0.5 * (self.resized_rows / self.rows + self.resized_columns / self.columns)
+    def model_px(self) -> tuple[float, float]:
+        """Height and width of a pixel of the model's input, in source pixels.
+
+        Equal where letterboxed or cropped: that the resized sides are whole numbers of pixels is disregarded.
+        """
+        height, width = _filling(self.rows, self.columns, self.fit)
+        return height / self.size, width / self.size
 
     def to_model(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Map an edge-based (row, column) of the source to the model's input."""
@@ -147,3 +147,11 @@ class Placement:
             weights[index, lower + 1] = fraction
         weights[(centres < 0) | (centres >= self.size)] = np.nan
         return weights
+
+
+def _filling(rows: int, columns: int, fit: Fit) -> tuple[int, int]:
+    """Give the height and width, in source pixels, that fill the model's square."""
+    if fit is Fit.STRETCH:
+        return rows, columns
+    side = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)
+    return side, side

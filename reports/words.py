@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipelines.findings import BROADER
+from reports.overlay import placement_of
 from reports.page import shown_percent
 from reports.record import (
     BoxRecord,
@@ -48,6 +49,7 @@ __all__ = [
 
 POINTING: Final = "pointing game, tau 0"
 POINTING_NEAR: Final = "pointing game, tau 15"
+_NEAR_PX: Final = 15.0  # of the model's input
 
 CONTENT_BLIND: Final = ("random", "centre", "class-mean box", "words-only prior")
 """References that never look at the image."""
@@ -171,7 +173,12 @@ def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verd
     near = _score(phrase, method, POINTING_NEAR)
     told = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
     several = "_of_several" if sum(answers(box, phrase) for box in image.boxes) > 1 else ""
-    sentence = text(f"outcome.{told}{several}", finding=phrase.finding or text("outcome.this_phrase"))
+    values = {"finding": phrase.finding or text("outcome.this_phrase")}
+    if told == "near" and image.placement.fit == "stretch":
+        several += "_stretched"
+        down, across = placement_of(image.placement).model_px
+        values |= {"down": f"{_NEAR_PX * down:.0f}", "across": f"{_NEAR_PX * across:.0f}"}
+    sentence = text(f"outcome.{told}{several}", **values)
     return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
 
 

@@ -54,7 +54,7 @@ class Explained:
             self.heat,
             box_mask(boxes, rows=rows, columns=columns),
             method=self.method,
-            model_px=1.0 / self.placement.scale,
+            model_px=self.placement.model_px,
             spacing_mm=spacing_mm,
         )
 

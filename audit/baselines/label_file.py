@@ -15,6 +15,7 @@ from audit.scoring.summary import score_table, summarise
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError
 from pipelines.findings import side_of, zone_of
+from pipelines.geometry import Fit, Placement
 from reports.record import ScoreSummary
 
 __all__ = ["MODEL_SIZE_PX", "PUBLISHED", "Baselines", "Progress", "baselines_of"]
@@ -118,11 +119,14 @@ def _blind_scores(
     alone = [replace(case, patient=target.rows[0].image) for (target, _), case in zip(framed, cases, strict=True)]
     maps, published_maps = BlindMaps(cases), BlindMaps(alone, cells_touched)
     for done, ((target, frame), case) in enumerate(zip(framed, cases, strict=True), start=1):
-        model_px = max(frame) / MODEL_SIZE_PX
-        for score in score_blind(maps, case, image_shape=frame, model_px=model_px):
+        for score in score_blind(maps, case, image_shape=frame, model_px=_model_px(frame)):
             yield target, score
         yield target, _published_score(published_maps, alone[done - 1])
         progress("Scoring references", done, len(framed))
+
+
+def _model_px(frame: tuple[int, int]) -> tuple[float, float]:
+    return Placement.of(*frame, size=MODEL_SIZE_PX, fit=Fit.LETTERBOX).model_px
 
 
 def _published_score(maps: BlindMaps, case: BlindCase) -> Score:
@@ -136,7 +140,7 @@ def _published_score(maps: BlindMaps, case: BlindCase) -> Score:
 
 def _reader_scores(target: _Target) -> Iterator[Score]:
     """Give one score for each ordered pair of readers, so that the mean over all counts pairs."""
-    reach = tolerances(model_px=max(target.frame or (0, 0)) / MODEL_SIZE_PX, spacing_mm=None)
+    reach = tolerances(model_px=_model_px(target.frame or (1, 1)), spacing_mm=None)
     if target.frame is None:
         reach = {name: tolerance if name == POINTING[0] else None for name, tolerance in reach.items()}
     for pair in reader_pairs(row.box for row in target.rows):

@@ -91,14 +91,14 @@ class Targets:
             heat,
             self.mask(loaded, phrase),
             method=method,
-            model_px=1.0 / loaded.placement.scale,
+            model_px=loaded.placement.model_px,
             spacing_mm=image.spacing_mm,
         )
 
     def references(self, loaded: Seen, phrase: Phrase) -> tuple[Score, ...]:
         """Score what stands beside every method: the blind references and, where several drew, the readers."""
         image = loaded.case.image
-        model_px = 1.0 / loaded.placement.scale
+        model_px = loaded.placement.model_px
         blind = score_blind(
             self._maps,
             self._blind_case(loaded.case, phrase),
@@ -144,7 +144,7 @@ class ImageScorer:
         self._targets, self._loaded = targets, loaded
         self._shortcuts = ShortcutScorer(
             regions_of(loaded.picture, loaded.valid, loaded.blanked),
-            model_px=1.0 / loaded.placement.scale,
+            model_px=loaded.placement.model_px,
             flipped=loaded.case.image.horizontally_flipped,
         )
 

@@ -164,7 +164,7 @@ class _Scorer:
         self, heat: Float[np.ndarray, "rows columns"], boxes: Sequence[Box], placement: Placement
     ) -> tuple[float | None, float | None]:
         target = box_mask(boxes, rows=heat.shape[0], columns=heat.shape[1])
-        scores = score_heat(heat, target, method="m2ib", model_px=1.0 / placement.scale)
+        scores = score_heat(heat, target, method="m2ib", model_px=placement.model_px)
         by_name = {score.score: score.value for score in scores}
         return by_name[_POINTING], by_name[_ENERGY]
 
@@ -200,7 +200,7 @@ def _blind_lines(phantoms: Sequence[HeldOut], seed: int) -> Iterator[Line]:
         values: dict[str, list[tuple[str, float]]] = {}
         for held_out, case in cases:
             rows, columns = held_out.radiograph.image.shape
-            for score in score_blind(maps, case, image_shape=(rows, columns), model_px=1.0):
+            for score in score_blind(maps, case, image_shape=(rows, columns), model_px=(1.0, 1.0)):
                 if score.score == _POINTING and score.value is not None:
                     values.setdefault(score.method, []).append((held_out.name, score.value))
         for method, scored in values.items():

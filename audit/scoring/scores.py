@@ -82,10 +82,26 @@ class Tolerance:
     reach: float
     pixel: tuple[float, float]  # height and width of a source pixel, in the unit of ``reach``
 
+    @classmethod
+    def at_model(cls, tau_px: float, model_px: tuple[float, float]) -> "Tolerance":
+        """Give a tolerance in pixels of the model's input, whose height and width in source pixels are ``model_px``.
 
-def tolerances(*, model_px: float, spacing_mm: tuple[float, float] | None) -> dict[str, Tolerance | None]:
-    """Give each pointing score's tolerance; one in mm is None where the header does not say how large a pixel is."""
-    in_px = {name: Tolerance(reach=tau * model_px, pixel=(1.0, 1.0)) for name, tau in _TAU_PX.items()}
+        On the source it is a circle where these are equal, an ellipse where the image was stretched. The unit is the
+        height of a source pixel: distances on square model pixels then hold no rounding error, and a point at exactly
+        ``tau_px`` is a hit.
+        """
+        height, width = model_px
+        return cls(reach=tau_px * height, pixel=(1.0, height / width))
+
+
+def tolerances(*, model_px: tuple[float, float], spacing_mm: tuple[float, float] | None) -> dict[str, Tolerance | None]:
+    """Give each pointing score's tolerance; one in mm is None where the header does not say how large a pixel is.
+
+    Args:
+        model_px: height and width of a pixel of the model's input, in source pixels.
+        spacing_mm: height and width of a source pixel, where the header says what it is.
+    """
+    in_px = {name: Tolerance.at_model(tau, model_px) for name, tau in _TAU_PX.items()}
     in_mm = {name: spacing_mm and Tolerance(reach=tau, pixel=spacing_mm) for name, tau in _TAU_MM.items()}
     return {**in_px, **in_mm}
 
@@ -95,7 +111,7 @@ def score_heat(
     target: Bool[np.ndarray, "rows columns"],
     *,
     method: str,
-    model_px: float,
+    model_px: tuple[float, float],
     spacing_mm: tuple[float, float] | None = None,
 ) -> tuple[Score, ...]:
     """Score one heat on source pixels against one target.
@@ -107,7 +123,8 @@ def score_heat(
         heat: NaN where the model did not see the image, and where the image shows no body (collimator, padding).
         target: union of the boxes.
         method: the name under which the scores are listed.
-        model_px: source pixels per pixel of the model's input; the tolerance of 15 px is given at the latter.
+        model_px: height and width of a pixel of the model's input, in source pixels; the tolerance of 15 px is that
+            of the model's input.
         spacing_mm: height and width of a source pixel, where the header says what it is.
     """
     if not target.any():
@@ -133,7 +150,7 @@ def score_blind(
     case: BlindCase,
     *,
     image_shape: tuple[int, int],
-    model_px: float,
+    model_px: tuple[float, float],
     spacing_mm: tuple[float, float] | None = None,
 ) -> tuple[Score, ...]:
     """Score the content-blind references on one case, on their own grid; distances are those of the source.
@@ -142,7 +159,7 @@ def score_blind(
         maps: mean boxes of the cohort.
         case: the case that is scored; its patient's boxes take no part in the maps.
         image_shape: rows and columns of the source.
-        model_px: source pixels per pixel of the model's input.
+        model_px: height and width of a pixel of the model's input, in source pixels.
         spacing_mm: height and width of a source pixel, where the header says what it is.
     """
     if not case.boxes:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 
 from audit.scoring.pointing import hottest_point
-from audit.scoring.scores import Score
+from audit.scoring.scores import Score, Tolerance
 from pipelines.regions import Lungs, Regions
 from pipelines.study import Phrase, Side
 
@@ -39,7 +39,7 @@ _POINTS = (MARKER_POINT, SIDE_POINT, ZONE_POINT)
 AREA_SHARE = "area share"
 """The reference of these scores: heat that is the same everywhere, a hottest point that may be anywhere."""
 
-_REACH = 15.0  # px of the model's input: about a patch, which heat cannot be finer than
+_REACH_PX = 15.0  # px of the model's input: about a patch, which heat cannot be finer than
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
 Mask = Bool[np.ndarray, "grid_rows grid_columns"]
@@ -48,16 +48,16 @@ Mask = Bool[np.ndarray, "grid_rows grid_columns"]
 class ShortcutScorer:
     """Scores any heat on one image."""
 
-    def __init__(self, regions: Regions, *, model_px: float, flipped: bool) -> None:
+    def __init__(self, regions: Regions, *, model_px: tuple[float, float], flipped: bool) -> None:
         """Take an image's regions.
 
         Args:
             regions: of the image.
-            model_px: source pixels per pixel of the model's input.
+            model_px: height and width of a pixel of the model's input, in source pixels.
             flipped: the patient's right lies at the image's right.
         """
         self._regions = regions
-        self._reach = _REACH * model_px
+        self._near = Tolerance.at_model(_REACH_PX, model_px)
         self._flipped = flipped
 
     def score(self, heat: Float[np.ndarray, "rows columns"], phrase: Phrase, *, method: str) -> tuple[Score, ...]:
@@ -96,7 +96,8 @@ class ShortcutScorer:
 
     @cached_property
     def _near_marker(self) -> Mask:
-        near: Mask = distance_transform_edt(~self._regions.markers, sampling=self._regions.pixel) <= self._reach
+        cell = tuple(side * unit for side, unit in zip(self._regions.pixel, self._near.pixel, strict=True))
+        near: Mask = distance_transform_edt(~self._regions.markers, sampling=cell) <= self._near.reach
         return near
 
     def _side(self, phrase: Phrase) -> Mask | str:

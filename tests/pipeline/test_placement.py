@@ -130,9 +130,8 @@ def test_the_hottest_pixel_lies_at_the_hot_cell(placement, cell):
     assume(inside and placement.visible()[int(centre[0]), int(centre[1])])
     source = placement.heat_to_source(heat)
     hottest = np.unravel_index(np.nanargmax(source), source.shape)
-    pixel = 1 / placement.scale
-    assert abs(hottest[0] + 0.5 - centre[0]) <= max(1.0, pixel)
-    assert abs(hottest[1] + 0.5 - centre[1]) <= max(1.0, pixel)
+    assert abs(hottest[0] + 0.5 - centre[0]) <= max(1.0, placement.model_px[0])
+    assert abs(hottest[1] + 0.5 - centre[1]) <= max(1.0, placement.model_px[1])
 
 
 @given(

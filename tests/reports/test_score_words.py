@@ -3,6 +3,7 @@
 import pytest
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, make_study
 
+from pipelines.geometry import Fit
 from reports.page import shown_heat, shown_number, shown_percent
 from reports.record import ScoreRecord, ScoreSummary, TokenHeat
 from reports.study_page import shaded_text
@@ -55,6 +56,21 @@ def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> ScoreR
 )
 def test_a_verdict_says_what_the_pointing_game_found(claim, changes, sentence):
     assert verdict_of(claim, **changes).sentence == sentence
+
+
+@pytest.mark.parametrize(("claim", "boxes"), [(EFFUSION, "the"), (NODULE, "every one of the")])
+def test_on_a_stretched_film_close_is_an_ellipse(claim, boxes):
+    """15 px of a model input of 224 px are 15 / 224 of each side."""
+    image = make_study("a", (claim,), fit=Fit.STRETCH).record.images[0]
+    near = image.phrases[0].model_copy(update={"scores": (pointing("miss"), pointing("hit", tau=15))})
+    sentence = verdict_on(near, image, method="m2ib").sentence
+    assert sentence.startswith(f"The hottest point lies outside {boxes} radiologist's box")
+    down, across = round(image.rows * 15 / 224), round(image.columns * 15 / 224)
+    assert down != across
+    assert sentence.endswith(
+        "but within 15 px at the scale of the model's input "
+        f"(on the film, which was stretched, {down} px down and {across} px across)."
+    )
 
 
 def test_the_study_summary_counts_hits_among_scored_phrases_only():

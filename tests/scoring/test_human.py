@@ -54,7 +54,7 @@ def test_each_reader_is_scored_against_each_other_reader() -> None:
         ("C", "A"),
         ("C", "B"),
     ]
-    scores = {s.score: s.value for s in score_readers(drawn, tolerances(model_px=1.0, spacing_mm=None))}
+    scores = {s.score: s.value for s in score_readers(drawn, tolerances(model_px=(1.0, 1.0), spacing_mm=None))}
     assert scores["pointing game, tau 0"] == pytest.approx(4 / 6)
     assert scores["pointing game, tau 15"] == 1.0
     assert scores["pointing game, 10 mm"] is None
@@ -63,18 +63,22 @@ def test_each_reader_is_scored_against_each_other_reader() -> None:
 
 def test_all_boxes_of_a_reader_are_one_answer() -> None:
     drawn = [box(0, 0, 10, 10, "A"), box(50, 0, 11, 11, "A"), box(50, 0, 10, 10, "B")]
-    (a_on_b, b_on_a) = (pair.scores(tolerances(model_px=1.0, spacing_mm=(1.0, 1.0))) for pair in reader_pairs(drawn))
+    (a_on_b, b_on_a) = (
+        pair.scores(tolerances(model_px=(1.0, 1.0), spacing_mm=(1.0, 1.0))) for pair in reader_pairs(drawn)
+    )
     assert a_on_b["pointing game, tau 0"] == b_on_a["pointing game, tau 0"] == 1.0
     assert a_on_b["IoU at Otsu"] == b_on_a["IoU at Otsu"] == pytest.approx(100 / 221)
 
 
 @pytest.mark.parametrize("readers", [("A",), (None, None), ("A", None)], ids=["one", "unnamed", "one named"])
 def test_fewer_than_two_readers_are_no_reference(readers) -> None:
-    assert score_readers([box(0, 0, 5, 5, r) for r in readers], tolerances(model_px=1.0, spacing_mm=None)) == ()
+    assert score_readers([box(0, 0, 5, 5, r) for r in readers], tolerances(model_px=(1.0, 1.0), spacing_mm=None)) == ()
 
 
 def test_what_a_box_cannot_show_is_unscored_with_its_reason() -> None:
-    scores = score_readers([box(0, 0, 5, 5, "A"), box(1, 1, 5, 5, "B")], tolerances(model_px=1.0, spacing_mm=None))
+    scores = score_readers(
+        [box(0, 0, 5, 5, "A"), box(1, 1, 5, 5, "B")], tolerances(model_px=(1.0, 1.0), spacing_mm=None)
+    )
     assert [score.score for score in scores] == list(SCORES)
     reasons = {score.score: score.reason for score in scores if score.value is None}
     assert "no shades" in reasons["average precision"]

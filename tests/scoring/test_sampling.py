@@ -77,7 +77,7 @@ def test_scores_on_the_samples_are_those_of_all_pixels(seed, fit) -> None:
 def test_a_box_thinner_than_a_sample_is_not_lost() -> None:
     heat = film(3000, 2500, 4)
     target = box_mask([Box(x=1000, y=1000, width=2, height=900, label="nodule")], rows=3000, columns=2500)
-    scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=13.4)}
+    scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=(13.4, 13.4))}
     assert scores["average precision"].value == pytest.approx(average_precision(heat, target), rel=0.05)
     assert scores["energy in box"].value == pytest.approx(energy_in_box(heat, target), rel=0.02)
 

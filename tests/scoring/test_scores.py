@@ -66,7 +66,7 @@ def test_the_tolerance_is_given_at_the_models_scale() -> None:
     target[100, 140] = True  # 40 source px away: 20 model px at 2 source px each, 10 at 4
     near, far = (
         by_name(score_heat(heat, target, method="m2ib", model_px=model_px))["m2ib", "pointing game, tau 15"].outcome
-        for model_px in (4.0, 2.0)
+        for model_px in ((4.0, 4.0), (2.0, 2.0))
     )
     assert (near, far) == ("hit", "miss")
 
@@ -84,7 +84,7 @@ def test_a_tolerance_in_millimetres_needs_to_know_how_large_a_pixel_is(spacing_m
     heat, target = np.zeros((200, 200), np.float32), np.zeros((200, 200), bool)
     heat[100, 100] = 1.0
     target[100, 140] = True  # 40 px along the row
-    scores = score_heat(heat, target, method="m2ib", model_px=1.0, spacing_mm=spacing_mm)
+    scores = score_heat(heat, target, method="m2ib", model_px=(1.0, 1.0), spacing_mm=spacing_mm)
     found = by_name(scores)["m2ib", "pointing game, 10 mm"]
     assert found.outcome == outcome
     assert (found.reason is not None) == (outcome == "unscored")
@@ -95,7 +95,9 @@ def test_the_references_meet_the_same_millimetres_as_the_model() -> None:
     own, other = case("a", (0.2, 0.20, 0.4, 0.40)), case("b", (0.2, 0.55, 0.4, 0.65))
     for row_mm, outcome in ((0.4, "hit"), (0.6, "miss")):
         scores = by_name(
-            score_blind(BlindMaps([own, other]), own, image_shape=(100, 100), model_px=1.0, spacing_mm=(row_mm, 9.0))
+            score_blind(
+                BlindMaps([own, other]), own, image_shape=(100, 100), model_px=(1.0, 1.0), spacing_mm=(row_mm, 9.0)
+            )
         )
         assert scores["class-mean box", "pointing game, 10 mm"].outcome == outcome
 
@@ -103,7 +105,7 @@ def test_the_references_meet_the_same_millimetres_as_the_model() -> None:
 def test_a_random_map_has_the_boxs_share_of_the_image_and_no_contrast() -> None:
     """The expectations that stand in the table, against the mean over maps of noise."""
     box = case("a", (0.25, 0.25, 0.5, 0.75))
-    table = by_name(score_blind(BlindMaps([]), box, image_shape=(128, 128), model_px=1.0))
+    table = by_name(score_blind(BlindMaps([]), box, image_shape=(128, 128), model_px=(1.0, 1.0)))
     rng, target = np.random.default_rng(0), rasterise(box.boxes)
     noise = [rng.random(target.shape) for _ in range(40)]
     for name in ("energy in box", "relevance rank", "average precision", "CNR"):
@@ -119,14 +121,14 @@ def test_a_random_map_has_the_boxs_share_of_the_image_and_no_contrast() -> None:
     ],
 )
 def test_what_cannot_be_scored_says_why(heat, target, reason) -> None:
-    scores = score_heat(heat, target, method="m2ib", model_px=1.0)
+    scores = score_heat(heat, target, method="m2ib", model_px=(1.0, 1.0))
     assert [score.score for score in scores] == list(SCORES)
     assert all(score.value is None and score.outcome == "unscored" and reason in score.reason for score in scores)
 
 
 def test_every_score_stands_beside_every_blind_reference() -> None:
     cases = [case("a", UPPER_LEFT), case("b", UPPER_LEFT), case("c", LOWER_RIGHT)]
-    scores = by_name(score_blind(BlindMaps(cases), cases[0], image_shape=(300, 200), model_px=1.0))
+    scores = by_name(score_blind(BlindMaps(cases), cases[0], image_shape=(300, 200), model_px=(1.0, 1.0)))
     assert {method for method, _ in scores} == set(BLIND_METHODS)
     assert all((method, name) in scores for method in BLIND_METHODS for name in SCORES)
     assert scores["random", "pointing game, tau 0"].value == pytest.approx(0.04, abs=0.002)
@@ -134,7 +136,7 @@ def test_every_score_stands_beside_every_blind_reference() -> None:
 
 
 def test_a_broken_map_loses_and_is_not_left_out() -> None:
-    scores = score_heat(np.full((9, 9), np.nan), np.ones((9, 9), bool), method="m2ib", model_px=1.0)
+    scores = score_heat(np.full((9, 9), np.nan), np.ones((9, 9), bool), method="m2ib", model_px=(1.0, 1.0))
     found = {score.score: (score.value, score.outcome) for score in scores}
     assert found.pop("pointing game, 10 mm") == found.pop(COHORT_IOU) == (None, "unscored")
     assert found.pop("pointing game, tau 0") == found.pop("pointing game, tau 15") == (0.0, "miss")
@@ -147,7 +149,7 @@ def test_scores_agree_with_the_functions_that_measure_them() -> None:
     for _ in range(60):
         heat, target = rng.random((20, 30)), rng.random((20, 30)) < 0.1
         heat[:, 25:] = np.nan
-        scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=2 / 15)}
+        scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=(2 / 15, 2 / 15))}
         near, far = scores["pointing game, tau 0"].outcome, scores["pointing game, tau 15"].outcome
         assert near == pointing_outcome(heat, target).value
         assert far == pointing_outcome(heat, target, tolerance_px=2.0).value
@@ -159,7 +161,7 @@ def test_scores_agree_with_the_functions_that_measure_them() -> None:
 
 
 def test_a_box_outside_the_image_scores_no_reference() -> None:
-    scores = score_blind(BlindMaps([]), case("a", (1.2, 0.1, 1.4, 0.3)), image_shape=(300, 200), model_px=1.0)
+    scores = score_blind(BlindMaps([]), case("a", (1.2, 0.1, 1.4, 0.3)), image_shape=(300, 200), model_px=(1.0, 1.0))
     assert {score.reason for score in scores} == {"the box lies outside the image"}
     assert {score.outcome for score in scores} == {"unscored"}
 
@@ -179,7 +181,7 @@ def test_planted_findings_are_found_by_a_map_that_looks_and_by_the_references_le
         height, width = held_out.radiograph.image.shape
         placement = Placement.of(height, width, size=224, fit=Fit.LETTERBOX)
         heat = placement.heat_to_source(looking(placement, boxes[0]))
-        model_px = 1.0 / placement.scale
+        model_px = placement.model_px
         target = box_mask(boxes, rows=height, columns=width)
         for score in (
             *score_heat(heat, target, method="looks", model_px=model_px),

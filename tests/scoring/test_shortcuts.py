@@ -47,7 +47,7 @@ def phrase(side: Side | None = None, zone: Zone | None = None) -> Phrase:
 
 def scores(heat: np.ndarray, said: Phrase, *, flipped: bool = False, **changed: object) -> dict[str, float | str]:
     """Each score's value, or the reason why there is none."""
-    scorer = ShortcutScorer(regions(**changed), model_px=0.1, flipped=flipped)
+    scorer = ShortcutScorer(regions(**changed), model_px=(0.1, 0.1), flipped=flipped)
     given_scores = scorer.score(heat.astype(np.float32), said, method="m2ib")
     assert [score.score for score in given_scores] == list(SHORTCUT_SCORES)
     assert {score.method for score in given_scores} == {"m2ib"}
@@ -128,10 +128,22 @@ def test_near_a_marker_counts_within_15_px_of_the_models_input(row, column, on_m
 def test_distances_are_those_of_the_source() -> None:
     heat = np.kron(spike(2, 34), np.ones((2, 2)))  # the same cell; two cells off are four pixels of the source
     heat[4, 68] = 10.0
-    near = ShortcutScorer(regions(rows=60, columns=80), model_px=4 / 15, flipped=False)
-    far = ShortcutScorer(regions(rows=60, columns=80), model_px=3.9 / 15, flipped=False)
+    near = ShortcutScorer(regions(rows=60, columns=80), model_px=(4 / 15, 4 / 15), flipped=False)
+    far = ShortcutScorer(regions(rows=60, columns=80), model_px=(3.9 / 15, 3.9 / 15), flipped=False)
     value = [scorer.score(heat, phrase(), method="m2ib")[0].value for scorer in (near, far)]
     assert value == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "on_marker"),
+    [(7, 37, 1.0), (8, 37, 0.0), (3, 34, 1.0), (3, 33, 0.0)],
+    ids=["three below", "four below", "two beside", "three beside"],
+)
+def test_on_a_stretched_image_near_a_marker_is_an_ellipse(row, column, on_marker) -> None:
+    """15 px of the model's input are 3 source pixels down and 2 across."""
+    scorer = ShortcutScorer(regions(), model_px=(3 / 15, 2 / 15), flipped=False)
+    found = {score.score: score.value for score in scorer.score(spike(row, column), phrase(), method="m2ib")}
+    assert found[MARKER_POINT] == on_marker
 
 
 @pytest.mark.parametrize(
@@ -163,7 +175,7 @@ def test_what_the_model_does_not_see_counts_neither_for_heat_nor_for_area() -> N
     heat[15, 10] = 2.0
     visible = np.isfinite(heat)
     said = phrase(side=Side.RIGHT, zone=Zone.MID)
-    scorer = ShortcutScorer(regions(), model_px=0.1, flipped=False)
+    scorer = ShortcutScorer(regions(), model_px=(0.1, 0.1), flipped=False)
     shares = {score.score: score.value for score in scorer.area_shares(visible, said)}
     assert {score.method for score in scorer.area_shares(visible, said)} == {AREA_SHARE}
     assert shares[SIDE_HEAT] == pytest.approx(12 / 32)
@@ -176,6 +188,6 @@ def test_what_the_model_does_not_see_counts_neither_for_heat_nor_for_area() -> N
 
 
 def test_the_area_share_is_given_only_where_a_heat_could_be_scored() -> None:
-    scorer = ShortcutScorer(regions(chest=None, lungs=None), model_px=0.1, flipped=False)
+    scorer = ShortcutScorer(regions(chest=None, lungs=None), model_px=(0.1, 0.1), flipped=False)
     given_scores = {score.score for score in scorer.area_shares(np.ones(SHAPE, dtype=bool), phrase(side=Side.LEFT))}
     assert given_scores == {MARKER_POINT, MARKER_HEAT, COLLIMATION_HEAT}
