@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from audit.cli.ending import counts_of, findings_of
 from audit.cli.options import progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
 from audit.counting import counted
@@ -19,7 +20,7 @@ _FAILURES_LISTED = 3  # exit status
 
 
 def run_and_tell(settings: "RunSettings") -> None:
-    """Run, and say how it went; the page's path goes to stdout.
+    """Run, and say how it went: on stdout counts, verdicts with their figures and, last, the page; the rest on stderr.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
@@ -33,8 +34,6 @@ def run_and_tell(settings: "RunSettings") -> None:
     except KeyboardInterrupt as error:
         tell(f"Stopped. {_GO_ON}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
-    counts = result.record.counts
-    tell(f"{_studies(counts['audited'])} audited, {counts['failed']} failed, {counts['left out']} left out by rule")
     for item in result.record.failures:
         if item.failed:
             tell(f"  {item.source}: {item.reason}")
@@ -47,6 +46,9 @@ def run_and_tell(settings: "RunSettings") -> None:
         tell(f"Not tried again: {_studies(history.failed_before)} that failed before (--retry-failed tries)")
     if result.record.not_done:
         tell(f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
+    typer.echo(counts_of(result.record))
+    for line in findings_of(result.record) if settings.shard is None else ():
+        typer.echo(line)
     typer.echo(result.page)
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)

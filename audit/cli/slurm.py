@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from audit.cli.ending import counts_of, findings_of
 from audit.cli.options import tell
 from pipelines.errors import AuditError
 
@@ -26,6 +27,7 @@ def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) 
         AuditError: the options are wrong, or the scheduler refuses.
     """
     from audit.engine.on_slurm import read_options, submit
+    from reports.folder import read_run
 
     refused = [word for word in words if word.split("=")[0] in _REFUSED]
     if refused:
@@ -38,6 +40,9 @@ def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) 
         tell(f"  squeue --jobs {array},{done.closing}")
         tell(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
         return
+    run = read_run(out)
+    for line in (counts_of(run), *findings_of(run)):
+        typer.echo(line)
     typer.echo(out / "index.html")
     if done.status:
         raise typer.Exit(done.status)

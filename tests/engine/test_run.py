@@ -231,10 +231,40 @@ def command(cohort: Path, out: Path, *more: str) -> list[str]:
     return ["run", *flags, *more]
 
 
-def test_a_clean_run_ends_with_0_and_prints_its_page(cohort: Path, tmp_path: Path) -> None:
+def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_and_its_page(cohort: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
     assert result.exit_code == 0, result.output
-    assert result.stdout.strip() == str(tmp_path / "out" / "index.html")
+    record = read_run(tmp_path / "out")
+    counts, verdict, hits, page = result.stdout.splitlines()
+    assert (
+        counts == f"{record.counts['audited']} studies audited, 0 failed, {record.counts['left out']} left out by rule"
+    )
+    assert verdict == f"Verdict on m2ib: {record.verdicts[0].verdict}"
+    assert hits.startswith("  hits ")
+    assert page == str(tmp_path / "out" / "index.html")
+
+
+def test_a_run_with_nothing_to_do_prints_the_same_ending(cohort: Path, tmp_path: Path) -> None:
+    first, again = (CliRunner().invoke(app, command(cohort, tmp_path / "out")) for _ in range(2))
+    assert "0 to do" in again.stderr
+    assert again.stdout == first.stdout
+
+
+def test_every_method_of_a_run_gets_its_verdict_and_hits(cohort: Path, tmp_path: Path) -> None:
+    methods = ["--method", "m2ib", "--method", "saliency"]
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out", *methods))
+    assert result.exit_code == 0, result.output
+    _, *lines, _ = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[::2]] == ["Verdict on m2ib", "Verdict on saliency"]
+    assert all(line.startswith("  hits ") for line in lines[1::2])
+
+
+def test_a_shard_prints_no_verdict(cohort: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out", "--shard", "1/2"))
+    assert result.exit_code == 0, result.output
+    counts, page = result.stdout.splitlines()
+    assert "audited" in counts
+    assert page.endswith(".json")
 
 
 @pytest.mark.parametrize(
