@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 # This file puts tests/ on the path, and an editable install is looked up after it: without the root beside it,
 # tests/reports would be taken for the package of that name.
@@ -18,8 +18,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
 install_import_hook(["audit", "pipelines", "reports"], "type_checker.check")  # before any of them is imported
 
-settings.register_profile("m2ib", deadline=None, derandomize=True)  # the same examples in every run
+# The same examples in every run, and no example or health check that fails because the machine is busy.
+settings.register_profile("m2ib", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("m2ib")
+expect.set_options(timeout=120_000)  # ms; ends a hang: pages of a busy machine take many seconds
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores

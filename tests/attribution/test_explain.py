@@ -265,7 +265,7 @@ print(torch._dynamo.utils.counters["frames"]["ok"])
 def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> None:
     """In a process of its own: the compiler cannot see through the shape checks that the tests put around functions."""
     command = [sys.executable, "-c", COMPILED, str(made.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "2"
 

@@ -320,7 +320,7 @@ def test_scans_that_share_an_index_at_one_time_disturb_neither_it_nor_each_other
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for scan in scans:
-        found, complaints = scan.communicate(timeout=120)
+        found, complaints = scan.communicate()
         assert (found, complaints, scan.returncode) == ("2 12\n" * 3, "", 0)
     with sqlite3.connect(index) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -40,7 +40,7 @@ def step(pixels: Pixels) -> str:
     return detail
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(
     top=st.integers(0, 6),
     left=st.integers(0, 10),

@@ -147,7 +147,7 @@ def test_a_named_element_of_the_header_that_is_larger_than_any_is_refused(tmp_pa
         read_image_header(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(content=st.binary(max_size=300), steps=st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=8))
 def test_within_its_limits_it_reads_and_seeks_as_any_file(tmp_path: Path, content: bytes, steps: list) -> None:
     path = tmp_path / "any"

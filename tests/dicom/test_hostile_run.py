@@ -46,7 +46,6 @@ def write_cohort(folder: Path) -> int:
     return number
 
 
-@pytest.mark.timeout(300)
 def test_every_file_of_a_folder_of_damaged_ones_is_audited_or_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ class WarmRunner:
         return json.loads(self._process.stdout.readline())
 
     def end(self) -> None:
-        self._process.communicate(timeout=60)  # closes its stdin, which ends it
+        self._process.communicate()  # closes its stdin, which ends it
 
 
 @pytest.fixture(scope="module")

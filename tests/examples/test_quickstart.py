@@ -29,7 +29,7 @@ def test_it_runs_from_top_to_bottom_and_shows_figures_and_tables(committed, tmp_
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(NOTEBOOK.parents[1])]))
     notebook = nbformat.from_dict(committed)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output for output in shown if output.output_type == "error"] == []
     assert [output.text for output in shown if output.output_type == "stream" and output.name == "stderr"] == []

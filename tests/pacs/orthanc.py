@@ -33,7 +33,7 @@ class Orthanc:
         """Use its own REST interface, which is not what is tested."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=data, method=method)
         request.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
-        with urllib.request.build_opener().open(request, timeout=20) as answer:
+        with urllib.request.build_opener().open(request, timeout=120) as answer:
             content = answer.read()
         return json.loads(content) if content.strip().startswith((b"{", b"[")) else content
 
@@ -111,16 +111,14 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def _wait(server: Orthanc, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            break
+    while process.poll() is None:
         try:
             server.ask("/system")
         except OSError:

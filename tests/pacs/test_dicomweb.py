@@ -24,7 +24,7 @@ def study(uid: str) -> dict[str, object]:
 
 
 def archive(url: str, **more: object) -> DicomwebArchive:
-    return DicomwebArchive(DicomwebSettings(url=url, timeout_s=5, **more))
+    return DicomwebArchive(DicomwebSettings(url=url, timeout_s=120, **more))
 
 
 def test_a_redirect_to_another_server_is_refused_and_it_is_asked_nothing() -> None:

@@ -86,7 +86,7 @@ def node(film: Dataset, sent: list[Dataset], *, tls: ssl.SSLContext | None = Non
 
 
 def settings(port: int, **more: object) -> DimseSettings:
-    return DimseSettings(host="127.0.0.1", port=port, ae_title="NODE", timeout_s=10, **more)
+    return DimseSettings(host="127.0.0.1", port=port, ae_title="NODE", timeout_s=120, **more)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gc
 import multiprocessing
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def test_cases_come_in_their_order_with_their_pixels(cases):
         pixels = read_pixels(case.image.path)
         assert loaded.picture == picture_of(pixels.display)
         assert (loaded.valid.dtype, loaded.inputs.dtype) == (np.bool_, torch.float32)
-        assert 0.0 < loaded.seconds < 60.0
+        assert loaded.seconds > 0.0
         assert loaded.receipt[:-1] == pixels.receipt
         assert loaded.receipt[-1].step == "burned-in text"
         assert loaded.inputs.shape == (3, 64, 64)
@@ -137,13 +136,12 @@ def test_no_case_is_no_work():
 def test_workers_end_when_the_iterator_is_closed_early(cases):
     loaded = load_cases(cases * 3, PLAIN, workers=2)
     next(loaded)
-    assert multiprocessing.active_children()
+    workers = multiprocessing.active_children()
+    assert workers
     loaded.close()
     gc.collect()
-    deadline = time.monotonic() + 10
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert multiprocessing.active_children() == []
+    for worker in workers:
+        worker.join()  # one that does not end is a hang, which the timeout of every test ends
 
 
 GLOBAL_STATES = """

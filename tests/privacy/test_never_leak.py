@@ -28,7 +28,7 @@ def called(*command: str) -> subprocess.CompletedProcess[bytes]:
     """Call the command as a user does, in a process of its own, so that nothing that it prints is missed."""
     settings = os.environ | {"M2IB_AUDIT_SALT": "a salt for tests only"}
     words = [sys.executable, "-m", "audit.cli", *command]
-    return subprocess.run(words, capture_output=True, check=False, timeout=250, env=settings)
+    return subprocess.run(words, capture_output=True, check=False, env=settings)
 
 
 def printed(result: subprocess.CompletedProcess[bytes]) -> list[tuple[str, bytes]]:

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -35,9 +34,7 @@ def test_help_answers_without_loading_torch() -> None:
     code = (
         "import sys, audit.cli; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'monai', 'pandas')))"
     )
-    start = time.perf_counter()
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
-    assert time.perf_counter() - start < 30  # a hang, not a benchmark
 
 
 def test_the_version_is_printed() -> None:

@@ -33,7 +33,7 @@ def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
         settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True} | options
         if repr(settings) not in contexts:
             contexts[repr(settings)] = chromium.new_context(**settings)  # type: ignore[arg-type]
-            contexts[repr(settings)].set_default_timeout(5_000)
+            contexts[repr(settings)].set_default_timeout(120_000)
         return contexts[repr(settings)]
 
     return find

@@ -105,7 +105,7 @@ def test_hostile_text_on_the_cohort_page_is_only_text(open_page, text):
     assert page.evaluate("document.scripts.length") == 3  # data, texts, the script
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_no_text_adds_an_element_or_an_attribute(text):
     plain, odd = Markup(render(hostile_study("plain"))), Markup(render(hostile_study(text)))

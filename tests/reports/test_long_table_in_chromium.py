@@ -9,6 +9,10 @@ from waiting import until
 from reports.cohort_page import render_cohort
 
 COUNT = 3000
+ROWS_FILL_THE_WINDOW = (
+    "(([first, last]) => first.getBoundingClientRect().top < 0 && last.getBoundingClientRect().bottom > innerHeight)"
+    "(((rows) => [rows.at(0), rows.at(-1)])([...document.querySelectorAll('tbody tr[data-key]')]))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,19 +71,13 @@ def test_rows_follow_their_table_when_what_stands_above_grows(page: Page) -> Non
     page.evaluate("document.querySelector('header').style.height = '4000px'")
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
     until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
-    page.wait_for_timeout(300)
-    frames = page.evaluate(
-        "[...document.querySelectorAll('tbody tr[data-key]')].map((row) => row.getBoundingClientRect())"
-        ".map((frame) => [frame.top, frame.bottom])"
-    )
-    assert frames[0][0] < 0
-    assert frames[-1][1] > 900
+    until(page, ROWS_FILL_THE_WINDOW)
 
 
 def test_who_comes_back_stands_where_they_were(page: Page) -> None:
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
     until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
-    page.wait_for_timeout(300)
+    until(page, ROWS_FILL_THE_WINDOW)
     place, drawn = page.evaluate("scrollY"), rows(page)
     page.goto("about:blank")
     page.go_back()

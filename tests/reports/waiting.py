@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 __all__ = ["until"]
 
-_SECONDS = 10.0
+_SECONDS = 120.0  # ends a hang: a busy machine takes many seconds
 
 
 def until(page: Page, expression: str, arg: object = None) -> None:

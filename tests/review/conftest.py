@@ -71,7 +71,7 @@ def serve_here() -> Iterator[Starter]:
     yield start
     for server, thread, ledger in started:
         server.should_exit = True
-        thread.join(20)
+        thread.join()
         ledger.close()
 
 
@@ -82,7 +82,7 @@ def start_server() -> Iterator[Starter]:
 
     def start(out: Path, *options: str, reviewers: tuple[str, ...] = REVIEWERS) -> Server:
         names = [word for name in reviewers for word in ("--reviewer", name)]
-        command = [sys.executable, "-m", "audit.cli", "review", str(out), "--no-browser", "--idle-minutes", "1"]
+        command = [sys.executable, "-m", "audit.cli", "review", str(out), "--no-browser", "--idle-minutes", "30"]
         process = subprocess.Popen([*command, *names, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         running.append(process)
         addresses = {}
@@ -108,7 +108,7 @@ def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
         key = f"{name} {settings}"
         if key not in contexts:
             contexts[key] = chromium.new_context(**settings)
-            contexts[key].set_default_timeout(10_000)
+            contexts[key].set_default_timeout(120_000)
         return contexts[key]
 
     return find

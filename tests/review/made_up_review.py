@@ -74,7 +74,7 @@ class Client:
         if self.cookie is not None:
             sent["Cookie"] = self.cookie
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             content = raw if body is None else json.dumps(body).encode()
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

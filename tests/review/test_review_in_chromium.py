@@ -132,7 +132,7 @@ def test_letters_in_a_comment_are_no_commands(open_review, server, out):
     page.keyboard.press("c")
     text = "1 2 3 h b n p d r c 0"
     page.keyboard.type(text)
-    expect(page.locator(STATE)).to_have_text("Saved", timeout=4000)  # without leaving the field
+    expect(page.locator(STATE)).to_have_text("Saved")  # without leaving the field
     (entry,) = said(out)
     assert (entry.comment, entry.verdict) == (text, None)
     assert page.get_by_role("checkbox", name="Heat").is_checked()
@@ -151,16 +151,14 @@ def test_a_comment_is_kept_when_the_page_is_left_at_once(open_review, server, ou
 
 def test_next_and_previous_walk_through_phrases_images_and_studies(open_review, server):
     page = open_review(server, ONE.record.key)
-    walked = []
-    for _ in range(5):
-        walked.append(
-            (page.url.split("/")[-2][0], page.locator(".reading:not(.behind) .card.chosen .phrase-text").inner_text())
-        )
+    chosen = page.locator(".reading:not(.behind) .card.chosen .phrase-text")
+    phrases = [(made.record.key, p.text) for made in (ONE, TWO, FOUR) for i in made.record.images for p in i.phrases]
+    expect(chosen).to_have_text(phrases[0][1])
+    for key, text in phrases[1:6]:
         page.keyboard.press("n")
-        page.wait_for_timeout(400)
+        page.wait_for_url(f"**/{key}/**")
         ready(page)
-    phrases = [(made.record.key[0], p.text) for made in (ONE, TWO, FOUR) for i in made.record.images for p in i.phrases]
-    assert walked == phrases[:5]
+        expect(chosen).to_have_text(text)
     dock(page).get_by_role("button", name="Previous").click()
     dock(page).get_by_role("button", name="Previous").click()
     page.wait_for_url(f"**/{TWO.record.key}/**")
@@ -168,7 +166,7 @@ def test_next_and_previous_walk_through_phrases_images_and_studies(open_review, 
     page.keyboard.press("p")
     page.wait_for_url(f"**/{ONE.record.key}/**")
     ready(page)
-    expect(page.locator(".reading:not(.behind) .card.chosen .phrase-text")).to_have_text(phrases[2][1])
+    expect(chosen).to_have_text(phrases[2][1])
 
 
 def test_studies_and_images_without_a_phrase_stop_nobody(open_review, serve_here, tmp_path):

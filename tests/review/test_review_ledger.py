@@ -140,7 +140,7 @@ def test_one_that_opens_does_not_wait_forever(path, monkeypatch):
     other.close()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     comment=st.text(max_size=200),
     reasons=st.lists(st.sampled_from(list(REASONS))),

