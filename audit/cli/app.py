@@ -18,6 +18,7 @@ from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
 from audit.cli.review import reviews
 from audit.cli.stopping import INTERRUPTED
+from audit.threads import choose_threads
 
 __all__ = ["app", "main"]
 
@@ -70,6 +71,7 @@ def _common(
 
 def main() -> None:
     """Run the command; an interrupt ends it without a trace, a mistake of ours with places and without values."""
+    choose_threads()  # before any command loads numpy or torch
     try:
         app()
     except Exception as error:

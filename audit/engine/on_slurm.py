@@ -4,10 +4,11 @@ Each job is a plain ``m2ib-audit run`` on the same OUT, which goes on where an e
 time is up, or that is preempted, is put into the queue again, and the last job does what any shard has left undone.
 """
 
+import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from audit.threads import allowed_cores
 from pipelines.errors import AuditError
 
-__all__ = ["SlurmOptions", "Submitted", "closing_words", "read_options", "shard_words", "submit"]
+__all__ = ["SlurmOptions", "Submitted", "closing_words", "read_options", "shard_words", "share_of_cores", "submit"]
 
 _GOOD = (0, 3)  # exit statuses: all audited, and finished with failures listed
 
@@ -81,8 +83,19 @@ def closing_words(words: Sequence[str]) -> list[str]:
     return ["run", *words]
 
 
+def share_of_cores(shards: int) -> int:
+    """Threads for each shard where all run on this machine at once: at least 1."""
+    return max(1, allowed_cores(os.environ) // shards)
+
+
 class Command:
-    """An ``m2ib-audit`` in a process of its own; put into the queue again where its time is up."""
+    """An ``m2ib-audit`` in a process of its own; put into the queue again where its time is up.
+
+    With ``threads`` it computes with so many, unless the environment says how many; without, it counts its cores.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads
 
     def __call__(self, words: Sequence[str]) -> int:
         """Run it and give its exit status.
@@ -90,10 +103,15 @@ class Command:
         Raises:
             AuditError: it could not run.
         """
-        status = subprocess.run([sys.executable, "-m", "audit.cli", *words], check=False).returncode  # noqa: S603
+        command = [sys.executable, "-m", "audit.cli", *words]
+        status = subprocess.run(command, env=self.environment(os.environ), check=False).returncode  # noqa: S603
         if status not in _GOOD:
             raise AuditError(f"m2ib-audit {words[0]} ended with status {status}; its log says why")
         return status
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Give the environment of the process."""
+        return {**({} if self._threads is None else {"OMP_NUM_THREADS": str(self._threads)}), **given}
 
     def checkpoint(self, words: Sequence[str]) -> Any:
         """Say how to go on: by the same command."""
@@ -123,7 +141,8 @@ def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitt
     try:
         executor = AutoExecutor(folder=folder / "%j", cluster=options.cluster)
         executor.update_parameters(**_parameters(options))
-        shards = executor.map_array(Command(), shard_words(words, options.shards))
+        threads = None if options.cluster == "slurm" else share_of_cores(options.shards)
+        shards = executor.map_array(Command(threads=threads), shard_words(words, options.shards))
         if options.cluster != "slurm":
             for job in shards:
                 job.wait()

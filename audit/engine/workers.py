@@ -13,9 +13,8 @@ from contextlib import closing
 from functools import partial
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from threadpoolctl import threadpool_limits
-
 from audit.engine.finishing import ExplainedStudy, FinishedStudy
+from audit.engine.one_thread import keep_to_one_thread
 from pipelines.errors import OutputError
 from pipelines.study import LeftOut
 
@@ -110,7 +109,7 @@ def _start_worker(finisher: Finishes) -> None:
     _finisher = finisher
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what becomes of it
     _end_with_parent()
-    threadpool_limits(1)  # a thread a core in each of as many processes as there are cores would only queue
+    keep_to_one_thread()
 
 
 def _end_with_parent() -> None:

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.engine.clock import Stopwatch
@@ -20,6 +18,7 @@ from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.guarding import guarded
 from audit.engine.keys import Keys
 from audit.engine.methods import methods_of
+from audit.engine.one_thread import keep_to_one_thread
 from audit.engine.provenance import pick_device
 from audit.engine.settings import RunSettings
 from pipelines.burned_in import BurnedIn
@@ -151,5 +150,5 @@ class FinishActor:
 
 def _quiet() -> None:
     """Keep to one thread, since an actor has one processor, and let warnings go where a local run's go: to the log."""
-    torch.set_num_threads(1)
+    keep_to_one_thread()
     logging.captureWarnings(capture=True)
