@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -16,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["progress_bar"]
+__all__ = ["progress_bar", "shown_rate"]
 
 
 class _RateColumn(ProgressColumn):
@@ -25,7 +24,30 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Show the rate, or nothing before the first is known."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+        return Text("" if speed is None else shown_rate(speed), style="progress.data.speed")
+
+
+class _CountColumn(ProgressColumn):
+    """What is done, and what there is in all."""
+
+    def render(self, task: Task) -> Text:
+        """Show both numbers."""
+        total = "?" if task.total is None else f"{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f} of {total}", style="progress.download")
+
+
+def shown_rate(per_second: float) -> str:
+    """Write a rate to two figures that a person reads at a glance: "130,000 a second", "2.4 a second", "8 a minute"."""
+    if per_second >= 1:
+        return f"{_to_two_figures(per_second)} a second"
+    return f"{_to_two_figures(60 * per_second)} a minute"
+
+
+def _to_two_figures(value: float) -> str:
+    if value < 10:
+        return f"{value:.1f}"
+    step = 10 ** (len(str(round(value))) - 2)
+    return f"{round(value / step) * step:,}"
 
 
 @contextmanager
@@ -35,7 +57,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _CountColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
     )

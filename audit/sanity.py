@@ -83,7 +83,7 @@ class Sanity:
         rows = [f"{'tower':<7}{'random':>8}  " + "".join(f"{title:<24}" for title in titles)]
         for line in self.lines:
             values = "".join(f"{_shown(getattr(line, name)):<24}" for name in _MEASURES)
-            rows.append(f"{line.tower.value:<7}{f'{line.blocks}/{line.of}':>8}  {values}")
+            rows.append(f"{line.tower.value:<7}{f'{line.blocks} of {line.of}':>8}  {values}")
         return "\n".join([head, "", *(row.rstrip() for row in rows)])
 
 

@@ -18,6 +18,7 @@ from reports.record import RunRecord, ScoreSummary, StudyRecord
 from reports.study_table import StudyTable
 from reports.words import (
     CONTENT_BLIND,
+    FEW_PATIENTS,
     FEW_PHRASES,
     ON_PAGES,
     POINTING,
@@ -100,6 +101,7 @@ def render_cohort(
         "left_out": [failure for failure in run.failures if not failure.failed],
         "seconds": (run.finished - run.created).total_seconds(),
         "few": FEW_PHRASES,
+        "few_patients": FEW_PATIENTS,
     }
     return render_page(
         "cohort.html",

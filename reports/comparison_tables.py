@@ -7,7 +7,7 @@ from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonR
 from reports.page import shown_number
 from reports.record import ScoreDifference
 from reports.texts import counted, text
-from reports.words import OF_PLACE, method_name, reference_name, score_name
+from reports.words import FEW_PATIENTS, OF_PLACE, method_name, reference_name, score_name
 
 __all__ = ["Cell", "ComparisonTable", "TableRow", "comparison_tables", "setting_sentence", "summary_sentences"]
 
@@ -148,7 +148,8 @@ def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) ->
     if not names:
         return None
     columns = [f"{score_name(name)}{_arrow(scores, name) if kind == 'shortcut' else ''}" for name in names]
-    return _laid_out(key, columns, _rows(record, scores, names, _estimate, references=True))
+    told = {"few": FEW_PATIENTS} if key == "place" else {}  # which the other tables' notes lean on
+    return _laid_out(key, columns, _rows(record, scores, names, _estimate, references=True), **told)
 
 
 def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:
@@ -204,7 +205,7 @@ def _arrow(scores: Sequence[ComparedScore], name: str) -> str:
 
 
 def _is_better(difference: ScoreDifference | None, *, lower: bool) -> bool:
-    if difference is None:
+    if difference is None or difference.patients < FEW_PATIENTS:
         return False
     return difference.high < 0 if lower else difference.low > 0
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.record import RunRecord, ScoreDifference, ScoreSummary
-from reports.texts import text
-from reports.words import CONTENT_BLIND, OF_PLACE, reference_name, score_name
+from reports.texts import counted, text
+from reports.words import CONTENT_BLIND, FEW_PATIENTS, OF_PLACE, reference_name, score_name
 
 __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "exceeds"]
 
@@ -50,15 +50,18 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
 
 
 def exceeds(difference: ScoreDifference) -> bool:
-    """Whether the whole interval of a difference lies above 0."""
-    return difference.low > 0.0
+    """Whether the whole interval of a difference lies above 0, over enough patients for that to mean anything."""
+    return difference.low > 0.0 and difference.patients >= FEW_PATIENTS
 
 
 def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     by_reference = {difference.reference: difference for difference in summary.differences}
     blind = [difference for difference in summary.differences if difference.reference in CONTENT_BLIND]
     unbeaten = [reference_name(difference.reference) for difference in blind if not exceeds(difference)]
-    if not blind:
+    fewest = min((difference.patients for difference in blind), default=0)
+    if blind and fewest < FEW_PATIENTS:
+        outcome = text("difference.few", patients=counted("patient", fewest))
+    elif not blind:
         outcome = text("difference.no_reference")
     elif unbeaten:
         outcome = text("difference.not_above", references=", ".join(unbeaten))

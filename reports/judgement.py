@@ -1,10 +1,11 @@
 """The verdict on a run, and what it rests on, as the cohort page shows them: controls, information, faithfulness."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from reports.page import shown_number, shown_percent
+from reports.page import shown_number, shown_percent, shown_percents
 from reports.record import (
     ControlSummary,
     EvidenceRecord,
@@ -15,11 +16,12 @@ from reports.record import (
     VerdictRecord,
 )
 from reports.texts import counted, named, text
-from reports.words import FEW_PHRASES, OF_PLACE, SHORTCUTS, control_words, method_name, score_name
+from reports.words import FEW_PATIENTS, FEW_PHRASES, OF_PLACE, SHORTCUTS, control_words, method_name, score_name
 
 __all__ = [
     "ControlRow",
     "FaithfulnessRow",
+    "Rule",
     "ShortcutRow",
     "SubgroupRow",
     "VerdictView",
@@ -32,6 +34,15 @@ __all__ = [
 ]
 
 _AREA_SHARE: Final = "area share"
+_SENTENCE_END = re.compile(r"(?<=\.) ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How a verdict is reached: what holds for all of it, and its numbered steps in their order."""
+
+    before: str
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +54,7 @@ class VerdictView:
     is_good: bool
     meaning: str
     because: tuple[str, ...]  # sentences
-    rule: tuple[str, ...]  # sentences
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +89,7 @@ class ShortcutRow:
     summary: ScoreSummary
     area: float | None  # the same share of plain area; None where no phrase has both
     difference: ScoreDifference | None
-    word: str  # "better", "worse" or "no different"; empty where no phrase has both
+    word: str  # "better", "worse" or "no different"; empty for few patients, or where no phrase has both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +115,20 @@ def _verdict_view(verdict: VerdictRecord) -> VerdictView:
         is_good=verdict.verdict == "grounded",
         meaning=text(f"judgement.meaning.{verdict.verdict}"),
         because=tuple(_sentence(reason) for reason in verdict.because),
-        rule=tuple(f"{part.strip().rstrip('.')}." for part in verdict.rule.split(". ") if not part.strip().isdigit()),
+        rule=_rule(verdict.rule),
     )
+
+
+def _rule(rule: str) -> Rule:
+    """Take a rule apart at "1. ", "2. " and so on, where each number is the one after the last."""
+    parts = [""]
+    for sentence in _SENTENCE_END.split(rule):
+        if sentence.strip(". ") == str(len(parts)):
+            parts.append("")
+        else:
+            parts[-1] = f"{parts[-1]} {sentence}".strip()
+    before, *steps = parts
+    return Rule(before=before, steps=tuple(steps))
 
 
 def control_rows(run: RunRecord) -> tuple[ControlRow, ...]:
@@ -125,13 +148,14 @@ def evidence_sentences(run: RunRecord) -> tuple[str, ...]:
 def _evidence_sentence(evidence: EvidenceRecord) -> str:
     unit = "" if evidence.unit == "dimensionless" else f" {evidence.unit}"
     share = evidence.exceeds
+    low, high = shown_percents(share.low, share.high)
     told = text(
         "evidence.exceeds",
         method=method_name(evidence.method),
         share=shown_percent(share.estimate),
         phrases=counted("phrase", share.cases),
-        low=f"{100 * share.low:.0f}",
-        high=f"{100 * share.high:.0f}",
+        low=low,
+        high=high,
     )
     if not evidence.tells:
         return f"{told} {text('evidence.tells_nothing')}"
@@ -175,7 +199,7 @@ def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
     better = SHORTCUTS[summary.score]
     difference = next((each for each in summary.differences if each.reference == _AREA_SHARE), None)
     word = ""
-    if difference is not None:
+    if difference is not None and difference.patients >= FEW_PATIENTS:
         above, below = difference.low > 0, difference.high < 0
         word = "no different" if not (above or below) else "better" if above == (better == "higher") else "worse"
     return ShortcutRow(

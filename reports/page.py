@@ -14,7 +14,16 @@ from markupsafe import Markup
 
 from reports.texts import counted, marked_up, named, script_texts
 
-__all__ = ["data_url", "json_for_script", "render_page", "shown_heat", "shown_number", "shown_percent", "shown_time"]
+__all__ = [
+    "data_url",
+    "json_for_script",
+    "render_page",
+    "shown_heat",
+    "shown_number",
+    "shown_percent",
+    "shown_percents",
+    "shown_time",
+]
 
 _MOST_DECIMALS = 8
 _JPEG = b"\xff\xd8"
@@ -97,6 +106,12 @@ def shown_heat(value: float | None, digits: int = 1) -> str:
 def shown_percent(value: float | None) -> str:
     """Print a share of one as a whole percentage, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def shown_percents(low: float, high: float) -> tuple[str, str]:
+    """Print the ends of an interval in percent without the sign; with a decimal where only that tells them apart."""
+    whole, finer = ((f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}") for digits in (0, 1))
+    return finer if whole[0] == whole[1] and finer[0] != finer[1] else whole
 
 
 def shown_time(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pipelines.findings import BROADER
 from reports.overlay import placement_of
-from reports.page import shown_percent
+from reports.page import shown_percent, shown_percents
 from reports.record import (
     BoxRecord,
     EvidenceRecord,
@@ -21,6 +21,7 @@ from reports.texts import counted, named, text
 __all__ = [
     "CONTENT_BLIND",
     "CONTROLS",
+    "FEW_PATIENTS",
     "FEW_PHRASES",
     "OF_PLACE",
     "ON_PAGES",
@@ -56,6 +57,9 @@ CONTENT_BLIND: Final = ("random", "centre", "class-mean box", "words-only prior"
 
 FEW_PHRASES: Final = 20
 """Below this many scored phrases a group says nothing."""
+
+FEW_PATIENTS: Final = 10
+"""Below this many patients no difference is marked as one, whatever its interval."""
 
 ON_PAGES: Final = (POINTING, POINTING_NEAR, "energy in box", "IoU at Otsu")
 """Scores of place that charts and studies' pages show; the others say little more to a reader of a page."""
@@ -277,7 +281,7 @@ def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
 
 def _share_with_interval(summary: ScoreSummary) -> str:
     share = shown_percent(summary.estimate)
-    if summary.low is None or summary.high is None:
-        return share
-    low, high = f"{100 * summary.low:.0f}", f"{100 * summary.high:.0f}"
+    if summary.low is None or summary.high is None or summary.low == summary.high:
+        return share  # runs of version 0.1.0 hold intervals without a width, which say nothing
+    low, high = shown_percents(summary.low, summary.high)
     return text("summary.share_with_interval", share=share, low=low, high=high)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
+from audit.counting import counted
 from audit.scoring.against_blind import best_blind, hits_beside_blind, values_of
 from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import Interval, patient_bootstrap
@@ -76,7 +77,7 @@ def _are_few(cases: int, patients: int) -> bool:
 
 def _enough(hits: pd.DataFrame) -> _Step:
     cases, patients = len(hits), int(hits["patient"].nunique())
-    told = f"{cases} phrases of {patients} patients could be scored against a box"
+    told = f"{counted(cases, 'phrase')} of {counted(patients, 'patient')} could be scored against a box"
     if _are_few(cases, patients):
         least = f"at least {_LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are asked for"
         return _Step(because=f"{told}; {least}", verdict="too few cases to say")
@@ -87,7 +88,7 @@ def _marker(marker: pd.DataFrame, seed: int) -> _Step:
     share = patient_bootstrap(
         marker["value"].to_numpy(dtype=float), marker["patient"].tolist(), generator=np.random.default_rng(seed)
     )
-    told = f"the hottest point lies on a burned-in marker in {_shown(share)} of {len(marker)} phrases"
+    told = f"the hottest point lies on a burned-in marker in {_shown(share)} of {counted(len(marker), 'phrase')}"
     looks = share.low > _MARKER_SHARE and not _are_few(share.values, share.patients)
     return _Step(because=told, verdict="looks at the marker" if looks else None)
 
@@ -112,7 +113,7 @@ def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
         return _Step(because=told, verdict="too few cases to say")
     told = (
         "with another patient's report in the report's place the share of hits falls by "
-        f"{_points(fall, sign='')} in {fall.cases} phrases"
+        f"{_points(fall, sign='')} in {counted(fall.cases, 'phrase')}"
     )
     return _Step(because=told, verdict=None if fall.low > 0 else "does not depend on the words")
 

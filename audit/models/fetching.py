@@ -102,7 +102,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         _write_mark(repository, folder)
         for number, file in enumerate(names, start=1):
-            tell(f"{number}/{len(names)} {file}")
+            tell(f"{number} of {len(names)}: {file}")
             _bring(repository, file, folder)
         if (folder / ".cache").is_dir():
             shutil.rmtree(folder / ".cache")  # what huggingface_hub noted on its way

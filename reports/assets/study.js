@@ -277,6 +277,11 @@
         }
       }
       const { zoom } = this.film.view;
+      // The letters of side stand at the film's own edges, as large as on a film that fits.
+      for (const letters of this.stage.querySelectorAll(".sides")) {
+        const size = letters.viewBox.baseVal.height / 30 / zoom;
+        for (const letter of letters.children) letter.setAttribute("font-size", size);
+      }
       const { centre, width, inverted } = this.film.window;
       this.find(".zoom-value").textContent = `${Math.round(zoom * 100)}\u202f%`;
       const grey = `${Math.round(centre * 100)} ± ${Math.round(width * 50)}\u202f%`;

@@ -60,7 +60,7 @@ def test_the_command_prints_a_row_a_step(cohort) -> None:
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if line.startswith("image")]
     assert len(rows) == load_encoder("phantom").image.depth
-    assert re.search(r"1/\d+ +-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]", rows[0])
+    assert re.search(r"1 of \d+ +-?\d\.\d\d \[-?\d\.\d\d, -?\d\.\d\d\]", rows[0])
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ def _cohort() -> RunRecord:
             for score in OF_PLACE[4:6]
         ),
         _summary(OF_PLACE[6], differences=(_changed(DIFFERENCE, low=-0.1),)),
+        _summary(OF_PLACE[8], differences=(_changed(DIFFERENCE, patients=4),)),
         _summary(OF_PLACE[7], differences=(_changed(DIFFERENCE, reference="another reader"),)),
         _summary("pointing game, tau 0", finding="rare thing", scored=0, estimate=None, low=None, high=None),
         _summary("pointing game, tau 0", finding="seldom thing", scored=5),

@@ -8,11 +8,11 @@ from made_up_records import make_cohort
 from reports.cohort_page import render_cohort
 from reports.differences import difference_table
 from reports.record import RunRecord, ScoreDifference, ScoreSummary
-from reports.words import POINTING, cohort_summary
+from reports.words import FEW_PATIENTS, POINTING, cohort_summary
 
 
-def difference(reference: str, low: float, estimate: float, high: float) -> ScoreDifference:
-    return ScoreDifference(reference=reference, estimate=estimate, low=low, high=high, scored=50, patients=20)
+def difference(reference: str, low: float, estimate: float, high: float, patients: int = 20) -> ScoreDifference:
+    return ScoreDifference(reference=reference, estimate=estimate, low=low, high=high, scored=50, patients=patients)
 
 
 ABOVE = {"random": (0.5, 0.6, 0.7), "class-mean box": (0.01, 0.1, 0.2)}
@@ -90,3 +90,26 @@ def test_the_summary_goes_by_the_paired_difference_where_there_is_one(difference
     """The method's own interval, 0.30 to 0.52, holds the reference's 0.37 in both."""
     sentences = " ".join(cohort_summary(run_with(differences), studies=2, phrases=5))
     assert ("does not clear that reference" in sentences) == is_doubted
+
+
+def test_differences_of_few_patients_are_neither_bold_nor_said_to_be_above() -> None:
+    run = run_with(ABOVE)
+    own, *others = run.summaries
+    few = tuple(each.model_copy(update={"patients": FEW_PATIENTS - 1}) for each in own.differences)
+    run = run.model_copy(update={"summaries": (own.model_copy(update={"differences": few}), *others)})
+    table = difference_table(run)
+    assert table is not None
+    assert (table.rows[0].outcome, table.rows[0].is_above) == ("9 patients: too few to say", False)
+    assert 'class="exceeds"' not in render_cohort(run, [])
+
+
+def test_an_interval_without_a_width_is_not_printed_and_a_narrow_one_keeps_its_ends_apart() -> None:
+    run = run_with(LEVEL)
+    own, *others = run.summaries
+    said = {}
+    for low, high in ((0.0, 0.0), (0.001, 0.004)):
+        changed = own.model_copy(update={"estimate": low, "low": low, "high": high})
+        sentences = cohort_summary(run.model_copy(update={"summaries": (changed, *others)}), studies=2, phrases=9)
+        said[high] = " ".join(sentences)
+    assert "interval" not in said[0.0].split("without looking")[0]
+    assert "interval 0.1 to 0.4)" in said[0.004]

@@ -27,7 +27,7 @@ from reports.record import (
 from reports.study_page import render_study
 from reports.words import lacks_evidence, warnings_of_place
 
-RULE = "Intervals are over patients. 1. Few phrases: too few. 2. Else: grounded."
+RULE = "Intervals are over patients. 1. Few phrases: too few. 2. Else: grounded. The first that holds counts."
 
 
 def estimate(value: float) -> Estimate:
@@ -91,10 +91,15 @@ def test_every_verdict_stands_on_the_page_with_its_meaning_and_reasons(word: Ver
     page = render_cohort(made.run, [study.record for study in made.studies])
     assert (view.word, view.method, view.is_good) == (word, "M2IB", word == "grounded")
     assert view.because == ("212 phrases could be scored.",)
-    assert view.rule == ("Intervals are over patients.", "Few phrases: too few.", "Else: grounded.")
+    assert (view.rule.before, view.rule.steps) == (
+        "Intervals are over patients.",
+        ("Few phrases: too few.", "Else: grounded. The first that holds counts."),
+    )
     assert f"<strong>{word}</strong>" in page
-    for text in (view.meaning, *view.because, *view.rule):
+    for text in (view.meaning, *view.because, view.rule.before, *view.rule.steps):
         assert escape(text) in page
+    numbered = page.partition('<details class="rule">')[2].partition("</details>")[0]
+    assert numbered.count("<li>") == numbered.partition("<ol>")[2].count("<li>") == len(view.rule.steps)
 
 
 def test_each_control_stands_in_a_row_with_its_intervals() -> None:
