@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.boxes import BoxTable
-from pipelines.boxes.matching import boxes_for
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import CohortError
 from pipelines.study import Case, Context, Image, LeftOut, Study
 from pipelines.text import ReportTable, phrases_of
 from pipelines.text.joining import JoinedReports, join_reports
 
-__all__ = ["Cohort", "Join", "boxes_for", "join", "match"]
+__all__ = ["Cohort", "Join", "join", "match"]
 
 _AMBIGUOUS = "several different reports belong to this study: keep the one that describes its images"
 _WITHOUT_REPORT = (

@@ -4,10 +4,11 @@ Pages are made from these records and from ``heat.npz`` alone, without a model a
 an older or newer ``schema_version`` refuses it rather than guess.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.shapes import Shape
 from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
@@ -23,6 +24,7 @@ __all__ = [
     "ImageRecord",
     "ModelRecord",
     "OtherHeatRecord",
+    "OwnBoxes",
     "PhraseRecord",
     "PlacementRecord",
     "ReceiptStep",
@@ -70,6 +72,7 @@ class PlacementRecord(_Record):
 class BoxRecord(_Record):
     """A radiologist's box or other shape in source pixels, with how much of it the model could see."""
 
+    id: str = ""  # "box-1", "box-2", ... among its image's boxes; empty in records of version 0.1.0
     x: float
     y: float
     width: float
@@ -133,6 +136,7 @@ class PhraseRecord(_Record):
     context: str
     side: str | None
     zone: str | None
+    target: tuple[str, ...] | None = None  # ids of the boxes it is scored against; None in records of version 0.1.0
     cosine: float  # similarity of the whole image and the whole phrase, -1 to 1
     heat: str  # name of this phrase's grid in heat.npz
     total_nats: float  # sum of the heat over the grid
@@ -143,6 +147,13 @@ class PhraseRecord(_Record):
     scores: tuple[ScoreRecord, ...]
     controls: tuple[ControlRecord, ...] = ()  # empty where the phrase is not in the run's sample
     others: tuple[OtherHeatRecord, ...] = ()  # further methods of the run
+
+
+class OwnBoxes(_Record):
+    """The boxes that a run had for an image, kept where those of another file took their place."""
+
+    boxes: tuple[BoxRecord, ...]
+    targets: tuple[tuple[str, ...], ...]  # for each phrase of the image the ids of the boxes it was scored against
 
 
 class ImageRecord(_Record):
@@ -170,7 +181,27 @@ class ImageRecord(_Record):
     letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them
     placement: PlacementRecord
     boxes: tuple[BoxRecord, ...]
+    own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
     phrases: tuple[PhraseRecord, ...]
+
+    @model_validator(mode="after")
+    def _targets_are_boxes(self) -> "ImageRecord":
+        """Check that ids are unique and that each target names boxes of the image."""
+        _check_ids(self.boxes, [phrase.target or () for phrase in self.phrases])
+        if self.own is not None:
+            _check_ids(self.own.boxes, self.own.targets)
+            if len(self.own.targets) != len(self.phrases):
+                raise ValueError(f"{len(self.own.targets)} targets of the run's own boxes, {len(self.phrases)} phrases")
+        return self
+
+
+def _check_ids(boxes: Sequence[BoxRecord], targets: Sequence[Sequence[str]]) -> None:
+    ids = [box.id for box in boxes if box.id]
+    if len(set(ids)) < len(ids):
+        raise ValueError("two boxes have the same id")
+    unknown = sorted({box for target in targets for box in target} - set(ids))
+    if unknown:
+        raise ValueError(f"a phrase's target is {unknown[0]!r}, which is no box of its image")
 
 
 class ModelRecord(_Record):
@@ -340,3 +371,5 @@ class RunRecord(_Record):
     evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
     subgroups: tuple[SubgroupSummary, ...] = ()
     failures: tuple[FailureRecord, ...]
+    own_failures: tuple[FailureRecord, ...] | None = None
+    """What the run listed, while it is scored against the boxes of another file, whose failures stand in its place"""

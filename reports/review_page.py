@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from reports.page import json_for_script
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
 from reports.review_record import FILE_FORMAT, REASONS, ReviewEntry, moment_audited
+from reports.targets import target_boxes
 from reports.texts import text
-from reports.words import answers
 
 __all__ = ["REVIEW_FILES", "ReviewSession", "reason_words", "review_data", "tell_verdicts"]
 
@@ -63,9 +63,5 @@ def _image_data(image: ImageRecord) -> dict[str, object]:
 
 
 def _boxes(image: ImageRecord, phrase: PhraseRecord) -> list[dict[str, float]]:
-    """The radiologist's boxes for a phrase, to be corrected."""
-    return [
-        {"x": box.x, "y": box.y, "width": box.width, "height": box.height}
-        for box in image.boxes
-        if answers(box, phrase)
-    ]
+    """The boxes that a phrase is scored against, to be corrected."""
+    return [{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in target_boxes(image, phrase)]

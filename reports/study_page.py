@@ -24,11 +24,11 @@ from reports.record import (
 )
 from reports.review_page import REVIEW_FILES, ReviewSession, reason_words, review_data
 from reports.score_rows import ScoreRow, score_rows, single_reasons
+from reports.targets import target_places
 from reports.texts import named, text
 from reports.words import (
     ON_PAGES,
     Verdict,
-    answers,
     blind_share,
     control_words,
     is_lost_to_crop,
@@ -90,7 +90,7 @@ class PhraseView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxView:
-    """One box with the phrases (by place in the list) that it answers."""
+    """One box with the phrases (by place in the list) that are scored against it."""
 
     record: BoxRecord
     name: str
@@ -192,7 +192,7 @@ def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictur
         left_letter=left,
         right_letter=right,
         hidden_outline=_hidden_outline(image.placement),
-        boxes=tuple(_box_view(box, image) for box in image.boxes),
+        boxes=_box_views(image),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),
         phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
@@ -315,10 +315,18 @@ def _shades(tokens: Sequence[TokenHeat]) -> list[int]:
     return [round(SHADES * max(token.nats, 0.0) / hottest) if np.isfinite(token.nats) else 0 for token in tokens]
 
 
-def _box_view(box: BoxRecord, image: ImageRecord) -> BoxView:
-    phrases = " ".join(str(place) for place, phrase in enumerate(image.phrases) if answers(box, phrase))
-    name = box.label if box.reader is None else f"{box.label} · {box.reader}"
-    return BoxView(record=box, name=name, phrases=phrases, is_lost=is_lost_to_crop(box), outline=_outline(box))
+def _box_views(image: ImageRecord) -> tuple[BoxView, ...]:
+    targets = [target_places(image, phrase) for phrase in image.phrases]
+    return tuple(
+        BoxView(
+            record=box,
+            name=box.label if box.reader is None else f"{box.label} · {box.reader}",
+            phrases=" ".join(str(number) for number, target in enumerate(targets) if place in target),
+            is_lost=is_lost_to_crop(box),
+            outline=_outline(box),
+        )
+        for place, box in enumerate(image.boxes)
+    )
 
 
 def _outline(box: BoxRecord) -> str:

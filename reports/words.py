@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipelines.findings import BROADER
 from reports.overlay import placement_of
 from reports.page import shown_percent, shown_percents
 from reports.record import (
@@ -16,6 +15,7 @@ from reports.record import (
     ScoreSummary,
     StudyRecord,
 )
+from reports.targets import target_places
 from reports.texts import counted, named, text
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "WARNINGS",
     "Outcome",
     "Verdict",
-    "answers",
     "best_reference",
     "blind_share",
     "cohort_summary",
@@ -126,11 +125,6 @@ def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
     return named("control", control), instead or (text(f"instead.{control}") if control in CONTROLS else "")
 
 
-def answers(box: BoxRecord, phrase: PhraseRecord) -> bool:
-    """Say whether a box is drawn for the phrase's finding, under its own name or a broader one."""
-    return phrase.finding is not None and box.label in {phrase.finding, BROADER.get(phrase.finding)}
-
-
 def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> bool:
     """Say whether a phrase's heat amounts to no more than that of other patients' phrases, where that means anything.
 
@@ -176,7 +170,7 @@ def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verd
         return Verdict(outcome=outcome, short=text("outcome.short_nowhere"), sentence=text("outcome.nowhere"))
     near = _score(phrase, method, POINTING_NEAR)
     told = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
-    several = "_of_several" if sum(answers(box, phrase) for box in image.boxes) > 1 else ""
+    several = "_of_several" if len(target_places(image, phrase)) > 1 else ""
     values = {"finding": phrase.finding or text("outcome.this_phrase")}
     if told == "near" and image.placement.fit == "stretch":
         several += "_stretched"

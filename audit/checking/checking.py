@@ -10,7 +10,7 @@ from pathlib import Path
 from audit.checking.rows import CheckRow, Fate, rows_of
 from audit.engine.inputs import Inputs, survey
 from audit.engine.keys import Keys
-from pipelines.cohort import boxes_for
+from pipelines.boxes.matching import target_boxes
 from pipelines.errors import OutputError
 from pipelines.frames import Frames
 from pipelines.spreadsheet import defused
@@ -131,7 +131,7 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
         for phrase in case.phrases:
             finding = phrase.finding or "no known finding"
             phrases[finding] += 1
-            with_boxes[finding] += bool(boxes_for(phrase, case.boxes, case.image))
+            with_boxes[finding] += bool(target_boxes(case, phrase))
     return tuple(
         FindingCounts(finding=finding, phrases=count, with_boxes=with_boxes[finding])
         for finding, count in phrases.most_common()

@@ -9,7 +9,7 @@ from pathlib import Path
 from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys
 from audit.engine.shown import Shower, shown_failures
-from pipelines.cohort import boxes_for
+from pipelines.boxes.matching import target_boxes
 from pipelines.study import Case, LeftOut, Study
 
 __all__ = ["CheckRow", "Fate", "rows_of"]
@@ -113,7 +113,7 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
 
 def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[CheckRow]:
     """Group an image's boxes by label; a group that no phrase meets takes no part in any score."""
-    met = Counter(label for p in case.phrases for label in {box.label for box in boxes_for(p, case.boxes, case.image)})
+    met = Counter(label for p in case.phrases for label in {box.label for box in target_boxes(case, p)})
     for label, count in Counter(box.label for box in case.boxes).items():
         yield CheckRow(
             kind="boxes",

@@ -139,7 +139,7 @@ def review_boxes(
     reviewer: Annotated[str | None, typer.Option(help="Whose boxes alone to write.")] = None,
     with_run_boxes: Annotated[
         bool,
-        typer.Option("--with-run-boxes", help="The run's own too, where no reviewer drew for image and finding."),
+        typer.Option("--with-run-boxes", help="The run's own too, except targets of phrases that a reviewer drew for."),
     ] = False,
 ) -> None:
     """Write the boxes that reviewers drew, for the heat to be scored against."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from audit.attribution.explain import pair_seed
 from audit.controls.wording import negated, nonsense, side_swapped
-from pipelines.cohort import boxes_for
+from pipelines.boxes.matching import target_boxes
 from pipelines.study import Case, Image, Study
 
 __all__ = ["Control", "ControlPlan", "PlannedPhrase"]
@@ -95,7 +95,7 @@ def _candidates(studies: Sequence[Study], seed: int) -> Iterator[_Candidate]:
     for study in studies:
         for case in study.cases:
             for index, phrase in enumerate(case.phrases):
-                without_box = not boxes_for(phrase, case.boxes, case.image)
+                without_box = not target_boxes(case, phrase)
                 order = pair_seed(seed, "sample", case.image.instance, str(index))
                 yield _Candidate(case, index, (without_box, order))
 

@@ -189,7 +189,7 @@ def _place_digests(
 
 def _drawn(box: BoxRecord) -> list[object]:
     """Give what counts of a box; of its sentence the plain words, which a record keeps whatever it masks."""
-    return [box.model_dump(exclude={"visible_fraction", "phrase"}), plain_words(box.phrase or "")]
+    return [box.model_dump(exclude={"id", "visible_fraction", "phrase"}), plain_words(box.phrase or "")]
 
 
 def with_place(record: StudyRecord, keys: Keys, targets: Targets) -> StudyRecord:

@@ -1,6 +1,6 @@
 """One image's heats become its record: points, scores and controls."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable
 from audit.scoring.scores import Score
 from audit.scoring.subgroups import facts_of
+from pipelines.boxes.matching import target_places
 from pipelines.dicom.identifiers import read_identifiers
-from pipelines.study import Box, Identifiers
+from pipelines.geometry import Placement
+from pipelines.study import Box, Case, Identifiers, Phrase
 from pipelines.transforms import LoadedCase
 from reports.record import (
     BoxRecord,
@@ -30,16 +32,19 @@ from reports.record import (
     ReceiptStep,
     ScoreRecord,
 )
+from reports.targets import box_ids
 
 __all__ = [
     "ExplainedCase",
     "ImageRecorder",
     "RecordedImage",
     "box_record",
+    "box_records",
     "hits",
     "phrase_texts",
     "score_record",
     "stored_heat",
+    "target_ids",
 ]
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
@@ -130,14 +135,8 @@ class ImageRecorder:
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),
             placement=PlacementRecord(**asdict(loaded.placement)),
-            boxes=tuple(
-                box_record(
-                    box,
-                    visible_fraction=loaded.placement.visible_fraction(box),
-                    shower=self.shower,
-                    spoken=[phrase.text for phrase in phrases],
-                )
-                for box in loaded.case.boxes
+            boxes=box_records(
+                loaded.case, loaded.placement, shower=self.shower, spoken=[phrase.text for phrase in phrases]
             ),
             phrases=phrases,
         )
@@ -176,6 +175,7 @@ class ImageRecorder:
             context=phrase.context.value,
             side=phrase.side.value if phrase.side else None,
             zone=phrase.zone.value if phrase.zone else None,
+            target=target_ids(loaded.case, phrase),
             cosine=own.cosine,
             heat=name,
             total_nats=_total(heats[name]),
@@ -225,6 +225,22 @@ class ImageRecorder:
                 cosine=control.explanation.cosine,
                 total=_total(stored),
             )
+
+
+def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
+    """Name the boxes that a phrase is scored against, as the case's boxes are recorded."""
+    ids = box_ids(len(case.boxes))
+    return tuple(ids[place] for place in target_places(case, phrase))
+
+
+def box_records(case: Case, placement: Placement, *, shower: Shower, spoken: Sequence[str]) -> tuple[BoxRecord, ...]:
+    """Record the boxes of a case under their ids; ``spoken`` are its phrases, as they are shown."""
+    return tuple(
+        box_record(box, visible_fraction=placement.visible_fraction(box), shower=shower, spoken=spoken).model_copy(
+            update={"id": name}
+        )
+        for name, box in zip(box_ids(len(case.boxes)), case.boxes, strict=True)
+    )
 
 
 def box_record(box: Box, *, visible_fraction: float, shower: Shower, spoken: Iterable[str]) -> BoxRecord:

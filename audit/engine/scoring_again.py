@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from audit.engine.recording import box_record, hits, score_record
+from audit.engine.recording import box_records, hits, score_record, target_ids
 from audit.engine.shown import Shower
 from audit.engine.targets import ImageScorer, Targets, on_source
 from audit.scoring.scores import SCORES
@@ -17,6 +17,7 @@ from pipelines.study import Case, Study
 from reports.folder import StudyFolder, read_study, read_valid
 from reports.overlay import check_picture, placement_of
 from reports.record import ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.targets import own_boxes
 
 __all__ = ["scored_again"]
 
@@ -34,7 +35,9 @@ class _KeptImage:
     blanked: tuple[Area, ...] = ()
 
 
-def scored_again(folder: Path, study: Study, targets: Targets, shower: Shower) -> StudyRecord:
+def scored_again(
+    folder: Path, study: Study, targets: Targets, shower: Shower, *, keep_own: bool = False
+) -> StudyRecord:
     """Score every heat of one finished study.
 
     Args:
@@ -42,20 +45,28 @@ def scored_again(folder: Path, study: Study, targets: Targets, shower: Shower) -
         study: with the images of its record, in their order, and the boxes to score against.
         targets: of the cohort.
         shower: shows words of boxes as the record does.
+        keep_own: the boxes of ``study`` are not the run's own, which the record keeps beside them.
 
     Raises:
         OutputError: its record, heat, pictures or masks cannot be read.
     """
     stored = read_study(folder)
     images = [
-        _image(folder, stored, image, case, targets, shower)
+        _image(folder, stored, image, case, targets, shower, keep_own=keep_own)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
     return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
 
 
 def _image(
-    folder: Path, stored: StudyFolder, image: ImageRecord, case: Case, targets: Targets, shower: Shower
+    folder: Path,
+    stored: StudyFolder,
+    image: ImageRecord,
+    case: Case,
+    targets: Targets,
+    shower: Shower,
+    *,
+    keep_own: bool,
 ) -> ImageRecord:
     placement, picture = placement_of(image.placement), stored.pictures[image.picture]
     check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
@@ -71,12 +82,10 @@ def _image(
     )
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
-    spoken = [phrase.text for phrase in image.phrases]
-    boxes = tuple(
-        box_record(box, visible_fraction=placement.visible_fraction(box), shower=shower, spoken=spoken)
-        for box in case.boxes
-    )
-    return image.model_copy(update={"boxes": boxes, "phrases": tuple(phrases)})
+    boxes = box_records(case, placement, shower=shower, spoken=[phrase.text for phrase in image.phrases])
+    scored = image.model_copy(update={"boxes": boxes, "own": None, "phrases": tuple(phrases)})
+    own = own_boxes(image)
+    return scored.model_copy(update={"own": own}) if keep_own and own != own_boxes(scored) else scored
 
 
 def _phrase(
@@ -92,6 +101,7 @@ def _phrase(
     mask = targets.mask(seen, phrase)
     return record.model_copy(
         update={
+            "target": target_ids(seen.case, phrase),
             "hottest": points[stored.record.method],
             "scores": (*map(score_record, scores), *kept),
             "controls": tuple(_control(control, seen, mask, stored) for control in record.controls),

@@ -16,8 +16,8 @@ from audit.scoring.human import score_readers
 from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_blind, score_heat, tolerances
 from audit.scoring.shortcuts import ShortcutScorer
+from pipelines.boxes.matching import target_boxes
 from pipelines.burned_in import Area
-from pipelines.cohort import boxes_for
 from pipelines.geometry import Placement
 from pipelines.regions import regions_of
 from pipelines.study import Case, Image, Phrase, Study
@@ -106,13 +106,13 @@ class Targets:
             model_px=model_px,
             spacing_mm=image.spacing_mm,
         )
-        boxes = boxes_for(phrase, loaded.case.boxes, image)
+        boxes = target_boxes(loaded.case, phrase)
         return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
 
     def mask(self, loaded: Seen, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
         """Mark the pixels of the phrase's boxes."""
         image = loaded.case.image
-        return box_mask(boxes_for(phrase, loaded.case.boxes, image), rows=image.rows, columns=image.columns)
+        return box_mask(target_boxes(loaded.case, phrase), rows=image.rows, columns=image.columns)
 
     def _blind_case(self, case: Case, phrase: Phrase) -> BlindCase:
         image = case.image
@@ -121,9 +121,7 @@ class Targets:
             finding=str(phrase.finding),
             side=phrase.side.value if phrase.side else None,
             zone=phrase.zone.value if phrase.zone else None,
-            boxes=tuple(
-                drawn(box, rows=image.rows, columns=image.columns) for box in boxes_for(phrase, case.boxes, image)
-            ),
+            boxes=tuple(drawn(box, rows=image.rows, columns=image.columns) for box in target_boxes(case, phrase)),
         )
 
 

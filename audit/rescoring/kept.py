@@ -10,6 +10,7 @@ from pipelines.boxes import BoxRow
 from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
 from pipelines.text.table import plain_stem
 from reports.record import BoxRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.targets import own_boxes
 
 __all__ = ["kept_study", "keyed_rows"]
 
@@ -40,20 +41,24 @@ def _image(record: StudyRecord, image: ImageRecord) -> Image:
 
 
 def kept_study(record: StudyRecord) -> Study:
-    """Make a study again from its record."""
-    cases = (
-        Case(
-            image=_image(record, image),
-            phrases=tuple(map(_phrase, image.phrases)),
-            boxes=tuple(map(_box, image.boxes)),
-        )
-        for image in record.images
-    )
+    """Make a study again from its record, with the boxes that the run had for it."""
+    cases = (_case(record, image) for image in record.images)
     return Study(
         study_instance_uid=record.key,
         report=Report(source="", text=""),
         report_joined_by=record.report_joined_by,
         cases=tuple(cases),
+    )
+
+
+def _case(record: StudyRecord, image: ImageRecord) -> Case:
+    own = own_boxes(image)
+    places = {box.id: place for place, box in enumerate(own.boxes)}
+    return Case(
+        image=_image(record, image),
+        phrases=tuple(map(_phrase, image.phrases)),
+        boxes=tuple(map(_box, own.boxes)),
+        targets=tuple(tuple(places[box] for box in target) for target in own.targets),
     )
 
 

@@ -14,6 +14,7 @@ from pipelines.errors import OutputError
 from pipelines.spreadsheet import defused
 from reports.record import BoxRecord, ImageRecord
 from reports.review_record import ReviewBox, ReviewEntry
+from reports.targets import own_boxes
 from reports.writing import write_text_atomically
 
 __all__ = ["DrawnBoxes", "write_boxes"]
@@ -39,7 +40,7 @@ def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_
         out: the folder that was reviewed.
         path: of the CSV.
         reviewer: whose boxes alone to write.
-        with_run_boxes: also write the run's own boxes, but those of an image and finding for which a reviewer drew.
+        with_run_boxes: also write the run's own boxes, except the targets of phrases for which a reviewer drew.
             What is no rectangle becomes the rectangle around it.
 
     Raises:
@@ -56,8 +57,8 @@ def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_
             f"{out / LEDGER_NAME}: {whose} drew a box for a phrase with a known finding: draw one, then go on"
         )
     own = [_drawn_row(entry, heat, box) for entry, heat in named for box in entry.boxes]
-    answered = {(heat.image.key, heat.phrase.finding) for _, heat in named}
-    kept = list(_run_rows(studies, answered)) if with_run_boxes else []
+    redrawn = {(heat.image.key, heat.phrase.heat) for _, heat in named}
+    kept = list(_run_rows(studies, redrawn)) if with_run_boxes else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_FIELDS)
@@ -70,11 +71,19 @@ def _drawn_row(entry: ReviewEntry, heat: Heat, box: ReviewBox) -> list[str]:
     return _row(heat.image, heat.phrase.finding or "", box, reader=entry.reviewer, phrase=heat.phrase.text)
 
 
-def _run_rows(studies: ReviewedStudies, answered: set[tuple[str, str | None]]) -> Iterator[list[str]]:
+def _run_rows(studies: ReviewedStudies, redrawn: set[tuple[str, str]]) -> Iterator[list[str]]:
+    """Give the boxes that the run had, except the targets of phrases (by image and heat) that reviewers drew for."""
     for key in studies.keys:
         for image in studies.record(key).images:
-            for box in image.boxes:
-                if (image.key, box.label) not in answered:
+            own = own_boxes(image)
+            replaced = {
+                box
+                for phrase, target in zip(image.phrases, own.targets, strict=True)
+                if (image.key, phrase.heat) in redrawn
+                for box in target
+            }
+            for box in own.boxes:
+                if box.id not in replaced:
                     yield _row(image, box.label, box, reader=box.reader, phrase=box.phrase)
 
 

@@ -1,18 +1,87 @@
-"""Which boxes of an image a phrase speaks of."""
+"""Which boxes of an image a phrase is scored against: the phrase's target.
+
+The target is decided here alone. A run stores it in each phrase's record, by the boxes' ids, and what comes later
+(pages, review, results in DICOM, scoring again) reads it there: :mod:`reports.targets`.
+"""
 
 import re
 from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pipelines.findings import BROADER
-from pipelines.study import Box, Image, Phrase, Side
+from pipelines.study import Box, Case, Phrase, Side
 
-__all__ = ["boxes_for", "side_of_box"]
+__all__ = ["boxes_for", "places_for", "side_of_box", "target_boxes", "target_places"]
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
-def boxes_for(phrase: Phrase, boxes: Sequence[Box], image: Image) -> tuple[Box, ...]:
-    """Give the boxes that are the target of a phrase, in their order.
+@runtime_checkable
+class _Drawn(Protocol):
+    """What counts of a box, in memory or in a record."""
+
+    @property
+    def x(self) -> float: ...
+
+    @property
+    def width(self) -> float: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def phrase(self) -> str | None: ...
+
+
+@runtime_checkable
+class _Said(Protocol):
+    """What counts of a phrase, in memory or in a record."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def finding(self) -> str | None: ...
+
+    @property
+    def side(self) -> str | None: ...
+
+
+@runtime_checkable
+class _Shown(Protocol):
+    """What counts of an image, in memory or in a record."""
+
+    @property
+    def columns(self) -> int: ...
+
+    @property
+    def horizontally_flipped(self) -> bool: ...
+
+
+_Box = TypeVar("_Box", bound=_Drawn)
+
+
+def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
+    """Give the target of a case's phrase as places in ``case.boxes``: as its record has it, else by the rule."""
+    if case.targets is None:
+        return places_for(phrase, case.boxes, case.image)
+    # Sentences of a record may be equal only because what told them apart is masked.
+    places = [place for place, each in enumerate(case.phrases) if each is phrase] or [case.phrases.index(phrase)]
+    return case.targets[places[0]]
+
+
+def target_boxes(case: Case, phrase: Phrase) -> tuple[Box, ...]:
+    """Give the boxes that a case's phrase is scored against."""
+    return tuple(case.boxes[place] for place in target_places(case, phrase))
+
+
+def boxes_for(phrase: _Said, boxes: Sequence[_Box], image: _Shown) -> tuple[_Box, ...]:
+    """Give the boxes that are the target of a phrase by the rule of :func:`places_for`, in their order."""
+    return tuple(boxes[place] for place in places_for(phrase, boxes, image))
+
+
+def places_for(phrase: _Said, boxes: Sequence[_Drawn], image: _Shown) -> tuple[int, ...]:
+    """Give the places in ``boxes`` of those that are the target of a phrase, in ascending order.
 
     1. Boxes labelled with the phrase's finding; where there are none, boxes with its broader label ("nodule" meets
        "lung lesion") or, for the broader finding, with a narrower one.
@@ -22,33 +91,29 @@ def boxes_for(phrase: Phrase, boxes: Sequence[Box], image: Image) -> tuple[Box, 
 
     The zone is not used: it is too coarse to tell two boxes apart, and a box that spans two would be lost.
     """
-    named = [box for box in boxes if box.label == phrase.finding] or [box for box in boxes if _is_kin(box, phrase)]
-    targets = [box for box in named if _drawn_for(box, phrase)] or named
+    everywhere = range(len(boxes))
+    named = [place for place in everywhere if boxes[place].label == phrase.finding]
+    named = named or [place for place in everywhere if _is_kin(boxes[place].label, phrase.finding)]
+    targets = [place for place in named if _drawn_for(boxes[place].phrase, phrase.text)] or named
     if phrase.side in {Side.LEFT, Side.RIGHT}:
-        targets = [box for box in targets if side_of_box(box, image) is phrase.side] or targets
+        targets = [place for place in targets if side_of_box(boxes[place], image) == phrase.side] or targets
     return tuple(targets)
 
 
-def side_of_box(box: Box, image: Image) -> Side:
+def side_of_box(box: _Drawn, image: _Shown) -> Side:
     """Say on which side of the patient a box's centre lies: the right is at the image's left unless it is flipped."""
     on_image_left = box.x + box.width / 2 < image.columns / 2
     return Side.RIGHT if on_image_left is not image.horizontally_flipped else Side.LEFT
 
 
-def _is_kin(box: Box, phrase: Phrase) -> bool:
-    return phrase.finding is not None and phrase.finding in {
-        BROADER.get(box.label),
-        _narrower(box.label, phrase.finding),
-    }
+def _is_kin(label: str, finding: str | None) -> bool:
+    """Whether one is the broader name of the other."""
+    return finding is not None and (BROADER.get(label) == finding or BROADER.get(finding) == label)
 
 
-def _narrower(label: str, finding: str) -> str | None:
-    return finding if BROADER.get(finding) == label else None
-
-
-def _drawn_for(box: Box, phrase: Phrase) -> bool:
-    """Whether the annotator's wording is the phrase or a part of it; annotators often leave words away at the ends."""
-    if box.phrase is None:
+def _drawn_for(wording: str | None, text: str) -> bool:
+    """Whether the annotator's wording is the phrase or a part of it; annotators often omit words at the ends."""
+    if wording is None:
         return False
-    wording, text = (f" {_NOT_LETTERS.sub(' ', words).strip().casefold()} " for words in (box.phrase, phrase.text))
+    wording, text = (f" {_NOT_LETTERS.sub(' ', words).strip().casefold()} " for words in (wording, text))
     return bool(wording.strip()) and (wording in text or text in wording)

@@ -24,7 +24,7 @@ __all__ = ["CREATOR", "Identity", "SeriesLabel", "plain_line"]
 
 CREATOR = "m2ib-audit^software"  # as a person's name, which ContentCreatorName has to be
 
-_SCORED = ("scores", "controls", "others")  # of a phrase: what a picture of its heat does not show
+_SCORED = ("scores", "controls", "others", "target")  # of a phrase: what a picture of its heat does not show
 _DATE_AND_TIME = (
     ("InstanceCreationDate", "InstanceCreationTime"),
     ("SeriesDate", "SeriesTime"),
@@ -107,6 +107,7 @@ def _digest(study: StudyFolder, *, scored: bool) -> str:
         content.pop("report_joined_by")
         for image in content["images"]:
             image["boxes"] = image["path_key"] = None
+            image.pop("own")
             for phrase in image["phrases"]:
                 for name in _SCORED:
                     phrase.pop(name)

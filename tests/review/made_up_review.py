@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "reports"))
 
-from made_up_records import EFFUSION, FLAT, HEART, NODULE, MadeUp, make_cohort, make_study  # noqa: E402
+from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_cohort, make_study  # noqa: E402
 
 from reports.folder import render_folder  # noqa: E402
 
@@ -42,6 +42,13 @@ def three_studies() -> tuple[MadeUp, ...]:
         make_study("b" * 16, (EFFUSION,), seed=3, patient="p2"),
         make_study("c" * 16, (EFFUSION, NODULE, HEART, FLAT), seed=5, patient="p3"),
     )
+
+
+def two_sided_study() -> MadeUp:
+    """A left and a right effusion, each with its phrase and its box, and a phrase of both."""
+    left = Claim(text="Left effusion.", side="left", heat_at=(0.7, 0.7), boxes=((0.64, 0.64, 0.24, 0.22),))
+    both = Claim(text="Effusions.", side=None, zone=None, boxes=())
+    return make_study("d" * 16, (left, replace(EFFUSION, text="Right effusion."), both), patient="p4")
 
 
 @dataclass

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from made_up_review import entry_of, three_studies
+from made_up_records import EFFUSION, make_study
+from made_up_review import entry_of, lay_down, three_studies, two_sided_study
 from typer.testing import CliRunner
 
 from audit.cli import app
@@ -21,6 +22,7 @@ from reports.review_page import reason_words
 from reports.review_record import REASONS, ReviewEntry
 
 ONE, TWO, FOUR = three_studies()
+SIDES = two_sided_study()
 NOW = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
 BOX = {"x": 100.0, "y": 200.5, "width": 300.0, "height": 50.0}
 
@@ -168,6 +170,27 @@ def test_the_runs_own_boxes_are_written_where_no_reviewer_drew(said, tmp_path):
     assert (written.drawn, written.kept) == (1, total - replaced)
     rows = read_boxes(tmp_path / "boxes.csv").rows
     assert [row.box.reader for row in rows if row.image == TWO.record.images[0].key] == ["Ada"]
+
+
+def test_the_other_sides_box_stays_where_a_reviewer_drew_for_one_side(tmp_path):
+    out = lay_down(tmp_path / "out", SIDES)
+    say(out, entry_of(SIDES, boxes=[BOX]))
+    write_boxes(out, tmp_path / "boxes.csv", with_run_boxes=True)
+    rows = read_boxes(tmp_path / "boxes.csv").rows
+    right = SIDES.record.images[0].boxes[1]
+    assert [(row.box.reader, row.box.x) for row in rows] == [("Ada", BOX["x"]), (None, pytest.approx(right.x))]
+
+
+def test_a_broader_label_is_replaced_where_a_reviewer_drew_for_the_narrower(tmp_path):
+    made = make_study("e" * 16, (EFFUSION,))
+    (image,) = made.record.images
+    lesion = image.boxes[0].model_copy(update={"label": "lung lesion"})
+    nodule = image.phrases[0].model_copy(update={"finding": "nodule"})
+    image = image.model_copy(update={"boxes": (lesion,), "phrases": (nodule,)})
+    made.record = made.record.model_copy(update={"images": (image,)})
+    out = lay_down(tmp_path / "out", made)
+    say(out, entry_of(made, boxes=[BOX]))
+    assert write_boxes(out, tmp_path / "boxes.csv", with_run_boxes=True).kept == 0
 
 
 def test_boxes_that_were_taken_back_are_not_written(said, tmp_path):

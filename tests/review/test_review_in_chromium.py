@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 from made_up_records import EFFUSION, make_study
-from made_up_review import Server, entry_of, lay_down, ready, three_studies
+from made_up_review import Server, entry_of, lay_down, ready, three_studies, two_sided_study
 from playwright.sync_api import Page, expect
 
+from audit.review.drawn import write_boxes
 from audit.review.ledger import LEDGER_NAME, Ledger
+from pipelines.boxes import read_boxes
 from reports.review_record import REASONS, ReviewEntry
 
 ONE, TWO, FOUR = three_studies()
+SIDES = two_sided_study()
 # Ratios of contrast as WCAG 2.2 has them (1.4.3), of every text that the dock shows.
 CONTRASTS = """() => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -337,6 +340,20 @@ def test_the_radiologists_boxes_are_copied_to_be_corrected(open_review, server, 
     (box,) = said(out)[0].boxes
     assert (box.x, box.y, box.width, box.height) == pytest.approx((theirs.x, theirs.y, theirs.width, theirs.height))
     expect(copy).to_be_hidden()
+
+
+def test_the_copied_and_exported_boxes_are_those_of_the_phrases_side(open_review, serve_here, tmp_path):
+    out = lay_down(tmp_path / "sides", SIDES)
+    page = open_review(serve_here(out), SIDES.record.key)
+    (image,) = SIDES.record.images
+    for number, theirs in enumerate(image.boxes):
+        page.locator(f"#phrase-0-{number} .phrase-text").click()
+        dock(page).get_by_role("button", name="Copy the radiologist's").click()
+        saved(page)
+        expect(dock(page).locator(".review-boxes li")).to_have_count(1)
+        write_boxes(out, tmp_path / "boxes.csv")
+        rows = [row for row in read_boxes(tmp_path / "boxes.csv").rows if row.box.phrase == image.phrases[number].text]
+        assert [row.box.x for row in rows] == [pytest.approx(theirs.x)]
 
 
 def test_two_tabs_of_one_reviewer_do_not_overwrite_each_other(open_review, new_page, server, out):

@@ -1,0 +1,45 @@
+"""The boxes that a recorded phrase is scored against: what pages, review and results in DICOM show as its target."""
+
+from collections.abc import Sequence
+
+from pipelines.boxes.matching import places_for
+from reports.record import BoxRecord, ImageRecord, OwnBoxes, PhraseRecord
+
+__all__ = ["box_ids", "own_boxes", "target_boxes", "target_places"]
+
+
+def box_ids(count: int) -> tuple[str, ...]:
+    """Name the boxes of one image by their places."""
+    return tuple(f"box-{number}" for number in range(1, count + 1))
+
+
+def target_boxes(image: ImageRecord, phrase: PhraseRecord) -> tuple[BoxRecord, ...]:
+    """Give the boxes that a phrase is scored against."""
+    return tuple(image.boxes[place] for place in target_places(image, phrase))
+
+
+def target_places(image: ImageRecord, phrase: PhraseRecord) -> tuple[int, ...]:
+    """Give the places in ``image.boxes`` of those that a phrase is scored against.
+
+    A record of version 0.1.0 does not name them: they follow by the rule that scored it, from what the record says of
+    finding, side, sentence and boxes.
+    """
+    if phrase.target is None:
+        return places_for(phrase, image.boxes, image)
+    places = {box.id: place for place, box in enumerate(image.boxes)}
+    return tuple(places[box] for box in phrase.target)
+
+
+def own_boxes(image: ImageRecord) -> OwnBoxes:
+    """Give the boxes that the run had, with the phrases' targets among them, whatever it was scored against since."""
+    if image.own is not None:
+        return image.own
+    ids = box_ids(len(image.boxes))
+    return OwnBoxes(
+        boxes=_named(image.boxes, ids),
+        targets=tuple(tuple(ids[place] for place in target_places(image, phrase)) for phrase in image.phrases),
+    )
+
+
+def _named(boxes: Sequence[BoxRecord], ids: Sequence[str]) -> tuple[BoxRecord, ...]:
+    return tuple(box.model_copy(update={"id": name}) for box, name in zip(boxes, ids, strict=True))
