@@ -20,7 +20,10 @@ def score(
     out: Written,
     boxes: Annotated[
         list[Path] | None,
-        typer.Option(help="Radiologists' boxes, as `run` takes them; without, those that the run had.", exists=True),
+        typer.Option(
+            help="Radiologists' boxes, as `run` takes them; without, the run's own.",
+            exists=True,
+        ),
     ] = None,
 ) -> None:
     """Score stored heat again, against other boxes or by newer scores: no model, no DICOM."""
@@ -30,7 +33,8 @@ def score(
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
     studies, boxes_drawn = counted(found.studies, "study", "studies"), counted(found.boxes, "box", "boxes")
-    tell(f"{studies} scored again against {boxes_drawn}")
+    whose = "of the run's own" if not boxes else "of the file" if len(boxes) == 1 else "of the files"
+    tell(f"{studies} scored again against {boxes_drawn} {whose}")
     _tell_and_leave([f"{item.source}: {item.reason}" for item in found.told], found.page)
 
 

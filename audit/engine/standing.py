@@ -44,7 +44,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
         again = scored_again(folder, study, finisher.targets, finisher.shower)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
-        image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys)})
+        image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys), "own": None})
         for image, case in zip(record.images, study.cases, strict=True)
     )
     record = record.model_copy(update={"images": images})

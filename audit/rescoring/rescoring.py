@@ -58,8 +58,9 @@ def rescore(
 
     Args:
         out: a folder that a run wrote.
-        boxes: annotation files, as a run takes them; none for those that the run had. References join images through
-            the salt that made the run's keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
+        boxes: annotation files, as a run takes them; none for those that the run had. The records keep the run's own
+            boxes while those of a file take their place. References join images through the salt that made the run's
+            keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
         progress: told of each stage.
 
     Raises:
@@ -80,7 +81,9 @@ def rescore(
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
-            record = with_place(scored_again(folder, study, targets, shower), shower.keys, targets)
+            record = with_place(
+                scored_again(folder, study, targets, shower, keep_own=bool(boxes)), shower.keys, targets
+            )
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record))
         except OutputError as error:
@@ -93,14 +96,15 @@ def rescore(
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
-    told = _told(failed, lost, boxes, shower)
+    told, listed = _told(failed, lost, boxes, shower), _listed_by_run(run)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
             **{name: getattr(found, name) for name in _CONCLUSIONS},
             "rescored": datetime.now(UTC),
             "counts": run.counts | {"boxes": count},
-            "failures": (*_kept_failures(run, boxes), *told),
+            "failures": (*(item for item in listed if not boxes or item.stage != "boxes"), *told),
+            "own_failures": listed if boxes else None,
         }
     )
     rendered = write_run(out, concluded, scores)
@@ -165,7 +169,9 @@ def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> t
     drawn = [
         replace(
             study,
-            cases=tuple(replace(case, boxes=tuple(placed.by_image.get(case.image, ()))) for case in study.cases),
+            cases=tuple(
+                replace(case, boxes=tuple(placed.by_image.get(case.image, ())), targets=None) for case in study.cases
+            ),
         )
         for study in studies
     ]
@@ -178,10 +184,10 @@ def _methods(record: StudyRecord) -> dict[str, str]:
     return {record.method: record.unit} | {other.method: other.unit for other in others}
 
 
-def _kept_failures(run: RunRecord, boxes: Sequence[Path]) -> tuple[FailureRecord, ...]:
-    """Keep what the run left out; what it said of its boxes goes where others take their place."""
-    stages = {_STAGE, "boxes"} if boxes else {_STAGE}
-    return tuple(item for item in run.failures if item.stage not in stages)
+def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
+    """Give what the run left out, its own boxes among it, without what scoring again has added since."""
+    listed = run.failures if run.own_failures is None else run.own_failures
+    return tuple(item for item in listed if item.stage != _STAGE)
 
 
 def _told(

@@ -20,6 +20,7 @@ from audit.scoring.scores import SCORES
 from pipelines.errors import BoxError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, read_run, study_folders
+from reports.record import RunRecord
 
 STUDIES = 4
 SALT = "the salt of whoever ran it"
@@ -140,6 +141,55 @@ def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path,
     assert found.record.subgroups
 
 
+@pytest.fixture
+def others(out: Path, cohort: Path) -> Path:
+    """Other boxes than the run's: two of its own moved, none on the other images, and one that lies outside."""
+    boxes = pd.read_csv(cohort / "boxes.csv")
+    image = boxes["image"].iloc[0]
+    moved = boxes[boxes["image"] == image].head(2).assign(x=5, y=5, width=30, height=30)
+    outside = moved.head(1).assign(x=900)
+    pd.concat([moved, outside]).to_csv(out.parent / "others.csv", index=False)
+    return out.parent / "others.csv"
+
+
+def test_without_boxes_the_runs_own_come_back_whatever_was_scored_since(out: Path, others: Path) -> None:
+    rescore(out)
+    before, failures = contents(out), read_run(out).failures
+    found = rescore(out, [others])
+    assert found.record.failures != failures
+    assert found.boxes == len(pd.read_csv(others)) - 1
+    rescore(out, [others])
+    rescore(out)
+    after = contents(out)
+    assert {name for name in before if before[name] != after[name]} <= {"run.json", "index.html", "audit.jsonl"}
+    was, now = (RunRecord.model_validate_json(each["run.json"]) for each in (before, after))
+    assert now.model_copy(update={"rescored": was.rescored}) == was
+
+
+def test_the_records_keep_the_runs_own_boxes_only_while_others_take_their_place(
+    finished: Path, out: Path, others: Path
+) -> None:
+    rescore(out, [others])
+    for folder in study_folders(finished):
+        run_image, (image,) = read_record(folder).images[0], read_record(out / "studies" / folder.name).images
+        assert image.own is not None
+        assert image.own.boxes == run_image.boxes
+        assert image.own.targets == tuple(phrase.target for phrase in run_image.phrases)
+        assert all(set(phrase.target) <= {box.id for box in image.boxes} for phrase in image.phrases)
+    rescore(out)
+    assert all(image.own is None for folder in study_folders(out) for image in read_record(folder).images)
+
+
+def test_a_run_that_goes_on_makes_its_boxes_the_own_ones_again(
+    finished: Path, out: Path, cohort: Path, others: Path
+) -> None:
+    rescore(out, [others])
+    run(_settings(cohort, out))
+    for folder in study_folders(finished):
+        assert read_record(out / "studies" / folder.name).images == read_record(folder).images
+    assert read_run(out).own_failures is None
+
+
 @pytest.mark.parametrize("reference", ["path", "stem", "uid"])
 def test_boxes_find_their_images_by_path_stem_or_uid_through_the_salt(
     finished: Path, out: Path, cohort: Path, reference: str
@@ -209,13 +259,22 @@ def test_records_of_an_older_version_score_by_uid(finished: Path, out: Path, coh
         record = json.loads((folder / "record.json").read_text())
         record.pop("patient")
         for image in record["images"]:
-            for name in ("path_key", "sex", "age", "manufacturer", "photometric_interpretation"):
+            for name in ("path_key", "sex", "age", "manufacturer", "photometric_interpretation", "own"):
                 image.pop(name)
+            for box in image["boxes"]:
+                box.pop("id")
+            for phrase in image["phrases"]:
+                phrase.pop("target")
         (folder / "record.json").write_text(json.dumps(record))
     found = rescore(out, [cohort / "boxes.csv"])
     assert found.failed == ()
     # Without a patient's key each study is a patient of its own, as each study of the phantom cohort is.
     pd.testing.assert_frame_equal(scores(out).drop(columns="patient"), scores(finished).drop(columns="patient"))
+    for folder in study_folders(finished):
+        again, before = (read_record(each / "studies" / folder.name).images for each in (out, finished))
+        assert [(image.boxes, [p.target for p in image.phrases]) for image in again] == [
+            (image.boxes, [p.target for p in image.phrases]) for image in before
+        ]
     known = {summary.value for summary in found.record.subgroups if summary.attribute in {"sex", "manufacturer"}}
     assert known == {"not known"}
 
