@@ -3,8 +3,9 @@
 #   docker build -t m2ib-audit .
 #   docker build -t m2ib-audit:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #
-# TORCH_INDEX is the package index that torch comes from: constraints.txt pins its version, the index its build.
-# The steps are those of `make setup`, without the development tools.
+# The steps are those of `make setup`, without the development tools: locks/ has the checksum of every file but torch's.
+# TORCH_INDEX is the one index that torch comes from: constraints.txt pins its version, the index its build.
+# The images below are named by tag. Where a policy asks for digests: --build-arg PYTHON_IMAGE=python@sha256:...
 #
 #   docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
 #       --user "$(id -u):$(id -g)" --env M2IB_AUDIT_SALT \
@@ -13,26 +14,30 @@
 #
 # M2IB_AUDIT_SALT (16 random characters or more) keeps a study's key the same from run to run: without it the salt is
 # made inside the container and lost with it. For CUDA add `--gpus all`. Docker's own seccomp profile stays on: nothing
-# here needs another. `--build-arg EXTRAS=[pacs,ray]` brings extras along. compose.yaml has it beside an Orthanc.
+# here needs another. `pull` and `push` are in it; `--build-arg LOCK=cluster` brings Ray and Slurm along. compose.yaml has
+# it beside an Orthanc.
 
-FROM python:3.12-slim-bookworm AS build
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG EXTRAS=
+ARG LOCK=container
 WORKDIR /src
 RUN python -m venv /opt/venv
+# Each step has one index. The largest layers stay cached until a pin changes.
+COPY locks ./locks
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement "locks/$LOCK.lock"
 COPY constraints.txt ./
-# torch by itself first: the largest layer stays cached until a pin changes. Only it comes from TORCH_INDEX: a local
-# version (2.13.0+cpu) stands above the plain one of PyPI and still meets the pin. It brings the pinned setuptools.
-RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt \
-        --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple \
-        torch
+RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --index-url "$TORCH_INDEX" torch
 COPY pyproject.toml README.md LICENSE ./
 COPY pipelines ./pipelines
 COPY reports ./reports
 COPY audit ./audit
-RUN /opt/venv/bin/pip install --no-cache-dir --no-build-isolation --constraint constraints.txt ".$EXTRAS"
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation .
 
-FROM python:3.12-slim-bookworm
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="m2ib-audit" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Results go to /audits; any user may write there, since --user is as the mounted folder's owner wants it.

@@ -3,22 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-gpu bench lint format sbom vendor clean
+.PHONY: help setup demo test test-all test-gpu bench lint format lock sbom vendor clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(STAMP) ## Install into .venv, in the versions of constraints.txt (two minutes, 2 GB)
+setup: $(STAMP) ## Install into .venv, in the versions of constraints.txt, checksums compared (two minutes, 2 GB)
 
-# --no-build-isolation is left away on purpose: a bare .venv has no setuptools yet.
-$(STAMP): pyproject.toml constraints.txt
+# The lock holds the checksum of every file but torch's, whose files differ from device to device (.ci/lock says why).
+$(STAMP): pyproject.toml constraints.txt locks/development.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "m2ib-audit needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": give another with PYTHON=, for example make setup PYTHON=python3.12")'
 	@echo "Installing into $(VENV): two minutes or more, 2 GB" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --require-hashes --no-deps --requirement locks/development.lock
+	@$(PIP) install --constraint constraints.txt torch
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP) ## Audit 24 phantoms with the embedded model; the last line is the page to open
@@ -52,6 +55,9 @@ lint: $(STAMP) ## Run ruff, mypy --strict, the import contracts and hadolint
 format: $(STAMP) ## Bring the sources into ruff's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: ## Look up the checksums of the packages of constraints.txt again (needs the network)
+	@.ci/lock
 
 sbom: $(STAMP) ## Write the bill of materials (CycloneDX) to dist/, and docs/LICENSES.md
 	$(BIN)/python .ci/supply.py sbom dist/sbom.cdx.json

@@ -43,6 +43,51 @@ def test_every_dependency_is_pinned() -> None:
     assert {spoken_name(line) for line in wanted} <= pins().keys()
 
 
+def locked(name: str) -> dict[str, str]:
+    """Give each package of a lock with its version; one without a checksum is an error."""
+    text = (ROOT / "locks" / f"{name}.lock").read_text()
+    found = {}
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        pinned, *checksums = entry.split("\n")
+        assert checksums, pinned
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?", line) for line in checksums), pinned
+        package, version = re.match(r"(\S+)==(\S+)", pinned).groups()  # type: ignore[union-attr]
+        found[spoken_name(package)] = version
+    return found
+
+
+@pytest.mark.parametrize("name", ["development", "container", "cluster"])
+def test_a_lock_has_the_pinned_versions_with_their_checksums(name: str) -> None:
+    versions = locked(name)
+    assert {package: version for package, version in versions.items() if pins().get(package, version) != version} == {}
+    assert not versions.keys() & {"torch", "triton"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {"development": ["dev"], "container": ["pacs"], "cluster": ["pacs", "ray", "slurm"]}[name]
+    wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    assert {spoken_name(line) for line in wanted} - {"torch"} <= versions.keys()
+
+
+def test_the_lock_of_development_holds_all_that_is_pinned_but_torch_and_what_the_licence_leaves_to_the_user() -> None:
+    assert pins().keys() - locked("development").keys() == {"torch", "pylibjpeg-libjpeg"}
+
+
+def test_pip_refuses_a_file_with_another_checksum(tmp_path: Path) -> None:
+    wheel = tmp_path / "made_up-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("made_up-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
+        archive.writestr("made_up-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("made_up-1.0.dist-info/RECORD", "")
+    (tmp_path / "wrong.lock").write_text(f"made-up==1.0 \\\n    --hash=sha256:{64 * '0'}\n")
+    flags = re.search(r"install (--require-hashes --no-deps) --requirement", (ROOT / "Makefile").read_text())
+    assert flags is not None
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", f"--find-links={tmp_path}", f"--target={tmp_path}/t"]
+    refused = subprocess.run(
+        [*pip, *flags[1].split(), "--requirement", tmp_path / "wrong.lock"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in refused.stderr or "No matching distribution" in refused.stderr
+
+
 def test_imports_point_one_way() -> None:
     checker = Path(sys.executable).parent / "lint-imports"
     checked = subprocess.run([checker, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -67,7 +112,8 @@ def test_make_help_names_every_target() -> None:
 
 
 def test_setup_refuses_an_old_python_with_the_mend(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    (tmp_path / "locks").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "locks/development.lock"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     old = tmp_path / "old-python"
     old.write_text(
@@ -142,11 +188,18 @@ def test_the_container_runs_the_command_as_nobody_special_on_the_cpu_by_default(
     final = dict(words[last:])
     assert int(final["USER"]) > 0
     assert final["ENTRYPOINT"] == '["m2ib-audit"]'
-    assert next(rest for word, rest in words if word == "ARG").endswith("/whl/cpu")
-    bases = {rest.split()[0] for word, rest in words if word == "FROM"}
-    assert all(re.fullmatch(r"python:3\.\d+-slim-\w+", base) for base in bases), bases
-    installs = [rest for word, rest in words if word == "RUN" and "pip install" in rest]
-    assert all("--constraint constraints.txt" in rest for rest in installs)
+    assert next(rest for _, rest in words if rest.startswith("TORCH_INDEX=")).endswith("/whl/cpu")
+    assert {rest.split()[0] for word, rest in words if word == "FROM"} == {"${PYTHON_IMAGE}"}
+    (base,) = [rest for word, rest in words if word == "ARG" and rest.startswith("PYTHON_IMAGE=")]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.\d+-slim-\w+", base)
+
+
+def test_the_container_compares_checksums_and_asks_one_index_at_a_time() -> None:
+    lock, torch, own = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+    assert "--require-hashes --no-deps --requirement" in lock
+    assert "--constraint constraints.txt --index-url" in torch
+    assert "--no-deps --no-index --no-build-isolation ." in own
+    assert "--extra-index-url" not in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.slow

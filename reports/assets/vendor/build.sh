@@ -5,9 +5,9 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$here/package.json" "$here"/*.mjs "$work"
+cp "$here/package.json" "$here/package-lock.json" "$here"/*.mjs "$work"
 cd "$work"
-npm install --silent --no-audit --no-fund --save-exact
+npm ci --silent --no-audit --no-fund
 for name in d3-array d3-contour; do cp "node_modules/$name/dist/$name.min.js" "$here"; done
 bundle() { # entry, name of its global, whose it is
   npx esbuild "$1.mjs" --bundle --minify --format=iife --target=es2022 --global-name="$2" \
