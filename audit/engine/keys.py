@@ -1,19 +1,23 @@
 """Salted keys stand for patients, studies, images and files wherever something is written down."""
 
+import contextlib
 import hmac
 import os
 import secrets
+import stat
 from pathlib import Path
 
 import typer
 
 from pipelines.errors import OutputError
 from pipelines.text.table import plain_stem
+from reports.writing import sync_folder
 
 __all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
 _LEAST_CHARACTERS = 16
+_MOST_BYTES = 4096
 _KEY_CHARACTERS = 16
 _FOLDERS_KEPT = 4
 
@@ -26,7 +30,8 @@ class Keys:
 
     def key(self, kind: str, identifier: str) -> str:
         """Give the key of an identifier; ``kind`` ("study", "patient", ...) keeps equal identifiers apart."""
-        digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(), "sha256")
+        # A file name that is no UTF-8 comes with surrogates, which plain UTF-8 refuses.
+        digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(errors="surrogatepass"), "sha256")
         return digest.hexdigest()[:_KEY_CHARACTERS]
 
     def file_key(self, name: str) -> str:
@@ -59,7 +64,8 @@ def load_salt(*, outside: Path | None = None) -> bytes:
         outside: an OUT that the salt's file must not lie in: who gets the folder could turn keys back.
 
     Raises:
-        OutputError: the variable is too short, or the file can neither be read nor made, or lies in ``outside``.
+        OutputError: the variable or the file is too short, the file can neither be read nor made, other users may
+            read it, or it lies in ``outside``.
     """
     given = os.environ.get(SALT_VARIABLE)
     if given is not None:
@@ -84,12 +90,39 @@ def load_salt(*, outside: Path | None = None) -> bytes:
 
 
 def _read_or_make(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    salt = secrets.token_hex(32).encode()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(salt)
+    """Read the salt's file. Where there is none, write one beside it and link it into place, whole or not at all.
+
+    Two processes that start at once both try to link theirs; the second one reads the first one's.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_hex(32).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return _checked(path)
+
+
+def _checked(path: Path) -> bytes:
+    """Read the salt's file and refuse one that others can read or that is too short to keep a key secret."""
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        salt = file.read(_MOST_BYTES + 1)
+    if mode & 0o077:
+        raise OutputError(
+            f"{path}: other users of this machine may read or change the salt (mode {mode:04o}), and could turn keys "
+            f"back: chmod 600 it, or delete it to start with new keys"
+        )
+    if not _LEAST_CHARACTERS <= len(salt) <= _MOST_BYTES:
+        raise OutputError(
+            f"{path} holds {len(salt)} bytes, and a salt has {_LEAST_CHARACTERS} to {_MOST_BYTES}: put your copy of it "
+            "back to keep the keys of earlier runs, or delete it to start with new keys"
+        )
     return salt

@@ -1,6 +1,10 @@
 """Keys are salted, the salt lies outside OUT, and what a key stands for is told to its owner alone."""
 
+import errno
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,48 @@ def test_an_out_that_would_hold_the_salt_is_refused(home: Path, tmp_path: Path, 
     with pytest.raises(OutputError, match="holds the salt"):
         load_salt(outside=tmp_path / name)
     assert not salt_file().exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "told"),
+    [
+        pytest.param(b"", 0o600, "holds 0 bytes", id="empty, as a full disk left it"),
+        pytest.param(b"fifteen letters", 0o600, "holds 15 bytes", id="too short"),
+        pytest.param(b"x" * 5000, 0o600, "a salt has 16 to 4096", id="another file"),
+        pytest.param(b"x" * 64, 0o640, "mode 0640.*chmod 600", id="readable by a group"),
+    ],
+)
+def test_a_salt_that_keeps_no_secret_is_refused(home: Path, content: bytes, mode: int, told: str) -> None:
+    salt_file().parent.mkdir(parents=True)
+    salt_file().write_bytes(content)
+    salt_file().chmod(mode)
+    with pytest.raises(OutputError, match=told):
+        load_salt()
+    assert salt_file().read_bytes() == content
+
+
+def test_a_disk_that_is_full_at_first_use_leaves_no_salt(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"neither be read nor made \(No space left"):
+            load_salt()
+    assert list(salt_file().parent.iterdir()) == []
+    assert len(load_salt()) == 64
+
+
+def test_processes_that_start_at_once_agree_on_one_salt(home: Path) -> None:
+    command = [sys.executable, "-c", "from audit.engine.keys import load_salt; print(load_salt().decode())"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert len({process.communicate()[0] for process in started}) == 1
+    assert [path.name for path in salt_file().parent.iterdir()] == ["salt"]
+
+
+def test_a_name_that_is_no_utf8_has_a_key() -> None:
+    keys = Keys(b"a salt of sixteen")
+    assert keys.file_key("M\udcfcller.dcm") != keys.file_key("Muller.dcm")
 
 
 def test_keys_follow_from_the_salt_and_from_what_they_stand_for() -> None:
