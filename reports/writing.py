@@ -58,7 +58,6 @@ def replaced(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # whatever the umask: a page is for the people who share the folder
         temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -263,7 +263,18 @@ def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path):
     write_text_atomically(path, "new – ü\r\n")
     assert path.read_bytes() == "new – ü\r\n".encode()
     assert list(tmp_path.iterdir()) == [path]
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640)], ids=["open", "private", "group"]
+)
+def test_who_may_read_a_file_follows_from_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_text_atomically(tmp_path / "index.html", "page")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "index.html").stat().st_mode & 0o777 == mode
 
 
 def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
