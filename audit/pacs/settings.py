@@ -9,6 +9,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -108,8 +109,11 @@ class PacsSettings(BaseModel):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    """Whether a host is this machine: localhost, or an address of 127.0.0.0/8 or ::1. Other names are not looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> PacsSettings:

@@ -53,6 +53,19 @@ def test_the_environment_goes_before_the_file(file: Path) -> None:
     assert settings.dicomweb.user == "other"
 
 
+@pytest.mark.parametrize("host", ["127.evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1"])
+def test_a_host_that_only_begins_as_this_machine_gets_no_credentials_in_the_clear(host: str) -> None:
+    environment = {"M2IB_AUDIT_DICOMWEB_URL": f"http://{host}/dicom-web", "M2IB_AUDIT_DICOMWEB_TOKEN": HIDDEN}
+    with pytest.raises(PacsError, match="in the clear"):
+        load_settings(None, environment)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "[::1]"])
+def test_this_machine_may_be_asked_without_tls(host: str) -> None:
+    environment = {"M2IB_AUDIT_DICOMWEB_URL": f"http://{host}/dicom-web", "M2IB_AUDIT_DICOMWEB_TOKEN": HIDDEN}
+    assert load_settings(None, environment).dicomweb is not None
+
+
 def test_the_environment_names_the_file(file: Path) -> None:
     assert load_settings(None, {"M2IB_AUDIT_PACS_CONFIG": str(file)}).dimse is not None
 
