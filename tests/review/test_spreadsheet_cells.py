@@ -11,7 +11,7 @@ from made_up_review import ROOT
 from pipelines.spreadsheet import defused
 
 
-@pytest.mark.parametrize("start", list("=+-@\t\r\n"), ids=repr)
+@pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"), ids=repr)
 def test_what_begins_as_a_formula_does_gets_an_apostrophe(start):
     assert defused(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
@@ -20,7 +20,7 @@ def test_what_begins_as_a_formula_does_gets_an_apostrophe(start):
 def test_other_text_stays_and_nothing_is_lost(text):
     safe = defused(text)
     assert safe.removeprefix("'") == text.removeprefix("'") if text.startswith("'") else safe.endswith(text)
-    assert not re.match(r"[=+\-@\t\r\n]", safe)
+    assert not re.match(r"[=+\-@\t\r\n＝＋－＠]", safe)
     assert defused(safe) == safe
 
 
