@@ -28,6 +28,7 @@ __all__ = [
     "read_preprocessing",
 ]
 
+_MOST = 1e6  # pixels are in [0, 1] when mean and standard deviation are applied
 _TOKENISER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -161,10 +162,12 @@ def _own_fit(content: dict[str, Any]) -> Fit:
 
 
 def _triple(value: object) -> tuple[float, float, float] | None:
-    """Three numbers, or None for what JSON holds in their place."""
+    """Three finite numbers, or None for what JSON holds in their place."""
     if not isinstance(value, list | tuple) or not all(isinstance(number, int | float) for number in value):
         return None
-    return (float(value[0]), float(value[1]), float(value[2])) if len(value) == 3 else None
+    if len(value) != 3 or not all(abs(number) < _MOST for number in value):  # false for NaN as well
+        return None
+    return (float(value[0]), float(value[1]), float(value[2]))
 
 
 def features(output: Any) -> Tensor:

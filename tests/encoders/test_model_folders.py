@@ -285,6 +285,9 @@ def test_another_models_tokeniser_is_noticed(copy, made) -> None:
         ),
         pytest.param({"rescale_factor": 1 / 127.5}, "rescale_factor", id="range"),
         pytest.param({"image_mean": [0.5]}, "are not usable", id="mean"),
+        pytest.param({"image_mean": [0.5, float("nan"), 0.5]}, "are not usable", id="mean that is no number"),
+        pytest.param({"image_std": [0.5, float("inf"), 0.5]}, "are not usable", id="endless deviation"),
+        pytest.param({"image_std": [10**401, 1, 1]}, "are not usable", id="deviation of 401 digits"),
     ],
 )
 def test_a_processor_that_does_not_suit_the_tower_is_refused(copy, change, told) -> None:
