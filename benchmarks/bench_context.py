@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.context_labels import Judged, fetch_wheel, judge, openi_reports, read_labels, tallies
+from benchmarks.claims import ReadSentence, claim_tallies, hard_sentences, openi_sentences
+from benchmarks.context_labels import Judged, Tally, fetch_wheel, judge, openi_reports, read_labels, tallies
 from benchmarks.machine import command_line, write_section
 from pipelines.findings import findings_in
 from pipelines.study import Context, LeftOut, Report
@@ -14,6 +15,8 @@ from pipelines.text import phrases_of
 from pipelines.text.sections import sections_of
 from pipelines.text.sentences import sentences_of
 
+PARTS = ("tune", "second")  # of the written sentences, in the order in which they were written
+FIRST_READ = "the second set gave present 0.97 precision and 0.93 recall, uncertain 0.88 and 0.92, absent 0.97 and 0.98"
 CONTEXTS = tuple(context.value for context in Context)
 
 
@@ -32,6 +35,8 @@ def main() -> None:
         *_counted(table.reports),
         "",
         *_measured(tuple(judge(read_labels(), table.reports))),
+        "",
+        *_all_claims(hard_sentences(), tuple(openi_sentences(table.reports))),
     ]
     print("\n".join(lines))
     if not given.no_write:
@@ -86,10 +91,31 @@ def _measured(judged: Sequence[Judged]) -> Iterator[str]:
         yield from ("", f"| {half} | labelled | named | right | precision | recall |", "|---|---|---|---|---|---|")
         own = [each for each in judged if each.label.half == half]
         for tally in tallies(own, CONTEXTS):
-            yield (
-                f"| {tally.name} | {tally.labelled} | {tally.named} | {tally.right} | {_share(tally.precision)} | "
-                f"{_share(tally.recall)} |"
-            )
+            yield _row(tally)
+
+
+def _all_claims(hard: Sequence[ReadSentence], openi: Sequence[ReadSentence]) -> Iterator[str]:
+    yield (
+        "All claims of a sentence, so that a finding that is missed or invented is an error of its context too. The "
+        "sentences of OpenI were drawn with a seed from all different sentences, labelled before the rules were "
+        "changed, and halved; those whose deciding word is anonymised were left out. The written ones are hard by "
+        "intent (lists, pseudo-negation, colon answers, British and MIMIC habits, asides, resolution, look-alikes). "
+        f"The rules were tuned on all of them but OpenI's held out half; when first read, {FIRST_READ}."
+    )
+    sets = [(f"OpenI, {part}", [each for each in openi if each.part == part]) for part in ("tune", "held out")]
+    sets += [(f"written, {part}", [each for each in hard if each.part == part]) for part in PARTS]
+    for name, sentences in sets:
+        yield from ("", f"| {name}: {len(sentences)} sentences | labelled | named | right | precision | recall |")
+        yield "|---|---|---|---|---|---|"
+        for tally in claim_tallies(sentences, CONTEXTS):
+            yield _row(tally)
+
+
+def _row(tally: Tally) -> str:
+    return (
+        f"| {tally.name} | {tally.labelled} | {tally.named} | {tally.right} | {_share(tally.precision)} | "
+        f"{_share(tally.recall)} |"
+    )
 
 
 def _share(value: float | None) -> str:

@@ -87,17 +87,39 @@ _LABELS: dict[str, str | None] = {
 }
 
 _NOT_A_SIDE = r"(?!\s+(?:heart|atri\w+|ventric\w+|cardiac|in\s+(?:place|situ))\b)"
-_LUNG_PART = r"(?:lung|lower|upper|mid|middle|base|basal|basilar|apex|apical|pleural|hilar|hilum|hemithorax|sided)"
+# A letter is a side before a word of the chest: "L pleural effusion", "R base", not "L1" or "R/O".
+_OF_CHEST = (
+    r"(?:lungs?|lobes?|lower|upper|mid|middle|base|basal|basilar|bases|apex|apical|pleura\w*|hil\w+|perihilar|"
+    r"hemithorax|"
+    r"hemidiaphragm|sided|side|cp|costophrenic|chest|ribs?|clavicle|retrocardiac|effusions?|pneumothora\w+|ptx|"
+    r"hydropneumothora\w+|ha?emothora\w+|consolidation|atelecta\w+|opacit\w+|infiltrates?|pneumonia|nodules?|"
+    r"mass|collapse|"
+    r"air|airspace|parenchymal|lateral|subclavian|sc|ij|internal|jugular|picc|arm|pigtail|intercostal|port|small|large|"
+    r"moderate|tiny|trace|loculated|>|<|greater|worse|more)"
+)
+
+
+def _letter(capital: str, small: str) -> str:
+    """The letter alone: a capital before any word of the chest, a small one before a part of the lung."""
+    return (
+        rf"(?-i:(?<![\w.'/]){capital})(?:\.|-)?\s*(?={_OF_CHEST}(?!\w)|[<>])|(?-i:(?<=[<>]\s){capital}|"
+        rf"(?<=[<>]){capital})\b|"
+        rf"(?<![\w.'/]){small}\.?\s+(?=(?:lung|lower|upper|mid|middle|base|basal|basilar|apex|apical|pleural|"
+        rf"hilar|hilum)\b)"
+    )
+
+
 _LEFT = re.compile(
-    rf"\b(?:left(?:-sided)?|lt)\b{_NOT_A_SIDE}|\b(?:lul|lll|lingula|lingular)\b|\bl\.?\s+(?={_LUNG_PART}\b)",
+    rf"\b(?:left(?:-sided)?|lt)\b{_NOT_A_SIDE}|\b(?:lul|lll|luz|lmz|llz|lij|lingula|lingular)\b|{_letter('L', 'l')}",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    rf"\b(?:right(?:-sided)?|rt)\b{_NOT_A_SIDE}|\b(?:rul|rml|rll|middle\s+lobe)\b|\br\.?\s+(?={_LUNG_PART}\b)",
+    rf"\b(?:right(?:-sided)?|rt)\b{_NOT_A_SIDE}|\b(?:rul|rml|rll|ruz|rmz|rlz|rij|middle\s+lobe)\b|{_letter('R', 'r')}",
     re.IGNORECASE,
 )
 _BILATERAL = re.compile(
-    r"\bbilateral(?:ly)?\b|\bbi-?(?:basilar|basal|apical|hilar)\b|\bboth\s+(?:the\s+)?(?:lungs?|(?:lung\s+)?bases|sides|"
+    r"\bbilateral(?:ly)?\b|\bbi-?(?:basilar|basal|apical|hilar)\b|\bboth\s+(?:the\s+)?(?:lungs?|"
+    r"(?:lung\s+)?bases|sides|"
     r"hemithora\w+|lower|upper|mid|costophrenic|apices|hemidiaphragms|pleural|lobes|hila)\b",
     re.IGNORECASE,
 )
@@ -108,17 +130,22 @@ _PLURAL_PLACES = re.compile(
 _THIRD = r"(?:lobes?|lungs?|zones?|fields?|thirds?|hemithora\w+|chest|thorax)"
 _ZONES = {
     Zone.UPPER: re.compile(
-        rf"(?<!cardiac\s)(?<!ventricular\s)\b(?:bi)?(?:apex|apical|apices|apicolateral)\b|\bupper[\s-]+(?:and\s+\w+\s+)?{_THIRD}|"
-        r"\bupper\s+(?:to|and)\s+mid|\bsuprahilar\b|\b(?:rul|lul)\b|\binfraclavicular\b",
+        rf"(?<!cardiac\s)(?<!ventricular\s)\b(?:bi)?(?:apex|apical|apices|apicolateral)\b|"
+        rf"\bupper[\s-]+(?:and\s+(?:(?:the|left|right)\s+)?\w+\s+)?{_THIRD}|"
+        r"\bupper\s+(?:to|and)\s+mid|\bsuprahilar\b|\b(?:rul|lul|ruz|luz)\b|\binfraclavicular\b",
         re.IGNORECASE,
     ),
     Zone.MID: re.compile(
-        rf"\bmid(?:dle)?[\s-]*(?:to\s+\w+\s+|and\s+\w+\s+)?{_THIRD}|\b(?:parahilar|perihilar|lingula|lingular|rml)\b",
+        (
+            rf"\bmid(?:dle)?[\s-]*(?:to\s+\w+\s+|and\s+\w+\s+)?{_THIRD}|\b(?:parahilar|perihilar|lingula|lingular|"
+            rf"rml|rmz|lmz)\b"
+        ),
         re.IGNORECASE,
     ),
     Zone.LOWER: re.compile(
         rf"\blower[\s-]+(?:and\s+\w+\s+)?{_THIRD}|\b(?:bi|postero|antero|latero)?-?bas(?:al|ilar)\b|"
-        r"\bbases?\b(?!\s+of\s+(?:the\s+)?(?:neck|skull|heart))|\b(?:retrocardiac|costophrenic|infrahilar|subpulmonic|rll|lll)\b",
+        r"\bbases?\b(?!\s+of\s+(?:the\s+)?(?:neck|skull|heart))|\b(?:retrocardiac|costophrenic|infrahilar|"
+        r"subpulmonic|rll|lll|rlz|llz)\b",
         re.IGNORECASE,
     ),
 }

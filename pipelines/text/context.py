@@ -1,7 +1,7 @@
 """Whether a sentence affirms, doubts or denies each finding that it mentions, or speaks of it as past.
 
-Trigger words with a scope, in the manner of NegEx and ConText: a trigger reaches forward or backward over the sentence
-until a word that ends its clause. Denial wins over doubt where both reach a mention ("no opacity suspicious for
+Trigger words with a scope, in the manner of NegEx and ConText: a trigger reaches forward or backward within its clause
+(:mod:`pipelines.text.clauses`). Denial wins over doubt where both reach a mention ("no opacity suspicious for
 pneumonia" denies pneumonia); wordings that look like denial and are none ("cannot exclude", "no change in") are taken
 out first.
 
@@ -17,39 +17,31 @@ from dataclasses import dataclass
 
 from pipelines.findings import FindingMention
 from pipelines.study import Context
+from pipelines.text.clauses import BE, FINITE_VERB, HARD_END, clause_starts, ends_with_a_noun, parentheses
 from pipelines.text.triggers import PATTERNS, Meaning, Reach
 
 __all__ = ["contexts_of"]
 
-
 _NEAR = 60  # characters
-_ASKED = re.compile(r"(?:(?<=\s)|\A)\?(?=\s*\w)")  # "? pneumonia"
-
-# A clause ends here for every trigger.
-_HARD_END = re.compile(
-    r"[;]|\.\s|\s-{1,2}\s|\b(?:but|however|although|though|except|aside\s+from|apart\s+from|other\s+than|otherwise|whereas|while|"
-    r"besides|nevertheless|yet|beyond)\b",
-    re.IGNORECASE,
-)
-# A trigger that reaches forward ends here too: what follows stands on its own.
+_ASKED = re.compile(r"(?:(?<=[\s(/,])|\A)\?(?=\s*\w)")  # "? pneumonia"
+# A trigger that reaches forward ends here too: what follows is not its object.
 _FORWARD_END = re.compile(
-    r":(?!\s*(?:no|none)\b)|\b(?:with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|s/p|despite|in\s+spite\s+of|"
-    r"which|where|in\s+this|in\s+(?:a\s+)?patient)\b",
+    r":(?!\s*(?:no|none)\b)|\b(?:with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|s/p|despite|"
+    r"in\s+spite\s+of|"
+    r"which|where|in\s+this|in\s+(?:a\s+)?patient|(?:secondary|due|related)\s+to|because)\b",
     re.IGNORECASE,
 )
-# After the trigger's first finding: "may be due to edema" still doubts the edema, "no edema due to ..." says no more.
-_RESTART = re.compile(
-    r"\b(?:secondary|due|related)\s+to\b|\bbecause\b|(?:,\s*(?:and\s+)?|\band\s+)(?:there\s+(?:is|are|has|have)|the\s|a\s|an\s|(?:is|are|has|have|remains?)\s|(?:stable|"
-    r"unchanged|persist\w*|small|large|mild\w*|moderate\w*|minimal\w*|trace|tiny|severe|marked|new|increas\w+|worsen\w+|"
-    r"improv\w+|decreas\w+|similar|chronic|possib\w+|probab\w+|likely|questionable|suspected|old|heal\w+|subtle|slight\w*|"
-    r"prominent|residual|again|status|dense|scattered)\b)",
+_CAUSE = re.compile(r"(?:secondary|due|related|because)", re.IGNORECASE)
+# The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
+_PREDICATE = re.compile(
+    (
+        rf"\b(?:{BE}|seems?|remains?|appears?|(?:has|have) been)(?:\s+(?:\w+ly|also|now|very|quite|still|not|felt|"
+        rf"thought))*\s*\Z"
+    ),
     re.IGNORECASE,
-)
-_LIST_GOES_ON = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
-_VERB = re.compile(
-    r"\b(?:is|are|was|were|has|have|remains?|persists?|shows?|demonstrates?|appears?|there)\b", re.IGNORECASE
 )
 _PART_OF_LIST = re.compile(r",|\band\b|\bwith\b", re.IGNORECASE)
+_ANSWERED_BEFORE = re.compile(r"(?::|\s-{1,2}|\()[^,;]*,")
 _EITHER = re.compile(r"(?:(?!\bwith\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)", re.IGNORECASE)
 _EITHER_FAR = 60  # characters between two findings that "or" still joins
 
@@ -66,15 +58,32 @@ class _Scope:
 
 def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Context, ...]:
     """Say for each mention whether the sentence affirms, doubts or denies it, or speaks of it as past."""
-    scopes = list(_scopes(sentence, mentions))
-    meanings = [{scope.meaning for scope in scopes if scope.covers(mention)} for mention in mentions]
+    meanings: list[set[Meaning]] = [set() for _ in mentions]
+    for part in _read_apart(sentence):
+        own = [index for index, mention in enumerate(mentions) if part[mention.start] != " "]
+        if not own:
+            continue
+        scopes = list(_scopes(part, [mentions[index] for index in own]))
+        for index in own:
+            meanings[index] |= {scope.meaning for scope in scopes if scope.covers(mentions[index])}
     for index in range(len(mentions) - 1):
         between = sentence[mentions[index].end : mentions[index + 1].start]
-        either = len(between) <= _EITHER_FAR and not _HARD_END.search(between) and _EITHER.match(between)
-        if either and mentions[index].finding != mentions[index + 1].finding:
+        either = len(between) <= _EITHER_FAR and not HARD_END.search(between) and _EITHER.match(between)
+        # "No change in the edema or effusions" speaks of both.
+        both = Meaning.NOTHING in meanings[index] & meanings[index + 1]
+        if either and not both and mentions[index].finding != mentions[index + 1].finding:
             meanings[index].add(Meaning.UNCERTAIN)
             meanings[index + 1].add(Meaning.UNCERTAIN)
     return tuple(_context(meaning) for meaning in meanings)
+
+
+def _read_apart(sentence: str) -> Iterator[str]:
+    """The sentence without its parentheses, then each parenthesis alone, at their places in the sentence."""
+    outer = sentence
+    for start, end in parentheses(sentence):
+        yield " " * start + sentence[start:end] + " " * (len(sentence) - end)
+        outer = outer[:start] + " " * (end - start) + outer[end:]
+    yield outer
 
 
 def _context(meanings: set[Meaning]) -> Context:
@@ -86,46 +95,71 @@ def _context(meanings: set[Meaning]) -> Context:
 
 
 def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scope]:
+    reach = _Reaches(sentence, mentions)
     taken = bytearray(len(sentence))
     for asked in _ASKED.finditer(sentence):
-        yield _Scope(Meaning.UNCERTAIN, asked.end(), _forward_end(sentence, asked.end(), mentions))
-    for meaning, reach, pattern in PATTERNS:
+        yield _Scope(Meaning.UNCERTAIN, asked.end(), reach.forward_end(asked.end()))
+    for meaning, direction, pattern in PATTERNS:
         for match in pattern.finditer(sentence):
             start, end = match.span()
             if any(taken[start:end]):
                 continue
             taken[start:end] = b"\x01" * (end - start)
-            if meaning is Meaning.NOTHING:
-                continue
-            if reach is Reach.NEAR:
-                near = min(_forward_end(sentence, end, mentions), end + _NEAR)
-                yield _Scope(meaning, end, near)
-            elif reach is Reach.FORWARD:
-                yield _Scope(meaning, end, _forward_end(sentence, end, mentions))
-            else:
-                yield _Scope(meaning, _backward_start(sentence, start), start)
+            if direction in {Reach.FORWARD, Reach.AROUND}:
+                yield _Scope(meaning, end, reach.forward_end(end))
+            if direction is Reach.NEAR:
+                yield _Scope(meaning, end, min(reach.forward_end(end), end + _NEAR))
+            if direction is Reach.BACKWARD:
+                yield _Scope(meaning, reach.backward_start(start), start)
+            if direction is Reach.ANSWER:
+                yield _Scope(meaning, reach.question_start(start), start)
+            if direction in {Reach.LAST, Reach.AROUND}:
+                yield _Scope(meaning, reach.last_start(start), start)
 
 
-def _forward_end(sentence: str, start: int, mentions: Sequence[FindingMention]) -> int:
-    hard = _HARD_END.search(sentence, start)
-    end = hard.start() if hard else len(sentence)
-    first = next((mention for mention in mentions if mention.end > start), None)
-    if first is None or first.start >= end:
+class _Reaches:
+    """How far a trigger at a position of one sentence reaches."""
+
+    def __init__(self, sentence: str, mentions: Sequence[FindingMention]) -> None:
+        self._sentence = sentence
+        self._mentions = mentions
+        self._starts = clause_starts(sentence, mentions)
+
+    def forward_end(self, start: int) -> int:
+        """Where the clause ends; words between a trigger and its first noun ("no large, ...") end nothing."""
+        hard = HARD_END.search(self._sentence, start)
+        end = hard.start() if hard else len(self._sentence)
+        for cut in self._starts:
+            if start < cut < end and ends_with_a_noun(self._sentence, start, cut, self._mentions):
+                end = cut
+                break
+        for soft in _FORWARD_END.finditer(self._sentence, start, end):
+            # "May be due to edema" still doubts the edema, "no edema due to ..." says no more.
+            if not _CAUSE.match(soft.group()) or any(start < m.end <= soft.start() for m in self._mentions):
+                return soft.start()
         return end
-    # The words between a trigger and its first finding ("no evidence of large, ...") end nothing yet.
-    soft = _FORWARD_END.search(sentence, start, end)
-    end = soft.start() if soft else end
-    for restart in _RESTART.finditer(sentence, max(first.end, start), end):
-        if not _LIST_GOES_ON.search(sentence, restart.end(), end):
-            return restart.start()
-    return end
 
+    def clause_start(self, end: int) -> int:
+        return max(start for start in self._starts if start <= end)
 
-def _backward_start(sentence: str, end: int) -> int:
-    start = max((match.end() for match in _HARD_END.finditer(sentence, 0, end)), default=0)
-    verb = max((match.end() for match in _VERB.finditer(sentence, start, end)), default=None)
-    if verb is None:
-        return start
-    # An earlier clause has its own verb: only what follows the last comma or "and" belongs to this trigger.
-    part = max((match.end() for match in _PART_OF_LIST.finditer(sentence, verb, end)), default=verb)
-    return max(verb, part)
+    def backward_start(self, end: int) -> int:
+        start = self.clause_start(end)
+        own = _PREDICATE.search(self._sentence, start, end)
+        subject_end = own.start() if own else end
+        verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]
+        if not verbs:
+            return start
+        # An earlier clause has its own verb: only what follows the last comma or "and" belongs to this trigger.
+        parts = [match.end() for match in _PART_OF_LIST.finditer(self._sentence, verbs[-1], subject_end)]
+        return max([verbs[-1], *parts])
+
+    def question_start(self, end: int) -> int:
+        """Where the words begin that an answer ("PTX: none") is given to."""
+        start = self.clause_start(end)
+        return max((match.end() for match in _ANSWERED_BEFORE.finditer(self._sentence, start, end)), default=start)
+
+    def last_start(self, end: int) -> int:
+        """Where the last mention before ``end`` begins, with no comma between."""
+        start = self.clause_start(end)
+        last = max((m for m in self._mentions if start <= m.start < end), key=lambda m: m.start, default=None)
+        return end if last is None or "," in self._sentence[last.end : end].rstrip(" ,") else last.start

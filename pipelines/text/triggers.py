@@ -7,6 +7,8 @@ were labelled by hand.
 import re
 from enum import Enum
 
+from pipelines.text.clauses import BE, SEEN
+
 __all__ = ["PATTERNS", "Meaning", "Reach"]
 
 
@@ -16,6 +18,9 @@ class Reach(Enum):
     FORWARD = "forward"
     BACKWARD = "backward"
     NEAR = "near"  # forward, and no further than the words of one finding
+    LAST = "last"  # the one finding named before it
+    AROUND = "around"  # the one before it, and forward
+    ANSWER = "answer"  # backward over what it answers ("PTX, effusion: none"), and no further than an earlier answer
 
 
 class Meaning(Enum):
@@ -27,34 +32,38 @@ class Meaning(Enum):
     HISTORY = "history"  # speaks of the patient's past, not of this image
 
 
-_BE = r"(?:is|are|was|were|be|been)"
-_SEEN = (
-    r"(?:seen|identified|visuali[sz]ed|demonstrated|noted|appreciated|evident|apparent|present|detected|observed|found|"
-    r"visible|suggested|shown)"
-)
 _DEGREE = (
     r"(?:significant|interval|appreciable|substantial|definite|real|acute|obvious|further|gross|radiographic|evident|"
-    r"relevant|major|other|convincing|marked|discernible|detectable|short|term|or)"
+    r"relevant|major|other|convincing|marked|discernible|detectable|short|term|or|much|great|measurable|material|clear|"
+    r"overall|large|noticeable|demonstrable|new|yet)(?:ly)?"
 )
 _CHANGE = (
-    r"(?:changed?|increase[ds]?|decrease[ds]?|progression|improve(?:ment|d)|worsen(?:ing|ed)|differen(?:t|ce)|growth)"
+    r"(?:changed?|changing|alter(?:ed|ation)|increas(?:ed?|es|ing)|decreas(?:ed?|es|ing)|progress(?:ion|ed|ing)?|"
+    r"improv(?:e|es|ement|ed|ing)|worsen(?:ing|ed)?|differen(?:t|ce)|growth|resolution|resolving|clearing|clearance|"
+    r"regress(?:ion|ed)|reduc(?:tion|ed)|diminish(?:ed|ing)|evolution|deteriorat(?:ion|ed)|larger|smaller|bigger|worse|"
+    r"better|more|less|enlarged since|grown)"
 )
+_OF_SIGNS = r"(?:evidence|sign|signs|suggestion|indication|features) of"
 _ADVERBS = r"(?:\w+ ){0,2}"
 _WELL = r"(?:well|fully|clearly|adequately|optimally|definitely)"
 _UNABLE = (
     r"(?:can ?not|can't|could not|couldn't|unable to|(?:difficult|hard|impossible|not possible) to|"
     r"(?:does|do|would) not|without)"
 )
-_DOUBTED = r"(?:possible|likely|suspected|question(?:ed|able)|favou?red|probable|possibility|consideration)"
+_DOUBTED = (
+    r"(?:possible|likely|suspected|question(?:ed|able)|favou?red|probable|possibility|consideration|doubtful|doubted|"
+    r"presumed|equivocal|indeterminate|uncertain|unclear|in doubt|conceivable)"
+)
 _PAST_DISEASE = (
-    r"(?:granulomat\w+|tubercul\w+|histoplasm\w+|infect\w+|pneumonias?|disease|process|inflammat\w+|o?edema|failure|chf|"
+    r"(?:granulomat\w+|tubercul\w+|histoplasm\w+|infect\w+|pneumonias?|disease|process|inflammat\w+|o?edema|"
+    r"failure|chf|"
     r"pneumothora\w+)"
 )
 _EARLIER_FILM = (
     r"(?:prior|previous|old|older|earlier|outside)(?: \w+){0,2} (?:cts?|scans?|stud(?:y|ies)|exam\w*|films?|x-?rays?|"
     r"radiographs?)"
 )
-_CLAUSE_END = r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|based|but|and|although|however|with)\b)"
+_CLAUSE_END = r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|based|but|and|although|however|with|than)\b)"
 
 # In this order; what one trigger has taken, the later ones do not see. A space is any white space.
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
@@ -73,16 +82,24 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (
         Meaning.HISTORY,
         Reach.BACKWARD,
-        (rf"(?:was|were) (?:seen|noted|identified|visuali[sz]ed) (?:on|in) (?:an? |the )?{_EARLIER_FILM}",),
+        (
+            rf"(?:was|were) {SEEN}? ?(?:previously )?(?:on|in) (?:an? |the |his |her )?{_EARLIER_FILM}",
+            rf"(?:was|were) previously {SEEN}{_CLAUSE_END}",
+        ),
     ),
     (
         Meaning.UNCERTAIN,
         Reach.BACKWARD,
         (
             rf"(?:can ?not|can't|could not|couldn't) {_ADVERBS}be {_ADVERBS}(?:excluded|ruled out|assessed|evaluated)",
-            r"(?:difficult|hard) to (?:exclude|evaluate|assess)(?= ?(?:[.,;]|\Z))",
-            rf"(?:{_BE} )?not (?:\w+ )?(?:excluded|ruled out)",
-            rf"(?:{_BE} )?not {_WELL}[\s-](?:{_SEEN}|assessed|evaluated)",
+            (
+                rf"(?:difficult|hard|impossible|not possible) to (?:\w+ )?(?:exclude|evaluate|assess|"
+                rf"rule out){_CLAUSE_END}"
+            ),
+            r"(?:remains? )?to be (?:excluded|ruled out)",
+            rf"(?:would|might|may) (?:well )?not (?:necessarily |always )?be (?:\w+ )?{SEEN}",
+            rf"(?:{BE} )?not (?:\w+ ){{0,2}}(?:excluded|ruled out|excludable)",
+            rf"(?:{BE} )?not {_WELL}[\s-](?:{SEEN}|assessed|evaluated)",
         ),
     ),
     (
@@ -91,61 +108,131 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             rf"{_UNABLE} {_ADVERBS}(?:exclud(?:e|ing)|rul(?:e|ing) out)",
             r"not (?:\w+ )?excluding",
-            r"to (?:\w+ )?(?:exclude|rule out|(?:assess|evaluate) for)",
-            r"rule out",
+            r"to (?:\w+ )?(?:exclude|rule[ -]out|(?:assess|evaluate|look|check) for)",
+            r"please exclude",
+            r"rule[ -]out",
             r"r/o",
+            r"(?:not|no) (?:clear|certain|sure) (?:if|whether)",
         ),
     ),
     (
         Meaning.NOTHING,
         Reach.FORWARD,
         (
-            rf"(?:no|not|without) (?:{_DEGREE} ){{0,3}}(?:{_CHANGE}|enlargement of)(?: (?:in|of|from|since|to)\b)?",
+            (
+                rf"(?:no|not|nor|neither|nil|without|little) (?:{_OF_SIGNS} )?(?:{BE} )?(?:any )?(?:{_DEGREE} ){{0,3}}"
+                rf"{_CHANGE}(?: (?:or|nor) (?:\w+ly )?{_CHANGE})?(?: (?:in|of|from|since|to)\b)?"
+            ),
+            (
+                rf"(?:no|without) (?:{_OF_SIGNS} )?(?:(?:{_DEGREE}) ){{0,3}}(?:enlargement|growth) of"
+                r"(?: the (?:known|previous(?:ly)?|existing)\b)"
+            ),
+            r"(?:no|without) (?:further|interval|new|significant|appreciable) (?:interval )?enlargement of",
+            r"(?:no|without) (?:new|other|further|additional|acute) (?:abnormalit(?:y|ies)|findings?)(?= ?[.,;])",
             r"not only",
-            r"no doubt",
+            r"not (?:un)?usual\w*",
+            r"not (?:well )?(?:positioned|optimally \w+)",
+            r"non[- ]?resolving",
+            r"(?:no|without) doubt",
+            r"no longer (?:enlarging|increasing|growing|progressing)",
             r"with (?:or|and) without",
-            r"not (?:\w+ )?(?:resolved|cleared)",
-            r"(?:nearly|almost|part(?:ial)?ly|incompletely|largely|mostly) (?:completely )?(?:resolved|cleared)",
-            r"(?:partial|incomplete|near[\s-](?:complete|total)) (?:interval )?(?:resolution|clearing)",
+            r"not (?:been )?(?:\w+ )?(?:resolved|cleared|removed|withdrawn|gone|disappeared)",
+            r"(?:removed|withdrawn|pulled back|retracted|repositioned) (?:in)?to(?! the ward)",
+            r"withdrawn (?:by|slightly|approximately|\d)",
+            (
+                r"(?:nearly|almost|part(?:ial)?ly|incompletely|largely|mostly|substantially) (?:completely |entirely )?"
+                r"(?:resolved|cleared|disappeared|gone)"
+            ),
+            (
+                r"(?:partial|incomplete|(?:near(?:ly)?|almost)[\s-](?:complete|total)|some|ongoing|continued|"
+                r"progressive) (?:interval )?"
+                r"(?:resolution|clearing|clearance)(?: of)?"
+            ),
             r"(?:allow|ensure|document|confirm|demonstrate|verify|until) (?:\w+ )?(?:resolution|clearing)",
             r"likely (?:unchanged|stable)",
-            rf"not (?:\w+ )?{_SEEN} (?:\w+ )?(?:on|in) (?:an? |the )?(?:prior|previous|earlier|older?)",
+            rf"not (?:\w+ )?{SEEN} (?:\w+ )?(?:on|in) (?:an? |the )?(?:prior|previous|earlier|older?)",
         ),
     ),
     (
         Meaning.ABSENT,
         Reach.BACKWARD,
         (
-            rf"(?:{_BE} |has |have )?(?:not|no longer|never) (?:{_BE} )?(?:\w+ly )?{_SEEN}",
-            rf"{_BE} absent",
-            r"(?:has|have|had) (?:now |since |also |completely |entirely )*(?:resolved|cleared|disappeared)",
-            rf"{_BE} (?:now |since |completely )*(?:resolved|cleared|gone|removed|ruled out|excluded)",
-            r"(?:has|have) been (?:\w+ )?(?:removed|ruled out|excluded|withdrawn|evacuated|drained)",
+            rf"(?:{BE} |has |have )?(?:not|no longer|never) (?:{BE} )?(?:\w+ly )?{SEEN}",
+            rf"{BE} (?:now )?(?:absent|negative|nil)",
+            rf"{BE} (?:not|no longer|no more)(?= ?(?:[.,;)]|\Z))",
+            (
+                r"(?:can ?not|can't|could not|couldn't) (?:now |longer |clearly |definitely )?be (?:\w+ly )?"
+                r"(?:seen|identified|visuali[sz]ed|demonstrated|detected|appreciated|found)"
+            ),
+            (
+                rf"(?:appears?|{BE}) (?:\w+ )?(?:within (?:limits of normal|(?:the )?normal (?:limits|range))|"
+                rf"normal{_CLAUSE_END})"
+            ),
+            (
+                r"(?:has|have|had) (?:now |since |also |completely |entirely |fully |all )*(?:resolved|cleared|"
+                r"disappeared|gone)"
+            ),
+            rf"{BE} (?:now |since |completely |fully |both )*(?:resolved|cleared|gone|removed|ruled out|excluded)",
+            r"(?:has|have) been (?:\w+ )?(?:removed|ruled out|excluded|withdrawn|evacuated|drained|extubated)",
+            rf"removed{_CLAUSE_END}",
             rf"resolved{_CLAUSE_END}",
-            rf"none(?: {_SEEN})?",
+            rf"none(?: {SEEN})?(?! of)",
         ),
     ),
+    (Meaning.ABSENT, Reach.LAST, (r"(?:removal|extraction|explantation)(?! of)",)),
     (
         Meaning.UNCERTAIN,
         Reach.BACKWARD,
         (
-            rf"(?:(?:{_BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{_CLAUSE_END}",
-            rf"(?:{_BE}|seems?|remains?) (?:also |most |quite |a )*{_DOUBTED}{_CLAUSE_END}",
-            r"(?:should|could|can) (?:also )?be considered",
-            rf"{_BE} in the differential",
+            rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{_CLAUSE_END}",
+            rf"(?:{BE}|seems?|remains?) (?:also |most |quite |a )*{_DOUBTED}{_CLAUSE_END}",
+            (
+                r"(?:should|could|can|may|might) (?:also |not )*(?:be )?(?:considered|present|there|suspected|"
+                r"a consideration)"
+            ),
+            r"(?:is|are) (?:also |again |still )?(?:raised|queried|questioned|suggested)",
+            rf"{BE} in the differential",
             r"suggested(?= (?:on|in|by|at)\b)",
             r"(?:could|may|might|can) (?:also )?(?:have|give|produce|cause|mimic)",
         ),
     ),
     (
         Meaning.UNCERTAIN,
+        Reach.AROUND,
+        (
+            r"(?:if|whether) (?:any|present|at all|real|there)(?! (?:is|are))",
+            r"(?:or|vs\.?|versus) (?:\w+ )?(?:artefact|artifact)",
+        ),
+    ),
+    (
+        Meaning.UNCERTAIN,
+        Reach.LAST,
+        (
+            r"(?:versus|vs)",
+            (
+                r"or (?:\w+ ){0,2}(?:nipple|skin|artefact|artifact|vessels?|vascular|superimpos\w+|overlap\w*|"
+                r"summation|confluence|shadows?|technique|technical)"
+            ),
+        ),
+    ),
+    (
+        Meaning.UNCERTAIN,
         Reach.FORWARD,
         (
+            r"(?:versus|vs)",
+            r"doubt(?:ful(?:ly)?|ed|s)?",
+            r"quer(?:y|ied|ies|ying)",
+            r"perhaps",
+            r"conceivabl[ey]",
+            (
+                r"may(?! (?:be )?(?:helpful|obtain|useful|of|also be (?:useful|helpful)|\d|compare|consider|"
+                r"correlate|help))"
+                r"(?= [a-z])"
+            ),
+            r"(?:unclear|uncertain)(?: (?:if|whether|for))?",
             r"possib(?:le|ly|ility(?: of)?)",
             r"probab(?:le|ly|ility)",
             r"(?:un|less |more |most )?likely",
-            # "May" alone is also a month.
-            rf"may {_ADVERBS}(?:be|represent|reflect|relate|indicate|suggest|have|correspond|account)\w*",
             r"might",
             r"could",
             r"can (?:represent|reflect|be seen)",
@@ -165,15 +252,18 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"rather than",
             r"favou?r(?:ed|s|ing)?",
             r"(?:evaluat|assess|correlat|surveill)\w* (?:\w+ )?for",
-            r"if there (?:is|are)",
+            r"(?:if|whether) there (?:is|are)",
+            r"(?:raises?|raising) (?:the )?(?:question|possibility|suspicion)(?: of)?",
         ),
     ),
     (
         Meaning.ABSENT,
         Reach.FORWARD,
         (
-            r"(?:no|not|without|nor|neither|never|none of)",
-            r"negative for",
+            r"(?:no|not|without|nor|neither|never|none of|nil|w/o|nothing (?:to|of|for))",
+            r"(?:negative|neg|unremarkable) for",
+            r"(?:fail(?:s|ed|ure)?) to (?:show|demonstrate|reveal|identify)",
+            r"absent(?= \w)",
             r"(?:absence|lack|free|devoid|clear|clearing|resolution) of",
             r"free from",
             r"resolved",
@@ -184,9 +274,39 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
 )
 
 
+# "PTX - absent", "Effusion: none", "Consolidation (no)", "Pneumothorax?": what comes before is answered or asked.
+_ANSWERS: tuple[tuple[Meaning, str], ...] = (
+    (
+        Meaning.ABSENT,
+        (
+            rf"no|none(?: {SEEN})?|nil|neg(?:ative)?|absent|denied|not (?:{BE} )?{SEEN}|nothing {SEEN}|resolved|"
+            rf"removed|(?:is |heart |size )*normal(?: size)?|unremarkable|clear"
+        ),
+    ),
+    (
+        Meaning.UNCERTAIN,
+        (
+            r"(?:un|less |more |very |most |highly )*(?:possibl[ey]|probabl[ey]|likely)|suspected|query|"
+            r"questionable|equivocal|"
+            r"doubtful|indeterminate|uncertain|not excluded|cannot exclude|cannot be excluded|maybe|perhaps"
+        ),
+    ),
+)
+_MARK = r"(?:\s*[:=?]|\s+-{1,2}|\s*[–—]|,?\s*\()\s*"
+_ANSWER_END = r"(?=\s*(?:[.,;)]|\Z)|\s+[A-Z][\w ]{0,30}:)"
+
+
+def _answer(words: str) -> re.Pattern[str]:
+    return re.compile(rf"{_MARK}(?i:{words.replace(' ', '[ ]+')}){_ANSWER_END}")
+
+
 def _compiled(triggers: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(triggers)})(?!\w)".replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.IGNORECASE)
 
 
-PATTERNS = tuple((meaning, reach, _compiled(triggers)) for meaning, reach, triggers in _TRIGGERS)
+PATTERNS = (
+    *((meaning, Reach.ANSWER, _answer(words)) for meaning, words in _ANSWERS),
+    (Meaning.UNCERTAIN, Reach.LAST, re.compile(r"\s*\(?\?\)?(?=\s*(?:[.,;)]|\Z))")),
+    *((meaning, reach, _compiled(triggers)) for meaning, reach, triggers in _TRIGGERS),
+)
 """Compiled triggers, in the order in which they are tried."""

@@ -1,0 +1,167 @@
+"""Where the clauses of a sentence begin, so that what is said in one is not read into the next.
+
+A report's sentence strings statements together: "No pneumothorax, small left effusion, heart size normal". A semicolon,
+"but" and the like always begin a clause. A comma or "and" does so where what follows cannot go on with the list before
+it: it has a subject and a verb of its own, or its finding carries a word that nobody denies ("small", "stable",
+"healed"). The places where a clause begins are words, without a parser, so that a reader can predict them.
+
+Source: the termination terms of Chapman et al. 2001 (NegEx) and Harkema et al. 2009 (ConText); Peng et al. 2018
+(NegBio) for clauses that need a subject of their own.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pipelines.findings import FindingMention
+
+__all__ = ["BE", "FINITE_VERB", "HARD_END", "SEEN", "clause_starts", "ends_with_a_noun", "parentheses"]
+
+BE = r"(?:is|are|was|were|be|been)"
+SEEN = (
+    r"(?:seen|identified|visuali[sz]ed|demonstrated|noted|appreciated|evident|apparent|present|detected|observed|found|"
+    r"visible|suggested|shown|recogni[sz]ed|discerned|discernible|detectable|delineated|depicted|encountered)"
+)
+HARD_END = re.compile(
+    r"[;]|(?<!\b[lr]t)(?<!\b[lr])\.\s|\s-{1,2}\s|\s[–—]\s|\b(?:but|however|although|though|except|aside\s+from|"
+    r"apart\s+from|other\s+than|otherwise|whereas|"
+    r"while|whilst|besides|nevertheless|yet|beyond|only|merely|just)\b",
+    re.IGNORECASE,
+)
+"""A clause ends here whatever stands around it."""
+FINITE_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|remains?|persists?|shows?|demonstrates?|appears?|there|projects?|"
+    r"overl(?:y|ies)|"
+    r"terminates?|measures?|extends?)\b",
+    re.IGNORECASE,
+)
+
+_JOINT = re.compile(r",\s*(?:and\s+|with\s+(?!no\b|out\b|or\b))?|\band\s+|\s+(?=no\b|nil\b|without\b)", re.IGNORECASE)
+# Words that open a statement of their own, even where the list would go on with "or".
+_OPENS = re.compile(
+    r"(?:there|this|these|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
+    r"remains?|now)|no|nil|without|query|\?|stable|unchanged|persist\w*|small|mild\w*|moderate\w*|minimal\w*|"
+    r"trace|tiny|"
+    r"faint|known|similar|chronic|possib\w+|probab\w+|likely|questionable|suspected|old|heal\w+|subtle|slight\w*|"
+    r"residual|again|redemonstrat\w+|status|scattered|cannot|can\s+not|underlying|borderline|mildly|unfolded|"
+    r"(?:heart|cardiac)\s+(?:\w+\s+){0,2}?(?:enlarged|large|normal|prominent))(?!\w)",
+    re.IGNORECASE,
+)
+# Words that open one unless the list goes on: a denied effusion may be large, new or on the left.
+_MAY_OPEN = re.compile(
+    r"(?:the|large|severe|marked\w*|new|increas\w+|worsen\w+|improv\w+|decreas\w+|prominent|dense|enlarged|extensive|"
+    r"diffuse|patchy|multiple|multifocal|several|left|right|bilateral|bi(?:basilar|basal|apical)|l[lu]l|r[lmu]l|both|"
+    r"heart|cardiac|lungs?|bones?|osseous|bony|mediastin\w+|aort\w+|calcified|dilated|tortuous|hyperinflated|"
+    r"hyperexpanded|et|ett|ng|endotracheal|tracheostomy|pacemaker|degenerative|with|post\w*)(?!\w)",
+    re.IGNORECASE,
+)
+_LIST_GOES_ON = re.compile(r"[^;:.]{0,90}?\b(?:or|nor)\b", re.IGNORECASE)
+_BREAKS_LIST = re.compile(r"\b(?:is|are|has|have|there|which|may|might|could|with|remains?)\b", re.IGNORECASE)
+# "Effusion is seen" ends a list of what is denied; "effusion has improved" is a statement.
+_OWN_VERB = re.compile(
+    rf"(?:\s+[\w-]+ly)?\s+(?:has|have|had|remains?|persists?|appears?|(?:continues?|increases?|improves?)|"
+    rf"(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|otherwise\s+)?{SEEN}))(?!\w)",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(r"\b(?:no|not|nil|without|negative|free|clear|possib\w+|probab\w+)\b", re.IGNORECASE)
+_BEFORE_NOUN = re.compile(
+    r"(?:\A|\b(?:no|of|any|or|and|the|a|for|without|new|acute|active|focal|large|small|definite|significant|"
+    r"obvious|gross|"
+    r"discrete|confluent|lobar|segmental|patchy|suspicious|right|left|convincing|bilateral|displaced|visible|"
+    r"sizeable|sizable|frank|overt|discernible|appreciable|evident|clear|superimposed|dense|airspace|pulmonary|pleural|"
+    r"interstitial|alveolar|focally|hilar|mediastinal|parenchymal|upper|lower|mid|middle|apical|basal|basilar|"
+    r"radiographic|consolidative|nodular|other|further|additional|recurrent|residual|increased|in|on|at|to|is|are|"
+    r"seen|evidence|sign|signs))\s*\Z",
+    re.IGNORECASE,
+)
+_DENIED_ADJECTIVES = re.compile(
+    r"(?:(?:any|of|other|evidence|signs?|acute|active|focal|definite|significant|obvious|gross|discrete|confluent|lobar|"
+    r"segmental|suspicious|convincing|displaced|visible|sizeable|sizable|frank|overt|appreciable|superimposed|airspace|"
+    r"pulmonary|pleural|interstitial|alveolar|hilar|mediastinal|parenchymal|radiographic|rib|lung|vascular|discernible|"
+    r"measurable|air[\s-]space|hiatal|congestive|heart|cardiac|consolidative|infiltrative|pneumonic|infectious|free)[\s-]+)*",
+    re.IGNORECASE,
+)
+_STANDS_ALONE = re.compile(r"\b(?:nil|nothing)\s+(?:acute|new|significant|focal|active|else)\s*\Z", re.IGNORECASE)
+# "Left and right effusions" names one place.
+_SIDE_BEFORE = re.compile(r"(?<!\bthe\s)\b(?:left|right|upper|lower|middle|mid)\s*\Z", re.IGNORECASE)
+_SIDE_AFTER = re.compile(r"(?:left|right|upper|lower|middle|mid)\b", re.IGNORECASE)
+_LEADS_IN = re.compile(r"\s*(?:on|in|at|within|over|along)\s[^,;:]{1,60}", re.IGNORECASE)
+_SAYS = re.compile(
+    rf"{FINITE_VERB.pattern}|\b(?:clear|normal|unremarkable|intact|noted|seen|expanded)\b", re.IGNORECASE
+)
+_LAST_JOINT = re.compile(r"[\s,]*(?:\band\s*)?(?:\bwith\s*)?\Z", re.IGNORECASE)
+_SAYS_BY_THE_WAY = re.compile(
+    r",\s*(?:which|that|who|though|although|as (?:described|noted|seen|before|previously)|(?:(?:first|"
+    r"previously|also|again|better|best|"
+    r"newly)\s+)?(?:seen|noted|described|identified|present|visuali[sz]ed|demonstrated|reported|known)|"
+    r"unchanged|stable)\b"
+    r"(?P<inside>[^,;:]*),(?=\s*(?:is|are|was|were|has|have|had|appears?|remains?|shows?|persists?|"
+    r"demonstrates?|can\s*not|"
+    r"could|may|might|not|no\s+longer)\b)",
+    re.IGNORECASE,
+)
+_PARENTHESIS_SPEAKS = re.compile(
+    r"\b(?:no|not|cannot|may|might|could|possibl[ey]|probabl[ey]|likely|questionabl[ey])\b", re.IGNORECASE
+)
+
+
+def parentheses(sentence: str) -> tuple[tuple[int, int], ...]:
+    """Give the spans of clauses put between a subject and its verb: "..., which was seen before, has resolved".
+
+    What is inside speaks neither for the subject nor for its verb. Where it denies or doubts, it speaks for the subject
+    and is no such span.
+    """
+    return tuple(
+        match.span() for match in _SAYS_BY_THE_WAY.finditer(sentence) if not _PARENTHESIS_SPEAKS.search(match["inside"])
+    )
+
+
+def ends_with_a_noun(sentence: str, start: int, end: int, mentions: Sequence[FindingMention]) -> bool:
+    """Whether ``sentence[start:end]`` is more than adjectives of what follows, so that a list may end there."""
+    if any(start < mention.end <= end for mention in mentions):
+        return True
+    words = _LAST_JOINT.sub("", sentence[start:end])
+    return _BEFORE_NOUN.search(words) is None or _STANDS_ALONE.search(sentence, 0, start + len(words)) is not None
+
+
+def clause_starts(sentence: str, mentions: Sequence[FindingMention]) -> tuple[int, ...]:
+    """Give the positions where the clauses of a sentence begin, from 0 up."""
+    hard = [0, *(match.end() for match in HARD_END.finditer(sentence)), len(sentence)]
+    starts: list[int] = []
+    for begin, end in pairwise(hard):
+        starts.append(begin)
+        for joint in _JOINT.finditer(sentence, begin, end):
+            before = sentence[starts[-1] : joint.start()]
+            if not ends_with_a_noun(sentence, starts[-1], joint.start(), mentions):
+                continue
+            leads_in = _LEADS_IN.fullmatch(before) and not any(starts[-1] <= m.start < joint.start() for m in mentions)
+            paired = _SIDE_BEFORE.search(before) and _SIDE_AFTER.match(sentence, joint.end())
+            if paired or leads_in or any(m.start < joint.start() < m.end for m in mentions):
+                continue
+            if _stands_on_its_own(sentence, joint, end, before, mentions):
+                starts.append(joint.end())
+    return tuple(starts)
+
+
+def _stands_on_its_own(
+    sentence: str, joint: re.Match[str], end: int, before: str, mentions: Sequence[FindingMention]
+) -> bool:
+    position = joint.end()
+    if _OPENS.match(sentence, position):
+        return True
+    own = next((mention for mention in mentions if mention.start >= position and mention.end <= end), None)
+    if own is None:
+        words = sentence[position:end].split(",", maxsplit=1)[0]
+        return _MAY_OPEN.match(words) is not None and _SAYS.search(words) is not None
+    goes_on = _LIST_GOES_ON.match(sentence, position, end)
+    if goes_on and not _BREAKS_LIST.search(goes_on.group()):
+        return False
+    # Without an "or" to come, only adjectives that are denied as a rule ("pleural", "focal") keep up the list.
+    described = joint.group().startswith(",") and not _DENIED_ADJECTIVES.fullmatch(sentence, position, own.start)
+    if described or _MAY_OPEN.match(sentence, position):
+        return True
+    if not (_DENIES.search(before) or FINITE_VERB.search(before)):
+        return False
+    return _OWN_VERB.match(sentence, own.end) is not None and not re.search(
+        r",|\band\b", sentence[position : own.start]
+    )
