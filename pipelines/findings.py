@@ -22,6 +22,7 @@ __all__ = [
     "FindingMention",
     "canonical_finding",
     "findings_in",
+    "names_a_zone",
     "side_of",
     "zone_of",
 ]
@@ -201,3 +202,8 @@ def zone_of(sentence: str) -> Zone | None:
     """Name the third of the lung that a sentence (or part of one) speaks of; None where it names none or several."""
     named = [zone for zone, pattern in _ZONES.items() if pattern.search(sentence)]
     return named[0] if len(named) == 1 else None
+
+
+def names_a_zone(sentence: str) -> bool:
+    """Whether a sentence names one or more thirds of the lung."""
+    return any(pattern.search(sentence) for pattern in _ZONES.values())

@@ -11,6 +11,7 @@ Source: the termination terms of Chapman et al. 2001 (NegEx) and Harkema et al. 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from pipelines.findings import FindingMention
@@ -36,6 +37,7 @@ FINITE_VERB = re.compile(
     re.IGNORECASE,
 )
 
+_SENTENCES_KEPT = 64  # context and place ask for the same sentence one after the other
 _JOINT = re.compile(r",\s*(?:and\s+|with\s+(?!no\b|out\b|or\b))?|\band\s+|\s+(?=no\b|nil\b|without\b)", re.IGNORECASE)
 # Words that open a statement of their own, even where the list would go on with "or".
 _OPENS = re.compile(
@@ -89,7 +91,8 @@ _LEADS_IN = re.compile(r"\s*(?:on|in|at|within|over|along)\s[^,;:]{1,60}", re.IG
 _SAYS = re.compile(
     rf"{FINITE_VERB.pattern}|\b(?:clear|normal|unremarkable|intact|noted|seen|expanded)\b", re.IGNORECASE
 )
-_LAST_JOINT = re.compile(r"[\s,]*(?:\band\s*)?(?:\bwith\s*)?\Z", re.IGNORECASE)
+_LAST_SENTENCES_KEPT = 64  # context and place ask for the same sentence one after the other
+_JOINT = re.compile(r"[\s,]*(?:\band\s*)?(?:\bwith\s*)?\Z", re.IGNORECASE)
 _SAYS_BY_THE_WAY = re.compile(
     r",\s*(?:which|that|who|though|although|as (?:described|noted|seen|before|previously)|(?:(?:first|"
     r"previously|also|again|better|best|"
@@ -124,7 +127,8 @@ def ends_with_a_noun(sentence: str, start: int, end: int, mentions: Sequence[Fin
     return _BEFORE_NOUN.search(words) is None or _STANDS_ALONE.search(sentence, 0, start + len(words)) is not None
 
 
-def clause_starts(sentence: str, mentions: Sequence[FindingMention]) -> tuple[int, ...]:
+@lru_cache(maxsize=_SENTENCES_KEPT)
+def clause_starts(sentence: str, mentions: tuple[FindingMention, ...]) -> tuple[int, ...]:
     """Give the positions where the clauses of a sentence begin, from 0 up."""
     hard = [0, *(match.end() for match in HARD_END.finditer(sentence)), len(sentence)]
     starts: list[int] = []

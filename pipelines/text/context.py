@@ -123,7 +123,7 @@ class _Reaches:
     def __init__(self, sentence: str, mentions: Sequence[FindingMention]) -> None:
         self._sentence = sentence
         self._mentions = mentions
-        self._starts = clause_starts(sentence, mentions)
+        self._starts = clause_starts(sentence, tuple(mentions))
 
     def forward_end(self, start: int) -> int:
         """Where the clause ends; words between a trigger and its first noun ("no large, ...") end nothing."""

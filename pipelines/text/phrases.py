@@ -45,6 +45,8 @@ def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phras
 
 def _phrases(sentence: str, section: str) -> Iterator[Phrase]:
     mentions = findings_in(sentence)
+    if not mentions:
+        return
     contexts = contexts_of(sentence, mentions)
     compared = compared_with_prior(sentence, mentions)
     places = places_of(sentence, mentions)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention, side_of, zone_of
+from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention, names_a_zone, side_of, zone_of
 from pipelines.study import Side, Zone
 from pipelines.text.clauses import clause_starts
 
@@ -58,7 +58,7 @@ _CUT = re.compile(
     r"[,()]|/(?=\s*[a-z]{4})|\b(?:and|or|versus|vs|which|as well as|with|without|no|plus)\b|\+", re.IGNORECASE
 )
 _ONLY_PLACE = re.compile(
-    r"(?:[\s(]*(?:on|in|at|of|over|within|along|to|the|also|and|mainly|mostly|more|most|worse|greater|larger|"
+    r"(?:[\s(,-]*(?:yes|on|in|at|of|over|within|along|to|the|also|and|mainly|mostly|more|most|worse|greater|larger|"
     r"smaller|less|"
     rf"small|large|mild|moderate|than|predominantly|especially|particularly|seen|noted|present|located|is|"
     rf"{_PLACE})\b[\s,.)]*)+\Z",
@@ -93,6 +93,8 @@ class _Piece:
 
 def places_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Place, ...]:
     """Give the side and zone of each mention, in the order of the mentions."""
+    if side_of(sentence) is None and not names_a_zone(sentence):
+        return (Place(side=None, zone=None),) * len(mentions)
     pieces = list(_pieces(sentence, mentions))
     return tuple(
         _place(number, mention.finding, pieces, _narrow(sentence, mentions, number))
@@ -112,7 +114,7 @@ def _pieces(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Piec
     joined = _PAIRED.sub(lambda match: "_" * len(match.group()), readable)
     for mention in mentions:
         joined = joined[: mention.start] + "_" * (mention.end - mention.start) + joined[mention.end :]
-    starts = clause_starts(sentence, mentions)
+    starts = clause_starts(sentence, tuple(mentions))
     for clause, (begin, end) in enumerate(pairwise([*starts, len(sentence)])):
         cuts = sorted({begin, *(match.start() for match in _CUT.finditer(joined, begin, end)), end})
         for start, stop in pairwise(cuts):
@@ -164,7 +166,7 @@ def _place(number: int, finding: str, pieces: Sequence[_Piece], narrow: str) -> 
 def _attached(at: int, pieces: Sequence[_Piece]) -> Iterator[str]:
     """Pieces after it that hold nothing but words of place: "on the left [and on the right]"."""
     for piece in pieces[at + 1 :]:
-        if piece.mentions or piece.companion or piece.clause != pieces[at].clause or not _ONLY_PLACE.match(piece.text):
+        if piece.mentions or piece.companion or not _ONLY_PLACE.match(piece.text):
             return
         yield piece.text
 

@@ -17,6 +17,8 @@ _LONGEST_ABBREVIATION = 12  # characters, with what stands around it
 _CLOCK = re.compile(r"\b[ap]\.m\.\Z", re.IGNORECASE)
 # A question mark after a space asks about what follows ("? pneumonia"), so it ends nothing.
 _STOP = re.compile(r"(?:(?<!\.)\.+|(?<=[^\s?!])[?!]+)[\"')\]]*(?=\s)|(?<=[a-z])\.(?=[A-Z][a-z])")
+_ANSWER = re.compile(r"\s*(?:no|none|nil|yes|negative|absent)\b[ .;,]", re.IGNORECASE)  # "Effusion? No."
+_ANSWERED = re.compile(r"[:=?–-]\s*no\.?\Z", re.IGNORECASE)  # a line that ends here although "no" is often followed up
 _LABEL_LINE = re.compile(r"[A-Z][\w/&-]*(?: [\w/&-]+){0,3}:")
 _OPEN_END = re.compile(
     r"(?:[,(/&-]|\b(?:a|an|and|as|at|be|by|dr|for|from|has|have|in|is|are|may|no|not|of|on|or|over|than|that|the|to|was|"
@@ -58,11 +60,12 @@ def _ends_on_purpose(line: str, following: str, widest: int) -> bool:
     if _ITEM.match(following):
         return True
     words = following.split()
-    if _LABEL_LINE.match(following.strip()) and not _OPEN_END.search(line):
+    open_end = _OPEN_END.search(line) is not None and not _ANSWERED.search(line)
+    if _LABEL_LINE.match(following.strip()) and not open_end:
         return True
     # A wrapped line has no room for the next word; a shorter one before a capital was ended by its writer.
     has_room = len(line) + 1 + len(words[0]) <= widest
-    return has_room and words[0][0].isupper() and not _OPEN_END.search(line)
+    return (has_room or _ANSWERED.search(line) is not None) and words[0][0].isupper() and not open_end
 
 
 def _split(body: str) -> Iterator[str]:
@@ -71,6 +74,8 @@ def _split(body: str) -> Iterator[str]:
         before = body[max(begin, stop.end() - _LONGEST_ABBREVIATION) : stop.end()]
         following = body[stop.end() : stop.end() + 2].lstrip()[:1]
         if _ABBREVIATION.search(before) and "." in stop.group():
+            continue
+        if "?" in stop.group() and _ANSWER.match(f"{body[stop.end() :]} "):
             continue
         if _CLOCK.search(before) and not following.isupper():
             continue

@@ -344,3 +344,18 @@ def test_a_sentence_with_two_findings_gives_two_phrases_of_one_text() -> None:
 def test_history_and_indication_make_no_phrase() -> None:
     text = "INDICATION: pneumonia?\nCOMPARISON: effusion on prior.\nFINDINGS: Right nodule.\nIMPRESSION: Nodule."
     assert {phrase.finding for phrase in phrases_of(text)} == {"nodule"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Pneumothorax: no\nEffusion: small left",
+        "Pneumothorax - no\nEffusion - small left",
+        "Pneumothorax? No. Effusion? Yes, small left.",
+        "Pneumothorax: none. Effusion: small left.",
+    ],
+    ids=["colons", "dashes", "questions", "one line"],
+)
+def test_an_answer_belongs_to_the_finding_before_it(text: str) -> None:
+    stated = {phrase.finding: (phrase.context, phrase.side) for phrase in phrases_of(text)}
+    assert stated == {"pneumothorax": (ABSENT, None), "pleural effusion": (PRESENT, LEFT)}
