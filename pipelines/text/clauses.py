@@ -91,8 +91,7 @@ _LEADS_IN = re.compile(r"\s*(?:on|in|at|within|over|along)\s[^,;:]{1,60}", re.IG
 _SAYS = re.compile(
     rf"{FINITE_VERB.pattern}|\b(?:clear|normal|unremarkable|intact|noted|seen|expanded)\b", re.IGNORECASE
 )
-_LAST_SENTENCES_KEPT = 64  # context and place ask for the same sentence one after the other
-_JOINT = re.compile(r"[\s,]*(?:\band\s*)?(?:\bwith\s*)?\Z", re.IGNORECASE)
+_LAST_JOINT = re.compile(r"[\s,]*(?:\band\s*)?(?:\bwith\s*)?\Z", re.IGNORECASE)
 _SAYS_BY_THE_WAY = re.compile(
     r",\s*(?:which|that|who|though|although|as (?:described|noted|seen|before|previously)|(?:(?:first|"
     r"previously|also|again|better|best|"
