@@ -25,7 +25,7 @@ from audit.engine.provenance import pick_device
 from audit.engine.settings import RunSettings
 from audit.faithfulness.randomisation import TowerName
 from audit.faithfulness.sanity import CascadeSettings, PairSimilarity, SanityStep, cascade
-from audit.scoring.statistics import Interval, patient_bootstrap
+from audit.scoring.statistics import Interval, patient_interval
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
 
@@ -110,7 +110,7 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
         progress(f"Randomising the {tower.value} tower", 0, depth)
         for step in cascade(method, encoder, requests, CascadeSettings(tower=tower, seed=settings.seed)):
-            lines.append(_line(step, depth, patients, settings.seed))
+            lines.append(_line(step, depth, patients))
             progress(f"Randomising the {tower.value} tower", step.blocks, depth)
     return Sanity(
         method=settings.method,
@@ -148,9 +148,9 @@ def _requests(
     return requests, patients
 
 
-def _line(step: SanityStep, depth: int, patients: Sequence[str], seed: int) -> SanityLine:
+def _line(step: SanityStep, depth: int, patients: Sequence[str]) -> SanityLine:
     pairs = [pair for request in step.pairs for pair in request]
-    spearman, ssim, words, cosine = (_interval(pairs, name, patients, seed) for name in _MEASURES)
+    spearman, ssim, words, cosine = (_interval(pairs, name, patients) for name in _MEASURES)
     return SanityLine(
         tower=step.tower,
         blocks=step.blocks,
@@ -162,13 +162,12 @@ def _line(step: SanityStep, depth: int, patients: Sequence[str], seed: int) -> S
     )
 
 
-def _interval(pairs: Sequence[PairSimilarity], name: str, patients: Sequence[str], seed: int) -> Interval | None:
+def _interval(pairs: Sequence[PairSimilarity], name: str, patients: Sequence[str]) -> Interval | None:
     found = [(getattr(pair, name), patient) for pair, patient in zip(pairs, patients, strict=True)]
     measured = [(value, patient) for value, patient in found if value is not None]
     if not measured:
         return None
-    return patient_bootstrap(
+    return patient_interval(
         np.array([value for value, _ in measured], dtype=float),
         [patient for _, patient in measured],
-        generator=np.random.default_rng(seed),
     )

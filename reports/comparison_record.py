@@ -35,7 +35,7 @@ class ComparedMethod(_Record):
 
 
 class ComparedScore(_Record):
-    """One score of a method or of a reference over the cohort, with its 95 % bootstrap interval over patients."""
+    """One score of a method or of a reference over the cohort, with its 95 % interval over patients."""
 
     method: str
     is_reference: bool

@@ -237,7 +237,7 @@ class StudyRecord(_Record):
 
 
 class ScoreDifference(_Record):
-    """A method's score minus a reference's on the same cases, with its paired 95 % bootstrap interval over patients."""
+    """A method's score minus a reference's on the same cases, with its paired 95 % interval over patients."""
 
     reference: str  # "random", "centre", "class-mean box", "words-only prior", "another reader"
     estimate: float
@@ -248,7 +248,7 @@ class ScoreDifference(_Record):
 
 
 class ScoreSummary(_Record):
-    """One score over the cohort, with its 95 % bootstrap interval over patients."""
+    """One score over the cohort, with its 95 % interval over patients."""
 
     method: str
     score: str
@@ -264,7 +264,7 @@ class ScoreSummary(_Record):
 
 
 class Estimate(_Record):
-    """A mean with its 95 % bootstrap interval over patients."""
+    """A mean with its 95 % interval over patients."""
 
     estimate: float
     low: float
@@ -365,6 +365,7 @@ class RunRecord(_Record):
     history: HistoryRecord | None = None  # None in runs of older versions
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
+    intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
     summaries: tuple[ScoreSummary, ...]
     controls: tuple[ControlSummary, ...] = ()
     verdicts: tuple[VerdictRecord, ...] = ()  # one a method

@@ -95,7 +95,7 @@ def baselines_of(
     for target in _targets(rows, by_sentence=False):
         table += [_table_row(target, number, score) for number, score in enumerate(_reader_scores(target))]
     return Baselines(
-        summaries=tuple(summary for part in (table, published) for summary in summarise(score_table(part), seed=seed)),
+        summaries=tuple(summary for part in (table, published) for summary in summarise(score_table(part))),
         boxes=len(rows),
         images=len({row.image for row in rows}),
         findings=len({row.box.label for row in rows}),

@@ -57,10 +57,7 @@ def _head(baselines: Baselines) -> Iterator[str]:
         f"{counted('box', baselines.boxes)} of {counted('finding', baselines.findings)} on "
         f"{counted('image', baselines.images)}{patients}; each {left_out} is left out of its own references"
     )
-    yield (
-        f"95 % intervals by bootstrap over {left_out}s, seed {baselines.seed}; 15 px are those of a model input of "
-        f"{MODEL_SIZE_PX} px"
-    )
+    yield (f"95 % intervals over {left_out}s; 15 px are those of a model input of {MODEL_SIZE_PX} px")
 
 
 def _lines(summaries: Sequence[ScoreSummary], shown: Sequence[str]) -> Iterator[list[str]]:

@@ -121,7 +121,7 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
         tell(f"  and {len(failed) - _LISTED_AT_MOST:,} more that could not be measured")
     typer.echo(
         f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
-        "95 % intervals by bootstrap over images. Shuffled: the same heat at random places"
+        "95 % intervals over images. Shuffled: the same heat at random places"
     )
     typer.echo(as_text(result.means))
     if failed:

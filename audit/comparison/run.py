@@ -82,7 +82,7 @@ def compare(
         model=model_record(encoder),
         baseline=baseline,
         methods=tuple(_compared(method, methods, refused, encoder) for method in chosen),
-        scores=compared_scores(scores, baseline=baseline, seed=settings.seed),
+        scores=compared_scores(scores, baseline=baseline),
         seed=settings.seed,
         device=device_name(device),
         memory=measured_as(device),

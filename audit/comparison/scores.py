@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
 from audit.faithfulness.scores import is_lower_better
@@ -21,20 +20,19 @@ _CASE = ["image", "phrase", "finding"]
 _NO_FINDING = "no finding named"
 
 
-def compared_scores(table: pd.DataFrame, *, baseline: str, seed: int) -> tuple[ComparedScore, ...]:
+def compared_scores(table: pd.DataFrame, *, baseline: str) -> tuple[ComparedScore, ...]:
     """Summarise a score table over all phrases (micro, and macro over findings) and for each finding.
 
     Args:
         table: of :func:`audit.scoring.summary.score_table`.
         baseline: the method that the others' differences are to.
-        seed: of the bootstraps.
     """
     if table.empty:
         return ()
-    summaries = summarise(table, seed=seed)
+    summaries = summarise(table)
     pairs = _BaselinePairs(table, baseline)
     best = {place: _best_blind(summaries, place) for place in {_place(summary) for summary in summaries}}
-    return tuple(_compared(summary, best[_place(summary)], pairs, seed=seed) for summary in summaries)
+    return tuple(_compared(summary, best[_place(summary)], pairs) for summary in summaries)
 
 
 _Place = tuple[str, str | None, str]
@@ -54,7 +52,7 @@ def _best_blind(summaries: Sequence[ScoreSummary], place: _Place) -> str | None:
     return max(blind)[1] if blind else None
 
 
-def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs", *, seed: int) -> ComparedScore:
+def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs") -> ComparedScore:
     kind = _kind(summary.score)
     reference = {"localisation": blind, "shortcut": AREA_SHARE, "faithfulness": shuffled_name(summary.method)}[kind]
     lower = summary.score in _LOW_SHORTCUTS or (kind == "faithfulness" and is_lower_better(summary.score))
@@ -64,7 +62,7 @@ def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs",
         kind=kind,
         lower_is_better=lower,
         to_reference=next((each for each in summary.differences if each.reference == reference), None),
-        to_baseline=pairs.difference(summary, seed=seed),
+        to_baseline=pairs.difference(summary),
     )
 
 
@@ -90,7 +88,7 @@ class _BaselinePairs:
             if method != self._baseline and not is_reference(str(method)):
                 yield str(method), rows.merge(theirs, on=_CASE, suffixes=("", "_baseline"))
 
-    def difference(self, summary: ScoreSummary, *, seed: int) -> ScoreDifference | None:
+    def difference(self, summary: ScoreSummary) -> ScoreDifference | None:
         """Give a method minus the baseline, over the phrases of a summary; None where they share none."""
         pairs = self._joined.get(summary.score, {}).get(summary.method)
         if pairs is None:
@@ -102,7 +100,6 @@ class _BaselinePairs:
             chosen["value"].to_numpy(dtype=float),
             chosen["value_baseline"].to_numpy(dtype=float),
             chosen["patient"].tolist(),
-            generator=np.random.default_rng(seed),
             groups=chosen["finding"].tolist() if summary.averaging == "macro" else None,
         )
         return ScoreDifference(

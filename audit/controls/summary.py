@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from audit.controls.plan import Control
-from audit.scoring.statistics import patient_bootstrap
+from audit.scoring.statistics import Interval, paired_difference, patient_interval
 from reports.record import ControlSummary, Estimate, EvidenceRecord
 
 __all__ = ["ControlRow", "evidence_of", "pearson", "summarise_controls"]
@@ -43,7 +43,11 @@ def pearson(
     return float(np.clip(first @ second / norms, -1.0, 1.0)) if norms > 0 else None
 
 
-def summarise_controls(rows: Sequence[ControlRow], *, seed: int) -> tuple[ControlSummary, ...]:
+def summarise_controls(
+    rows: Sequence[ControlRow],
+    *,
+    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
+) -> tuple[ControlSummary, ...]:
     """Summarise each method and control, in the order in which they first occur; intervals are over patients."""
     groups: dict[tuple[str, str], list[ControlRow]] = {}
     for row in rows:
@@ -51,27 +55,27 @@ def summarise_controls(rows: Sequence[ControlRow], *, seed: int) -> tuple[Contro
     order = {control.value: place for place, control in enumerate(Control)}
     methods = list(dict.fromkeys(row.method for row in rows))
     found = sorted(groups.items(), key=lambda item: (methods.index(item[0][0]), order[item[0][1]]))
-    return tuple(_summary(method, control, members, seed) for (method, control), members in found)
+    return tuple(_summary(method, control, members) for (method, control), members in found)
 
 
-def _summary(method: str, control: str, rows: Sequence[ControlRow], seed: int) -> ControlSummary:
+def _summary(method: str, control: str, rows: Sequence[ControlRow]) -> ControlSummary:
     scored = [row for row in rows if row.hit is not None and row.hit_before is not None]
-    cosine_change = _estimate([(row.patient, row.cosine - row.cosine_before) for row in rows], seed)
+    cosine_change = _estimate([(row.patient, row.cosine - row.cosine_before) for row in rows])
     if cosine_change is None:
         raise ValueError(f"{control} of {method} has no row")
     return ControlSummary(
         method=method,
         control=control,
         phrases=len(rows),
-        pearson=_estimate([(row.patient, row.pearson) for row in rows if row.pearson is not None], seed),
-        hit=_estimate([(row.patient, float(bool(row.hit))) for row in scored], seed),
-        hit_fall=_estimate([(row.patient, float(bool(row.hit_before)) - float(bool(row.hit))) for row in scored], seed),
+        pearson=_estimate([(row.patient, row.pearson) for row in rows if row.pearson is not None]),
+        hit=_estimate([(row.patient, float(bool(row.hit))) for row in scored]),
+        hit_fall=_fall(scored),
         cosine_change=cosine_change,
     )
 
 
 def evidence_of(
-    rows: Sequence[ControlRow], peaks: Mapping[str, Sequence[float]], units: Mapping[str, str], *, seed: int
+    rows: Sequence[ControlRow], peaks: Mapping[str, Sequence[float]], units: Mapping[str, str]
 ) -> tuple[EvidenceRecord, ...]:
     """Ask whether a heat's total tells a report's phrase from another patient's on the same image.
 
@@ -79,19 +83,18 @@ def evidence_of(
         rows: of all controls; those of shuffled reports count.
         peaks: hottest grid cell of every phrase of the run, by method: they set the scale.
         units: of each method's heat.
-        seed: of the bootstrap.
     """
-    return tuple(_evidence(rows, peaks, units, seed))
+    return tuple(_evidence(rows, peaks, units))
 
 
 def _evidence(
-    rows: Sequence[ControlRow], peaks: Mapping[str, Sequence[float]], units: Mapping[str, str], seed: int
+    rows: Sequence[ControlRow], peaks: Mapping[str, Sequence[float]], units: Mapping[str, str]
 ) -> Iterator[EvidenceRecord]:
     for method, of_method in peaks.items():
         shuffled = [row for row in rows if (row.method, row.control) == (method, Control.SHUFFLED.value)]
         comparable = [row for row in shuffled if np.isfinite(row.total) and np.isfinite(row.total_before)]
         finite = [peak for peak in of_method if np.isfinite(peak)]
-        exceeds = _estimate([(row.patient, _exceeds(row)) for row in comparable], seed)
+        exceeds = _estimate([(row.patient, _exceeds(row)) for row in comparable])
         if exceeds is None or not finite:
             continue
         yield EvidenceRecord(
@@ -108,14 +111,24 @@ def _exceeds(row: ControlRow) -> float:
     return 0.5 if row.total_before == row.total else float(row.total_before > row.total)
 
 
-def _estimate(values: Sequence[tuple[str, float]], seed: int) -> Estimate | None:
+def _fall(rows: Sequence[ControlRow]) -> Estimate | None:
+    """Share of hits without the control minus with it."""
+    if not rows:
+        return None
+    before, under = (
+        np.array([bool(getattr(row, name)) for row in rows], dtype=float) for name in ("hit_before", "hit")
+    )
+    return _recorded(paired_difference(before, under, [row.patient for row in rows]))
+
+
+def _estimate(values: Sequence[tuple[str, float]]) -> Estimate | None:
     if not values:
         return None
-    interval = patient_bootstrap(
-        np.array([value for _, value in values], dtype=float),
-        [patient for patient, _ in values],
-        generator=np.random.default_rng(seed),
-    )
+    numbers = np.array([value for _, value in values], dtype=float)
+    return _recorded(patient_interval(numbers, [patient for patient, _ in values]))
+
+
+def _recorded(interval: Interval) -> Estimate:
     return Estimate(
         estimate=interval.estimate,
         low=interval.low,

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from audit.controls.plan import Control
 from audit.counting import counted
 from audit.scoring.against_blind import best_blind, hits_beside_blind, values_of
 from audit.scoring.shortcuts import MARKER_POINT
-from audit.scoring.statistics import Interval, patient_bootstrap
+from audit.scoring.statistics import INTERVAL, Interval, patient_interval
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
 __all__ = ["RULE", "verdict_of"]
@@ -22,7 +21,7 @@ _MARKER_SHARE = 0.25
 _BLIND_MARGIN = 0.10
 
 RULE = (
-    f"Intervals are 95 % bootstraps over patients. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
+    f"{INTERVAL}. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
     f"{_LEAST_PATIENTS} patients: too few cases to say. 2. The hottest point lies on a burned-in marker in more than "
     f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
     "marker. 3. The share of hits is not more than "
@@ -44,30 +43,36 @@ class _Step:
     verdict: VerdictWord | None
 
 
-def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, method: str, seed: int) -> VerdictRecord:
+def verdict_of(
+    table: pd.DataFrame,
+    controls: Sequence[ControlSummary],
+    *,
+    method: str,
+    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
+) -> VerdictRecord:
     """Judge one method on one model by :data:`RULE`.
 
     Args:
         table: every score of the run (:func:`audit.scoring.summary.score_table`).
         controls: summaries of the run's controls.
         method: the method whose heat is judged.
-        seed: of the bootstrap.
+        seed: not used since intervals are computed without resampling.
     """
     because: list[str] = []
-    for step in _steps(table, controls, method, seed):
+    for step in _steps(table, controls, method):
         because.append(step.because)
         if step.verdict is not None:
             return VerdictRecord(method=method, verdict=step.verdict, because=tuple(because), rule=RULE)
     return VerdictRecord(method=method, verdict="grounded", because=tuple(because), rule=RULE)
 
 
-def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str, seed: int) -> Iterator[_Step]:
+def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str) -> Iterator[_Step]:
     hits = hits_beside_blind(table, method)
     yield _enough(hits)
     marker = values_of(table, method, MARKER_POINT)
     if len(marker):
-        yield _marker(marker, seed)
-    yield _blind(hits, seed)
+        yield _marker(marker)
+    yield _blind(hits)
     yield _words(controls, method)
 
 
@@ -84,17 +89,15 @@ def _enough(hits: pd.DataFrame) -> _Step:
     return _Step(because=told, verdict=None)
 
 
-def _marker(marker: pd.DataFrame, seed: int) -> _Step:
-    share = patient_bootstrap(
-        marker["value"].to_numpy(dtype=float), marker["patient"].tolist(), generator=np.random.default_rng(seed)
-    )
+def _marker(marker: pd.DataFrame) -> _Step:
+    share = patient_interval(marker["value"].to_numpy(dtype=float), marker["patient"].tolist())
     told = f"the hottest point lies on a burned-in marker in {_shown(share)} of {counted(len(marker), 'phrase')}"
     looks = share.low > _MARKER_SHARE and not _are_few(share.values, share.patients)
     return _Step(because=told, verdict="looks at the marker" if looks else None)
 
 
-def _blind(hits: pd.DataFrame, seed: int) -> _Step:
-    best = best_blind(hits, seed=seed)
+def _blind(hits: pd.DataFrame) -> _Step:
+    best = best_blind(hits)
     if best is None:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
     told = (

@@ -8,6 +8,7 @@ import pandas as pd
 from audit.controls.summary import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
 from audit.engine.finishing import FinishedStudy
+from audit.scoring.statistics import INTERVAL
 from audit.scoring.subgroups import ImageFacts, summarise_subgroups
 from audit.scoring.summary import summarise
 from reports.record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
@@ -45,6 +46,7 @@ class Outcome:
 class Conclusions:
     """What ``run.json`` says of the whole cohort."""
 
+    intervals: str = INTERVAL
     summaries: tuple[ScoreSummary, ...] = ()
     controls: tuple[ControlSummary, ...] = ()
     verdicts: tuple[VerdictRecord, ...] = ()
@@ -52,22 +54,21 @@ class Conclusions:
     subgroups: tuple[SubgroupSummary, ...] = ()
 
 
-def conclude(scores: pd.DataFrame, outcome: Outcome, methods: Sequence[tuple[str, str]], *, seed: int) -> Conclusions:
+def conclude(scores: pd.DataFrame, outcome: Outcome, methods: Sequence[tuple[str, str]]) -> Conclusions:
     """Summarise scores and controls and reach a verdict on each method.
 
     Args:
         scores: the run's score table.
         outcome: what the run gathered.
         methods: name and unit of heat of each.
-        seed: of the bootstraps.
     """
     if scores.empty:
         return Conclusions()
-    controls = summarise_controls(outcome.controls, seed=seed)
+    controls = summarise_controls(outcome.controls)
     return Conclusions(
-        summaries=tuple(summarise(scores, seed=seed)),
+        summaries=tuple(summarise(scores)),
         controls=controls,
-        verdicts=tuple(verdict_of(scores, controls, method=method, seed=seed) for method, _ in methods),
-        evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods), seed=seed),
-        subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods], seed=seed),
+        verdicts=tuple(verdict_of(scores, controls, method=method) for method, _ in methods),
+        evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods)),
+        subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods]),
     )

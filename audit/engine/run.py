@@ -127,7 +127,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         scores = score_table(table.to_frame())
         del table
         whole = settings.shard is None
-        found = conclude(scores, outcome, finisher.methods, seed=settings.seed) if whole else Conclusions()
+        found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()
         memory.now()
     record = _record(prepared, plan, outcome, found, left_out, not_done=not_done)
     if settings.shard is not None:
@@ -198,6 +198,7 @@ def _record(
             "left out": sum(not item.failed for item in left_out),
         },
         timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in prepared.clock.seconds.items()),
+        intervals=found.intervals,
         summaries=found.summaries,
         controls=found.controls,
         verdicts=found.verdicts,

@@ -74,7 +74,7 @@ def evaluate_table(
     work = _Work(table=table, encoder=encoder, methods=methods, device=device, seed=settings.seed)
     _measure_all(work, drawn, kept, out.rows, progress)
     measurements = read_measurements(out.rows)
-    means = summarise(measurements, seed=settings.seed)
+    means = summarise(measurements)
     out.end(record, means, measurements)
     return EvaluationResult(
         means=means,

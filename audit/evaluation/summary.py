@@ -1,8 +1,8 @@
-"""Means over the pairs with their 95 % bootstrap intervals, beside those of the same heat at random places.
+"""Means over the pairs with their 95 % intervals, beside those of the same heat at random places.
 
 A drop alone flatters a broad heat, which hides little. So beside every drop and increase stands what the heat's own
-values reach when they are shuffled over the patches or the words, and the paired difference to it. Images are drawn
-again, not pairs: a table may have several captions for an image.
+values reach when they are shuffled over the patches or the words, and the paired difference to it. Intervals
+are over images, not pairs: a table may have several captions for an image.
 """
 
 import csv
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from audit.evaluation.rows import MEASURES, Measurement
-from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap
+from audit.scoring.statistics import Interval, paired_difference, patient_interval
 
 __all__ = ["Mean", "as_csv", "as_text", "summarise"]
 
@@ -39,11 +39,11 @@ class Mean:
     images: int
 
 
-def summarise(measurements: Sequence[Measurement], *, seed: int) -> tuple[Mean, ...]:
+def summarise(measurements: Sequence[Measurement]) -> tuple[Mean, ...]:
     """Average each score of each method, methods in the order of their first row."""
     methods = dict.fromkeys(measurement.method for measurement in measurements)
     return tuple(
-        _mean([measurement for measurement in measurements if measurement.method == method], column, seed)
+        _mean([measurement for measurement in measurements if measurement.method == method], column)
         for method in methods
         for column in _COLUMNS
     )
@@ -74,16 +74,16 @@ def as_csv(means: Sequence[Mean]) -> str:
     return text.getvalue()
 
 
-def _mean(measurements: Sequence[Measurement], column: str, seed: int) -> Mean:
+def _mean(measurements: Sequence[Measurement], column: str) -> Mean:
     measured = [(m.image, value) for m in measurements if (value := _value(m, column)) is not None]
     images = [image for image, _ in measured]
     values = np.array([value for _, value in measured])
-    own = patient_bootstrap(values, images, generator=np.random.default_rng(seed)) if measured else None
+    own = patient_interval(values, images) if measured else None
     shuffled = [_value(m, f"shuffled_{column}") for m in measurements if _value(m, column) is not None]
     reference = np.array([value for value in shuffled if value is not None])
     difference = None
     if measured and len(reference) == len(values):
-        difference = paired_difference(values, reference, images, generator=np.random.default_rng(seed))
+        difference = paired_difference(values, reference, images)
     return Mean(
         method=measurements[0].method,
         score=column.replace("_", " "),

@@ -12,7 +12,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.phantom.presence import auc_interval, presence_cosines
 from audit.scoring.blind import BlindCase, BlindMaps, drawn
 from audit.scoring.scores import box_mask, score_blind, score_heat
-from audit.scoring.statistics import Interval, patient_bootstrap
+from audit.scoring.statistics import Interval, patient_interval
 from pipelines.geometry import Placement
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
@@ -74,7 +74,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         width = max(len(line.test) for line in self.lines)
-        head = f"{self.phantoms} held-out phantoms, seed {self.seed}; 95 % intervals by bootstrap over phantoms"
+        head = f"{self.phantoms} held-out phantoms, seed {self.seed}; 95 % intervals over phantoms"
         rows = [
             f"{line.test:<{width}}  {line.method:<17}  {line.interval.estimate:6.3f}  "
             f"[{line.interval.low:6.3f}, {line.interval.high:6.3f}]  n = {line.interval.values}"
@@ -111,7 +111,7 @@ def evaluate(
         scorer.look_at(held_out)
         phantoms.append(held_out)
         progress("Evaluating phantoms", done, count)
-    lines = [*scorer.lines(), *_blind_lines(phantoms, seed)]
+    lines = [*scorer.lines(), *_blind_lines(phantoms)]
     return Evaluation(lines=tuple(lines), phantoms=count, seed=seed)
 
 
@@ -153,7 +153,7 @@ class _Scorer:
 
     def lines(self) -> Iterator[Line]:
         for test, values in sorted(self._values.items(), key=lambda item: item[0].startswith("  ")):
-            yield _line(test, "m2ib", values, self._seed)
+            yield _line(test, "m2ib", values)
         cosines, present = np.array(self._cosines), np.array(self._present)
         for place, finding in enumerate(PHANTOM_FINDINGS):
             generator = np.random.default_rng(self._seed)
@@ -177,16 +177,15 @@ def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _line(test: str, method: str, values: Sequence[tuple[str, float]], seed: int) -> Line:
-    interval = patient_bootstrap(
+def _line(test: str, method: str, values: Sequence[tuple[str, float]]) -> Line:
+    interval = patient_interval(
         np.array([value for _, value in values]),
         [name for name, _ in values],
-        generator=np.random.default_rng(seed),
     )
     return Line(test=test, method=method, interval=interval)
 
 
-def _blind_lines(phantoms: Sequence[HeldOut], seed: int) -> Iterator[Line]:
+def _blind_lines(phantoms: Sequence[HeldOut]) -> Iterator[Line]:
     """What content-blind maps reach on location-free phrases, and on the reports' own phrases with side and zone."""
     kinds: dict[str, Callable[[HeldOut], Sequence[Claim]]] = {
         "location-free phrases: hit": lambda held_out: [Claim(finding=f) for f in sorted(held_out.phantom.findings)],
@@ -204,7 +203,7 @@ def _blind_lines(phantoms: Sequence[HeldOut], seed: int) -> Iterator[Line]:
                 if score.score == _POINTING and score.value is not None:
                     values.setdefault(score.method, []).append((held_out.name, score.value))
         for method, scored in values.items():
-            yield _line(test, method, scored, seed)
+            yield _line(test, method, scored)
 
 
 def _blind_case(held_out: HeldOut, claim: Claim) -> BlindCase:

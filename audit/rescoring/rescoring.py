@@ -31,7 +31,7 @@ from reports.record import FailureRecord, RunRecord, StudyRecord
 __all__ = ["Rescored", "rescore"]
 
 _STAGE = "scoring again"
-_CONCLUSIONS = ("summaries", "controls", "verdicts", "evidence", "subgroups")
+_CONCLUSIONS = ("intervals", "summaries", "controls", "verdicts", "evidence", "subgroups")
 
 Progress = Callable[[str, int, int], None]
 
@@ -95,7 +95,7 @@ def rescore(
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
-    found = conclude(scores, outcome, list(methods.items()), seed=run.seed)
+    found = conclude(scores, outcome, list(methods.items()))
     told, listed = _told(failed, lost, boxes, shower), _listed_by_run(run)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from audit.scoring.scores import BLIND_METHODS, POINTING
@@ -42,12 +41,11 @@ def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
     return hits
 
 
-def best_blind(hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
+def best_blind(hits: pd.DataFrame) -> BestBlind | None:
     """Find the best content-blind map on a method's phrases; None where none of them was scored by any.
 
     Args:
         hits: the method's values beside the maps' (:func:`hits_beside_blind`), of all phrases or some.
-        seed: of the bootstrap over patients.
     """
     shares = {name: float(hits[name].mean()) for name in BLIND_METHODS if hits[name].notna().any()}
     if not shares:
@@ -58,6 +56,5 @@ def best_blind(hits: pd.DataFrame, *, seed: int) -> BestBlind | None:
         both["value"].to_numpy(dtype=float),
         both[best].to_numpy(dtype=float),
         both["patient"].tolist(),
-        generator=np.random.default_rng(seed),
     )
     return BestBlind(method=best, share=shares[best], difference=difference)

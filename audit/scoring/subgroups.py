@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from audit.scoring.against_blind import POINTING_SCORE, best_blind, hits_beside_blind
-from audit.scoring.statistics import patient_bootstrap
+from audit.scoring.statistics import patient_interval
 from pipelines.study import Image
 from reports.record import ScoreDifference, SubgroupSummary
 
@@ -57,7 +57,11 @@ def facts_of(image: Image) -> ImageFacts:
 
 
 def summarise_subgroups(
-    table: pd.DataFrame, facts: Mapping[str, ImageFacts], methods: Sequence[str], *, seed: int
+    table: pd.DataFrame,
+    facts: Mapping[str, ImageFacts],
+    methods: Sequence[str],
+    *,
+    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
 ) -> tuple[SubgroupSummary, ...]:
     """Summarise the pointing game of each method in every subgroup that has a scored phrase.
 
@@ -65,11 +69,11 @@ def summarise_subgroups(
         table: every score (:func:`audit.scoring.summary.score_table`).
         facts: by ``image`` of the table.
         methods: whose heat was scored.
-        seed: of the bootstraps over patients; each begins anew from it.
+        seed: not used since intervals are computed without resampling.
     """
     pointing = table[table["score"] == POINTING_SCORE]
     return tuple(
-        _summary(group, method, attribute, value, seed)
+        _summary(group, method, attribute, value)
         for method in methods
         for attribute, value, group in _groups(hits_beside_blind(pointing, method), facts)
     )
@@ -111,11 +115,9 @@ def _size(place: int, ends: Sequence[float]) -> str:
     return f"{_SIZES[place]}: {(f'up to {low}', f'up to {high}', f'above {high}')[place]}"
 
 
-def _summary(group: pd.DataFrame, method: str, attribute: str, value: str, seed: int) -> SubgroupSummary:
-    interval = patient_bootstrap(
-        group["value"].to_numpy(dtype=float), group["patient"].tolist(), generator=np.random.default_rng(seed)
-    )
-    blind = best_blind(group, seed=seed)
+def _summary(group: pd.DataFrame, method: str, attribute: str, value: str) -> SubgroupSummary:
+    interval = patient_interval(group["value"].to_numpy(dtype=float), group["patient"].tolist())
+    blind = best_blind(group)
     return SubgroupSummary(
         attribute=attribute,
         value=value,

@@ -12,7 +12,7 @@ from audit.scoring.cohort_threshold import iou_at_cohort_threshold
 from audit.scoring.human import HUMAN
 from audit.scoring.scores import BLIND_METHODS
 from audit.scoring.shortcuts import AREA_SHARE
-from audit.scoring.statistics import paired_difference, patient_bootstrap
+from audit.scoring.statistics import paired_difference, patient_interval
 from reports.record import ScoreDifference, ScoreSummary
 
 __all__ = ["REFERENCES", "is_reference", "score_table", "shuffled_name", "summarise"]
@@ -81,19 +81,22 @@ def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
     return filled
 
 
-def summarise(table: pd.DataFrame, *, seed: int) -> list[ScoreSummary]:
+def summarise(
+    table: pd.DataFrame,
+    *,
+    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
+) -> list[ScoreSummary]:
     """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
 
     Beside a method's estimate stands its difference to each reference, on the cases where both were scored. Intervals
-    are 95 % bootstraps over patients. Each begins anew from ``seed``, so that their order does not matter and methods
-    scored on the same patients meet the same resamples.
+    are those of :mod:`audit.scoring.statistics`.
     """
     summaries = []
     for score, rows in table.groupby("score", observed=True, sort=False):
         # One score at a time: a table of all of them would be the largest thing that a run holds.
         cases = _Cases.of(rows)
         for method, found in cases.methods.items():
-            summary = partial(cases.summary, {"method": method, "score": str(score)}, found, seed=seed)
+            summary = partial(cases.summary, {"method": method, "score": str(score)}, found)
             summaries += [summary(averaging="micro"), summary(averaging="macro")]
             codes = np.unique(cases.findings[found.present])
             summaries += [summary(averaging="micro", finding=int(code)) for code in codes if code != _NO_FINDING]
@@ -140,7 +143,7 @@ class _Cases:
         )
 
     def summary(
-        self, name: Mapping[str, str], found: _Found, *, averaging: str, finding: int | None = None, seed: int
+        self, name: Mapping[str, str], found: _Found, *, averaging: str, finding: int | None = None
     ) -> ScoreSummary:
         """Summarise what a method has, over all phrases or those of one finding."""
         asked = found.present if finding is None else found.present & (self.findings == finding)
@@ -155,19 +158,16 @@ class _Cases:
         }
         if not scored.any():
             return ScoreSummary.model_validate({**about, "estimate": None, "low": None, "high": None})
-        interval = patient_bootstrap(
+        interval = patient_interval(
             found.values[scored],
             self.patients[scored],
-            generator=np.random.default_rng(seed),
             groups=self.findings[scored] if averaging == "macro" else None,
         )
-        beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging, seed)
+        beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging)
         numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
         return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
 
-    def _differences(
-        self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str, seed: int
-    ) -> Iterator[ScoreDifference]:
+    def _differences(self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str) -> Iterator[ScoreDifference]:
         """Give the method minus each reference where both were scored."""
         own = self.methods[method].values
         for reference in (*REFERENCES, shuffled_name(method)):
@@ -181,7 +181,6 @@ class _Cases:
                 own[chosen],
                 theirs[chosen],
                 self.patients[chosen],
-                generator=np.random.default_rng(seed),
                 groups=self.findings[chosen] if averaging == "macro" else None,
             )
             yield ScoreDifference(

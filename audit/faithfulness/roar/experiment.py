@@ -18,7 +18,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.faithfulness.roar.removal import Pairs, remove_patches, remove_words
 from audit.faithfulness.roar.retraining import Retrieval, fine_tuned, retrieve
 from audit.phantom.training import TrainingSettings
-from audit.scoring.statistics import Interval, patient_bootstrap
+from audit.scoring.statistics import Interval, patient_interval
 from pipelines.errors import AuditError, ModelError
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.phantom.wording import Claim, sentence_of
@@ -96,7 +96,7 @@ def as_text(roar: Roar) -> str:
     head = (
         f"{settings.model}: {roar.trained_on} phantoms to train on, {roar.held_out} held out; {settings.steps} steps "
         f"of {settings.batch}, seed {settings.seed}\nAUC: share of the sentences that do not hold which come behind "
-        "the image's own. 95 % intervals by bootstrap over phantoms\n"
+        "the image's own. 95 % intervals over phantoms\n"
     )
     names = ("side", "removed", "share", "AUC", "@1", "@5", "fall of AUC", "beyond random")
     rows = [names, *(_cells(line) for line in roar.lines)]
@@ -274,5 +274,4 @@ class _Trial:
 
     def _mean(self, values: Float[np.ndarray, " pairs"]) -> Interval:
         asked = np.flatnonzero(~np.isnan(values))
-        generator = np.random.default_rng(self._settings.seed)
-        return patient_bootstrap(values[asked], [str(index) for index in asked], generator=generator)
+        return patient_interval(values[asked], [str(index) for index in asked])

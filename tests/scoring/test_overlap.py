@@ -1,15 +1,13 @@
-"""Overlap scores and bootstrap intervals against independent references."""
+"""Overlap scores against independent references."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
 from sklearn.metrics import jaccard_score
 
 from audit.scoring.overlap import LEVELS, energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
-from audit.scoring.statistics import paired_difference, patient_bootstrap
 
 maps = hnp.arrays(np.float32, (6, 8), elements=st.integers(-50, 200).map(float))
 masks = hnp.arrays(bool, (6, 8))
@@ -112,97 +110,3 @@ def test_rounding_noise_is_no_hot_region() -> None:
     noisy = np.float32(3.0) + np.random.default_rng(0).integers(0, 3, (6, 8)).astype(np.float32) * np.float32(2**-22)
     assert noisy.min() < noisy.max()
     assert iou_at_otsu(noisy, np.ones((6, 8), bool)) == 0.0
-
-
-def test_the_estimate_is_the_samples_own_mean() -> None:
-    interval = patient_bootstrap(np.array([1.0, 0.0, 0.0, 1.0, 1.0]), list("aabcd"), generator=np.random.default_rng(0))
-    assert interval.estimate == pytest.approx(0.6)
-    assert interval.low <= 0.6 <= interval.high
-    assert (interval.values, interval.patients) == (5, 4)
-
-
-def test_patients_are_drawn_not_images() -> None:
-    """Twenty equal images of each of four patients say no more than four images do."""
-    values = np.repeat([0.0, 1.0, 0.0, 1.0], 20)
-    patients = np.repeat(list("abcd"), 20).tolist()
-    clustered = patient_bootstrap(values, patients, generator=np.random.default_rng(0))
-    naive = patient_bootstrap(values, [str(i) for i in range(80)], generator=np.random.default_rng(0))
-    assert clustered.high - clustered.low > 3 * (naive.high - naive.low)
-
-
-def test_macro_is_the_mean_of_the_groups_means() -> None:
-    values, groups = np.array([1.0, 1.0, 1.0, 0.0]), ["nodule"] * 3 + ["effusion"]
-    macro = patient_bootstrap(values, list("abcd"), groups=groups, generator=np.random.default_rng(0))
-    assert macro.estimate == pytest.approx(0.5)
-
-
-def test_the_interval_holds_the_truth_about_nineteen_times_in_twenty() -> None:
-    rng = np.random.default_rng(3)
-    held = 0
-    for _ in range(200):
-        values = (rng.random(120) < 0.7).astype(float)
-        interval = patient_bootstrap(values, [str(i) for i in range(120)], generator=rng, resamples=400)
-        held += interval.low <= 0.7 <= interval.high
-    assert 180 <= held <= 199
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    values, patients = np.random.default_rng(5).random(30), [str(i // 2) for i in range(30)]
-    first, second = (patient_bootstrap(values, patients, generator=np.random.default_rng(9)) for _ in range(2))
-    assert first == second
-
-
-@pytest.mark.parametrize("values", [[], [np.nan, 1.0]], ids=["empty", "nan"])
-def test_unscored_cases_never_enter(values) -> None:
-    with pytest.raises(ValueError, match="values"):
-        patient_bootstrap(np.array(values, dtype=float), ["a"] * len(values), generator=np.random.default_rng(0))
-
-
-def test_it_agrees_with_scipys_bootstrap_where_each_patient_has_one_value() -> None:
-    values = np.random.default_rng(8).gamma(2.0, size=60)
-    ours = patient_bootstrap(
-        values, [str(i) for i in range(60)], generator=np.random.default_rng(1), resamples=20_000, level=0.9
-    )
-    theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, confidence_level=0.9, method="percentile", rng=np.random.default_rng(2)
-    ).confidence_interval
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.01)
-
-
-def test_it_agrees_with_a_loop_that_draws_patients_and_pools_what_they_hold() -> None:
-    rng = np.random.default_rng(4)
-    patients = [str(p) for p in rng.integers(0, 25, 120)]
-    groups = [("edema", "nodule", "mass")[g] for g in rng.integers(0, 3, 120)]
-    values = rng.random(120)
-    held = {p: [i for i, name in enumerate(patients) if name == p] for p in sorted(set(patients))}
-    macros = []
-    for _ in range(3000):
-        rows = [i for p in rng.choice(list(held), len(held)) for i in held[p]]
-        of_group = {g: [values[i] for i in rows if groups[i] == g] for g in set(groups)}
-        macros.append(np.mean([np.mean(found) for found in of_group.values() if found]))
-    interval = patient_bootstrap(values, patients, groups=groups, generator=rng, resamples=3000)
-    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(macros, [0.025, 0.975])), abs=0.01)
-
-
-def test_drawing_in_parts_changes_nothing(monkeypatch) -> None:
-    values, patients = np.random.default_rng(5).random(30), [str(i) for i in range(30)]
-    whole = patient_bootstrap(values, patients, generator=np.random.default_rng(9))
-    monkeypatch.setattr("audit.scoring.statistics._WEIGHTS_AT_ONCE", 1000)
-    assert patient_bootstrap(values, patients, generator=np.random.default_rng(9)) == whole
-
-
-def test_a_paired_difference_cancels_what_makes_a_case_hard() -> None:
-    rng = np.random.default_rng(7)
-    hardness = rng.random(80)
-    values, reference = hardness + 0.1 + rng.normal(0, 0.01, 80), hardness
-    patients = [str(i // 2) for i in range(80)]
-    difference = paired_difference(values, reference, patients, generator=np.random.default_rng(0))
-    alone = patient_bootstrap(values, patients, generator=np.random.default_rng(0))
-    assert difference.estimate == pytest.approx(values.mean() - reference.mean())
-    assert 0.09 < difference.low < difference.high < 0.11
-    assert alone.high - alone.low > 5 * (difference.high - difference.low)
-
-
-def test_a_case_without_a_partner_is_refused() -> None:
-    with pytest.raises(ValueError, match="unscored"):
-        paired_difference(np.ones(3), np.array([1.0, np.nan, 1.0]), list("abc"), generator=np.random.default_rng(0))

@@ -1,0 +1,146 @@
+"""How often the intervals over patients hold the truth, on made-up cohorts whose truth is known."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.scoring.statistics import INTERVAL, Interval, paired_difference, patient_interval
+from benchmarks.machine import command_line, write_section
+
+SIZES = (10, 20, 50, 200)
+RATES = (0.0, 0.1, 0.4, 0.9, 1.0)
+CORRELATIONS = (0.05, 0.3)  # of a patient's hits
+PAIRS = ((0.0, 0.0), (0.02, 0.02), (0.05, 0.0), (0.1, 0.1), (0.3, 0.3), (0.2, 0.1), (0.35, 0.05), (0.1, 0.3))
+"""Shares of pairs where only the one hits, and where only the other does."""
+
+Values = tuple[np.ndarray, np.ndarray]  # of the cases, and the case's patient
+Draw = Callable[[int, np.random.Generator], Interval]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One kind of cohort: what is drawn, and its true value."""
+
+    name: str
+    truth: float
+    draw: Draw
+
+
+def patients_of(count: int, generator: np.random.Generator) -> np.ndarray:
+    """Give each of ``count`` patients 1 to 6 cases."""
+    return np.repeat(np.arange(count), generator.integers(1, 7, count))
+
+
+def shares_of_patients(
+    shares: tuple[float, ...], correlation: float, count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw each patient's own shares of the outcomes: a Dirichlet around ``shares``."""
+    scale = 1.0 / correlation - 1.0
+    drawn = np.stack([generator.gamma(max(share * scale, 1e-9), size=count) for share in shares], axis=-1) + 1e-300
+    shared: np.ndarray = drawn / drawn.sum(-1, keepdims=True)
+    return shared
+
+
+def hits(rate: float, correlation: float, count: int, generator: np.random.Generator) -> Values:
+    """Draw hits at a rate that differs from patient to patient."""
+    patients = patients_of(count, generator)
+    if rate in {0.0, 1.0}:
+        return np.full(len(patients), rate), patients
+    own = shares_of_patients((rate, 1.0 - rate), correlation, count, generator)[patients, 0]
+    return (generator.random(len(patients)) < own).astype(float), patients
+
+
+def rates(correlation: float) -> Iterator[Row]:
+    """Give shares of hits at every rate."""
+    for rate in RATES:
+
+        def draw(count: int, generator: np.random.Generator, rate: float = rate) -> Interval:
+            return patient_interval(*hits(rate, correlation, count, generator))
+
+        yield Row(name=f"hits, rate {rate:g}, correlation {correlation:g}", truth=rate, draw=draw)
+
+
+def differences(correlation: float) -> Iterator[Row]:
+    """Give paired differences of hits."""
+    for one, other in PAIRS:
+
+        def draw(count: int, generator: np.random.Generator, shares: tuple[float, float] = (one, other)) -> Interval:
+            patients = patients_of(count, generator)
+            own = shares_of_patients((*shares, 1.0 - sum(shares)), correlation, count, generator)[patients]
+            drawn = generator.random(len(patients))
+            first = (drawn < own[:, 0]).astype(float)
+            second = ((drawn >= own[:, 0]) & (drawn < own[:, 0] + own[:, 1])).astype(float)
+            return paired_difference(first, second, patients)
+
+        yield Row(
+            name=f"difference, {one:g} against {other:g}, correlation {correlation:g}", truth=one - other, draw=draw
+        )
+
+
+def others(correlation: float) -> Iterator[Row]:
+    """Give real values, and macro averages over findings of unequal frequency."""
+
+    def energy(count: int, generator: np.random.Generator) -> Interval:
+        patients = patients_of(count, generator)
+        centre = generator.beta(2.0, 8.0, count)[patients]
+        return patient_interval(generator.beta(10.0 * centre + 1e-6, 10.0 * (1.0 - centre) + 1e-6), patients)
+
+    def contrast(count: int, generator: np.random.Generator) -> Interval:
+        patients = patients_of(count, generator)
+        shared = generator.standard_normal(count)[patients]
+        own = generator.standard_normal(len(patients))
+        return patient_interval(0.5 + np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * own, patients)
+
+    def macro(count: int, generator: np.random.Generator) -> Interval:
+        values, patients = hits(0.4, correlation, count, generator)
+        findings = generator.choice(5, size=len(values), p=(0.4, 0.3, 0.15, 0.1, 0.05))
+        return patient_interval(values, patients, groups=findings)
+
+    yield Row(name="shares of energy, mean 0.2", truth=0.2, draw=energy)
+    yield Row(name=f"CNR, mean 0.5, correlation {correlation:g}", truth=0.5, draw=contrast)
+    yield Row(name=f"hits, macro over 5 findings, rate 0.4, correlation {correlation:g}", truth=0.4, draw=macro)
+
+
+def coverage(row: Row, count: int, cohorts: int, seed: int) -> tuple[float, float, float]:
+    """Give the share of cohorts whose interval holds the truth, the mean width, and the share of width 0."""
+    generator = np.random.default_rng([seed, count])
+    found = [row.draw(count, generator) for _ in range(cohorts)]
+    low, high = (np.array([getattr(each, end) for each in found]) for end in ("low", "high"))
+    return (
+        float(((low <= row.truth) & (row.truth <= high)).mean()),
+        float((high - low).mean()),
+        float((high == low).mean()),
+    )
+
+
+def main() -> None:
+    """Measure every kind of cohort and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohorts", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    given = parser.parse_args()
+    lines = [
+        f"{INTERVAL}.",
+        "",
+        f"{given.cohorts:,} cohorts a cell, patients with 1 to 6 cases: share that holds the truth, mean width.",
+        "",
+        f"| cohort | {' | '.join(f'{size} patients' for size in SIZES)} |",
+        f"|---|{'---|' * len(SIZES)}",
+    ]
+    print("\n".join(lines))
+    for row in (each for rho in CORRELATIONS for kind in (rates, differences, others) for each in kind(rho)):
+        cells = []
+        for size in SIZES:
+            held, width, flat = coverage(row, size, given.cohorts, given.seed)
+            cells.append(f"{held:.3f} ({width:.2f}{'; some of width 0' if flat else ''})")
+        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    if not given.no_write:
+        write_section("bench_intervals", command=command_line("bench_intervals"), lines=lines)
+
+
+if __name__ == "__main__":
+    main()
