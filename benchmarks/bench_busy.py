@@ -22,7 +22,7 @@ from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, write_section
 from pipelines.phantom.cohort import make_cohort
 
-__all__ = ["CHOSEN", "DEFAULTS", "ONE", "SETTINGS", "Timed", "beside", "environment_of", "ratios", "table"]
+__all__ = ["CHOSEN", "DEFAULTS", "ONE", "Timed", "beside", "environment_with", "ratios", "settings_with", "table"]
 
 CHOSEN, ONE, DEFAULTS = "chosen by the command", "one thread", "the libraries' defaults"
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -64,14 +64,27 @@ def beside(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.wait()
 
 
-def environment_of(setting: str) -> dict[str, str]:
+def settings_with(spins: Sequence[int]) -> dict[str, Mapping[str, str]]:
+    """Give all settings, and as many more as there are counts of turns that a waiting thread spins."""
+    more = {f"spin of {turns}": {"GOMP_SPINCOUNT": str(turns), "OPENBLAS_NUM_THREADS": "1"} for turns in spins}
+    return {**SETTINGS, **more}
+
+
+def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
     """Give a run's environment: of the caller's variables for threads none is left."""
     kept = {name: value for name, value in audit_environment().items() if not name.startswith(_OF_THREADS)}
-    return kept | dict(SETTINGS[setting])
+    return kept | dict(variables)
 
 
-def measure(cohort: Path, out: Path, setting: str, *, busy: int) -> Timed:
+def measure(cohort: Path, out: Path, setting: str, variables: Mapping[str, str], *, busy: int) -> Timed:
     """Audit a cohort in a process of its own, beside busy ones.
+
+    Args:
+        cohort: of phantoms.
+        out: folder that is not there yet.
+        setting: its name.
+        variables: of the setting, for the run's environment.
+        busy: number of busy processes.
 
     Raises:
         RuntimeError: the run failed.
@@ -79,7 +92,7 @@ def measure(cohort: Path, out: Path, setting: str, *, busy: int) -> Timed:
     command = audit_command(cohort, out, *_FLAGS)
     with beside(busy):
         start = time.perf_counter()
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment_of(setting))
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment_with(variables))
         whole = time.perf_counter() - start
     if done.returncode != 0:
         raise RuntimeError(failure_of(done.returncode, done.stderr))
@@ -91,11 +104,15 @@ def measure(cohort: Path, out: Path, setting: str, *, busy: int) -> Timed:
 def ratios(timed: Sequence[Timed], *, busy: int, to: str) -> dict[str, float]:
     """Median, over repetitions, of each setting's seconds to those of the setting ``to`` in the same repetition."""
     chosen = [each for each in timed if each.busy == busy]
-    by_setting = {name: [each.whole for each in chosen if each.setting == name] for name in SETTINGS}
+    by_setting = {name: [each.whole for each in chosen if each.setting == name] for name in _names(timed)}
     return {
         name: statistics.median(own / other for own, other in zip(seconds, by_setting[to], strict=True))
         for name, seconds in by_setting.items()
     }
+
+
+def _names(timed: Sequence[Timed]) -> list[str]:
+    return list(dict.fromkeys(each.setting for each in timed))
 
 
 def table(timed: Sequence[Timed]) -> list[str]:
@@ -105,7 +122,7 @@ def table(timed: Sequence[Timed]) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for busy in sorted({each.busy for each in timed}):
         to_one, to_defaults = (ratios(timed, busy=busy, to=to) for to in (ONE, DEFAULTS))
-        for name in SETTINGS:
+        for name in _names(timed):
             runs = [each for each in timed if (each.setting, each.busy) == (name, busy)]
             seconds = [statistics.median(each.whole for each in runs)]
             seconds += [statistics.median(each.stages[stage] for each in runs) for stage in _STAGES]
@@ -121,17 +138,19 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=3)
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1], help="numbers of busy processes")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--spins", type=int, nargs="*", default=[], help="further values of GOMP_SPINCOUNT to compare")
     parser.add_argument("--write", action="store_true", help="into RESULTS.md; on a machine that does nothing else")
     given = parser.parse_args()
     timed: list[Timed] = []
+    settings = settings_with(given.spins)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_cohort(folder / "cohort", count=given.studies, seed=7)
         for repeat in range(given.repeats):
             for busy in given.busy:
-                for number, setting in enumerate(SETTINGS):
+                for number, (setting, variables) in enumerate(settings.items()):
                     out = folder / f"out-{repeat}-{busy}-{number}"
-                    timed.append(measure(folder / "cohort", out, setting, busy=busy))
+                    timed.append(measure(folder / "cohort", out, setting, variables, busy=busy))
                     print(f"{busy} busy, {setting}: {timed[-1].whole:.1f} s", file=sys.stderr, flush=True)
     asked = f"{given.studies} phantoms, medians of {given.repeats}; ratios are of runs of the same repetition."
     lines = [asked, "", *table(timed)]

@@ -2,7 +2,19 @@
 
 import pytest
 
-from benchmarks.bench_busy import CHOSEN, DEFAULTS, ONE, SETTINGS, Timed, beside, environment_of, measure, ratios, table
+from benchmarks.bench_busy import (
+    CHOSEN,
+    DEFAULTS,
+    ONE,
+    SETTINGS,
+    Timed,
+    beside,
+    environment_with,
+    measure,
+    ratios,
+    settings_with,
+    table,
+)
 from pipelines.phantom.cohort import make_cohort
 
 
@@ -33,8 +45,8 @@ def test_the_table_has_a_row_for_each_setting_and_number_of_busy_processes() -> 
 def test_a_setting_is_all_that_a_run_finds_about_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY"):
         monkeypatch.setenv(name, "7")
-    for setting, wanted in SETTINGS.items():
-        environment = environment_of(setting)
+    for wanted in settings_with([500]).values():
+        environment = environment_with(wanted)
         starts = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")
         assert {name: value for name, value in environment.items() if name.startswith(starts)} == wanted
 
@@ -45,8 +57,14 @@ def test_busy_processes_run_in_the_context_and_end_with_it() -> None:
     assert all(process.poll() is not None for process in processes)
 
 
+def test_further_spins_stand_behind_the_three_settings() -> None:
+    settings = settings_with([500, 2000])
+    assert list(settings) == [CHOSEN, ONE, DEFAULTS, "spin of 500", "spin of 2000"]
+    assert settings["spin of 2000"]["GOMP_SPINCOUNT"] == "2000"
+
+
 @pytest.mark.slow
 def test_a_run_beside_a_busy_process_is_measured(tmp_path) -> None:
     make_cohort(tmp_path / "cohort", count=1, seed=3, columns=128, brief=True)
-    found = measure(tmp_path / "cohort", tmp_path / "out", CHOSEN, busy=1)
+    found = measure(tmp_path / "cohort", tmp_path / "out", CHOSEN, {}, busy=1)
     assert 0 < sum(found.stages.values()) < found.whole

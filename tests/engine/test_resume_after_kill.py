@@ -130,7 +130,7 @@ def test_a_run_killed_at_four_moments_ends_as_one_that_nobody_disturbed(runner, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(14400)
 def test_a_run_killed_at_a_hundred_moments_ends_as_one_that_nobody_disturbed(runner, undisturbed, tmp_path) -> None:
     done_before = killed_and_resumed(runner, undisturbed, tmp_path, seed=2, moments=100)
     assert set(done_before) == set(range(STUDIES + 1))  # none done, some, all

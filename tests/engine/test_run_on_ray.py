@@ -17,8 +17,6 @@ from audit.cli import app
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_run
 
-pytestmark = pytest.mark.timeout(900)  # Ray's processes may have to be started again on a busy machine
-
 ROOT = Path(__file__).parents[2]
 FAST = ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "4"]
 

@@ -155,7 +155,6 @@ def test_every_option_has_a_default_so_that_no_file_is_needed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # four runs, on a busy machine
 def test_shards_by_submitit_here_leave_what_one_run_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_cohort(tmp_path / "cohort", count=6, seed=3, columns=160)

@@ -97,7 +97,7 @@ def test_an_evaluation_prints_every_figure_with_its_interval() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_the_committed_encoder_reaches_its_figures_on_held_out_phantoms() -> None:
     evaluation = evaluate("phantom", count=150, seed=31)
     hit = evaluation.estimate("location-free phrases: hit", "m2ib")

@@ -26,6 +26,12 @@ def entry(number: int, **changes: object) -> ReviewEntry:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers that wait for one another as long as it takes: on a busy machine a write may take seconds."""
+    monkeypatch.setattr(ledger_module, "_WAIT_S", 600.0)
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / LEDGER_NAME
 
@@ -107,6 +113,7 @@ def test_a_browser_whose_clock_runs_ahead_does_not_outdo_what_is_said_later(path
     assert [each.verdict for each in ledger.latest()] == ["disagree"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_any_number_of_processes_may_be_the_first(tmp_path):
     for number in range(8):
         path = tmp_path / f"{number}.sqlite"
@@ -156,6 +163,7 @@ def test_whatever_is_said_is_read_back(path, comment, reasons, boxes):
     ledger.close()
 
 
+@pytest.mark.usefixtures("patient")
 def test_many_writers_at_once_lose_nothing(path):
     ledgers = [Ledger(path), Ledger(path)]  # as two processes hold it
 
@@ -168,6 +176,7 @@ def test_many_writers_at_once_lose_nothing(path):
     assert len(said) == 60
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_many_tabs_that_reply_to_the_same_entry_one_is_kept(path):
     ledgers = [Ledger(path), Ledger(path)]
 
