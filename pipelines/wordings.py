@@ -70,7 +70,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "pleural thickening": (
         r"pleuro[\s-]?parenchymal (?:thickening|scarring|scars?)",
         r"(?:bi)?apical thickening",
-        r"pleural(?: \w+){0,2} (?:thickening|scarring|scars?)",
+        r"pleural(?: (?!effusions?|fluid)\w+){0,2} (?:thickening|scarring|scars?)",
         r"thickening of (?:the )?(?:\w+ ){0,2}pleura",
         r"(?:bi)?apical (?:pleural )?cap(?:s|ping)?",
         r"fibrothorax",
@@ -120,7 +120,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "enlarged pulmonary artery": (rf"{_ENLARGED} {_PULMONARY_ARTERY}", rf"enlargement of {_PULMONARY_ARTERY}"),
     "aortic enlargement": (
         r"ectasia(?: of the aorta)?",
-        rf"(?:aortic|aorta)(?: (?:arch|knob|root))?{_BEING} (?:enlarge(?:d|ment)|dilat\w+|ecta(?:sia|tic)|aneurysm\w*)",
+        (
+            rf"(?:aortic|aorta)(?: (?:arch|knob|root))?{_BEING} (?:enlarge(?:d|ment)|dilat\w+|ecta(?:sia|tic)|"
+            rf"aneurysm\w*|unfolded)"
+        ),
         r"(?:ectatic|dilated|enlarged|aneurysmal|unfolded) (?:thoracic |ascending |descending )?aort(?:a|ic \w+)",
     ),
     "enlarged hilum": (
@@ -209,6 +212,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         r"chf",
         r"(?:pulmonary|vascular|venous|interstitial) (?:vascular |venous )?(?:congestion|engorgement|redistribution)",
         r"cephali[sz]ation",
+        r"(?<!nasal\s)(?<!sinus\s)congestion",
     ),
     "infiltration": (rf"infiltrat(?:es?|ions?|ive)(?: {_OPACITY})?",),
     "pneumonia": (

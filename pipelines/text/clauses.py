@@ -62,9 +62,11 @@ _BREAKS_LIST = re.compile(r"\b(?:is|are|has|have|there|which|may|might|could|wit
 # "Effusion is seen" ends a list of what is denied; "effusion has improved" is a statement.
 _OWN_VERB = re.compile(
     rf"(?:\s+[\w-]+ly)?\s+(?:has|have|had|remains?|persists?|appears?|(?:continues?|increases?|improves?)|"
-    rf"(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|otherwise\s+)?{SEEN}))(?!\w)",
+    rf"(?:essentially\s+|largely\s+)?unchanged|stable|similar|as\s+before|larger|smaller|increased|decreased|improved|"
+    rf"worsened|enlarged|again|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|otherwise\s+)?{SEEN}))(?!\w)",
     re.IGNORECASE,
 )
+_IS_THERE = re.compile(r"\s+(?:is|are)\s+(?:again\s+|also\s+)?(?:present|noted|evident)\b", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:no|not|nil|without|negative|free|clear|possib\w+|probab\w+)\b", re.IGNORECASE)
 _BEFORE_NOUN = re.compile(
     r"(?:\A|\b(?:no|of|any|or|and|the|a|for|without|new|acute|active|focal|large|small|definite|significant|"
@@ -81,6 +83,11 @@ _DENIED_ADJECTIVES = re.compile(
     r"segmental|suspicious|convincing|displaced|visible|sizeable|sizable|frank|overt|appreciable|superimposed|airspace|"
     r"pulmonary|pleural|interstitial|alveolar|hilar|mediastinal|parenchymal|radiographic|rib|lung|vascular|discernible|"
     r"measurable|air[\s-]space|hiatal|congestive|heart|cardiac|consolidative|infiltrative|pneumonic|infectious|free)[\s-]+)*",
+    re.IGNORECASE,
+)
+_DESCRIBED = re.compile(
+    r"(?:(?!(?:if|to|for|of|suggest\w*|suspicious|concerning|consistent|compatible|which|that|as|when|including|such|like|"
+    r"represent\w*|either|evidence|in|or|and|due|e\.?g|i\.?e)\b)[\w.-]+\s+){1,5}",
     re.IGNORECASE,
 )
 _STANDS_ALONE = re.compile(r"\b(?:nil|nothing)\s+(?:acute|new|significant|focal|active|else)\s*\Z", re.IGNORECASE)
@@ -160,11 +167,11 @@ def _stands_on_its_own(
     if goes_on and not _BREAKS_LIST.search(goes_on.group()):
         return False
     # Without an "or" to come, only adjectives that are denied as a rule ("pleural", "focal") keep up the list.
-    described = joint.group().startswith(",") and not _DENIED_ADJECTIVES.fullmatch(sentence, position, own.start)
+    words = sentence[position : own.start]
+    described = joint.group()[0] == "," and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words)
     if described or _MAY_OPEN.match(sentence, position):
         return True
     if not (_DENIES.search(before) or FINITE_VERB.search(before)):
         return False
-    return _OWN_VERB.match(sentence, own.end) is not None and not re.search(
-        r",|\band\b", sentence[position : own.start]
-    )
+    has_verb = _OWN_VERB.match(sentence, own.end) or (joint.group()[0] == "," and _IS_THERE.match(sentence, own.end))
+    return bool(has_verb) and not re.search(r",|\band\b", sentence[position : own.start])

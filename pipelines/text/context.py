@@ -31,6 +31,11 @@ _FORWARD_END = re.compile(
     r"which|where|in\s+this|in\s+(?:a\s+)?patient|(?:secondary|due|related)\s+to|because)\b",
     re.IGNORECASE,
 )
+_WITHIN = re.compile(
+    r"\b(?:within|inside|in|around|surrounding|adjacent\s+to|near|overlying|behind|from)\s+(?:the|this|these|known)\s+"
+    r"(?:(?!and\b|or\b|nor\b)[\w-]+\s+){0,5}\Z",
+    re.IGNORECASE,
+)
 _CAUSE = re.compile(r"(?:secondary|due|related|because)", re.IGNORECASE)
 # The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
 _PREDICATE = re.compile(
@@ -66,9 +71,11 @@ def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Cont
         scopes = list(_scopes(part, [mentions[index] for index in own]))
         for index in own:
             meanings[index] |= {scope.meaning for scope in scopes if scope.covers(mentions[index])}
+    starts = clause_starts(sentence, tuple(mentions))
     for index in range(len(mentions) - 1):
         between = sentence[mentions[index].end : mentions[index + 1].start]
-        either = len(between) <= _EITHER_FAR and not HARD_END.search(between) and _EITHER.match(between)
+        apart = any(mentions[index].end <= start <= mentions[index + 1].start for start in starts)
+        either = len(between) <= _EITHER_FAR and not apart and _EITHER.match(between)
         # "No change in the edema or effusions" speaks of both.
         both = Meaning.NOTHING in meanings[index] & meanings[index + 1]
         if either and not both and mentions[index].finding != mentions[index + 1].finding:
@@ -132,6 +139,12 @@ class _Reaches:
         for cut in self._starts:
             if start < cut < end and ends_with_a_noun(self._sentence, start, cut, self._mentions):
                 end = cut
+                break
+        for mention in self._mentions:
+            # "No cavity within the mass" affirms the mass.
+            place = _WITHIN.search(self._sentence, start, mention.start)
+            if mention.end <= end and place and ends_with_a_noun(self._sentence, start, place.start(), self._mentions):
+                end = place.start()
                 break
         for soft in _FORWARD_END.finditer(self._sentence, start, end):
             # "May be due to edema" still doubts the edema, "no edema due to ..." says no more.

@@ -75,7 +75,10 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             r"(?:status post|s/p|(?:is|are) post)",
             # A disease that is over leaves scars; an old fracture is itself still seen.
-            rf"(?:prior|previous|old|remote|past)(?= (?:\w+ ){{0,2}}{_PAST_DISEASE})",
+            (
+                rf"(?:prior|previous|old|remote|past)(?= (?:\w+ ){{0,2}}{_PAST_DISEASE})"
+                r"(?! (?:\w+ ){0,3}(?:calcif\w+|scar\w*|granulomas?|nodul\w+|fractur\w+)\b)"
+            ),
             r"(?:prior|previous)(?= (?:\w+ ){0,2}(?:repair|replacement|placement|resection|surgery))",
         ),
     ),
@@ -150,6 +153,8 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             ),
             r"(?:allow|ensure|document|confirm|demonstrate|verify|until) (?:\w+ )?(?:resolution|clearing)",
             r"likely (?:unchanged|stable)",
+            rf"not (?:\w+ )?{SEEN} (?:previously|before|earlier|then|last)",
+            rf"not (?:previously|formerly) {SEEN}?",
             rf"not (?:\w+ )?{SEEN} (?:\w+ )?(?:on|in) (?:an? |the )?(?:prior|previous|earlier|older?)",
         ),
     ),
@@ -158,7 +163,8 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Reach.BACKWARD,
         (
             rf"(?:{BE} |has |have )?(?:not|no longer|never) (?:{BE} )?(?:\w+ly )?{SEEN}",
-            rf"{BE} (?:now )?(?:absent|negative|nil)",
+            rf"{BE} (?:now |both |all |also )*(?:absent|negative|nil)",
+            rf"{BE} not (?:a |an? \w+ )(?:feature|finding|concern)",
             rf"{BE} (?:not|no longer|no more)(?= ?(?:[.,;)]|\Z))",
             (
                 r"(?:can ?not|can't|could not|couldn't) (?:now |longer |clearly |definitely )?be (?:\w+ly )?"
@@ -236,7 +242,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"might",
             r"could",
             r"can (?:represent|reflect|be seen)",
-            r"suggest(?:s|ed|ing|ive)?(?: of)?",
+            r"suggest(?:s|ed|ing|ive|ions?)?(?: of)?",
             r"suspicious for",
             r"suspicion",
             r"suspect(?:s|ed)?",
@@ -267,6 +273,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"(?:absence|lack|free|devoid|clear|clearing|resolution) of",
             r"free from",
             r"resolved",
+            r"cleared(?! (?:from|in|on|at|of))",
             r"(?:rules? out|excludes?)",
             r"removal of",
         ),
