@@ -4,7 +4,6 @@ Each block is worked out from its own parts (see :mod:`audit.encoders.blocks`), 
 The maps stand in the graph, and the embedding can be differentiated with respect to them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ from audit.encoders.protocol import Tokens
 from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
 from pipelines.errors import ModelError
 
-__all__ = ["Attended", "Opened", "attend", "embedding_of", "last_blocks", "open_tower", "pooled_rows"]
+__all__ = ["Attended", "Opened", "attend", "embedding_of", "first_block", "mean_embedding", "open_tower", "pooled_rows"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Mask = Bool[Tensor, "batch tokens"]
@@ -109,6 +108,14 @@ def embedding_of(opened: Opened, hidden: Hidden) -> Float[Tensor, "batch dim"]:
     return opened.stack.head(select_tokens(hidden, _position(opened))[:, 0])
 
 
+def mean_embedding(opened: Opened, hidden: Hidden, seen: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch dim"]:
+    """Put the head on the mean of all tokens that are seen; a head that pools all tokens itself reads them all."""
+    if opened.stack.pool is Pool.ALL:
+        return opened.stack.head(hidden)
+    weight = seen[..., None] / seen.sum(1)[:, None, None]
+    return opened.stack.head((hidden * weight).sum(1))
+
+
 def pooled_rows(opened: Opened, relevance: Float[Tensor, "batch queries keys"]) -> Float[Tensor, "batch keys"]:
     """Read the row of the pooled token; where the head pools all tokens, the mean of all rows."""
     if opened.stack.pool is Pool.ALL:
@@ -126,7 +133,6 @@ def _position(opened: Opened) -> Int[Tensor, " batch"]:
     return opened.mask.sum(1) - 1
 
 
-def last_blocks(opened: Opened, count: int | None) -> Sequence[int]:
-    """Numbers of the last ``count`` blocks, or of all."""
-    depth = len(opened.stack.blocks)
-    return range(0 if count is None else max(0, depth - count), depth)
+def first_block(depth: int, count: int) -> int:
+    """Number of the first of a tower's last ``count`` blocks; more than there are means all."""
+    return max(0, depth - count)

@@ -5,18 +5,23 @@
 The heat is the row of the token that is pooled. SigLIP's head pools all tokens: there it is the mean of all rows, the
 head's own attention being left aside. The number of blocks is 1, as in the authors' notebook for CLIP.
 
+Departure from the authors' notebook: it differentiates the logit, which is the cosine times the model's logit scale
+(about 100 in CLIP); here it is the cosine itself, as in every other method. With one block the heat of the patches is
+that of the notebook divided by the scale. With several blocks the products of the blocks' terms shrink with the scale's
+powers against the identity, so the map differs in its form too: it is then nearer to the sum of the blocks' own terms.
+
 Source: Chefer, Gur and Wolf 2021, "Generic attention-model explainability for interpreting bi-modal and encoder-decoder
 transformers" (ICCV), equations 5 and 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.attention import attend, embedding_of, last_blocks, open_tower, pooled_rows
+from audit.attribution.attention import attend, embedding_of, first_block, open_tower, pooled_rows
 from audit.attribution.explain import Clock, Request
 from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
 from audit.encoders.protocol import DualEncoder
@@ -30,17 +35,22 @@ class Chefer:
     name = "chefer"
     unit = "dimensionless"
     explains_words = True
+    numbers: Mapping[str, type] = {"image_blocks": int, "text_blocks": int}
 
-    def __init__(self, *, blocks: int = 1) -> None:
-        """Take the number of last blocks that relevance is carried through; more than there are means all."""
-        if blocks < 1:
-            raise ValueError(f"Chefer's relevance needs one block at least, got {blocks}")
-        self._blocks = blocks
+    def __init__(self, *, image_blocks: int = 1, text_blocks: int = 1) -> None:
+        """Take the number of last blocks that relevance is carried through; more than there are means all.
+
+        Raises:
+            ValueError: less than one block.
+        """
+        if min(image_blocks, text_blocks) < 1:
+            raise ValueError(f"Chefer's relevance needs one block at least, got {image_blocks} and {text_blocks}")
+        self._image_blocks, self._text_blocks = image_blocks, text_blocks
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
         """The method's numbers for a model."""
         image, text = encoder.image.depth, encoder.text.depth
-        return {"image_blocks": min(self._blocks, image), "text_blocks": min(self._blocks, text)}
+        return {"image_blocks": min(self._image_blocks, image), "text_blocks": min(self._text_blocks, text)}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
@@ -53,14 +63,15 @@ class Chefer:
         return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
 
     def _attribute(self, pairs: Pairs) -> Maps:
-        return both_towers(pairs, self._carry, (0, 0))
+        image = first_block(pairs.encoder.image.depth, self._image_blocks)
+        text = first_block(pairs.encoder.text.depth, self._text_blocks)
+        return both_towers(pairs, self._carry, (image, text))
 
-    def _carry(self, side: Side, _layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _carry(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:
         opened = open_tower(side, method=self.name)
-        chosen = last_blocks(opened, self._blocks)
-        hidden, maps = opened.before(chosen[0]), []
-        for number in chosen:
-            seen = attend(opened.stack.blocks[number], hidden, opened.allowed)
+        hidden, maps = opened.before(first), []
+        for block in opened.stack.blocks[first:]:
+            seen = attend(block, hidden, opened.allowed)
             hidden = seen.output
             maps.append(seen.weights)
         fit = cosine_similarity(embedding_of(opened, hidden), side.target).sum()

@@ -1,7 +1,7 @@
 """Explain pairs of images and phrases: heat over the patch grid, heat over the words, and the cosine."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 
 from audit.attribution.batching import free_bytes, in_chunks, pairs_at_once
 from audit.attribution.denormals import flushed_denormals
-from audit.attribution.m2ib import M2IBSettings, bottleneck
+from audit.attribution.m2ib import BOTTLENECK_NUMBERS, M2IBSettings, bottleneck, changed_settings
 from audit.attribution.precision import Precision, autocast
 from audit.encoders.protocol import DualEncoder, EncoderInfo, Tokens
 from pipelines.image_file import Picture
@@ -23,12 +23,12 @@ from pipelines.image_file import Picture
 if TYPE_CHECKING:
     from audit.attribution.on_image import Explained
 
-__all__ = ["M2IB", "Clock", "Explanation", "Request", "default_layer", "pair_seed"]
+__all__ = ["M2IB", "Clock", "Explanation", "Request", "check_layer", "default_layer", "layers_for", "pair_seed"]
 
 Clock = Callable[[str], AbstractContextManager[None]]
 """Called with a stage's name ("prefix", "attribution"); what it gives surrounds that stage."""
 
-_PAPER_IMAGE_LAYER, _PAPER_TEXT_LAYER, _PAPER_DEPTH = 9, 7, 12
+_PAPER_LAYERS, _PAPER_DEPTH = (9, 7), 12  # image and text block whose output is squeezed, of 12
 _IMAGES_AT_ONCE = 16  # through the prefix
 _FLOATS_A_BLOCK = 16  # kept for the backward pass, per token and unit of width: norms, q, k, v, both ends of the MLP
 
@@ -73,6 +73,38 @@ def default_layer(paper_layer: int, depth: int) -> int:
     return max(0, min(depth - 2, round(paper_layer * depth / _PAPER_DEPTH)))
 
 
+def layers_for(
+    encoder: DualEncoder, image_layer: int | None, text_layer: int | None, *, published: tuple[int, int]
+) -> tuple[int, int]:
+    """Choose the image and the text block whose output is squeezed: as given, else the model folder's, else published.
+
+    Args:
+        encoder: the model; its folder may name the blocks at which it is best explained.
+        image_layer: 0-based, None if not given.
+        text_layer: 0-based, None if not given.
+        published: of towers of 12 blocks, taken to other depths in proportion.
+
+    Raises:
+        ValueError: the model has no such block.
+    """
+    info: EncoderInfo = encoder.info
+    image = _first(image_layer, info.image_layer, default_layer(published[0], encoder.image.depth))
+    text = _first(text_layer, info.text_layer, default_layer(published[1], encoder.text.depth))
+    for name, layer, depth in (("image", image, encoder.image.depth), ("text", text, encoder.text.depth)):
+        check_layer(name, layer, depth)
+    return image, text
+
+
+def check_layer(tower: str, layer: int, depth: int) -> None:
+    """Refuse a block that a tower does not have.
+
+    Raises:
+        ValueError: ``layer`` is not one of the blocks 0 to ``depth - 1``.
+    """
+    if not 0 <= layer < depth:
+        raise ValueError(f"{tower} layer {layer} is outside this model's blocks 0 to {depth - 1}")
+
+
 def pair_seed(seed: int, *parts: str) -> int:
     """Derive a pair's own seed, so that its noise does not depend on the order or the batch it runs in."""
     digest = hashlib.sha256("\x1f".join([str(seed), *parts]).encode()).digest()
@@ -85,6 +117,7 @@ class M2IB:
     name = "m2ib"
     unit = "nats"
     explains_words = True
+    numbers: Mapping[str, type] = {**BOTTLENECK_NUMBERS, "image_layer": int, "text_layer": int}
 
     def __init__(
         self,
@@ -95,18 +128,26 @@ class M2IB:
         precision: Precision = Precision.FP32,
         compiler: str | None = None,
         pairs_at_once: int | None = None,
+        **numbers: float,
     ) -> None:
         """Take the numbers of the method; what is not given comes from the model's folder or the paper.
 
         Args:
             settings: numbers of the bottleneck.
+            numbers: single numbers of the bottleneck by name, such as ``beta``, in place of those of ``settings``.
             image_layer: block of the image tower, 0-based.
             text_layer: block of the text tower, 0-based.
             precision: of the towers after the bottleneck; all before it, and the bottleneck itself, is fp32.
             compiler: backend of ``torch.compile`` for what comes after the bottleneck; None runs it as it is.
             pairs_at_once: pairs a batch; None chooses by free memory. Where they do not fit, they are halved.
+
+        Raises:
+            TypeError: the bottleneck has no number of that name.
+            ValueError: a number is out of its range.
         """
         self._settings, self._image_layer, self._text_layer = settings, image_layer, text_layer
+        self._numbers = numbers
+        changed_settings(settings or M2IBSettings(), numbers)
         self.precision, self._compiler = precision, compiler
         self._pairs_that_fit = pairs_at_once  # given, or learnt where memory ran out
 
@@ -114,12 +155,8 @@ class M2IB:
         """Settings, image layer and text layer for a model: as given, else its folder's, else the paper's."""
         info: EncoderInfo = encoder.info
         settings = self._settings or (M2IBSettings(beta=info.beta) if info.beta is not None else M2IBSettings())
-        image = _first(self._image_layer, info.image_layer, default_layer(_PAPER_IMAGE_LAYER, encoder.image.depth))
-        text = _first(self._text_layer, info.text_layer, default_layer(_PAPER_TEXT_LAYER, encoder.text.depth))
-        for name, layer, depth in (("image", image, encoder.image.depth), ("text", text, encoder.text.depth)):
-            if not 0 <= layer < depth:
-                raise ValueError(f"{name} layer {layer} is outside this model's blocks 0 to {depth - 1}")
-        return settings, image, text
+        image, text = layers_for(encoder, self._image_layer, self._text_layer, published=_PAPER_LAYERS)
+        return changed_settings(settings, self._numbers), image, text
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
         """The method's numbers for a model, by name."""

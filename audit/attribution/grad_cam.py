@@ -2,16 +2,16 @@
 
     heat = ReLU(sum over d of w_d F_pd),   w_d = mean over patches p of d cos / d F_pd
 
-F is what the last transformer block reads: after it, the pooled token alone has a gradient. In a convolutional tower F
-is the last grid of features, as published.
+F is what the last transformer block reads, unless another block is given: after the last, the pooled token alone has a
+gradient. In a convolutional tower F is the last grid of features, as published.
 
 Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization"
 (ICCV), equations 1 and 2; the class score is replaced by the cosine with the phrase's embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from audit.attribution.explain import Clock, Request
+from audit.attribution.explain import Clock, Request, check_layer
 from audit.attribution.gradients import cosine_gradient
 from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
 from audit.encoders.protocol import DualEncoder
@@ -28,21 +28,31 @@ class GradCAM:
     unit = "dimensionless"
     explains_words = False
 
+    numbers: Mapping[str, type] = {"image_layer": int}
+
+    def __init__(self, *, image_layer: int | None = None) -> None:
+        """Take the block after which the features are taken, 0-based; None is the last one that can be read."""
+        self._layer = image_layer
+
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """Say after which block the features are taken.
+        """The method's numbers for a model.
 
         Raises:
             ModelError: the tower is one transformer block, before which there is none.
+            ValueError: the model has no such block, or its patches have no gradient after it.
         """
         depth = encoder.image.depth
-        if not isinstance(encoder.image, TransformerImageTower):
-            return {"image_layer": depth - 1}
-        if depth < 2:
+        readable = depth - isinstance(encoder.image, TransformerImageTower)
+        if readable < 1:
             raise ModelError(
                 f"{self.name} reads the features before the last block, and {encoder.info.name} has only {depth}: "
                 "choose another method"
             )
-        return {"image_layer": depth - 2}
+        layer = readable - 1 if self._layer is None else self._layer
+        check_layer("image", layer, depth)
+        if layer >= readable:
+            raise ValueError(f"after image layer {layer}, the last, patches have no gradient: give 0 to {layer - 1}")
+        return {"image_layer": layer}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock

@@ -1,17 +1,17 @@
-"""Grad-ECLIP: the last block's values, weighted by the pooled token's gradient and by how alike query and key are.
+"""Grad-ECLIP: a block's values, weighted by the pooled token's gradient and by how alike query and key are.
 
     heat_p = ReLU(sum over d of (d cos / d o)_d v_pd w_p),   w_p = min-max over p of cos(W q, W k_p)
 
 o is the pooled token's attention output before the output projection W, q its query, v_p and k_p a token's value and
-key. The likeness w replaces the softmax, which leaves all but a few tokens near 0. In the phrase p runs over the tokens
-of words, and the pooled token is the end of the text.
+key, in the last block unless another one is given. The likeness w replaces the softmax, which leaves all but a few
+tokens near 0. In the phrase p runs over the tokens of words, and the pooled token is the end of the text.
 
 Departure from the authors' code: the last block keeps its heads (there it runs with one), so the cosine is the model's.
 
 Source: Zhao et al. 2024, "Gradient-based visual explanation for transformer-based CLIP" (ICML).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
-from audit.attribution.explain import Clock, Request
+from audit.attribution.explain import Clock, Request, check_layer
 from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.encoders.blocks import run_block
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import Pool
 from pipelines.errors import ModelError
@@ -29,15 +30,26 @@ __all__ = ["GradECLIP"]
 
 
 class GradECLIP:
-    """Gradient-weighted values of the last block, for both towers."""
+    """Gradient-weighted values of one block, for both towers."""
 
     name = "grad_eclip"
     unit = "dimensionless"
     explains_words = True
 
+    numbers: Mapping[str, type] = {"image_layer": int, "text_layer": int}
+
+    def __init__(self, *, image_layer: int | None = None, text_layer: int | None = None) -> None:
+        """Take the blocks that are read, 0-based; None is the last of the tower, as published."""
+        self._image_layer, self._text_layer = image_layer, text_layer
+
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """Say which blocks are read: the last of each tower."""
-        return {"image_layer": encoder.image.depth - 1, "text_layer": encoder.text.depth - 1}
+        """The method's numbers for a model.
+
+        Raises:
+            ValueError: the model has no such block.
+        """
+        image, text = self._layers(encoder)
+        return {"image_layer": image, "text_layer": text}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
@@ -50,7 +62,14 @@ class GradECLIP:
         return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
 
     def _attribute(self, pairs: Pairs) -> Maps:
-        return both_towers(pairs, self._weigh, (pairs.encoder.image.depth - 1, pairs.encoder.text.depth - 1))
+        return both_towers(pairs, self._weigh, self._layers(pairs.encoder))
+
+    def _layers(self, encoder: DualEncoder) -> tuple[int, int]:
+        image = encoder.image.depth - 1 if self._image_layer is None else self._image_layer
+        text = encoder.text.depth - 1 if self._text_layer is None else self._text_layer
+        check_layer("image", image, encoder.image.depth)
+        check_layer("text", text, encoder.text.depth)
+        return image, text
 
     def _weigh(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
         opened = open_tower(side, method=self.name)
@@ -61,7 +80,10 @@ class GradECLIP:
             )
         block = opened.stack.blocks[layer]
         seen = attend(block, opened.before(layer), opened.allowed)
-        fit = cosine_similarity(embedding_of(opened, seen.output), side.target).sum()
+        hidden = seen.output
+        for later in opened.stack.blocks[layer + 1 :]:
+            hidden = run_block(later, hidden, opened.allowed)
+        fit = cosine_similarity(embedding_of(opened, hidden), side.target).sum()
         (gradient,) = torch.autograd.grad(fit, seen.mixed)
         with torch.no_grad():
             asked = pooled_rows(opened, block.out(seen.query))[:, None]

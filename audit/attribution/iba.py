@@ -17,7 +17,7 @@ Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for a
 (beta = 10 / k with the capacity summed over k elements; 10 steps, 10 samples, learning rate 1, initial value 5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import torch
@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from audit.attribution.explain import M2IB, Clock, Request
-from audit.attribution.m2ib import M2IBSettings, bottleneck
+from audit.attribution.m2ib import BOTTLENECK_NUMBERS, M2IBSettings, bottleneck, changed_settings
 from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
 from audit.encoders.protocol import DualEncoder
 
@@ -41,12 +41,30 @@ class IBA:
     name = "iba"
     unit = "nats"
     explains_words = True
+    numbers: Mapping[str, type] = {**BOTTLENECK_NUMBERS, "image_layer": int, "text_layer": int}
 
     def __init__(
-        self, settings: M2IBSettings = _PAPER, *, image_layer: int | None = None, text_layer: int | None = None
+        self,
+        settings: M2IBSettings = _PAPER,
+        *,
+        image_layer: int | None = None,
+        text_layer: int | None = None,
+        **numbers: float,
     ) -> None:
-        """Take the bottleneck's numbers (``variance`` in units of each feature's own), and the blocks."""
-        self._settings, self._layers = settings, M2IB(image_layer=image_layer, text_layer=text_layer)
+        """Take the bottleneck's numbers, and the blocks whose output is squeezed; those not given are M2IB's.
+
+        Args:
+            settings: numbers of the bottleneck; the variance is in units of each feature's own.
+            image_layer: block of the image tower, 0-based.
+            text_layer: block of the text tower, 0-based.
+            numbers: single numbers of the bottleneck by name, in place of those of ``settings``.
+
+        Raises:
+            TypeError: the bottleneck has no number of that name.
+            ValueError: a number is out of its range.
+        """
+        self._settings = changed_settings(settings, numbers)
+        self._layers = M2IB(image_layer=image_layer, text_layer=text_layer)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
         """The method's numbers for a model."""

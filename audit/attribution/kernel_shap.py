@@ -13,7 +13,7 @@ Source: Lundberg and Lee 2017, "A unified approach to interpreting model predict
 Lee 2021, "Improving KernelSHAP" (AISTATS), for the complements.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import comb
 
 import torch
@@ -37,6 +37,7 @@ class KernelSHAP:
     name = "kernel_shap"
     unit = "cosine"
     explains_words = False
+    numbers: Mapping[str, type] = {"cells": int, "coalitions": int}
 
     def __init__(self, *, cells: int = 7, coalitions: int = 500) -> None:
         """Take the cells a side, and the most coalitions that are put to the model beside the empty and the full."""

@@ -1,31 +1,43 @@
-"""LeGrad: how the cosine after each block rises with that block's own attention, summed over the blocks.
+"""LeGrad: how the cosine of a block's output rises with that block's own attention, summed over the last blocks.
 
-The head is put on every block's output, not on the last alone: s_l = cos(head(pooled Z_l), e). Then
+The model's head is put on the output Z_l of each of the last blocks: s_l = cos(head(mean over tokens of Z_l), e). Then
 
     heat = sum over l of mean over heads and queries of ReLU(d s_l / d A_l)
 
-for each key. Only the block's own attention is differentiated; what came before it is taken as given. SigLIP's pooling
-head is put on all tokens of each block, as in the source.
+for each key. Only the block's own attention is differentiated; what came before it is taken as given. ``pool`` says
+what the head reads: ``mean`` is the mean of all tokens (CLS among them, padding not), as in the authors'
+code; ``own`` is the token that the model itself pools. Two last blocks are summed, as in that code.
 
-Departure from the source: the sum over the blocks is not min-maxed: heat here is unscaled.
+Departures from the authors' code: the sum over the blocks is not min-maxed, since heat here is unscaled; the text side,
+which that code does not explain, is treated like the image. In SigLIP, whose head pools all tokens by attention, the
+head is put on all tokens of each block and the block's own attention is differentiated; that code differentiates the
+attention of the head, and blanks what an empty text makes hot.
 
 Source: Bousselham et al. 2024, "LeGrad: an explainability method for vision transformers via feature formation
-sensitivity", section 3.
+sensitivity", section 3, and ``compute_legrad_clip`` of the authors' code (``layer_index=-2``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.attention import attend, embedding_of, last_blocks, open_tower
+from audit.attribution.attention import attend, embedding_of, first_block, mean_embedding, open_tower
 from audit.attribution.explain import Clock, Request
 from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
 from audit.encoders.protocol import DualEncoder
 
-__all__ = ["LeGrad"]
+__all__ = ["LeGrad", "LeGradPool"]
+
+
+class LeGradPool(StrEnum):
+    """What the head reads of a block's output."""
+
+    MEAN = "mean"  # of all tokens, as in the authors' code
+    OWN = "own"  # the token that the model pools: CLS, or the end of the text
 
 
 class LeGrad:
@@ -34,17 +46,22 @@ class LeGrad:
     name = "legrad"
     unit = "cosine"
     explains_words = True
+    numbers: Mapping[str, type] = {"image_blocks": int, "text_blocks": int, "pool": LeGradPool}
 
-    def __init__(self, *, blocks: int | None = None) -> None:
-        """Take the number of last blocks that are summed; None sums all."""
-        if blocks is not None and blocks < 1:
-            raise ValueError(f"LeGrad needs one block at least, got {blocks}")
-        self._blocks = blocks
+    def __init__(self, *, image_blocks: int = 2, text_blocks: int = 2, pool: LeGradPool = LeGradPool.MEAN) -> None:
+        """Take the number of last blocks that are summed, more than there are meaning all, and what the head reads.
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        Raises:
+            ValueError: less than one block.
+        """
+        if min(image_blocks, text_blocks) < 1:
+            raise ValueError(f"LeGrad needs one block at least, got {image_blocks} and {text_blocks}")
+        self._blocks, self._pool = (image_blocks, text_blocks), pool
+
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float | str]:
         """The method's numbers for a model."""
-        image, text = encoder.image.depth, encoder.text.depth
-        return {"image_blocks": min(self._blocks or image, image), "text_blocks": min(self._blocks or text, text)}
+        image, text = (min(*pair) for pair in zip(self._blocks, _depths(encoder), strict=True))
+        return {"image_blocks": image, "text_blocks": text, "pool": self._pool.value}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
@@ -57,18 +74,25 @@ class LeGrad:
         return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
 
     def _attribute(self, pairs: Pairs) -> Maps:
-        return both_towers(pairs, self._sum_blocks, (0, 0))
+        image, text = (first_block(*pair) for pair in zip(_depths(pairs.encoder), self._blocks, strict=True))
+        return both_towers(pairs, self._sum_blocks, (image, text))
 
-    def _sum_blocks(self, side: Side, _layer: int) -> Float[Tensor, "pairs tokens"]:
-        opened = open_tower(side, method=self.name)
-        chosen = last_blocks(opened, self._blocks)
-        hidden = opened.before(chosen[0])
+    def _sum_blocks(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:
+        opened, is_seen = open_tower(side, method=self.name), side.seen()
+        hidden = opened.before(first)
         heat = hidden.new_zeros(hidden.shape[:2])
-        for number in chosen:
-            seen = attend(opened.stack.blocks[number], hidden.detach(), opened.allowed)
-            fit = cosine_similarity(embedding_of(opened, seen.output), side.target).sum()
-            (gradient,) = torch.autograd.grad(fit, seen.weights)
-            per_query = gradient.relu().mean(1) * side.seen()[:, :, None]  # padding asks nothing
-            heat += per_query.sum(1) / side.seen().sum(1, keepdim=True)
-            hidden = seen.output.detach()
+        for block in opened.stack.blocks[first:]:
+            attended = attend(block, hidden.detach(), opened.allowed)
+            if self._pool is LeGradPool.MEAN:
+                embedded = mean_embedding(opened, attended.output, is_seen)
+            else:
+                embedded = embedding_of(opened, attended.output)
+            (gradient,) = torch.autograd.grad(cosine_similarity(embedded, side.target).sum(), attended.weights)
+            per_query = gradient.relu().mean(1) * is_seen[:, :, None]  # padding asks nothing
+            heat += per_query.sum(1) / is_seen.sum(1, keepdim=True)
+            hidden = attended.output.detach()
         return heat
+
+
+def _depths(encoder: DualEncoder) -> tuple[int, int]:
+    return encoder.image.depth, encoder.text.depth

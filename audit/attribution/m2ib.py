@@ -16,15 +16,16 @@ Source: Wang, Rudner and Wilson 2023, "Visual explanations of image-text represe
 bottleneck attribution", equations 5 to 8; Schulz et al. 2020, "Restricting the flow".
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import get_type_hints
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid
 
-__all__ = ["M2IBSettings", "bottleneck"]
+__all__ = ["BOTTLENECK_NUMBERS", "M2IBSettings", "bottleneck", "changed_settings"]
 
 Hidden = Float[Tensor, "pairs tokens width"]
 Suffix = Callable[[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]], Float[Tensor, "batch dim"]]
@@ -44,6 +45,20 @@ class M2IBSettings:
     def __post_init__(self) -> None:
         if min(self.beta, self.variance, self.learning_rate) <= 0 or min(self.steps, self.samples) < 1:
             raise ValueError(f"M2IB's numbers must be positive: {self}")
+
+
+BOTTLENECK_NUMBERS: Mapping[str, type] = get_type_hints(M2IBSettings)
+"""Type of each number of :class:`M2IBSettings`, by name."""
+
+
+def changed_settings(settings: M2IBSettings, numbers: Mapping[str, float]) -> M2IBSettings:
+    """Put single numbers in the place of those of ``settings``.
+
+    Raises:
+        TypeError: there is no number of that name.
+        ValueError: a number is out of its range.
+    """
+    return M2IBSettings(**{**asdict(settings), **numbers})
 
 
 @torch.enable_grad()

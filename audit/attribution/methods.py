@@ -31,9 +31,15 @@ class Method(Protocol):
     name: str
     unit: str  # of the heat: "nats", "cosine" or "dimensionless"; a heat compares with its own method's only
     explains_words: bool  # False: ``words`` of its explanations is empty, not measured
+    numbers: Mapping[str, type]  # type of each of its numbers, which its class takes as an argument of the same name
 
-    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float]:
-        """The method's numbers for a model, by name, for the record."""
+    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:
+        """The method's numbers for a model, under the names of :attr:`numbers`, for the record.
+
+        Raises:
+            ValueError: a number does not fit the model.
+            ModelError: the method cannot explain a model of this kind.
+        """
         ...
 
     def explain_batch(

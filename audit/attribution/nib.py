@@ -9,22 +9,30 @@ The heat of a token is A summed over the width; it may be negative, and it is th
 sum of an integral that adds up to cos(suffix(h), e) - cos(suffix(0), e); ten steps keep to that only roughly, being
 coarse near 0, where a LayerNorm turns fast.
 
+The blocks are those of the authors' code, which squeezes the input of block 9 of 12 in both towers: the output of
+block 8, counted from 0. M2IB's code squeezes the output of block 9, and of block 7 in the text tower for chest X-rays;
+to compare both at one place, give NIB M2IB's layers.
+
+Departure from the authors' code: heat is unscaled (there it is min-maxed, and the image's brought to 224 px first).
+
 Source: Zhu et al. 2025, "Narrowing information bottleneck theory for multimodal image-text representations
-interpretability" (ICLR).
+interpretability" (ICLR), and the function ``nib`` of the authors' code (``num_steps=10``, ``target_layer=9``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from audit.attribution.explain import M2IB, Clock, Request
+from audit.attribution.explain import Clock, Request, layers_for
 from audit.attribution.gradients import cosine_gradient
 from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["NIB"]
+
+_PUBLISHED_LAYERS = (8, 8)  # image and text block of 12 whose output is squeezed
 
 
 class NIB:
@@ -33,16 +41,23 @@ class NIB:
     name = "nib"
     unit = "cosine"
     explains_words = True
+    numbers: Mapping[str, type] = {"steps": int, "image_layer": int, "text_layer": int}
 
     def __init__(self, *, steps: int = 10, image_layer: int | None = None, text_layer: int | None = None) -> None:
-        """Take the number of steps of the integral, and the blocks; those not given are M2IB's for the model."""
+        """Take the number of steps of the integral, and the blocks whose output is squeezed, 0-based.
+
+        Blocks that are not given are those of the model's folder, else the published ones.
+
+        Raises:
+            ValueError: less than one step.
+        """
         if steps < 1:
             raise ValueError(f"NIB needs one step at least, got {steps}")
-        self._steps, self._layers = steps, M2IB(image_layer=image_layer, text_layer=text_layer)
+        self._steps, self._image_layer, self._text_layer = steps, image_layer, text_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
         """The method's numbers for a model."""
-        _, image, text = self._layers.settings_for(encoder)
+        image, text = self._layers(encoder)
         return {"steps": self._steps, "image_layer": image, "text_layer": text}
 
     def explain_batch(
@@ -52,8 +67,10 @@ class NIB:
         return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
 
     def _attribute(self, pairs: Pairs) -> Maps:
-        _, image, text = self._layers.settings_for(pairs.encoder)
-        return both_towers(pairs, self._integrate, (image, text))
+        return both_towers(pairs, self._integrate, self._layers(pairs.encoder))
+
+    def _layers(self, encoder: DualEncoder) -> tuple[int, int]:
+        return layers_for(encoder, self._image_layer, self._text_layer, published=_PUBLISHED_LAYERS)
 
     def _integrate(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden = side.prefix(layer)

@@ -1,19 +1,20 @@
 """Patch similarity: the cosine of each patch's own token, sent through the head, with the phrase.
 
-No gradient and no perturbation: each token of the last block's output is put where the pooled token stands. SigLIP's
-attention pooling, put on one token alone, gives that token's value. In a CLIP whose patches were never trained to be
-read this map is often the opposite of what one looks for; it is here as a cheap reference.
+No gradient and no perturbation: each token of a block's output is put where the pooled token stands; the block is the
+last unless another one is given. SigLIP's attention pooling, put on one token alone, gives that token's value. In a
+CLIP whose patches were never trained to be read this map is often the opposite of what one looks for; it is here as a
+cheap reference.
 
 Source: Zhou, Loy and Dai 2022, "Extract free dense labels from CLIP" (ECCV), section 3, without its change of the last
 block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.explain import Clock, Request
+from audit.attribution.explain import Clock, Request, check_layer
 from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import Pool, TransformerImageTower
@@ -29,9 +30,21 @@ class PatchSimilarity:
     unit = "cosine"
     explains_words = False
 
+    numbers: Mapping[str, type] = {"image_layer": int}
+
+    def __init__(self, *, image_layer: int | None = None) -> None:
+        """Take the block whose output is read, 0-based; None is the last."""
+        self._layer = image_layer
+
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """Say which block's output is read: the last one's."""
-        return {"image_layer": encoder.image.depth - 1}
+        """The method's numbers for a model.
+
+        Raises:
+            ValueError: the model has no such block.
+        """
+        layer = encoder.image.depth - 1 if self._layer is None else self._layer
+        check_layer("image", layer, encoder.image.depth)
+        return {"image_layer": layer}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
@@ -51,9 +64,10 @@ class PatchSimilarity:
                 f"{self.name} reads the tokens of transformer blocks, and this model's {type(tower).__name__} has "
                 "none: choose a method that does without, such as m2ib, nib or grad_cam"
             )
-        hidden = tower.prefix(pairs.images, tower.depth - 1)
+        layer = int(self.numbers_for(pairs.encoder)["image_layer"])
+        hidden = tower.prefix(pairs.images, layer)
         tokens = hidden.flatten(0, 1)
         embedded = tower.stack.head(tokens[:, None] if tower.stack.pool is Pool.ALL else tokens)
         embedded = embedded.view(*hidden.shape[:2], -1)[pairs.image_of]
         heat = cosine_similarity(embedded, pairs.text_embedding[:, None], dim=-1)
-        return Maps(image=on_grid(heat, pairs.encoder, tower.depth - 1))
+        return Maps(image=on_grid(heat, pairs.encoder, layer))

@@ -12,7 +12,7 @@ Source: Petsiuk, Das and Saenko 2018, "RISE: randomized input sampling for expla
 equation 6 (7 x 7 cells, half of them open; there 4,000 masks and more).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -33,6 +33,7 @@ class RISE:
     name = "rise"
     unit = "cosine"
     explains_words = False
+    numbers: Mapping[str, type] = {"masks": int, "cells": int, "open_share": float}
 
     def __init__(self, *, masks: int = 500, cells: int = 7, open_share: float = 0.5) -> None:
         """Take the number of masks a pair, their cells a side and the share of cells that are open."""

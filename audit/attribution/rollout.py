@@ -1,6 +1,6 @@
 """Attention rollout: which patches the embedding is made of, whatever the phrase says.
 
-    R = product over the blocks of (mean over heads of A + I) / 2
+    R = product over the last blocks, all unless a number is given, of (mean over heads of A + I) / 2
 
 The heat is the row of the pooled token; for SigLIP, whose head pools all tokens, the mean of all rows. The phrase takes
 no part: all phrases of an image get the same map. It is here as a reference, to see what a map gains by reading.
@@ -8,11 +8,11 @@ no part: all phrases of an image get the same map. It is here as a reference, to
 Source: Abnar and Zuidema 2020, "Quantifying attention flow in transformers" (ACL), section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from audit.attribution.attention import attend, open_tower, pooled_rows
+from audit.attribution.attention import attend, first_block, open_tower, pooled_rows
 from audit.attribution.explain import Clock, Request
 from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
 from audit.encoders.protocol import DualEncoder
@@ -27,9 +27,22 @@ class Rollout:
     unit = "dimensionless"
     explains_words = False
 
+    numbers: Mapping[str, type] = {"image_blocks": int}
+
+    def __init__(self, *, image_blocks: int | None = None) -> None:
+        """Take the number of last blocks that are rolled out; None, or more than there are, means all.
+
+        Raises:
+            ValueError: less than one block.
+        """
+        if image_blocks is not None and image_blocks < 1:
+            raise ValueError(f"rollout needs one block at least, got {image_blocks}")
+        self._blocks = image_blocks
+
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """Say how many blocks are rolled out: all."""
-        return {"image_blocks": encoder.image.depth}
+        """The method's numbers for a model."""
+        depth = encoder.image.depth
+        return {"image_blocks": depth if self._blocks is None else min(self._blocks, depth)}
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
@@ -43,10 +56,11 @@ class Rollout:
 
     def _attribute(self, pairs: Pairs) -> Maps:
         opened = open_tower(pairs.image_side(0), method=self.name)
-        hidden = opened.embedded
+        first = first_block(pairs.encoder.image.depth, int(self.numbers_for(pairs.encoder)["image_blocks"]))
+        hidden = opened.before(first)
         identity = torch.eye(hidden.shape[1], device=hidden.device)
         relevance = identity.expand(len(hidden), *identity.shape)
-        for block in opened.stack.blocks:
+        for block in opened.stack.blocks[first:]:
             seen = attend(block, hidden.detach(), opened.allowed)
             relevance = (seen.weights.detach().mean(1) + identity) / 2 @ relevance
             hidden = seen.output

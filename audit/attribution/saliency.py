@@ -9,7 +9,7 @@ Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional network
 models and saliency maps", section 3; for words Li et al. 2016, "Visualizing and understanding neural models in NLP".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import unwrap
 
 import torch
@@ -32,6 +32,7 @@ class Saliency:
     name = "saliency"
     unit = "cosine"
     explains_words = True
+    numbers: Mapping[str, type] = {}
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - one form for all methods
         """It has none."""

@@ -94,11 +94,11 @@ class MeasuredMethod:
     def __init__(self, method: Method, device: torch.device) -> None:
         """Take a method and the device that it runs on."""
         self.method, self.name, self.unit = method, method.name, method.unit
-        self.explains_words = method.explains_words
+        self.explains_words, self.numbers = method.explains_words, method.numbers
         self._device, self._memory = device, PeakMemory(device)
         self.costs = {False: Cost(), True: Cost()}  # by whether words were asked for
 
-    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float]:
+    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:
         """The method's numbers for a model, by name."""
         return self.method.numbers_for(encoder)
 

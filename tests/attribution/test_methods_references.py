@@ -20,7 +20,7 @@ from audit.attribution.grad_cam import GradCAM
 from audit.attribution.grad_eclip import GradECLIP
 from audit.attribution.iba import IBA
 from audit.attribution.kernel_shap import KernelSHAP, shapley_values
-from audit.attribution.legrad import LeGrad
+from audit.attribution.legrad import LeGrad, LeGradPool
 from audit.attribution.m2ib import M2IBSettings
 from audit.attribution.methods import Method
 from audit.attribution.nib import NIB
@@ -226,21 +226,24 @@ def test_chefer_carries_relevance_through_the_last_blocks(side, blocks, plains, 
     relevance = torch.eye(maps[0].shape[-1])
     for weights, gradient in zip(maps[-blocks:], gradients, strict=True):
         relevance = relevance + (weights * gradient)[0].clamp(min=0).mean(0).detach() @ relevance
-    assert_is(Chefer(blocks=blocks), encoder, plain, relevance[plain.pooled])
+    assert_is(Chefer(image_blocks=blocks, text_blocks=blocks), encoder, plain, relevance[plain.pooled])
 
 
-@pytest.mark.parametrize("blocks", [pytest.param(2, id="the last two"), pytest.param(None, id="all")])
+@pytest.mark.parametrize("pool", list(LeGradPool))
+@pytest.mark.parametrize("blocks", [pytest.param(2, id="the last two"), pytest.param(DEPTH, id="all")])
 @pytest.mark.parametrize("side", SIDES)
-def test_legrad_sums_what_each_block_gains_by_its_own_attention(side, blocks, plains, encoder) -> None:
+def test_legrad_sums_what_each_block_gains_by_its_own_attention(side, blocks, pool, plains, encoder) -> None:
     plain = plains[side]
     _, recorded = plain.recorded([*plain.layers, *(layer.self_attn for layer in plain.layers)])
     outputs, maps = recorded[:DEPTH], recorded[DEPTH:]
     heat = torch.zeros(maps[0].shape[-1])
-    for number in range(DEPTH - (blocks or DEPTH), DEPTH):
-        fit = cosine_similarity(plain.head(outputs[number]), plain.target)[0]
+    for number in range(DEPTH - blocks, DEPTH):
+        output = outputs[number]
+        read = output.mean(1, keepdim=True) if pool is LeGradPool.MEAN else output
+        fit = cosine_similarity(plain.head(read), plain.target)[0]
         (gradient,) = torch.autograd.grad(fit, maps[number], retain_graph=True)
         heat += gradient[0].clamp(min=0).mean((0, 1))
-    assert_is(LeGrad(blocks=blocks), encoder, plain, heat)
+    assert_is(LeGrad(image_blocks=blocks, text_blocks=blocks, pool=pool), encoder, plain, heat)
 
 
 def test_rollout_multiplies_mean_attention_with_half_an_identity(plains, encoder) -> None:
@@ -384,8 +387,16 @@ KNOBS = [
     pytest.param(IBA(image_layer=0), IBA(image_layer=1), id="iba image layer"),
     pytest.param(IBA(text_layer=0), IBA(text_layer=1), id="iba text layer"),
     pytest.param(IBA(), IBA(M2IBSettings(beta=0.1)), id="iba settings"),
-    pytest.param(Chefer(), Chefer(blocks=2), id="chefer blocks"),
-    pytest.param(LeGrad(), LeGrad(blocks=1), id="legrad blocks"),
+    pytest.param(Chefer(), Chefer(image_blocks=2), id="chefer image blocks"),
+    pytest.param(Chefer(), Chefer(text_blocks=2), id="chefer text blocks"),
+    pytest.param(LeGrad(), LeGrad(image_blocks=1), id="legrad image blocks"),
+    pytest.param(LeGrad(), LeGrad(text_blocks=1), id="legrad text blocks"),
+    pytest.param(LeGrad(), LeGrad(pool=LeGradPool.OWN), id="legrad pool"),
+    pytest.param(GradCAM(), GradCAM(image_layer=0), id="grad cam layer"),
+    pytest.param(GradECLIP(), GradECLIP(image_layer=1), id="grad eclip image layer"),
+    pytest.param(GradECLIP(), GradECLIP(text_layer=1), id="grad eclip text layer"),
+    pytest.param(Rollout(), Rollout(image_blocks=1), id="rollout blocks"),
+    pytest.param(PatchSimilarity(), PatchSimilarity(image_layer=0), id="patch similarity layer"),
     pytest.param(RISE(masks=9), RISE(masks=10), id="rise masks"),
     pytest.param(RISE(masks=9), RISE(masks=9, cells=4), id="rise cells"),
     pytest.param(RISE(masks=9), RISE(masks=9, open_share=0.3), id="rise open share"),
@@ -405,8 +416,11 @@ def test_every_number_of_a_method_changes_its_maps_and_what_it_says_of_itself(on
     "make",
     [
         pytest.param(lambda: NIB(steps=0), id="nib without steps"),
-        pytest.param(lambda: Chefer(blocks=0), id="chefer without blocks"),
-        pytest.param(lambda: LeGrad(blocks=0), id="legrad without blocks"),
+        pytest.param(lambda: Chefer(image_blocks=0), id="chefer without image blocks"),
+        pytest.param(lambda: Chefer(text_blocks=0), id="chefer without text blocks"),
+        pytest.param(lambda: LeGrad(image_blocks=0), id="legrad without image blocks"),
+        pytest.param(lambda: LeGrad(text_blocks=0), id="legrad without text blocks"),
+        pytest.param(lambda: Rollout(image_blocks=0), id="rollout without blocks"),
         pytest.param(lambda: RISE(masks=0), id="rise without masks"),
         pytest.param(lambda: RISE(open_share=1.0), id="rise with all open"),
         pytest.param(lambda: KernelSHAP(cells=1), id="kernel shap of one player"),

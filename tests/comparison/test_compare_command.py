@@ -4,6 +4,7 @@ import json
 import re
 from html import unescape
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
@@ -147,7 +148,7 @@ def test_every_row_of_the_markdown_has_the_columns_of_its_head(record: Compariso
 class Refusing:
     """A method that says that it cannot explain any model."""
 
-    name, unit, explains_words = "rollout", "dimensionless", False
+    name, unit, explains_words, numbers = "rollout", "dimensionless", False, MappingProxyType({})
 
     def numbers_for(self, _encoder: object) -> dict[str, float]:
         return {}

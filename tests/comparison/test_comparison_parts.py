@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def test_masks_are_those_of_the_methods_that_perturb_the_image_and_of_no_other()
 class Hungry:
     """Takes a known time and a known amount of memory."""
 
-    name, unit, explains_words = "hungry", "nats", True
+    name, unit, explains_words, numbers = "hungry", "nats", True, MappingProxyType({})
 
     def numbers_for(self, _encoder: object) -> dict[str, float]:
         return {"appetite": 1.0}
