@@ -4,8 +4,8 @@ Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading random
 :mod:`audit.faithfulness.sanity` for one step of it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 
 from audit.attribution.explain import Request, pair_seed
 from audit.attribution.methods import METHODS
+from audit.attribution.numbers import GivenNumbers, build_method, check_fit, numbers_by_method
 from audit.comparison.cohort import cohort_files
 from audit.comparison.settings import CohortFiles
 from audit.controls.plan import ControlPlan
@@ -42,6 +43,7 @@ class SanitySettings:
 
     cohort: CohortFiles | int  # files, or how many phantoms to make
     method: str = "m2ib"
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: of the one that is used
     model: str = "biomedclip"
     towers: tuple[TowerName, ...] = (TowerName.IMAGE, TowerName.TEXT)
     pairs: int = 20  # drawn by the seed, those with boxes first
@@ -99,10 +101,11 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
     """
     if settings.method not in METHODS:
         raise AuditError(f"--method {settings.method}: unknown; one of {', '.join(METHODS)}")
+    given = numbers_by_method([settings.method], GivenNumbers(own=settings.numbers))
+    method = build_method(settings.method, given[settings.method])
     device = pick_device(settings.device)
     encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    method = METHODS[settings.method]()
-    method.numbers_for(encoder)
+    check_fit(method, encoder)
     with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
         requests, patients = _requests(files, settings, encoder, device, progress)
     lines = []

@@ -356,6 +356,7 @@ class RunRecord(_Record):
     model: ModelRecord
     method: str
     settings: dict[str, float | int | str | bool | None]
+    method_settings: dict[str, dict[str, float | int | str | bool | None]] = {}  # by method, as ``--set`` names them
     seed: int
     device: str
     software: dict[str, str]

@@ -15,6 +15,7 @@ from audit.cli.options import (
     IndexFile,
     Model,
     NoIndex,
+    Numbers,
     Out,
     Seed,
     WhichFrames,
@@ -156,12 +157,17 @@ def run(
         bool,
         typer.Option("--dry-run", help="Say what is done, what is to do and what to do again and why; write nothing."),
     ] = False,
-    beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
-    variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
-    steps: Annotated[int | None, typer.Option(help="M2IB: steps of Adam.", min=1)] = None,
-    samples: Annotated[int | None, typer.Option(help="M2IB: noise samples a step.", min=1)] = None,
-    image_layer: Annotated[int | None, typer.Option(help="M2IB: image block, from 0.", min=0)] = None,
-    text_layer: Annotated[int | None, typer.Option(help="M2IB: text block, from 0.", min=0)] = None,
+    numbers: Numbers = None,
+    beta: Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")] = None,
+    variance: Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")] = None,
+    steps: Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)] = None,
+    samples: Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)] = None,
+    image_layer: Annotated[
+        int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
+    ] = None,
+    text_layer: Annotated[
+        int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
+    ] = None,
 ) -> None:
     """Audit a folder of chest X-rays with their reports, and write a page a study and one over all.
 
@@ -169,6 +175,7 @@ def run(
     has changed is done again. Exit status: 0 all audited, 3 finished with failures listed, 2 wrong usage, 1 could not
     run, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
+    from audit.attribution.numbers import parse_settings
     from audit.attribution.precision import Precision
     from audit.engine.locking import Shard
     from audit.engine.settings import RunSettings
@@ -207,6 +214,7 @@ def run(
             limit=limit,
             shard=None if shard is None else Shard.parse(shard),
             retry_failed=retry_failed,
+            numbers=parse_settings(numbers or ()),
             beta=beta,
             variance=variance,
             steps=steps,

@@ -15,6 +15,7 @@ from audit.cli.options import (
     IndexFile,
     Model,
     NoIndex,
+    Numbers,
     Out,
     Seed,
     WhichFrames,
@@ -76,6 +77,7 @@ def compare(
         int,
         typer.Option(help="Masks a pair of RISE and KernelSHAP; 500 is their own, which takes five times as long."),
     ] = 100,
+    numbers: Numbers = None,
     all_views: Annotated[bool, typer.Option("--all-views", help="Take lateral and unknown views too.")] = False,
     frames: FramesOfFile = WhichFrames.FIRST,
     seed: Seed = 0,
@@ -84,6 +86,7 @@ def compare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison that OUT holds.")] = False,
 ) -> None:
     """Put several methods to the same phrases: every score with its interval, and what each method costs."""
+    from audit.attribution.numbers import parse_settings
     from audit.comparison.run import compare as run_comparison
     from audit.comparison.settings import ALL, ComparisonSettings
     from pipelines.frames import Frames
@@ -102,6 +105,7 @@ def compare(
             limit=limit,
             faithfulness=faithfulness,
             masks=masks,
+            numbers=parse_settings(numbers or ()),
             seed=seed,
             overwrite=overwrite,
         )
@@ -154,6 +158,7 @@ def _cohort(
 
 def roar(
     method: Annotated[str, typer.Option(help="Whose heat says what is removed; a name of run --help.")] = "m2ib",
+    numbers: Numbers = None,
     model: Annotated[
         str, typer.Option(help="phantom, another phantom encoder, or a folder that phantom train wrote.")
     ] = "phantom",
@@ -170,11 +175,13 @@ def roar(
     seed: Seed = 0,
 ) -> None:
     """Remove what a method calls important, train the phantom encoder again, and see whether it misses it."""
+    from audit.attribution.numbers import parse_settings
     from audit.faithfulness.roar import DEFAULT_SHARES, RoarSettings, as_text, run_roar
 
     with errors_in_one_line(), progress_bar() as progress:
         settings = RoarSettings(
             method=method,
+            numbers=parse_settings(numbers or ()),
             model=model,
             phantoms=n,
             steps=steps,
@@ -197,6 +204,7 @@ def sanity(
     ] = None,
     phantoms: Annotated[int | None, typer.Option(help="Check on so many phantoms instead of files.", min=2)] = None,
     method: Annotated[str, typer.Option(help="A name of run --help.")] = "m2ib",
+    numbers: Numbers = None,
     model: Model = "biomedclip",
     tower: Annotated[RandomTower, typer.Option(help="Which tower turns random.")] = RandomTower.BOTH,
     pairs: Annotated[int, typer.Option(help="Phrases, drawn by the seed.", min=1)] = 20,
@@ -206,6 +214,7 @@ def sanity(
     no_index: NoIndex = False,
 ) -> None:
     """Turn the model random block by block, and see whether a method's heat notices."""
+    from audit.attribution.numbers import parse_settings
     from audit.faithfulness.randomisation import TowerName
     from audit.sanity import SanitySettings, check_sanity
 
@@ -214,6 +223,7 @@ def sanity(
             SanitySettings(
                 cohort=_cohort(phantoms, dicom_dir, reports, boxes, _Index(file=index, no_index=no_index)),
                 method=method,
+                numbers=parse_settings(numbers or ()),
                 model=model,
                 towers=tuple(TowerName) if tower is RandomTower.BOTH else (TowerName(tower.value),),
                 pairs=pairs,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.cli.auditing import ModelFit
-from audit.cli.options import COULD_NOT_RUN, Device, Model, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import COULD_NOT_RUN, Device, Model, Numbers, Seed, errors_in_one_line, progress_bar, tell
 
 if TYPE_CHECKING:
     from audit.evaluation import EvaluationResult
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _FAILURES_LISTED = 3  # exit status
+_WEIGHTS = {
+    "median": "1 above the median heat of the caption's words, else 0, as M2IB's authors do",
+    "minmax": "the min-max heat, 0 to 1; M2IB's authors use median",
+}
 _LISTED_AT_MOST = 5  # pairs that could not be measured
 
 
@@ -23,6 +27,13 @@ class ModelPreset(StrEnum):
 
     NATURAL = "natural"
     MS_CXR = "ms-cxr"
+
+
+class TextWeights(StrEnum):
+    """What ``--text-mask`` takes: an :class:`audit.faithfulness.confidence.TextMask`."""
+
+    MEDIAN = "median"
+    MINMAX = "minmax"
 
 
 def evaluate(
@@ -43,9 +54,17 @@ def evaluate(
     preset: Annotated[
         ModelPreset | None,
         typer.Option(
-            help="M2IB's numbers as published, 10 steps of 10 samples, variance 1: natural is beta 0.1, layers 9 and "
-            "9; ms-cxr is beta 1, layers 9 (image) and 7 (text). Layers are those of 12 blocks, taken in proportion "
-            "to other depths. Without it the model's folder decides, else ms-cxr. Single flags win."
+            help="As M2IB's authors have it, --text-mask median among it; of M2IB's numbers, 10 steps of 10 samples, "
+            "variance 1: natural is beta 0.1, layers 9 and 9; ms-cxr is beta 1, layers 9 (image) and 7 (text). Layers "
+            "are those of 12 blocks, taken in proportion to other depths; IBA takes them too. Without it the model's "
+            "folder decides, else ms-cxr. Single flags win."
+        ),
+    ] = None,
+    text_mask: Annotated[
+        TextWeights | None,
+        typer.Option(
+            help="Weights of the words: median is 1 above the median heat of the caption's words, else 0, as M2IB's "
+            "authors do; minmax is the min-max heat, the default without a preset."
         ),
     ] = None,
     image_root: Annotated[
@@ -59,20 +78,29 @@ def evaluate(
         bool, typer.Option("--resume", help="Go on with the file of a run that was cut short, or start it.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
-    beta: Annotated[float | None, typer.Option(help="M2IB: weight of the information.")] = None,
-    variance: Annotated[float | None, typer.Option(help="M2IB: variance of the noise.")] = None,
-    steps: Annotated[int | None, typer.Option(help="M2IB: steps of Adam.", min=1)] = None,
-    noise_samples: Annotated[int | None, typer.Option(help="M2IB: noise samples a step.", min=1)] = None,
-    image_layer: Annotated[int | None, typer.Option(help="M2IB, IBA, NIB: image block, from 0.", min=0)] = None,
-    text_layer: Annotated[int | None, typer.Option(help="M2IB, IBA, NIB: text block, from 0.", min=0)] = None,
+    numbers: Numbers = None,
+    beta: Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")] = None,
+    variance: Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")] = None,
+    steps: Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)] = None,
+    noise_samples: Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)] = None,
+    image_layer: Annotated[
+        int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
+    ] = None,
+    text_layer: Annotated[
+        int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
+    ] = None,
 ) -> None:
-    """Measure confidence drop and increase over a table of captions and images, as M2IB's authors do.
+    """Measure confidence drop and increase, the scores of M2IB's authors, over a table of captions and images.
 
     Images are DICOM, PNG, JPEG, TIFF and the like; grey of more than 8 bits is stretched over its own range.
     """
+    from audit.attribution.numbers import parse_settings
     from audit.evaluation import EvaluationSettings, evaluate_table
+    from audit.faithfulness.confidence import TextMask
     from pipelines.geometry import Fit
 
+    with errors_in_one_line():
+        own_numbers = parse_settings(numbers or ())
     settings = EvaluationSettings(
         data_path=data_path,
         output_path=output_path,
@@ -84,8 +112,10 @@ def evaluate(
         image_root=image_root,
         device=device,
         fit=None if fit is ModelFit.OWN else Fit(fit.value),
+        text_mask=None if text_mask is None else TextMask(text_mask.value),
         resume=resume,
         overwrite=overwrite,
+        numbers=own_numbers,
         beta=beta,
         variance=variance,
         steps=steps,
@@ -123,6 +153,7 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
         f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
         "95 % intervals over images. Shuffled: the same heat at random places"
     )
+    typer.echo(f"Words are weighted by --text-mask {result.text_mask.value}: {_WEIGHTS[result.text_mask.value]}")
     typer.echo(as_text(result.means))
     if failed:
         raise typer.Exit(_FAILURES_LISTED)

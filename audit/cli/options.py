@@ -22,6 +22,7 @@ __all__ = [
     "IndexFile",
     "Model",
     "NoIndex",
+    "Numbers",
     "Out",
     "Seed",
     "WhichFrames",
@@ -64,6 +65,15 @@ FramesOfFile = Annotated[
     WhichFrames, typer.Option("--frames", help="Of a file with several frames: the first, or each as an image.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Numbers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="METHOD.NUMBER=VALUE",
+        help="A number of one method alone, such as nib.steps=20 or legrad.pool=own; may be given several times, and "
+        "wins over flags such as --image-layer. Names are those that the settings of a run show.",
+    ),
+]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
 ]

@@ -9,6 +9,7 @@ import torch
 
 from audit.attribution.explain import Request, pair_seed
 from audit.attribution.methods import METHODS, Method
+from audit.attribution.numbers import check_fit
 from audit.comparison.cohort import cohort_files
 from audit.comparison.explaining import Explaining, Progress
 from audit.comparison.measuring import MeasuredMethod, measured_as
@@ -52,7 +53,7 @@ def compare(
         AuditError: the comparison could not start, no method explains the model, or OUT could not be written.
     """
     created, names = datetime.now(UTC), method_names(settings.methods)
-    chosen = build_methods(names, masks=settings.masks)
+    chosen = build_methods(names, masks=settings.masks, numbers=settings.numbers)
     check_out(settings.out, overwrite=settings.overwrite)
     device = pick_device(settings.device)
     encoder = load_encoder(settings.model, device=device, fit=settings.fit)
@@ -125,13 +126,17 @@ def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progre
 
 
 def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
-    """Let every method explain an empty image: who refuses the model says so now, and first calls are over."""
+    """Let every method explain an empty image: who refuses the model says so now, and first calls are over.
+
+    Raises:
+        AuditError: a method's numbers do not fit the model.
+    """
     side = encoder.preprocessing.size
     request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
     refused = {}
     for method in methods:
         try:
-            method.numbers_for(encoder)
+            check_fit(method, encoder)
             method.explain_batch(encoder, [request])
         except ModelError as error:
             refused[method.name] = str(error)

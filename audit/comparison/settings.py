@@ -1,12 +1,13 @@
 """What one comparison is asked to do, and the methods that it asks for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.attribution.explain import M2IB
 from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.methods import METHODS, Method
+from audit.attribution.numbers import GivenNumbers, build_method, numbers_by_method
 from audit.attribution.rise import RISE
 from pipelines.errors import AuditError
 from pipelines.frames import Frames
@@ -42,6 +43,7 @@ class ComparisonSettings:
     limit: int | None = None  # studies, drawn by the seed
     faithfulness: int = 40  # phrases whose heat is put to the test of faithfulness
     masks: int = 100  # a pair, of the methods that perturb the image
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: for that one alone
     seed: int = 0
     overwrite: bool = False
 
@@ -66,13 +68,16 @@ def baseline_of(names: Sequence[str]) -> str:
     return M2IB.name if M2IB.name in names else names[0]
 
 
-def build_methods(names: Sequence[str], *, masks: int) -> tuple[Method, ...]:
-    """Build methods with their own numbers, but for the masks of those that perturb the image.
+def build_methods(
+    names: Sequence[str], *, masks: int, numbers: Mapping[str, Mapping[str, float | str]] | None = None
+) -> tuple[Method, ...]:
+    """Build methods with their own numbers, but for those that are given and for the masks that perturb the image.
 
     Raises:
-        AuditError: too few masks.
+        AuditError: too few masks, a number of a method that is not chosen, or a number out of its range.
     """
     if masks < 2:
         raise AuditError(f"--masks {masks}: RISE and KernelSHAP need 2 at least")
-    perturbing: dict[str, Method] = {RISE.name: RISE(masks=masks), KernelSHAP.name: KernelSHAP(coalitions=masks)}
-    return tuple(perturbing.get(name) or METHODS[name]() for name in names)
+    perturbing = {RISE.name: {"masks": masks}, KernelSHAP.name: {"coalitions": masks}}
+    given = numbers_by_method(names, GivenNumbers(own=numbers or {}))
+    return tuple(build_method(name, {**perturbing.get(name, {}), **given[name]}) for name in names)

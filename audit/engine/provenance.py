@@ -18,6 +18,7 @@ __all__ = [
     "method_settings",
     "model_record",
     "pick_device",
+    "settings_by_method",
     "software_versions",
     "tokeniser_digest",
 ]
@@ -53,13 +54,23 @@ def method_settings(
 ) -> dict[str, float | int | str | bool | None]:
     """Every number that shapes a heat, by name; those of further methods carry their method's name."""
     numbers: dict[str, float | int | str | bool | None] = {}
-    for place, method in enumerate(methods):
-        prefix = "" if place == 0 else f"{method.name} "
-        for name, number in method.numbers_for(encoder).items():
+    for place, (method, settings) in enumerate(settings_by_method(methods, encoder, device).items()):
+        prefix = "" if place == 0 else f"{method} "
+        for name, number in settings.items():
             numbers[prefix + name.replace("_layer", " layer")] = number
-        if isinstance(method, M2IB):
-            numbers[f"{prefix}precision"] = resolve(method.precision, device).value
     return {"precision": Precision.FP32.value, **numbers, "fit": encoder.preprocessing.fit.value}
+
+
+def settings_by_method(
+    methods: Sequence[Method], encoder: DualEncoder, device: torch.device
+) -> dict[str, dict[str, float | int | str | bool | None]]:
+    """Each method's numbers under the names that ``--set`` takes, and M2IB's precision."""
+    settings: dict[str, dict[str, float | int | str | bool | None]] = {}
+    for method in methods:
+        settings[method.name] = dict(method.numbers_for(encoder))
+        if isinstance(method, M2IB):
+            settings[method.name]["precision"] = resolve(method.precision, device).value
+    return settings
 
 
 def tokeniser_digest(encoder: DualEncoder) -> str:

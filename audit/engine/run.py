@@ -22,7 +22,7 @@ from audit.engine.memory import MemoryReturn
 from audit.engine.on_ray import check_ray, finished_on_ray
 from audit.engine.out_folder import SHARDS, check_writable, make
 from audit.engine.preparing import Prepared, Progress, prepare
-from audit.engine.provenance import device_name
+from audit.engine.provenance import device_name, settings_by_method
 from audit.engine.resuming import Plan, Planned, Standing, apply, let_go
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
@@ -182,6 +182,7 @@ def _record(
         model=finisher.model,
         method=finisher.methods[0][0],
         settings=finisher.numbers,
+        method_settings=settings_by_method(prepared.explainer.methods, prepared.explainer.encoder, prepared.device),
         seed=settings.seed,
         device=device_name(prepared.device),
         software=finisher.software,

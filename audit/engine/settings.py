@@ -1,6 +1,7 @@
 """What one run is asked to do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.attribution.precision import Precision
@@ -42,7 +43,8 @@ class RunSettings:
     shard: Shard | None = None  # audit this part alone, and leave tables and the page over all to a whole run
     retry_failed: bool = False  # try studies again that could not be audited, though nothing has changed
     index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
-    beta: float | None = None
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: for that one alone
+    beta: float | None = None  # this and what follows: for every method that has a number of the name
     variance: float | None = None
     steps: int | None = None
     samples: int | None = None

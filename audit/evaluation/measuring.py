@@ -16,7 +16,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.encoders.words import CutPhraseWarning
 from audit.evaluation.pair_table import PairRow, PairTable
 from audit.evaluation.rows import MEASURES, Measurement
-from audit.faithfulness.confidence import Confidence, image_confidence, text_confidence
+from audit.faithfulness.confidence import Confidence, TextMask, image_confidence, text_confidence
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from pipelines.errors import InputError
 from pipelines.image_file import RANGE, Picture, read_image
@@ -55,8 +55,12 @@ def load_pair(
     return LoadedPair(row=row, pixels=pixels.to(device), seed=own_seed, note=notes or None)
 
 
-def measure(encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair]) -> tuple[Measurement, ...]:
+def measure(
+    encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair], text_mask: TextMask = TextMask.MINMAX
+) -> tuple[Measurement, ...]:
     """Explain pairs by one method and weigh its heat; a pair gives what it gives alone.
+
+    ``text_mask`` says how the heat of words becomes their weights.
 
     Raises:
         ModelError: the method cannot explain this model, or the model's text tower hands out no embeddings.
@@ -71,8 +75,8 @@ def measure(encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair]) -
             for request, answer in zip(requests, answers, strict=True)
             for one in ExplainedPair.all_of(request, answer)
         ]
-        own = _scores(encoder, explained)
-        at_random = _scores(encoder, [shuffled(pair, seed=pair.seed) for pair in explained])
+        own = _scores(encoder, explained, text_mask)
+        at_random = _scores(encoder, [shuffled(pair, seed=pair.seed) for pair in explained], text_mask)
     return tuple(
         Measurement(
             row=pair.row.number,
@@ -89,8 +93,8 @@ def measure(encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair]) -
     )
 
 
-def _scores(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> list[dict[str, float | None]]:
-    sides = zip(image_confidence(encoder, pairs), text_confidence(encoder, pairs), strict=True)
+def _scores(encoder: DualEncoder, pairs: Sequence[ExplainedPair], text_mask: TextMask) -> list[dict[str, float | None]]:
+    sides = zip(image_confidence(encoder, pairs), text_confidence(encoder, pairs, mask=text_mask), strict=True)
     return [dict(zip(MEASURES, (*_in_percent(image), *_in_percent(text)), strict=True)) for image, text in sides]
 
 

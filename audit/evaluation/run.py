@@ -16,8 +16,9 @@ from audit.engine.provenance import device_name, pick_device, software_versions
 from audit.evaluation.measuring import CUT_CAPTION, STRETCHED, LoadedPair, load_pair, measure
 from audit.evaluation.pair_table import PairRow, PairTable, read_pair_table
 from audit.evaluation.rows import Measurement, append, read_measurements, rewrite
-from audit.evaluation.settings import EvaluationSettings, check_methods, methods_of
+from audit.evaluation.settings import EvaluationSettings, check_methods, methods_of, text_mask_of
 from audit.evaluation.summary import Mean, as_csv, summarise
+from audit.faithfulness.confidence import TextMask
 from pipelines.errors import InputError, OutputError
 from reports.writing import write_text_atomically
 
@@ -34,6 +35,7 @@ class EvaluationResult:
     """How an evaluation ended."""
 
     means: tuple[Mean, ...]
+    text_mask: TextMask  # how the heat of words became their weights
     model: str
     terms: str  # under which the model may be used; a phantom encoder's say that it knows no patients
     table_rows: int
@@ -71,13 +73,21 @@ def evaluate_table(
     methods = methods_of(settings, encoder)
     record = _record(settings, table, encoder, methods, device)
     kept = out.begin(record, resume=settings.resume)
-    work = _Work(table=table, encoder=encoder, methods=methods, device=device, seed=settings.seed)
+    work = _Work(
+        table=table,
+        encoder=encoder,
+        methods=methods,
+        device=device,
+        seed=settings.seed,
+        text_mask=text_mask_of(settings),
+    )
     _measure_all(work, drawn, kept, out.rows, progress)
     measurements = read_measurements(out.rows)
     means = summarise(measurements)
     out.end(record, means, measurements)
     return EvaluationResult(
         means=means,
+        text_mask=work.text_mask,
         model=encoder.info.name,
         terms=encoder.info.terms,
         table_rows=table.rows,
@@ -98,6 +108,7 @@ class _Work:
     methods: tuple[Method, ...]
     device: torch.device
     seed: int
+    text_mask: TextMask
 
     def load(self, row: PairRow) -> LoadedPair | str:
         return load_pair(self.table, row, self.encoder, device=self.device, seed=self.seed)
@@ -194,6 +205,7 @@ def _record(
             "model": encoder.info.name,
             "weights sha256": encoder.info.sha256,
             "fit": encoder.preprocessing.fit.value,
+            "text mask": text_mask_of(settings).value,
             "methods": {method.name: dict(method.numbers_for(encoder)) for method in methods},
         },
         "preset": settings.preset,
@@ -238,7 +250,7 @@ def _measure_chunk(work: _Work, rows: Sequence[PairRow], done: set[tuple[int, st
         wanted = [(row, pair) for row, pair in zip(rows, loaded, strict=True) if (row.number, method.name) not in done]
         pairs = [pair for _, pair in wanted if isinstance(pair, LoadedPair)]
         if pairs:
-            yield measure(work.encoder, method, pairs)
+            yield measure(work.encoder, method, pairs, work.text_mask)
         yield [
             Measurement(row=row.number, image=row.image, method=method.name, error=pair)
             for row, pair in wanted

@@ -1,32 +1,40 @@
 """What one evaluation is asked to do, and the methods with their numbers that follow from it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from audit.attribution.explain import M2IB, default_layer
 from audit.attribution.iba import IBA
 from audit.attribution.m2ib import M2IBSettings
 from audit.attribution.methods import METHODS, Method
-from audit.attribution.nib import NIB
+from audit.attribution.numbers import GivenNumbers, SharedNumber, build_method, check_fit, numbers_by_method
 from audit.encoders.protocol import DualEncoder
+from audit.faithfulness.confidence import TextMask
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
 
-__all__ = ["PRESETS", "EvaluationSettings", "Preset", "check_methods", "methods_of"]
+__all__ = ["PRESETS", "EvaluationSettings", "Preset", "check_methods", "methods_of", "text_mask_of"]
 
-_NUMBERS = {"beta": "beta", "variance": "variance", "steps": "steps", "noise_samples": "samples"}
-_LAYERED: Mapping[str, Callable[..., Method]] = {IBA.name: IBA, NIB.name: NIB}
-"""Methods beside M2IB that squeeze the same layers."""
+_SHARED = {
+    "beta": "beta",
+    "variance": "variance",
+    "steps": "steps",
+    "noise_samples": "samples",
+    "image_layer": "image_layer",
+    "text_layer": "text_layer",
+}
+"""Field of :class:`EvaluationSettings`, and the number of the methods that it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """M2IB's numbers as its authors published them for one kind of image."""
+    """M2IB's numbers, and the weights of words, as its authors' code has them for one kind of image."""
 
     settings: M2IBSettings
     image_layer: int  # of 12 blocks, from 0
     text_layer: int
+    text_mask: TextMask = TextMask.MEDIAN
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -52,10 +60,12 @@ class EvaluationSettings:
     fit: Fit | None = None  # None: as the model's own files say, which is how the authors' code lays images
     resume: bool = False
     overwrite: bool = False
-    beta: float | None = None
+    text_mask: TextMask | None = None  # None: the preset's, else minmax
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: for that one alone
+    beta: float | None = None  # this and what follows: for every method that has a number of the name
     variance: float | None = None
     steps: int | None = None
-    noise_samples: int | None = None  # of M2IB's noise, each step
+    noise_samples: int | None = None  # of a bottleneck's noise, each step
     image_layer: int | None = None
     text_layer: int | None = None
 
@@ -64,7 +74,7 @@ def check_methods(settings: EvaluationSettings) -> None:
     """Refuse what no model can mend, before anything is loaded.
 
     Raises:
-        AuditError: an unknown or repeated method or preset, or a flag that suits none of the methods.
+        AuditError: an unknown or repeated method or preset, or a number that none of the methods has.
     """
     for name in settings.methods:
         if name not in METHODS:
@@ -73,11 +83,14 @@ def check_methods(settings: EvaluationSettings) -> None:
         raise AuditError("--method: each method once, and one at least")
     if settings.preset is not None and settings.preset not in PRESETS:
         raise AuditError(f"--preset {settings.preset}: unknown; one of {', '.join(PRESETS)}")
-    layered = {M2IB.name, *_LAYERED}
-    for flags, methods in ((_NUMBERS, {M2IB.name}), (("image_layer", "text_layer"), layered)):
-        given = [flag.replace("_", "-") for flag in flags if getattr(settings, flag) is not None]
-        if given and not methods & set(settings.methods):
-            raise AuditError(f"--{given[0]} is a number of {', '.join(sorted(methods))}: leave it away, or add one")
+    numbers_by_method(settings.methods, _given(settings))
+
+
+def text_mask_of(settings: EvaluationSettings) -> TextMask:
+    """How words are weighted: by the flag, else as the preset has it, else by the min-max of their heat."""
+    if settings.text_mask is not None:
+        return settings.text_mask
+    return TextMask.MINMAX if settings.preset is None else PRESETS[settings.preset].text_mask
 
 
 def methods_of(settings: EvaluationSettings, encoder: DualEncoder) -> tuple[Method, ...]:
@@ -87,34 +100,32 @@ def methods_of(settings: EvaluationSettings, encoder: DualEncoder) -> tuple[Meth
         AuditError: the numbers do not fit the model.
         ModelError: a method cannot explain a model of this kind.
     """
-    try:
-        methods = tuple(_method(name, settings, encoder) for name in settings.methods)
-        for method in methods:
-            method.numbers_for(encoder)
-    except ValueError as error:
-        raise AuditError(f"the method's numbers do not fit the model: {error}") from error
+    preset = _preset_numbers(settings, encoder)
+    methods = tuple(
+        build_method(name, {**preset.get(name, {}), **numbers})
+        for name, numbers in numbers_by_method(settings.methods, _given(settings)).items()
+    )
+    for method in methods:
+        check_fit(method, encoder)
     return methods
 
 
-def _method(name: str, settings: EvaluationSettings, encoder: DualEncoder) -> Method:
-    image_layer, text_layer = _layers(settings, encoder)
-    if name in _LAYERED:
-        return _LAYERED[name](image_layer=image_layer, text_layer=text_layer)
-    if name != M2IB.name:
-        return METHODS[name]()
-    preset = None if settings.preset is None else PRESETS[settings.preset]
-    numbers = M2IB().settings_for(encoder)[0] if preset is None else preset.settings
-    given = {number: getattr(settings, flag) for flag, number in _NUMBERS.items()}
-    numbers = replace(numbers, **{number: value for number, value in given.items() if value is not None})
-    return M2IB(numbers, image_layer=image_layer, text_layer=text_layer)
-
-
-def _layers(settings: EvaluationSettings, encoder: DualEncoder) -> tuple[int | None, int | None]:
-    """Layers by flag or preset, the latter taken to the depth of this model's towers; None: the method's own."""
-    preset = None if settings.preset is None else PRESETS[settings.preset]
-    image = None if preset is None else default_layer(preset.image_layer, encoder.image.depth)
-    text = None if preset is None else default_layer(preset.text_layer, encoder.text.depth)
-    return (
-        image if settings.image_layer is None else settings.image_layer,
-        text if settings.text_layer is None else settings.text_layer,
+def _given(settings: EvaluationSettings) -> GivenNumbers:
+    shared = tuple(
+        SharedNumber(flag=f"--{flag.replace('_', '-')}", name=name, value=value)
+        for flag, name in _SHARED.items()
+        if (value := getattr(settings, flag)) is not None
     )
+    return GivenNumbers(shared=shared, own=settings.numbers)
+
+
+def _preset_numbers(settings: EvaluationSettings, encoder: DualEncoder) -> dict[str, dict[str, float]]:
+    """M2IB's published numbers, and for IBA, whose layers are M2IB's, the layers; taken to the towers' depths."""
+    if settings.preset is None:
+        return {}
+    preset = PRESETS[settings.preset]
+    layers = {
+        "image_layer": default_layer(preset.image_layer, encoder.image.depth),
+        "text_layer": default_layer(preset.text_layer, encoder.text.depth),
+    }
+    return {M2IB.name: {**asdict(preset.settings), **layers}, IBA.name: dict(layers)}

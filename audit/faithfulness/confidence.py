@@ -5,13 +5,20 @@ A heat that shows what the cosine rests on keeps it (a small drop) or, by hiding
 Source: Chattopadhay et al. 2018, "Grad-CAM++: generalized gradient-based visual explanations for deep convolutional
 networks", section 4.1. As in pytorch-grad-cam's metrics (``cam_mult_image``), which M2IB's authors report, the heat
 multiplies the normalised tensor, so that what is hidden becomes the mean grey, and the drop is not divided by o: a
-cosine may be 0 or negative. Unlike M2IB's authors, words are weighted in their embeddings: a weighted token id is
-another token.
+cosine may be 0 or negative.
+
+Departures from M2IB's authors' code, whose image measure hands the map over without a batch axis, so that its first row
+weighs every row of the image, and whose text measure keeps the token ids above the median of the token map and sets the
+others, start and end left out, to the id 0. Here the whole map weighs the image, and words are weighted in their
+embeddings, with start and end kept: an id 0 is another token. With :attr:`TextMask.MEDIAN` weights are 0 or 1 as there,
+by the median over words instead of word pieces.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
+from statistics import median
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +29,7 @@ from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_o
 
 __all__ = [
     "Confidence",
+    "TextMask",
     "confidence_drop",
     "confidence_increase",
     "image_confidence",
@@ -30,6 +38,13 @@ __all__ = [
 ]
 
 _RESOLUTION = 1e-6  # what fp32 leaves of a cosine: the same input in another batch differs by as much
+
+
+class TextMask(StrEnum):
+    """How the heat of words becomes their weights."""
+
+    MEDIAN = "median"  # 1 above the median of the phrase's words, else 0: as M2IB's authors do
+    MINMAX = "minmax"  # the min-max heat, 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +91,10 @@ def image_confidence(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> li
     return _spread([pair.heat.numel() > 1 for pair in pairs], cosines)
 
 
-def text_confidence(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> list[Confidence | None]:
-    """Weight each word's token embeddings by the min-max heat of the words; None for a phrase of fewer than two.
+def text_confidence(
+    encoder: DualEncoder, pairs: Sequence[ExplainedPair], *, mask: TextMask = TextMask.MINMAX
+) -> list[Confidence | None]:
+    """Weight each word's token embeddings by the heat of the words; None for a phrase of fewer than two.
 
     In a tower that normalises before each block (CLIP, SigLIP) a weight between 0 and 1 acts on the residual alone;
     there the scores of :func:`audit.faithfulness.curves.word_curves`, where weights are 0 or 1, say more.
@@ -87,7 +104,7 @@ def text_confidence(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> lis
         ValueError: a pair's words are not those of its phrase.
     """
     measured = [pair for pair in pairs if len(pair.words) > 1]
-    weights = [[[1.0] * len(pair.words), _word_weights(pair)] for pair in measured]
+    weights = [[[1.0] * len(pair.words), _word_weights(pair, mask)] for pair in measured]
     cosines = cosines_of_phrases(encoder, measured, weights)
     return _spread([len(pair.words) > 1 for pair in pairs], cosines)
 
@@ -108,9 +125,12 @@ def _weighted(
     return pixels * weights_on_input(heat.to(pixels.device), pixels.shape[-1])
 
 
-def _word_weights(pair: ExplainedPair) -> list[float]:
+def _word_weights(pair: ExplainedPair, mask: TextMask) -> list[float]:
     weights: list[float] = unit_range(Tensor([heat for _, heat in pair.words])).tolist()
-    return weights
+    if mask is TextMask.MINMAX:
+        return weights
+    middle = median(weights)
+    return [float(weight > middle) for weight in weights]
 
 
 def _spread(is_measured: Sequence[bool], cosines: Sequence[Sequence[float]]) -> list[Confidence | None]:

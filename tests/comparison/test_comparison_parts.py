@@ -61,6 +61,10 @@ def test_masks_are_those_of_the_methods_that_perturb_the_image_and_of_no_other()
     assert list(numbers[0]) == list(METHODS)
     assert [name for name in METHODS if numbers[0][name] != numbers[1][name]] == ["rise", "kernel_shap"]
     assert (numbers[0]["rise"]["masks"], numbers[1]["kernel_shap"]["coalitions"]) == (7, 9)
+    (rise,) = build_methods(("rise",), masks=7, numbers={"rise": {"masks": 11}})
+    assert rise.numbers_for(encoder)["masks"] == 11, "what is set for one method wins"
+    with pytest.raises(AuditError, match="nib is not among the methods"):
+        build_methods(("rise",), masks=7, numbers={"nib": {"steps": 2}})
     with pytest.raises(AuditError, match="--masks 1"):
         build_methods(("nib",), masks=1)
 

@@ -146,6 +146,19 @@ def test_every_flag_of_the_method_changes_the_record(
     assert plain != changed
 
 
+def test_the_run_says_each_methods_numbers_and_does_studies_again_where_one_changed(
+    cohort: Path, tmp_path: Path
+) -> None:
+    asked = {"methods": ("m2ib", "nib", "saliency"), "image_layer": 1, "controls": 0, "limit": 1}
+    first = run(settings_for(cohort, tmp_path / "out", **asked, numbers={"nib": {"steps": 3}})).record
+    assert (first.method_settings["m2ib"]["steps"], first.method_settings["nib"]["steps"]) == (2, 3)
+    assert [first.method_settings[name]["image_layer"] for name in ("m2ib", "nib")] == [1, 1]
+    assert first.method_settings["saliency"] == {}
+    assert first.settings["nib image layer"] == 1
+    again = run(settings_for(cohort, tmp_path / "out", **asked, numbers={"nib": {"steps": 4}})).record
+    assert [group.because for group in again.history.done_again] == [("nib steps was 3, is 4",)]
+
+
 def test_no_identifier_and_no_file_name_shows(cohort: Path, tmp_path: Path) -> None:
     secret = "Kowalczyk"  # noqa: S105 - a patient's name
     path = cohort / "dicom" / "phantom-00001.dcm"
@@ -435,8 +448,8 @@ def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Pa
     ("change", "told"),
     [
         ({"methods": ("magic",)}, "--method magic: unknown; one of m2ib"),
-        ({"methods": ("nib",)}, "--steps is a number of m2ib, not of nib"),
-        ({"methods": ("nib",), "steps": None, "samples": None, "compiled": True}, "--compile is a number of m2ib"),
+        ({"methods": ("nib",)}, "--samples is a number of m2ib, iba"),
+        ({"methods": ("nib",), "steps": None, "samples": None, "compiled": True}, "--compile is for m2ib"),
     ],
     ids=["unknown", "another's number", "another's compiler"],
 )

@@ -171,6 +171,19 @@ def test_where_nothing_could_be_measured_there_are_no_means(tmp_path):
     assert all(mean["mean"] is None and mean["unmeasured"] == 2 for mean in means)
 
 
+def test_the_summary_says_how_words_were_weighted_and_a_resumed_run_keeps_to_it(folder, tmp_path):
+    out = tmp_path / "out.csv"
+    minmax = evaluate(folder / "pairs.tsv", tmp_path / "minmax.csv", "--samples", "4")
+    median = evaluate(folder / "pairs.tsv", out, "--samples", "4", "--preset", "natural")
+    assert "--text-mask minmax" in minmax.stdout
+    assert "--text-mask median" in median.stdout
+    summary = json.loads(out.with_suffix(".summary.json").read_text())
+    assert summary["settings"]["text mask"] == "median"
+    assert [row["text_drop"] for row in rows_of(out)] != [row["text_drop"] for row in rows_of(tmp_path / "minmax.csv")]
+    other = evaluate(folder / "pairs.tsv", out, "--samples", "4", "--text-mask", "minmax", "--resume")
+    assert "made with other settings (text mask)" in other.stderr
+
+
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, whole):
     out, batches = tmp_path / "out.csv", []
 
@@ -299,6 +312,8 @@ def test_several_methods_have_a_row_each_and_one_without_words_no_text_scores(fo
         pytest.param(["--method", "lime"], "--method lime: unknown", id="unknown method"),
         pytest.param(["--method", "nib"], "each method once", id="a method twice"),
         pytest.param(["--beta", "2"], "--beta is a number of m2ib", id="a number of another method"),
+        pytest.param(["--set", "iba.beta=2"], "iba is not among the methods (nib)", id="set for another method"),
+        pytest.param(["--set", "nib.steps=few"], "few is not a whole number", id="set to a word"),
         pytest.param(["--image-layer", "40"], "do not fit the model", id="no such layer"),
         pytest.param(["--resume", "--overwrite"], "give one of them", id="resume and overwrite"),
         pytest.param(["--output-path", "out.xlsx"], "suffix .csv", id="no CSV"),

@@ -7,7 +7,8 @@ import pytest
 
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
-from audit.evaluation.settings import PRESETS, EvaluationSettings, methods_of
+from audit.evaluation.settings import PRESETS, EvaluationSettings, methods_of, text_mask_of
+from audit.faithfulness.confidence import TextMask
 
 PLAIN = EvaluationSettings(data_path=Path("pairs.tsv"), output_path=Path("out.csv"))
 
@@ -76,10 +77,30 @@ def test_a_presets_layers_are_taken_to_other_depths_in_proportion(depths, layers
     assert (given["image_layer"], given["text_layer"]) == layers
 
 
-@pytest.mark.parametrize("method", ["nib", "iba"])
-def test_methods_of_the_same_layers_get_them_too(encoder, method):
+@pytest.mark.parametrize(("method", "text_layer"), [("nib", 8), ("iba", 9)])
+def test_a_layer_is_for_every_method_that_has_one_and_a_preset_for_m2ib_and_iba(encoder, method, text_layer):
     given = numbers(encoder, methods=(method,), preset="natural", image_layer=3)
-    assert (given["image_layer"], given["text_layer"]) == (3, 9)
+    assert (given["image_layer"], given["text_layer"]) == (3, text_layer)
+
+
+def test_a_number_of_one_method_wins_over_the_flag_and_leaves_the_others(encoder):
+    asked = replace(PLAIN, methods=("m2ib", "nib"), steps=4, numbers={"nib": {"steps": 7}})
+    m2ib, nib = methods_of(asked, encoder)
+    assert (m2ib.numbers_for(encoder)["steps"], nib.numbers_for(encoder)["steps"]) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mask"),
+    [
+        pytest.param({}, "minmax", id="without a preset"),
+        pytest.param({"preset": "natural"}, "median", id="natural, as its authors"),
+        pytest.param({"preset": "ms-cxr"}, "median", id="ms-cxr, as its authors"),
+        pytest.param({"preset": "natural", "text_mask": TextMask.MINMAX}, "minmax", id="a flag wins"),
+        pytest.param({"text_mask": TextMask.MEDIAN}, "median", id="a flag alone"),
+    ],
+)
+def test_words_are_weighted_as_the_flag_or_the_preset_says(changes, mask):
+    assert text_mask_of(replace(PLAIN, **changes)) == mask
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
 from audit.faithfulness.confidence import (
     Confidence,
+    TextMask,
     confidence_drop,
     confidence_increase,
     image_confidence,
@@ -85,16 +86,31 @@ def test_the_image_is_weighted_by_its_min_max_heat(made, encoder, pairs) -> None
         assert found.drop == pytest.approx(max(0.0, whole - weighted), abs=2e-5)
 
 
-def test_words_are_weighted_in_their_embeddings_by_their_min_max_heat(made, encoder, pairs) -> None:
+def above_the_median(heat: list[float]) -> list[float]:
+    """As M2IB's authors compute it."""
+    values = np.array(heat)
+    return (values > np.percentile(values, 50)).astype(float).tolist()
+
+
+def between_the_extremes(heat: list[float]) -> list[float]:
+    return [(value - min(heat)) / (max(heat) - min(heat)) for value in heat]
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [(TextMask.MINMAX, between_the_extremes), (TextMask.MEDIAN, above_the_median)],
+    ids=["minmax", "median"],
+)
+def test_words_are_weighted_in_their_embeddings_by_their_heat(made, encoder, pairs, mask, expected) -> None:
     """By the library's own forward pass, its embedding layer's output multiplied token by token."""
     several = [pair for pair in pairs if len(pair.words) > 1]
     assert len(several) == 2
-    for pair, found in zip(several, text_confidence(encoder, several), strict=True):
+    for pair, found in zip(several, text_confidence(encoder, several, mask=mask), strict=True):
         tokens = encoder.text.tokenise([pair.phrase])
         heat = [value for _, value in pair.words]
         factors = torch.ones(tokens.ids.shape[1])
-        for value, (_, members) in zip(heat, tokens.words[0], strict=True):
-            factors[list(members)] = (value - min(heat)) / (max(heat) - min(heat))
+        for weight, (_, members) in zip(expected(heat), tokens.words[0], strict=True):
+            factors[list(members)] = weight
         handle = made.reference.text_model.embeddings.register_forward_hook(
             lambda _module, _inputs, output, factors=factors: output * factors[:, None]
         )
@@ -121,6 +137,14 @@ def test_a_word_without_weight_is_gone_from_the_sum() -> None:
     found = text_confidence(of_words(VALUES), [phrase_pair(left=0.0, pleural=5.0, effusion=1.0)])[0]
     assert found.whole == pytest.approx(cosine_of(3.5))
     assert found.weighted == pytest.approx(cosine_of(0.0 * 0.5 + 1.0 * 2.0 + 0.2 * 1.0))
+
+
+def test_the_words_above_the_median_are_kept_whole_and_the_others_hidden() -> None:
+    pair = phrase_pair(left=0.0, pleural=5.0, effusion=1.0)
+    found = text_confidence(of_words(VALUES), [pair], mask=TextMask.MEDIAN)[0]
+    assert found.weighted == pytest.approx(cosine_of(2.0))
+    flat = text_confidence(of_words(VALUES), [phrase_pair(left=2.0, pleural=2.0)], mask=TextMask.MEDIAN)[0]
+    assert flat.weighted == pytest.approx(0.0)
 
 
 def test_several_phrases_of_different_lengths_share_a_batch() -> None:

@@ -197,8 +197,9 @@ def test_retrieval_ranks_a_sentence_among_those_that_do_not_hold_as_a_loop_does(
         ({"shares": (0.0,)}, "shares between 0 and 1"),
         ({"sides": ()}, "names none"),
         ({"phantoms": 3}, "give 8 at least"),
+        ({"numbers": {"nib": {"steps": 3}}}, "nib is not among the methods"),
     ],
-    ids=["method", "share", "side", "phantoms"],
+    ids=["method", "share", "side", "phantoms", "number of another method"],
 )
 def test_what_cannot_be_measured_is_refused_at_once(changes: dict[str, object], said: str) -> None:
     with pytest.raises(AuditError, match=said):

@@ -93,3 +93,13 @@ def test_a_sample_without_a_readable_image_is_refused(tmp_path: Path) -> None:
     files = CohortFiles(dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports")
     with pytest.raises(AuditError, match="no image of the sample could be read"):
         check_sanity(settings(files))
+
+
+def test_a_number_that_is_set_is_of_the_method_that_is_checked(cohort) -> None:
+    with pytest.raises(AuditError, match="nib is not among the methods"):
+        check_sanity(settings(cohort, numbers={"nib": {"steps": 2}}))
+    blocks = {"towers": (TowerName.IMAGE,), "method": "legrad"}
+    one, other = (
+        check_sanity(settings(cohort, **blocks, numbers={"legrad": {"image_blocks": count}})) for count in (1, 3)
+    )
+    assert [line.spearman for line in one.lines] != [line.spearman for line in other.lines]

@@ -1,7 +1,7 @@
 """The whole test on phantoms: explain, remove, fine-tune, retrieve; a method beside as much removed at random."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers import CLIPModel
 
 from audit.attribution.explain import Request, pair_seed
 from audit.attribution.methods import METHODS, Method
+from audit.attribution.numbers import GivenNumbers, build_method, numbers_by_method
 from audit.encoders.folder import load_pretrained, load_tokenizer
 from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.protocol import DualEncoder
@@ -40,6 +41,7 @@ class RoarSettings:
     """What is removed from how many pairs, and how long the encoder may learn to do without."""
 
     method: str = "m2ib"
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: of the one that is used
     model: str = "phantom"
     sides: tuple[Side, ...] = ("image", "text")
     shares: tuple[float, ...] = DEFAULT_SHARES
@@ -58,6 +60,7 @@ class RoarSettings:
         """
         if self.method not in METHODS:
             raise AuditError(f"--method {self.method}: unknown; one of {', '.join(METHODS)}")
+        numbers_by_method([self.method], GivenNumbers(own=self.numbers))
         if not self.shares or not all(0 < share < 1 for share in self.shares):
             raise AuditError(f"--share {self.shares}: give shares between 0 and 1, such as 0.1")
         if not self.sides:
@@ -135,7 +138,7 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
         ModelError: the model is no CLIP with a mask token, or the method does not explain it.
         AuditError: the text side is asked of a method that does not explain words, or the phantoms are too few.
     """
-    method = METHODS[settings.method]()
+    method = build_method(settings.method, settings.numbers.get(settings.method, {}))
     if "text" in settings.sides and not method.explains_words:
         raise AuditError(f"--method {method.name} does not explain words: pass --side image")
     encoder = load_encoder(settings.model)
