@@ -104,7 +104,7 @@ def _blind(hits: pd.DataFrame) -> _Step:
         f"it hits in {_percent(hits['value'].mean())} of them, {best.method} in {_percent(best.share)}: "
         f"{_points(best.difference)}"
     )
-    return _Step(because=told, verdict=None if best.difference.low > _BLIND_MARGIN else "not better than a blind map")
+    return _Step(because=told, verdict=None if best.low > _BLIND_MARGIN else "not better than a blind map")
 
 
 def _words(controls: Sequence[ControlSummary], method: str) -> _Step:

@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 
-__all__ = ["INTERVAL", "Interval", "paired_difference", "patient_bootstrap", "patient_interval"]
+__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_bootstrap", "patient_interval"]
 
 Labels = Sequence[str] | Int[np.ndarray, " cases"]
 """A name or a number for each case."""

@@ -118,3 +118,24 @@ def test_phrases_that_were_not_scored_take_no_part() -> None:
     unscored = table.assign(image=table["image"] + " unscored", value=np.nan)
     both = verdict_of(pd.concat([table, unscored]), MOVES, method="m2ib", seed=0)
     assert both == verdict_of(table, MOVES, method="m2ib", seed=0)
+
+
+def test_a_map_that_is_known_for_two_phrases_does_not_decide() -> None:
+    """The class-mean box hits both phrases it is known for; the method hits 90 of 100 and the centre 10."""
+    hits = [1.0] * 90 + [0.0] * 10
+    table = table_of(hits, [0.0] * 90 + [1.0] * 10)
+    known = table["image"].isin(["i0", "i1"])
+    from_boxes = table["method"].isin(["class-mean box", "words-only prior"])
+    table = table.assign(value=table["value"].mask(from_boxes & ~known, np.nan).mask(from_boxes & known, 1.0))
+    assert verdict_of(table, MOVES, method="m2ib").verdict == "grounded"
+
+
+def test_a_map_that_is_known_for_two_phrases_cannot_acquit_either() -> None:
+    """It misses the two phrases it is known for; the centre hits as often as the method."""
+    table = table_of([1.0] * 50 + [0.0] * 50, [0.0] * 100)
+    known = table["image"].isin(["i0", "i1"])
+    from_boxes = table["method"].isin(["class-mean box", "words-only prior"])
+    own = table[table["method"] == "m2ib"].set_index("image")["value"]
+    centre = table["image"].map(own).where(table["method"] == "centre", table["value"])
+    table = table.assign(value=centre.mask(from_boxes & ~known, np.nan))
+    assert verdict_of(table, MOVES, method="m2ib").verdict == "not better than a blind map"
