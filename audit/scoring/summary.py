@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from audit.scoring.against_blind import filled
 from audit.scoring.cohort_threshold import iou_at_cohort_threshold
 from audit.scoring.human import HUMAN
 from audit.scoring.scores import BLIND_METHODS
@@ -196,6 +197,8 @@ class _Cases:
 def _on_the_same_cases(methods: Mapping[str, _Found], pairs: Int[np.ndarray, " cases"]) -> Mapping[str, _Found]:
     """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both.
 
+    Content-blind maps are compared on the same cases (:func:`audit.scoring.against_blind.filled`).
+
     Args:
         methods: what each method and reference has.
         pairs: the same number for cases of one image and phrase.
@@ -205,7 +208,10 @@ def _on_the_same_cases(methods: Mapping[str, _Found], pairs: Int[np.ndarray, " c
         return methods
     judged = np.any([~np.isnan(found.values) for found in own], axis=0)
     kept = np.isin(pairs, pairs[judged])
+    blind = filled({method: found.values for method, found in methods.items() if method in BLIND_METHODS})
     return {
-        method: replace(found, values=np.where(kept, found.values, np.nan)) if is_reference(method) else found
+        method: replace(found, values=np.where(kept, blind.get(method, found.values), np.nan))
+        if is_reference(method)
+        else found
         for method, found in methods.items()
     }

@@ -154,3 +154,12 @@ def test_phrases_of_no_finding_are_paired_as_well() -> None:
     rows = [row("a", 1.0) | {"finding": None}, row("a", 0.0, method="centre") | {"finding": None}]
     (difference,) = summary_of(rows).differences
     assert (difference.estimate, difference.scored) == (1.0, 1)
+
+
+def test_a_reference_that_is_known_for_few_phrases_is_compared_on_all_of_them() -> None:
+    """The class-mean box hits the one phrase it is known for; on the other three it is what the centre is."""
+    rows = [row(p, 1.0) for p in "abcd"] + [row(p, float(p == "b"), method="centre") for p in "abcd"]
+    rows += [row(p, 1.0 if p == "a" else None, method="class-mean box") for p in "abcd"]
+    found = {s.method: s for s in summarise(score_table(rows)) if s.averaging == "micro" and s.finding is None}
+    assert (found["class-mean box"].estimate, found["class-mean box"].scored) == (0.5, 4)
+    assert [(d.estimate, d.scored) for d in found["m2ib"].differences] == [(0.75, 4), (0.5, 4)]
