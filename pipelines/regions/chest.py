@@ -101,6 +101,27 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
     """
     if not valid.any():
         return None
+    rows, columns = (_span(np.asarray(valid.any(axis))) for axis in (1, 0))
+    pair = _lung_pair(picture[rows, columns], valid[rows, columns])
+    if pair is None:
+        return None
+    left, right = (np.zeros(valid.shape, dtype=bool) for _ in pair)
+    left[rows, columns], right[rows, columns] = pair
+    return Lungs(at_left=left, at_right=right)
+
+
+def _span(line: Bool[np.ndarray, " cells"]) -> slice:
+    """Give the range from the first True to the last."""
+    places = np.flatnonzero(line)
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _lung_pair(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> tuple[Mask, Mask] | None:
+    """Find the fields at the image's left and right, on a picture whose borders are those of what is exposed.
+
+    A field that a border cuts is recognised by how much of that border it takes. This holds for a collimator's border
+    as for the film's own; half of a body, from neck to abdomen, would else be the largest enclosed field.
+    """
     smooth = gaussian_filter(picture.astype(np.float32), _SMOOTH * picture.shape[1])
     low, high = np.quantile(smooth[valid], [0.02, 0.98])
     steepness = gaussian_gradient_magnitude(smooth, 1.0) / max(float(high - low), 1.0)
@@ -111,7 +132,7 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
     if not pairs:
         return None
     left, right = max(pairs, key=lambda pair: _worth(pair[0]) * _worth(pair[1]))
-    return Lungs(at_left=left.mask, at_right=right.mask)
+    return left.mask, right.mask
 
 
 def _outside(smooth: Float[np.ndarray, "rows columns"], valid: Mask) -> Mask:

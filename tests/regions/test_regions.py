@@ -111,6 +111,22 @@ def test_the_zones_part_the_image_by_rows_and_the_halves_by_columns() -> None:
     assert lungs.half(at_left=True)[:, 0].all()
 
 
+def test_half_a_body_that_the_films_border_cuts_is_no_lung() -> None:
+    """On a film whose rows are no multiple of the grid's, and behind a collimator that cuts neck and abdomen."""
+    said = sample_phantom(np.random.default_rng([4, 0]), at_least=1)
+    image = render(said, columns=448).image
+    valid = np.ones(image.shape, dtype=bool)
+    whole = regions_of(picture_of(image), valid).lungs
+    valid[:20] = valid[-20:] = False
+    collimated = regions_of(picture_of(np.where(valid, image, 0.0).astype(np.float32)), valid).lungs
+    grid = Grid(said.anatomy, *image.shape)
+    for lungs in (whole, collimated):
+        assert lungs is not None
+        for found, side in ((lungs.at_left, "right"), (lungs.at_right, "left")):
+            true = grid.lungs[side] > 0.5
+            assert (found & ~true).sum() <= 0.1 * true.sum()
+
+
 def test_on_a_mirrored_film_everything_is_found_mirrored() -> None:
     image = render(phantom(2), columns=COLUMNS).image
     straight, mirrored = found_on(image), found_on(np.ascontiguousarray(image[:, ::-1]))
