@@ -39,6 +39,10 @@ _POINTS = (MARKER_POINT, SIDE_POINT, ZONE_POINT)
 AREA_SHARE = "area share"
 """The reference of these scores: heat that is the same everywhere, a hottest point that may be anywhere."""
 
+_ZONE_MARGIN = 0.1
+"""Of the lungs' height. A point this near to the named zone counts as in it: a finding reaches over the border of the
+zone that its report names, and the border is found with an error. ``benchmarks.bench_zones`` measures both."""
+
 _REACH_PX = 15.0  # px of the model's input: about a patch, which heat cannot be finer than
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
@@ -108,7 +112,11 @@ class ShortcutScorer:
 
     def _zone(self, phrase: Phrase) -> Mask | str:
         zone = phrase.zone
-        return "the phrase names no zone" if zone is None else self._of_lungs(lambda lungs: lungs.zone(zone))
+        return (
+            "the phrase names no zone"
+            if zone is None
+            else self._of_lungs(lambda lungs: lungs.zone(zone, margin=_ZONE_MARGIN))
+        )
 
     def _of_lungs(self, mask: Callable[[Lungs], Mask]) -> Mask | str:
         lungs = self._regions.lungs

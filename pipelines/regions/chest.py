@@ -62,13 +62,25 @@ class Lungs:
         lies_left = columns < self.midline
         return np.broadcast_to(lies_left if at_left else ~lies_left, self.at_left.shape)
 
-    def zone(self, zone: Zone) -> Mask:
-        """Mark the rows of a zone: a third of the lungs' common height; what lies above or below joins the nearest."""
-        rows = np.flatnonzero((self.at_left | self.at_right).any(1))
-        top, height = rows[0], rows[-1] + 1 - rows[0]
-        third = np.clip((np.arange(self.at_left.shape[0]) + 0.5 - top) * 3 // height, 0, 2)
-        lies_in = third == list(Zone).index(zone)
-        return np.broadcast_to(lies_in[:, None], self.at_left.shape)
+    def zone(self, zone: Zone, *, margin: float = 0.0) -> Mask:
+        """Mark the rows of a zone: a third of the height from the apex down to the diaphragm's dome.
+
+        The recess beside the dome belongs to the lower zone and does not count for the height: with it, the lower
+        third of the found height would begin a tenth of the lung too low. Rows above or below the lungs join the
+        nearest zone. Both lungs share their zones: the apex is the higher of the two, the dome the lower of the two,
+        since an effusion or consolidation hides one lung's dome more often than both.
+
+        Args:
+            zone: to mark.
+            margin: how far to reach into the neighbouring zones, as a share of that height.
+        """
+        top = min(_apex(lung) for lung in (self.at_left, self.at_right))
+        dome = max(_dome(lung) for lung in (self.at_left, self.at_right))
+        down = (np.arange(self.at_left.shape[0]) + 0.5 - top) / (dome - top)
+        place, last = list(Zone).index(zone), len(Zone) - 1
+        above = down >= place / 3 - margin if place > 0 else np.full(down.shape, fill_value=True)
+        below = down < (place + 1) / 3 + margin if place < last else np.full(down.shape, fill_value=True)
+        return np.broadcast_to((above & below)[:, None], self.at_left.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,17 @@ class _Field:
     rows: slice
     columns: slice
     area: int
+
+
+def _apex(lung: Mask) -> float:
+    """Edge of the uppermost row."""
+    return float(lung.any(1).argmax())
+
+
+def _dome(lung: Mask) -> float:
+    """Edge of the lower border, at the median of the columns."""
+    columns = lung[:, lung.any(0)]
+    return float(np.median(lung.shape[0] - columns[::-1].argmax(0)))
 
 
 def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"]:

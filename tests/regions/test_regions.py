@@ -104,11 +104,35 @@ def test_the_zones_part_the_image_by_rows_and_the_halves_by_columns() -> None:
     zones = np.stack([lungs.zone(zone) for zone in Zone])
     assert (zones.sum(0) == 1).all()
     assert (np.diff(zones.argmax(0)[:, 0]) >= 0).all()  # upper first
-    rows = np.flatnonzero((lungs.at_left | lungs.at_right).any(1))
-    within = zones[:, rows, 0].sum(1)
-    assert within.max() - within.min() <= 1
+    upper, mid, lower = zones[:, :, 0]
+    top = np.flatnonzero((lungs.at_left | lungs.at_right).any(1))[0]
+    assert abs(upper[top:].sum() - mid.sum()) <= 1
+    assert lower.sum() > mid.sum()  # the recess beside the diaphragm's dome, and what lies below it
+    wider = lungs.zone(Zone.MID, margin=0.1)[:, 0]
+    assert wider.sum() - mid.sum() == pytest.approx(0.2 * 3 * mid.sum(), abs=2)
     assert (lungs.half(at_left=True) ^ lungs.half(at_left=False)).all()
     assert lungs.half(at_left=True)[:, 0].all()
+
+
+def test_what_was_planted_lies_in_the_zone_and_on_the_side_that_its_report_names() -> None:
+    sides, zones, near = [], [], []
+    for seed in SEEDS:
+        said = phantom(seed)
+        film = render(said, columns=COLUMNS + COLUMNS // 4)  # so wide that lungs are found on a coarser grid
+        lungs = found_on(film.image).lungs
+        assert lungs is not None
+        for box, lesion in zip(film.boxes, film.boxed, strict=True):
+            row, column = int(box.y + box.height / 2), int(box.x + box.width / 2)
+            if lesion.side is not None:
+                sides.append(bool(lungs.half(at_left=lesion.side == "right")[row, column]))
+            if lesion.zone is not None:
+                rows = np.linspace(box.y, box.y + box.height, 9, endpoint=False).astype(int)
+                zones.append(bool(lungs.zone(lesion.zone)[row, column]))
+                near.append(lungs.zone(lesion.zone, margin=0.1)[rows, column].mean())
+    assert len(zones) >= 30
+    assert np.mean(sides) >= 0.98
+    assert np.mean(zones) >= 0.9
+    assert np.mean(near) >= 0.97
 
 
 def test_half_a_body_that_the_films_border_cuts_is_no_lung() -> None:
