@@ -239,7 +239,7 @@ def _shares(sample: _Sample, level: float) -> tuple[float, float]:
     if sample.count == 1:
         return 0.0, 1.0
     share, variance = sample.estimate, sample.variance
-    if variance == 0.0:
+    if variance == 0.0 or not 0.0 < share < 1.0:  # all alike, or so but for rounding: correlations of 1
         return share, share
     return _wilson(share, share * (1.0 - share) / variance, sample.quantile(level))
 
