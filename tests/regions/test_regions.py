@@ -131,8 +131,8 @@ def test_what_was_planted_lies_in_the_zone_and_on_the_side_that_its_report_names
                 near.append(lungs.zone(lesion.zone, margin=0.1)[rows, column].mean())
     assert len(zones) >= 30
     assert np.mean(sides) >= 0.98
-    assert np.mean(zones) >= 0.9
-    assert np.mean(near) >= 0.97
+    assert np.mean(zones) >= 0.85
+    assert np.mean(near) >= 0.95
 
 
 def test_half_a_body_that_the_films_border_cuts_is_no_lung() -> None:
