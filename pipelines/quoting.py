@@ -3,9 +3,18 @@
 import re
 from collections.abc import Callable
 
-__all__ = ["quoted", "requoted"]
+__all__ = ["OF_FILES", "OF_LABELS", "files_named_in", "quoted", "requoted", "requoted_for_owner"]
+
+OF_FILES = "The file "
+"""Before the quoted path of a file that is not the sentence's own."""
+
+OF_LABELS = "the label "
+"""Before a quoted label of boxes."""
+
+_OF_OWNERS = (OF_FILES, OF_LABELS, "its columns are ", "ends in ", "end in ")  # before names that a file's owner gave
 
 _QUOTED = re.compile(r'"([^"]*)"')
+_FILE = re.compile(f'{OF_FILES}"([^"]*)"')
 _LONGEST = 200
 
 
@@ -16,8 +25,23 @@ def quoted(value: object, *, most: int = _LONGEST) -> str:
 
 def requoted(sentence: str, shown: Callable[[str], str]) -> str:
     """Replace what a sentence quotes by what ``shown`` makes of it; an open quote reaches to the end."""
-    masked = _QUOTED.sub(lambda match: f'"{shown(match[1])}"', sentence)
+    return _requoted(sentence, lambda _before, content: shown(content))
+
+
+def requoted_for_owner(sentence: str) -> str:
+    """Keep the columns, labels and file endings that a sentence quotes; any other content of a file becomes "..."."""
+    return _requoted(sentence, lambda before, content: content if before.endswith(_OF_OWNERS) else "...")
+
+
+def files_named_in(sentence: str) -> list[str]:
+    """Give the names, without folders, of other files that a sentence names."""
+    return [path.rsplit("/", maxsplit=1)[-1] for path in _FILE.findall(sentence)]
+
+
+def _requoted(sentence: str, shown: Callable[[str, str], str]) -> str:
+    """Replace each quote by what ``shown`` makes of the sentence before it and of the quote."""
+    masked = _QUOTED.sub(lambda match: f'"{shown(sentence[: match.start()], match[1])}"', sentence)
     if masked.count('"') % 2:
         start = masked.rindex('"')
-        masked = f'{masked[:start]}"{shown(masked[start + 1 :])}"'
+        masked = f'{masked[:start]}"{shown(masked[:start], masked[start + 1 :])}"'
     return masked

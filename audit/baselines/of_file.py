@@ -6,6 +6,8 @@ from pathlib import Path
 
 from audit.baselines.label_file import Baselines, Progress, baselines_of
 from audit.baselines.listing import check_suffix, write_baselines
+from audit.engine.for_owner import Told, told_of
+from audit.engine.keys import Keys, load_salt
 from pipelines.boxes import read_boxes
 from pipelines.study import LeftOut
 
@@ -18,6 +20,7 @@ class BaselinesOfFile:
 
     baselines: Baselines
     left_out: tuple[LeftOut, ...]
+    told: tuple[Told, ...]  # what there is to correct, for a terminal
 
 
 def baselines_of_file(
@@ -40,4 +43,6 @@ def baselines_of_file(
     baselines = baselines_of(table.rows, seed=seed, progress=progress)
     if out is not None:
         write_baselines(out, baselines)
-    return BaselinesOfFile(baselines=baselines, left_out=table.left_out)
+    given = [boxes] if isinstance(boxes, Path) else list(boxes)
+    told = told_of(table.left_out, given, Keys(load_salt()), show_phi=False)
+    return BaselinesOfFile(baselines=baselines, left_out=table.left_out, told=told)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from audit.checking.rows import CheckRow, Fate, rows_of
+from audit.checking.rows import CheckRow, Fate, rows_for_owner, rows_of
 from audit.engine.inputs import Inputs, survey
 from audit.engine.keys import Keys
 from pipelines.boxes.matching import target_boxes
 from pipelines.errors import OutputError
 from pipelines.frames import Frames
+from pipelines.quoting import OF_LABELS
 from pipelines.spreadsheet import defused
 from pipelines.text.joining import Key
 
@@ -69,6 +70,7 @@ class Checked:
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
     rows: tuple[CheckRow, ...]
     nothing: str | None  # where nothing would be audited: what to mend first
+    to_owner: tuple[ReasonCount, ...]  # the reasons with names, columns and labels as they are: for a terminal alone
 
     @property
     def failed(self) -> int:
@@ -100,6 +102,7 @@ def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int],
         reasons=_reasons(rows),
         rows=rows,
         nothing=inputs.nothing,
+        to_owner=_reasons(rows_for_owner(inputs, folders, keys)),
     )
 
 
@@ -152,7 +155,7 @@ def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
         if row.fate is not Fate.AUDITED:
             # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
             reason = _ROWS.sub("", row.reason)
-            reason = reason if reason.startswith("the label ") else _VARYING.sub("", reason)
+            reason = reason if reason.startswith(OF_LABELS) else _VARYING.sub("", reason)
             alike[row.kind, row.fate, row.stage, reason].append(row)
     counted = [
         ReasonCount(

@@ -1,18 +1,20 @@
 """A row for every file, report and group of boxes: whether it takes part, and why not."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from audit.engine.for_owner import owned_failures
 from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys
 from audit.engine.shown import Shower, shown_failures
 from pipelines.boxes.matching import target_boxes
 from pipelines.study import Case, LeftOut, Study
+from reports.record import FailureRecord
 
-__all__ = ["CheckRow", "Fate", "rows_of"]
+__all__ = ["CheckRow", "Fate", "rows_for_owner", "rows_of"]
 
 
 class Fate(StrEnum):
@@ -82,7 +84,13 @@ def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bo
     """
     namer = _Namer(inputs, folders, keys, show_phi=show_phi)
     taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
-    return (*taking_part, *_left_out_rows(inputs, namer))
+    return (*taking_part, *_left_out_rows(inputs, namer.left_out, namer.study))
+
+
+def rows_for_owner(inputs: Inputs, folders: Sequence[Path], keys: Keys) -> tuple[CheckRow, ...]:
+    """Make the rows of what takes no part, with the names of files, columns and labels as they are."""
+    shown = owned_failures(inputs.left_out, folders, keys)
+    return tuple(_left_out_rows(inputs, shown, lambda uid: keys.key("study", uid)))
 
 
 def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
@@ -128,9 +136,11 @@ def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[Ch
         )
 
 
-def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
+def _left_out_rows(
+    inputs: Inputs, failures: Sequence[FailureRecord], study_name: Callable[[str], str]
+) -> Iterator[CheckRow]:
     studies = {image.source: image.study_instance_uid for image in inputs.images}
-    for item, shown in zip(inputs.left_out, namer.left_out, strict=True):
+    for item, shown in zip(inputs.left_out, failures, strict=True):
         join = inputs.joins.get(item.source)
         uid = studies.get(item.source) if join is None else join.study_instance_uid
         yield CheckRow(
@@ -139,6 +149,6 @@ def _left_out_rows(inputs: Inputs, namer: _Namer) -> Iterator[CheckRow]:
             fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
             stage=item.stage,
             reason=shown.reason,
-            study="" if uid is None else namer.study(uid),
+            study="" if uid is None else study_name(uid),
             joined_by="" if join is None else join.by,
         )

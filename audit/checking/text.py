@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from audit.checking.checking import Checked, ReasonCount
 from audit.checking.rows import Fate
 from audit.counting import counted
 
-__all__ = ["check_json", "check_text"]
+__all__ = ["check_json", "check_text", "text_for_owner"]
 
 _FIRST_WIDTH = 28
 _WIDTH = 11
@@ -41,14 +42,29 @@ def check_text(checked: Checked) -> str:
             f"{each.finding:<{_FIRST_WIDTH}} {each.phrases:>{_WIDTH},} {each.with_boxes:>{_WIDTH},}"
             for each in checked.findings
         ]
-    for fate, title in _TITLES.items():
-        reasons = [each for each in checked.reasons if each.fate is fate]
-        lines += ["", title] if reasons else []
-        for each in reasons:
-            lines += _reason_lines(each)
+    lines += _titled(checked.reasons)
     if any(_KEY.match(example) for each in checked.reasons for example in each.examples):
-        lines += ["", "file-... stands for a file's name, which may be a patient's: --show-phi shows the names."]
+        lines += [
+            "",
+            "file-... stands for a file's name, which may be a patient's. stderr shows it if it is a terminal.",
+        ]
     return "\n".join(lines)
+
+
+def text_for_owner(checked: Checked) -> str:
+    """List the reasons with the names of files, columns and labels as they are: for a terminal alone."""
+    reasons = _titled(checked.to_owner)
+    return "\n".join(["", "The same by name, on this terminal alone.", *reasons]) if reasons else ""
+
+
+def _titled(reasons: Sequence[ReasonCount]) -> list[str]:
+    lines = []
+    for fate, title in _TITLES.items():
+        alike = [each for each in reasons if each.fate is fate]
+        lines += ["", title] if alike else []
+        for each in alike:
+            lines += _reason_lines(each)
+    return lines
 
 
 def _listed(checked: Checked, *kinds: str) -> str:

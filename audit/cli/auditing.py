@@ -22,10 +22,10 @@ from audit.cli.options import (
     errors_in_one_line,
     index_file,
     progress_bar,
-    tell,
 )
 from audit.cli.running import run_and_tell, say_what_is_to_do
 from audit.cli.slurm import submit_to_slurm
+from audit.cli.telling import tell_what_is_wrong
 
 __all__ = ["baselines", "commission", "demo", "doctor", "run"]
 
@@ -272,10 +272,7 @@ def baselines(
 
     with errors_in_one_line(), progress_bar() as progress:
         result = baselines_of_file(boxes, format_name=format_name, out=out, seed=seed, progress=progress)
-    for item in result.left_out[:_LISTED_AT_MOST]:
-        tell(f"  {item.reason}")
-    if len(result.left_out) > _LISTED_AT_MOST:
-        tell(f"  and {len(result.left_out) - _LISTED_AT_MOST} more rows that took no part")
+    tell_what_is_wrong(result.told, most=_LISTED_AT_MOST)
     typer.echo(text_table(result.baselines))
 
 

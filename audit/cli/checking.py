@@ -18,6 +18,7 @@ from audit.cli.options import (
     progress_bar,
     tell,
 )
+from audit.cli.telling import at_the_keyboard
 
 __all__ = ["check"]
 
@@ -44,7 +45,7 @@ def check(
     from audit.checking import CheckSettings
     from audit.checking import check as check_inputs
     from audit.checking.checking import write_csv
-    from audit.checking.text import check_json, check_text
+    from audit.checking.text import check_json, check_text, text_for_owner
     from audit.engine.keys import Keys, load_salt
     from pipelines.frames import Frames
 
@@ -65,6 +66,9 @@ def check(
         if csv is not None:
             write_csv(checked.rows, csv)
     typer.echo(check_json(checked) if as_json else check_text(checked))
+    by_name = text_for_owner(checked)
+    if by_name and not show_phi and at_the_keyboard():
+        tell(by_name)
     if checked.nothing is not None:
         tell(f"m2ib-audit: {checked.nothing}")
         raise typer.Exit(COULD_NOT_RUN)

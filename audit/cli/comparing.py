@@ -24,6 +24,7 @@ from audit.cli.options import (
     progress_bar,
     tell,
 )
+from audit.cli.telling import tell_what_is_wrong
 
 if TYPE_CHECKING:
     from audit.comparison.settings import CohortFiles
@@ -114,9 +115,7 @@ def compare(
     for method in result.record.methods:
         if method.refused is not None:
             tell(f"{method.name} was not compared: {method.refused}")
-    for item in result.record.failures:
-        if item.failed:
-            tell(f"  {item.source}: {item.reason}")
+    tell_what_is_wrong(result.told)
     typer.echo(result.page)
     if result.failed:
         raise typer.Exit(_FAILURES_LISTED)

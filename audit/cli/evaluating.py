@@ -8,6 +8,7 @@ import typer
 
 from audit.cli.auditing import ModelFit
 from audit.cli.options import COULD_NOT_RUN, Device, Model, Numbers, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.telling import tell_what_is_wrong
 
 if TYPE_CHECKING:
     from audit.evaluation import EvaluationResult
@@ -135,7 +136,7 @@ def evaluate(
 def _tell(result: "EvaluationResult", samples: int) -> None:
     from audit.evaluation.summary import as_text
 
-    failed = result.failed_pairs
+    failed = result.told
     tell(f"Model {result.model}: {result.terms}")
     if result.pairs < samples:
         tell(f"The table has {result.pairs:,} rows, fewer than the {samples:,} that were asked for: all were taken")
@@ -145,10 +146,7 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
         tell(f"Captions longer than the model's context, whose end was not read: {result.cut_captions:,}")
     if result.stretched:
         tell(f"Pictures of more than 8 bits, stretched over their own range: {result.stretched:,}")
-    for pair, reason in list(failed.items())[:_LISTED_AT_MOST]:
-        tell(f"  {pair}: {reason}")
-    if len(failed) > _LISTED_AT_MOST:
-        tell(f"  and {len(failed) - _LISTED_AT_MOST:,} more that could not be measured")
+    tell_what_is_wrong(failed, most=_LISTED_AT_MOST)
     typer.echo(
         f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
         "95 % intervals over images. Shuffled: the same heat at random places"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.options import errors_in_one_line, progress_bar, tell
+from audit.cli.telling import tell_what_is_wrong
 from audit.counting import counted
 
 __all__ = ["render", "score"]
@@ -35,7 +36,10 @@ def score(
     studies, boxes_drawn = counted(found.studies, "study", "studies"), counted(found.boxes, "box", "boxes")
     whose = "of the run's own" if not boxes else "of the file" if len(boxes) == 1 else "of the files"
     tell(f"{studies} scored again against {boxes_drawn} {whose}")
-    _tell_and_leave([f"{item.source}: {item.reason}" for item in found.told], found.page)
+    tell_what_is_wrong(found.told, most=_LISTED_AT_MOST)
+    typer.echo(found.page)
+    if found.failed:
+        raise typer.Exit(_FAILURES_LISTED)
 
 
 def render(out: Written) -> None:
@@ -50,15 +54,10 @@ def render(out: Written) -> None:
         found = render_folder(out, progress=lambda done, total: progress("Making pages", done, total))
         log.append("pages made again", studies=found.studies)
     tell(f"{found.studies} study pages made")
-    _tell_and_leave(found.damaged, found.page)
-
-
-def _tell_and_leave(failed: list[str] | tuple[str, ...], page: Path) -> None:
-    """List what failed on stderr and the page on stdout; exit status 3 where something failed."""
-    for sentence in failed[:_LISTED_AT_MOST]:
+    for sentence in found.damaged[:_LISTED_AT_MOST]:
         tell(f"  {sentence}")
-    if len(failed) > _LISTED_AT_MOST:
-        tell(f"  and {len(failed) - _LISTED_AT_MOST} more")
-    typer.echo(page)
-    if failed:
+    if len(found.damaged) > _LISTED_AT_MOST:
+        tell(f"  and {len(found.damaged) - _LISTED_AT_MOST} more")
+    typer.echo(found.page)
+    if found.damaged:
         raise typer.Exit(_FAILURES_LISTED)

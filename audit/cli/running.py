@@ -8,6 +8,7 @@ import typer
 from audit.cli.ending import counts_of, findings_of
 from audit.cli.options import progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
+from audit.cli.telling import tell_what_is_wrong
 from audit.counting import counted
 
 if TYPE_CHECKING:
@@ -34,13 +35,9 @@ def run_and_tell(settings: "RunSettings") -> None:
     except KeyboardInterrupt as error:
         tell(f"Stopped. {_GO_ON}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
-    for item in result.record.failures:
-        if item.failed:
-            tell(f"  {item.source}: {item.reason}")
+    tell_what_is_wrong(result.told)
     if result.failed and settings.shard is None:
         tell(f"All are listed in {settings.out / 'failures.csv'}")
-    if result.failed and not settings.show_phi:
-        tell("file-... stands for a file's name, which may be a patient's: `m2ib-audit key FOLDER --find KEY` tells it")
     history = result.record.history
     if history is not None and history.failed_before:
         tell(f"Not tried again: {_studies(history.failed_before)} that failed before (--retry-failed tries)")

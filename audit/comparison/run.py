@@ -18,6 +18,7 @@ from audit.comparison.settings import CohortFiles, ComparisonSettings, baseline_
 from audit.comparison.writing import check_out, write_comparison
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.engine.for_owner import Told, told_of
 from audit.engine.inputs import Inputs, gather
 from audit.engine.keys import Keys, load_salt
 from audit.engine.provenance import device_name, model_record, pick_device, software_versions
@@ -39,7 +40,8 @@ class ComparisonResult:
 
     page: Path
     record: ComparisonRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page or a terminal
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
 
 def compare(
@@ -75,6 +77,7 @@ def compare(
         found.explain(device, progress)
         folders = [files.dicom_dir, files.reports, *files.boxes]
         failures = shown_failures(found.left_out, folders, keys, show_phi=False)
+        told = told_of(found.left_out, folders, keys, show_phi=False)
     progress("Summarising", 0, 1)
     scores = score_table(found.table.to_frame())
     baseline = baseline_of([method.name for method in methods])
@@ -101,7 +104,8 @@ def compare(
     )
     page = write_comparison(settings.out, record, scores)
     progress("Summarising", 1, 1)
-    return ComparisonResult(page=page, record=record, failed=tuple(item for item in found.left_out if item.failed))
+    failed = tuple(item for item in found.left_out if item.failed)
+    return ComparisonResult(page=page, record=record, failed=failed, told=told)
 
 
 def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progress) -> Inputs:

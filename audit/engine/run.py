@@ -13,6 +13,7 @@ import torch
 from audit.engine.concluding import Conclusions, Outcome, conclude
 from audit.engine.explaining import Explainer, failed_study, loaded_studies
 from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
+from audit.engine.for_owner import Told, told_of
 from audit.engine.guarding import Stop, Stopping, guarded, never
 from audit.engine.inputs import Inputs
 from audit.engine.journal import Journal
@@ -52,7 +53,8 @@ class RunResult:
 
     page: Path  # of a shard: what it says of itself
     record: RunRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page or a terminal
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
     interrupted: bool = False  # asked to stop, before all was done
 
 
@@ -141,7 +143,8 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         page = rendered.page
     journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
-    return RunResult(page=page, record=record, failed=failed, interrupted=bool(not_done) and stop())
+    told = told_of(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi)
+    return RunResult(page=page, record=record, failed=failed, told=told, interrupted=bool(not_done) and stop())
 
 
 def _studies(

@@ -4,11 +4,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
 from audit.engine.plain_words import is_maker, is_plain, is_reader_number
-from pipelines.quoting import requoted
+from pipelines.quoting import files_named_in, requoted
 from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
 from pipelines.text import mask_identifiers, mask_known
 from reports.record import FailureRecord, TokenHeat
@@ -113,7 +114,8 @@ def shown_failures(
     listed = [_Listed.of(item, given) for item in left_out]
     if show_phi:
         return tuple(each.record(f"{'/'.join(each.below)}{each.row}", each.item.reason) for each in listed)
-    names, shower = _Names((each.below[-1] for each in listed), keys), Shower(keys=keys, show_phi=False)
+    own, others = (each.below[-1] for each in listed), (files_named_in(each.item.reason) for each in listed)
+    names, shower = _Names(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
     return tuple(
         each.record(
             f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))

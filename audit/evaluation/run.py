@@ -12,6 +12,7 @@ import torch
 from audit.attribution.methods import Method
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.engine.for_owner import Told
 from audit.engine.provenance import device_name, pick_device, software_versions
 from audit.evaluation.measuring import CUT_CAPTION, STRETCHED, LoadedPair, load_pair, measure
 from audit.evaluation.pair_table import PairRow, PairTable, read_pair_table
@@ -46,9 +47,16 @@ class EvaluationResult:
     kept: int  # rows of an earlier run that were not computed again
 
     @property
-    def failed_pairs(self) -> dict[str, str]:
-        """Row and image of each pair that could not be measured, with the reason."""
-        return {f"row {row.row} ({row.image or 'no image'})": str(row.error) for row in self.failed}
+    def told(self) -> tuple[Told, ...]:
+        """Each pair that could not be measured, once, with the reason: by its row, and for the owner by its image."""
+        pairs = {row.row: row for row in self.failed}.values()
+        return tuple(
+            Told(
+                masked=f"row {row.row}: {row.error}",
+                to_owner=f"row {row.row} ({row.image or 'no image'}): {row.error}",
+            )
+            for row in pairs
+        )
 
 
 def evaluate_table(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from audit.engine.concluding import Outcome, conclude
 from audit.engine.fingerprint import with_place
+from audit.engine.for_owner import Told, told_of
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
 from audit.engine.reading_back import finished_before
 from audit.engine.scoring_again import scored_again
@@ -45,7 +46,7 @@ class Rescored:
     studies: int  # scored again
     boxes: int  # that they have now
     failed: tuple[LeftOut, ...]  # studies that could not be read, and boxes that no image takes
-    told: tuple[FailureRecord, ...] = ()  # the same as it may be shown
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
 
 def rescore(
@@ -96,14 +97,14 @@ def rescore(
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()))
-    told, listed = _told(failed, lost, boxes, shower), _listed_by_run(run)
+    noted, listed = _noted(failed, lost, boxes, shower), _listed_by_run(run)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
             **{name: getattr(found, name) for name in _CONCLUSIONS},
             "rescored": datetime.now(UTC),
             "counts": run.counts | {"boxes": count},
-            "failures": (*(item for item in listed if not boxes or item.stage != "boxes"), *told),
+            "failures": (*(item for item in listed if not boxes or item.stage != "boxes"), *noted),
             "own_failures": listed if boxes else None,
         }
     )
@@ -115,7 +116,7 @@ def rescore(
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
-        told=tuple(item for item in told if item.failed),
+        told=(*map(_of_keys, failed), *told_of(lost, list(boxes), shower.keys, show_phi=shower.show_phi)),
     )
 
 
@@ -190,7 +191,13 @@ def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
     return tuple(item for item in listed if item.stage != _STAGE)
 
 
-def _told(
+def _of_keys(item: LeftOut) -> Told:
+    """Tell of a study that could not be read: it goes by its key in OUT."""
+    sentence = f"{item.source}: {item.reason}"
+    return Told(masked=sentence, to_owner=sentence)
+
+
+def _noted(
     failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], shower: Shower
 ) -> tuple[FailureRecord, ...]:
     """Say what took no part this time, as far as it may be shown."""

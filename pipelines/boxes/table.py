@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
-from pipelines.quoting import quoted
+from pipelines.quoting import OF_LABELS, quoted
 from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
 
@@ -111,7 +111,7 @@ def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...
             source=source,
             stage="boxes",
             reason=(
-                f"the label {quoted(label)} names no known finding, so no phrase meets its {count:,} "
+                f"{OF_LABELS}{quoted(label)} names no known finding, so no phrase meets its {count:,} "
                 f"{'box' if count == 1 else 'boxes'}: rename it if one should"
             ),
             failed=False,

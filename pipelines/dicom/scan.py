@@ -15,6 +15,7 @@ from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
+from pipelines.quoting import OF_FILES, quoted
 from pipelines.study import Image, LeftOut, View
 
 __all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
@@ -25,7 +26,7 @@ _AT_ONCE = 64  # files that a process reads before it gives them back
 _AHEAD = 3  # portions a process: enough that none waits, few enough that memory does not grow with the folder
 _MANY_FILES = 2000  # below, a process takes longer to start than the files to read
 _MOST_PROCESSES = 16
-_SAME_IMAGE = "Another file of the folder holds the same image (SOPInstanceUID) and is taken."
+_LONGEST_PATH = 4096  # characters, as Linux has it
 _MOST_STEPS = 1000  # of the progress: a bar that moves more often costs more than the second scan
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
@@ -79,7 +80,7 @@ def scan_folder(
         if isinstance(found, LeftOut):
             left_out.append(found)
         elif found.sop_instance_uid in images:
-            left_out.append(_by_rule(file.path, _SAME_IMAGE))
+            left_out.append(_by_rule(file.path, _same_image(images[found.sop_instance_uid], folder)))
         else:
             images[found.sop_instance_uid] = found
         if progress is not None and (done % step == 0 or done == len(files)):
@@ -248,6 +249,12 @@ def _leads_out(link: Path, root: Path) -> bool:
         return not link.resolve().is_relative_to(root)
     except RuntimeError:  # how pathlib says, before Python 3.13, that links lead in a circle: nowhere
         return False
+
+
+def _same_image(taken: Image, folder: Path) -> str:
+    name = taken.path.relative_to(folder) if taken.path.is_relative_to(folder) else taken.path.name
+    named = quoted(name.as_posix() if isinstance(name, Path) else name, most=_LONGEST_PATH)
+    return f"{OF_FILES}{named} of the folder holds the same image (SOPInstanceUID) and is taken."
 
 
 def _by_rule(path: Path, reason: str) -> LeftOut:

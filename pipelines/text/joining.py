@@ -229,6 +229,8 @@ def _conflict(candidates: Sequence[JoinedReport]) -> str | None:
     if one_issuer and len({" ".join(report.text.split()) for report in reports}) == 1:
         return None
     names = [Path(report.source).name for report in reports]
+    if len(set(names)) < len(names):  # of files in several folders, which one is to be kept shows by the folder
+        names = ["/".join(Path(report.source).parts[-2:]) for report in reports]
     listed = ", ".join(sorted(names)[:_NAMED_AT_MOST]) + (" and more" if len(names) > _NAMED_AT_MOST else "")
     if not one_issuer:
         return (
