@@ -1,4 +1,4 @@
-"""A modality or VOI look-up table as files really hold it.
+"""Look-up tables as files really hold them: of modality and VOI transformations, and of colour palettes.
 
 Two things in real headers are not what the standard says: the number of bits in the descriptor (16 is written where
 the data fill 12, which would leave the picture black), and the sign of the first input value (written unsigned where
@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from pipelines.dicom.source import numbers
 
-__all__ = ["LookupTable", "read_lookup_table"]
+__all__ = ["LookupTable", "little_endian_palette", "read_lookup_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,40 @@ def read_lookup_table(item: Dataset, dataset: FileDataset, *, lowest_input: floa
     first, stated_bits = descriptor[1], int(descriptor[2])
     if lowest_input < 0 and first >= 2**15:
         first -= 2**16
-    big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
-    outputs = _outputs(item, entries, big_endian)
+    outputs = _outputs(item, entries, _is_big_endian(dataset))
     if outputs is None or not 1 <= stated_bits <= 16:
         return None
     needed_bits = max(1, int(outputs.max()).bit_length())
     # A table whose brightest output stays in the lower half of its own range was written with the wrong depth.
     bits = stated_bits if needed_bits == stated_bits else needed_bits
     return LookupTable(first=first, outputs=outputs, bits=bits, stated_bits=stated_bits)
+
+
+def little_endian_palette(dataset: FileDataset) -> Dataset:
+    """Give a palette colour image's header with the palette's words in little-endian order, as pydicom takes them.
+
+    A palette has the VR OW, so that a big-endian file holds its words swapped, whether an entry has 16 bits or two of 8
+    bits share a word; pydicom gives the bytes as they lie in the file.
+
+    Source: PS3.5 7.3 and 8.1.1 (byte order of OW), PS3.3 C.7.6.3.1.6 and C.7.9.2 (palettes, plain and segmented).
+    """
+    if not _is_big_endian(dataset):
+        return dataset
+    header = Dataset()
+    header.update(dataset)
+    for kind in ("", "Segmented"):
+        for colour in ("Red", "Green", "Blue"):
+            keyword = f"{kind}{colour}PaletteColorLookupTableData"
+            words = dataset.get(keyword)
+            if isinstance(words, bytes) and dataset[keyword].VR == "OW":
+                header.add_new(
+                    keyword, "OW", np.frombuffer(words[: len(words) // 2 * 2], ">u2").astype("<u2").tobytes()
+                )
+    return header
+
+
+def _is_big_endian(dataset: FileDataset) -> bool:
+    return bool(dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian)
 
 
 def _outputs(item: Dataset, entries: int, big_endian: bool) -> Float[np.ndarray, " entries"] | None:

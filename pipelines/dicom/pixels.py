@@ -13,6 +13,7 @@ from pipelines.dicom.exposed_area import find_valid_pixels
 from pipelines.dicom.functional_groups import lift_functional_groups
 from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi
 from pipelines.dicom.identifiers import identifiers_in
+from pipelines.dicom.lookup_table import little_endian_palette
 from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import READ_ERRORS, text, tolerant_reading
 from pipelines.errors import DicomError
@@ -92,7 +93,7 @@ def _from_colour(
     """
     if values.ndim == 2:
         try:
-            values = apply_color_lut(values, dataset)
+            values = apply_color_lut(values, little_endian_palette(dataset))
         except READ_ERRORS as error:
             raise DicomError(f"{path}: the colour palette cannot be read; export it as MONOCHROME2.") from error
         steps = [*steps, PixelStep(step="palette", detail="palette colour looked up")]
