@@ -48,7 +48,12 @@ class Explained:
         return hottest_point(self.heat)
 
     def scores(self, boxes: Sequence[Box], *, spacing_mm: tuple[float, float] | None = None) -> tuple[Score, ...]:
-        """Every localisation score against boxes in the picture's pixels (see :func:`score_heat`)."""
+        """Every localisation score against boxes in the picture's pixels (see :func:`score_heat`).
+
+        Raises:
+            TypeError: one of ``boxes`` is no :class:`pipelines.study.Box`.
+        """
+        _check_boxes(boxes)
         rows, columns = self.heat.shape
         return score_heat(
             self.heat,
@@ -63,7 +68,9 @@ class Explained:
 
         Raises:
             AuditError: matplotlib is not installed.
+            TypeError: one of ``boxes`` is no :class:`pipelines.study.Box`.
         """
+        _check_boxes(boxes)
         from audit.figures import figure  # noqa: PLC0415 - matplotlib is an extra
 
         return figure(self, boxes=boxes)
@@ -72,6 +79,15 @@ class Explained:
         """The numbers; the phrase may be a patient's."""
         place = "nowhere" if self.hottest is None else f"row {self.hottest[0]}, column {self.hottest[1]}"
         return f"<{self.method}: cosine {self.cosine:.3f}, {self.total:.4g} {self.unit} in all, hottest at {place}>"
+
+
+def _check_boxes(boxes: Sequence[object]) -> None:
+    for place, box in enumerate(boxes):
+        if not isinstance(box, Box):
+            raise TypeError(
+                f"boxes[{place}] is a {type(box).__name__}: give pipelines.study.Box(x=..., y=..., width=..., "
+                "height=..., label=...), in pixels of the picture"
+            )
 
 
 def explain(
