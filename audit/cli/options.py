@@ -21,6 +21,7 @@ __all__ = [
     "FramesOfFile",
     "IndexFile",
     "Model",
+    "ModelOfCohort",
     "NoIndex",
     "Numbers",
     "Out",
@@ -28,6 +29,7 @@ __all__ = [
     "WhichFrames",
     "errors_in_one_line",
     "index_file",
+    "model_of_cohort",
     "progress_bar",
     "tell",
 ]
@@ -77,6 +79,19 @@ Numbers = Annotated[
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
 ]
+
+ModelOfCohort = Annotated[
+    str | None,
+    typer.Option(
+        help="phantom, a known name (see `models`), a model folder or a hub id (owner/name); biomedclip unless given, "
+        "and phantom with --phantoms."
+    ),
+]
+
+
+def model_of_cohort(model: str | None, phantoms: int | None) -> str:
+    """Choose the model where none is named: on phantoms the encoder that knows them."""
+    return model or ("biomedclip" if phantoms is None else "phantom")
 
 
 def index_file(dicom_dir: Path, index: Path | None, *, no_index: bool, not_in: Iterable[Path]) -> Path | None:

@@ -212,8 +212,6 @@ def test_phantoms_are_made_for_the_comparison_and_leave_nothing_behind(tmp_path:
         "2",
         "--methods",
         "grad_cam,rise",
-        "--model",
-        "phantom",
         "--faithfulness",
         "0",
         "--masks",
@@ -224,6 +222,7 @@ def test_phantoms_are_made_for_the_comparison_and_leave_nothing_behind(tmp_path:
     assert result.stdout.strip() == str(tmp_path / "out" / "index.html")
     written = json.loads((tmp_path / "out" / "comparison.json").read_text("utf-8"))
     assert written["counts"]["compared"] == 2
+    assert written["model"]["name"] == "phantom"  # which no flag named
     assert [method["own_settings"] for method in written["methods"]] == [{}, {"masks": 500}]
     assert "masks 4 (its own number is 500)" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
     assert written["phantom_images"]
