@@ -18,8 +18,8 @@ from pydicom.uid import (
 
 from audit.encoders.loading import load_encoder
 from audit.engine.keys import load_salt
-from audit.engine.out_folder import check_writable
-from pipelines.errors import AuditError
+from audit.engine.out_folder import check_writable, refusal_of
+from pipelines.errors import AuditError, OutputError
 
 __all__ = ["Finding", "examine"]
 
@@ -69,10 +69,14 @@ def _model(name: str) -> Finding:
 
 
 def _write_access(out: Path) -> Finding:
+    refused = refusal_of(out)
+    if refused is not None:
+        return Finding(subject="write access", detail=refused, good=False)
     try:
         check_writable(out, overwrite=True)
-    except AuditError as error:
-        return Finding(subject="write access", detail=str(error), good=False)
+    except OutputError:  # it may be written, and a run wants a folder of its own
+        detail = f"{out.absolute()}, which holds other files: give --out of a run an empty or a new folder"
+        return Finding(subject="write access", detail=detail, good=True)
     return Finding(subject="write access", detail=str(out.absolute()), good=True)
 
 

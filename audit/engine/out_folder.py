@@ -11,7 +11,17 @@ from audit.logbook import AUDIT_LOG, EVENT_LOG
 from pipelines.errors import OutputError
 from reports.writing import sync_folder, unwritable
 
-__all__ = ["RESULTS", "SET_ASIDE", "SHARDS", "STUDIES", "check_writable", "clean", "make", "remove_results"]
+__all__ = [
+    "RESULTS",
+    "SET_ASIDE",
+    "SHARDS",
+    "STUDIES",
+    "check_writable",
+    "clean",
+    "make",
+    "refusal_of",
+    "remove_results",
+]
 
 STUDIES = "studies"
 SET_ASIDE = "set-aside"  # studies that are no part of the result, kept until they are or the user deletes them
@@ -32,9 +42,17 @@ def check_writable(out: Path, *, overwrite: bool) -> None:
         OutputError: it cannot, or it holds foreign files, or reviewers' answers that ``overwrite`` would leave behind.
     """
     _held(out, overwrite=overwrite)
+    refused = refusal_of(out)
+    if refused is not None:
+        raise OutputError(refused)
+
+
+def refusal_of(out: Path) -> str | None:
+    """Say why OUT can neither be made nor written, whatever it holds; None where it can."""
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to")
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return None
+    return f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to"
 
 
 def make(out: Path, *, overwrite: bool) -> None:

@@ -71,6 +71,16 @@ def test_every_file_that_a_document_links_to_exists(document: str) -> None:
     assert [name for name in {*links, *named} if not (ROOT / name).exists()] == []
 
 
+def test_the_doctor_takes_a_folder_with_other_files_for_one_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("a clone", encoding="utf-8")
+    found = CliRunner().invoke(app, ["doctor", "--model", "phantom", "--out", str(tmp_path)])
+    (line,) = (line for line in found.output.splitlines() if "write access" in line)
+    assert line.startswith("ok ")
+    assert "holds other files: give --out of a run an empty or a new folder" in line
+    refused = CliRunner().invoke(app, ["doctor", "--model", "phantom", "--out", str(tmp_path / "README.md" / "out")])
+    assert any(line.startswith("MISSING  write access") for line in refused.output.splitlines())
+
+
 def test_the_doctor_names_what_is_missing_and_its_mend(tmp_path: Path) -> None:
     good = CliRunner().invoke(app, ["doctor", "--model", "phantom", "--out", str(tmp_path)])
     assert good.exit_code == 0, good.output
