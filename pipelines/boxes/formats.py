@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.boxes.chestx_det_json import read_chestx_det_json, recognise_chestx_det_json
 from pipelines.boxes.chexlocalize_json import read_chexlocalize_json, recognise_chexlocalize_json
 from pipelines.boxes.coco_json import read_coco_json, recognise_coco_json
-from pipelines.boxes.generic_csv import COLUMNS, read_generic_csv, recognise_generic_csv
+from pipelines.boxes.generic_csv import COLUMNS, NEEDED, SIZES, read_generic_csv, recognise_generic_csv
 from pipelines.boxes.ms_cxr_csv import read_ms_cxr_csv, recognise_ms_cxr_csv
 from pipelines.boxes.nih_csv import read_nih_csv, recognise_nih_csv
 from pipelines.boxes.padchest_gr_json import read_padchest_gr_json, recognise_padchest_gr_json
@@ -72,10 +72,13 @@ def format_of(path: Path, text: str, format_name: str | None = None) -> BoxForma
 def _unknown(path: Path, text: str) -> str:
     if not text:
         return f"{path} is empty: give --boxes a file with annotations"
-    wanted = ", ".join(name for name in COLUMNS if name not in {"image_height", "image_width"})
+    needed, size = ", ".join(NEEDED), " and ".join(SIZES[0])
+    optional = ", ".join(
+        name for name in COLUMNS if name not in {*NEEDED, *(each for names in SIZES for each in names)}
+    )
     found = parse_table(text.split("\n", maxsplit=1)[0]).columns
     its = spoken_columns(found) if len(found) > 1 else "it is no table"
     return (
-        f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {wanted} "
-        "(the last two may be missing)"
+        f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {needed}, {size} (or "
+        f"xmin, ymin, xmax and ymax instead of the last four); {optional} may be missing"
     )

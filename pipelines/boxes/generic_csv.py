@@ -1,12 +1,15 @@
-"""Boxes in a plain table: image, label, x, y, width, height; where known reader, phrase, image size and frame."""
+"""Boxes in a plain table: image, label, x, y, width, height; where known reader, phrase, image size and frame.
+
+Two opposite corners (x_min, y_min, x_max, y_max, however spelt) are as good as a corner, width and height.
+"""
 
 from collections.abc import Iterator
 
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, extent
 from pipelines.errors import BoxError
 from pipelines.text.table import BadRow, Table, parse_table, pick_column
 
-__all__ = ["COLUMNS", "read_generic_csv", "recognise_generic_csv", "table_boxes"]
+__all__ = ["COLUMNS", "NEEDED", "SIZES", "read_generic_csv", "recognise_generic_csv", "table_boxes"]
 
 # Best first; case, spaces and underscores do not matter.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -22,23 +25,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "image_path",
     ),
     "label": ("label", "finding", "category", "category_name", "class", "class_name"),
-    "x": ("x", "left"),
-    "y": ("y", "top"),
+    "x": ("x", "left", "x_min", "xmin", "x1"),
+    "y": ("y", "top", "y_min", "ymin", "y1"),
     "width": ("width", "w"),
     "height": ("height", "h"),
+    "right": ("x_max", "xmax", "x2", "right"),
+    "bottom": ("y_max", "ymax", "y2", "bottom"),
     "reader": ("reader", "rad_id", "annotator", "reader_id"),
     "phrase": ("phrase", "label_text", "sentence"),
     "image_height": ("image_height", "image_rows"),
     "image_width": ("image_width", "image_columns"),
     "frame": ("frame", "frame_number"),
 }
-_NEEDED = ("image", "label", "x", "y", "width", "height")
+NEEDED = ("image", "label", "x", "y")
+SIZES = (("width", "height"), ("right", "bottom"))
+"""Columns of which either the first two or the others are needed."""
 
 
 def recognise_generic_csv(text: str) -> bool:
     """Say whether the header names an image, a label and the four numbers of a box."""
     columns = _columns(parse_table(text.split("\n", maxsplit=1)[0]))
-    return all(columns[name] is not None for name in _NEEDED)
+    return all(columns[name] is not None for name in NEEDED) and _sizes(columns) is not None
 
 
 def read_generic_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
@@ -49,6 +56,7 @@ def read_generic_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
 
 def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iterator[RawBox | BoxError]:
     """Give one raw box for each row of a table whose columns are known."""
+    by_edges = _sizes(columns) == SIZES[1]
     for row in table.rows:
         source = f"{name} row {row.number}"
         if isinstance(row, BadRow):
@@ -62,13 +70,18 @@ def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iter
             label=cells["label"] or "",
             x=cells["x"],
             y=cells["y"],
-            width=cells["width"],
-            height=cells["height"],
+            width=extent(cells["x"], cells["right"]) if by_edges else cells["width"],
+            height=extent(cells["y"], cells["bottom"]) if by_edges else cells["height"],
             frame=size if all(size) else None,
             reader=cells["reader"],
             phrase=cells["phrase"],
             frames=(cells["frame"],),
         )
+
+
+def _sizes(columns: dict[str, str | None]) -> tuple[str, str] | None:
+    """Say by which two columns the table says how far a box reaches."""
+    return next((names for names in SIZES if all(columns.get(name) is not None for name in names)), None)
 
 
 def _columns(table: Table) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from pipelines.quoting import OF_LABELS, quoted
 from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
 
-__all__ = ["BlankRowError", "BoxRow", "BoxTable", "RawBox", "box_row", "unmapped_labels"]
+__all__ = ["BlankRowError", "BoxRow", "BoxTable", "RawBox", "box_row", "extent", "unmapped_labels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,15 @@ def box_row(raw: RawBox) -> BoxRow:
         patient=_text(raw.patient),
         frames=tuple(_frame_number(raw.source, value) for value in raw.frames if not _is_blank(value)),
     )
+
+
+def extent(start: str | None, end: str | None) -> object:
+    """Subtract two edges; where one is no number, give the other as written, so that the row is named for it."""
+    try:
+        distance = float(end or "") - float(start or "")
+    except ValueError:
+        return end
+    return distance if math.isfinite(distance) else end
 
 
 def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...]:

@@ -5,10 +5,9 @@ A reader who found nothing has one row with blank coordinates. The consensus of 
 Source: Nguyen et al. 2022, "VinDr-CXR: an open dataset of chest X-rays with radiologist's annotations".
 """
 
-import math
 from collections.abc import Iterator
 
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, extent
 from pipelines.errors import BoxError
 from pipelines.text.table import BadRow, Row, parse_table, pick_column
 
@@ -48,16 +47,7 @@ def _raw_box(source: str, row: Row, columns: dict[str, str | None]) -> RawBox | 
         label=cells["class_name"],
         x=cells["x_min"],
         y=cells["y_min"],
-        width=_extent(cells["x_min"], cells["x_max"]),
-        height=_extent(cells["y_min"], cells["y_max"]),
+        width=extent(cells["x_min"], cells["x_max"]),
+        height=extent(cells["y_min"], cells["y_max"]),
         reader=cells["rad_id"] or None,
     )
-
-
-def _extent(start: str, end: str) -> object:
-    """Subtract two edges; where one is no number, give the other as written, so that the row is named for it."""
-    try:
-        extent = float(end) - float(start)
-    except ValueError:
-        return end
-    return extent if math.isfinite(extent) else end

@@ -51,6 +51,27 @@ def test_reader_and_phrase_may_be_missing(tmp_path: Path) -> None:
     assert (row.box.reader, row.box.phrase) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "edges", ["xmin,ymin,xmax,ymax", "x_min,y_min,x_max,y_max", "Left,Top,Right,Bottom", "x1,y1,x2,y2"]
+)
+def test_a_generic_row_may_give_two_corners(tmp_path: Path, edges: str) -> None:
+    table = read(tmp_path, f"image,label,{edges}\na,mass,1,2,4,6.5\nb,mass,5,5,5,9\nc,mass,1,2,wide,9\n")
+    (row,) = table.rows
+    assert (row.box.x, row.box.y, row.box.width, row.box.height) == (1.0, 2.0, 3.0, 4.5)
+    assert [item.reason.split(":")[0] for item in table.left_out] == [
+        "boxes.csv row 3 has width 0",
+        'boxes.csv row 4 has width "wide"',
+    ]
+
+
+def test_a_table_without_boxes_names_the_columns_of_both_forms_and_those_that_may_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(BoxError) as refused:
+        read(tmp_path, "Bild,Klasse\na,b\n")
+    sentence = str(refused.value)
+    assert "image, label, x, y, width and height (or xmin, ymin, xmax and ymax instead of the last four)" in sentence
+    assert sentence.endswith("; reader, phrase, image_height, image_width, frame may be missing")
+
+
 def test_a_generic_row_may_name_its_frame(tmp_path: Path) -> None:
     (row,) = read(tmp_path, "image,label,x,y,width,height,image_height,image_width\na,mass,1,2,3,4,50,60\n").rows
     assert row.frame == (50, 60)
