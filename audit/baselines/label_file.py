@@ -168,7 +168,7 @@ def _notes(targets: Sequence[_Target], *, framed_targets: int, readers: int) -> 
     if framed_targets < len(targets):
         yield (
             f"{len(targets) - framed_targets} of {len(targets)} targets have no content-blind reference: the file does "
-            "not say how large their images are; give columns image_height and image_width"
+            "not say how large their images are; add columns image_height and image_width, in px, to the box file"
         )
     if any(target.frame == (1, 1) for target in targets):
         yield "boxes are given in shares of images of unknown shape: tolerances in pixels take the images for square"

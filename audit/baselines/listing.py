@@ -47,6 +47,9 @@ def text_table(baselines: Baselines) -> str:
     lines = [["", "", *(_HEADS.get(name, name) for name in shown), "n"], *_lines(baselines.summaries, shown)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     table = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
+    if not shown:
+        table = ["Nothing could be scored:", *(f"- {note}" for note in baselines.notes)]
+        return "\n".join([*_head(baselines), "", *table])
     return "\n".join([*_head(baselines), "", *table, "", *baselines.notes]).rstrip()
 
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
+from pipelines.phantom.cohort import make_cohort
 
 VINDR = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\n" + "".join(
     f"im{image},Cardiomegaly,3,R{reader},{100 + 10 * reader},200,{400 + image},500\n"
@@ -53,3 +54,20 @@ def test_the_named_format_is_used_and_the_seed_moves_the_intervals(tmp_path: Pat
     base = ["baselines", "--boxes", str(path), "--format", "generic csv"]
     one, again, other = (CliRunner().invoke(app, [*base, "--seed", seed]).stdout for seed in ("1", "1", "2"))
     assert one == again != other
+
+
+def test_a_table_that_says_no_sizes_and_no_readers_says_what_to_add_instead_of_an_empty_table(tmp_path: Path) -> None:
+    make_cohort(tmp_path, count=2, seed=3, columns=64, brief=True)
+    result = CliRunner().invoke(app, ["baselines", "--boxes", str(tmp_path / "boxes.csv")])
+    assert result.exit_code == 0, result.stderr
+    assert "Nothing could be scored:\n- " in result.stdout
+    assert "add columns image_height and image_width, in px, to the box file" in result.stdout
+    assert "- no human reference: the file names fewer than two readers" in result.stdout
+    lines = (tmp_path / "boxes.csv").read_text(encoding="utf-8").splitlines()
+    sized = tmp_path / "sized.csv"
+    sized.write_text(
+        "\n".join([f"{lines[0]},image_height,image_width", *(f"{line},70,64" for line in lines[1:])]), encoding="utf-8"
+    )
+    done = CliRunner().invoke(app, ["baselines", "--boxes", str(sized)])
+    assert "Nothing could be scored" not in done.stdout
+    assert any("Random point" in line or "random" in line.casefold() for line in done.stdout.splitlines())
