@@ -103,7 +103,7 @@ def run(
         typer.Option(
             help="Where the work is done: local is this machine; ray is the cluster that RAY_ADDRESS names, or else a "
             "Ray of this machine alone; slurm submits shards and a last job that closes the run. ray and slurm are "
-            "extras (pip install 'm2ib-audit[ray,slurm]'); see docs/SCALE.md."
+            "extras (pip install 'm2ib-audit\\[ray,slurm]'); see docs/SCALE.md."
         ),
     ] = RunEngine.LOCAL,
     slurm: Annotated[

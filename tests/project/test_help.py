@@ -1,0 +1,42 @@
+"""The help of every command says all that its options say: no bracket is taken for markup."""
+
+import re
+
+import click
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from audit.cli import app
+
+
+def commands(command: click.Command, *path: str) -> list[tuple[tuple[str, ...], click.Command]]:
+    found = [(path, command)]
+    for name, inner in getattr(command, "commands", {}).items():
+        found += commands(inner, *path, name)
+    return found
+
+
+ALL = commands(get_command(app))
+
+
+def letters(text: str) -> str:
+    """What is left where lines, frames and escapes of brackets do not count."""
+    return re.sub(r"[\s│╭╮╰╯─\\]", "", text)
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) or "itself" for path, _ in ALL])
+def test_the_help_of_a_command_prints_all_of_its_words(path: tuple[str, ...], command: click.Command) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0, result.output
+    printed = letters(result.output)
+    for bracketed in re.findall(r"\[[^\]]*\]", command.help or ""):
+        assert letters(bracketed) in printed
+    for option in command.params:
+        assert letters(getattr(option, "help", None) or "") in printed
+
+
+def test_run_names_its_extras() -> None:
+    result = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert "m2ib-audit[ray,slurm]" in letters(result.output)
+    assert "\\" not in result.output
