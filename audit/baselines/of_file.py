@@ -8,7 +8,9 @@ from audit.baselines.label_file import Baselines, Progress, baselines_of
 from audit.baselines.listing import check_suffix, write_baselines
 from audit.engine.for_owner import Told, told_of
 from audit.engine.keys import Keys, load_salt
+from audit.engine.shown import Shower
 from pipelines.boxes import read_boxes
+from pipelines.quoting import requoted_for_owner
 from pipelines.study import LeftOut
 
 __all__ = ["BaselinesOfFile", "baselines_of_file"]
@@ -44,5 +46,13 @@ def baselines_of_file(
     if out is not None:
         write_baselines(out, baselines)
     given = [boxes] if isinstance(boxes, Path) else list(boxes)
-    told = told_of(table.left_out, given, Keys(load_salt()), show_phi=False)
+    told = _told(table.left_out, given, Keys(load_salt()))
     return BaselinesOfFile(baselines=baselines, left_out=table.left_out, told=told)
+
+
+def _told(left_out: Sequence[LeftOut], given: Sequence[Path], keys: Keys) -> tuple[Told, ...]:
+    """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
+    if not all(path.is_file() for path in given):
+        return told_of(left_out, given, keys, show_phi=False)
+    shower = Shower(keys=keys, show_phi=False)
+    return tuple(Told(masked=shower.reason(item.reason), to_owner=requoted_for_owner(item.reason)) for item in left_out)

@@ -272,7 +272,7 @@ def baselines(
 
     with errors_in_one_line(), progress_bar() as progress:
         result = baselines_of_file(boxes, format_name=format_name, out=out, seed=seed, progress=progress)
-    tell_what_is_wrong(result.told, most=_LISTED_AT_MOST)
+    tell_what_is_wrong(result.told, most=_LISTED_AT_MOST, things="rows that took no part")
     typer.echo(text_table(result.baselines))
 
 

@@ -146,7 +146,7 @@ def _tell(result: "EvaluationResult", samples: int) -> None:
         tell(f"Captions longer than the model's context, whose end was not read: {result.cut_captions:,}")
     if result.stretched:
         tell(f"Pictures of more than 8 bits, stretched over their own range: {result.stretched:,}")
-    tell_what_is_wrong(failed, most=_LISTED_AT_MOST)
+    tell_what_is_wrong(failed, most=_LISTED_AT_MOST, things="that could not be measured")
     typer.echo(
         f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
         "95 % intervals over images. Shuffled: the same heat at random places"

@@ -30,14 +30,14 @@ def at_the_keyboard() -> bool:
     return said == "show" if said in {"show", "hide"} else sys.stderr.isatty()
 
 
-def tell_what_is_wrong(told: Sequence["Told"], *, most: int | None = None) -> None:
-    """List what is wrong, a line each and ``most`` of them at most, and what the keys among it stand for."""
+def tell_what_is_wrong(told: Sequence["Told"], *, most: int | None = None, things: str = "") -> None:
+    """List what is wrong, a line each and ``most`` of the ``things`` at most, and what the keys in it stand for."""
     named = at_the_keyboard()
     lines = [each.to_owner if named else each.masked for each in told]
     for line in lines[:most]:
         tell(f"  {line}")
     if most is not None and len(lines) > most:
-        tell(f"  and {len(lines) - most:,} more")
+        tell(f"  and {len(lines) - most:,} more {things}".rstrip())
     if _hold_keys(lines[:most]):
         tell(_HOW)
 

@@ -48,15 +48,10 @@ class EvaluationResult:
 
     @property
     def told(self) -> tuple[Told, ...]:
-        """Each pair that could not be measured, once, with the reason: by its row, and for the owner by its image."""
+        """Each pair that could not be measured, once, by row and image as in the results, with the reason."""
         pairs = {row.row: row for row in self.failed}.values()
-        return tuple(
-            Told(
-                masked=f"row {row.row}: {row.error}",
-                to_owner=f"row {row.row} ({row.image or 'no image'}): {row.error}",
-            )
-            for row in pairs
-        )
+        sentences = [f"row {row.row} ({row.image or 'no image'}): {row.error}" for row in pairs]
+        return tuple(Told(masked=sentence, to_owner=sentence) for sentence in sentences)
 
 
 def evaluate_table(

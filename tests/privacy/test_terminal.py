@@ -110,7 +110,8 @@ def test_names_are_shown_on_a_terminal_and_keys_elsewhere(command: str, commands
     _, on_terminal = said(on_a_terminal)
     assert {secret for secret, _ in found(NAMED, [("stderr", on_terminal)])} >= set(SHOWN[command])
     _, in_a_log = said(redirected)
-    assert found(secrets, [("stderr", in_a_log)]) == []
+    repeated = OWN_TABLES[command] if command == "evaluate" else ()
+    assert found([secret for secret in secrets if secret not in repeated], [("stderr", in_a_log)]) == []
 
 
 @pytest.mark.parametrize(("call", "names", "shown"), [(on_a_terminal, "hide", False), (redirected, "show", True)])
