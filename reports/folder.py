@@ -19,6 +19,7 @@ from reports.cohort_page import render_cohort
 from reports.overlay import thumbnail
 from reports.record import SCHEMA_VERSION, ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
+from reports.review_page import beside_on_disk
 from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
 
@@ -184,6 +185,7 @@ class _Pages:
 
     def __init__(self, run: RunRecord, folders: Sequence[Path], progress: Callable[[int, int], None]) -> None:
         self._run, self._folders, self._progress = run, folders, progress
+        self._keys = [folder.name for folder in folders]
         self._embedded = len(folders) <= EMBEDDED_THUMBNAILS
         self.thumbnails: dict[str, bytes | str] = {}
         self.damaged: list[str] = []
@@ -192,21 +194,22 @@ class _Pages:
     def records(self) -> Iterator[StudyRecord]:
         for done, folder in enumerate(self._folders, start=1):
             try:
-                record = self._record(folder)
+                record = self._record(folder, done - 1)
             except OutputError as error:
                 self.damaged.append(str(error))
             else:
                 yield record
             self._progress(done, len(self._folders))
 
-    def _record(self, folder: Path) -> StudyRecord:
+    def _record(self, folder: Path, place: int) -> StudyRecord:
         study = read_study(folder)
         if study.record.key != folder.name:
             raise OutputError(
                 f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
                 "rename the folder to the key, or audit the study again"
             )
-        page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run)
+        beside = beside_on_disk(self._keys, place)
+        page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run, beside=beside)
         write_text_atomically(folder / "index.html", page)
         self.made += 1
         picture = study_thumbnail(study) if self._embedded else _thumbnail_beside(study, folder / THUMBNAIL)

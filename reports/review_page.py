@@ -1,6 +1,6 @@
 """What a study's page needs to be reviewed: its heats by name, the vocabulary, and the server, where there is one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from reports.page import json_for_script
@@ -9,10 +9,46 @@ from reports.review_record import FILE_FORMAT, REASONS, ReviewEntry, moment_audi
 from reports.targets import target_boxes
 from reports.texts import text
 
-__all__ = ["REVIEW_FILES", "ReviewSession", "reason_words", "review_data", "tell_verdicts"]
+__all__ = [
+    "REVIEW_FILES",
+    "ReviewSession",
+    "StudiesBeside",
+    "beside_on_disk",
+    "reason_words",
+    "review_data",
+    "tell_verdicts",
+]
 
-REVIEW_FILES = ("review.css", "review_kept.js", "review_store.js", "review_answer.js", "review_boxes.js", "review.js")
+REVIEW_FILES = (
+    "review.css",
+    "review_kept.js",
+    "review_store.js",
+    "review_who.js",
+    "review_answer.js",
+    "review_boxes.js",
+    "review_ways.js",
+    "review.js",
+)
 """In ``assets``; what they hold stands on every study's page, with the server and without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudiesBeside:
+    """Addresses of the studies before and after a page that is opened from disk, and of the first of all."""
+
+    previous: str | None
+    following: str | None
+    first: str
+
+
+def beside_on_disk(keys: Sequence[str], place: int) -> StudiesBeside:
+    """Name the neighbours of the study at ``place`` among all studies of a folder, relative to its own page."""
+    addresses = [f"../{key}/index.html" for key in keys[max(0, place - 1) : place + 2]]
+    return StudiesBeside(
+        previous=addresses[0] if place > 0 else None,
+        following=addresses[-1] if place + 1 < len(keys) else None,
+        first=f"../{keys[0]}/index.html",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +61,12 @@ class ReviewSession:
     studies: int
     previous: str | None  # address of the study before that has a phrase
     following: str | None
-    unanswered: str  # address that leads to the next study that this reviewer has not answered
+    unanswered: str  # address that leads to the next study with a phrase that this reviewer has not answered
 
 
-def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, object]:
+def review_data(
+    study: StudyRecord, session: ReviewSession | None, beside: StudiesBeside | None = None
+) -> dict[str, object]:
     """Give the page's script what it sends back and shows; without a session the page keeps entries in the browser."""
     return {
         "format": FILE_FORMAT,
@@ -37,6 +75,7 @@ def review_data(study: StudyRecord, session: ReviewSession | None) -> dict[str, 
         "reasons": list(reason_words().items()),
         "images": [_image_data(image) for image in study.images],
         "session": None if session is None else asdict(session),
+        "beside": None if beside is None else asdict(beside),
     }
 
 

@@ -22,7 +22,7 @@ from reports.record import (
     StudyRecord,
     TokenHeat,
 )
-from reports.review_page import REVIEW_FILES, ReviewSession, reason_words, review_data
+from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
 from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.targets import target_places
 from reports.texts import named, text
@@ -127,6 +127,7 @@ def render_study(
     pictures: Mapping[str, bytes],
     run: RunRecord | None = None,
     session: ReviewSession | None = None,
+    beside: StudiesBeside | None = None,
 ) -> str:
     """Make a study's page, one HTML file that opens without a network.
 
@@ -138,6 +139,7 @@ def render_study(
             no localisable evidence, and how often maps that never look hit a finding.
         session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
             browser.
+        beside: The studies before and after, where the page is opened from disk.
 
     Raises:
         OutputError: a heat or picture that the record names is not there, or has the wrong form.
@@ -150,7 +152,7 @@ def render_study(
         "colours": [table.tobytes().hex() for table in TABLES.values()],
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
-        "review": review_data(record, session),
+        "review": review_data(record, session, beside),
         "unit": _shown_unit(record),
         "sharedRange": None if evidence is None or evidence.scale <= 0 else [0.0, evidence.scale],
     }

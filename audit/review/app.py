@@ -109,7 +109,7 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
         if key not in review.studies:
             return _error(404, "this audit has no such study")
         found = _open_after(review, key, reviewer=request.scope["reviewer"])
-        return RedirectResponse("/index.html" if found is None else _address(found), status_code=303)
+        return RedirectResponse("/index.html" if found is None else f"{_address(found)}#open", status_code=303)
 
 
 def _open_after(review: Review, key: str, *, reviewer: str) -> str | None:

@@ -16,7 +16,7 @@
   const review = JSON.parse(document.getElementById("data").textContent).review;
   const words = new Map(review.reasons);
   const store = openReviewStore(review);
-  const { Answer, same, pause } = reviewAnswers(store);
+  const { Answer, same, pause } = reviewAnswers(store, () => giveName());
 
   const answers = [];
   const unsaved = () => answers.filter((answer) => !answer.isKept || answer.saving);
@@ -34,7 +34,8 @@
     return entries.length > 0;
   };
 
-  const saveAsFile = () => {
+  const saveAsFile = async () => {
+    if (!store.isNamed() && unsaved().length && !(await giveName())) return;
     const pending = unsaved().filter((answer) => !answer.isKept).map((answer) => answer.entry());
     const content = {
       format: review.format,
@@ -66,7 +67,26 @@
 
   const docks = [];
   const isOpen = () => docks[0]?.body.hidden === false;
+
+  // Whoever goes on to another study finds the dock as it was left; a browser that keeps nothing folds it away.
+  const DOCK = "m2ib-audit-dock";
+  const wasOpen = () => {
+    try {
+      return sessionStorage.getItem(DOCK) === "open";
+    } catch {
+      return false;
+    }
+  };
+  const noteOpen = (open) => {
+    try {
+      sessionStorage.setItem(DOCK, open ? "open" : "folded");
+    } catch {
+      // the next page begins with its dock folded away
+    }
+  };
+
   const openAll = (open) => {
+    noteOpen(open);
     for (const dock of docks) {
       dock.body.hidden = !open;
       dock.find(".review-toggle").setAttribute("aria-expanded", String(open));
@@ -113,9 +133,9 @@
       on(".review-draw", "click", () => this.draw());
       on(".review-add", "click", () => this.add());
       on(".review-copy", "click", () => this.say({ boxes: structuredClone(this.image.phrases[this.chosen].boxes) }));
-      on(".review-previous", "click", () => walk(-1));
-      on(".review-next", "click", () => walk(1));
-      on(".review-open", "click", () => leaveFor(review.session.unanswered));
+      on(".review-previous", "click", () => ways.walk(-1));
+      on(".review-next", "click", () => ways.walk(1));
+      on(".review-open", "click", () => ways.toOpen());
       on(".review-save", "click", saveAsFile);
       on(".review-name", "change", (event) => this.rename(event.target.value));
       let typing = 0;
@@ -123,7 +143,8 @@
         const { answer } = this;
         answer.change({ comment: this.comment.value });
         clearTimeout(typing);
-        typing = setTimeout(() => answer.save(), TYPING_MS);
+        // Who has given no name yet is asked for it once the comment is finished, not amid a word.
+        typing = setTimeout(() => store.isNamed() && answer.save(), TYPING_MS);
       });
       this.comment.addEventListener("change", () => this.answer.save());
       for (const field of this.section.querySelectorAll(".review textarea, .review input[type=text]")) {
@@ -167,10 +188,12 @@
     }
 
     rename(name) {
+      const wasNamed = store.isNamed();
       store.rename(name);
       for (const dock of docks) dock.find(".review-name").value = store.name();
-      for (const answer of answers) answer.forget();
-      refresh();
+      // Answers that were held back for want of a name are the new reader's.
+      if (wasNamed) for (const answer of answers) answer.forget();
+      refresh().then(() => wasNamed || !store.isNamed() || answers.forEach((answer) => answer.isKept || answer.save()));
     }
 
     /** Another phrase was chosen. */
@@ -253,40 +276,33 @@
     }
   }
 
-  const current = () => docks.find((dock) => !dock.section.classList.contains("behind"));
-
-  /** Go to the next or previous phrase, on the next radiograph or, with a server, in the next study if need be. */
-  const walk = async (step) => {
-    const dock = current();
-    if (!dock) return choose(docks[0], 0); // a radiograph without phrases is shown
-    const next = dock.chosen + step;
-    if (next >= 0 && next < dock.answers.length) return choose(dock, next);
-    const beside = docks[docks.indexOf(dock) + step];
-    if (beside) return choose(beside, step > 0 ? 0 : beside.answers.length - 1);
-    const address = step > 0 ? review.session?.following : review.session?.previous;
-    if (!address) {
-      dock.find(".review-state").textContent = step > 0 ? t("script.review.last") : t("script.review.first");
-      return undefined;
-    }
-    return leaveFor(step > 0 ? address : `${address}#last`);
-  };
-
   /** Go to another study once everything is kept. */
   const leaveFor = async (address) => {
     await Promise.all(answers.map((answer) => answer.save()));
     if (unsaved().length === 0) location.assign(address);
   };
 
-  const choose = (dock, place) => {
-    if (dock !== current()) document.querySelector(`[role=tab][aria-controls="${dock.section.id}"]`)?.click();
-    dock.cards[place].querySelector("input[type=radio]").click();
-    dock.cards[place].scrollIntoView({ block: "nearest" });
+  const say = (text) => {
+    const dock = ways.current() ?? docks[0];
+    if (dock) dock.find(".review-state").textContent = text;
+  };
+
+  const ways = reviewWays(review, docks, { leaveFor, say });
+
+  /** Ask a nameless reader of a page from disk for initials; gives whether there are any now. */
+  const giveName = async () => {
+    const name = await askWhoReviews();
+    if (!name) return false;
+    store.rename(name);
+    for (const dock of docks) dock.find(".review-name").value = store.name();
+    await refresh();
+    return true;
   };
 
   const WAYS = {
-    n: () => walk(1),
-    p: () => walk(-1),
-    u: () => review.session && leaveFor(review.session.unanswered),
+    n: () => ways.walk(1),
+    p: () => ways.walk(-1),
+    u: () => ways.toOpen(),
   };
   const COMMANDS = {
     0: (dock) => dock.withdraw(),
@@ -299,12 +315,12 @@
   };
 
   const onKey = (event) => {
-    const dock = current();
+    const dock = ways.current();
     if (event.altKey || event.ctrlKey || event.metaKey || event.repeat || event.target.closest("select")) return;
     const key = event.key.toLowerCase();
     if (key === "r") openAll(!isOpen());
     else if (key === "escape") dock?.boxes.cancel() || dock?.draw(false);
-    else if (isOpen() && Object.hasOwn(dock ? COMMANDS : WAYS, key)) {
+    else if (Object.hasOwn(isOpen() && dock ? COMMANDS : WAYS, key)) {
       event.preventDefault(); // else C would type itself into the comment
       COMMANDS[key](dock);
     }
@@ -314,21 +330,22 @@
     document.querySelectorAll(".reading").forEach((section, place) => {
       if (section.querySelector(".review")) docks.push(new Dock(section, review.images[place]));
     });
-    if (docks.length === 0) return;
+    document.addEventListener("keydown", onKey);
+    if (docks.length === 0) {
+      ways.arrive();
+      document.body.dataset.reviewReady = "true";
+      return;
+    }
     for (const dock of docks) dock.turn();
     if (!review.session) for (const dock of docks) dock.find(".review-name").value = store.name();
-    openAll(Boolean(review.session));
-    document.addEventListener("keydown", onKey);
-    window.addEventListener("pagehide", () => answers.forEach((answer) => answer.save()));
+    openAll(Boolean(review.session) || wasOpen());
+    window.addEventListener("pagehide", () => store.isNamed() && answers.forEach((answer) => answer.save()));
     window.addEventListener("beforeunload", (event) => answers.some((answer) => answer.trouble) && event.preventDefault());
     store.onChange?.(refresh);
     document.addEventListener("visibilitychange", () => document.hidden || load());
     const held = await load();
     if (held) openAll(true);
-    if (location.hash === "#last") {
-      const dock = docks.at(-1);
-      choose(dock, dock.answers.length - 1);
-    }
+    if (ways.arrive()) return;
     document.body.dataset.reviewReady = "true";
   };
 

@@ -1,5 +1,5 @@
 /** What one reviewer says of one heat, kept by a store as it changes. */
-const reviewAnswers = (store) => {
+const reviewAnswers = (store, name) => {
   const FIELDS = ["verdict", "reasons", "comment", "boxes"];
   const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
   const RETRY_MS = 2000;
@@ -67,6 +67,10 @@ const reviewAnswers = (store) => {
 
     /** Send the draft until it is kept, changes that come meanwhile too; a page that was behind takes the newer in. */
     async keepOn() {
+      if (!this.isKept && !store.isNamed() && !(await name())) {
+        this.trouble = t("script.review_answer.nameless");
+        return;
+      }
       while (!this.isKept) {
         const answer = await this.sendOne(this.entry());
         if (answer === null) return;

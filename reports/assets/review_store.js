@@ -17,6 +17,7 @@ const openReviewStore = (review) => {
 
   const serverStore = () => ({
     reviewer: () => review.session.reviewer,
+    isNamed: () => true,
     load: async () => (await askServer(`/api/studies/${review.study}`)).entries,
     append: (entry) =>
       askServer("/api/entries", {
@@ -67,6 +68,7 @@ const openReviewStore = (review) => {
     };
     return {
       reviewer: () => read(NAME) || "reviewer",
+      isNamed: () => Boolean(read(NAME)),
       name: () => read(NAME) ?? "",
       rename: (name) => write(NAME, name.trim()),
       load: async () => latestOf(kept(place).entries),

@@ -23,6 +23,8 @@ from audit.review.studies import ReviewedStudies
 
 OWN = re.compile(r"(?:http://127\.0\.0\.1:\d+/|file:|data:|blob:)")
 
+NAME = "m2ib-audit review name"  # under which a browser keeps its reader's initials
+
 Starter = Callable[..., Server]
 
 
@@ -161,8 +163,10 @@ def open_review(new_page: Callable[..., Page]) -> Callable[..., Page]:
 def open_file(new_page: Callable[..., Page]) -> Callable[..., Page]:
     """Open a study's page from disk."""
 
-    def opener(out: Path, key: str, reviewer: str = "disk", **options: object) -> Page:
+    def opener(out: Path, key: str, reviewer: str = "disk", initials: str | None = "AB", **options: object) -> Page:
         page = new_page(reviewer, offline=True, **options)
+        if initials is not None:
+            page.add_init_script(f"localStorage.getItem('{NAME}') ?? localStorage.setItem('{NAME}', '{initials}')")
         page.goto((out / "studies" / key / "index.html").as_uri())
         ready(page)
         return page

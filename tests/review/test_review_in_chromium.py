@@ -218,6 +218,19 @@ def test_a_key_leads_to_the_next_study_without_an_answer(open_review, server):
     ready(page)
 
 
+def test_that_key_leads_to_the_phrase_that_lacks_an_answer_with_the_dock_folded_away_too(open_review, server):
+    client = server.client()
+    for place in (0, 1, 3):
+        client.post(entry_of(FOUR, 30 + place, place=place))
+    client.post(entry_of(TWO, 1))
+    page = open_review(server, ONE.record.key)
+    page.keyboard.press("r")
+    page.keyboard.press("u")
+    page.wait_for_url(f"**/{FOUR.record.key}/**")
+    ready(page)
+    expect(page.locator(".card.chosen .phrase-text")).to_have_text(FOUR.record.images[0].phrases[2].text)
+
+
 def test_at_either_end_the_page_says_so(open_review, server):
     page = open_review(server, ONE.record.key)
     page.keyboard.press("p")

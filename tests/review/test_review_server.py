@@ -295,7 +295,7 @@ def test_the_way_to_the_next_study_without_an_answer(serve_here, out):
         assert answer.status == 303
         return answer.headers["location"]
 
-    pages = [f"/studies/{made.record.key}/index.html" for made in (ONE, TWO, FOUR)]
+    pages = [f"/studies/{made.record.key}/index.html#open" for made in (ONE, TWO, FOUR)]  # at its first open phrase
     assert after(ONE) == pages[1]
     client.post(entry_of(TWO, 1))
     assert after(ONE) == pages[2]

@@ -1,11 +1,13 @@
 """A page opened from disk keeps what is said in the browser and saves it as a file that `review import` reads."""
 
 import json
+import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from made_up_review import ready, three_studies
+from made_up_review import EFFUSION, NODULE, lay_down, make_study, ready, three_studies
 from playwright.sync_api import Page, expect
 
 from audit.review.exporting import export
@@ -37,7 +39,7 @@ def browser_name(request) -> str:
 
 
 def test_the_dock_is_folded_away_for_who_only_reads(open_file, out, browser_name):
-    page = open_file(out, TWO.record.key, browser_name)
+    page = open_file(out, TWO.record.key, browser_name, initials=None)
     expect(dock(page).get_by_label("Comment")).to_be_hidden()
     page.keyboard.press("1")
     assert page.evaluate("Object.keys(localStorage).length") == 0
@@ -163,3 +165,117 @@ def test_a_print_shows_no_dock(open_file, out, browser_name):
     page = open_file(out, TWO.record.key, browser_name)
     page.emulate_media(media="print")
     expect(page.locator(".review")).to_be_hidden()
+
+
+def asked(page: Page):
+    return page.get_by_role("dialog", name="Who reviews?")
+
+
+def test_who_has_given_no_initials_is_asked_before_the_first_answer_is_kept(open_file, out, browser_name, tmp_path):
+    page = open_file(out, TWO.record.key, browser_name, initials=None)
+    page.keyboard.press("r")
+    page.keyboard.press("3")
+    expect(asked(page)).to_be_visible()
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    page.keyboard.type("1d")  # a name, and no commands
+    page.keyboard.press("Enter")
+    expect(asked(page)).to_be_hidden()
+    kept(page)
+    assert dock(page).locator("input[value=disagree]").is_checked()
+    page.keyboard.press("2")
+    kept(page)
+    found = json.loads(save(page, tmp_path / "saved.json").read_text())["entries"]
+    assert {entry["reviewer"] for entry in found} == {"1d"}
+    assert [entry["verdict"] for entry in found] == ["disagree", "partly"]
+
+
+def test_who_gives_no_initials_keeps_nothing_is_told_so_and_is_asked_again(open_file, out, browser_name):
+    page = open_file(out, TWO.record.key, browser_name, initials=None)
+    page.keyboard.press("r")
+    page.keyboard.press("1")
+    expect(asked(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(STATE)).to_have_text("Not saved: give your initials first")
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    page.keyboard.press("3")
+    expect(asked(page)).to_be_visible()
+    asked(page).get_by_role("button", name="Not now").click()
+    dock(page).get_by_label("Reviewer").fill("CD")
+    page.keyboard.press("Escape")
+    kept(page)
+    assert dock(page).locator("input[value=disagree]").is_checked()
+
+
+def test_two_readers_of_one_out_stay_two(open_file, out, browser_name, tmp_path):
+    files = []
+    for reader, verdict in (("AB", "1"), ("CD", "3")):
+        page = open_file(out, TWO.record.key, f"{browser_name} {reader}", initials=None)
+        page.keyboard.press("r")
+        page.keyboard.press(verdict)
+        page.keyboard.type(reader)
+        page.keyboard.press("Enter")
+        kept(page)
+        files.append(save(page, tmp_path / f"{reader}.json"))
+    bring_in(out, files, now=datetime.now(UTC))
+    assert {row["reviewer"]: row["verdict"] for row in export(out).rows} == {"AB": "agree", "CD": "disagree"}
+
+
+def phrase_at(page: Page) -> tuple[str, str]:
+    """Study and phrase that a page shows."""
+    ready(page)
+    return page.url.split("/")[-2], page.locator(".reading:not(.behind) .card.chosen .phrase-text").inner_text()
+
+
+def phrases_in_order() -> list[tuple[str, str]]:
+    return [
+        (made.record.key, phrase.text)
+        for made in (ONE, TWO, FOUR)
+        for image in made.record.images
+        for phrase in image.phrases
+    ]
+
+
+def test_n_and_p_visit_every_phrase_of_every_study_with_the_dock_folded_away(open_file, out, browser_name):
+    page = open_file(out, ONE.record.key, browser_name, initials=None)
+    wanted = phrases_in_order()
+    for key, order in (("n", wanted), ("p", wanted[::-1])):
+        assert phrase_at(page) == order[0]
+        for before, after in pairwise(order):
+            page.keyboard.press(key)
+            if before[0] != after[0]:
+                page.wait_for_url(f"**/{after[0]}/**")
+            assert phrase_at(page) == after
+        page.keyboard.press(key)
+        expect(page.locator(STATE)).to_have_text(
+            "This was the last phrase" if key == "n" else "This is the first phrase"
+        )
+
+
+def test_u_leads_to_every_phrase_without_a_verdict_and_says_when_there_is_none(open_file, out, browser_name):
+    page = open_file(out, TWO.record.key, browser_name)
+    page.keyboard.press("r")
+    page.keyboard.press("1")
+    kept(page)
+    left = [each for each in phrases_in_order() if each[0] != TWO.record.key]
+    met = []
+    for _ in range(len(left)):
+        page.evaluate("document.body.dataset.left = 'true'")
+        page.keyboard.press("u")
+        page.wait_for_selector("body[data-review-ready]:not([data-left])", state="attached")
+        page.wait_for_url(re.compile("index.html$"))  # hops over the studies that have no phrase open
+        met.append(phrase_at(page))
+        page.keyboard.press("2")
+        kept(page)
+    assert sorted(met) == sorted(left)
+    page.keyboard.press("u")
+    expect(page.locator(STATE)).to_have_text("Every phrase has a verdict of yours")
+
+
+def test_n_leads_on_from_a_radiograph_without_phrases(open_file, tmp_path, browser_name):
+    made = make_study("e" * 16, (EFFUSION,), (), (NODULE,))
+    lay_down(tmp_path / "other", made)
+    page = open_file(tmp_path / "other", made.record.key, browser_name)
+    for key, text in (("n", NODULE.text), ("p", EFFUSION.text)):
+        page.get_by_role("tab").nth(1).click()
+        page.keyboard.press(key)
+        assert phrase_at(page)[1] == text
