@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.help import glossary, key_groups
 from reports.texts import counted, marked_up, named, script_texts
 
 __all__ = [
@@ -40,6 +41,7 @@ def render_page(
     also: Sequence[str] = (),
     has_server: bool = False,
     has_files: bool = False,
+    has_keys: bool = False,
 ) -> str:
     """Fill a template into one HTML file that needs no other file and no network.
 
@@ -51,6 +53,7 @@ def render_page(
         also: Names of further files in ``assets``: style sheets and scripts that come after the first ones.
         has_server: Whether the page may speak to the server that it came from.
         has_files: Whether the page may show pictures that lie beside it.
+        has_keys: Whether the page takes the keys of a study's page, so that its help lists them.
 
     Returns:
         The page. Its Content-Security-Policy allows pictures inside the file, its one style sheet and its one script,
@@ -59,7 +62,7 @@ def render_page(
     Source: W3C, Content Security Policy Level 3, section 8.3 (hashes) and 4.2.3 (a meta element).
     """
     css = "".join(_asset(name) for name in ("page.css", *also) if name.endswith(".css"))
-    scripts = [name for name in ("texts.js", script, *also) if name.endswith(".js")]
+    scripts = [name for name in ("texts.js", script, *also, "help.js") if name.endswith(".js")]
     javascript = "".join(_asset(name) for name in scripts)
     pictures = "data: 'self'" if has_files else "data:"
     policy = (
@@ -75,6 +78,8 @@ def render_page(
             css=Markup(css),  # noqa: S704
             script=Markup(javascript),  # noqa: S704
             data=json_for_script(data),
+            key_groups=key_groups() if has_keys else (),
+            glossary=glossary(),
             texts=json_for_script(script_texts(scripts)),
             **context,
         )

@@ -173,6 +173,7 @@ def render_study(
         context=context,
         also=("vendor/d3-array.min.js", "vendor/d3-contour.min.js", "film.js", "study.js", *REVIEW_FILES),
         has_server=session is not None,
+        has_keys=True,
     )
 
 
