@@ -148,8 +148,10 @@ def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) ->
     if not names:
         return None
     columns = [f"{score_name(name)}{_arrow(scores, name) if kind == 'shortcut' else ''}" for name in names]
-    told = {"few": FEW_PATIENTS} if key == "place" else {}  # which the other tables' notes lean on
-    return _laid_out(key, columns, _rows(record, scores, names, _estimate, references=True), **told)
+    rows = _rows(record, scores, names, _estimate, references=True)
+    if key == "place":  # whose note tells what bold means for the others too
+        return _laid_out(key, columns, rows, few=FEW_PATIENTS)
+    return _laid_out(key, columns, rows)
 
 
 def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:

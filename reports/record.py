@@ -28,6 +28,7 @@ __all__ = [
     "PhraseRecord",
     "PlacementRecord",
     "ReceiptStep",
+    "ReportRecord",
     "RunRecord",
     "ScoreDifference",
     "ScoreRecord",
@@ -36,6 +37,7 @@ __all__ = [
     "StudyRecord",
     "SubgroupSummary",
     "TokenHeat",
+    "UnputSentence",
     "VerdictRecord",
     "VerdictWord",
 ]
@@ -215,6 +217,22 @@ class ModelRecord(_Record):
     is_phantom: bool  # trained on synthetic radiographs: says nothing about patients
 
 
+class UnputSentence(_Record):
+    """A sentence of the report whose finding was not put to the model, and what it says of the finding."""
+
+    text: str  # masked as phrases are
+    section: str
+    finding: str
+    context: str  # "absent", "historical", ...
+
+
+class ReportRecord(_Record):
+    """The report that a study was joined with, as its page shows it."""
+
+    text: str  # masked as phrases are, and without letterhead and signature unless the run was made with --show-phi
+    not_put: tuple[UnputSentence, ...] = ()
+
+
 class StudyRecord(_Record):
     """Everything that one study's page shows. Written last: its presence marks the study as done."""
 
@@ -231,6 +249,7 @@ class StudyRecord(_Record):
     phantom_images: bool
     patient_data_shown: bool
     report_joined_by: str
+    report: ReportRecord | None = None  # None in records of older versions
     images: tuple[ImageRecord, ...]
     left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
     fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run

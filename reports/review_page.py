@@ -17,6 +17,7 @@ __all__ = [
     "reason_words",
     "review_data",
     "tell_verdicts",
+    "without_scores",
 ]
 
 REVIEW_FILES = (
@@ -27,6 +28,7 @@ REVIEW_FILES = (
     "review_answer.js",
     "review_boxes.js",
     "review_ways.js",
+    "review_hidden.js",
     "review.js",
 )
 """In ``assets``; what they hold stands on every study's page, with the server and without."""
@@ -57,6 +59,7 @@ class ReviewSession:
 
     reviewer: str
     blind: bool  # what others said is not shown
+    hide_scores: bool = False  # nor scores, boxes and the run's verdict before the reviewer has answered a phrase
     place: int  # of the study among all, from 1
     studies: int
     previous: str | None  # address of the study before that has a phrase
@@ -88,6 +91,13 @@ def tell_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:
     """Put one reviewer's verdicts into the page over all studies, which is one file for everybody."""
     said = [[entry.subject.study, entry.subject.audited.isoformat(), entry.verdict] for entry in entries]
     return page.replace(b'"reviewed":null', b'"reviewed":' + json_for_script(said).encode(), 1)
+
+
+def without_scores(page: bytes) -> bytes | None:
+    """Hide hits, scores and verdicts on the page over all studies; None where a page of an older version cannot."""
+    if b".scores-hidden" not in page:
+        return None
+    return page.replace(b'<body class="cohort-page', b'<body class="cohort-page scores-hidden', 1)
 
 
 def _image_data(image: ImageRecord) -> dict[str, object]:

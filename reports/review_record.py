@@ -86,6 +86,9 @@ class ReviewEntry(_Record):
     reasons: tuple[Reason, ...] = ()
     comment: Annotated[str, StringConstraints(max_length=4000)] = ""
     boxes: tuple[ReviewBox, ...] = Field(default=(), max_length=50)
+    scores_hidden: bool | None = (
+        None  # whether the verdict was given before scores and boxes were shown; None: not known
+    )
     replaces: EntryId | None = None  # the entry that the reviewer had before this one
 
     @field_validator("reasons")

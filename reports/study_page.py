@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from pipelines.errors import OutputError
 from pipelines.study import View
+from reports.judgement import verdict_views
 from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size, placement_of
 from reports.page import render_page
 from reports.record import (
@@ -165,6 +166,8 @@ def render_study(
         "colour_names": tuple(TABLES),
         "reasons": reason_words(),
         "session": session,
+        "verdicts": () if run is None else verdict_views(run),
+        "is_withheld": session is not None and session.hide_scores,
     }
     return render_page(
         "study.html",

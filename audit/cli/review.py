@@ -51,6 +51,13 @@ def review_serve(
         typer.Option(help="Name or initials to keep verdicts under; several get an address each."),
     ] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Tell no reviewer what the others said.")] = False,
+    hide_scores: Annotated[
+        bool,
+        typer.Option(
+            "--hide-scores",
+            help="Show hits, scores, radiologists' boxes and the verdict only once a phrase is answered.",
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 takes one that is free.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open the (first) reviewer's address in the browser.")] = True,
     idle_minutes: Annotated[
@@ -65,6 +72,7 @@ def review_serve(
             out=out,
             reviewers=reviewer_names(reviewer or ["reviewer"]),
             blind=blind,
+            hide_scores=hide_scores,
             port=port,
             browser=browser,
             idle_minutes=idle_minutes,

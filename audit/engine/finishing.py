@@ -14,13 +14,14 @@ from audit.engine.keys import Keys
 from audit.engine.recording import ExplainedCase, ImageRecorder
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
-from audit.engine.shown import Shower, shown_failures
+from audit.engine.shown import Shower, shown_failures, shown_text
 from audit.engine.store import valid_png, write_study
 from audit.engine.targets import Targets
 from audit.scoring.subgroups import NOT_KNOWN, ImageFacts, facts_of
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
-from pipelines.study import LeftOut, Study
-from reports.record import ModelRecord, StudyRecord
+from pipelines.study import Identifiers, LeftOut, Study
+from pipelines.text import phrases_of, without_people
+from reports.record import ModelRecord, ReportRecord, StudyRecord, UnputSentence
 from reports.resume_record import LeftOutImage
 
 __all__ = ["ExplainedStudy", "FinishedStudy", "Finisher"]
@@ -104,6 +105,7 @@ class Finisher:
             phantom_images=all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases),
             patient_data_shown=self.settings.show_phi,
             report_joined_by=study.report_joined_by,
+            report=self._report(explained),
             images=tuple(images),
             left_out=self.noted(explained.left_out, study),
             fingerprint=self.fingerprints.of(study),
@@ -130,6 +132,29 @@ class Finisher:
             seconds=dict(clock.seconds),
             key=key,
             record_sha256=written,
+        )
+
+    def _report(self, explained: ExplainedStudy) -> ReportRecord:
+        """Show a study's report and the sentences whose findings were not put to the model."""
+        show_phi, text = self.settings.show_phi, explained.study.report.text
+        headers = [case.loaded.identifiers for case in explained.cases]
+        known = Identifiers(
+            names=tuple(dict.fromkeys(name for each in headers for name in each.names)),
+            others=tuple(dict.fromkeys(other for each in headers for other in each.others)),
+        )
+        put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
+        return ReportRecord(
+            text=shown_text(text if show_phi else without_people(text), show_phi=show_phi, known=known),
+            not_put=tuple(
+                UnputSentence(
+                    text=shown_text(phrase.text, show_phi=show_phi, known=known),
+                    section=phrase.section,
+                    finding=phrase.finding or "",
+                    context=phrase.context.value,
+                )
+                for phrase in phrases_of(text)
+                if (phrase.text, phrase.finding) not in put
+            ),
         )
 
     def noted(self, left_out: Sequence[LeftOut], study: Study) -> tuple[LeftOutImage, ...]:

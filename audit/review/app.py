@@ -22,7 +22,7 @@ from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
 from reports.folder import THUMBNAIL, read_run, read_study
 from reports.record import RunRecord
-from reports.review_page import ReviewSession, tell_verdicts
+from reports.review_page import ReviewSession, tell_verdicts, without_scores
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
 from reports.study_page import render_study
 
@@ -40,6 +40,7 @@ class Review:
     studies: ReviewedStudies
     sessions: Sessions
     blind: bool  # a reviewer is told nothing of what the others said
+    hide_scores: bool  # a reviewer answers a phrase before scores, boxes and the run's verdict are shown
     clock: Clock  # gives the moment with its zone
     warn: Callable[[str], None]  # told what went wrong, with paths, which pages are not told
 
@@ -86,6 +87,13 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
             html = page.read_bytes()
         except OSError as error:
             raise OutputError(f"{page} cannot be read ({error.strerror}): run `m2ib-audit render` on OUT") from error
+        if review.hide_scores:
+            hidden = without_scores(html)
+            if hidden is None:
+                raise OutputError(
+                    f"{page} is of an older version and cannot hide scores: `m2ib-audit render` OUT first"
+                )
+            html = hidden
         return HTMLResponse(tell_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
 
     @app.get("/studies/{key}/index.html")
@@ -162,6 +170,7 @@ def _session(review: Review, key: str, *, reviewer: str) -> ReviewSession:
     return ReviewSession(
         reviewer=reviewer,
         blind=review.blind,
+        hide_scores=review.hide_scores,
         place=place + 1,
         studies=len(keys),
         previous=next((_address(each) for each in before if _heats(review, each)), None),

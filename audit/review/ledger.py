@@ -20,7 +20,7 @@ LEDGER_NAME: Final = "review.sqlite"
 """Beside ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
 
 _APPLICATION: Final = 0x4D324942  # "M2IB": tells this file from other databases
-_VERSION: Final = 1
+_VERSION: Final = 2
 _WAIT_S: Final = 3.0  # for another process that writes: what it writes takes milliseconds
 _PAUSE_S: Final = 0.02
 
@@ -37,6 +37,7 @@ CREATE TABLE entries (
     moment TEXT NOT NULL,
     received TEXT NOT NULL,
     verdict TEXT,
+    scores_hidden INTEGER,
     reasons TEXT NOT NULL,
     comment TEXT NOT NULL,
     boxes TEXT NOT NULL,
@@ -159,7 +160,9 @@ class Ledger:
         application, version, tables = self._identity()
         if application != _APPLICATION and (application or tables):
             raise OutputError(f"{self.path} is a database of something else: move it away")
-        if application and version != _VERSION:
+        if application and version == 1:
+            self._bring_up_to_date()
+        elif application and version != _VERSION:
             raise OutputError(
                 f"{self.path} has version {version}, this program reads {_VERSION}: use the version that wrote it"
             )
@@ -195,6 +198,14 @@ class Ledger:
         finally:
             self._db.execute("ROLLBACK")
         return application, version, tables
+
+    def _bring_up_to_date(self) -> None:
+        """Add what version 2 knows: of older entries nobody knows whether scores were hidden."""
+        with self._written():
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != 1:
+                return  # another process was first
+            self._db.execute("ALTER TABLE entries ADD COLUMN scores_hidden INTEGER")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _make(self) -> None:
         with self._written():
@@ -247,8 +258,8 @@ class Ledger:
 
     def _insert(self, entry: ReviewEntry, *, received: datetime) -> None:
         self._db.execute(
-            "INSERT INTO entries (study, audited, image, heat, id, reviewer, moment, received, verdict, reasons, "
-            "comment, boxes, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO entries (study, audited, image, heat, id, reviewer, moment, received, verdict, scores_hidden, "
+            "reasons, comment, boxes, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *_subject_cells(entry.subject),
                 entry.id,
@@ -256,6 +267,7 @@ class Ledger:
                 _stamp(entry.moment),
                 _stamp(received),
                 entry.verdict,
+                entry.scores_hidden,
                 json.dumps(entry.reasons),
                 entry.comment,
                 json.dumps([box.model_dump() for box in entry.boxes]),
@@ -281,6 +293,7 @@ def _kept(row: sqlite3.Row) -> KeptEntry:
             "reviewer": row["reviewer"],
             "moment": row["moment"],
             "verdict": row["verdict"],
+            "scores_hidden": None if row["scores_hidden"] is None else bool(row["scores_hidden"]),
             "reasons": json.loads(row["reasons"]),
             "comment": row["comment"],
             "boxes": json.loads(row["boxes"]),

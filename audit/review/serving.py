@@ -35,6 +35,7 @@ class ServeSettings:
     out: Path
     reviewers: tuple[str, ...]
     blind: bool = False
+    hide_scores: bool = False
     port: int = 0  # 0: one that is free
     browser: bool = True
     idle_minutes: float = 480.0  # without any request the server ends by itself; 0: never
@@ -60,6 +61,7 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
             studies=studies,
             sessions=Sessions(settings.reviewers),
             blind=settings.blind,
+            hide_scores=settings.hide_scores,
             clock=lambda: datetime.now(UTC),
             warn=warn,
         )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Section", "is_heading", "sections_of"]
+__all__ = ["Section", "is_heading", "sections_of", "without_people"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,11 @@ _TITLE_LINE = re.compile(
     r"^[ \t]*(?:(?:wet read|final|preliminary|provisional)\s+report|final addendum)[ \t:]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_ABOUT_PEOPLE = re.compile(
+    r"patient(?:\s+(?:name|id))?$|name|mrn|accession|(?:referring|ordering)\b|(?:electronically\s+)?signed|dictated|"
+    r"attestation|notification|communication|date",
+    re.IGNORECASE,
+)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -112,6 +117,23 @@ def sections_of(text: str) -> tuple[Section, ...]:
             body = part.text if part.kind is None else _below_first_paragraph(part.text)
             sections.append(Section(name=_FINDINGS, text=body))
     return tuple(section for section in sections if section.text.strip())
+
+
+def without_people(text: str) -> str:
+    """Give a report without what is about people: its letterhead, the patient's data, signatures and who was told.
+
+    A letterhead is what stands before the first heading, in a report that has headings.
+    """
+    headers = list(_headers(text))
+    if not headers:
+        return text.strip()
+    ends = [start for start, _, _ in headers[1:]] + [len(text)]
+    kept = [
+        text[start:end].strip()
+        for (start, _, words), end in zip(headers, ends, strict=True)
+        if not _ABOUT_PEOPLE.match(" ".join(words.split()))
+    ]
+    return "\n\n".join(part for part in kept if part)
 
 
 def is_heading(words: str) -> bool:

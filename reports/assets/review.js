@@ -16,7 +16,10 @@
   const review = JSON.parse(document.getElementById("data").textContent).review;
   const words = new Map(review.reasons);
   const store = openReviewStore(review);
-  const { Answer, same, pause } = reviewAnswers(store, () => giveName());
+  const { Answer, same, pause } = reviewAnswers(store, {
+    name: () => giveName(),
+    isHidden: (answer) => hidden.isHidden(answer),
+  });
 
   const answers = [];
   const unsaved = () => answers.filter((answer) => !answer.isKept || answer.saving);
@@ -84,6 +87,8 @@
       // the next page begins with its dock folded away
     }
   };
+
+  const hidden = reviewHidden(review, answers, docks);
 
   const openAll = (open) => {
     noteOpen(open);
@@ -205,6 +210,7 @@
 
     show(answer, turned = false) {
       this.mark(answer);
+      if (docks.includes(this)) hidden.show();
       if (answer !== this.answer) return;
       const isSame = this.shown === answer && !turned;
       this.shown = answer;
@@ -214,7 +220,7 @@
       this.find(".review-reasons").hidden = !(draft.reasons.length || ["partly", "disagree"].includes(draft.verdict));
       if (this.comment.value !== draft.comment) this.comment.value = draft.comment;
       this.find(".review-place").textContent = t("script.review.place", { place: this.chosen + 1, all: this.answers.length });
-      this.find(".review-copy").hidden = draft.boxes.length > 0 || !this.image.phrases[this.chosen].boxes.length;
+      this.find(".review-copy").hidden = draft.boxes.length > 0 || !this.image.phrases[this.chosen].boxes.length || hidden.isHidden(answer);
       if (!isSame || !same(this.listed, draft.boxes)) this.listBoxes(draft.boxes);
       this.find(".review-others").replaceChildren(
         ...answer.others.map((entry) => {
@@ -331,6 +337,7 @@
       if (section.querySelector(".review")) docks.push(new Dock(section, review.images[place]));
     });
     document.addEventListener("keydown", onKey);
+    hidden.show();
     if (docks.length === 0) {
       ways.arrive();
       document.body.dataset.reviewReady = "true";

@@ -1,5 +1,5 @@
 /** What one reviewer says of one heat, kept by a store as it changes. */
-const reviewAnswers = (store, name) => {
+const reviewAnswers = (store, { name, isHidden }) => {
   const FIELDS = ["verdict", "reasons", "comment", "boxes"];
   const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
   const RETRY_MS = 2000;
@@ -61,6 +61,8 @@ const reviewAnswers = (store, name) => {
         reviewer: store.reviewer(),
         moment: new Date().toISOString(),
         ...structuredClone(this.draft),
+        // Said of the verdict: reasons, comment and boxes may be added once the scores are seen.
+        scores_hidden: isHidden(this) || Boolean(this.kept?.scores_hidden && this.kept.verdict === this.draft.verdict),
         replaces: this.kept?.id ?? null,
       };
     }

@@ -19,11 +19,13 @@ from reports.record import (
     FailureRecord,
     OtherHeatRecord,
     PhraseRecord,
+    ReportRecord,
     RunRecord,
     ScoreDifference,
     ScoreRecord,
     ScoreSummary,
     SubgroupSummary,
+    UnputSentence,
     VerdictRecord,
     VerdictWord,
 )
@@ -40,7 +42,14 @@ def pages() -> Iterator[tuple[str, str]]:
     """Give the name and the HTML of each page."""
     cohort = _cohort()
     session = ReviewSession(
-        reviewer="R1", blind=False, place=2, studies=3, previous=None, following="c", unanswered="/next"
+        reviewer="R1",
+        blind=False,
+        hide_scores=True,
+        place=2,
+        studies=3,
+        previous=None,
+        following="c",
+        unanswered="/next",
     )
     yield "study", _study(_full_study())
     yield "study of a run", _study(_full_study(), run=cohort)
@@ -126,9 +135,21 @@ def _full_study() -> MadeUp:
     kept = tuple(s for s in first.scores if (s.method, s.score) != ("m2ib", "IoU at Otsu"))
     phrases[1] = _changed(first, scores=(*kept, unscored))
     made.record = _changed(
-        made.record, images=(_changed(image, phrases=tuple(phrases)), *made.record.images[1:]), patient_data_shown=True
+        made.record,
+        images=(_changed(image, phrases=tuple(phrases)), *made.record.images[1:]),
+        patient_data_shown=True,
+        report=made_up_report(),
     )
     return made
+
+
+def made_up_report() -> ReportRecord:
+    """Make a report of which three sentences were not put to the model."""
+    said = (("No pneumothorax.", "absent"), ("Old rib fractures.", "historical"), ("Small effusion.", "present"))
+    not_put = tuple(
+        UnputSentence(text=text, section="findings", finding="pneumothorax", context=context) for text, context in said
+    )
+    return ReportRecord(text="FINDINGS: Small right effusion.\nNo pneumothorax <b>.", not_put=not_put)
 
 
 def _odd_study() -> MadeUp:
@@ -159,7 +180,8 @@ def _stretched_study() -> MadeUp:
         _changed(s, value=None, outcome="unscored", reason="no other patient") if s.method == "class-mean box" else s
         for s in phrase.scores
     )
-    made.record = _changed(made.record, images=(_changed(image, phrases=(_changed(phrase, scores=scores),)),))
+    images = (_changed(image, phrases=(_changed(phrase, scores=scores),)),)
+    made.record = _changed(made.record, images=images, report=ReportRecord(text="FINDINGS: Small right effusion."))
     return made
 
 

@@ -48,7 +48,9 @@ def serve_here() -> Iterator[Starter]:
     started: list[tuple[uvicorn.Server, threading.Thread, Ledger]] = []
     warnings_told: list[str] = []
 
-    def start(out: Path, *, reviewers: tuple[str, ...] = REVIEWERS, blind: bool = False) -> Server:
+    def start(
+        out: Path, *, reviewers: tuple[str, ...] = REVIEWERS, blind: bool = False, hide_scores: bool = False
+    ) -> Server:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         ledger, sessions = Ledger(out / LEDGER_NAME), Sessions(reviewers)
@@ -58,6 +60,7 @@ def serve_here() -> Iterator[Starter]:
             studies=ReviewedStudies(out),
             sessions=sessions,
             blind=blind,
+            hide_scores=hide_scores,
             clock=lambda: datetime.now(UTC),
             warn=warnings_told.append,
         )

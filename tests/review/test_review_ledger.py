@@ -224,9 +224,9 @@ def test_a_database_of_something_else_is_left_alone(path):
 def test_a_database_of_a_newer_version_is_refused(path):
     Ledger(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(OutputError, match="version 2, this program reads 1"):
+    with pytest.raises(OutputError, match="version 3, this program reads 2"):
         Ledger(path)
 
 

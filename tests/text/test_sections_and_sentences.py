@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipelines.text import mask_identifiers, phrases_of
 from pipelines.text.reports import LONGEST_REPORT
-from pipelines.text.sections import sections_of
+from pipelines.text.sections import sections_of, without_people
 from pipelines.text.sentences import LONGEST_SENTENCE, sentences_of
 
 MIMIC = """                                 FINAL REPORT
@@ -181,3 +181,20 @@ def test_a_hostile_report_of_the_greatest_length_is_read(word: str) -> None:
     text = (word * LONGEST_REPORT)[:LONGEST_REPORT]
     assert len(phrases_of(text)) <= LONGEST_REPORT // len("no effusion ")
     assert len(mask_identifiers(text)) > 0
+
+
+def test_a_report_without_people_keeps_what_is_clinical_and_loses_letterhead_and_signature() -> None:
+    text = (
+        "St Elsewhere, Ward 3\nPATIENT NAME: Roe, Jane\nINDICATION: cough.\nCOMPARISON: none.\n"
+        "FINDINGS: Small effusion.\nNo pneumothorax.\nIMPRESSION: Effusion.\nDICTATED BY: J. Poe\nSIGNED: J. Poe"
+    )
+    assert without_people(text).split("\n\n") == [
+        "INDICATION: cough.",
+        "COMPARISON: none.",
+        "FINDINGS: Small effusion.\nNo pneumothorax.",
+        "IMPRESSION: Effusion.",
+    ]
+
+
+def test_a_report_without_headings_is_kept_whole() -> None:
+    assert without_people("  Small right effusion.\nNo pneumothorax.\n") == "Small right effusion.\nNo pneumothorax."
