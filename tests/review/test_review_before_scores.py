@@ -102,6 +102,8 @@ def test_the_page_over_all_studies_gives_no_hit_away(open_review, serve_here, ou
     for word in ("Inside the box", "inside the box", "Pointing game", "Energy in box", "Hottest point", "0.41"):
         assert word not in text
     assert page.locator(".mark:visible").count() == 0
+    phrase = page.locator(".phrase-lines li").first
+    assert phrase.bounding_box()["width"] > 200
 
 
 def test_a_page_of_an_older_version_is_not_served_with_its_scores(serve_here, out) -> None:
