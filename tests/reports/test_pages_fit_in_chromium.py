@@ -65,6 +65,9 @@ def test_no_page_is_wider_than_a_phone_even_in_a_wide_font(open_page, name: str,
     page = open_page(PAGES[name](), viewport={"width": 390, "height": 844})
     page.evaluate("spread => { document.body.style.letterSpacing = `${spread}em`; }", spread_em)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for card in page.locator(".reading:not(.behind) .card-head").all():
+        card.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("name", ["cohort", "study", "study of a run"])
