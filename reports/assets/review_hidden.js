@@ -1,7 +1,7 @@
 "use strict";
 /** Holds scores, boxes and the run's verdict back until the reviewer has answered, where the review asks for it. */
 const reviewHidden = (review, answers, docks) => {
-  const FLAG = "m2ib-audit hides scores"; // of pages from disk
+  const FLAG = "m2ib-audit-hides-scores"; // of pages from disk
   const asked = () => {
     try {
       return localStorage.getItem(FLAG) === "yes";

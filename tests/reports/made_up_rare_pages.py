@@ -67,7 +67,7 @@ def _rare_outcomes() -> MadeUp:
             changes,
             names_in("side") * 2,
             names_in("zone") * 2,
-            names_in("context") * 2,
+            (names_in("context") * 2)[: len(changes)],
             strict=True,
         )
     ]
