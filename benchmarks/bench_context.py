@@ -15,10 +15,17 @@ from pipelines.text import phrases_of
 from pipelines.text.sections import sections_of
 from pipelines.text.sentences import sentences_of
 
-PARTS = ("tune", "second", "third", "fourth")  # of the written sentences, in the order in which they were written
+PARTS = (
+    "tune",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+)  # of the written sentences, in the order in which they were written
 FIRST_READ = (
     "precision/recall of present, uncertain and absent were 0.97/0.93, 0.88/0.92 and 0.97/0.98 on the second set, "
-    "0.94/0.89, 1.00/0.91 and 0.91/0.97 on the third, 0.93/0.93, 1.00/0.93 and 0.95/0.91 on the fourth"
+    "0.94/0.89, 1.00/0.91 and 0.91/0.97 on the third, 0.93/0.93, 1.00/0.93 and 0.95/0.91 on the fourth, "
+    "0.97/0.95, 0.92/0.92 and 0.98/1.00 on the fifth"
 )
 CONTEXTS = tuple(context.value for context in Context)
 

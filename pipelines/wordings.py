@@ -60,6 +60,7 @@ LOOKALIKES = (
     r"(?:renal|respiratory|liver|hepatic|kidney|ventilatory|hardware|treatment|technical|multi[\s-]?organ) failure",
     r"(?:vertebral|tracheal|airway|disc|disk|stent)(?: \w+)? collapse",
     r"mediastinal emphysema",
+    r"(?:airway|bronchial|duct(?:al)?) ectasia",
     r"non[\s-]?calcified",
     r"lead (?:apron|shield\w*|poisoning)",
     # The finding is named, but as an adjective of another word.
@@ -104,7 +105,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "cardiomegaly": (
         r"cardiomegaly",
         rf"{_ENLARGED} {_HEART}",
-        rf"{_HEART}(?:(?: size)?:)?{_BEING} (?:enlarged|enlargement|prominent|large|big|increased(?: in size)?)",
+        rf"{_HEART}(?: size)?:?{_BEING} (?:enlarged|enlargement|prominent|large|big|increased(?: in size)?)",
         rf"(?:large|big) {_HEART}",
         r"enlargement of (?:the )?(?:cardiac|heart) \w+",
         r"(?:cardiac|heart) enlargement",

@@ -66,7 +66,7 @@ _OWN_VERB = re.compile(
     rf"worsened|enlarged|again|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|otherwise\s+)?{SEEN}))(?!\w)",
     re.IGNORECASE,
 )
-_IS_THERE = re.compile(r"\s+(?:is|are)\s+(?:again\s+|also\s+)?(?:present|noted|evident)\b", re.IGNORECASE)
+_IS_THERE = re.compile(r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:no|not|nil|without|negative|free|clear|possib\w+|probab\w+)\b", re.IGNORECASE)
 _BEFORE_NOUN = re.compile(
     r"(?:\A|\b(?:no|of|any|or|and|the|a|for|without|new|acute|active|focal|large|small|definite|significant|"
@@ -85,6 +85,8 @@ _DENIED_ADJECTIVES = re.compile(
     r"measurable|air[\s-]space|hiatal|congestive|heart|cardiac|consolidative|infiltrative|pneumonic|infectious|free)[\s-]+)*",
     re.IGNORECASE,
 )
+_REMOVES = re.compile(r"\b(?:removal|extraction)\s+of\b", re.IGNORECASE)
+_HAS_VERB = re.compile(r"\s*(?:is|are|was|were|has|have)\b", re.IGNORECASE)
 _DESCRIBED = re.compile(
     r"(?:(?!(?:if|to|for|of|suggest\w*|suspicious|concerning|consistent|compatible|which|that|as|when|including|such|like|"
     r"represent\w*|either|evidence|in|or|and|due|e\.?g|i\.?e)\b)[\w.-]+\s+){1,5}",
@@ -163,15 +165,33 @@ def _stands_on_its_own(
     if own is None:
         words = sentence[position:end].split(",", maxsplit=1)[0]
         return _MAY_OPEN.match(words) is not None and _SAYS.search(words) is not None
-    goes_on = _LIST_GOES_ON.match(sentence, position, end)
+    named = any(joint.start() - len(before) <= mention.start < joint.start() for mention in mentions)
+    if _continues_the_list(sentence[:end], joint, before, own, named=named):
+        return False
+    return _MAY_OPEN.match(sentence, position) is not None or _states_its_finding(sentence, joint, before, own)
+
+
+def _continues_the_list(sentence: str, joint: re.Match[str], before: str, own: FindingMention, *, named: bool) -> bool:
+    """Whether "or" is still to come, or "and" joins two names of one thing or two subjects of one verb."""
+    goes_on = _LIST_GOES_ON.match(sentence, joint.end())
     if goes_on and not _BREAKS_LIST.search(goes_on.group()):
-        return False
-    # Without an "or" to come, only adjectives that are denied as a rule ("pleural", "focal") keep up the list.
-    words = sentence[position : own.start]
-    described = joint.group()[0] == "," and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words)
-    if described or _MAY_OPEN.match(sentence, position):
         return True
-    if not (_DENIES.search(before) or FINITE_VERB.search(before)):
+    if joint.group()[0] == ",":
         return False
-    has_verb = _OWN_VERB.match(sentence, own.end) or (joint.group()[0] == "," and _IS_THERE.match(sentence, own.end))
-    return bool(has_verb) and not re.search(r",|\band\b", sentence[position : own.start])
+    has_verb = FINITE_VERB.search(before) is not None
+    if _REMOVES.search(before) or not (has_verb or named):
+        return True
+    return not (has_verb or _DENIES.search(before)) and _HAS_VERB.match(sentence, own.end) is not None
+
+
+def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: FindingMention) -> bool:
+    """Whether the next finding is described as what is there, or has a verb of its own."""
+    denies = _DENIES.search(before) is not None
+    words = sentence[joint.end() : own.start]
+    comma = joint.group()[0] == ","
+    # Only adjectives that are denied as a rule ("pleural", "focal") keep up a list of what is denied.
+    if comma and denies and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words):
+        return True
+    if not (denies or FINITE_VERB.search(before)) or re.search(r",|\band\b", words):
+        return False
+    return bool(_OWN_VERB.match(sentence, own.end) or (comma and _IS_THERE.match(sentence, own.end)))

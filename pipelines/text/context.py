@@ -36,6 +36,7 @@ _WITHIN = re.compile(
     r"(?:(?!and\b|or\b|nor\b)[\w-]+\s+){0,5}\Z",
     re.IGNORECASE,
 )
+_NOT_BESIDE = re.compile(r"\b(?:for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b", re.IGNORECASE)
 _CAUSE = re.compile(r"(?:secondary|due|related|because)", re.IGNORECASE)
 # The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
 _PREDICATE = re.compile(
@@ -47,7 +48,10 @@ _PREDICATE = re.compile(
 )
 _PART_OF_LIST = re.compile(r",|\band\b|\bwith\b", re.IGNORECASE)
 _ANSWERED_BEFORE = re.compile(r"(?::|\s-{1,2}|\()[^,;]*,")
-_EITHER = re.compile(r"(?:(?!\bwith\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)", re.IGNORECASE)
+_EITHER = re.compile(
+    r"(?:(?!\b(?:with|for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)",
+    re.IGNORECASE,
+)
 _EITHER_FAR = 60  # characters between two findings that "or" still joins
 
 
@@ -175,4 +179,5 @@ class _Reaches:
         """Where the last mention before ``end`` begins, with no comma between."""
         start = self.clause_start(end)
         last = max((m for m in self._mentions if start <= m.start < end), key=lambda m: m.start, default=None)
-        return end if last is None or "," in self._sentence[last.end : end].rstrip(" ,") else last.start
+        between = "," if last is None else self._sentence[last.end : end].rstrip(" ,")
+        return end if last is None or "," in between or _NOT_BESIDE.search(between) else last.start

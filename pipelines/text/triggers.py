@@ -192,6 +192,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{_CLAUSE_END}",
             rf"(?:{BE}|seems?|remains?) (?:also |most |quite |a )*{_DOUBTED}{_CLAUSE_END}",
+            rf"(?:likely|probably|possibly|presumably|perhaps) (?:also )?{SEEN}",
             (
                 r"(?:should|could|can|may|might) (?:also |not )*(?:be )?(?:considered|present|there|suspected|"
                 r"a consideration)"
@@ -214,7 +215,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.LAST,
         (
-            r"(?:versus|vs)",
+            r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             (
                 r"or (?:\w+ ){0,2}(?:nipple|skin|artefact|artifact|vessels?|vascular|superimpos\w+|overlap\w*|"
                 r"summation|confluence|shadows?|technique|technical)"
@@ -225,7 +226,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.FORWARD,
         (
-            r"(?:versus|vs)",
+            r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             r"doubt(?:ful(?:ly)?|ed|s)?",
             r"quer(?:y|ied|ies|ying)",
             r"perhaps",
