@@ -245,6 +245,8 @@ def _shares(sample: _Sample, level: float) -> tuple[float, float]:
 
 
 def _wilson(share: float, cases: float, quantile: float) -> tuple[float, float]:
+    if np.isinf(quantile):  # one patient in several groups says nothing of others: the formula's limit
+        return 0.0, 1.0
     squared = quantile * quantile / cases
     middle = (share + squared / 2.0) / (1.0 + squared)
     half = quantile * np.sqrt(share * (1.0 - share) / cases + squared / (4.0 * cases)) / (1.0 + squared)

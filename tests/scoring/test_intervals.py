@@ -174,3 +174,9 @@ def test_the_name_and_arguments_of_the_first_version_still_work() -> None:
     values, patients = (np.arange(30) % 3 == 0).astype(float), np.arange(30) // 2
     old = patient_bootstrap(values, patients, generator=np.random.default_rng(0), resamples=2000)
     assert old == patient_interval(values, patients)
+
+
+@pytest.mark.parametrize("hits", [[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]], ids=["no hit", "some"])
+def test_one_patient_with_several_findings_leaves_every_rate_possible(hits) -> None:
+    found = patient_interval(np.array(hits), ["a"] * 3, groups=["effusion", "effusion", "nodule"])
+    assert (found.low, found.high) == (0.0, 1.0)
