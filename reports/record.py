@@ -132,7 +132,9 @@ class OtherHeatRecord(_Record):
 class PhraseRecord(_Record):
     """One phrase put to the model on one image."""
 
-    text: str  # names, dates and numbers masked unless the run was made with --show-phi
+    text: str  # what is no word of reports is masked unless the run was made with --show-phi
+    words: int | None = None  # of the text; None in records of older versions
+    masked_words: int | None = None
     section: str
     finding: str | None
     context: str

@@ -146,8 +146,8 @@ class ImageRecorder:
     ) -> PhraseRecord:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
-        text = shown_text(phrase.text, show_phi=self.show_phi, known=loaded.identifiers)
-        tokens = shown_words(text, own.words)
+        shown = shown_text(phrase.text, show_phi=self.show_phi, known=loaded.identifiers)
+        tokens = shown_words(phrase.text, shown, own.words)
         heats[name] = stored_heat(own.heat.numpy())
         point, scores = scorer.score(phrase, heats[name], method=self.methods[0][0])
         scores = (*scores, *scorer.references(phrase))
@@ -165,11 +165,13 @@ class ImageRecorder:
                     total=_total(heats[kept]),
                     peak=float(heats[kept].max()),
                     hottest=of_point,
-                    tokens=shown_words(text, explanation.words),
+                    tokens=shown_words(phrase.text, shown, explanation.words),
                 )
             )
         return PhraseRecord(
-            text=text,
+            text=shown.text,
+            words=shown.words,
+            masked_words=shown.masked_words,
             section=phrase.section,
             finding=phrase.finding,
             context=phrase.context.value,
@@ -199,7 +201,7 @@ class ImageRecorder:
         if donor is not None and not self.show_phi:
             other = read_identifiers(donor)
             known = Identifiers(names=(*known.names, *other.names), others=(*known.others, *other.others))
-        return shown_text(text, show_phi=self.show_phi, known=known)
+        return shown_text(text, show_phi=self.show_phi, known=known).text
 
     def _controls(
         self, explained: ExplainedCase, index: int, name: str, heats: dict[str, np.ndarray]

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePath
 
@@ -11,7 +11,8 @@ from audit.engine.keys import Keys
 from audit.engine.plain_words import is_maker, is_plain, is_reader_number
 from pipelines.quoting import files_named_in, requoted
 from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
-from pipelines.text import mask_identifiers, mask_known
+from pipelines.text import MaskedText, mask_identifiers, mask_report
+from pipelines.text.normal_form import folded, normal_form
 from reports.record import FailureRecord, TokenHeat
 
 __all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words"]
@@ -20,14 +21,14 @@ _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _WORD = re.compile(r"\w+")
-_MASK = re.compile(r"\[[a-z-]+\]")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
-def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> str:
-    """A phrase as pages show it; what the images' headers name (``known``) is masked wherever it stands."""
-    return text if show_phi else mask_identifiers(mask_known(text, known))
+def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> MaskedText:
+    """A phrase as pages show it; what the images' headers say (``known``) is masked wherever the phrase repeats it."""
+    masked = mask_report(text, known)
+    return replace(masked, text=text, masked_words=0, spans=()) if show_phi else masked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +81,32 @@ class Shower:
         return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"
 
 
-def shown_words(text: str, words: Sequence[tuple[str, float]]) -> tuple[TokenHeat, ...]:
-    """Lay the heat of a phrase's words on its shown text; the heat of masked words goes to their mask."""
+def shown_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]) -> tuple[TokenHeat, ...]:
+    """Give the heat of a phrase's words; that of masked words goes to their mask.
+
+    Args:
+        text: of the phrase, as it was put to the model.
+        masked: how the phrase is shown.
+        words: of the phrase in their order, each with its heat.
+    """
+    plain = folded(normal_form(text))
     shown: list[TokenHeat] = []
+    last: tuple[int, int, str] | None = None  # the mask that the word before is under
     end = 0
     for word, nats in words:
-        start = text.find(word, end)
-        mask = _MASK.search(text, end)
-        if start >= 0 and (mask is None or start < mask.start()):
-            shown.append(TokenHeat(word=word, nats=nats))
-            end = start + len(word)
-        elif shown and _MASK.fullmatch(shown[-1].word) and (mask is None or text[end : mask.start()].strip()):
-            shown[-1] = TokenHeat(word=shown[-1].word, nats=shown[-1].nats + nats)
-        elif mask is not None:
-            shown.append(TokenHeat(word=mask[0], nats=nats))
-            end = mask.end()
+        sought = folded(normal_form(word)).strip()
+        start = plain.find(sought, end) if sought else -1
+        if start < 0:
+            # The tokeniser writes it otherwise than the phrase: it cannot be told whether it is under a mask.
+            mask = (end, end, "masked") if masked.spans else None
         else:
-            shown.append(TokenHeat(word="[masked]", nats=nats))
+            end = start + len(sought)
+            mask = masked.mask_at(start, end)
+        if mask is not None and mask == last:
+            shown[-1] = shown[-1].model_copy(update={"nats": shown[-1].nats + nats})
+        else:
+            shown.append(TokenHeat(word=word if mask is None else f"[{mask[2]}]", nats=nats))
+        last = mask
     return tuple(shown)
 
 

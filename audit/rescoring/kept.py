@@ -78,7 +78,7 @@ def keyed_rows(
         keys: of the run.
         show_phi: whether the run shows sentences unmasked.
     """
-    wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi)
+    wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi).text
     uids, frames = dict.fromkeys((row.image, plain_stem(row.image))), range(1, most_frames + 1)
     found = [key for uid in uids for frame in frames if (key := keys.key("image", instance_of(uid, frame))) in images]
     named = [key for key in found if not row.frames or images[key].frame in row.frames]

@@ -1,124 +1,219 @@
-"""Names, dates and numbers of a report are masked before it is shown."""
+"""A report is masked before it is shown: what stays is what belongs to the vocabulary of radiology reports.
+
+Patterns of what identifies always miss some, so it is the other way round: a word is shown if it is in the vocabulary
+(:mod:`pipelines.text.vocabulary`), a number if it is a measurement, a level or a count
+(:mod:`pipelines.text.numbers_shown`). Every other word is masked, in any script. Then what is known by its form
+(:mod:`pipelines.text.mask_patterns`), what stands where a name stands (:mod:`pipelines.text.name_positions`) and what
+the header of the study's images says (:mod:`pipelines.text.header_words`) is masked too.
+"""
 
 import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.study import Identifiers
+from pipelines.text.header_words import header_words_in
+from pipelines.text.mask_patterns import Masked, patterns_in
+from pipelines.text.name_positions import in_name_positions, words_in
+from pipelines.text.normal_form import normal_form
+from pipelines.text.numbers_shown import number_mask
+from pipelines.text.vocabulary import eponyms_in, is_known
 
-__all__ = ["mask_identifiers", "mask_known"]
+__all__ = ["MaskedText", "mask_identifiers", "mask_report"]
 
-_TITLE = r"(?:Dr|DR|Mr|MR|Mrs|MRS|Ms|MS|Prof|PROF|Doctor|Professor|Miss|Nurse|Sister)\b"
-_NAME_WORD = rf"(?!{_TITLE})(?:(?:(?:van|von|der|den|de|la|del|di|da|bin|al)[ \t]+){{0,3}}(?:[A-Z]\.|[A-Z][\w'’-]*))"
-_NAMES = rf"{_NAME_WORD}(?:[ \t]+{_NAME_WORD}){{0,3}}"
-_NO_NAME = r"(?!(?i:chest|image|imaging|system|film|study|angiogra\w+|examination|scan)\b)"  # "DR chest", "MR imaging"
-_ROLE = r"(?:(?:attending|referring|ordering|resident)[ \t]+)?(?:physician|radiologist|provider|clinician|technologist)"
-_DONE_BY = (
-    r"(?:dictated|signed|read|reviewed|interpreted|reported|verified|transcribed|approved|performed|requested|ordered|"
-    r"referred|attested|discussed|communicated|relayed|paged|notified)[ \t]+(?:in[ \t]+person[ \t]+)?(?:by|with|to)"
+MASKS = frozenset({"address", "age", "date", "e-mail", "link", "masked", "name", "number", "time"})
+_OURS = rf"\[(?:{'|'.join(sorted(MASKS))})\]"
+_TOKEN = re.compile(
+    rf"(?P<mask>{_OURS})|(?P<run>[^\W_]*\d[^\W_]*(?:[-./:,'][^\W_]*\d[^\W_]*)*)|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)|(?P<sign>[^\w\s]|_)"
 )
-_NUMBERED = (
-    r"(?:mrn|accession|acc|account|patient id|exam id|ssn|nhs|insurance|id|"
-    r"pager|phone|tel|telephone|fax|extension|beeper)"
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_PLAIN_SIGNS = frozenset(
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u00b0\u00b1\u00d7\u00f7\u2022\u00b7\u2264\u2265\u2248\u2190\u2191\u2192\u2193\u00ab\u00bb\u201c\u201d\u201e\u00b2\u00b3\ufffd"
 )
-_DEGREE = r"(?:,?[ \t]+(?:M\.?D|D\.O|Ph\.?D|FRCR|MBBS)|,[ \t]*(?:RN|NP|PA|DO))"
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
-    r"nov(?:ember)?|dec(?:ember)?)\b"
-)
-_YEAR = r"(?:19|20)\d\d"
-_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_ORDINAL = r"(?:st|nd|rd|th)?"
-# A number with its unit is a measurement, and stays.
-_UNIT = r"(?:mm|cm|ml|cc|l|mg|mgy|mas|kvp?|hu|g|kg|%|percent|degrees?|french|fr)\b"
-
-
-def _rule(mask: str, pattern: str, *, any_case: bool = True) -> tuple[re.Pattern[str], str]:
-    """A pattern and what replaces it; its groups "before" and "after" stay as they are."""
-    kept_before = r"\g<before>" if "(?P<before>" in pattern else ""
-    kept_after = r"\g<after>" if "(?P<after>" in pattern else ""
-    return re.compile(pattern, re.IGNORECASE if any_case else 0), f"{kept_before}[{mask}]{kept_after}"
-
-
-# In this order: what is masked whole stands before what would mask a part of it.
-_RULES = (
-    _rule("e-mail", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    _rule("link", r"\b(?:https?://|www\.)\S+"),
-    _rule("number", rf"(?P<before>\b{_NUMBERED}\b(?:[ \t]+(?:number|no|nr))?[ \t.:#]*)(?=[\w-]*\d)[\w-]+"),
-    # 2019-03-12 and 2019-03-12T10:00:00; 12.03.2019, 3/12/19; March 2019, 03/2019.
-    _rule("date", rf"\b{_YEAR}[-/.]{_DAY}[-/.]{_DAY}(?!\d)(?:T[\d:.]+Z?)?"),
-    _rule("date", r"(?<![\w.])\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?!\w|\.\d)"),
-    # 12 March, 12-Mar-2019, 12th of March '19; March 12th, 2019.
-    _rule("date", rf"\b{_DAY}{_ORDINAL}(?:[ \t]+of)?[ \t.-]*{_MONTH}(?:[ \t,.-]*(?:{_YEAR}|'?\d\d)\b)?"),
-    _rule("date", rf"\b{_MONTH}[ \t.-]*{_DAY}{_ORDINAL}\b(?:[ \t,.-]+{_YEAR}\b)?"),
-    _rule("date", rf"\b{_MONTH}[ \t,.-]*(?:of[ \t]+)?{_YEAR}\b"),
-    _rule("date", rf"(?<![\w/])(?:0?[1-9]|1[0-2])/{_YEAR}\b"),
-    # Thirds and halves of a lung are written like days of a month.
-    _rule(
-        "date",
-        r"(?P<before>\b(?:on|from|dated?|since|of|prior|to|and|study)[ \t:]+)(?![12]/[234]\b)\d{1,2}/\d{1,2}(?![\w/])",
-    ),
-    # 14:30, 2:30:05 p.m., 3 pm, 1430 hours.
-    _rule("time", r"\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[ \t]*(?:[ap]\.m\.|[ap]m\b|h(?:ou)?rs?\b))?"),
-    _rule("time", r"\b\d{1,2}[ \t]*(?:[ap]\.m\.|[ap]m\b)"),
-    _rule("time", r"\b\d{3,4}[ \t]*h(?:ou)?rs?\b"),
-    # Telephone numbers, with or without country code.
-    _rule("number", r"(?<![\w.])(?:\+\d{1,3}[ \t.-]?)?(?:\(\d{2,5}\)[ \t.-]?)?\d{2,5}(?:[ .-]\d{2,5}){2,4}(?!\w|\.\d)"),
-    _rule("number", r"(?<![\w.])(?:\(?\d{3}\)?[ .-]?)?\d{3}[ .-]\d{4}(?!\w)"),
-    # Above 89 an age identifies.
-    _rule("age", r"\b\d{1,3}(?P<after>[ -]?(?:(?:years?|yrs?)[ -]?(?:old|of age)|yo|y/o)\b)"),
-    # Names after a title, after a role or a deed, and before a degree. "MR" and "MS" without a full stop are no titles.
-    _rule("name", rf"(?P<before>\b(?:Dr|DR|Mr|Mrs|MRS|Ms|Prof)(?:\.[ \t]*|[ \t]+)){_NO_NAME}{_NAMES}", any_case=False),
-    _rule("name", rf"(?P<before>\b(?:MR|MS|PROF)\.[ \t]*){_NAMES}", any_case=False),
-    _rule("name", rf"(?P<before>\b(?:Doctor|Professor|Miss|Nurse|Sister)[ \t]+){_NAMES}", any_case=False),
-    _rule("name", rf"(?P<before>\b(?:dr|mr|mrs|ms)\.?[ \t]+){_NO_NAME}[a-z][\w'’-]+", any_case=False),
-    _rule("name", rf"(?P<before>\b(?i:{_DONE_BY})[ \t:]+){_NAMES}", any_case=False),
-    _rule(
-        "name",
-        rf"(?P<before>\b(?i:patient(?:'s)?[ \t]+name|name|patient|attending|resident|{_ROLE})[ \t]*:[ \t]*){_NAMES}",
-        any_case=False,
-    ),
-    _rule("name", rf"\b{_NAMES}(?P<after>{_DEGREE}\b\.?)", any_case=False),
-    # Identifiers of letters and digits; "T12", "3rd", "L4-5" and the like are short and stay.
-    _rule("number", r"(?<![\w.])(?=(?:[\w-]*\d){4})(?=[\w-]{6,})[A-Za-z]{1,6}[\w-]*\d[\w-]*(?!\w)"),
-    _rule("number", r"(?<!\w)\d+(?:\.\d+){3,}(?!\w)"),  # UIDs
-    _rule("number", rf"(?<![\w.,])\d[\d,-]*\d{{3,}}(?:-\d+)*(?!\w|\.\d|[ \t]?{_UNIT})"),
-)
+_JOINS = re.compile(r"[ \t]*[-']?[ \t]*")
+_SPACED_LETTERS = re.compile(r"\b[A-Z](?:[ ][A-Z]){2,}\b")
+_INITIALS = re.compile(r"\b(?:[A-Z]\.[ ]?){2,4}(?![\w])")
+_NO_INITIALS = re.compile(r"pa|ap|[ap]m|i[vme]|md|sp|po|u[as]|lr|rl|do|eg|st")
+_LONGEST_WORD = 64  # letters; longer ones are masked without a look
+_KEPT = 1 << 14
+_MOST_ROUNDS = 12
 
 # No identifier goes over the end of a line. Endless lines are cut at a space, so that hostile text costs no hour.
 _PIECE = re.compile(r"[^\n]{1,600}(?:(?=[ \t\n])|\Z)|[^\n]{1,600}|\n")
 
 
-def mask_identifiers(text: str) -> str:
-    """Replace names, dates, times, contact data and long numbers by what they were: "[name]", "[date]", "[number]" ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedText:
+    """A text as it is shown, and what of the text was masked."""
 
-    Measurements, vertebrae and ribs stay. Masking a masked text changes nothing. A name is known by its title, its role
-    or its degree: one that stands in a sentence like any other word is not found, so a masked text is safer to show and
-    is not de-identified.
+    text: str
+    words: int  # of the text
+    masked_words: int
+    spans: tuple[tuple[int, int, str], ...]  # in the text's normal form: from, to, and the mask that is shown
+
+    def mask_at(self, start: int, end: int) -> Masked | None:
+        """Give what is masked and meets some characters of the text's normal form; None where all of them are shown."""
+        return next((span for span in self.spans if span[0] < end and start < span[1]), None)
+
+
+def mask_identifiers(text: str) -> str:
+    """Replace whatever is no word of radiology reports by what it is taken for: "[name]", "[date]", "[masked]" ...
+
+    Measurements, vertebrae and ribs stay. Masking a masked text changes nothing. A name that is spelt like a word of
+    reports and does not stand where names stand is not found, so a masked text is safer to show and is not
+    de-identified.
 
     Source: HIPAA Safe Harbor, 45 CFR 164.514(b)(2), for what identifies.
     """
-    return "".join(map(_masked, _PIECE.findall(text)))
+    return mask_report(text).text
 
 
-def mask_known(text: str, known: Identifiers) -> str:
-    """Replace what the header of a report's images says of people and places, wherever the report repeats it.
-
-    A name is found without title too, in capitals or not; with :func:`mask_identifiers` behind it the rest is masked.
-    """
-    for mask, values in (("number", known.others), ("name", known.names)):
-        if values:
-            longest_first = sorted(values, key=len, reverse=True)
-            pattern = "|".join(r"\s+".join(map(re.escape, value.split())) for value in longest_first)
-            text = re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", f"[{mask}]", text, flags=re.IGNORECASE)
-    return text
-
-
-def _masked(piece: str) -> str:
-    while (masked := _mask_once(piece)) != piece:  # each round leaves fewer unmasked letters, so this ends
-        piece = masked
-    return piece
+@lru_cache(maxsize=_KEPT)
+def mask_report(text: str, known: Identifiers = Identifiers()) -> MaskedText:  # noqa: B008 - frozen
+    """Mask a text; whatever the header of its images says (``known``) is masked wherever the text repeats it."""
+    plain = normal_form(text)
+    spans = tuple(span for start, piece in _pieces(plain) for span in _masked(piece, start, known))
+    words = [found.span() for found in _WORD.finditer(re.sub(_OURS, _blank, plain))]
+    return MaskedText(
+        text=_rendered(plain, spans),
+        words=len(words),
+        masked_words=sum(any(start < word[1] and word[0] < end for start, end, _ in spans) for word in words),
+        spans=spans,
+    )
 
 
-def _mask_once(text: str) -> str:
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    return text
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    for found in _PIECE.finditer(text):
+        if not found[0].isspace():
+            yield found.start(), found[0]
+
+
+def _masked(piece: str, offset: int, known: Identifiers) -> Iterator[Masked]:
+    """Give what of a piece is masked, in rounds: what is masked in one tells what its neighbours are."""
+    spans: tuple[Masked, ...] = ()
+    for _ in range(_MOST_ROUNDS):
+        shown = _Shown.of(piece, spans)
+        found = [shown.back(span) for span in _one_round(shown.text, known)]
+        joined = _joined(piece, [*spans, *found])
+        if joined == spans:
+            break
+        spans = joined
+    return ((start + offset, end + offset, mask) for start, end, mask in spans)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A piece with its masks in it, and where each of its characters comes from."""
+
+    text: str
+    origins: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, piece: str, spans: Iterable[Masked]) -> "_Shown":
+        parts: list[str] = []
+        origins: list[tuple[int, int]] = []
+        at = 0
+        for start, end, mask in spans:
+            parts += [piece[at:start], f"[{mask}]"]
+            origins += [(place, place + 1) for place in range(at, start)]
+            origins += [(start, end)] * (len(mask) + 2)
+            at = end
+        origins += [(place, place + 1) for place in range(at, len(piece))]
+        return cls("".join([*parts, piece[at:]]), origins)
+
+    def back(self, span: Masked) -> Masked:
+        """Say where something found in the shown text stands in the piece."""
+        start, end, mask = span
+        return self.origins[start][0], self.origins[end - 1][1], mask
+
+
+def _one_round(text: str, known: Identifiers) -> Iterator[Masked]:
+    yield from patterns_in(text)
+    yield from header_words_in(text, known)
+    yield from ((found.start(), found.end(), "name") for found in _SPACED_LETTERS.finditer(text))
+    for found in _INITIALS.finditer(text):
+        if _NO_INITIALS.fullmatch(re.sub(r"\W", "", found[0]).casefold()) is None:
+            yield found.start(), found.end(), "name"
+    spared = list(eponyms_in(text))
+    yield from _unknown(text, spared)
+    for start, end in in_name_positions(text, spared):
+        yield start, end, "name"
+
+
+def _unknown(text: str, spared: Sequence[tuple[int, int]]) -> Iterator[Masked]:
+    """Find the words, numbers and signs that are not of reports; ``spared`` are eponyms."""
+    middle = {word.start for word in words_in(text) if not word.opens and word.is_capital}
+    for found in _TOKEN.finditer(text):
+        if found["run"]:
+            mask = number_mask(found)
+            if mask is None and _beside_mask(text, found):
+                mask = "number"
+            if mask is not None:
+                yield found.start(), found.end(), mask
+        elif found["word"] and not _is_shown_word(found[0]) and not any(a <= found.start() < b for a, b in spared):
+            yield found.start(), found.end(), "name" if found.start() in middle and not found[0].isupper() else "masked"
+        elif (
+            found["sign"]
+            and found[0] not in _PLAIN_SIGNS
+            and unicodedata.category(found[0]) not in {"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"}
+        ):
+            yield found.start(), found.end(), "masked"
+
+
+_BEFORE_MASK = re.compile(r"[ \t]*[-./,]?[ \t]*\[(?:name|masked|date|number|address)\]")
+_BEHIND_MASK = re.compile(r"\[(?:name|masked|date|number|address)\][ \t]*[-./,]?[ \t]*\Z")
+_LIST_NUMBER = re.compile(r"(?:\A|[.!?:;)][ \t]+)[(]?\Z")
+
+
+def _beside_mask(text: str, found: re.Match[str]) -> bool:
+    """Whether a bare number of one or two digits stands beside a mask: "12 [masked] 2019", "[masked] 5"."""
+    if not found[0].isdigit():
+        return False
+    before, behind = text[max(0, found.start() - 24) : found.start()], text[found.end() :][:24]
+    if _LIST_NUMBER.search(before) and behind[:1] in {".", ")"}:
+        return False
+    follows = _BEFORE_MASK.match(behind)
+    return follows is not None or (
+        _BEHIND_MASK.search(before) is not None and not re.match(r"[ \t]*(?:[-x]|mm\b|cm\b|[a-z]{3})", behind)
+    )
+
+
+@lru_cache(maxsize=_KEPT)
+def _is_shown_word(word: str) -> bool:
+    if len(word) > _LONGEST_WORD or not word.isascii():
+        return False
+    folded = word.casefold()
+    if len(folded) == 1:
+        return True
+    base = folded.removesuffix("'s").removesuffix("s'") if "'" in folded else folded
+    return is_known(base) or is_known(folded)
+
+
+def _joined(piece: str, spans: Iterable[Masked]) -> tuple[Masked, ...]:
+    """Join what overlaps, and masks between which nothing stands; of two kinds that of the longer holds."""
+    joined: list[Masked] = []
+    for start, end, mask in sorted(spans, key=lambda span: (span[0], -span[1], span[2] == "masked")):
+        if joined:
+            begin, until, last = joined[-1]
+            alike = last == mask or {last, mask} == {"name", "masked"}
+            if start < until or (alike and _JOINS.fullmatch(piece, until, start)):
+                longer = mask if end - start > until - begin else last
+                kind = "name" if alike and last != mask else longer
+                joined[-1] = begin, max(until, end), kind
+                continue
+        joined.append((start, end, mask))
+    return tuple(joined)
+
+
+def _rendered(text: str, spans: Iterable[Masked]) -> str:
+    parts, at = [], 0
+    for start, end, mask in spans:
+        parts += [text[at:start], f"[{mask}]"]
+        at = end
+    return "".join([*parts, text[at:]])

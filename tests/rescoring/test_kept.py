@@ -32,5 +32,5 @@ def test_a_box_drawn_for_a_dated_sentence_is_its_target_in_the_record_as_in_the_
     rows = [drawn_for(DATED, x=130.0), drawn_for(UNDATED, x=160.0)]
     in_run = boxes_for(sentence(DATED), [row.box for row in rows], IMAGE)
     read = [kept for row in rows for kept in keyed_rows(row, {}, KEYS, show_phi=show_phi)]
-    later = boxes_for(sentence(shown_text(DATED, show_phi=show_phi)), [row.box for row in read], IMAGE)
+    later = boxes_for(sentence(shown_text(DATED, show_phi=show_phi).text), [row.box for row in read], IMAGE)
     assert [box.x for box in in_run] == [box.x for box in later] == [130.0]

@@ -1,10 +1,15 @@
 """What identifies is masked, what is clinical stays."""
 
+import csv
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.text import mask_identifiers
+from pipelines.text import mask_identifiers, mask_report
+from pipelines.text.normal_form import folded, normal_form
 
 
 @pytest.mark.parametrize(
@@ -68,10 +73,105 @@ def test_what_identifies_is_masked(text: str, masked: str) -> None:
         "It may be mass or may represent atelectasis. Marked cardiomegaly.",
         "CHEST PA AND LATERAL: NO EFFUSION.",
         "Second decade of fibrosis, March fracture.",
+        "CHEST, PA AND LATERAL",
+        "1. No change. 2. May represent pneumonia.",
+        "It has an extension 3 cm below the carina.",
+        "Discussed with Medicine. DISCUSSED WITH MEDICINE. Seen by the ED team.",
+        "Fractures of ribs 10-11-12 and of the 8th vertebral body.",
+        "Long line in place, a white lung, a green drain.",
+        "1. Long segment of collapse. 2. Young heart.",
+        "Pt. rotated. Pt supine. Per protocol. Per Radiology.",
+        "Right 10F pigtail catheter, an 8 Fr chest tube and a 24 French drain.",
+        "Kerley B lines, a hernia of Morgagni, a Swan-Ganz catheter, Hodgkin's lymphoma and a Port-A-Cath.",
+        "COVID-19 pneumonia, grade 2 effusion, stage IIIA carcinoma.",
+        "Hypoaerated, nonconsolidating, subpleural, infrahilar and retrosternal.",
+        "Whether the nodules' margins don't or can't be seen isn't clear.",
     ],
 )
 def test_what_is_clinical_stays(text: str) -> None:
     assert mask_identifiers(text) == text
+
+
+PLANTED = list(
+    csv.DictReader(
+        (Path(__file__).parent / "planted_identifiers.csv").read_text().splitlines(),
+        delimiter="|",
+        quoting=csv.QUOTE_NONE,
+    )
+)
+
+
+def test_identifiers_of_twelve_kinds_and_eight_languages_are_planted() -> None:
+    assert len(PLANTED) >= 160
+    assert len({row["kind"] for row in PLANTED}) >= 10
+    assert len({row["language"] for row in PLANTED}) >= 8
+
+
+@pytest.mark.parametrize("row", PLANTED, ids=[row["sentence"] for row in PLANTED])
+def test_no_planted_identifier_is_shown(row: dict[str, str]) -> None:
+    for sentence in (row["sentence"], f"There is a small effusion. {row['sentence']} No pneumothorax."):
+        shown = re.sub(r"\[[a-z-]+\]", "\0", folded(mask_identifiers(sentence)))
+        for hidden in row["hidden"].split(";"):
+            assert re.search(rf"(?<![^\W_]){re.escape(folded(normal_form(hidden)))}(?![^\W_])", shown) is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(
+            "Smith",
+            "Müller",
+            "Mu\u0308ller",
+            "O’Brien",
+            "d’Arcy",
+            "Öztürk",
+            "Sánchez-Vega",
+            "van der Heijden",
+            "de la Cruz",
+        ),
+        *("Иванова", "王小明", "山田", "محمد", "Παπαδόπουλος", "Ｓｍｉｔｈ", "Sm\u200bith", "Smi\u00adth", "Ѕmith"),
+        *("Long", "White", "Young", "Green", "Brown", "Black", "Gray"),
+    ],
+)
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *("Seen by {}.", "Discussed with {} at noon.", "Dr. {} agrees.", "Pt {} was rotated.", "Per {} it is new."),
+        *(
+            "{} was informed.",
+            "Signed, {}, MD",
+            "/s/ {}",
+            "The nodule, as Mary {} said, is new.",
+            "Frau {} hat einen Erguss.",
+        ),
+        *("told dr {}", "{}, Mary: no effusion.", "Attending: {}", "cc: {}", "J. {} has read the film."),
+    ],
+)
+def test_a_name_is_masked_wherever_a_name_stands(names: str, sentence: str) -> None:
+    shown = mask_identifiers(sentence.format(names))
+    plain = normal_form(names)
+    assert all(part not in shown for part in re.split(r"[ '-]", plain) if len(part) > 3), shown
+
+
+def test_all_words_and_the_masked_ones_are_counted() -> None:
+    masked = mask_report("Seen by Jane Vasquez. No effusion of 12 mm.")
+    assert (masked.text, masked.words, masked.masked_words) == ("Seen by [name]. No effusion of 12 mm.", 9, 2)
+
+
+def test_what_looks_like_a_mask_and_is_none_of_ours_is_masked() -> None:
+    assert "smith" not in mask_identifiers("Seen by [smith].")
+
+
+@settings(deadline=None)
+@given(
+    st.text(
+        st.characters(categories=["L", "M"], exclude_characters="abcdefghijklmnopqrstuvwxyz"), min_size=2, max_size=12
+    )
+)
+def test_no_word_in_another_script_is_shown(word: str) -> None:
+    plain = normal_form(word)
+    if any(char.isalpha() and not char.isascii() for char in plain):
+        assert plain not in mask_identifiers(f"There is {word} in the lung.")
 
 
 fragments = st.lists(
