@@ -142,10 +142,19 @@ def instance_of(sop_instance_uid: str, frame: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifiers:
-    """What a header says of people and places, to be masked where a report repeats it; never kept."""
+    """What the text elements of a header say, to be masked where a report repeats it; never kept."""
 
-    names: tuple[str, ...] = ()  # parts of people's names
-    others: tuple[str, ...] = ()  # numbers, addresses, institutions
+    names: tuple[str, ...] = ()  # of people
+    places: tuple[str, ...] = ()  # addresses, institutions, wards, stations
+    others: tuple[str, ...] = ()  # all other text: numbers, descriptions, comments
+
+    def __or__(self, other: "Identifiers") -> "Identifiers":
+        """Join what two headers say."""
+        return Identifiers(
+            names=tuple(dict.fromkeys((*self.names, *other.names))),
+            places=tuple(dict.fromkeys((*self.places, *other.places))),
+            others=tuple(dict.fromkeys((*self.others, *other.others))),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,8 +133,6 @@ class PhraseRecord(_Record):
     """One phrase put to the model on one image."""
 
     text: str  # what is no word of reports is masked unless the run was made with --show-phi
-    words: int | None = None  # of the text; None in records of older versions
-    masked_words: int | None = None
     section: str
     finding: str | None
     context: str
@@ -232,6 +230,8 @@ class ReportRecord(_Record):
     """The report that a study was joined with, as its page shows it."""
 
     text: str  # masked as phrases are, and without letterhead and signature unless the run was made with --show-phi
+    words: int | None = None  # of the text; None in records of older versions
+    masked_words: int | None = None
     not_put: tuple[UnputSentence, ...] = ()
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "control_words",
     "is_lost_to_crop",
     "lacks_evidence",
+    "masking_summary",
     "method_name",
     "outcome_of",
     "reference_name",
@@ -206,6 +207,16 @@ def study_summary(record: StudyRecord) -> str:
     if unscored:
         return text("summary.study_partly", **about, hits=hits, scored=scored, unscored=unscored)
     return text("summary.study", **about, hits=hits, scored=scored)
+
+
+def masking_summary(record: StudyRecord) -> str:
+    """Say whether patient data are shown, and how many words of a study's report are masked."""
+    if record.patient_data_shown:
+        return text("common.shown")
+    report = record.report
+    if report is None or report.words is None or report.masked_words is None:
+        return text("common.masked")
+    return text("study.words_masked", masked=report.masked_words, words=counted("word", report.words))
 
 
 def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None = None) -> ScoreSummary | None:

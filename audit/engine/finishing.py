@@ -82,6 +82,7 @@ class Finisher:
             return FinishedStudy(left_out=explained.left_out)
         clock = Stopwatch()
         recorder = ImageRecorder(
+            known=_headers(explained),
             keys=self.keys, targets=self.targets, methods=self.methods, show_phi=self.settings.show_phi
         )
         with clock("scoring"):
@@ -137,17 +138,16 @@ class Finisher:
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
         """Show a study's report and the sentences whose findings were not put to the model."""
         show_phi, text = self.settings.show_phi, explained.study.report.text
-        headers = [case.loaded.identifiers for case in explained.cases]
-        known = Identifiers(
-            names=tuple(dict.fromkeys(name for each in headers for name in each.names)),
-            others=tuple(dict.fromkeys(other for each in headers for other in each.others)),
-        )
+        known = _headers(explained)
+        shown = shown_text(text if show_phi else without_people(text), show_phi=show_phi, known=known)
         put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
         return ReportRecord(
-            text=shown_text(text if show_phi else without_people(text), show_phi=show_phi, known=known),
+            text=shown.text,
+            words=shown.words,
+            masked_words=shown.masked_words,
             not_put=tuple(
                 UnputSentence(
-                    text=shown_text(phrase.text, show_phi=show_phi, known=known),
+                    text=shown_text(phrase.text, show_phi=show_phi, known=known).text,
                     section=phrase.section,
                     finding=phrase.finding or "",
                     context=phrase.context.value,
@@ -169,3 +169,11 @@ class Finisher:
             )
             for item, failure in zip(left_out, shown, strict=True)
         )
+
+
+def _headers(explained: ExplainedStudy) -> Identifiers:
+    """Join what the headers of a study's images say."""
+    known = Identifiers()
+    for case in explained.cases:
+        known |= case.loaded.identifiers
+    return known

@@ -96,6 +96,7 @@ class ImageRecorder:
 
     keys: Keys
     targets: Targets
+    known: Identifiers  # what the headers of the study's images say, to be masked
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     show_phi: bool
 
@@ -146,7 +147,7 @@ class ImageRecorder:
     ) -> PhraseRecord:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
-        shown = shown_text(phrase.text, show_phi=self.show_phi, known=loaded.identifiers)
+        shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known)
         tokens = shown_words(phrase.text, shown, own.words)
         heats[name] = stored_heat(own.heat.numpy())
         point, scores = scorer.score(phrase, heats[name], method=self.methods[0][0])
@@ -170,8 +171,6 @@ class ImageRecorder:
             )
         return PhraseRecord(
             text=shown.text,
-            words=shown.words,
-            masked_words=shown.masked_words,
             section=phrase.section,
             finding=phrase.finding,
             context=phrase.context.value,
@@ -197,10 +196,9 @@ class ImageRecorder:
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
         """Show a control's phrase: another patient's report may name that patient."""
-        known = explained.loaded.identifiers
+        known = self.known
         if donor is not None and not self.show_phi:
-            other = read_identifiers(donor)
-            known = Identifiers(names=(*known.names, *other.names), others=(*known.others, *other.others))
+            known |= read_identifiers(donor)
         return shown_text(text, show_phi=self.show_phi, known=known).text
 
     def _controls(

@@ -22,7 +22,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
@@ -38,6 +38,7 @@ __all__ = [
     "name_deflated",
     "numbers",
     "read_elements",
+    "read_header",
     "reason_without_path",
     "refuse_other_format",
     "text",
@@ -138,15 +139,26 @@ def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, boo
     Raises:
         DicomError: the file is no DICOM, cannot be parsed, or ends before its pixel data do.
     """
+    return _read(path, [Tag(keyword) for keyword in keywords])
+
+
+def read_header(path: Path) -> FileDataset:
+    """Read all header elements, without the pixel data.
+
+    Raises:
+        DicomError: the file is no DICOM, cannot be parsed, or ends before its pixel data do.
+    """
+    return _read(path, None)[0]
+
+
+def _read(path: Path, tags: list[BaseTag | int] | None) -> tuple[FileDataset, bool]:
     pixels = _PixelElement()
     try:
         with open_bounded(path, largest_read=MAX_VALUE_BYTES) as file:
             if file.size == 0:
                 raise DicomError(f"{path}: the file is empty; export or copy it again.")
             refuse_other_format(file, path)
-            dataset = read_partial(
-                file, stop_when=pixels, force=True, specific_tags=[Tag(keyword) for keyword in keywords]
-            )
+            dataset = read_partial(file, stop_when=pixels, force=True, specific_tags=tags)
             name_deflated(dataset, file)
             _refuse_truncated(file, pixels, path)
     except READ_ERRORS as error:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pipelines.text.vocabulary import is_clinical, is_common, is_known, is_report_word, may_be_name
 
-__all__ = ["Word", "in_name_positions", "words_in"]
+__all__ = ["Word", "in_name_positions", "is_frequent", "words_in"]
 
 _WORD = re.compile(r"\[[a-z-]+\]|[^\W\d_]+(?:'[^\W\d_]+)*|\d+")
 _KINDS = {
@@ -81,6 +81,11 @@ class _Text:
     def at(self, index: int) -> Word | None:
         """Give the word at a place, or None outside the text."""
         return self.words[index] if 0 <= index < len(self.words) else None
+
+
+def is_frequent(word: str) -> bool:
+    """Whether a word is a name too and so frequent in sentences that it is none in small letters: "an", "he", "may"."""
+    return word in _KINDS["frequent"]
 
 
 def words_in(text: str) -> list[Word]:

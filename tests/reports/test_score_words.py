@@ -5,9 +5,9 @@ from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, m
 
 from pipelines.geometry import Fit
 from reports.page import shown_heat, shown_number, shown_percent
-from reports.record import ScoreRecord, ScoreSummary, TokenHeat
+from reports.record import ReportRecord, ScoreRecord, ScoreSummary, TokenHeat
 from reports.study_page import shaded_text
-from reports.words import best_reference, cohort_summary, study_summary, verdict_on
+from reports.words import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
 
 
 def verdict_of(claim: Claim, **changes: object):
@@ -184,3 +184,12 @@ def test_a_share_is_printed_as_a_percentage():
 )
 def test_little_heat_keeps_two_figures(value, text):
     assert shown_heat(value) == text
+
+
+def test_a_page_tells_how_many_words_of_the_report_are_masked() -> None:
+    record = make_study("a", (EFFUSION, NODULE)).record
+    told = record.model_copy(update={"report": ReportRecord(text="Small [masked].", words=18, masked_words=1)})
+    assert masking_summary(told) == "masked: 1 of 18 words of the report"
+    old = record.model_copy(update={"report": ReportRecord(text="Small [masked].")})
+    assert masking_summary(old) == "names, dates and numbers masked"
+    assert masking_summary(told.model_copy(update={"patient_data_shown": True})) == "shown"
