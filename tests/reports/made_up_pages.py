@@ -149,7 +149,8 @@ def made_up_report() -> ReportRecord:
     not_put = tuple(
         UnputSentence(text=text, section="findings", finding="pneumothorax", context=context) for text, context in said
     )
-    return ReportRecord(text="FINDINGS: Small right effusion.\nNo pneumothorax <b>.", not_put=not_put)
+    text = "FINDINGS: Small right effusion.\nNo pneumothorax <b>."
+    return ReportRecord(text=text, words=7, masked_words=0, not_put=not_put)
 
 
 def _odd_study() -> MadeUp:
@@ -181,7 +182,7 @@ def _stretched_study() -> MadeUp:
         for s in phrase.scores
     )
     images = (_changed(image, phrases=(_changed(phrase, scores=scores),)),)
-    made.record = _changed(made.record, images=images, report=ReportRecord(text="FINDINGS: Small right effusion."))
+    made.record = _changed(made.record, images=images, report=ReportRecord(text="FINDINGS: Small right effusion.", words=4, masked_words=0))
     return made
 
 
