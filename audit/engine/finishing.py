@@ -82,8 +82,11 @@ class Finisher:
             return FinishedStudy(left_out=explained.left_out)
         clock = Stopwatch()
         recorder = ImageRecorder(
+            keys=self.keys,
+            targets=self.targets,
+            methods=self.methods,
+            show_phi=self.settings.show_phi,
             known=_headers(explained),
-            keys=self.keys, targets=self.targets, methods=self.methods, show_phi=self.settings.show_phi
         )
         with clock("scoring"):
             recorded = [

@@ -96,9 +96,9 @@ class ImageRecorder:
 
     keys: Keys
     targets: Targets
-    known: Identifiers  # what the headers of the study's images say, to be masked
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     show_phi: bool
+    known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> RecordedImage:
         """Score and record one image; names of its heats and its picture begin with ``prefix``."""
@@ -147,7 +147,7 @@ class ImageRecorder:
     ) -> PhraseRecord:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
-        shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known)
+        shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known | loaded.identifiers)
         tokens = shown_words(phrase.text, shown, own.words)
         heats[name] = stored_heat(own.heat.numpy())
         point, scores = scorer.score(phrase, heats[name], method=self.methods[0][0])
@@ -196,7 +196,7 @@ class ImageRecorder:
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
         """Show a control's phrase: another patient's report may name that patient."""
-        known = self.known
+        known = self.known | explained.loaded.identifiers
         if donor is not None and not self.show_phi:
             known |= read_identifiers(donor)
         return shown_text(text, show_phi=self.show_phi, known=known).text

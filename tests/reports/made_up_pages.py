@@ -182,7 +182,8 @@ def _stretched_study() -> MadeUp:
         for s in phrase.scores
     )
     images = (_changed(image, phrases=(_changed(phrase, scores=scores),)),)
-    made.record = _changed(made.record, images=images, report=ReportRecord(text="FINDINGS: Small right effusion.", words=4, masked_words=0))
+    report = ReportRecord(text="FINDINGS: Small right effusion.", words=4, masked_words=0)
+    made.record = _changed(made.record, images=images, report=report)
     return made
 
 
