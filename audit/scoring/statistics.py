@@ -28,12 +28,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.special import stdtrit
 
 __all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_bootstrap", "patient_interval"]
 
-Labels = Sequence[str] | Int[np.ndarray, " cases"]
+Labels = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " cases"]
 """A name or a number for each case."""
 
 INTERVAL: Final = (
