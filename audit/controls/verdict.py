@@ -12,20 +12,20 @@ from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import INTERVAL, Interval, patient_interval
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
-__all__ = ["RULE", "verdict_of"]
+__all__ = ["BLIND_MARGIN", "RULE", "verdict_of"]
 
 _LEAST_PHRASES, _LEAST_PATIENTS = 20, 10
 _MARKER_SHARE = 0.25
 # The class-mean box of a hundred patients is a draw itself: on such cohorts of phantoms an encoder that never learnt to
 # look was seen up to 15 points above it (lower end: 8), and one that did 49 (lower end: 42).
-_BLIND_MARGIN = 0.10
+BLIND_MARGIN = 0.10
 
 RULE = (
     f"{INTERVAL}. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
     f"{_LEAST_PATIENTS} patients: too few cases to say. 2. The hottest point lies on a burned-in marker in more than "
     f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
     "marker. 3. The share of hits is not more than "
-    f"{100 * _BLIND_MARGIN:.0f} points above that of the best content-blind map on the same phrases, by the lower end "
+    f"{100 * BLIND_MARGIN:.0f} points above that of the best content-blind map on the same phrases, by the lower end "
     "of the paired difference: not better than a blind map, since an encoder that never learnt to look may come as "
     "close. 4. The share of hits does not fall when another patient's report takes the report's place, by the lower "
     "end of the paired difference: does not depend on the words; with fewer than "
@@ -104,7 +104,7 @@ def _blind(hits: pd.DataFrame) -> _Step:
         f"it hits in {_percent(hits['value'].mean())} of them, {best.method} in {_percent(best.share)}: "
         f"{_points(best.difference)}"
     )
-    return _Step(because=told, verdict=None if best.low > _BLIND_MARGIN else "not better than a blind map")
+    return _Step(because=told, verdict=None if best.low > BLIND_MARGIN else "not better than a blind map")
 
 
 def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
