@@ -54,7 +54,7 @@ def controls_of(falls: list[bool]) -> tuple[ControlSummary, ...]:
     return summarise_controls(rows, seed=0) if rows else ()
 
 
-GOOD, BAD = [1.0] * 32 + [0.0] * 8, [0.0] * 28 + [1.0] * 12
+GOOD, BAD = [1.0] * 96 + [0.0] * 24, [0.0] * 84 + [1.0] * 36
 MOVES, STAYS = controls_of([True] * 20 + [False] * 10), controls_of([False] * 30)
 
 
@@ -65,10 +65,10 @@ MOVES, STAYS = controls_of([True] * 20 + [False] * 10), controls_of([False] * 30
         (table_of(BAD, BAD), MOVES, "not better than a blind map"),
         (table_of(BAD, GOOD), MOVES, "not better than a blind map"),
         (table_of(GOOD, BAD), STAYS, "does not depend on the words"),
-        (table_of(GOOD, BAD, [1.0] * 20 + [0.0] * 20), MOVES, "looks at the marker"),
-        (table_of(GOOD, BAD, [1.0] * 10 + [0.0] * 30), MOVES, "grounded"),
-        (table_of(BAD, BAD, [1.0] * 40), STAYS, "looks at the marker"),
-        (table_of(GOOD[:19], BAD[:19]), MOVES, "too few cases to say"),
+        (table_of(GOOD, BAD, [1.0] * 60 + [0.0] * 60), MOVES, "looks at the marker"),
+        (table_of(GOOD, BAD, [1.0] * 30 + [0.0] * 90), MOVES, "grounded"),
+        (table_of(BAD, BAD, [1.0] * 120), STAYS, "looks at the marker"),
+        (table_of(GOOD[:99], BAD[:99]), MOVES, "too few cases to say"),
         (table_of(GOOD, BAD), (), "too few cases to say"),
         (table_of(GOOD, BAD), controls_of([True] * 19), "too few cases to say"),
     ],
@@ -97,7 +97,7 @@ def test_many_phrases_of_few_patients_are_too_few() -> None:
 
 
 def test_the_best_blind_map_is_the_one_that_counts() -> None:
-    table = table_of(GOOD, [1.0] * 40)
+    table = table_of(GOOD, [1.0] * 120)
     assert verdict_of(table, MOVES, method="m2ib", seed=0).verdict == "not better than a blind map"
     without = table[table["method"] != BLIND_METHODS[0]]
     assert verdict_of(without, MOVES, method="m2ib", seed=0).verdict == "grounded"
@@ -109,7 +109,7 @@ def test_the_best_blind_map_is_the_one_that_counts() -> None:
     ids=["8 points above", "12 points above"],
 )
 def test_a_hairs_breadth_above_a_blind_map_is_not_enough(share: float, verdict: str) -> None:
-    table = table_of([share] * 40, [0.5] * 40)
+    table = table_of([share] * 120, [0.5] * 120)
     assert verdict_of(table, MOVES, method="m2ib", seed=0).verdict == verdict
 
 
