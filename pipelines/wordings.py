@@ -125,7 +125,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             rf"(?:aortic|aorta)(?: (?:arch|knob|root))?{_BEING} (?:enlarge(?:d|ment)|dilat\w+|ecta(?:sia|tic)|"
             rf"aneurysm\w*|unfolded)"
         ),
-        r"(?:ectatic|dilated|enlarged|aneurysmal|unfolded) (?:thoracic |ascending |descending )?aort(?:a|ic \w+)",
+        (
+            r"(?:ectatic|dilated|enlarged|aneurysmal|unfolded) (?:to )?(?:thoracic |ascending |"
+            r"descending )?aort(?:a|ic \w+)"
+        ),
     ),
     "enlarged hilum": (
         (

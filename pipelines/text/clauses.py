@@ -62,8 +62,10 @@ _BREAKS_LIST = re.compile(r"\b(?:is|are|has|have|there|which|may|might|could|wit
 # "Effusion is seen" ends a list of what is denied; "effusion has improved" is a statement.
 _OWN_VERB = re.compile(
     rf"(?:\s+[\w-]+ly)?\s+(?:has|have|had|remains?|persists?|appears?|(?:continues?|increases?|improves?)|"
-    rf"(?:essentially\s+|largely\s+)?unchanged|stable|similar|as\s+before|larger|smaller|increased|decreased|improved|"
-    rf"worsened|enlarged|again|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|otherwise\s+)?{SEEN}))(?!\w)",
+    rf"(?:essentially\s+|largely\s+)?unchanged|stable|similar|(?:consistent|compatible|in\s+keeping)\s+with|"
+    rf"as\s+before|larger|smaller|increased|decreased|improved|"
+    rf"worsened|enlarged|again|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|"
+    rf"otherwise\s+)?{SEEN}))(?!\w)",
     re.IGNORECASE,
 )
 _IS_THERE = re.compile(r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b", re.IGNORECASE)
@@ -79,16 +81,20 @@ _BEFORE_NOUN = re.compile(
     re.IGNORECASE,
 )
 _DENIED_ADJECTIVES = re.compile(
-    r"(?:(?:any|of|other|evidence|signs?|acute|active|focal|definite|significant|obvious|gross|discrete|confluent|lobar|"
+    r"(?:(?:any|of|other|evidence|signs?|acute|active|focal|definite|significant|obvious|gross|discrete|"
+    r"confluent|lobar|"
     r"segmental|suspicious|convincing|displaced|visible|sizeable|sizable|frank|overt|appreciable|superimposed|airspace|"
     r"pulmonary|pleural|interstitial|alveolar|hilar|mediastinal|parenchymal|radiographic|rib|lung|vascular|discernible|"
-    r"measurable|air[\s-]space|hiatal|congestive|heart|cardiac|consolidative|infiltrative|pneumonic|infectious|free)[\s-]+)*",
+    r"measurable|air[\s-]space|hiatal|congestive|heart|cardiac|consolidative|infiltrative|pneumonic|infectious|"
+    r"free)[\s-]+)*",
     re.IGNORECASE,
 )
 _REMOVES = re.compile(r"\b(?:removal|extraction)\s+of\b", re.IGNORECASE)
 _HAS_VERB = re.compile(r"\s*(?:is|are|was|were|has|have)\b", re.IGNORECASE)
+_MEANS = re.compile(r"\w\s+(?:consistent|compatible|in\s+keeping)\s+with\b", re.IGNORECASE)
 _DESCRIBED = re.compile(
-    r"(?:(?!(?:if|to|for|of|suggest\w*|suspicious|concerning|consistent|compatible|which|that|as|when|including|such|like|"
+    r"(?:(?!(?:if|to|for|of|suggest\w*|suspicious|concerning|consistent|compatible|which|that|as|when|including|"
+    r"such|like|"
     r"represent\w*|either|evidence|in|or|and|due|e\.?g|i\.?e)\b)[\w.-]+\s+){1,5}",
     re.IGNORECASE,
 )
@@ -189,6 +195,8 @@ def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: F
     denies = _DENIES.search(before) is not None
     words = sentence[joint.end() : own.start]
     comma = joint.group()[0] == ","
+    if comma and _MEANS.search(words):
+        return True
     # Only adjectives that are denied as a rule ("pleural", "focal") keep up a list of what is denied.
     if comma and denies and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words):
         return True

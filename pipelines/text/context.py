@@ -26,7 +26,7 @@ _NEAR = 60  # characters
 _ASKED = re.compile(r"(?:(?<=[\s(/,])|\A)\?(?=\s*\w)")  # "? pneumonia"
 # A trigger that reaches forward ends here too: what follows is not its object.
 _FORWARD_END = re.compile(
-    r":(?!\s*(?:no|none)\b)|\b(?:with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|s/p|despite|"
+    r":(?!\s*(?:no|none)\b)|\b(?:(?<!compatible\s)(?<!consistent\s)(?<!keeping\s)with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|s/p|despite|"
     r"in\s+spite\s+of|"
     r"which|where|in\s+this|in\s+(?:a\s+)?patient|(?:secondary|due|related)\s+to|because)\b",
     re.IGNORECASE,
@@ -41,7 +41,7 @@ _CAUSE = re.compile(r"(?:secondary|due|related|because)", re.IGNORECASE)
 # The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
 _PREDICATE = re.compile(
     (
-        rf"\b(?:{BE}|seems?|remains?|appears?|(?:has|have) been)(?:\s+(?:\w+ly|also|now|very|quite|still|not|felt|"
+        rf"\b(?:{BE}|seems?|remains?|appears?|(?:has|have|had)(?:\s+been)?)(?:\s+(?:\w+ly|also|now|very|quite|still|not|felt|"
         rf"thought))*\s*\Z"
     ),
     re.IGNORECASE,
@@ -114,6 +114,9 @@ def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scop
         for match in pattern.finditer(sentence):
             start, end = match.span()
             if any(taken[start:end]):
+                continue
+            # "Heart size is not increased" is one finding denied, not a finding that did not change.
+            if meaning is Meaning.NOTHING and any(m.start < start < m.end for m in mentions):
                 continue
             taken[start:end] = b"\x01" * (end - start)
             if direction in {Reach.FORWARD, Reach.AROUND}:

@@ -63,6 +63,7 @@ _EARLIER_FILM = (
     r"(?:prior|previous|old|older|earlier|outside)(?: \w+){0,2} (?:cts?|scans?|stud(?:y|ies)|exam\w*|films?|x-?rays?|"
     r"radiographs?)"
 )
+_CLINICALLY = r"in (?:the|an?) (?:appropriate|right|proper|correct) clinical (?:setting|context|scenario)"
 _CLAUSE_END = r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|based|but|and|although|however|with|than)\b)"
 
 # In this order; what one trigger has taken, the later ones do not see. A space is any white space.
@@ -164,6 +165,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             rf"(?:{BE} |has |have )?(?:not|no longer|never) (?:{BE} )?(?:\w+ly )?{SEEN}",
             rf"{BE} (?:now |both |all |also )*(?:absent|negative|nil)",
+            rf"{BE} no longer (?:there|in (?:place|situ|position))",
             rf"{BE} not (?:a |an? \w+ )(?:feature|finding|concern)",
             rf"{BE} (?:not|no longer|no more)(?= ?(?:[.,;)]|\Z))",
             (
@@ -215,6 +217,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.LAST,
         (
+            rf"(?<![,;]\s){_CLINICALLY}",
             r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             (
                 r"or (?:\w+ ){0,2}(?:nipple|skin|artefact|artifact|vessels?|vascular|superimpos\w+|overlap\w*|"
@@ -226,6 +229,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.FORWARD,
         (
+            _CLINICALLY,
             r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             r"doubt(?:ful(?:ly)?|ed|s)?",
             r"quer(?:y|ied|ies|ying)",
