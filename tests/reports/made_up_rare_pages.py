@@ -6,6 +6,7 @@ from dataclasses import replace
 from made_up_pages import DIFFERENCE, make_comparison, make_subgroup
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_cohort, make_study
 
+from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
@@ -20,6 +21,7 @@ REFERENCES = (*CONTENT_BLIND, "another reader", "area share")
 def rare_pages() -> Iterator[tuple[str, str]]:
     """Give the name and the HTML of each page."""
     yield "study of rare outcomes", _study(_rare_outcomes())
+    yield "study of misses nearby, stretched", _study(_stretched_misses())
     yield "study without a score", _study(make_study("u", (HEART,)))
     yield "comparison of everything", render_comparison(_everything_compared())
     for reference in CONTENT_BLIND:
@@ -73,6 +75,15 @@ def _rare_outcomes() -> MadeUp:
     ]
     image = first.model_copy(update={"boxes": boxes, "phrases": tuple(phrases), "frame": 2, "frames": 3})
     made.record = made.record.model_copy(update={"images": (image, second)})
+    return made
+
+
+def _stretched_misses() -> MadeUp:
+    """A miss within the tolerance, of one box and of several, on an image that was stretched."""
+    made = make_study("q", (EFFUSION, NODULE), fit=Fit.STRETCH)
+    (image,) = made.record.images
+    phrases = tuple(p.model_copy(update={"scores": _pointing("miss", near="hit")}) for p in image.phrases)
+    made.record = made.record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
     return made
 
 
