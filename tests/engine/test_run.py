@@ -471,7 +471,7 @@ def test_a_run_on_a_gpu_audits_every_study_in_bf16(cohort: Path, tmp_path: Path)
 def test_a_study_keeps_its_report_masked_and_the_sentences_that_were_not_put(cohort: Path, tmp_path: Path) -> None:
     for number, report in enumerate(sorted((cohort / "reports").glob("*.txt"))):
         said = "There is no pneumothorax. Discussed with Dr. Kowalczyk on 12/03/2024."
-        report.write_text(f"LETTERHEAD {number}\n{report.read_text().replace('FINDINGS:', f'FINDINGS: {said}')}")
+        report.write_text(f"LETTERHEAD {number}\n{report.read_text().replace('IMPRESSION:', f'IMPRESSION: {said}')}")
     shown = {}
     for show_phi in (False, True):
         out = tmp_path / f"out-{show_phi}"
