@@ -2,6 +2,7 @@
 
 import contextlib
 import hmac
+import logging
 import os
 import secrets
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from audit.logbook.chain import AUDIT_LOG, refuse_other_salt
 from pipelines.errors import OutputError
 from pipelines.text.table import plain_stem
 from reports.writing import sync_folder
@@ -16,6 +18,8 @@ from reports.writing import sync_folder
 __all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
+_log = logging.getLogger(__name__)
+
 _LEAST_CHARACTERS = 16
 _MOST_BYTES = 4096
 _KEY_CHARACTERS = 16
@@ -65,8 +69,15 @@ def load_salt(*, outside: Path | None = None) -> bytes:
 
     Raises:
         OutputError: the variable or the file is too short, the file can neither be read nor made, other users may
-            read it, or it lies in ``outside``.
+            read it, or it lies in ``outside``; or ``outside`` was made with another salt.
     """
+    salt = _given_or_kept(outside)
+    if outside is not None:
+        refuse_other_salt(outside, salt)
+    return salt
+
+
+def _given_or_kept(outside: Path | None) -> bytes:
     given = os.environ.get(SALT_VARIABLE)
     if given is not None:
         if len(given) < _LEAST_CHARACTERS:
@@ -79,6 +90,11 @@ def load_salt(*, outside: Path | None = None) -> bytes:
         raise OutputError(
             f"--out {outside} holds the salt ({path.name}) that its keys are made with, and who gets the folder could "
             f"turn keys back: name another folder, or set {SALT_VARIABLE}"
+        )
+    if outside is not None and not path.exists() and (outside / AUDIT_LOG).exists():
+        raise OutputError(
+            f"{outside} was made with a salt, and there is none at {path}: put your copy of it back, or set "
+            f"{SALT_VARIABLE} to the one that was used; a new salt would give other keys"
         )
     try:
         return _read_or_make(path)
@@ -104,6 +120,7 @@ def _read_or_make(path: Path) -> bytes:
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(temporary)
+                _log.warning("a new salt for keys was made in your configuration folder: keep a copy of it elsewhere")
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)

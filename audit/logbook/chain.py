@@ -37,10 +37,12 @@ __all__ = [
     "note",
     "parsed",
     "recorded_studies",
+    "refuse_other_salt",
     "unlisted_records",
 ]
 
 AUDIT_LOG = "audit.jsonl"
+_LINES_LOOKED_AT = 3  # at the end of a log: the last one may be torn
 GENESIS = "0" * 64  # what stands in the first line for the one before it
 TORN = "torn line kept"
 DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored again"
@@ -135,6 +137,32 @@ class AuditLog:
     def _line(self, head: _Head, event: str, values: Mapping[str, Value]) -> bytes:
         entry: dict[str, Value] = {"n": head.count + 1, "ts": now(), "event": event, **values, "prev": head.last}
         return as_line({**entry, "mac": mac_of(entry, self._key)})
+
+
+def refuse_other_salt(out: Path, salt: bytes) -> None:
+    """Refuse a salt with which neither the first nor the last entry of an OUT's log was written.
+
+    One of them alone may have been changed since: :func:`audit.logbook.verify` says so.
+
+    Raises:
+        OutputError: OUT was made with another salt, or its log cannot be read.
+    """
+    path, key = out / AUDIT_LOG, log_key(salt)
+    try:
+        with path.open("rb") as log:
+            first = log.readline(_TAIL_AT_MOST)
+            log.seek(max(0, path.stat().st_size - _TAIL_AT_MOST))
+            last = log.read(_TAIL_AT_MOST).splitlines()[-_LINES_LOOKED_AT:]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror}): let the user who audits read it") from error
+    entries = [entry for entry in map(parsed, (first, *last)) if entry is not None]
+    if entries and all(entry.get("mac") != mac_of(entry, key) for entry in entries):
+        raise OutputError(
+            f"{out} was written with another salt, so its keys cannot be joined with these inputs: put back the salt "
+            "that it was made with (M2IB_AUDIT_SALT, or the file in your configuration folder), or name another folder"
+        )
 
 
 def _head_of(descriptor: int) -> tuple[_Head, bytes]:

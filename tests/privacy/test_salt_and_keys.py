@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.engine.key_list import KeyRow, keys_of_files, write_key_list
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt, salt_file
+from audit.logbook import AuditLog
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 
@@ -77,6 +78,39 @@ def test_processes_that_start_at_once_agree_on_one_salt(home: Path) -> None:
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert len({process.communicate()[0] for process in started}) == 1
     assert [path.name for path in salt_file().parent.iterdir()] == ["salt"]
+
+
+def written_with(salt: bytes, out: Path) -> dict[str, bytes]:
+    out.mkdir()
+    log = AuditLog(out, salt)
+    log.append("run started")
+    log.append("run finished")
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_a_new_salt_is_told_and_where_results_need_the_old_one_none_is_made(home: Path, tmp_path: Path, caplog) -> None:
+    before = written_with(b"a salt that is lost", tmp_path / "out")
+    with pytest.raises(OutputError, match=r"out was made with a salt, and there is none at .*put your copy of it back"):
+        load_salt(outside=tmp_path / "out")
+    assert not home.exists()
+    load_salt(outside=tmp_path / "new")
+    assert [record.message for record in caplog.records] == [
+        "a new salt for keys was made in your configuration folder: keep a copy of it elsewhere"
+    ]
+    with pytest.raises(OutputError, match="written with another salt"):
+        load_salt(outside=tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_the_salt_of_an_out_is_its_own_though_the_last_line_is_torn_or_changed(tmp_path: Path) -> None:
+    salt = load_salt()
+    written_with(salt, tmp_path / "out")
+    log = tmp_path / "out" / "audit.jsonl"
+    for ending in (b'{"n": 3, "ev', b'{"n": 3, "event": "study done", "mac": "0"}\n'):
+        whole = log.read_bytes()
+        log.write_bytes(whole + ending)
+        assert load_salt(outside=tmp_path / "out") == salt
+        log.write_bytes(whole)
 
 
 def test_a_name_that_is_no_utf8_has_a_key() -> None:

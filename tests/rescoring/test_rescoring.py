@@ -17,7 +17,7 @@ from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from audit.rescoring import rescore
 from audit.scoring.scores import SCORES
-from pipelines.errors import BoxError, OutputError
+from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, read_run, study_folders
 from reports.record import RunRecord
@@ -208,10 +208,10 @@ def test_boxes_find_their_images_by_path_stem_or_uid_through_the_salt(
     pd.testing.assert_frame_equal(scores(out), scores(finished))
 
 
-def test_without_the_runs_salt_no_box_finds_its_image_and_nothing_changes(out: Path, cohort: Path, monkeypatch) -> None:
+def test_another_salt_than_the_runs_is_refused_and_nothing_changes(out: Path, cohort: Path, monkeypatch) -> None:
     before = contents(out)
     monkeypatch.setenv(SALT_VARIABLE, "another salt, of another user")
-    with pytest.raises(BoxError, match=r"names an image of this run.*M2IB_AUDIT_SALT"):
+    with pytest.raises(OutputError, match=r"another salt.*M2IB_AUDIT_SALT"):
         rescore(out, [cohort / "boxes.csv"])
     assert contents(out) == before
 
