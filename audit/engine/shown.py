@@ -13,6 +13,7 @@ from pipelines.quoting import files_named_in, requoted
 from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
 from pipelines.text import MaskedText, mask_identifiers, mask_report
 from pipelines.text.normal_form import folded, normal_form
+from pipelines.text.vocabulary import is_known, may_be_name
 from reports.record import FailureRecord, TokenHeat
 
 __all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words"]
@@ -22,6 +23,7 @@ _KEY = re.compile(r"file-[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _WORD = re.compile(r"\w+")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
+_AROUND_NAMES = frozenset("\"'/\\")
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
@@ -204,6 +206,8 @@ class _Names:
         for start in _starts(word):
             for until in self._ends(reason, start, words):
                 name = reason[start:until]
+                if _is_word(name) and reason[max(0, start - 1) : start] not in _AROUND_NAMES:
+                    continue  # a file that is called "out" does not make a name of the word
                 if name in self._names and (best is None or len(name) > len(best[2])):
                     best = _path_start(word, start), until, name
         return best
@@ -220,6 +224,11 @@ class _Names:
             while until > start and reason[until - 1] in _AFTER_NAMES:
                 until -= 1
                 yield until
+
+
+def _is_word(name: str) -> bool:
+    """Whether a file's name is a word that sentences have, and names nobody."""
+    return name.isalpha() and name.islower() and is_known(name) and not may_be_name(name)
 
 
 def _starts(word: re.Match[str]) -> Iterator[int]:
