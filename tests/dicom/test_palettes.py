@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dx_dataset
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
@@ -26,24 +25,20 @@ def test_a_real_big_endian_palette_is_that_of_its_little_endian_twin() -> None:
 @pytest.mark.parametrize("entry_bits", [8, 16])
 @pytest.mark.parametrize("index_type", [np.uint8, np.uint16])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=["little endian", "big endian"])
-def test_every_entry_is_looked_up(tmp_path: Path, entry_bits: int, index_type: type, syntax: str) -> None:
+def test_every_entry_is_looked_up(write_dx, entry_bits: int, index_type: type, syntax: str) -> None:
     """Entries of 16 bits are words; entries of 8 bits share one, and the lower byte comes first (PS3.3 C.7.6.3.1.6)."""
-    big = syntax == ExplicitVRBigEndian
+    order = ">u2" if syntax == ExplicitVRBigEndian else "<u2"
     entries = ENTRIES if index_type is np.uint16 and entry_bits == 16 else 200
-    rng = np.random.default_rng(0)
-    palette = rng.integers(0, 2**entry_bits, (3, entries))
+    palette = np.random.default_rng(0).integers(0, 2**entry_bits, (3, entries))
     palette[0, :2], palette[:, -1] = (1, 2), 2**entry_bits - 1
     indices = np.arange(entries, dtype=index_type).reshape(20, -1)
-    dataset = dx_dataset(indices, syntax)
-    dataset.PhotometricInterpretation = "PALETTE COLOR"
+    elements: dict[str, object] = {"PhotometricInterpretation": "PALETTE COLOR"}
     for colour, outputs in zip(("Red", "Green", "Blue"), palette, strict=True):
         words = outputs.astype("<u2") if entry_bits == 16 else outputs.astype(np.uint8).view("<u2")
-        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [entries, 0, entry_bits])
-        setattr(dataset, f"{colour}PaletteColorLookupTableData", words.astype(">u2" if big else "<u2").tobytes())
-    if big:
-        dataset.PixelData = (indices if index_type is np.uint16 else indices.view("<u2")).byteswap().tobytes()
-        dataset["PixelData"].VR = "OW"
-    path = tmp_path / "palette.dcm"
-    dataset.save_as(path, enforce_file_format=True, little_endian=not big, implicit_vr=False)
+        elements[f"{colour}PaletteColorLookupTableDescriptor"] = [entries, 0, entry_bits]
+        elements[f"{colour}PaletteColorLookupTableData"] = words.astype(order).tobytes()
+    if index_type is np.uint16:
+        elements["PixelData"] = indices.astype(order).tobytes()
+    path = write_dx(indices, syntax=syntax, **elements)
     luma = np.array([0.299, 0.587, 0.114]) @ palette / (2**entry_bits - 1)
     np.testing.assert_allclose(read_pixels(path).display, luma.reshape(20, -1), atol=1e-6)
