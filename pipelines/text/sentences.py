@@ -17,6 +17,7 @@ _LONGEST_ABBREVIATION = 12  # characters, with what stands around it
 _CLOCK = re.compile(r"\b[ap]\.m\.\Z", re.IGNORECASE)
 # A question mark after a space asks about what follows ("? pneumonia"), so it ends nothing.
 _STOP = re.compile(r"(?:(?<!\.)\.+|(?<=[^\s?!])[?!]+)[\"')\]]*(?=\s)|(?<=[a-z])\.(?=[A-Z][a-z])")
+_ASKS = re.compile(r"\b(?:is|are|was|were|has|have|does|do|did|can|could|should)\b", re.IGNORECASE)
 _ANSWER = re.compile(r"\s*(?:no|none|nil|yes|negative|absent)\b[ .;,]", re.IGNORECASE)  # "Effusion? No."
 _ANSWERED = re.compile(r"[:=?–-]\s*no\.?\Z", re.IGNORECASE)  # a line that ends here although "no" is often followed up
 _LABEL_LINE = re.compile(r"[A-Z][\w/&-]*(?: [\w/&-]+){0,3}:")
@@ -75,7 +76,11 @@ def _split(body: str) -> Iterator[str]:
         following = body[stop.end() : stop.end() + 2].lstrip()[:1]
         if _ABBREVIATION.search(before) and "." in stop.group():
             continue
-        if "?" in stop.group() and _ANSWER.match(f"{body[stop.end() :]} "):
+        if (
+            "?" in stop.group()
+            and _ANSWER.match(f"{body[stop.end() :]} ")
+            and not _ASKS.search(body[begin : stop.end()])
+        ):
             continue
         if _CLOCK.search(before) and not following.isupper():
             continue
