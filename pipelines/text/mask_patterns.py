@@ -45,6 +45,8 @@ _VERBS = (
     r"need|obscure)"
 )
 
+_DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple)"
+
 # In this order: what is masked whole stands before what would mask a part of it.
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (mask, re.compile(pattern, 0 if mask == "name" else re.IGNORECASE))
@@ -90,6 +92,9 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("date", r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day(?:'s)?\b"),
         ("date", r"\b(?:january|february|april|june|july|august|september|october|november|december)\b"),
         ("date", r"(?<=\b(?i:in|of) )(?:march|may)\b(?![ ]+(?:be|represent|fracture))"),
+        ("date", r"(?<![\w'])'\d\d\b"),
+        ("date", r"(?<=\bdob)[ :]+\d[\d ./-]*\d|(?<=\bborn)(?:[ ]on)?[ :]+\d[\d ./-]*\d"),
+        ("number", rf"\b{_DIGIT}(?:[ ,-]+{_DIGIT}){{3,}}\b"),
         # Telephone numbers, with or without country code.
         (
             "number",
@@ -109,7 +114,10 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "age",
-            r"\b(?:ninety|(?:one[- ])?hundred)(?:[- ]\w+)?(?=[- ](?:years?|yr|yo\b|y/o))|\bnonagenarian|\bcentenarian",
+            (
+                r"\b(?:ninety|(?:one[- ])?hundred)(?:[- ]\w+)?(?=[- ](?:years?|yr|yo\b|y/o))|"
+                r"(?<=\baged )ninety(?:[- ]\w+)?|\bnonagenarian|\bcentenarian"
+            ),
         ),
         ("age", r"\b(?:9\d|1[0-2]\d)(?=[ -](?:years?|yrs?)\b)"),
         (

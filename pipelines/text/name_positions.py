@@ -24,6 +24,7 @@ _MOST_WORDS_OF_NAME = 5
 _DEED_WORDS_AHEAD = 4  # "discussed in person with"
 _CAPITALS = 0.6  # share of letters above which a text is taken to be written in capitals
 _LETTERS_OF_LISTS = "ABCDEF"
+_OF_NAMES = "defghjkmnopqw"  # letters that, alone behind a word, are an initial in small letters too
 _SHORT = 3  # letters: a short word that is an abbreviation of ours in capitals is a name with one capital ("Ng", "Ma")
 
 Span = tuple[int, int]
@@ -148,7 +149,10 @@ def _behind_title(text: _Text, index: int) -> Iterator[Span]:
 def _behind_deed(text: _Text, index: int) -> Iterator[Span]:
     """After "seen by", "discussed with", "told", "per", "Pt", "cc:" and "/s/"."""
     word, follows = text.words[index], text.at(index + 1)
-    if follows is None or follows.is_mask or follows.is_number or follows.base in _KINDS["roles"] | _KINDS["titles"]:
+    if follows is None or follows.is_mask or follows.is_number:
+        return
+    is_name = follows.text.istitle() and follows.base in _KINDS["never_capital"] and not text.in_capitals
+    if follows.base in _KINDS["roles"] | _KINDS["titles"] and not is_name:
         return
     ahead = text.words[max(0, index - _DEED_WORDS_AHEAD) : index]
     deed = word.base in _KINDS["told"] or word.base == "per"
@@ -159,7 +163,7 @@ def _behind_deed(text: _Text, index: int) -> Iterator[Span]:
         return
     if "." in follows.gap and word.base not in {"pt", "cc", "attn"}:
         return
-    if _may_be_person(follows, in_capitals=text.in_capitals, small=deed):
+    if (is_name and deed) or _may_be_person(follows, in_capitals=text.in_capitals, small=deed):
         yield from _name_from(text, index + 1)
 
 
@@ -199,6 +203,25 @@ def _alone(text: _Text, index: int) -> Iterator[Span]:
     is_short = len(word.base) <= _SHORT and may_be_name(word.base) and _beside_mask(text, index)
     if word.is_also_name or is_rare or is_short:
         yield word.start, word.end
+
+
+def _signed(text: _Text, index: int) -> Iterator[Span]:
+    """A line that is a name alone, what stands behind a dash at its end, "Young/White", and "white, j."."""
+    word, follows = text.words[index], text.at(index + 1)
+    if not word.is_also_name or word.base in _NOBODY or len(word.base) == 1:
+        return
+    is_last = all(each.is_mask or each.is_number for each in text.words[index + 1 :])
+    is_alone = is_last and word.after != ":" and len(text.words) == 1
+    is_behind_dash = is_last and word.is_capital and re.fullmatch(r"(?:.*[\s.])?[-~_]+[ \t]*", word.gap) is not None
+    if is_alone or is_behind_dash:
+        yield word.start, word.end
+    if follows is None:
+        return
+    if len(follows.text) == 1 and follows.gap in {", ", " "} and follows.text.lower() in _OF_NAMES:
+        yield word.start, follows.end
+    if re.fullmatch(r"[ ]?/[ ]?", follows.gap) and word.is_capital and follows.is_capital and follows.is_also_name:
+        yield word.start, word.end
+        yield follows.start, follows.end
 
 
 def _before_deed(text: _Text, index: int) -> Iterator[Span]:
@@ -278,36 +301,28 @@ def _before_place(text: _Text, index: int) -> Iterator[Span]:
 
 def _beside_name(text: _Text, index: int) -> Iterator[Span]:
     """A word that is a name too, or an initial, beside a masked name: "Long [name]", "J. [name]", "Long and [name]"."""
-    word = text.words[index]
-    if (
-        word.is_mask
-        or word.is_number
-        or not word.is_capital
-        or (word.text.isupper() and word.base in _KINDS["degrees"])
-    ):
+    word, behind, second = text.words[index], text.at(index + 1), text.at(index + 2)
+    if not word.is_capital or (word.text.isupper() and word.base in _KINDS["degrees"]):
         return
-    joined, other = text.at(index + 1), text.at(index + 2)
-    if (
-        joined
-        and other
-        and joined.base == "and"
-        and other.text == "[name]"
-        and word.is_also_name
-        and word.base not in _NOBODY
-    ):
+    is_listed = behind is not None and behind.base == "and" and second is not None and second.text == "[name]"
+    if is_listed and word.is_also_name and word.base not in _NOBODY:
         yield word.start, word.end
     if not _beside_mask(text, index):
         return
     if word.is_initial:
-        is_degree = word.after == "." and joined is not None and f"{word.text}{joined.text}" in {"MD", "DO"}
+        is_degree = word.after == "." and behind is not None and f"{word.text}{behind.text}" in {"MD", "DO"}
         if not is_degree and (word.base not in {"a", "i"} or word.after == "."):
             yield word.start, word.end + (word.after == ".")
-    elif (
-        word.is_also_name
-        or (word.base in _KINDS["first_names"] and not text.in_capitals)
-        or (is_common(word.base) and not is_report_word(word.base) and not word.opens and not text.in_capitals)
-    ):
+    elif word.is_also_name or (not text.in_capitals and _is_name_here(word)):
         yield word.start, word.end
+
+
+def _is_name_here(word: Word) -> bool:
+    """Whether a word with a capital beside a name is part of it: a first name of anatomy, or no word of reports."""
+    if word.base in _KINDS["first_names"]:
+        return True
+    is_rare = is_common(word.base) and not is_report_word(word.base)
+    return not word.opens and (is_rare or (word.text.istitle() and word.base in _KINDS["never_capital"]))
 
 
 def _beside_mask(text: _Text, index: int) -> bool:
@@ -315,6 +330,8 @@ def _beside_mask(text: _Text, index: int) -> bool:
     masks = {"[name]", "[masked]"} if text.in_capitals else {"[name]"}
     word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)
     joins = re.compile(r"[ \t]+|-|'|,[ \t]+")
+    if before is not None and before.text == "[masked]" and before.opens:
+        masks = {*masks, "[masked]"}
     if before is not None and before.text in masks and joins.fullmatch(word.gap):
         return True
     if behind is None or behind.text not in {*masks, *({"[masked]"} if word.is_initial or word.opens else ())}:
@@ -325,12 +342,6 @@ def _beside_mask(text: _Text, index: int) -> bool:
 
 
 _RULES = (
-    _behind_title,
-    _behind_deed,
-    _behind_initial,
-    _alone,
-    _before_deed,
-    _before_degree,
-    _before_place,
-    _beside_name,
+    *(_behind_title, _behind_deed, _behind_initial, _alone, _signed),
+    *(_before_deed, _before_degree, _before_place, _beside_name),
 )

@@ -74,10 +74,12 @@ const reviewAnswers = (store, { name, isHidden }) => {
         return;
       }
       while (!this.isKept) {
-        const answer = await this.sendOne(this.entry());
+        const sent = this.entry();
+        const answer = await this.sendOne(sent);
         if (answer === null) return;
         this.unkept = Boolean(answer.unkept);
-        if (answer.entry) this.kept = answer.entry;
+        // The server may have masked words of the comment; who typed them goes on with what was typed.
+        if (answer.entry) this.kept = { ...answer.entry, comment: sent.comment };
         else this.take(answer.latest);
         this.changed(this);
       }

@@ -190,7 +190,7 @@ def test_the_server_listens_on_loopback_alone(server):
 
 
 def test_an_entry_is_kept_and_told_again(client):
-    entry = entry_of(FOUR, 10, comment="<script>", boxes=[{"x": 1, "y": 2, "width": 30, "height": 40}])
+    entry = entry_of(FOUR, 10, comment="<b>small</b>", boxes=[{"x": 1, "y": 2, "width": 30, "height": 40}])
     answer = client.post(entry)
     assert answer.status == 200
     kept = answer.json["entry"]
@@ -406,3 +406,12 @@ def test_a_port_that_is_taken_is_named(server, out):
     assert done.exit_code == 1
     assert f"--port {server.port} cannot be used" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_comment_is_kept_with_its_names_masked(client):
+    comment = "Dr. Vandermeer calls it an effusion, MRN 99471123; I see a 12 mm nodule."
+    kept = client.post(entry_of(FOUR, 11, place=3, comment=comment)).json["entry"]
+    assert kept["comment"] == "Dr. [name] calls it an effusion, MRN [number]; I see a 12 mm nodule."
+    assert (
+        client.post(entry_of(FOUR, 11, place=3, comment=comment)).json["entry"] == kept
+    )  # sent again, as a lost answer is
