@@ -206,13 +206,15 @@ def _alone(text: _Text, index: int) -> Iterator[Span]:
 
 
 def _signed(text: _Text, index: int) -> Iterator[Span]:
-    """A line that is a name alone, what stands behind a dash at its end, "Young/White", and "white, j."."""
+    """A sentence that is a name alone, a name behind a dash at its end, "Young/White", and "white, j."."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_also_name or word.base in _NOBODY or len(word.base) == 1:
         return
     is_last = all(each.is_mask or each.is_number for each in text.words[index + 1 :])
-    is_alone = is_last and word.after != ":" and len(text.words) == 1
-    is_behind_dash = is_last and word.is_capital and re.fullmatch(r"(?:.*[\s.])?[-~_]+[ \t]*", word.gap) is not None
+    is_last = is_last or (follows is not None and follows.opens)
+    is_alone = is_last and word.after != ":" and (len(text.words) == 1 or (word.opens and word.is_capital))
+    dash = re.fullmatch(r"(?:.*[\s.])?([-~_]+)[ \t]*", word.gap, re.DOTALL)
+    is_behind_dash = dash is not None and word.is_capital and (is_last or len(dash[1]) > 1)
     if is_alone or is_behind_dash:
         yield word.start, word.end
     if follows is None:
