@@ -43,7 +43,6 @@ class Baselines:
     images: int
     findings: int
     patients: int | None  # None where the file names none: each image stands for a patient
-    seed: int
     notes: tuple[str, ...]  # what could not be measured, and what would mend it
 
 
@@ -74,9 +73,7 @@ class _Target:
         )
 
 
-def baselines_of(
-    rows: Sequence[BoxRow], *, seed: int, progress: Progress = lambda _stage, _done, _total: None
-) -> Baselines:
+def baselines_of(rows: Sequence[BoxRow], *, progress: Progress = lambda _stage, _done, _total: None) -> Baselines:
     """Score the references on the boxes of one file.
 
     Raises:
@@ -100,7 +97,6 @@ def baselines_of(
         images=len({row.image for row in rows}),
         findings=len({row.box.label for row in rows}),
         patients=len({row.patient for row in rows}) if all(row.patient for row in rows) else None,
-        seed=seed,
         notes=tuple(_notes(by_sentence, framed_targets=len(framed), readers=len({row.box.reader for row in rows}))),
     )
 

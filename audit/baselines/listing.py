@@ -138,7 +138,6 @@ def _as_json(baselines: Baselines) -> str:
         "images": baselines.images,
         "findings": baselines.findings,
         "patients": baselines.patients,
-        "seed": baselines.seed,
         "model_size_px": MODEL_SIZE_PX,
         "notes": list(baselines.notes),
         "scores": _rows(baselines),

@@ -30,7 +30,6 @@ def baselines_of_file(
     *,
     format_name: str | None = None,
     out: Path | None = None,
-    seed: int = 0,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> BaselinesOfFile:
     """Read a box file, score its references and, where ``out`` is given, write them there.
@@ -42,7 +41,7 @@ def baselines_of_file(
     if out is not None:
         check_suffix(out)
     table = read_boxes(boxes, format_name=format_name)
-    baselines = baselines_of(table.rows, seed=seed, progress=progress)
+    baselines = baselines_of(table.rows, progress=progress)
     if out is not None:
         write_baselines(out, baselines)
     given = [boxes] if isinstance(boxes, Path) else list(boxes)

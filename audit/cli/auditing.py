@@ -265,13 +265,12 @@ def baselines(
         typer.Option("--format", help="The file's format, for example NIH CSV; told by its content if not given."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File for every score with its interval: .csv or .json.")] = None,
-    seed: Seed = 0,
 ) -> None:
     """Print what maps that never look, and other readers, score on a file of boxes: no image, no model."""
     from audit.baselines import baselines_of_file, text_table
 
     with errors_in_one_line(), progress_bar() as progress:
-        result = baselines_of_file(boxes, format_name=format_name, out=out, seed=seed, progress=progress)
+        result = baselines_of_file(boxes, format_name=format_name, out=out, progress=progress)
     tell_what_is_wrong(result.told, most=_LISTED_AT_MOST, things="rows that took no part")
     typer.echo(text_table(result.baselines))
 
