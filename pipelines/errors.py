@@ -10,7 +10,8 @@
     │   └── CohortError           nothing to audit: empty folder, nothing joins
     ├── ModelError                weights missing, incomplete or of an unknown family
     ├── OutputError               OUT cannot be written, or belongs to another run
-    └── PacsError                 the archive cannot be reached, refuses, or is not set up
+    ├── PacsError                 the archive cannot be reached, refuses, or is not set up
+    └── WorkerError               a process that works on a study ended again and again before it was done
 
 Each message names the thing, the value and the mend. The library raises these; the command line prints the message as
 one line and exits with status 1. A mistake of our own code is a ``ValueError`` or ``TypeError`` and keeps its trace.
@@ -26,6 +27,7 @@ __all__ = [
     "OutputError",
     "PacsError",
     "ReportError",
+    "WorkerError",
 ]
 
 
@@ -63,3 +65,7 @@ class OutputError(AuditError):
 
 class PacsError(AuditError):
     """The archive cannot be reached, refuses, or is not set up."""
+
+
+class WorkerError(AuditError):
+    """A process that works on a study ended again and again before it was done."""

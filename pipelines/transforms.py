@@ -1,8 +1,7 @@
 """Cases become tensors: MONAI dict transforms over our own reader, in this process or in worker processes.
 
 The only module that imports MONAI. Its PydicomReader is not used: it drops the VOI and the polarity, and transposes.
-What passes between processes is NumPy, never a tensor: tensors travel through shared memory, of which a container has
-64 MB, less than two large radiographs.
+Worker processes are those of :mod:`pipelines.process_pool`: the death of a loader's own process ends the whole loader.
 """
 
 import logging
@@ -24,9 +23,10 @@ from torch.nn.functional import interpolate
 from pipelines.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.dicom.source import reason_without_path
-from pipelines.errors import DicomError
+from pipelines.errors import DicomError, WorkerError
 from pipelines.geometry import Fit, Placement
 from pipelines.picture import picture_of
+from pipelines.process_pool import ProcessPool, outcomes_in_order
 from pipelines.study import Case, Identifiers, LeftOut
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
     "load_cases",
     "place_image",
 ]
+
+_A_WORKER = 2  # images that wait or are read, per process
 
 _log = logging.getLogger(__name__)
 
@@ -205,7 +207,7 @@ class CaseLoader:
     ) -> None:
         self._cases = tuple(cases)
         self._workers = min(workers, len(self._cases))
-        transform = IsolatedTransform(
+        self._transform = transform = IsolatedTransform(
             [
                 LoadRadiographd(("image",)),
                 BurnedInRadiographd(("display",), burned_in, allow_missing_keys=True),
@@ -213,7 +215,7 @@ class CaseLoader:
                 PictureRadiographd(("display",), allow_missing_keys=True),
             ]
         )
-        items = [{"index": index, "image": case.image} for index, case in enumerate(self._cases)]
+        items = self._items = _items(self._cases)
         self._dataset = (
             CacheDataset(
                 items,
@@ -237,9 +239,11 @@ class CaseLoader:
         """Yield each case with its pixels, or why it has none, in the order of the cases."""
         if not self._cases:
             return
+        if self._workers:
+            yield from self._in_processes()
+            return
         loader = DataLoader(
             self._dataset,
-            num_workers=self._workers,
             batch_size=None,
             collate_fn=_as_it_is,
             # A generator of its own: without one, MONAI and torch draw from the global one and re-seed it.
@@ -248,7 +252,24 @@ class CaseLoader:
         for item in loader:
             yield self._loaded(item)
 
-    def _loaded(self, item: Mapping[str, Any]) -> LoadedCase | LeftOut:
+    def _in_processes(self) -> Iterator[LoadedCase | LeftOut]:
+        """Load in other processes what no cache holds."""
+        pool = ProcessPool(self._transform, self._workers, name="reads the image")
+        held = self._dataset.cache_num if isinstance(self._dataset, CacheDataset) else 0
+        try:
+            for index in range(held):
+                yield self._loaded(self._dataset[index])
+            rest = self._items[held:]
+            for item, future in outcomes_in_order(pool, rest, most=self._workers * _A_WORKER):
+                try:
+                    yield self._loaded(future.result())
+                except WorkerError as error:
+                    image = item["image"]
+                    yield LeftOut(source=image.source, stage="pixels", reason=str(error), failed=True)
+        finally:
+            pool.close(at_once=True)
+
+    def _loaded(self, item: Mapping[Hashable, Any]) -> LoadedCase | LeftOut:
         left_out: LeftOut | None = item.get("left_out")
         if left_out is not None:
             return left_out
@@ -318,6 +339,10 @@ def _overlap(offset: int, length: int, size: int) -> tuple[slice, slice]:
     """Where a strip of ``length`` laid at ``offset`` meets ``size`` places: slices of the places and of the strip."""
     start, stop = max(offset, 0), min(offset + length, size)
     return slice(start, stop), slice(start - offset, stop - offset)
+
+
+def _items(cases: Sequence[Case]) -> list[dict[Hashable, Any]]:
+    return [{"index": index, "image": case.image} for index, case in enumerate(cases)]
 
 
 def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:

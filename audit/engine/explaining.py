@@ -22,7 +22,7 @@ from audit.logbook.events import scrubbed_trace
 from audit.scoring.scores import Score
 from audit.scoring.summary import shuffled_name
 from pipelines.burned_in import BurnedIn
-from pipelines.errors import ModelError
+from pipelines.errors import ModelError, WorkerError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
 
@@ -68,11 +68,18 @@ def loaded_studies(
 
 
 def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
-    """Say that our own bug, and not the study, is why it was not audited; the log has the trace, without values."""
+    """Say why a study was not audited: a process that died again and again, or our own bug.
+
+    The log has the trace, without values.
+    """
     key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
     told = {"study": key, "error": type(error).__name__, "trace": trace}
     _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
-    reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
+    reason = (
+        str(error)
+        if isinstance(error, WorkerError)
+        else f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
+    )
     return LeftOut(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)
 
 

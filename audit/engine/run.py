@@ -33,6 +33,7 @@ from audit.engine.table import GrowingTable
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
 from pipelines.errors import AuditError, OutputError
+from pipelines.process_pool import preload
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
 from reports.writing import write_text_atomically
@@ -220,6 +221,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
     if finisher.settings.engine == "ray":
         return finished_on_ray(inputs.studies, explainer, finisher, stop)
     workers = _workers(finisher.settings, explainer.device)
+    preload("audit.engine.finishing")
     loaded = guarded(
         loaded_studies(
             inputs.studies,

@@ -1,21 +1,15 @@
 """Work beside the device: loading runs ahead in a thread, finishing in processes; results keep their order."""
 
-import ctypes
-import multiprocessing
 import queue
-import signal
-import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from audit.engine.finishing import ExplainedStudy, FinishedStudy
-from audit.engine.one_thread import keep_to_one_thread
 from pipelines.errors import OutputError
+from pipelines.process_pool import ProcessPool, outcomes_in_order
 from pipelines.study import LeftOut
 
 __all__ = ["Finishes", "finished_here", "finished_in_processes", "running_ahead"]
@@ -34,7 +28,6 @@ class Finishes(Protocol):
         ...
 
 
-_PR_SET_PDEATHSIG = 1
 _A_WORKER = 3  # studies that wait or are worked on, per process: more would only hold memory
 
 
@@ -101,82 +94,16 @@ def _isolated(finish: Callable[[], FinishedStudy], study: ExplainedStudy, lost: 
         return FinishedStudy(left_out=(*study.left_out, lost(study, error)))
 
 
-_finisher: Finishes | None = None  # of this worker process
-
-
-def _start_worker(finisher: Finishes) -> None:
-    global _finisher  # noqa: PLW0603 - sent once to each process, not with every study
-    _finisher = finisher
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what becomes of it
-    _end_with_parent()
-    keep_to_one_thread()
-
-
-def _end_with_parent() -> None:
-    """Let the system end this process when its parent, the server, ends, as that does when the run is killed.
-
-    Else it would go on to write the studies that wait for it, into an OUT that the next run has taken over.
-
-    Source: prctl(2), PR_SET_PDEATHSIG.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _finish_in_worker(study: ExplainedStudy) -> FinishedStudy:
-    if _finisher is None:
-        raise ValueError("the worker was not started with its finisher")
-    return _finisher.finish(study)
-
-
 def finished_in_processes(
     explained: Iterator[ExplainedStudy], finisher: Finishes, lost: Lost, *, workers: int
 ) -> Iterator[FinishedStudy]:
     """Finish studies in ``workers`` processes, a bounded number at once, and give them back in their order.
 
-    A process that dies (out of memory, killed) takes its pool with it: every study that was under way is then finished
-    in a pool of its own, so that only the one at fault is lost.
+    A process that dies (out of memory, killed) costs the study it had one more try, and the others nothing.
     """
-    under_way: deque[tuple[ExplainedStudy, Future[FinishedStudy]]] = deque()
-    pool = _pool(finisher, workers)
+    pool = ProcessPool(finisher.finish, workers, name="scores and writes a study")
     try:
-        for study in explained:
-            under_way.append((study, pool.submit(_finish_in_worker, study)))
-            if len(under_way) < workers * _A_WORKER:
-                continue
-            oldest, future = under_way.popleft()
-            try:
-                yield _isolated_broken(future, oldest, lost)
-            except BrokenExecutor:
-                pool.shutdown(wait=True)
-                for each in (oldest, *(waiting for waiting, _ in under_way)):
-                    yield _alone(each, finisher, lost)
-                under_way.clear()
-                pool = _pool(finisher, workers)
-        while under_way:
-            oldest, future = under_way.popleft()
-            try:
-                yield _isolated_broken(future, oldest, lost)
-            except BrokenExecutor:
-                yield _alone(oldest, finisher, lost)
+        for study, finished in outcomes_in_order(pool, explained, most=workers * _A_WORKER):
+            yield _isolated(finished.result, study, lost)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _isolated_broken(future: "Future[FinishedStudy]", study: ExplainedStudy, lost: Lost) -> FinishedStudy:
-    error = future.exception()
-    if isinstance(error, BrokenExecutor):
-        raise error
-    return _isolated(future.result, study, lost)
-
-
-def _alone(study: ExplainedStudy, finisher: Finishes, lost: Lost) -> FinishedStudy:
-    with _pool(finisher, 1) as pool:
-        return _isolated(pool.submit(_finish_in_worker, study).result, study, lost)
-
-
-def _pool(finisher: Finishes, workers: int) -> ProcessPoolExecutor:
-    """Start processes from a clean server: a fork of this one would inherit threads and the device."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["audit.engine.finishing"])  # imported once, not by every process
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(finisher,))
+        pool.close(at_once=False)

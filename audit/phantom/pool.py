@@ -16,6 +16,7 @@ from pipelines.phantom.lesions import Lesion
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.phantom.tags import betrayed, hidden
 from pipelines.phantom.wording import CLAIMS, holds
+from pipelines.processes import end_with_parent
 
 __all__ = ["Pool", "make_pool"]
 
@@ -77,7 +78,7 @@ def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool 
     seeds = np.random.SeedSequence(seed).spawn(len(counts))
     images = np.empty((count, size, size), dtype=np.uint8)
     truth = np.empty((count, len(CLAIMS)), dtype=bool)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent) as executor:
         chunks: Iterator[tuple[np.ndarray, np.ndarray]] = executor.map(
             _chunk, seeds, counts, repeat(size), repeat(tagged)
         )

@@ -2,13 +2,15 @@
 
 The decoders are C and C++: on some corrupt JPEG streams GDCM calls ``abort`` and takes the interpreter with it, and no
 ``except`` helps. So compressed pixel data are decoded by a child that lives as long as this process, is started on
-first use (about 0.4 s), and is started anew after it died or hung. It ends when this process does, since its
-connection then closes. Uncompressed pixel data never come here.
+first use (about 0.4 s), and is started again after it died or hung. It ends when this process does. Uncompressed pixel
+data never come here.
 """
 
 import atexit
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -25,6 +27,7 @@ from pydicom.pixels.utils import pixel_array
 from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
+from pipelines.processes import end_when_closed
 
 try:
     import resource
@@ -34,6 +37,7 @@ except ImportError:  # Windows
 __all__ = ["decode_apart"]
 
 SECONDS_TO_DECODE = 120.0
+_SECONDS_TO_END = 1.0
 MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest image that is read takes a tenth of it decoded
 
 
@@ -43,12 +47,26 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
     Raises:
         DicomError: the decoder refuses the pixel data, dies of them, or does not end.
     """
+    child = _child_of(os.getpid())
     try:
-        kind, content = _child_of(os.getpid()).ask(path, frame)
-    except (OSError, EOFError) as error:
+        try:
+            kind, content = child.ask(path, frame)
+        except _DiedError:  # of this file, or of something else that happened to the machine: a second one tells
+            kind, content = child.ask(path, frame)
+    except _DiedError as died:
+        if died.was_killed:
+            raise DicomError(
+                f"{path}: the decoder was killed twice over the pixel data, most often for want of memory: free memory "
+                "or give fewer --workers, then run again with --retry-failed."
+            ) from died
         raise DicomError(
             f"{path}: the decoder broke down over the pixel data; the file is damaged: export it again, or without "
             "compression."
+        ) from died
+    except OSError as error:
+        raise DicomError(
+            f"{path}: the decoder broke down over the pixel data ({error}); the file is damaged: export it again, or "
+            "without compression."
         ) from error
     if "error" in kind:
         raise DicomError(
@@ -56,6 +74,14 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
             "again, or without compression."
         )
     return np.frombuffer(content, kind["dtype"]).reshape(kind["shape"])
+
+
+class _DiedError(Exception):
+    """The decoding process ended before it answered."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"it ended with status {code}")
+        self.was_killed = code is not None and -code in {signal.SIGKILL, signal.SIGTERM}
 
 
 class _Child:
@@ -69,16 +95,20 @@ class _Child:
         """Send a path and a number and wait for the frame; whatever goes wrong meanwhile ends the child.
 
         Raises:
-            OSError, EOFError: the child died or took longer than ``SECONDS_TO_DECODE``.
+            _DiedError: the child died.
+            OSError: it took longer than ``SECONDS_TO_DECODE``, or could not be started.
         """
         if self._running is None:
             self._running = _start()
-        _, connection = self._running
+        process, connection = self._running
         try:
             connection.send_bytes(os.fsencode(path.absolute()))
             connection.send_bytes(str(frame).encode())
             _await(connection)
             return json.loads(connection.recv_bytes()), connection.recv_bytes()
+        except (EOFError, ConnectionError) as error:
+            self.stop()
+            raise _DiedError(process.returncode) from error
         except BaseException:
             self.stop()
             raise
@@ -90,8 +120,12 @@ class _Child:
         process, connection = self._running
         self._running = None
         connection.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_SECONDS_TO_END)  # of itself, or as it has ended already: the status then tells how
         process.kill()
         process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 @cache
@@ -107,6 +141,7 @@ def _start() -> tuple[subprocess.Popen[bytes], Connection]:
     # What decoders print about damaged streams would land amid the command's own output.
     process = subprocess.Popen(  # noqa: S603 our own module, and a number
         command,
+        stdin=subprocess.PIPE,  # closed when this process ends, and the child with it
         pass_fds=[there.fileno()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -129,6 +164,7 @@ def _limit_memory() -> None:
 
 def _serve(connection: Connection) -> None:
     """Answer paths and numbers with frames until the connection closes."""
+    end_when_closed(sys.stdin.fileno())
     _limit_memory()
     while True:
         try:

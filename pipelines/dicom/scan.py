@@ -15,6 +15,7 @@ from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
+from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
 from pipelines.study import Image, LeftOut, View
 
@@ -176,9 +177,13 @@ def _findings(files: Sequence[_File], folder: Path, *, index: Path | None, proce
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    # Forking would copy the locks of whatever threads run here; an interrupt is the parent's to handle.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=signal, initargs=(SIGINT, SIG_IGN))
+    context = multiprocessing.get_context("spawn")  # forking would copy the locks of whatever threads run here
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    signal(SIGINT, SIG_IGN)  # an interrupt is the parent's to handle
+    end_with_parent()
 
 
 @dataclass(frozen=True, slots=True)

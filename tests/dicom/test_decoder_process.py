@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +36,41 @@ def test_one_child_serves_all_files():
     assert children() == [first]
 
 
-def test_a_decoder_that_dies_is_reported_and_started_anew():
+def test_a_decoder_that_was_killed_costs_a_good_file_nothing():
     path = Path(get_testdata_file(JPEG))
     decode_apart(path)
     [child] = children()
     child.send_signal(signal.SIGKILL)
     child.wait()
-    with pytest.raises(DicomError, match="the decoder broke down") as refused:
+    assert decode_apart(path).shape == (100, 100, 3)
+
+
+def starts_what_ends(number: int):
+    """Stand in for the start of a decoder: one that ends by a signal as soon as it is asked."""
+    code = f"import os; os.kill(os.getpid(), {number})"
+
+    def start():
+        here, there = Pipe()
+        process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[there.fileno()], stdin=subprocess.PIPE)
+        there.close()
+        return process, here
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGABRT, "the file is damaged"), (signal.SIGKILL, "the decoder was killed twice")],
+    ids=["by itself", "by the system"],
+)
+def test_a_decoder_that_dies_twice_of_a_file_is_reported(monkeypatch, number, said):
+    path, new = Path(get_testdata_file(JPEG)), decoder_process._Child()
+    monkeypatch.setattr(decoder_process, "_child_of", lambda _pid: new)
+    monkeypatch.setattr(decoder_process, "_start", starts_what_ends(number))
+    with pytest.raises(DicomError, match=said) as refused:
         decode_apart(path)
     assert str(path) in str(refused.value)
+    monkeypatch.undo()
     assert decode_apart(path).shape == (100, 100, 3)
 
 

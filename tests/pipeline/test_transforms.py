@@ -144,6 +144,15 @@ def test_workers_end_when_the_iterator_is_closed_early(cases):
         worker.join()  # one that does not end is a hang, which the timeout of every test ends
 
 
+def test_workers_that_are_killed_cost_nothing_but_time(cases):
+    loaded = load_cases(cases * 3, PLAIN, workers=2)
+    found = [next(loaded)]
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    found += loaded
+    assert all(same(one, other) for one, other in zip(found, [*load_cases(cases, PLAIN)] * 3, strict=True))
+
+
 GLOBAL_STATES = """
 import random, sys
 from pathlib import Path

@@ -18,11 +18,11 @@ from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.guarding import guarded
 from audit.engine.keys import Keys
 from audit.engine.methods import methods_of
-from audit.engine.one_thread import keep_to_one_thread
 from audit.engine.provenance import pick_device
 from audit.engine.settings import RunSettings
 from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError
+from pipelines.one_thread import keep_to_one_thread
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
