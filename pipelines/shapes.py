@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
-from skimage.draw import polygon
+from jaxtyping import Bool, Float, Integer
 from skimage.measure import approximate_polygon, find_contours
 
-__all__ = ["Bounds", "Ellipse", "Point", "Polygons", "RunLengths", "Shape", "run_lengths_of"]
+__all__ = ["Bounds", "Ellipse", "Point", "Polygons", "RunLengths", "Shape", "cropped_run_lengths", "run_lengths_of"]
 
 Point = tuple[float, float]
 Bounds = tuple[float, float, float, float]
 """x, y, width, height."""
 
+_EDGES_AT_ONCE = 256
+_FAR = 2.0**40  # pixels
 _CORNERS = 72  # of an ellipse's outline: off by a thousandth of its axes
 
 
@@ -45,8 +46,11 @@ class Polygons:
         """Mark the pixels of a ``rows`` x ``columns`` image that it covers."""
         mask = np.zeros((rows, columns), dtype=bool)
         for ring in self.rings:
-            x, y = np.array(ring, dtype=float).T - 0.5
-            mask[polygon(y, x, (rows, columns))] = True  # type: ignore[no-untyped-call]
+            corners = np.array(ring, dtype=float) - 0.5
+            (left, top), (right, bottom) = (np.clip(end, 0, (columns, rows)) for end in _pixels_around(corners))
+            if left < right and top < bottom:
+                part = _covered(corners - (left, top), int(bottom - top), int(right - left))
+                mask[top:bottom, left:right] |= part
         return mask
 
 
@@ -147,23 +151,103 @@ def run_lengths_of(cells: Bool[np.ndarray, "rows columns"]) -> RunLengths:
     Raises:
         ValueError: nothing is inside.
     """
-    rows, columns = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
-    if not rows.size:
+    flat = cells.ravel(order="F")
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1, [flat.size]])
+    counts = np.diff(edges)
+    return cropped_run_lengths(np.concatenate([[0], counts]) if flat.size and flat[0] else counts, *cells.shape)
+
+
+def cropped_run_lengths(counts: Integer[np.ndarray, " runs"], rows: int, columns: int) -> RunLengths:
+    """Keep run lengths of a mask of ``rows`` x ``columns`` pixels, cut to the rectangle around what is inside.
+
+    The mask is never laid out: the work grows with the runs, not with the pixels that they claim.
+
+    Raises:
+        ValueError: nothing is inside, or the runs are not of as many pixels.
+    """
+    ends = np.cumsum(counts, dtype=np.int64)
+    if not ends.size or int(ends[-1]) != rows * columns:
+        raise ValueError(f"the runs are not those of {rows} x {columns} pixels")
+    starts, ends = (ends - counts)[1::2], ends[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not starts.size:
         raise ValueError("the mask is empty")
-    part = cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    flat = part.ravel(order="F")
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    edges = np.concatenate([[0], changes, [flat.size]])
-    counts = [int(count) for count in np.diff(edges)]
+    left, right = int(starts[0]) // rows, (int(ends[-1]) - 1) // rows + 1
+    if ((ends - 1) // rows > starts // rows).any():  # a run around the end of a column touches both its ends
+        top, height = 0, rows
+    else:
+        top = int((starts % rows).min())
+        height = int(((ends - 1) % rows).max()) + 1 - top
+    starts = starts // rows * height + starts % rows - top - left * height
+    ends = (ends - 1) // rows * height + (ends - 1) % rows - top - left * height + 1
+    apart = starts[1:] > ends[:-1]  # cut at the top and bottom, two runs may have come to lie end to end
+    starts, ends = starts[np.concatenate([[True], apart])], ends[np.concatenate([apart, [True]])]
+    edges = np.concatenate([[0], np.stack([starts, ends], axis=1).ravel(), [(right - left) * height]])
+    runs = np.diff(edges)
     return RunLengths(
-        x=float(columns[0]),
-        y=float(rows[0]),
+        x=float(left),
+        y=float(top),
         cell_width=1.0,
         cell_height=1.0,
-        rows=part.shape[0],
-        columns=part.shape[1],
-        counts=tuple([0, *counts] if flat[0] else counts),
+        rows=height,
+        columns=right - left,
+        counts=tuple(int(run) for run in (runs if runs[-1] else runs[:-1])),
     )
+
+
+def _pixels_around(corners: Float[np.ndarray, "corners 2"]) -> tuple[np.ndarray, np.ndarray]:
+    """Give the first pixel (x, y) that a polygon may cover, and the one behind its last."""
+    low, high = (np.clip(end, -_FAR, _FAR) for end in (corners.min(0), corners.max(0)))
+    return np.ceil(low).astype(int), np.floor(high).astype(int) + 1
+
+
+def _covered(corners: Float[np.ndarray, "corners 2"], rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
+    """Mark the pixels whose centre, at whole numbers, lies inside or on the rim of a polygon, by the even-odd rule.
+
+    Each row is filled between the places where edges cross it: the work grows with the rows that edges cross, and not
+    with corners times pixels.
+    """
+    toggles = np.zeros((rows, columns + 1), dtype=bool)
+    rim = np.zeros((rows, columns), dtype=bool)
+    closed = np.concatenate([corners, corners[:1]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        _mark_corners(rim, corners)
+        for start in range(0, len(corners), _EDGES_AT_ONCE):
+            _mark_edges(toggles, rim, closed[start : start + _EDGES_AT_ONCE + 1])
+    inside = np.logical_xor.accumulate(toggles, axis=1)[:, :columns]
+    return inside | rim
+
+
+def _mark_corners(rim: Bool[np.ndarray, "rows columns"], corners: Float[np.ndarray, "corners 2"]) -> None:
+    x, y = corners.T
+    at = (x == np.floor(x)) & (y == np.floor(y)) & (x >= 0) & (y >= 0) & (x < rim.shape[1]) & (y < rim.shape[0])
+    rim[y[at].astype(int), x[at].astype(int)] = True
+
+
+def _mark_edges(
+    toggles: Bool[np.ndarray, "rows columns1"],
+    rim: Bool[np.ndarray, "rows columns"],
+    corners: Float[np.ndarray, "corners 2"],
+) -> None:
+    """Turn over, in each row, what lies right of each edge between two corners; note centres that lie on the edge."""
+    rows, columns = rim.shape
+    (x0, y0), (x1, y1) = corners[:-1].T, corners[1:].T
+    level = (y0 == y1) & (y0 == np.floor(y0)) & (y0 >= 0) & (y0 < rows)
+    for row, one, other in zip(y0[level], x0[level], x1[level], strict=True):
+        left, right = max(min(one, other), 0.0), min(max(one, other), columns - 1.0)
+        rim[int(row), int(np.ceil(left)) : int(np.floor(right)) + 1] = True
+    # An edge crosses the rows from its upper end, which counts, to its lower end, which is the next edge's.
+    first = np.clip(np.ceil(np.minimum(y0, y1)), 0, rows).astype(int)
+    last = np.clip(np.ceil(np.maximum(y0, y1)), 0, rows).astype(int)
+    crossed = last - first
+    edge = np.repeat(np.arange(len(crossed)), crossed)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + np.repeat(first, crossed)
+    x = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+    place = np.clip(np.ceil(x), 0, columns).astype(int)
+    cells, counts = np.unique(row * (columns + 1) + place, return_counts=True)
+    toggles.reshape(-1)[cells[counts % 2 == 1]] ^= True
+    on = (x == place) & (place < columns)
+    rim[row[on], place[on]] = True
 
 
 def _mapped(point: Point, origin: Point, scale: Point) -> Point:

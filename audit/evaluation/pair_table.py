@@ -17,7 +17,8 @@ import numpy as np
 
 from pipelines.boxes.packed import read_packed_text
 from pipelines.errors import InputError
-from pipelines.text.table import pick_column, spoken_columns
+from pipelines.limits import MAX_CELL_CHARACTERS, MAX_COLUMNS, MAX_PAIRS, MAX_TEXT_BYTES
+from pipelines.text.table import Lines, pick_column, spoken_columns
 
 __all__ = ["PairRow", "PairTable", "read_pair_table"]
 
@@ -32,7 +33,6 @@ IMAGES = (
 )
 _DELIMITERS = ("\t", ",", ";", "|")  # a caption may hold any but the first
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".webp", ".gif", ".bmp")
-_LONGEST_CELL = 1 << 24  # characters
 _LINES_LOOKED_AT = 2_000  # for delimiter and quoting
 _ROWS_LOOKED_AT = 200  # for columns
 
@@ -55,10 +55,10 @@ class _Dialect:
     def records(self, text: str) -> Iterator[tuple[int, list[str] | str, int]]:
         """Number, cells (or what is wrong) and lines of each record that is not blank, in the order of the text."""
         if self.quoted:
-            reader = csv.reader(_lines(text), delimiter=self.delimiter, strict=True)
+            reader = csv.reader(Lines(text), delimiter=self.delimiter, strict=True)
         else:
-            reader = csv.reader(_lines(text), delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
-        previous_limit = csv.field_size_limit(_LONGEST_CELL)
+            reader = csv.reader(Lines(text), delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
+        previous_limit = csv.field_size_limit(MAX_CELL_CHARACTERS)
         number = lines = 0
         try:
             while True:
@@ -120,15 +120,6 @@ class PairTable:
         return PairRow(number=number, image=image, caption=caption, wrong=_wrong(image, caption))
 
 
-def _lines(text: str) -> Iterator[str]:
-    """The lines with their ends, one after the other: a copy of a long text would take four bytes a character."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        yield text[start:end]
-        start = end
-
-
 def _below(header: int, dialect: _Dialect, text: str) -> Iterator[tuple[int, list[str] | str]]:
     return ((number, cells) for number, cells, _ in dialect.records(text) if number > header)
 
@@ -153,7 +144,7 @@ def read_pair_table(path: Path, *, image_root: Path | None = None) -> PairTable:
     Raises:
         InputError: the table cannot be read, or it does not say which column is what.
     """
-    text = read_packed_text(path, failure=InputError).text
+    text = read_packed_text(path, failure=InputError, at_most=MAX_TEXT_BYTES).text
     head = _head_of(text)
     dialect, columns = _dialect_of(path, head)
     root = path.parent if image_root is None else image_root
@@ -161,8 +152,11 @@ def read_pair_table(path: Path, *, image_root: Path | None = None) -> PairTable:
     rows = dict(islice((record for record in records if len(record[1]) == columns), _ROWS_LOOKED_AT))
     image, caption, has_header = _columns_of(path, tuple(rows.values()), root)
     header = next(iter(rows)) if has_header else 0
+    count = sum(1 for _ in islice(_below(header, dialect, text), MAX_PAIRS + 1))
+    if count > MAX_PAIRS or text.count("\n") > 2 * MAX_PAIRS:
+        raise InputError(f"{path}: the table has more than {MAX_PAIRS:,} rows; split it")
     return PairTable(
-        rows=sum(1 for _ in _below(header, dialect, text)),
+        rows=count,
         path=path,
         image_root=root,
         columns=columns,
@@ -178,9 +172,9 @@ def _head_of(text: str) -> str:
     """The text's first lines, without cutting a short text's last record."""
     end = -1
     for _ in range(_LINES_LOOKED_AT):
-        end = text.find("\n", end + 1)
-        if end < 0:
-            return text
+        end, previous = text.find("\n", end + 1), end
+        if end < 0 or end > MAX_CELL_CHARACTERS:
+            return text if end < 0 and len(text) <= MAX_CELL_CHARACTERS else text[: previous + 1]
     return text[: end + 1]
 
 
@@ -197,6 +191,8 @@ def _dialect_of(path: Path, head: str) -> tuple[_Dialect, int]:
             columns, covered = max(lines.items(), key=lambda item: item[1], default=(0, 0))
             if columns > 1 and (best is None or covered > best[0]):
                 best = covered, dialect, columns
+    if best is not None and best[2] > MAX_COLUMNS:
+        raise InputError(f"{path}: the table has {best[2]:,} columns, more than {MAX_COLUMNS:,}; keep those two")
     if best is None:
         raise InputError(f"{path}: no table of two columns or more; give captions and image paths, as CSV or TSV")
     return best[1], best[2]

@@ -5,12 +5,11 @@ An image without findings has empty lists: nothing was drawn there, and it gives
 Source: Lian et al. 2021, "A structure-aware relation network for thoracic diseases detection and segmentation".
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from pipelines.boxes.outlines import polygons_of
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, parsed_annotations
 from pipelines.errors import BoxError
 
 __all__ = ["read_chestx_det_json", "recognise_chestx_det_json"]
@@ -27,12 +26,9 @@ def read_chestx_det_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
     """Give one raw box for each pair of a finding and a box.
 
     Raises:
-        BoxError: the file is no JSON.
+        BoxError: the file is no JSON, or more of it than is read.
     """
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+    entries = parsed_annotations(name, text)
     for number, entry in enumerate(entries, start=1):
         yield from _raw_boxes(f"{name} entry {number}", entry)
 

@@ -6,13 +6,13 @@ A finding has either polygons (``gt_annotations``, with the image's size beside 
 Source: Saporta et al. 2022, "Benchmarking saliency methods for chest X-ray interpretation".
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from pipelines.boxes.outlines import coco_shape, polygons_of
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, parsed_annotations
 from pipelines.errors import BoxError
+from pipelines.json_text import JsonLimitError, parse_json
 
 __all__ = ["read_chexlocalize_json", "recognise_chexlocalize_json"]
 
@@ -24,8 +24,10 @@ def recognise_chexlocalize_json(text: str) -> bool:
     if not text.lstrip().startswith("{"):
         return False
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = parse_json(text)
+    except JsonLimitError:
+        return True  # its reader says so
+    except ValueError:
         return False
     first = next(iter(content.values()), None)
     return isinstance(first, dict) and bool(first) and (_SIZE in first or all(map(_is_drawn, first.values())))
@@ -36,8 +38,12 @@ def _is_drawn(value: Any) -> bool:
 
 
 def read_chexlocalize_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each contour, or for each mask that is not empty."""
-    for number, (image, findings) in enumerate(json.loads(text).items(), start=1):
+    """Give one raw box for each contour, or for each mask that is not empty.
+
+    Raises:
+        BoxError: more of the file than is read.
+    """
+    for number, (image, findings) in enumerate(parsed_annotations(name, text).items(), start=1):
         source = f"{name} entry {number}"
         if not isinstance(findings, dict):
             yield BoxError(f"{source} is not an object of findings: export the annotations again")
@@ -58,6 +64,8 @@ def _raw_boxes(source: str, finding: str, drawn: Any, *, image: str, size: Any) 
             rows, columns = drawn["size"]
             yield RawBox(source=source, image=image, label=finding, shape=shape, frame=(rows, columns))
         return
+    if not isinstance(drawn, list):
+        raise BoxError(f"{source} is neither contours nor a mask: export the annotations again")
     if drawn and all(isinstance(point, list) and not isinstance(point[0], list) for point in drawn if point):
         raise BoxError(f"{source} has points, which cover no area: give the contours (gt_annotations) or masks")
     frame = tuple(size) if isinstance(size, list) and len(size) == 2 else None

@@ -3,12 +3,11 @@
 Source: Lin et al. 2014, "Microsoft COCO", data format of object detection; ``label_text`` is MS-CXR's addition.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.boxes.outlines import coco_shape
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, parsed_annotations
 from pipelines.errors import BoxError
 from pipelines.quoting import quoted
 from pipelines.shapes import Polygons, RunLengths
@@ -27,12 +26,9 @@ def read_coco_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
     """Give one raw box for each annotation.
 
     Raises:
-        BoxError: the file is no JSON, or not of COCO's shape.
+        BoxError: the file is no JSON, more of it than is read, or not of COCO's shape.
     """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+    content = parsed_annotations(name, text)
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in _KEYS):
         raise BoxError(f"{name} is not COCO: it needs the lists {', '.join(_KEYS)}")
     images, categories = _by_id(content["images"]), _by_id(content["categories"])
@@ -90,6 +86,7 @@ def _is_its_box(shape: Polygons | RunLengths, box: list[Any]) -> bool:
     return (
         isinstance(shape, Polygons)
         and len(shape.rings) == 1
+        and all(type(number) in {int, float} for number in box)
         and {(x, y) for x in (box[0], box[0] + box[2]) for y in (box[1], box[1] + box[3])} == set(shape.rings[0])
     )
 

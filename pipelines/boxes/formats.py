@@ -20,7 +20,7 @@ from pipelines.boxes.siim_csv import read_siim_csv, recognise_siim_csv
 from pipelines.boxes.table import RawBox
 from pipelines.boxes.vindr_csv import read_vindr_csv, recognise_vindr_csv
 from pipelines.errors import BoxError
-from pipelines.text.table import parse_table, spoken_columns
+from pipelines.text.table import columns_of, spoken_columns
 
 __all__ = ["FORMATS", "BoxFormat", "format_of"]
 
@@ -76,7 +76,7 @@ def _unknown(path: Path, text: str) -> str:
     optional = ", ".join(
         name for name in COLUMNS if name not in {*NEEDED, *(each for names in SIZES for each in names)}
     )
-    found = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    found = columns_of(text)
     its = spoken_columns(found) if len(found) > 1 else "it is no table"
     return (
         f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {needed}, {size} (or "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipelines.boxes.table import RawBox, extent
 from pipelines.errors import BoxError
-from pipelines.text.table import BadRow, Table, parse_table, pick_column
+from pipelines.text.table import BadRow, Table, columns_of, parse_table, pick_column
 
 __all__ = ["COLUMNS", "NEEDED", "SIZES", "read_generic_csv", "recognise_generic_csv", "table_boxes"]
 
@@ -44,14 +44,14 @@ SIZES = (("width", "height"), ("right", "bottom"))
 
 def recognise_generic_csv(text: str) -> bool:
     """Say whether the header names an image, a label and the four numbers of a box."""
-    columns = _columns(parse_table(text.split("\n", maxsplit=1)[0]))
+    columns = _columns(columns_of(text))
     return all(columns[name] is not None for name in NEEDED) and _sizes(columns) is not None
 
 
 def read_generic_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
     """Give one raw box a row."""
     table = parse_table(text)
-    return table_boxes(name, table, _columns(table))
+    return table_boxes(name, table, _columns(table.columns))
 
 
 def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iterator[RawBox | BoxError]:
@@ -84,5 +84,5 @@ def _sizes(columns: dict[str, str | None]) -> tuple[str, str] | None:
     return next((names for names in SIZES if all(columns.get(name) is not None for name in names)), None)
 
 
-def _columns(table: Table) -> dict[str, str | None]:
-    return {key: pick_column(table.columns, names) for key, names in COLUMNS.items()}
+def _columns(columns: tuple[str, ...]) -> dict[str, str | None]:
+    return {key: pick_column(columns, names) for key, names in COLUMNS.items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pipelines.boxes.generic_csv import table_boxes
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
-from pipelines.text.table import parse_table, pick_column
+from pipelines.text.table import columns_of, parse_table, pick_column
 
 __all__ = ["read_ms_cxr_csv", "recognise_ms_cxr_csv"]
 
@@ -28,7 +28,7 @@ _COLUMNS = {
 
 def recognise_ms_cxr_csv(text: str) -> bool:
     """Say whether the header names every column of MS-CXR."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _COLUMNS.values())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
-from pipelines.text.table import BadRow, column_key, parse_table
+from pipelines.text.table import BadRow, column_key, first_line, parse_table
 
 __all__ = ["read_nih_csv", "recognise_nih_csv"]
 
@@ -20,7 +20,7 @@ _HEADER = "Image Index,Finding Label,x,y,w,h"
 
 def recognise_nih_csv(text: str) -> bool:
     """Say whether the header is that of NIH's list of boxes."""
-    columns = text.split("\n", maxsplit=1)[0].split(",")
+    columns = first_line(text).split(",")
     return tuple(column_key(column) for column in columns[:3]) == _STARTS
 
 

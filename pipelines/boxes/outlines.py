@@ -6,22 +6,30 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import BoxError
-from pipelines.shapes import Ellipse, Point, Polygons, RunLengths, run_lengths_of
+from pipelines.limits import MAX_CORNERS, MAX_MASK_PIXELS, MAX_MASK_SIDE, MAX_RINGS
+from pipelines.shapes import Ellipse, Point, Polygons, RunLengths, cropped_run_lengths
 
 __all__ = ["coco_shape", "inscribed_ellipse", "points_of", "polygons_of", "unpacked_counts"]
 
-MAX_PIXELS = 2**27  # of a mask: the largest detectors have a quarter of it
 _FEWEST_CORNERS = 3
+_FARTHEST = 1e300  # a whole number beyond it may be more than any float
 
 
 def polygons_of(source: str, rings: Any) -> Polygons:
     """Make a shape of lists of [x, y].
 
     Raises:
-        BoxError: there is no ring, or one has fewer than three corners, covers nothing, or holds what is no number.
+        BoxError: there is no ring, or one has fewer than three corners, covers nothing, or holds what is no number; or
+            there are more corners than any annotator draws.
     """
     if not isinstance(rings, list) or not rings:
         raise BoxError(f"{source} has no polygon: write a list of [x, y] corners")
+    corners = sum(len(ring) for ring in rings if isinstance(ring, list))
+    if len(rings) > MAX_RINGS or corners > MAX_CORNERS:
+        raise BoxError(
+            f"{source} has an outline of {corners:,} corners in {len(rings):,} polygons, more than {MAX_CORNERS:,} in "
+            f"{MAX_RINGS:,}: draw it with fewer"
+        )
     return Polygons(rings=tuple(_ring(source, ring) for ring in rings))
 
 
@@ -43,7 +51,11 @@ def _ring(source: str, corners: Any) -> tuple[Point, ...]:
     if len(set(points)) < _FEWEST_CORNERS:
         raise BoxError(f"{source} has a polygon of {len(set(points))} corners: it needs three")
     x, y = np.array(points).T
-    if not abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) > 0:
+    with np.errstate(over="ignore", invalid="ignore"):
+        area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1)))
+    if math.isinf(area) or math.isnan(area):
+        raise BoxError(f"{source} has a polygon whose corners are too far apart: write them in pixels")
+    if not area > 0:
         raise BoxError(f"{source} has a polygon whose corners lie on one line: it covers nothing")
     return points
 
@@ -52,7 +64,7 @@ def _is_point(point: Any) -> bool:
     return (
         isinstance(point, list)
         and len(point) == 2
-        and all(type(number) in {int, float} and math.isfinite(number) for number in point)
+        and all(type(number) in {int, float} and abs(number) < _FARTHEST for number in point)  # false for NaN as well
     )
 
 
@@ -80,14 +92,15 @@ def coco_shape(source: str, segmentation: Any) -> Polygons | RunLengths | None:
     counts = segmentation["counts"]
     if isinstance(counts, str):
         counts = unpacked_counts(source, counts)
-    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+    if not isinstance(counts, list) or not all(
+        type(count) is int and 0 <= count <= MAX_MASK_PIXELS for count in counts
+    ):
         raise BoxError(f"{source} has run lengths that are no whole numbers of pixels: export them again")
     if sum(counts) != rows * columns:
         raise BoxError(
             f"{source} has run lengths of {sum(counts)} px in all for {rows} x {columns} px: export it again"
         )
-    cells = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(rows, columns, order="F")
-    return run_lengths_of(cells) if cells.any() else None
+    return cropped_run_lengths(np.array(counts), rows, columns) if any(counts[1::2]) else None
 
 
 def _pairs(source: str, ring: Any) -> list[list[Any]]:
@@ -99,7 +112,7 @@ def _pairs(source: str, ring: Any) -> list[list[Any]]:
 def _size(source: str, size: Any) -> tuple[int, int]:
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise BoxError(f"{source} has run lengths without their image's size: write [rows, columns]")
-    if size[0] * size[1] > MAX_PIXELS:
+    if size[0] * size[1] > MAX_MASK_PIXELS or max(size) > MAX_MASK_SIDE:
         raise BoxError(
             f"{source} has a mask of {size[0]} x {size[1]} px, more than any radiograph: write its true size"
         )

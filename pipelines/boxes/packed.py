@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from pipelines.errors import BoxError, InputError
-from pipelines.text.encoding import MAX_FILE_BYTES, DecodedText, decode
+from pipelines.limits import MAX_ANNOTATION_BYTES
+from pipelines.text.encoding import DecodedText, TextTooLargeError, decode
 from pipelines.text.unpacking import read_unpacked
 
 __all__ = ["read_packed_text"]
 
 
-def read_packed_text(path: Path, *, at_most: int = MAX_FILE_BYTES, failure: type[InputError] = BoxError) -> DecodedText:
+def read_packed_text(
+    path: Path, *, at_most: int = MAX_ANNOTATION_BYTES, failure: type[InputError] = BoxError
+) -> DecodedText:
     """Read a file's text, unpacked where its first bytes say that it is packed.
 
     Raises:
@@ -18,6 +21,8 @@ def read_packed_text(path: Path, *, at_most: int = MAX_FILE_BYTES, failure: type
     """
     try:
         decoded = decode(read_unpacked(path, failure=failure, at_most=at_most))
+    except TextTooLargeError as error:
+        raise failure(f"{path} holds text that would take too much memory: split the file") from error
     except ValueError as error:
         raise failure(f"{path} starts with a byte order mark and is not encoded so: save it as UTF-8") from error
     if "\x00" in decoded.text:

@@ -5,11 +5,10 @@ A box is [left, top, right, bottom], 0 to 1. ``boxes`` are one reader's, ``extra
 Source: Castro et al. 2024, "PadChest-GR: a bilingual chest X-ray dataset for grounded radiology report generation".
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.boxes.table import RawBox
+from pipelines.boxes.table import RawBox, parsed_annotations
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
 
@@ -29,12 +28,9 @@ def read_padchest_gr_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
     """Give one raw box for each box and each finding that its sentence is labelled with.
 
     Raises:
-        BoxError: the file is no JSON.
+        BoxError: the file is no JSON, or more of it than is read.
     """
-    try:
-        studies = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+    studies = parsed_annotations(name, text)
     for number, study in enumerate(studies, start=1):
         source = f"{name} entry {number}"
         findings = study.get("findings") if isinstance(study, dict) else None
@@ -51,7 +47,11 @@ def read_padchest_gr_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
 def _raw_boxes(source: str, image: str, finding: dict[str, Any]) -> Iterator[RawBox | BoxError]:
     sentence = finding.get("sentence_en")
     for key, reader in _READERS.items():
-        for number, box in enumerate(finding.get(key) or (), start=1):
+        boxes = finding.get(key) or []
+        if not isinstance(boxes, list):
+            yield BoxError(f"{source} has {key} that are no list: write lists of [left, top, right, bottom]")
+            continue
+        for number, box in enumerate(boxes, start=1):
             where = f"{source} {key.removesuffix('es')} {number}"
             if not isinstance(box, list) or len(box) != 4 or not all(type(edge) in {int, float} for edge in box):
                 yield BoxError(f"{where} is not four numbers: write [left, top, right, bottom], 0 to 1")

@@ -11,6 +11,7 @@ from pipelines.boxes.reflacx_csv import ReflacxCase, read_reflacx_cases, recogni
 from pipelines.boxes.table import BlankRowError, BoxRow, BoxTable, RawBox, box_row, unmapped_labels
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
+from pipelines.limits import MAX_BOXES_IN_FILE
 from pipelines.study import LeftOut
 
 __all__ = ["FORMATS", "read_boxes"]
@@ -101,7 +102,11 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _Found) ->
         raw = _read_text(path, name, format_name, found)
     found.files += 1
     rows = []
-    for each in raw:
+    for number, each in enumerate(raw, start=1):
+        if number > MAX_BOXES_IN_FILE:
+            reason = f"{name} holds more than {MAX_BOXES_IN_FILE:,} boxes, and the others are not read: split the file"
+            found.left_out.append(_left_out(path, reason, failed=True))
+            break
         try:
             rows.append(_checked(each, path))
         except BlankRowError as blank:

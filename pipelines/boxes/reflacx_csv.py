@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipelines.boxes.outlines import inscribed_ellipse
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
-from pipelines.text.table import BadRow, Row, parse_table, pick_column
+from pipelines.text.table import BadRow, Row, columns_of, parse_table, pick_column
 
 __all__ = [
     "ReflacxCase",
@@ -38,7 +38,7 @@ class ReflacxCase:
 
 def recognise_reflacx_csv(text: str) -> bool:
     """Say whether the header names the four edges of an ellipse and the reader's certainty."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in (*_EDGES, _CERTAINTY))
 
 
@@ -75,7 +75,7 @@ def read_reflacx_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
 
 def recognise_reflacx_cases(text: str) -> bool:
     """Say whether this is REFLACX's table of cases, which names the image of each."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _CASE_COLUMNS)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
-from pipelines.text.table import BadRow, parse_table, pick_column
+from pipelines.text.table import BadRow, columns_of, parse_table, pick_column
 
 __all__ = ["read_rsna_csv", "recognise_rsna_csv"]
 
@@ -22,7 +22,7 @@ _NOTHING_DRAWN = {"0", "0.0"}
 
 def recognise_rsna_csv(text: str) -> bool:
     """Say whether the header names every column of the challenge's labels."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _COLUMNS)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipelines.boxes.table import RawBox
 from pipelines.errors import BoxError
-from pipelines.shapes import run_lengths_of
-from pipelines.text.table import BadRow, parse_table, pick_column
+from pipelines.shapes import cropped_run_lengths
+from pipelines.text.table import BadRow, columns_of, parse_table, pick_column
 
 __all__ = ["read_siim_csv", "recognise_siim_csv"]
 
@@ -24,7 +24,7 @@ _NOTHING_DRAWN = "-1"
 
 def recognise_siim_csv(text: str) -> bool:
     """Say whether the header names both columns of the challenge's masks."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _COLUMNS)
 
 
@@ -49,8 +49,7 @@ def _raw_box(source: str, image: str, pixels: str) -> RawBox | BoxError:
         return BoxError(f"{source} has EncodedPixels that are not pairs of skip and length: export the row again")
     if numbers.sum() > _SIDE**2:
         return BoxError(f"{source} has EncodedPixels that run over {_SIDE} x {_SIDE} px: export the row again")
-    cells = np.repeat(np.arange(len(numbers) + 1) % 2 == 1, [*numbers, _SIDE**2 - numbers.sum()])
-    if not cells.any():
+    if not numbers[1::2].any():
         return BoxError(f"{source} has a mask without a pixel: write -1 where nothing was drawn")
-    shape = run_lengths_of(cells.reshape(_SIDE, _SIDE, order="F"))
+    shape = cropped_run_lengths(np.append(numbers, _SIDE**2 - numbers.sum()), _SIDE, _SIDE)
     return RawBox(source=source, image=image, label="pneumothorax", shape=shape, frame=(_SIDE, _SIDE))

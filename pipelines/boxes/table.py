@@ -4,14 +4,25 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
+from pipelines.json_text import JsonLimitError, parse_json
 from pipelines.quoting import OF_LABELS, quoted
 from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
 
-__all__ = ["BlankRowError", "BoxRow", "BoxTable", "RawBox", "box_row", "extent", "unmapped_labels"]
+__all__ = [
+    "BlankRowError",
+    "BoxRow",
+    "BoxTable",
+    "RawBox",
+    "box_row",
+    "extent",
+    "parsed_annotations",
+    "unmapped_labels",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +112,20 @@ def box_row(raw: RawBox) -> BoxRow:
         patient=_text(raw.patient),
         frames=tuple(_frame_number(raw.source, value) for value in raw.frames if not _is_blank(value)),
     )
+
+
+def parsed_annotations(name: str, text: str) -> Any:
+    """Parse the JSON of an annotation file.
+
+    Raises:
+        BoxError: it is none, or more of it than is read.
+    """
+    try:
+        return parse_json(text)
+    except JsonLimitError as error:
+        raise BoxError(f"{name} is not read: {error}") from error
+    except ValueError as error:
+        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
 
 
 def extent(start: str | None, end: str | None) -> object:

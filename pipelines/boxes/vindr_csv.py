@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipelines.boxes.table import RawBox, extent
 from pipelines.errors import BoxError
-from pipelines.text.table import BadRow, Row, parse_table, pick_column
+from pipelines.text.table import BadRow, Row, columns_of, parse_table, pick_column
 
 __all__ = ["read_vindr_csv", "recognise_vindr_csv"]
 
@@ -19,7 +19,7 @@ _NOTHING_DRAWN = "no finding"
 
 def recognise_vindr_csv(text: str) -> bool:
     """Say whether the header names an image, a class and the four edges of a box."""
-    columns = parse_table(text.split("\n", maxsplit=1)[0]).columns
+    columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _NEEDED)
 
 

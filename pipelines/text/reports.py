@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ReportError
+from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.quoting import quoted
 from pipelines.study import LeftOut, Report
 from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
@@ -28,9 +29,7 @@ from pipelines.text.formats.plain import read_plain_report, recognise_plain_repo
 from pipelines.text.formats.structured_report import read_structured_report, recognise_structured_report
 from pipelines.text.versions import settle_versions
 
-__all__ = ["FORMATS", "LONGEST_REPORT", "ReportFormat", "ReportTable", "files_under", "read_reports"]
-
-LONGEST_REPORT = 100_000  # characters; the longest of MIMIC-CXR has about 10,000
+__all__ = ["FORMATS", "ReportFormat", "ReportTable", "files_under", "read_reports"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +119,8 @@ def _read_file(path: Path) -> ReadReports | None:
         lost.append(left_out_by_rule(str(path), f"{path.name}: {file.decoded.doubt}"))
     kept: list[Report] = []
     for report in read:
-        if len(report.text) > LONGEST_REPORT:
-            length = f"{len(report.text):,} characters, more than {LONGEST_REPORT:,}"
+        if len(report.text) > MAX_REPORT_CHARACTERS:
+            length = f"{len(report.text):,} characters, more than {MAX_REPORT_CHARACTERS:,}"
             lost.append(failed(report.source, f"the report has {length}: give one file or row for each report"))
         else:
             kept.append(report)

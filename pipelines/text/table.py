@@ -1,17 +1,28 @@
 """Rows of a CSV or TSV file, with what is wrong with each: shared by the tables of reports and of boxes."""
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pipelines.limits import MAX_CELL_CHARACTERS, MAX_COLUMNS, MAX_HEADER_CHARACTERS, MAX_ROWS
 from pipelines.quoting import quoted
 
-__all__ = ["BadRow", "Row", "Table", "column_key", "parse_table", "pick_column", "plain_stem", "spoken_columns"]
+__all__ = [
+    "BadRow",
+    "Lines",
+    "Row",
+    "Table",
+    "column_key",
+    "columns_of",
+    "first_line",
+    "parse_table",
+    "pick_column",
+    "plain_stem",
+    "spoken_columns",
+]
 
 _DELIMITERS = (",", "\t", ";", "|")
-_LONGEST_CELL = 1 << 24  # characters; csv's own limit of 131,072 is less than some reports with addenda
 _COLUMN_NAME = re.compile(r"[A-Za-z][\w./-]{0,39}(?: [\w./-]{1,20}){0,2}\Z")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
 _FILE_SUFFIX = re.compile(
@@ -37,10 +48,50 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A parsed table: its header and its rows, good and bad, in the order of the file."""
+    """A parsed table: its header and its rows, good and bad, in the order of the file.
+
+    The rows are parsed each time they are iterated over: as objects they take many times the memory of the text.
+    """
 
     columns: tuple[str, ...]
-    rows: tuple[Row | BadRow, ...]
+    rows: Iterable[Row | BadRow]
+
+
+class LongLineError(csv.Error):
+    """A line is longer than any row."""
+
+
+class Lines(Iterator[str]):
+    """The lines of a text with their ends, one after the other, for :func:`csv.reader`.
+
+    A list of them, or ``io.StringIO``, would take four bytes a character. A line of more than ``MAX_CELL_CHARACTERS``
+    raises :class:`LongLineError` and is passed over.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start = 0
+
+    def __next__(self) -> str:
+        """Give the next line."""
+        start = self._start
+        if start >= len(self._text):
+            raise StopIteration
+        self._start = self._text.find("\n", start) + 1 or len(self._text)
+        if self._start - start > MAX_CELL_CHARACTERS:
+            raise LongLineError
+        return self._text[start : self._start]
+
+
+def first_line(text: str) -> str:
+    """Give the first line of a text without its end, and not more of it than any header has."""
+    end = text.find("\n", 0, MAX_HEADER_CHARACTERS)
+    return text[: MAX_HEADER_CHARACTERS if end < 0 else end]
+
+
+def columns_of(text: str) -> tuple[str, ...]:
+    """Give the columns that the first line of a text names."""
+    return parse_table(first_line(text)).columns
 
 
 def column_key(column: str) -> str:
@@ -76,28 +127,47 @@ def plain_stem(reference: str) -> str:
 def parse_table(text: str) -> Table:
     """Read delimited text, its delimiter taken from the header line. Blank rows count, and are left out.
 
+    Beyond ``MAX_COLUMNS`` columns no row is read, and none beyond ``MAX_ROWS``; a bad row says so.
+
     Source: RFC 4180, read strictly; a quote that is opened and not closed makes a bad row and swallows no other.
     """
-    header = next((line for line in text.split("\n") if line.strip()), "")
+    start = text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1  # of the first line that is not blank
+    end = text.find("\n", start)
+    header = text[start : len(text) if end < 0 else end]
     delimiter = max(_DELIMITERS, key=header.count)
-    numbered = _records(text, delimiter)
-    first = next((cells for _, cells in numbered if not isinstance(cells, str)), [])
-    columns = tuple(cell.strip() for cell in first)
-    rows: list[Row | BadRow] = []
-    for number, cells in numbered:
-        if isinstance(cells, str):
-            rows.append(BadRow(number=number, reason=cells))
-        elif len(cells) > len(columns) and not any(cell.strip() for cell in cells[len(columns) :]):
-            rows.append(_row(number, columns, cells))  # spreadsheets leave empty cells behind the last column
-        elif len(cells) != len(columns):
-            reason = (
-                f"it has {len(cells)} cells and the header has {len(columns)}: put text that holds a "
-                f"{_spoken(delimiter)} in double quotes"
-            )
-            rows.append(BadRow(number=number, reason=reason))
-        else:
-            rows.append(_row(number, columns, cells))
-    return Table(columns=columns, rows=tuple(rows))
+    first = next((cells for _, cells in _records(text, delimiter) if not isinstance(cells, str)), [])
+    columns = tuple(cell.strip() for cell in first[:MAX_COLUMNS])
+    if len(first) > MAX_COLUMNS:
+        reason = f"the header has {len(first):,} columns, more than {MAX_COLUMNS:,}: keep those that are needed"
+        return Table(columns=columns, rows=(BadRow(number=1, reason=reason),))
+    return Table(columns=columns, rows=_Rows(text, delimiter, columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows below the header, parsed whenever they are iterated over."""
+
+    text: str
+    delimiter: str
+    columns: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        columns, has_header = self.columns, False
+        for number, cells in _records(self.text, self.delimiter):
+            if isinstance(cells, str):
+                yield BadRow(number=number, reason=cells)
+            elif not has_header:
+                has_header = True
+            elif len(cells) > len(columns) and not any(cell.strip() for cell in cells[len(columns) :]):
+                yield _row(number, columns, cells)  # spreadsheets leave empty cells behind the last column
+            elif len(cells) != len(columns):
+                reason = (
+                    f"it has {len(cells)} cells and the header has {len(columns)}: put text that holds a "
+                    f"{_spoken(self.delimiter)} in double quotes"
+                )
+                yield BadRow(number=number, reason=reason)
+            else:
+                yield _row(number, columns, cells)
 
 
 def _row(number: int, columns: tuple[str, ...], cells: list[str]) -> Row:
@@ -107,10 +177,11 @@ def _row(number: int, columns: tuple[str, ...], cells: list[str]) -> Row:
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Give the number of each record that is not blank, with its cells or, as a string, what is wrong with it."""
-    previous_limit = csv.field_size_limit(_LONGEST_CELL)
+    previous_limit = csv.field_size_limit(MAX_CELL_CHARACTERS)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(Lines(text), delimiter=delimiter, strict=True)
         number = 0
+        cells: list[str] | str
         while True:
             number += 1
             try:
@@ -118,12 +189,23 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
             except StopIteration:
                 return
             except csv.Error as error:
-                yield number, f"it cannot be read ({error}): close every double quote, and write a quote in text twice"
-                continue
-            if any(cell.strip() for cell in cells):
+                cells = _what_is_wrong(error)
+            if number > MAX_ROWS:
+                yield (
+                    number,
+                    f"the table has more than {MAX_ROWS:,} rows, and those from here on are not read: split it",
+                )
+                return
+            if isinstance(cells, str) or any(cell.strip() for cell in cells):
                 yield number, cells
     finally:
         csv.field_size_limit(previous_limit)
+
+
+def _what_is_wrong(error: csv.Error) -> str:
+    if isinstance(error, LongLineError):
+        return f"it is longer than {MAX_CELL_CHARACTERS:,} characters: write one row on a line"
+    return f"it cannot be read ({error}): close every double quote, and write a quote in text twice"
 
 
 def _spoken(delimiter: str) -> str:

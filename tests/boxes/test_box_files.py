@@ -160,7 +160,7 @@ def test_a_bad_annotation_is_named(tmp_path: Path, changes: dict[str, Any], word
         pytest.param("just a report", "it is no table", id="prose"),
         pytest.param('{"images": [], "annotations": [], "categories": [', "no valid JSON", id="truncated JSON"),
         pytest.param('{"images": 1, "annotations": [], "categories": []}', "not COCO: it needs the lists", id="shape"),
-        pytest.param('{"images": [], "annotations": [], "categories": ' + "[" * 100_000, "no valid JSON", id="deep"),
+        pytest.param('{"images": [], "annotations": [], "categories": ' + "[" * 100_000, "nested deeper", id="deep"),
     ],
 )
 def test_a_file_of_no_known_format_says_what_it_needs(tmp_path: Path, content: str, match: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import ReportError
+from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.text import ReportTable, read_reports
-from pipelines.text.reports import LONGEST_REPORT
 from pipelines.text.table import BadRow, Row, parse_table, pick_column, plain_stem
 
 
@@ -95,7 +95,7 @@ def test_a_table_in_a_text_file_is_known_by_its_header(tmp_path: Path) -> None:
         pytest.param("a.csv", 'id,report\n1,"open\n', ["row 2", "a.csv", "close every double quote"], id="open quote"),
         pytest.param("a.txt", b"\x00\x01\x02", ["a.txt", "no text file", "save"], id="binary"),
         pytest.param("a.txt", b"\xff\xfeX", ["a.txt", "byte order mark", "save"], id="broken UTF-16"),
-        pytest.param("a.txt", "x" * (LONGEST_REPORT + 1), ["100,001 characters", "one file or row"], id="too long"),
+        pytest.param("a.txt", "x" * (MAX_REPORT_CHARACTERS + 1), ["100,001 char", "one file or row"], id="too long"),
     ],
 )
 def test_bad_input_is_named_with_its_mend(tmp_path: Path, name: str, content: str | bytes, words: list[str]) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.text import mask_identifiers, phrases_of
-from pipelines.text.reports import LONGEST_REPORT
 from pipelines.text.sections import sections_of, without_people
 from pipelines.text.sentences import LONGEST_SENTENCE, sentences_of
 
@@ -178,8 +178,8 @@ def test_text_without_any_stop_is_cut_between_words() -> None:
 
 @pytest.mark.parametrize("word", [" ", "?", "Dr. A ", "A-", "1", "no effusion "], ids=repr)
 def test_a_hostile_report_of_the_greatest_length_is_read(word: str) -> None:
-    text = (word * LONGEST_REPORT)[:LONGEST_REPORT]
-    assert len(phrases_of(text)) <= LONGEST_REPORT // len("no effusion ")
+    text = (word * MAX_REPORT_CHARACTERS)[:MAX_REPORT_CHARACTERS]
+    assert len(phrases_of(text)) <= MAX_REPORT_CHARACTERS // len("no effusion ")
     assert len(mask_identifiers(text)) > 0
 
 

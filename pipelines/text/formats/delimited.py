@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.study import LeftOut, Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed
-from pipelines.text.table import BadRow, Row, Table, parse_table, pick_column, plain_stem, spoken_columns
+from pipelines.text.table import BadRow, Row, Table, columns_of, parse_table, pick_column, plain_stem, spoken_columns
 
 __all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_table"]
 
@@ -68,9 +68,8 @@ def recognise_delimited_reports(file: ReportFile) -> bool:
     """Say whether this is a table: by its name, or by a header that names an identifier and a text."""
     if file.suffix in {".csv", ".tsv", ".tab"}:
         return bool(file.text.strip())
-    header = file.text.lstrip().split("\n", maxsplit=1)[0]
-    table = parse_table(header)
-    return len(table.columns) > 1 and _missing(file.path, table.columns, _Columns.of(table.columns)) is None
+    columns = columns_of(file.text.lstrip())
+    return len(columns) > 1 and _missing(file.path, columns, _Columns.of(columns)) is None
 
 
 def read_delimited_reports(file: ReportFile) -> ReadReports:
@@ -95,7 +94,7 @@ def reports_of_table(path: Path, table: Table) -> ReadReports:
             left_out.append(failed(source, read))
         else:
             reports.append(read)
-    if not table.rows:
+    if not reports and not left_out:
         reason = f"the table {path.name} has a header and no rows: add one row for each report"
         left_out.append(failed(str(path), reason))
     return tuple(reports), tuple(left_out)

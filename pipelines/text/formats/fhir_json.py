@@ -6,8 +6,11 @@ Source: HL7 FHIR R4 (4.0.1), DiagnosticReport, Bundle, ImagingStudy, Attachment;
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
+from pipelines.json_text import JsonLimitError, parse_json
+from pipelines.limits import MAX_LINES, MAX_REPORT_CHARACTERS, MAX_ROWS
 from pipelines.study import LeftOut, Report, ReportStatus
 from pipelines.text.formats.fhir_parts import Resource, Resources, attachment_text, codings, div_text, listed, words
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
@@ -17,6 +20,7 @@ from pipelines.text.headings import headed_text, heading_of
 __all__ = ["read_fhir_reports", "recognise_fhir_reports"]
 
 _JSON_START = re.compile(r"\s*(?:\[\s*)?\{\s*[\"}]")  # "[**...**]" is how some de-identified texts begin
+_LINE = re.compile(r"[^\n]+")
 _STATUS = {
     "registered": ReportStatus.PRELIMINARY,
     "partial": ReportStatus.PRELIMINARY,
@@ -42,13 +46,17 @@ def read_fhir_reports(file: ReportFile) -> ReadReports:
     source, name = str(file.path), file.path.name
     try:
         found = [resource for value in _values(file.text) for resource in _resources(value, 0)]
-    except (ValueError, RecursionError) as error:
+    except JsonLimitError as error:
+        return (), (failed(source, f"{name} is not read: {error}"),)
+    except ValueError as error:
         reason = f"{name} is broken JSON ({type(error).__name__}): copy or export it again"
         return (), (failed(source, reason),)
     resources = Resources(found)
     reports: list[Report] = []
     left_out: list[LeftOut] = []
     diagnostic = [resource for resource in found if resource.content.get("resourceType") == "DiagnosticReport"]
+    if len(diagnostic) > MAX_ROWS:
+        return (), (failed(source, f"{name} holds more than {MAX_ROWS:,} reports: split the file"),)
     for number, resource in enumerate(diagnostic, start=1):
         own = f"{source} report {number}" if len(diagnostic) > 1 else source
         report = _report(own, resource.content, resources)
@@ -69,12 +77,16 @@ def read_fhir_reports(file: ReportFile) -> ReadReports:
 def _values(text: str) -> Iterator[Any]:
     """Give the JSON values of a file: one, or one a line."""
     try:
-        yield json.loads(text)
+        yield parse_json(text)
     except json.JSONDecodeError:
-        lines = [line for line in text.split("\n") if line.strip()]
-        if len(lines) < 2:
+        if text.count("\n") > MAX_LINES:
+            raise JsonLimitError(f"it has more than {MAX_LINES:,} lines: split the file") from None
+        lines = filter(None, (line[0].strip() for line in _LINE.finditer(text)))
+        first, second = next(lines, ""), next(lines, "")
+        if not second:
             raise
-        yield from [json.loads(line) for line in lines]
+        for line in chain((first, second), lines):
+            yield parse_json(line)
 
 
 def _resources(value: Any, depth: int) -> Iterator[Resource]:
@@ -115,11 +127,22 @@ def _text(content: dict[str, Any], resources: Resources) -> str:
     presented = next(filter(None, map(attachment_text, listed(content.get("presentedForm")))), "")
     if presented:
         return presented
-    parts = [part for result in listed(content.get("result")) for part in _result(resources.find(result, content))]
+    parts = list(_parts(content, resources))
     conclusion = words(content.get("conclusion"))
     coded = [_concept(code)[1] for code in listed(content.get("conclusionCode"))] if not conclusion else []
     parts += [("IMPRESSION", line) for line in (conclusion, *coded) if line]
     return headed_text(parts) or div_text(content.get("text"))
+
+
+def _parts(content: dict[str, Any], resources: Resources) -> Iterator[tuple[str | None, str]]:
+    """Give the results' texts, and none after so many that the report is refused: many may refer to one long text."""
+    length = 0
+    for result in listed(content.get("result")):
+        for part in _result(resources.find(result, content)):
+            length += len(part[1])
+            yield part
+        if length > MAX_REPORT_CHARACTERS:
+            return
 
 
 def _result(observation: dict[str, Any] | None) -> Iterator[tuple[str | None, str]]:

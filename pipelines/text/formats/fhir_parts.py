@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
+from pipelines.limits import MAX_MARKUP_CHARACTERS
 from pipelines.text.encoding import base64_text
 
 __all__ = ["Resource", "Resources", "attachment_text", "codings", "div_text", "listed", "words"]
@@ -31,6 +32,7 @@ class Resources:
 
     known: Iterable[Resource]
     _by_reference: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    _contained: dict[int, dict[str, dict[str, Any]]] = field(init=False, default_factory=dict)  # of the last holder
 
     def __post_init__(self) -> None:
         for resource in self.known:
@@ -43,13 +45,19 @@ class Resources:
         """Look up what ``reference``, which stands in ``holder``, refers to; None where this file does not hold it."""
         target = words(reference.get("reference"))
         if target.startswith("#"):
-            contained = listed(holder.get("contained"))
-            return next((inner for inner in contained if words(inner.get("id")) == target[1:]), None)
+            return self._contained_in(holder).get(target[1:])
         if target in self._by_reference:
             return self._by_reference[target]
         # Of an absolute and versioned address the type and the identifier are looked up.
         parts = target.split("/_history/", maxsplit=1)[0].rsplit("/", maxsplit=2)[-2:]
         return self._by_reference.get("/".join(parts))
+
+    def _contained_in(self, holder: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Give what a resource holds within itself, by its identifiers; of two with the same one the first."""
+        if id(holder) not in self._contained:
+            inner = listed(holder.get("contained"))
+            self._contained = {id(holder): {words(each.get("id")): each for each in reversed(inner)}}
+        return self._contained[id(holder)]
 
 
 def words(value: Any) -> str:
@@ -111,6 +119,9 @@ class _Words(HTMLParser):
 
 
 def _without_marks(marked: str) -> str:
+    """Give the words of a marked-up text; one that is too long stays as it is, and is then refused as a report."""
+    if len(marked) > MAX_MARKUP_CHARACTERS:
+        return marked
     parser = _Words()
     parser.feed(marked)
     parser.close()

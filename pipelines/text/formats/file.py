@@ -2,16 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import ReportError
+from pipelines.limits import MAX_XML_BYTES
 from pipelines.study import LeftOut, Report
-from pipelines.text.encoding import DecodedText, decode
+from pipelines.text.encoding import DecodedText, TextTooLargeError, decode
 from pipelines.text.unpacking import read_unpacked
 
-__all__ = ["ENDINGS", "ReadReports", "ReportFile", "failed", "left_out_by_rule", "open_report_file"]
+__all__ = ["ENDINGS", "PARQUET_MAGIC", "ReadReports", "ReportFile", "failed", "left_out_by_rule", "open_report_file"]
 
 ReadReports = tuple[tuple[Report, ...], tuple[LeftOut, ...]]
 """What a reader gives: the reports of one file, and what of it was left out."""
@@ -19,34 +19,21 @@ ReadReports = tuple[tuple[Report, ...], tuple[LeftOut, ...]]
 ENDINGS = frozenset(
     {".txt", ".text", ".rpt", ".csv", ".tsv", ".tab", ".parquet", ".pq", ".xml", ".json", ".ndjson", ".jsonl", ".hl7"}
 )
+PARQUET_MAGIC = b"PAR1"
 _PACKED_ENDINGS = frozenset({".gz", ".zip"})
 _SNIFFED_BYTES = 256
 # Formats that name themselves are read whatever the file is called: HL7's first segments, XML, FHIR's JSON, Parquet.
 _SELF_NAMED = re.compile(rb'(?:\xef\xbb\xbf)?[\s\x0b]*(?:(?:MSH|FHS|BHS)[^\w\s]|<\?xml|<eCitation|[\[{]\s*["{]|PAR1)')
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFile:
-    """One file as the formats see it. Of a DICOM file, which may be large, ``data`` is empty: its reader opens it."""
+    """One file as the formats see it. Of a DICOM file, which may be large, nothing is held: its reader opens it."""
 
     path: Path
-    data: bytes
+    data: bytes | bytearray = b""  # of Parquet, and of what is short enough to be XML
+    decoded: DecodedText | None = None  # None where the file holds no text
     is_dicom: bool = False
-
-    @cached_property
-    def decoded(self) -> DecodedText | None:
-        """The text of the file, or None where it holds none.
-
-        Raises:
-            ReportError: a byte order mark promises an encoding that the bytes do not hold.
-        """
-        try:
-            decoded = decode(self.data)
-        except ValueError as error:
-            raise ReportError(
-                f"{self.path} starts with a byte order mark and is not encoded so: save it as UTF-8"
-            ) from error
-        return None if "\x00" in decoded.text else decoded
 
     @property
     def text(self) -> str:
@@ -84,7 +71,26 @@ def open_report_file(path: Path) -> ReportFile | None:
         ) from error
     if _ending_of(path) not in ENDINGS and not _SELF_NAMED.match(start):
         return None
-    return ReportFile(path=path, data=read_unpacked(path, failure=ReportError))
+    data = read_unpacked(path, failure=ReportError)
+    if data.startswith(PARQUET_MAGIC):
+        return ReportFile(path=path, data=data)
+    decoded = _decoded(path, data)
+    return ReportFile(path=path, data=data if len(data) <= MAX_XML_BYTES else b"", decoded=decoded)
+
+
+def _decoded(path: Path, data: bytearray) -> DecodedText | None:
+    """Decode a file's text; None where it holds zero bytes and so is none.
+
+    Raises:
+        ReportError: a byte order mark promises an encoding that the bytes do not hold, or the text is too large.
+    """
+    try:
+        decoded = decode(data)
+    except TextTooLargeError as error:
+        raise ReportError(f"{path} holds text that would take too much memory: split the file") from error
+    except ValueError as error:
+        raise ReportError(f"{path} starts with a byte order mark and is not encoded so: save it as UTF-8") from error
+    return None if "\x00" in decoded.text else decoded
 
 
 def failed(source: str, reason: str) -> LeftOut:

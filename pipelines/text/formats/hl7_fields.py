@@ -6,9 +6,13 @@ Source: HL7 v2.5.1, chapter 2.5 (delimiters) and 2.7 (escapes).
 import re
 from dataclasses import dataclass
 
+from pipelines.limits import MAX_HL7_FIELDS
+
 __all__ = ["Delimiters", "Segment"]
 
+_MOST_REPEATS = 10_000
 _LINE_BREAKS = frozenset({".br", ".sp", ".ce", ".sk"})
+_NO_DELIMITER = re.compile(r"[\w\s]")  # a letter as escape would part words, and take a time that grows as a square
 _COMMAND = r"[HNFSTREP]|[XCM](?:[0-9A-Fa-f]{2})+|Z\w*|\.[A-Za-z]{2} ?[+-]?\d*"
 
 
@@ -28,7 +32,9 @@ class Delimiters:
         given = header[4:].split(header[3], maxsplit=1)[0]
         usual = "^~\\&"
         names = ("component", "repeat", "escape", "subcomponent")
-        letters = given[:4] + usual[len(given[:4]) :]
+        letters = [
+            usual[place] if _NO_DELIMITER.match(letter) else letter for place, letter in enumerate(given[:4].ljust(4))
+        ]
         return cls(field=header[3], **dict(zip(names, letters, strict=True)))
 
     @property
@@ -79,28 +85,31 @@ class Segment:
 
     @classmethod
     def of(cls, line: str, delimiters: Delimiters) -> "Segment":
-        """Part a line into its fields."""
-        name, *fields = line.split(delimiters.field)
+        """Part a line into its fields; what comes after ``MAX_HL7_FIELDS`` stays with the last of them."""
+        name, *fields = line.split(delimiters.field, maxsplit=MAX_HL7_FIELDS)
         own = (delimiters.field, *fields) if name == "MSH" else tuple(fields)
         return cls(name=name, fields=own, delimiters=delimiters)
 
     def repeats(self, position: int) -> tuple[str, ...]:
-        """The repeats of a field, still escaped; empty where the segment ends before it."""
+        """The repeats of a field, still escaped; empty where the segment ends before it, many in the last of them."""
         if position > len(self.fields):
             return ()
-        return tuple(self.fields[position - 1].split(self.delimiters.repeat))
+        return tuple(self.fields[position - 1].split(self.delimiters.repeat, maxsplit=_MOST_REPEATS))
 
     def component(self, position: int, component: int = 1, subcomponent: int = 1) -> str:
         """One part of the first repeat of a field; "" where there is none."""
-        repeats = self.repeats(position)
-        return self.part(repeats[0], component, subcomponent) if repeats else ""
+        if position > len(self.fields):
+            return ""
+        return self.part(
+            self.fields[position - 1].split(self.delimiters.repeat, maxsplit=1)[0], component, subcomponent
+        )
 
     def part(self, repeat: str, component: int, subcomponent: int = 1) -> str:
         """One part of a repeat; "" where there is none."""
-        components = repeat.split(self.delimiters.component)
+        components = repeat.split(self.delimiters.component, maxsplit=component)
         if component > len(components):
             return ""
-        parts = components[component - 1].split(self.delimiters.subcomponent)
+        parts = components[component - 1].split(self.delimiters.subcomponent, maxsplit=subcomponent)
         return self.plain(parts[subcomponent - 1]).strip() if subcomponent <= len(parts) else ""
 
     def plain(self, text: str) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pipelines.limits import MAX_HL7_CHARACTERS, MAX_HL7_SEGMENTS, MAX_LINES, MAX_REPORT_CHARACTERS, MAX_ROWS
 from pipelines.study import LeftOut, Report, ReportStatus
 from pipelines.text.encoding import base64_text
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
@@ -22,6 +23,7 @@ from pipelines.text.table import plain_stem
 __all__ = ["read_hl7_reports", "recognise_hl7_reports"]
 
 _START = re.compile(r"[\s\x0b]*(?:MSH|FHS|BHS)[^\w\s]")
+_LINE = re.compile(r"[^\n]+")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=[^\w\s]|\Z)")
 _FRAMING = str.maketrans({"\x0b": None, "\x1c": None})  # of MLLP, kept by some who save what comes over the wire
 
@@ -50,8 +52,21 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
     reports: list[Report] = []
     left_out: list[LeftOut] = []
     stem = plain_stem(file.path.name)
+    if len(file.text) > MAX_HL7_CHARACTERS or file.text.count("\n") > MAX_LINES:
+        reason = f"more than {MAX_HL7_CHARACTERS:,} characters or {MAX_LINES:,} lines"
+        return (), (failed(str(file.path), f"{file.path.name} has {reason}: split the file"),)
     for number, segments in enumerate(_messages(file.text), start=1):
+        if number > MAX_ROWS:
+            reason = (
+                f"{file.path.name} holds more than {MAX_ROWS:,} messages, and the others are not read: split the file"
+            )
+            left_out.append(failed(str(file.path), reason))
+            break
         source = f"{file.path} message {number}"
+        if len(segments) > MAX_HL7_SEGMENTS:
+            reason = f"message {number} of {file.path.name} has more than {MAX_HL7_SEGMENTS:,} segments: send it again"
+            left_out.append(failed(source, reason))
+            continue
         kind = segments[0].component(9)
         if kind != "ORU":
             reason = f"message {number} of {file.path.name} is no result message (ORU): nothing is to be done"
@@ -69,22 +84,31 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
 
 
 def _messages(text: str) -> Iterator[list[Segment]]:
-    """Give the segments of each message. A line that starts no segment goes on with the line before it."""
+    """Give the segments of each message. A line that starts no segment goes on with the line before it.
+
+    Of a message of more than ``MAX_HL7_SEGMENTS`` segments one more than that is given.
+    """
     delimiters: Delimiters | None = None
-    lines: list[str] = []
-    for line in text.translate(_FRAMING).split("\n"):
+    segments: list[list[str]] = []  # of a message, each as its lines
+    for framed in _LINE.finditer(text):
+        line = framed[0].translate(_FRAMING)
         if line.startswith("MSH") and len(line) > len("MSH"):
             if delimiters is not None:
-                yield [Segment.of(known, delimiters) for known in lines]
-            delimiters, lines = Delimiters.of(line), [line]
+                yield _segments(segments, delimiters)
+            delimiters, segments = Delimiters.of(line), [[line]]
         elif delimiters is None or not line.strip():
             continue
         elif _SEGMENT.match(line) and line[3:4] in {delimiters.field, ""}:
-            lines.append(line)
+            segments.append([line])
         else:
-            lines[-1] += delimiters.line_break + line
+            segments[-1].append(line)
     if delimiters is not None:
-        yield [Segment.of(known, delimiters) for known in lines]
+        yield _segments(segments, delimiters)
+
+
+def _segments(segments: list[list[str]], delimiters: Delimiters) -> list[Segment]:
+    joined = (delimiters.line_break.join(lines) for lines in segments[: MAX_HL7_SEGMENTS + 1])
+    return [Segment.of(segment, delimiters) for segment in joined]
 
 
 @dataclass(slots=True)
@@ -166,7 +190,10 @@ def _part_of(result: Segment) -> Iterator[tuple[str | None, str]]:
         return
     heading = _heading(result)
     kind = result.component(2)
-    if kind in _WRITTEN_TEXT:
+    written = result.fields[4] if len(result.fields) > 4 else ""
+    if kind != "ED" and len(written) > 10 * MAX_REPORT_CHARACTERS:
+        lines = [written]  # too long for a report, whatever its escapes stand for
+    elif kind in _WRITTEN_TEXT:
         # A formatted text has no components: what looks like their separator is part of the text.
         lines = [result.plain(repeat) for repeat in result.repeats(5)]
     elif kind in {"CE", "CWE", "CNE"}:

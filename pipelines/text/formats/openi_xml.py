@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from pipelines.limits import MAX_XML_BYTES
 from pipelines.study import Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
 from pipelines.text.headings import headed_text
@@ -27,6 +28,9 @@ def recognise_openi_report(file: ReportFile) -> bool:
 def read_openi_report(file: ReportFile) -> ReadReports:
     """Read the labelled parts of the abstract. Entities that the file itself defines are refused."""
     source, name = str(file.path), file.path.name
+    if not file.data:
+        reason = f"{name} has more than {MAX_XML_BYTES:,} bytes, a hundred times what a report has: split it"
+        return (), (failed(source, reason),)
     try:
         root: Element = fromstring(file.data)
     except DefusedXmlException:

@@ -1,41 +1,108 @@
-"""Reports that are rows of a Parquet file, with the columns of a delimited table."""
+"""Reports that are rows of a Parquet file, with the columns of a delimited table.
 
-from io import BytesIO
+A column of few different texts is stored as a dictionary and a number a row: a file of a kilobyte can stand for
+gigabytes of rows. Text columns are therefore read as dictionaries, and their cells share the texts.
+"""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from pipelines.text.encoding import MAX_FILE_BYTES, decode
+from pipelines.limits import MAX_COLUMNS, MAX_ROWS, MAX_TEXT_BYTES
+from pipelines.text.encoding import decode
 from pipelines.text.formats.delimited import reports_of_table
-from pipelines.text.formats.file import ReadReports, ReportFile, failed
+from pipelines.text.formats.file import PARQUET_MAGIC, ReadReports, ReportFile, failed
 from pipelines.text.table import Row, Table
 
 __all__ = ["read_parquet_reports", "recognise_parquet_reports"]
 
-_MAGIC = b"PAR1"
 _ROWS_AT_ONCE = 4096
+_MAX_FOOTER_BYTES = 2**24  # of one string of the footer, and its lists' items
 
 
 def recognise_parquet_reports(file: ReportFile) -> bool:
     """Say whether this is Parquet: by its first four bytes."""
-    return file.data.startswith(_MAGIC)
+    return file.data.startswith(PARQUET_MAGIC)
+
+
+class _TooMuchError(ValueError):
+    """The file stands for more than is read; the message says of what."""
 
 
 def read_parquet_reports(file: ReportFile) -> ReadReports:
     """Read one report a row, numbered from 1. Rows that unpack to too much are refused before they are read."""
-    source = str(file.path)
+    source, name = str(file.path), file.path.name
     try:
-        with parquet.ParquetFile(BytesIO(file.data)) as opened:
-            groups = [opened.metadata.row_group(index) for index in range(opened.metadata.num_row_groups)]
-            size = sum(group.total_byte_size for group in groups)
-            if size > MAX_FILE_BYTES:
-                reason = f"{file.path.name} unpacks to {size:,} bytes, more than the {MAX_FILE_BYTES:,} that are read"
-                return (), (failed(source, f"{reason}: split the file"),)
-            table = _table(opened)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = f"{file.path.name} cannot be read as Parquet ({type(error).__name__}): write or copy it again"
+        with parquet.ParquetFile(
+            pyarrow.BufferReader(file.data),
+            thrift_string_size_limit=_MAX_FOOTER_BYTES,
+            thrift_container_size_limit=_MAX_FOOTER_BYTES,
+        ) as opened:
+            _refuse_declared(opened.metadata)
+            columns = tuple(column.strip() for column in opened.schema_arrow.names)
+            text_columns = [field.name for field in opened.schema_arrow if _is_text(field.type)]
+        with parquet.ParquetFile(pyarrow.BufferReader(file.data), read_dictionary=text_columns) as opened:
+            rows = tuple(_rows(opened, columns))
+    except _TooMuchError as error:
+        return (), (failed(source, f"{name} unpacks to {error}: split the file"),)
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = f"{name} cannot be read as Parquet ({type(error).__name__}): write or copy it again"
         return (), (failed(source, reason),)
-    return reports_of_table(file.path, table)
+    return reports_of_table(file.path, Table(columns=columns, rows=rows))
+
+
+def _refuse_declared(metadata: parquet.FileMetaData) -> None:
+    """Refuse what the footer says of the file, before any of it is unpacked.
+
+    Raises:
+        _TooMuchError: too many rows or columns, or too many bytes in a page or in all.
+    """
+    if metadata.num_rows > MAX_ROWS:
+        raise _TooMuchError(f"{metadata.num_rows:,} rows, more than the {MAX_ROWS:,} that are read")
+    if metadata.num_columns > MAX_COLUMNS:
+        raise _TooMuchError(f"{metadata.num_columns:,} columns, more than the {MAX_COLUMNS:,} that are read")
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    parts = (group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
+    size = max(sum(group.total_byte_size for group in groups), sum(parts))
+    if size > MAX_TEXT_BYTES:
+        raise _TooMuchError(f"{size:,} bytes, more than the {MAX_TEXT_BYTES:,} that are read")
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_binary(kind) or pyarrow.types.is_large_string(kind))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of some rows. Equal texts are one object."""
+
+    values: pyarrow.Array | pyarrow.DictionaryArray
+
+    @cached_property
+    def _words(self) -> list[str]:
+        dictionary = self.values.dictionary if self.is_dictionary else self.values
+        return [_words(cell).strip() for cell in dictionary.to_pylist()]
+
+    @cached_property
+    def is_dictionary(self) -> bool:
+        return isinstance(self.values, pyarrow.DictionaryArray)
+
+    @cached_property
+    def _places(self) -> list[int | None]:
+        return list(self.values.indices.to_pylist() if self.is_dictionary else range(len(self.values)))
+
+    def cells(self) -> Iterator[str]:
+        """Give the text of each row."""
+        return ("" if place is None else self._words[place] for place in self._places)
+
+    def characters(self) -> int:
+        """Count the characters of all rows together."""
+        lengths = np.array([len(word) for word in self._words], dtype=np.int64)
+        return int(lengths[[place for place in self._places if place is not None]].sum())
 
 
 def _words(cell: object) -> str:
@@ -47,13 +114,21 @@ def _words(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _table(opened: parquet.ParquetFile) -> Table:
-    columns = tuple(name.strip() for name in opened.schema_arrow.names)
-    rows: list[Row] = []
+def _rows(opened: parquet.ParquetFile, names: tuple[str, ...]) -> Iterator[Row]:
+    """Give the rows.
+
+    Raises:
+        _TooMuchError: there are too many, or their texts are too long together.
+    """
+    number = characters = 0
     for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
-        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            words = (_words(cell).strip() for cell in cells)
+        columns = [_Column(values) for values in batch.columns]
+        characters += sum(column.characters() for column in columns)
+        if characters > MAX_TEXT_BYTES:
+            raise _TooMuchError(f"texts of more than the {MAX_TEXT_BYTES:,} characters that are read")
+        for cells in zip(*(column.cells() for column in columns), strict=True):
+            number += 1
+            if number > MAX_ROWS:
+                raise _TooMuchError(f"more than the {MAX_ROWS:,} rows that are read")
             # Of two columns of the same name the first counts, as in a delimited table.
-            named = dict(reversed(list(zip(columns, words, strict=True))))
-            rows.append(Row(number=len(rows) + 1, cells=named))
-    return Table(columns=columns, rows=tuple(rows))
+            yield Row(number=number, cells=dict(reversed(list(zip(names, cells, strict=True)))))

@@ -1,0 +1,93 @@
+"""How much of an input is read: bytes, items and depth of one file.
+
+A few bytes can describe gigabytes: packed files, dictionaries, nested lists, names that are repeated. A file beyond one
+of these limits is refused with a sentence, before it is read or as soon as it passes the limit. They are set so that no
+file takes more than 1 GB of memory or half a minute on one core. ``docs/OPERATE.md`` lists them for users.
+"""
+
+__all__ = [
+    "MAX_ANNOTATION_BYTES",
+    "MAX_BOXES_IN_FILE",
+    "MAX_BOXES_ON_IMAGE",
+    "MAX_CELL_CHARACTERS",
+    "MAX_COLUMNS",
+    "MAX_CONFIG_BYTES",
+    "MAX_CORNERS",
+    "MAX_DECLARED_PARAMETERS",
+    "MAX_DICOM_BYTES",
+    "MAX_DICOM_READS",
+    "MAX_DICOM_VALUE_BYTES",
+    "MAX_GZIP_MEMBERS",
+    "MAX_HEADER_BYTES",
+    "MAX_HEADER_CHARACTERS",
+    "MAX_HL7_CHARACTERS",
+    "MAX_HL7_FIELDS",
+    "MAX_HL7_SEGMENTS",
+    "MAX_INFLATED_BYTES",
+    "MAX_JSON_DEPTH",
+    "MAX_JSON_MEMORY",
+    "MAX_LINES",
+    "MAX_MARKUP_CHARACTERS",
+    "MAX_MASK_PIXELS",
+    "MAX_MASK_SIDE",
+    "MAX_MODEL_LAYERS",
+    "MAX_PAIRS",
+    "MAX_PIXEL_FILE_BYTES",
+    "MAX_REPORT_CHARACTERS",
+    "MAX_RINGS",
+    "MAX_ROWS",
+    "MAX_TENSORS",
+    "MAX_TEXT_BYTES",
+    "MAX_TEXT_MEMORY",
+    "MAX_TOKENISER_BYTES",
+    "MAX_XML_BYTES",
+    "MAX_ZIP_ENTRIES",
+]
+
+# Text files: reports, tables, annotations
+MAX_TEXT_BYTES = 2**28  # unpacked; 227,835 reports, as many as MIMIC-CXR has, of 1,000 characters take 85 % of it
+MAX_TEXT_MEMORY = 5 * 2**26  # of a text in memory: one letter beyond the first 65,536 makes each take four bytes
+MAX_GZIP_MEMBERS = 100_000  # bgzip starts one every 64 kB
+MAX_ZIP_ENTRIES = 10_000
+MAX_XML_BYTES = 2**22  # a report of OpenI has 5 kB
+MAX_HL7_CHARACTERS = 2**26  # of a file
+MAX_HL7_FIELDS = 200  # of a segment; OBX has 25
+MAX_HL7_SEGMENTS = 100_000  # of a message
+MAX_MARKUP_CHARACTERS = 2**20  # of a report in HTML
+MAX_REPORT_CHARACTERS = 100_000  # the longest of MIMIC-CXR has about 10,000
+
+# Tables
+MAX_ROWS = 500_000  # also messages of HL7 and reports of FHIR
+MAX_LINES = 5_000_000  # blank ones too, where rows are not counted
+MAX_PAIRS = 5_000_000  # captions and image paths of `evaluate`; Conceptual Captions has 3.3 million
+MAX_COLUMNS = 1_000
+MAX_HEADER_CHARACTERS = 2**20  # of the line that is looked at to tell formats apart
+MAX_CELL_CHARACTERS = 2**24  # also of a line; csv's own limit of 131,072 is less than some reports with addenda
+
+# JSON
+MAX_JSON_MEMORY = 400 * 2**20  # what its text and values would take
+MAX_JSON_DEPTH = 100
+
+# Annotations
+MAX_ANNOTATION_BYTES = 2**27  # of a file, unpacked
+MAX_BOXES_IN_FILE = 250_000
+MAX_BOXES_ON_IMAGE = 500
+MAX_CORNERS = 20_000  # of one outline; a lung traced pixel by pixel on a film of 9 million has 10,000
+MAX_RINGS = 200  # polygons of one outline
+MAX_MASK_PIXELS = 2**27  # four times the largest detector
+MAX_MASK_SIDE = 2**15
+
+# DICOM files
+MAX_DICOM_BYTES = 2**31  # a larger object is no radiograph, and no other that takes part
+MAX_PIXEL_FILE_BYTES = 2**29  # of a file whose pixels are read, with them
+MAX_INFLATED_BYTES = 2**28  # five times the largest detector's pixels; held in memory up to three times
+MAX_DICOM_READS = 500_000  # about two seconds; real headers take some hundreds, large structured ones some thousands
+MAX_DICOM_VALUE_BYTES = 2**22  # of one element that is no pixel or overlay data; a colour palette has 2**17
+MAX_HEADER_BYTES = 2**24  # of all elements but pixel data together; real ones have some kilobytes
+
+# Model folders
+MAX_CONFIG_BYTES = 2**22  # of a JSON or text file other than the tokeniser's
+MAX_TOKENISER_BYTES = 2**26  # of the tokeniser's file; SigLIP 2's, of 256,000 tokens, has 34 MB
+MAX_MODEL_LAYERS = 1_000
+MAX_DECLARED_PARAMETERS = 4_000_000_000  # that config.json promises; SigLIP's giant has 1.9 thousand millions
+MAX_TENSORS = 100_000
