@@ -4,7 +4,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from audit.checking.rows import CheckRow, Fate, rows_for_owner, rows_of
@@ -70,7 +70,7 @@ class Checked:
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
     rows: tuple[CheckRow, ...]
     nothing: str | None  # where nothing would be audited: what to mend first
-    to_owner: tuple[ReasonCount, ...]  # the reasons with names, columns and labels as they are: for a terminal alone
+    to_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels as they are: for a terminal
 
     @property
     def failed(self) -> int:

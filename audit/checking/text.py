@@ -46,7 +46,7 @@ def check_text(checked: Checked) -> str:
     if any(_KEY.match(example) for each in checked.reasons for example in each.examples):
         lines += [
             "",
-            "file-... stands for a file's name, which may be a patient's. stderr shows it if it is a terminal.",
+            "file-... stands for a file's name, which may be a patient's: --show-phi shows the names, a terminal too.",
         ]
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ docs/PRIVACY.md.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.engine.keys import Keys
@@ -25,7 +25,7 @@ class Told:
     """One thing that took no part, as a sentence with its source."""
 
     masked: str  # as OUT has it
-    to_owner: str
+    to_owner: str = field(repr=False)
 
 
 def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys) -> tuple[FailureRecord, ...]:
