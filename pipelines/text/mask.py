@@ -9,6 +9,7 @@ the header of the study's images says (:mod:`pipelines.text.header_words`) is ma
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,10 +77,11 @@ def mask_report(text: str, known: Identifiers = Identifiers()) -> MaskedText:  #
     plain = normal_form(text)
     spans = tuple(span for start, piece in _pieces(plain) for span in _masked(piece, start, known))
     words = [found.span() for found in _WORD.finditer(re.sub(_OURS, _blank, plain))]
+    starts, ends = [span[0] for span in spans], [span[1] for span in spans]
     return MaskedText(
         text=_rendered(plain, spans),
         words=len(words),
-        masked_words=sum(any(start < word[1] and word[0] < end for start, end, _ in spans) for word in words),
+        masked_words=sum(bisect_right(ends, word[0]) < bisect_left(starts, word[1]) for word in words),
         spans=spans,
     )
 

@@ -158,6 +158,12 @@ def test_all_words_and_the_masked_ones_are_counted() -> None:
     assert (masked.text, masked.words, masked.masked_words) == ("Seen by [name]. No effusion of 12 mm.", 9, 2)
 
 
+def test_long_reports_are_counted_in_one_pass_over_words_and_masks() -> None:
+    masked = mask_report("Kowalczyk 2-3/4 cm, nodule.\n" * 5_000)
+    assert masked.masked_words >= 5_000
+    assert masked.masked_words + 5_000 <= masked.words
+
+
 def test_what_looks_like_a_mask_and_is_none_of_ours_is_masked() -> None:
     assert "smith" not in mask_identifiers("Seen by [smith].")
 
