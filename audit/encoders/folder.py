@@ -1,13 +1,14 @@
 """What a transformers model folder holds: weights, tokeniser and preprocessing, with errors that name the file."""
 
-import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import Module
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -16,6 +17,8 @@ from transformers.utils import logging as transformers_logging
 from audit.encoders.weights import RUNS_CODE, listed
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
+from pipelines.json_text import parse_json
+from pipelines.limits import MAX_CONFIG_BYTES
 from pipelines.transforms import Preprocessing
 
 __all__ = [
@@ -28,19 +31,26 @@ __all__ = [
     "read_preprocessing",
 ]
 
+_LOAD_ERRORS = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, EOFError),
+    *(RuntimeError, MemoryError, SafetensorError, BadZipFile),  # RecursionError is a RuntimeError
+)
+_LONGEST_QUOTE = 300  # characters of another library's message
 _MOST = 1e6  # pixels are in [0, 1] when mean and standard deviation are applied
 _TOKENISER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, most_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ModelError: the file is missing or holds something else.
+        ModelError: the file is missing, holds something else, or is larger or nested deeper than any model's.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        if path.stat().st_size > most_bytes:
+            raise ModelError(f"{path}: it has more than the {most_bytes:,} bytes of any model's; bring the file again")
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as JSON ({error}); bring the model's file again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: a JSON object is needed, not a {type(content).__name__}; bring the file again")
@@ -58,11 +68,16 @@ def load_pretrained(kind: type[PreTrainedModel], folder: Path, device: torch.dev
     try:
         with _quiet_transformers():  # what it would warn of becomes an error below
             loaded: Any = kind.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, weights_only=True
+                folder,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                weights_only=True,
+                trust_remote_code=False,
             )
     except pickle.UnpicklingError as error:
         raise ModelError(f"{folder}: {RUNS_CODE}") from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except _LOAD_ERRORS as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{folder}: these weights cannot be loaded as a {kind.__name__}: {first_line}") from error
     model, report = loaded
@@ -97,9 +112,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if not any((folder / name).is_file() for name in _TOKENISER_FILES):
         raise ModelError(f"{folder}: no readable tokeniser in this model folder; bring tokenizer.json")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: the tokeniser of this model folder cannot be read ({error})") from error
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # tokenizers raises bare exceptions of its own
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_QUOTE]
+        raise ModelError(f"{folder}: the tokeniser of this model folder cannot be read ({first_line})") from error
     return tokenizer
 
 

@@ -10,6 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from audit.encoders import clip, dual_encoder, siglip
 from audit.encoders.catalogue import KNOWN, SHIPPED, find_known
 from audit.encoders.folder import read_json
+from audit.encoders.folder_limits import refuse_harm
+from audit.encoders.hub_hosts import only_known_hosts
 from audit.encoders.information import info_of
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
@@ -63,7 +65,8 @@ def model_folder(name: str) -> Path:
             f"--model {name}: no such folder, and neither a known name ({names}) nor a hub id (owner/name)"
         )
     try:
-        return Path(snapshot_download(hub_id))
+        with only_known_hosts():
+            return Path(snapshot_download(hub_id))
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"--model {name}: the hub has no model {hub_id}, or it needs a log-in (`hf auth login`)"
@@ -85,6 +88,7 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | No
     """
     folder = model_folder(name)
     family = family_of(folder)
+    refuse_harm(folder, transformers=family != "open_clip")
     return FAMILIES[family](folder, info_of(name, folder, family), torch.device(device), fit)
 
 

@@ -30,6 +30,7 @@ from huggingface_hub.hf_api import RepoSibling
 
 from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, hub_page
 from audit.encoders.folder import read_json
+from audit.encoders.hub_hosts import only_known_hosts
 from audit.models.choosing import choose_files, needed_names
 from pipelines.errors import ModelError, OutputError
 
@@ -94,11 +95,11 @@ def fetch(
     """
     hub_id = _hub_id(name)
     _check_folder(folder, hub_id)
-    with _hub_errors(hub_id, revision):
+    with _hub_errors(hub_id, revision), only_known_hosts(endpoint):
         repository = _look_up(hub_id, revision, endpoint)
         _check_revision(folder, repository)
         family, names = _choose(repository)
-    with _hub_errors(hub_id, revision), _writing(folder):
+    with _hub_errors(hub_id, revision), only_known_hosts(endpoint), _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write_mark(repository, folder)
         for number, file in enumerate(names, start=1):

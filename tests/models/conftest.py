@@ -24,6 +24,7 @@ class Repository:
     gated: bool = False
     cut_short: set[str] = field(default_factory=set)  # the connection ends in the middle of these
     damaged: set[str] = field(default_factory=set)  # these come with a wrong byte
+    elsewhere: dict[str, str] = field(default_factory=dict)  # these are redirected to an address
 
     def info(self, hub_id: str) -> dict[str, object]:
         return {
@@ -88,6 +89,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, repository: Repository, name: str, *, with_content: bool) -> None:
         content = repository.files[name]
+        if name in repository.elsewhere:
+            self.redirect(repository, content, repository.elsewhere[name])
+            return
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         digest = hashlib.sha256(content).hexdigest()
         self.send_response(206 if start else 200)
@@ -107,6 +111,15 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.wfile.write(content[start:])
+
+    def redirect(self, repository: Repository, content: bytes, address: str) -> None:
+        self.send_response(302)
+        self.send_header("X-Repo-Commit", repository.commit)
+        self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Linked-Size", str(len(content)))
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def send(self, content: bytes, kind: str) -> None:
         self.send_response(200)

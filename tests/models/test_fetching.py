@@ -3,16 +3,19 @@
 import json
 import shutil
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session
 from transformers import CLIPModel
 from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.encoders.catalogue import KNOWN
+from audit.encoders.hub_hosts import only_known_hosts
 from audit.encoders.loading import load_encoder, phantom_folder
 from audit.models.fetching import as_lines, fetch
 from pipelines.errors import ModelError, OutputError
@@ -236,6 +239,69 @@ def test_names_that_lead_out_of_the_folder_are_not_followed(hub, target):
     fetch("owner/model", target, tell=told)
     assert list(target.parent.iterdir()) == [target]
     assert set(files_of(target)) == set(files_of(PHANTOM))
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A host that is not the hub's, and takes note of who asks it for what."""
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(dict(self.headers))
+        content = (PHANTOM / "model.safetensors").read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+
+@pytest.fixture
+def elsewhere():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_redirect_to_another_host_is_not_followed(hub, target, elsewhere):
+    repository = hub.add("anyone/phantom", PHANTOM)
+    repository.elsewhere["model.safetensors"] = f"http://localhost:{elsewhere.server_port}/weights"
+    with pytest.raises(ModelError, match=r"leads to http://localhost:\d+, which is no host of the hub.*M2IB_AUDIT_HUB"):
+        fetch("anyone/phantom", target, endpoint=hub.endpoint, tell=told)
+    assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "https://huggingface.co.evil.example/weights"])
+def test_an_address_that_only_looks_like_the_hubs_is_not_followed(hub, target, address):
+    hub.add("anyone/phantom", PHANTOM).elsewhere["model.safetensors"] = address
+    with pytest.raises(ModelError, match="which is no host of the hub"):
+        fetch("anyone/phantom", target, endpoint=hub.endpoint, tell=told)
+
+
+def test_the_hubs_other_hosts_and_those_that_the_user_names_are_reached_without_credentials(hub, monkeypatch):
+    monkeypatch.setenv("M2IB_AUDIT_HUB_HOSTS", "files.hospital.example")
+    with only_known_hosts(hub.endpoint):
+        *_, check = get_session().event_hooks["request"]
+        for address in (
+            "https://cdn-lfs.hf.co/a",
+            "https://us.cdn.huggingface.co/a",
+            "https://files.hospital.example/a",
+        ):
+            request = get_session().build_request("GET", address, headers={"authorization": "Bearer secret"})
+            check(request)
+            assert "authorization" not in request.headers
+        own = get_session().build_request("GET", f"{hub.endpoint}/a", headers={"authorization": "Bearer secret"})
+        check(own)
+        assert own.headers["authorization"] == "Bearer secret"
+    assert check not in get_session().event_hooks["request"]
 
 
 def test_a_gated_model_is_refused_with_the_way_in(hub, target):

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from audit.encoders.blocks import Affine
 from audit.encoders.weights import fill
+from pipelines.errors import ModelError
 
 __all__ = ["Half", "QuickGELU", "depth_of", "finished", "rows_of"]
 
+_LONGEST_NUMBER = 18  # digits
 Filled = TypeVar("Filled", bound=nn.Module)
 
 
@@ -49,9 +51,18 @@ def finished(module: Filled, half: Half) -> Filled:
 
 
 def depth_of(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    """Count what is numbered under ``prefix``: one more than the highest number."""
-    numbers = (name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix))
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+    """Count what is numbered under ``prefix``: one more than the highest number.
+
+    Raises:
+        ModelError: the highest number is more than the number of tensors.
+    """
+    numbers = {name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)}
+    depth = 1 + max((int(number[:_LONGEST_NUMBER]) for number in numbers if number.isdecimal()), default=-1)
+    if depth > len(tensors):
+        raise ModelError(
+            f"the weights number {prefix[:-1]} up to {depth - 1:,} and have {len(tensors):,} tensors there"
+        )
+    return depth
 
 
 def rows_of(weight: Tensor, bias: Tensor | None, part: int, parts: int) -> Affine:

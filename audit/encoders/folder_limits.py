@@ -1,0 +1,149 @@
+"""What a model folder may ask for, checked before transformers, tokenizers or torch read it.
+
+A model folder comes from elsewhere. A number in its configuration makes millions of layers, a rule of its tokeniser
+makes gigabytes of one word, one number in its weights stands for terabytes, and ``auto_map`` names code to be run.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from audit.encoders.folder import read_json
+from audit.encoders.weight_limits import refuse_weights
+from audit.encoders.weights import weights_files
+from pipelines.errors import ModelError
+from pipelines.limits import MAX_CONFIG_BYTES, MAX_MODEL_LAYERS, MAX_TOKENISER_BYTES
+
+__all__ = ["refuse_harm"]
+
+_CONFIGS = (
+    "config.json",
+    "open_clip_config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "m2ib_audit.json",
+)
+_TOKENISERS = ("vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "spiece.model")
+_MORE_TOKENISERS = ("sentencepiece.bpe.model", "tokenizer.model", "tokenizer.json")
+_RUNS_CODE = "auto_map"
+
+# The most of each number in config.json: about ten times that of the largest model of its kind.
+_MOST = {
+    "num_hidden_layers": MAX_MODEL_LAYERS,
+    "num_attention_heads": 1_000,
+    "hidden_size": 100_000,
+    "intermediate_size": 400_000,
+    "projection_dim": 100_000,
+    "vocab_size": 10_000_000,
+    "type_vocab_size": 1_000,
+    "max_position_embeddings": 1_000_000,
+    "num_patches": 1_000_000,
+    "image_size": 16_384,
+    "patch_size": 16_384,
+    "num_channels": 1_000,
+}
+_MOST_ADDED_TOKENS = 20_000
+_MOST_RULES = 200  # of one part of a tokeniser
+_MOST_GROWTH = 1_000  # how many characters all rules together may make of one
+_PARTS_WITH_RULES = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+
+
+def refuse_harm(folder: Path, *, transformers: bool) -> None:
+    """Refuse a model folder that asks for code to be run, for files elsewhere, or for more than any model.
+
+    Raises:
+        ModelError: it does; the message names the file and what is wrong.
+    """
+    _refuse_links_out(folder)
+    weights = weights_files(folder, transformers=transformers)
+    for name in _CONFIGS:
+        if (folder / name).is_file():
+            _refuse_config(folder / name, read_json(folder / name))
+    for name in (*_TOKENISERS, *_MORE_TOKENISERS):
+        if (folder / name).is_file() and (folder / name).stat().st_size > MAX_TOKENISER_BYTES:
+            raise ModelError(
+                f"{folder / name}: it has more than the {MAX_TOKENISER_BYTES:,} bytes of any tokeniser; bring it again"
+            )
+    if (folder / "tokenizer.json").is_file():
+        path = folder / "tokenizer.json"
+        _refuse_tokeniser(path, read_json(path, most_bytes=MAX_TOKENISER_BYTES))
+    if weights[0].suffix == ".json":
+        read_json(weights[0], most_bytes=4 * MAX_CONFIG_BYTES)
+    for path in weights:
+        refuse_weights(path)
+    if transformers:
+        _refuse_promises(folder, sum(path.stat().st_size for path in weights))
+
+
+def _refuse_links_out(folder: Path) -> None:
+    """Refuse files that are links out of the folder; in the hub's cache they lead to the blobs of the same model."""
+    own = [folder.resolve()]
+    if own[0].parent.name == "snapshots":
+        own.append(own[0].parents[1] / "blobs")
+    for path in folder.iterdir():
+        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in own):
+            raise ModelError(f"{path}: it is a link that leads out of the model folder; put the file itself there")
+
+
+def _refuse_config(path: Path, content: Mapping[str, Any]) -> None:
+    for part in _parts(content):
+        if _RUNS_CODE in part:
+            raise ModelError(
+                f"{path}: auto_map asks for code of the model's makers to be run, and none is; take auto_map out if "
+                "the model is of a family that is read without it"
+            )
+        for name, most in _MOST.items():
+            value = part.get(name)
+            if isinstance(value, int | float) and not 0 <= value <= most:  # false for NaN as well
+                raise ModelError(f"{path}: {name} is {value:,}; 0 to {most:,} is read: bring the model's own file")
+
+
+def _parts(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give an object and the objects within it, outermost first."""
+    waiting: list[Any] = [content]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+
+
+def _refuse_tokeniser(path: Path, content: Mapping[str, Any]) -> None:
+    added = content.get("added_tokens")
+    if isinstance(added, list) and len(added) > _MOST_ADDED_TOKENS:
+        raise ModelError(f"{path}: it adds {len(added):,} tokens, more than {_MOST_ADDED_TOKENS:,}; bring its own file")
+    for name in _PARTS_WITH_RULES:
+        rules = [part for part in _parts({"": content.get(name)}) if "type" in part]
+        written = [rule.get(key) for rule in rules for key in ("content", "prepend", "replacement")]
+        grown = [len(text) for text in written if isinstance(text, str) and text]
+        if len(rules) > _MOST_RULES or prod(grown) > _MOST_GROWTH:
+            raise ModelError(
+                f"{path}: the {name} has {len(rules):,} rules that may make {prod(grown):,.0f} characters of one, more "
+                f"than {_MOST_RULES:,} and {_MOST_GROWTH:,}; bring the model's own file"
+            )
+
+
+def _refuse_promises(folder: Path, weights_bytes: int) -> None:
+    """Refuse a configuration of more weights than the files hold, which transformers would make up in memory.
+
+    What each half has at least is counted: four square maps and two of the MLP in each block, and its vocabulary. A
+    number takes a byte or more.
+    """
+    path = folder / "config.json"
+    promised = sum(map(_least_parameters, _parts(read_json(path))))
+    if promised > weights_bytes:
+        raise ModelError(
+            f"{path}: it describes at least {promised:,} weights, and the files of weights hold {weights_bytes:,} "
+            "bytes: bring the configuration of these weights"
+        )
+
+
+def _least_parameters(part: Mapping[str, Any]) -> int:
+    layers, width, inner, words = (
+        value if isinstance(value := part.get(name), int) else 0
+        for name in ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+    )
+    return layers * (4 * width * width + 2 * width * inner) + words * width
