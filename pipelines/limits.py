@@ -13,7 +13,6 @@ __all__ = [
     "MAX_COLUMNS",
     "MAX_CONFIG_BYTES",
     "MAX_CORNERS",
-    "MAX_DECLARED_PARAMETERS",
     "MAX_DICOM_BYTES",
     "MAX_DICOM_READS",
     "MAX_DICOM_VALUE_BYTES",
@@ -89,5 +88,4 @@ MAX_HEADER_BYTES = 2**24  # of all elements but pixel data together; real ones h
 MAX_CONFIG_BYTES = 2**22  # of a JSON or text file other than the tokeniser's
 MAX_TOKENISER_BYTES = 2**26  # of the tokeniser's file; SigLIP 2's, of 256,000 tokens, has 34 MB
 MAX_MODEL_LAYERS = 1_000
-MAX_DECLARED_PARAMETERS = 4_000_000_000  # that config.json promises; SigLIP's giant has 1.9 thousand millions
 MAX_TENSORS = 100_000

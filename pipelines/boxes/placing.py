@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.boxes.table import BoxRow
+from pipelines.limits import MAX_BOXES_ON_IMAGE
 from pipelines.study import Box, Image, LeftOut
 from pipelines.text.table import plain_stem
 
@@ -52,6 +53,8 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
         if clipped is not None:
             for image in frames:
                 by_image[image].append(clipped[0])
+    crowded = [image for image, boxes in by_image.items() if len(boxes) > MAX_BOXES_ON_IMAGE]
+    left_out += [_too_many(image, len(by_image.pop(image))) for image in crowded]
     nothing_joined = bool(rows) and sum(map(len, homeless.values())) == len(rows)
     left_out += [
         _homeless(sources, fits, nothing_joined=nothing_joined, elsewhere=elsewhere[reference])
@@ -143,6 +146,14 @@ def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
     return LeftOut(
         source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {mend}", failed=lost
     )
+
+
+def _too_many(image: Image, count: int) -> LeftOut:
+    reason = (
+        f"{count:,} boxes lie on one image, more than {MAX_BOXES_ON_IMAGE:,}, so none of them is read: give "
+        "those of its readers alone"
+    )
+    return LeftOut(source=str(image.path), stage="boxes", reason=reason, failed=True)
 
 
 def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> LeftOut:

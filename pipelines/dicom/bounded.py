@@ -14,13 +14,15 @@ from pathlib import Path
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from pipelines.errors import DicomError
+from pipelines.limits import (
+    MAX_DICOM_BYTES,
+    MAX_DICOM_READS,
+    MAX_DICOM_VALUE_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_INFLATED_BYTES,
+)
 
-__all__ = ["MAX_FILE_BYTES", "MAX_INFLATED_BYTES", "MAX_READS", "MAX_VALUE_BYTES", "BoundedFile", "open_bounded"]
-
-MAX_FILE_BYTES = 2**31  # no radiograph comes near; a larger file would be read into memory whole
-MAX_INFLATED_BYTES = 2**28  # five times the largest detector's pixels; held in memory up to three times
-MAX_READS = 500_000  # about two seconds; real headers take some hundreds, large structured ones some thousands
-MAX_VALUE_BYTES = 2**22  # of one element that is no pixel or overlay data; a colour palette has 2**17
+__all__ = ["BoundedFile", "open_bounded"]
 
 _EXPLICIT_LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
 _SMALL = 2**12
@@ -29,7 +31,7 @@ _TRANSFER_SYNTAX = b"\x02\x00\x10\x00"
 
 
 class BoundedFile(BufferedReader):
-    """A file that may be read ``MAX_READS`` times, and never without saying how much.
+    """A file that may be read ``MAX_DICOM_READS`` times, and never without saying how much.
 
     Attributes:
         size: bytes in all, after inflating.
@@ -43,6 +45,7 @@ class BoundedFile(BufferedReader):
         self._path = path
         self._largest_read = largest_read
         self._reads = 0
+        self._left = MAX_HEADER_BYTES if largest_read <= MAX_DICOM_VALUE_BYTES else self.size * MAX_DICOM_READS
         self._read = super().read
 
     @property
@@ -59,17 +62,18 @@ class BoundedFile(BufferedReader):
                 it without limit.
         """
         self._reads += 1
+        self._left -= size or 0
         # The common case first: this is called once or twice for every element of every file.
-        if size is not None and 0 <= size <= _SMALL and self._reads <= MAX_READS:
+        if size is not None and 0 <= size <= _SMALL and self._reads <= MAX_DICOM_READS and self._left >= 0:
             return self._read(size)
         return self._read(self._allowed(size))
 
     def _allowed(self, size: int | None) -> int:
         """Give how much may be read, or refuse."""
-        if self._reads > MAX_READS:
+        if self._reads > MAX_DICOM_READS:
             raise DicomError(
-                f"{self._path}: the header has more elements than {MAX_READS:,} reads can reach, the limit for one "
-                "file; take it out of the folder."
+                f"{self._path}: the header has more elements than {MAX_DICOM_READS:,} reads can reach, the limit for "
+                "one file; take it out of the folder."
             )
         if size is None or size < 0:
             raise DicomError(
@@ -81,6 +85,11 @@ class BoundedFile(BufferedReader):
                 f"{self._path}: one element of the header holds {size:,} bytes; the limit is {self._largest_read:,}: "
                 "take it out of the folder."
             )
+        if self._left < 0 and self.tell() + size <= self.size:
+            raise DicomError(
+                f"{self._path}: the header has more than {MAX_HEADER_BYTES:,} bytes, the limit for one file; take it "
+                "out of the folder."
+            )
         return min(size, self.size)  # a false length makes no room for what the file does not have
 
     def peek_at(self, start: int, size: int) -> bytes:
@@ -89,12 +98,14 @@ class BoundedFile(BufferedReader):
         return self._read(min(size, self.size))
 
 
-def open_bounded(path: Path, *, largest_read: int = MAX_FILE_BYTES) -> BoundedFile:
+def open_bounded(path: Path, *, largest_read: int = MAX_DICOM_BYTES, most_bytes: int | None = None) -> BoundedFile:
     """Open a file that may be DICOM; a deflated data set is inflated up to ``MAX_INFLATED_BYTES``.
 
     Args:
         path: the file.
-        largest_read: bytes that may be asked for at once; a header does with ``MAX_VALUE_BYTES``.
+        largest_read: bytes that may be asked for at once; a header does with ``MAX_DICOM_VALUE_BYTES``, and with
+            ``MAX_HEADER_BYTES`` in all.
+        most_bytes: of the file; ``MAX_DICOM_BYTES`` by default.
 
     Raises:
         DicomError: the file is, or inflates to, more than any radiograph; or its deflated data set is cut short.
@@ -105,7 +116,7 @@ def open_bounded(path: Path, *, largest_read: int = MAX_FILE_BYTES) -> BoundedFi
     """
     file = BoundedFile(FileIO(path), path, largest_read=largest_read)
     try:
-        _refuse_too_large(file.size, MAX_FILE_BYTES, path, "the file is")
+        _refuse_too_large(file.size, most_bytes or MAX_DICOM_BYTES, path, "the file is")
         found = _transfer_syntax(file)
         file.seek(0)
         if found is None or found.uid != DeflatedExplicitVRLittleEndian.encode():

@@ -13,10 +13,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
-from pipelines.dicom.bounded import MAX_VALUE_BYTES, open_bounded
+from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
+from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES
 from pipelines.quoting import quoted
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_whole"]
@@ -63,7 +64,7 @@ def read_whole(path: Path) -> FileDataset:
         DicomError: the file cannot be read as DICOM.
     """
     try:
-        with open_bounded(path) as file:
+        with open_bounded(path, most_bytes=MAX_PIXEL_FILE_BYTES) as file:
             refuse_other_format(file, path)
             dataset = dcmread(file, force=True)
             name_deflated(dataset, file)
@@ -84,7 +85,7 @@ def _drop_bulk(dataset: FileDataset) -> None:
     """
     for element in list(dataset.values()):
         of_image = element.tag.group == 0x7FE0 or element.tag.group & 0xFF00 == 0x6000
-        if not of_image and isinstance(element, RawDataElement) and len(element.value or b"") > MAX_VALUE_BYTES:
+        if not of_image and isinstance(element, RawDataElement) and len(element.value or b"") > MAX_DICOM_VALUE_BYTES:
             del dataset[element.tag]
 
 

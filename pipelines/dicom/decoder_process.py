@@ -27,6 +27,7 @@ from pydicom.pixels.utils import pixel_array
 from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
+from pipelines.limits import MAX_PIXEL_FILE_BYTES
 from pipelines.processes import end_when_closed
 
 try:
@@ -173,7 +174,7 @@ def _serve(connection: Connection) -> None:
         except EOFError:
             return
         try:
-            with tolerant_reading(), open_bounded(Path(path)) as file:
+            with tolerant_reading(), open_bounded(Path(path), most_bytes=MAX_PIXEL_FILE_BYTES) as file:
                 # Not by the path alone: that way of pydicom's refuses pixel data after an item of unusual form.
                 frame = np.ascontiguousarray(pixel_array(dcmread(file, force=True), index=index))
         except (*READ_ERRORS, RuntimeError, DicomError) as error:

@@ -26,8 +26,9 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
-from pipelines.dicom.bounded import MAX_VALUE_BYTES, BoundedFile, open_bounded
+from pipelines.dicom.bounded import BoundedFile, open_bounded
 from pipelines.errors import DicomError
+from pipelines.limits import MAX_DICOM_VALUE_BYTES
 
 __all__ = [
     "READ_ERRORS",
@@ -154,7 +155,7 @@ def read_header(path: Path) -> FileDataset:
 def _read(path: Path, tags: list[BaseTag | int] | None) -> tuple[FileDataset, bool]:
     pixels = _PixelElement()
     try:
-        with open_bounded(path, largest_read=MAX_VALUE_BYTES) as file:
+        with open_bounded(path, largest_read=MAX_DICOM_VALUE_BYTES) as file:
             if file.size == 0:
                 raise DicomError(f"{path}: the file is empty; export or copy it again.")
             refuse_other_format(file, path)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from benchmarks.bench_hostile import REPRODUCED, dicom_element, file_head, image_body
 from pipelines.dicom import bounded
@@ -18,7 +18,9 @@ from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.decode import read_whole
 from pipelines.dicom.headers import inspect_file, read_image_header
 from pipelines.dicom.pixels import read_pixels
+from pipelines.dicom.source import read_header
 from pipelines.errors import DicomError
+from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_HEADER_BYTES
 from pipelines.study import LeftOut
 
 DEFLATED = Path(str(get_testdata_file("image_dfl.dcm")))
@@ -42,7 +44,7 @@ def deflated_file(body: bytes, *, before: bytes = b"", group_length: int | None 
 def test_what_once_took_minutes_or_gigabytes_is_refused_by_header_and_pixels(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "MAX_READS", 20_000)  # the benchmark goes to the real limit, which takes seconds
+    monkeypatch.setattr(bounded, "MAX_DICOM_READS", 20_000)  # the benchmark goes to the real limit, which takes seconds
     path = tmp_path / "hostile.dcm"
     path.write_bytes(REPRODUCED[name]())
     found = inspect_file(path)
@@ -106,7 +108,7 @@ def test_a_deflate_bomb_is_refused_before_it_is_inflated_whole(monkeypatch: pyte
 
 
 def test_a_file_larger_than_any_radiograph_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(bounded, "MAX_DICOM_BYTES", 1000)
     with pytest.raises(DicomError, match="the file is more than"):
         read_image_header(DEFLATED)
 
@@ -141,7 +143,7 @@ def test_a_large_element_that_no_image_needs_costs_no_more_than_its_bytes(tmp_pa
 def test_a_named_element_of_the_header_that_is_larger_than_any_is_refused(tmp_path: Path) -> None:
     body = image_body(8, 8, bytes(128))
     path = tmp_path / "image.dcm"
-    large = dicom_element(0x0008, 0x0051, b"SQ", bytes(bounded.MAX_VALUE_BYTES + 2))
+    large = dicom_element(0x0008, 0x0051, b"SQ", bytes(MAX_DICOM_VALUE_BYTES + 2))
     path.write_bytes(file_head("1.2.840.10008.1.2.1") + large + body)
     with pytest.raises(DicomError, match="one element of the header holds 4,194,306 bytes"):
         read_image_header(path)
@@ -159,3 +161,13 @@ def test_within_its_limits_it_reads_and_seeks_as_any_file(tmp_path: Path, conten
             else:
                 assert ours.seek(number) == theirs.seek(number)
             assert ours.tell() == theirs.tell()
+
+
+def test_a_header_of_many_names_is_refused(
+    tmp_path: Path,
+) -> None:
+    names = dicom_element(0x0008, 0x1048, b"PN", b"Doe^Jane" * 5_000) * (MAX_HEADER_BYTES // 40_000 + 1)
+    path = tmp_path / "names.dcm"
+    path.write_bytes(file_head(ExplicitVRLittleEndian) + names)
+    with pytest.raises(DicomError, match=r"the header has more than 16,777,216 bytes"):
+        read_header(path)

@@ -49,7 +49,7 @@ def write_cohort(folder: Path) -> int:
 def test_every_file_of_a_folder_of_damaged_ones_is_audited_or_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "MAX_READS", 20_000)
+    monkeypatch.setattr(bounded, "MAX_DICOM_READS", 20_000)
     files = write_cohort(tmp_path)
     out = tmp_path / "out"
     flags = {"--dicom-dir": tmp_path / "dicom", "--reports": tmp_path / "reports.csv", "--out": out}

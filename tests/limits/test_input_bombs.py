@@ -14,13 +14,17 @@ import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_image import made_up_image
 from pyarrow import parquet
 
 from pipelines.boxes.outlines import coco_shape, polygons_of
+from pipelines.boxes.placing import place_boxes
+from pipelines.boxes.table import BoxRow
 from pipelines.errors import BoxError
 from pipelines.json_text import JsonLimitError, parse_json
-from pipelines.limits import MAX_CORNERS, MAX_GZIP_MEMBERS, MAX_JSON_DEPTH, MAX_ROWS
+from pipelines.limits import MAX_BOXES_ON_IMAGE, MAX_CORNERS, MAX_GZIP_MEMBERS, MAX_JSON_DEPTH, MAX_ROWS
 from pipelines.shapes import Polygons, cropped_run_lengths, run_lengths_of
+from pipelines.study import Box
 from pipelines.text.formats.file import open_report_file
 from pipelines.text.formats.hl7_fields import Delimiters
 from pipelines.text.formats.hl7_v2 import read_hl7_reports
@@ -346,3 +350,15 @@ def test_a_mask_takes_memory_by_its_runs_and_not_by_the_pixels_it_claims() -> No
     assert shape is not None
     assert shape.bounds() == (2**13, 0, 1, 5)
     assert peak < 2**20
+
+
+def test_an_image_with_more_boxes_than_readers_draw_gets_none_of_them() -> None:
+    image = made_up_image("a.dcm")
+    rows = [
+        BoxRow(image="a", box=Box(x=1, y=1, width=5, height=5, label="nodule"), frame=None, source=f"row {place}")
+        for place in range(MAX_BOXES_ON_IMAGE + 1)
+    ]
+    assert len(place_boxes([image], rows[1:]).by_image[image]) == MAX_BOXES_ON_IMAGE
+    placed = place_boxes([image], rows)
+    assert not placed.by_image
+    assert [(item.failed, "501 boxes lie on one image" in item.reason) for item in placed.left_out] == [(True, True)]
