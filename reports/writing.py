@@ -12,6 +12,8 @@ from typing import IO
 from pipelines.errors import OutputError
 
 __all__ = [
+    "check_fence",
+    "fenced",
     "replaced",
     "sync_folder",
     "unwritable",
@@ -23,6 +25,34 @@ __all__ = [
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GONE = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENODEV}
 _UNKNOWN_TO_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+
+_fences: dict[Path, Callable[[], None]] = {}  # of this process, as the lock of OUT is
+
+
+@contextmanager
+def fenced(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Have ``check`` called before a file below ``folder`` is written or replaced; what it raises stops that."""
+    before = _fences.get(folder)
+    _fences[folder] = check
+    try:
+        yield
+    finally:
+        if before is None:
+            del _fences[folder]
+        else:
+            _fences[folder] = before
+
+
+def check_fence(path: Path) -> None:
+    """Ask, before a file or folder is changed, whether the run that this process works for still holds its OUT.
+
+    Raises:
+        OutputError: it does not.
+    """
+    for folder, check in tuple(_fences.items()):
+        if path.is_relative_to(folder):
+            check()
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -53,11 +83,13 @@ def replaced(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder is missing or cannot be written, inside the block too.
     """
+    check_fence(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
+        check_fence(path)
         temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -72,6 +104,7 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the folder is missing or cannot be written.
     """
+    check_fence(path)
     try:
         with path.open("wb") as stream:
             stream.write(content)

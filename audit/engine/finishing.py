@@ -4,6 +4,7 @@ Nothing here needs a model or torch's compute, so it runs beside the device inst
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from audit.controls.summary import ControlRow
 from audit.engine.clock import Stopwatch
 from audit.engine.fingerprint import Fingerprints
 from audit.engine.keys import Keys
+from audit.engine.locking import Fence
 from audit.engine.recording import ExplainedCase, ImageRecorder
 from audit.engine.rows import control_rows, peaks, score_rows
 from audit.engine.settings import RunSettings
@@ -66,6 +68,7 @@ class Finisher:
     numbers: dict[str, float | int | str | bool | None]
     software: dict[str, str]
     fingerprints: Fingerprints
+    fence: Fence | None = None  # of the run that holds OUT, for the process that writes in its place
 
     @property
     def shower(self) -> Shower:
@@ -120,7 +123,8 @@ class Finisher:
             for image, case in zip(images, explained.cases, strict=True)
             if image.valid is not None
         }
-        written = write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
+        with nullcontext() if self.fence is None else self.fence.kept():
+            written = write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
         return FinishedStudy(
             images=len(images),
             phrases=sum(len(image.phrases) for image in images),

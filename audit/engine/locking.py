@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import AuditError, OutputError
-from reports.writing import unwritable
+from reports.writing import fenced, unwritable
 
-__all__ = ["Shard", "held", "is_lock"]
+__all__ = ["Fence", "Shard", "held", "is_lock"]
 
 _LOCK = ".m2ib-audit.lock"
 _OF_SHARD = re.compile(r"\.m2ib-audit\.lock-shard-(\d+)-of-(\d+)")
@@ -69,40 +70,90 @@ class Shard:
         return f"{self.number}-of-{self.of}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Tells whether OUT still belongs to the run that holds its lock; it can be sent to other processes.
+
+    A lock dies with the process that holds it, and a process that works for it may live on, on this machine or another.
+    """
+
+    out: Path
+    lock: Path
+    token: str  # of this run alone; the lock's text names it
+
+    def check(self) -> None:
+        """Find out whether the run still holds OUT.
+
+        Raises:
+            OutputError: OUT is gone, or another run has begun there.
+        """
+        try:
+            said = json.loads(self.lock.read_bytes())
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"{self.out} was removed or emptied while the run wrote there: bring it back, or give the same command "
+                "again to begin from the start"
+            ) from error
+        except OSError as error:
+            raise unwritable(self.lock, error) from error
+        except ValueError:  # another run signs it at this moment
+            said = {}
+        if said.get("run") != self.token:
+            raise OutputError(f"another run has taken over {self.out}: this one writes nothing more there")
+
+    def kept(self) -> contextlib.AbstractContextManager[None]:
+        """Have it checked before each change that this process makes in OUT."""
+        return fenced(self.out, self.check)
+
+
 def is_lock(name: str) -> bool:
     """Whether a file in OUT is one of the locks."""
     return name == _LOCK or _OF_SHARD.fullmatch(name) is not None
 
 
 @contextmanager
-def held(out: Path, shard: Shard | None = None) -> Iterator[None]:
+def held(out: Path, shard: Shard | None = None) -> Iterator[Fence]:
     """Hold OUT, which must be there, alone; or, as a shard, beside other shards of as many.
+
+    Gives what tells the processes that work for the holder whether it still holds OUT; in this one it is checked before
+    each change of a file.
 
     Raises:
         OutputError: another process holds it, on this machine or another, or OUT cannot be written.
     """
     with ExitStack() as locks:
-        locks.enter_context(_locked(out, out / _LOCK, shared=shard is not None))
+        token = locks.enter_context(_locked(out, out / _LOCK, shared=shard is not None))
+        lock = out / _LOCK
         if shard is not None:
-            locks.enter_context(_locked(out, out / f"{_LOCK}-shard-{shard}", shared=False))
+            lock = out / f"{_LOCK}-shard-{shard}"
+            token = locks.enter_context(_locked(out, lock, shared=False))
             _refuse_other_division(out, shard)
-        yield
+        else:
+            _forget_shards(out)
+        fence = Fence(out=out, lock=lock, token=token)
+        locks.enter_context(fence.kept())
+        yield fence
 
 
 @contextmanager
-def _locked(out: Path, path: Path, *, shared: bool) -> Iterator[None]:
-    descriptor = _acquire(out, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+def _locked(out: Path, path: Path, *, shared: bool) -> Iterator[str]:
+    descriptor, token = _acquire(out, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX), secrets.token_hex(8)
     _open.add(descriptor)
     try:
-        if not shared:
-            _sign(descriptor)
-        yield
+        try:
+            os.ftruncate(descriptor, 0)  # nobody holds it alone: what stands there is of a run that was killed
+            if not shared:
+                _sign(descriptor, token)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        yield token
     finally:
         if descriptor in _open:  # not in a child that was forked meanwhile
             _open.discard(descriptor)
             with contextlib.suppress(OSError):  # a shared lock goes when its last holder does
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
+                if os.path.samestat(os.fstat(descriptor), path.stat()):  # and not of who has made OUT again meanwhile
+                    path.unlink(missing_ok=True)
             os.close(descriptor)
 
 
@@ -133,17 +184,25 @@ def _acquire(out: Path, path: Path, operation: int) -> int:
         os.close(descriptor)
 
 
-def _sign(descriptor: int) -> None:
+def _forget_shards(out: Path) -> None:
+    """Remove the locks of shards that were killed: none is held while OUT is held alone."""
+    for lock in out.glob(f"{_LOCK}-shard-*"):
+        try:
+            lock.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(lock, error) from error
+
+
+def _sign(descriptor: int, token: str) -> None:
     text = json.dumps(
         {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "run": token,
         }
     )
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
+    os.pwrite(descriptor, text.encode(), 0)
 
 
 def _holder(out: Path, path: Path) -> str:

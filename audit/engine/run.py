@@ -87,11 +87,12 @@ def run(
     with ExitStack() as lock:
         is_there = settings.out.is_dir()
         if is_there:  # asked before hours of work, not after
-            lock.enter_context(held(settings.out, settings.shard))
+            fence = lock.enter_context(held(settings.out, settings.shard))
         prepared = prepare(settings, progress=progress)
         if not is_there:
             make(settings.out, overwrite=False)
-            lock.enter_context(held(settings.out, settings.shard))
+            fence = lock.enter_context(held(settings.out, settings.shard))
+        prepared = replace(prepared, finisher=replace(prepared.finisher, fence=fence))
         make(settings.out, overwrite=settings.overwrite)
         plan = prepared.plan(progress)
         tell(plan)

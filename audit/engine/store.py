@@ -24,6 +24,7 @@ from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.study_page import render_study
 from reports.writing import (
+    check_fence,
     replaced,
     sync_folder,
     unwritable,
@@ -100,6 +101,7 @@ def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
 
 def _start_anew(folder: Path) -> None:
     """Make a study's folder, empty; a record goes first, so that none ever stands beside files of another."""
+    check_fence(folder)
     try:
         if folder.exists():
             (folder / RECORD).unlink(missing_ok=True)
