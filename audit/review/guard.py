@@ -7,7 +7,6 @@ Sec-Fetch-Site against pages of other sites, and the session's cookie is SameSit
 Source: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
 """
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -25,6 +24,8 @@ ENTRY: Final = "/enter"
 
 MOST_BYTES: Final = 64 * 1024
 """Of a request's body: an entry with its fifty boxes and the longest comment has under 25 kB."""
+
+_COOKIES_TRIED: Final = 200  # a browser keeps about as many for one host
 
 _MARKS: Final = {
     "cache-control": "no-store",
@@ -82,13 +83,16 @@ class Guard:
         return None
 
     def _reviewer(self, headers: Headers) -> str | None:
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return None
-        own = cookies.get(cookie_name(self._port))
-        return None if own is None else self._sessions.reviewer(own.value)
+        """Name whose session one of the cookies is.
+
+        Cookies of every other server on this machine come along: some are written as no standard has it, and one may
+        have our name and stand before ours. So all of our name are tried, and what the others hold is not looked at.
+        """
+        own = cookie_name(self._port)
+        pairs = (pair.partition("=") for line in headers.getlist("cookie") for pair in line.split(";"))
+        secrets = [value.strip() for name, _, value in pairs if name.strip() == own]
+        reviewers = (self._sessions.reviewer(secret) for secret in secrets[:_COOKIES_TRIED])
+        return next((reviewer for reviewer in reviewers if reviewer is not None), None)
 
     def _enter(self, scope: Scope) -> Response:
         """Exchange the token in the address for a session.

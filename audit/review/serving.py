@@ -13,19 +13,21 @@ from threading import Event, Thread
 from typing import Final
 
 import uvicorn
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audit.review.app import Review, make_app
+from audit.review.connections import HEAD_BYTES, BoundedProtocol
 from audit.review.guard import ENTRY
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import InputError, OutputError
 
-__all__ = ["ServeSettings", "reviewer_names", "serve"]
+__all__ = ["REQUESTS_AT_ONCE", "ServeSettings", "Watched", "reviewer_names", "serve", "server_config"]
 
 LOOPBACK: Final = "127.0.0.1"
-_REQUESTS_AT_ONCE: Final = 64
+REQUESTS_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,8 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
             clock=lambda: datetime.now(UTC),
             warn=warn,
         )
-        watched = _Watched(make_app(review, port=port))
-        server = uvicorn.Server(_config(watched))
+        watched = Watched(make_app(review, port=port))
+        server = uvicorn.Server(server_config(watched))
         listener.listen()
         for reviewer, token in review.sessions.lasting_tokens().items():
             tell(reviewer, _address(port, token))
@@ -93,34 +95,45 @@ def _bound(port: int) -> socket.socket:
     return listener
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """Configure the server of an application."""
     return uvicorn.Config(
         app,
         access_log=False,  # addresses hold tokens
         log_level=logging.WARNING,
         lifespan="off",
         server_header=False,
-        limit_concurrency=_REQUESTS_AT_ONCE,
+        http=BoundedProtocol,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=5,
         ws="none",
         proxy_headers=False,
     )
 
 
-class _Watched:
-    """Notes when a request came last."""
+class Watched:
+    """Notes when a request came last, and how many are being answered: more than some are turned away."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.last = time.monotonic()
+        self._answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.last = time.monotonic()
-        await self._app(scope, receive, send)
+        if self._answering >= REQUESTS_AT_ONCE:
+            busy = PlainTextResponse("too many requests at once", status_code=503, headers={"connection": "close"})
+            await busy(scope, receive, send)
+            return
+        self._answering += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._answering -= 1
 
 
 @contextmanager
-def _ending_when_idle(server: uvicorn.Server, watched: _Watched, seconds: float) -> Iterator[None]:
+def _ending_when_idle(server: uvicorn.Server, watched: Watched, seconds: float) -> Iterator[None]:
     """Tell the server to end once nobody has asked for some time."""
     done = Event()
 

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from audit.review.app import Review, make_app
 from audit.review.guard import ENTRY
 from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.review.serving import Watched, server_config
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 
@@ -64,8 +65,7 @@ def serve_here() -> Iterator[Starter]:
             clock=lambda: datetime.now(UTC),
             warn=warnings_told.append,
         )
-        config = uvicorn.Config(make_app(review, port=port), log_level="warning", lifespan="off", ws="none")
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(Watched(make_app(review, port=port))))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         started.append((server, thread, ledger))
