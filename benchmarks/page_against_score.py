@@ -21,7 +21,7 @@ from audit.scoring.pointing import hottest_point
 from audit.scoring.sampling import is_measurable, sampled
 from audit.scoring.scores import ENERGY, box_mask
 from pipelines.study import Box
-from reports.folder import StudyFolder, read_study, read_valid, study_folders
+from reports.folder import StudyFolder, read_study, study_folders, valid_of
 from reports.overlay import placement_of
 from reports.record import BoxRecord, ImageRecord, PhraseRecord
 from reports.words import POINTING
@@ -63,7 +63,7 @@ def check_pages(out: Path) -> Checked:
         page.feed((folder / "index.html").read_text(encoding="utf-8"))
         offered = json.loads(page.data)["review"]["images"]
         for number, image in enumerate(study.record.images):
-            valid = read_valid(folder, image)
+            valid = valid_of(study, image)
             phrases += len(image.phrases)
             for place, phrase in enumerate(image.phrases):
                 shown = _Shown(

@@ -1,30 +1,31 @@
 """The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
 
 import io
-import json
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image as Picture
-from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
-from reports.overlay import thumbnail
-from reports.record import SCHEMA_VERSION, ImageRecord, RunRecord, StudyRecord
+from reports.overlay import check_picture, picture_size, thumbnail
+from reports.reading import OF_RUN, OF_STUDY, read_checked, read_model
+from reports.record import ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.review_page import beside_on_disk
+from reports.stored_heat import read_heats
 from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
 
 __all__ = [
     "EMBEDDED_THUMBNAILS",
+    "FAILED",
+    "RECORD",
+    "RUN",
     "THUMBNAIL",
     "RenderedFolder",
     "StudyFolder",
@@ -32,11 +33,11 @@ __all__ = [
     "read_record",
     "read_run",
     "read_study",
-    "read_valid",
     "render_folder",
     "render_pages",
     "study_folders",
     "study_thumbnail",
+    "valid_of",
 ]
 
 EMBEDDED_THUMBNAILS = 1000
@@ -46,7 +47,11 @@ THUMBNAIL = "thumbnail.png"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
-_Read = TypeVar("_Read", bound=BaseModel)
+RECORD, FAILED, RUN = "record.json", "failed.json", "run.json"
+
+_PICTURE_AT_MOST = 128 << 20  # bytes
+_SIDE_AT_MOST = 65_535  # px: the largest that DICOM's Rows and Columns say
+_PIXELS_AT_MOST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class StudyFolder:
     record: StudyRecord
     heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by PhraseRecord.heat
     pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ImageRecord.picture
+    masks: dict[str, bytes]  # PNG, by ImageRecord.valid
 
 
 def read_run(out: Path) -> RunRecord:
@@ -64,32 +70,46 @@ def read_run(out: Path) -> RunRecord:
     Raises:
         OutputError: the file is missing, damaged, or of another schema version.
     """
-    return _read_record(out / "run.json", RunRecord)
+    return read_model(out / RUN, RunRecord, OF_RUN)
 
 
 def read_study(folder: Path) -> StudyFolder:
-    """Read one study's record, its heat and its pictures.
+    """Read one study's record, its heat, pictures and masks, each held against the checksum that the record gives.
 
     Raises:
-        OutputError: a file is missing, damaged, or of another schema version.
+        OutputError: a file is missing, damaged, not the one that was written, or of another schema version.
     """
     record = read_record(folder)
-    names = [phrase.heat for image in record.images for phrase in image.phrases]
-    return StudyFolder(
+    study = StudyFolder(
         record=record,
-        heats=_read_heats(folder / "heat.npz", names),
-        pictures={image.picture: _read_picture(folder, image.picture) for image in record.images},
+        heats=read_heats(folder, record),
+        pictures={image.picture: _read_picture(folder, image, record.files) for image in record.images},
+        masks={
+            image.valid: _read_beside(folder, image.valid, record.files)
+            for image in record.images
+            if image.valid is not None
+        },
     )
+    for image in record.images if record.files is None else ():
+        valid_of(study, image)
+    return study
 
 
 def read_record(folder: Path) -> StudyRecord:
     """Read one study's record alone.
 
     Raises:
-        OutputError: the file is missing, damaged, or of another schema version.
+        OutputError: the file is missing, damaged, of another schema version, or of a study of another folder.
     """
-    record = _read_record(folder / "record.json", StudyRecord)
-    _check_plain(record.key, what="key", file=folder / "record.json")
+    path = folder / RECORD
+    record = read_model(path, StudyRecord, OF_STUDY)
+    _check_plain(record.key, what="key", file=path)
+    if record.key != folder.name:
+        raise OutputError(
+            f"{path} has the key {record.key!r}, not its folder's name: "
+            "rename the folder to the key, or audit the study again"
+        )
+    _check_sizes(record, path)
     return record
 
 
@@ -99,12 +119,12 @@ def read_failed(folder: Path) -> FailedStudyRecord:
     Raises:
         OutputError: the file is missing, damaged, or of another schema version.
     """
-    return _read_record(folder / "failed.json", FailedStudyRecord)
+    return read_model(folder / FAILED, FailedStudyRecord, OF_STUDY)
 
 
 def study_folders(out: Path) -> list[Path]:
     """List the folders of finished studies, by name: those whose record has been written."""
-    return sorted(record.parent for record in (out / "studies").glob("*/record.json"))
+    return sorted(record.parent for record in (out / "studies").glob(f"*/{RECORD}"))
 
 
 def study_thumbnail(study: StudyFolder) -> bytes | None:
@@ -120,25 +140,24 @@ def study_thumbnail(study: StudyFolder) -> bytes | None:
     )
 
 
-def read_valid(folder: Path, image: ImageRecord) -> Bool[np.ndarray, "rows columns"]:
-    """Read where an image shows something: False behind collimators and in padding.
+def valid_of(study: StudyFolder, image: ImageRecord) -> Bool[np.ndarray, "rows columns"]:
+    """Give where an image of a study shows something: False behind collimators and in padding.
 
     Raises:
-        OutputError: the mask is missing, damaged or of another size than the image.
+        OutputError: the mask is no picture, or of another size than the image.
     """
     if image.valid is None:
         return np.ones((image.rows, image.columns), dtype=bool)
-    png = _read_picture(folder, image.valid)
+    name = f"the mask {image.valid} of study {study.record.key}"
     try:
-        with Picture.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        with Picture.open(io.BytesIO(study.masks[image.valid]), formats=["PNG"]) as picture:
             size = picture.size
             mask = np.asarray(picture, dtype=bool) if size == (image.columns, image.rows) else None
     except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as error:
-        raise OutputError(f"{folder / image.valid} is no picture ({error}): audit the study again") from error
+        raise OutputError(f"{name} is no picture ({error}): audit the study again") from error
     if mask is None or mask.ndim != 2:
         raise OutputError(
-            f"{folder / image.valid} has {size[0]} x {size[1]} px, its image {image.columns} x {image.rows}: "
-            "audit the study again"
+            f"{name} has {size[0]} x {size[1]} px, its image {image.columns} x {image.rows}: audit the study again"
         )
     return mask
 
@@ -203,11 +222,6 @@ class _Pages:
 
     def _record(self, folder: Path, place: int) -> StudyRecord:
         study = read_study(folder)
-        if study.record.key != folder.name:
-            raise OutputError(
-                f"{folder / 'record.json'} has the key {study.record.key!r}, not its folder's name: "
-                "rename the folder to the key, or audit the study again"
-            )
         beside = beside_on_disk(self._keys, place)
         page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run, beside=beside)
         write_text_atomically(folder / "index.html", page)
@@ -220,7 +234,7 @@ class _Pages:
 
 def _thumbnail_beside(study: StudyFolder, path: Path) -> str | None:
     """Write a study's thumbnail, unless it is there and newer than the record; gives the file's name."""
-    if path.is_file() and path.stat().st_mtime_ns >= path.with_name("record.json").stat().st_mtime_ns:
+    if path.is_file() and path.stat().st_mtime_ns >= path.with_name(RECORD).stat().st_mtime_ns:
         return path.name
     picture = study_thumbnail(study)
     if picture is None:
@@ -230,62 +244,38 @@ def _thumbnail_beside(study: StudyFolder, path: Path) -> str | None:
     return path.name
 
 
-def _read_record(path: Path, model: type[_Read]) -> _Read:
-    try:
-        text = path.read_text(encoding="utf-8")
-        version = json.loads(text).get("schema_version")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
-    except (ValueError, AttributeError) as error:
-        raise OutputError(f"{path} is no record: delete its folder and run again, the rest is kept") from error
-    if version != SCHEMA_VERSION:
-        raise OutputError(
-            f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION!r}: "
-            "use the version of m2ib-audit that wrote it, or audit again"
-        )
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise OutputError(
-            f"{path} is damaged at {place or 'its top'} ({first['msg']}): delete its folder and run again"
-        ) from error
+def _read_picture(folder: Path, image: ImageRecord, files: Mapping[str, str] | None) -> bytes:
+    """Read a picture; one whose checksum nobody noted is decoded to its end, since nothing else would tell."""
+    picture = _read_beside(folder, image.picture, files)
+    width, height = picture_size(picture, name=str(folder / image.picture))
+    if files is None:
+        check_picture(picture, name=str(folder / image.picture))
+        if min(abs(width * image.rows / image.columns - height), abs(height * image.columns / image.rows - width)) > 1:
+            raise OutputError(
+                f"{folder / image.picture} is {width} x {height} px, its image {image.columns} x {image.rows}: "
+                "audit the study again"
+            )
+    return picture
 
 
-def _read_heats(path: Path, names: list[str]) -> dict[str, Float[np.ndarray, "grid_rows grid_columns"]]:
-    if not names:
-        return {}
-    try:
-        heats = _arrays_in(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror or error}): audit the study again") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise OutputError(f"{path} is no stored heat ({error}): audit the study again") from error
-    missing = [name for name in names if name not in heats]
-    if missing:
-        raise OutputError(f"{path} lacks the heat {missing[0]!r} that its record names: audit the study again")
-    return heats
+def _read_beside(folder: Path, name: str, files: Mapping[str, str] | None) -> bytes:
+    _check_plain(name, what="picture", file=folder / RECORD)
+    return read_checked(folder / name, files, most_bytes=_PICTURE_AT_MOST)
 
 
-def _arrays_in(path: Path) -> dict[str, Float[np.ndarray, "grid_rows grid_columns"]]:
-    # The file is opened here, for numpy leaves it open where it turns out to be no archive.
-    with path.open("rb") as stream:
-        stored = np.load(stream, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise OutputError(f"{path} is no stored heat (a single array, no archive): audit the study again")
-        return {name: np.asarray(stored[name], dtype=np.float32) for name in stored}
-
-
-def _read_picture(folder: Path, name: str) -> bytes:
-    _check_plain(name, what="picture", file=folder / "record.json")
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise OutputError(f"{folder / name} cannot be read ({error.strerror}): audit the study again") from error
+def _check_sizes(record: StudyRecord, file: Path) -> None:
+    """Refuse images and grids of a size that no run writes: what is made from a record is as large as it says."""
+    for image in record.images:
+        sides = (image.rows, image.columns, image.placement.rows, image.placement.columns)
+        squares = (image.placement.size, image.placement.resized_rows, image.placement.resized_columns)
+        if (
+            not all(1 <= side <= _SIDE_AT_MOST for side in (*sides, *squares))
+            or max(image.rows * image.columns, image.placement.rows * image.placement.columns) > _PIXELS_AT_MOST
+        ):
+            raise OutputError(f"{file} has an image of {image.columns} x {image.rows} px: audit the study again")
 
 
 def _check_plain(name: str, *, what: str, file: Path) -> None:
     """Refuse a name that could lead out of its folder: records may come from elsewhere."""
     if not _PLAIN_NAME.fullmatch(name):
-        raise OutputError(f"{file} has the {what} {name!r}, which is no plain file name: audit the study again")
+        raise OutputError(f"{file} has the {what} {name[:200]!r}, which is no plain file name: audit the study again")

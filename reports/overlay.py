@@ -31,6 +31,7 @@ __all__ = [
     "thumbnail",
 ]
 
+_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _FORMATS = ("JPEG", "PNG")  # of the pictures in a run's folder; older versions wrote PNG
 
 _INFERNO = (
@@ -127,7 +128,7 @@ def picture_size(encoded: bytes, *, name: str) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             return picture.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise OutputError(f"{name} is neither JPEG nor PNG: audit the study again for its picture") from error
 
 
@@ -140,7 +141,7 @@ def check_picture(encoded: bytes, *, name: str) -> None:
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise OutputError(f"{name} is no readable JPEG or PNG: audit the study again") from error
 
 
@@ -158,12 +159,14 @@ def thumbnail(
         A PNG of at most 256 colours, a few kilobytes.
 
     Raises:
-        OutputError: the bytes are neither JPEG nor PNG.
+        OutputError: the bytes are no readable JPEG or PNG.
     """
-    picture_size(encoded, name="the picture of a thumbnail")
-    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
-        opened.thumbnail((side, side), Image.Resampling.LANCZOS)
-        picture = opened.convert("L")
+    try:
+        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
+            opened.thumbnail((side, side), Image.Resampling.LANCZOS)
+            picture = opened.convert("L")
+    except _UNREADABLE as error:
+        raise OutputError("the picture of a thumbnail is no readable JPEG or PNG: audit the study again") from error
     shown = picture.convert("RGBA")
     if show is not None:
         overlay = colour_heat(heats[show], placement_of(placement), height=picture.height, width=picture.width)

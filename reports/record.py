@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from pipelines.shapes import Shape
 from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
@@ -47,8 +48,27 @@ SCHEMA_VERSION: Literal["1"] = "1"
 Pixel = tuple[float, float]  # (row, column), edge-based source coordinates
 
 
+def _end_at_first_fault(schema: object) -> None:
+    if isinstance(schema, list):
+        for each in schema:
+            _end_at_first_fault(each)
+    elif isinstance(schema, dict):
+        if schema.get("type") in {"tuple", "list", "dict"}:
+            schema["fail_fast"] = True
+        for name, each in schema.items():
+            if name not in {"metadata", "cls"}:
+                _end_at_first_fault(each)
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let reading end at the first fault of a sequence: a damaged file may have millions, and each takes memory."""
+        schema = handler(source)
+        _end_at_first_fault(schema)
+        return schema
 
 
 class ReceiptStep(_Record):
@@ -255,6 +275,7 @@ class StudyRecord(_Record):
     images: tuple[ImageRecord, ...]
     left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
     fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run
+    files: dict[str, str] | None = None  # SHA-256 of heat, pictures and masks beside it; None in records of 0.1.0
 
 
 class ScoreDifference(_Record):
@@ -387,6 +408,7 @@ class RunRecord(_Record):
     history: HistoryRecord | None = None  # None in runs of older versions
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
+    files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
     summaries: tuple[ScoreSummary, ...]
     controls: tuple[ControlSummary, ...] = ()

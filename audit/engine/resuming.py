@@ -3,6 +3,7 @@
 Deciding reads and writes nothing; :func:`apply` then moves what is no part of the result out of the way.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,9 @@ from pathlib import Path
 from audit.engine.fingerprint import Changes, Fingerprints
 from audit.engine.locking import Shard
 from audit.engine.out_folder import SET_ASIDE, STUDIES, clean, remove_results
-from audit.engine.store import FAILED, RECORD
 from pipelines.errors import OutputError
 from pipelines.study import Study
-from reports.folder import read_failed, read_record
+from reports.folder import FAILED, RECORD, read_failed, read_study
 from reports.record import StudyRecord
 from reports.resume_record import DoneAgain, FailedStudyRecord, HistoryRecord
 from reports.writing import sync_folder, unwritable
@@ -188,16 +188,11 @@ def _kept(folder: Path) -> StudyRecord | FailedStudyRecord | None:
     """Read what an earlier run has left of a study: its record, or the note that it failed.
 
     Raises:
-        OutputError: it is damaged, or files that it names are missing.
+        OutputError: it is damaged, or files that it names are missing or not those that were written.
     """
-    if (folder / RECORD).exists():
-        record = read_record(folder)
-        names = {"heat.npz", *(name for image in record.images for name in (image.picture, image.valid) if name)}
-        missing = [name for name in sorted(names) if not (folder / name).is_file()]
-        if missing or record.key != folder.name:
-            raise OutputError(f"{folder} lacks {missing or record.key}: audit the study again")
-        return record
-    return read_failed(folder) if (folder / FAILED).exists() else None
+    if os.path.lexists(folder / RECORD):
+        return read_study(folder).record
+    return read_failed(folder) if os.path.lexists(folder / FAILED) else None
 
 
 def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:

@@ -14,7 +14,7 @@ from audit.scoring.shortcuts import SHORTCUT_SCORES
 from pipelines.burned_in import Area
 from pipelines.geometry import Placement
 from pipelines.study import Case, Study
-from reports.folder import StudyFolder, read_study, read_valid
+from reports.folder import StudyFolder, read_study, valid_of
 from reports.overlay import check_picture, placement_of
 from reports.record import ControlRecord, ImageRecord, PhraseRecord, StudyRecord
 from reports.targets import own_boxes
@@ -52,14 +52,13 @@ def scored_again(
     """
     stored = read_study(folder)
     images = [
-        _image(folder, stored, image, case, targets, shower, keep_own=keep_own)
+        _image(stored, image, case, targets, shower, keep_own=keep_own)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
     return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
 
 
 def _image(
-    folder: Path,
     stored: StudyFolder,
     image: ImageRecord,
     case: Case,
@@ -73,7 +72,7 @@ def _image(
     seen = _KeptImage(
         case=case,
         picture=picture,
-        valid=read_valid(folder, image),
+        valid=valid_of(stored, image),
         placement=placement,
         blanked=tuple(
             Area(*area, letters=Area(*letters))

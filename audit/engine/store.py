@@ -17,11 +17,13 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.engine.clock import Clock
-from audit.logbook.chain import checksum
+from audit.logbook.chain import file_checksum
 from pipelines.spreadsheet import defused
-from reports.folder import RenderedFolder, render_pages
+from reports.folder import FAILED, RECORD, RUN, RenderedFolder, render_pages
+from reports.reading import checksum
 from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
+from reports.stored_heat import HEAT
 from reports.study_page import render_study
 from reports.writing import (
     check_fence,
@@ -33,10 +35,9 @@ from reports.writing import (
     write_text_atomically,
 )
 
-__all__ = ["FAILED", "RECORD", "valid_png", "write_failed_study", "write_record", "write_run", "write_study"]
+__all__ = ["valid_png", "write_failed_study", "write_record", "write_run", "write_study"]
 
-RECORD = "record.json"
-FAILED = "failed.json"
+TABLES = ("failures.csv", "scores.csv", "scores.parquet")
 
 _ROWS_AT_ONCE = 10_000  # turned into text
 
@@ -68,11 +69,13 @@ def write_study(
         page = render_study(record, heats=shown, pictures=pictures)
     with clock("writing"):
         _start_anew(folder)
-        for name, content in (*pictures.items(), *masks.items(), ("heat.npz", _packed(heats))):
+        files = {**pictures, **masks, HEAT: _packed(heats)}
+        for name, content in files.items():
             write_durably(folder / name, content)
         write_durably(folder / "index.html", page.encode())
         sync_folder(folder)
-        return write_record(folder, record)
+        checksums = {name: checksum(content) for name, content in sorted(files.items())}
+        return write_record(folder, record.model_copy(update={"files": checksums}))
 
 
 def write_record(folder: Path, record: StudyRecord) -> str:
@@ -146,7 +149,8 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> RenderedFolder:
         out / "scores.csv", lambda stream: _defused(table).to_csv(stream, index=False, chunksize=_ROWS_AT_ONCE)
     )
     write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
-    write_text_atomically(out / "run.json", run.model_dump_json(indent=1) + "\n")
+    run = run.model_copy(update={"files": {name: file_checksum(out / name) for name in TABLES}})
+    write_text_atomically(out / RUN, run.model_dump_json(indent=1) + "\n")
     rendered = render_pages(out, run)
     sync_folder(out)
     return rendered

@@ -11,13 +11,15 @@ Source: RFC 2104 (HMAC); Schneier and Kelsey 1999, "Secure audit logs to support
 import hmac
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from audit.logbook.lines import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
+from reports.reading import checksum
 
 __all__ = [
     "AUDIT_LOG",
@@ -29,7 +31,6 @@ __all__ = [
     "STARTED_ANEW",
     "TORN",
     "AuditLog",
-    "checksum",
     "fault_of",
     "file_checksum",
     "log_key",
@@ -57,19 +58,18 @@ def log_key(salt: bytes) -> bytes:
     return hmac.new(salt, b"m2ib-audit audit log", "sha256").digest()
 
 
-def checksum(data: bytes) -> str:
-    """SHA-256, in hex."""
-    return sha256(data).hexdigest()
-
-
 def file_checksum(path: Path) -> str:
-    """SHA-256 of a file.
+    """SHA-256 of a file, in hex.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: it cannot be read, or is no plain file.
     """
     try:
-        return checksum(path.read_bytes())
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OutputError(f"{path} cannot be read (it is no plain file): is its folder one that a run made?")
+            return file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
 

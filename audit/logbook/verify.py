@@ -9,7 +9,6 @@ from audit.logbook.chain import (
     GENESIS,
     OPENED,
     TORN,
-    checksum,
     fault_of,
     file_checksum,
     log_key,
@@ -18,6 +17,7 @@ from audit.logbook.chain import (
 )
 from audit.logbook.lines import Value
 from pipelines.errors import OutputError
+from reports.reading import checksum
 
 __all__ = ["Verdict", "entries_of", "verify"]
 

@@ -11,7 +11,7 @@ from pipelines.dicom.scan import scan_folder
 from pipelines.errors import AuditError, InputError, OutputError, PacsError
 from pipelines.frames import each_frame
 from reports.dicom_out import Kind, Result, make_results, read_source
-from reports.folder import read_run, read_study, read_valid, study_folders
+from reports.folder import read_run, read_study, study_folders, valid_of
 
 __all__ = ["PushSettings", "Pushed", "push"]
 
@@ -106,7 +106,7 @@ def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozen
             f"the user who audited it or with the same {SALT_VARIABLE}"
         )
     sources = {image.key: read_source(paths[image.key], frame=image.frame) for image in images}
-    valid = {image.key: read_valid(folder, image) for image in images}
+    valid = {image.key: valid_of(study, image) for image in images}
     try:
         return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds)
     except (ValueError, TypeError, AttributeError, LookupError) as error:

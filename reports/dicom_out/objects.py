@@ -59,7 +59,7 @@ def make_results(
     Args:
         study: an audited study, as :func:`reports.folder.read_study` gives it.
         sources: headers by the key of the image (:func:`reports.dicom_out.read_source`).
-        valid: by the key of the image, where it shows something (:func:`reports.folder.read_valid`).
+        valid: by the key of the image, where it shows something (:func:`reports.folder.valid_of`).
         secret: the salt; UIDs follow from it and from what the objects show.
         kinds: which objects are wanted.
 

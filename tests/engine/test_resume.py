@@ -443,13 +443,30 @@ def test_a_record_of_an_older_version_is_done_again(cohort, out, pairs_asked) ->
     assert pairs_asked == [1]
 
 
-@pytest.mark.parametrize("spoilt", ["record.json", "heat.npz"])
-def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt) -> None:
-    file = study_folders(out)[1] / spoilt
-    if spoilt == "record.json":
-        file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
-    else:
-        file.unlink()
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def swap(path: Path) -> None:
+    others = [folder / path.name for folder in study_folders(path.parents[2]) if folder != path.parent]
+    path.write_bytes(others[0].read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "spoil"),
+    [
+        pytest.param("record.json", cut, id="a record cut short"),
+        pytest.param("record.json", lambda path: path.write_text("[" * 100_000 + "]" * 100_000), id="a deep record"),
+        pytest.param("heat.npz", Path.unlink, id="no heat"),
+        pytest.param("heat.npz", cut, id="a heat cut short"),
+        pytest.param("heat.npz", lambda path: path.write_bytes(b""), id="an empty heat"),
+        pytest.param("heat.npz", swap, id="another study's heat"),
+        pytest.param("image-1.jpg", lambda path: path.write_bytes(b"rubbish"), id="a rubbish picture"),
+        pytest.param("image-1.jpg", swap, id="another study's picture"),
+    ],
+)
+def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt, spoil) -> None:
+    spoil(study_folders(out)[1] / spoilt)
     assert because(run(asked(cohort, out))) == {"what OUT holds of it is damaged": 1}
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, AuditLog, EventLog, recorded_logging, verify
-from audit.logbook.chain import DONE, STARTED_ANEW, checksum, unlisted_records
+from audit.logbook.chain import DONE, STARTED_ANEW, unlisted_records
+from reports.reading import checksum
 
 SALT = b"a salt for tests only"
 
