@@ -10,6 +10,7 @@
     │   └── CohortError           nothing to audit: empty folder, nothing joins
     ├── ModelError                weights missing, incomplete or of an unknown family
     ├── OutputError               OUT cannot be written, or belongs to another run
+    │   └── DamagedError          a file of OUT is not what a run wrote
     ├── PacsError                 the archive cannot be reached, refuses, or is not set up
     └── WorkerError               a process that works on a study ended again and again before it was done
 
@@ -21,6 +22,7 @@ __all__ = [
     "AuditError",
     "BoxError",
     "CohortError",
+    "DamagedError",
     "DicomError",
     "InputError",
     "ModelError",
@@ -61,6 +63,10 @@ class ModelError(AuditError):
 
 class OutputError(AuditError):
     """The output folder cannot be written or belongs to another run."""
+
+
+class DamagedError(OutputError):
+    """A file of OUT is missing, unreadable or not what a run wrote; the study it belongs to must be audited again."""
 
 
 class PacsError(AuditError):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image as Picture
 
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
 from reports.reading import OF_RUN, OF_STUDY, read_checked, read_model
@@ -68,7 +68,7 @@ def read_run(out: Path) -> RunRecord:
     """Read ``run.json`` of an OUT folder.
 
     Raises:
-        OutputError: the file is missing, damaged, or of another schema version.
+        DamagedError: the file is missing, damaged, or of another schema version.
     """
     return read_model(out / RUN, RunRecord, OF_RUN)
 
@@ -77,7 +77,7 @@ def read_study(folder: Path) -> StudyFolder:
     """Read one study's record, its heat, pictures and masks, each held against the checksum that the record gives.
 
     Raises:
-        OutputError: a file is missing, damaged, not the one that was written, or of another schema version.
+        DamagedError: a file is missing, damaged, not the one that was written, or of another schema version.
     """
     record = read_record(folder)
     study = StudyFolder(
@@ -99,13 +99,13 @@ def read_record(folder: Path) -> StudyRecord:
     """Read one study's record alone.
 
     Raises:
-        OutputError: the file is missing, damaged, of another schema version, or of a study of another folder.
+        DamagedError: the file is missing, damaged, of another schema version, or of a study of another folder.
     """
     path = folder / RECORD
     record = read_model(path, StudyRecord, OF_STUDY)
     _check_plain(record.key, what="key", file=path)
     if record.key != folder.name:
-        raise OutputError(
+        raise DamagedError(
             f"{path} has the key {record.key!r}, not its folder's name: "
             "rename the folder to the key, or audit the study again"
         )
@@ -117,7 +117,7 @@ def read_failed(folder: Path) -> FailedStudyRecord:
     """Read the note that none of a study's images could be audited.
 
     Raises:
-        OutputError: the file is missing, damaged, or of another schema version.
+        DamagedError: the file is missing, damaged, or of another schema version.
     """
     return read_model(folder / FAILED, FailedStudyRecord, OF_STUDY)
 
@@ -144,7 +144,7 @@ def valid_of(study: StudyFolder, image: ImageRecord) -> Bool[np.ndarray, "rows c
     """Give where an image of a study shows something: False behind collimators and in padding.
 
     Raises:
-        OutputError: the mask is no picture, or of another size than the image.
+        DamagedError: the mask is no picture, or of another size than the image.
     """
     if image.valid is None:
         return np.ones((image.rows, image.columns), dtype=bool)
@@ -154,9 +154,9 @@ def valid_of(study: StudyFolder, image: ImageRecord) -> Bool[np.ndarray, "rows c
             size = picture.size
             mask = np.asarray(picture, dtype=bool) if size == (image.columns, image.rows) else None
     except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as error:
-        raise OutputError(f"{name} is no picture ({error}): audit the study again") from error
+        raise DamagedError(f"{name} is no picture ({error}): audit the study again") from error
     if mask is None or mask.ndim != 2:
-        raise OutputError(
+        raise DamagedError(
             f"{name} has {size[0]} x {size[1]} px, its image {image.columns} x {image.rows}: audit the study again"
         )
     return mask
@@ -177,7 +177,8 @@ def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _d
     A study that cannot be read is left away from the page over all, and stops no other.
 
     Raises:
-        OutputError: ``run.json`` is missing, damaged or of another schema version, or a page cannot be written.
+        DamagedError: ``run.json`` is missing, damaged or of another schema version.
+        OutputError: a page cannot be written.
     """
     return render_pages(out, read_run(out), progress=progress)
 
@@ -214,7 +215,7 @@ class _Pages:
         for done, folder in enumerate(self._folders, start=1):
             try:
                 record = self._record(folder, done - 1)
-            except OutputError as error:
+            except DamagedError as error:
                 self.damaged.append(str(error))
             else:
                 yield record
@@ -251,7 +252,7 @@ def _read_picture(folder: Path, image: ImageRecord, files: Mapping[str, str] | N
     if files is None:
         check_picture(picture, name=str(folder / image.picture))
         if min(abs(width * image.rows / image.columns - height), abs(height * image.columns / image.rows - width)) > 1:
-            raise OutputError(
+            raise DamagedError(
                 f"{folder / image.picture} is {width} x {height} px, its image {image.columns} x {image.rows}: "
                 "audit the study again"
             )
@@ -272,10 +273,10 @@ def _check_sizes(record: StudyRecord, file: Path) -> None:
             not all(1 <= side <= _SIDE_AT_MOST for side in (*sides, *squares))
             or max(image.rows * image.columns, image.placement.rows * image.placement.columns) > _PIXELS_AT_MOST
         ):
-            raise OutputError(f"{file} has an image of {image.columns} x {image.rows} px: audit the study again")
+            raise DamagedError(f"{file} has an image of {image.columns} x {image.rows} px: audit the study again")
 
 
 def _check_plain(name: str, *, what: str, file: Path) -> None:
     """Refuse a name that could lead out of its folder: records may come from elsewhere."""
     if not _PLAIN_NAME.fullmatch(name):
-        raise OutputError(f"{file} has the {what} {name[:200]!r}, which is no plain file name: audit the study again")
+        raise DamagedError(f"{file} has the {what} {name[:200]!r}, which is no plain file name: audit the study again")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError
 from pipelines.geometry import Fit, Placement
 from reports.record import PlacementRecord
 
@@ -123,26 +123,26 @@ def picture_size(encoded: bytes, *, name: str) -> tuple[int, int]:
     """Read width and height of a picture, in pixels.
 
     Raises:
-        OutputError: the bytes are neither JPEG nor PNG.
+        DamagedError: the bytes are neither JPEG nor PNG.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             return picture.size
     except _UNREADABLE as error:
-        raise OutputError(f"{name} is neither JPEG nor PNG: audit the study again for its picture") from error
+        raise DamagedError(f"{name} is neither JPEG nor PNG: audit the study again for its picture") from error
 
 
 def check_picture(encoded: bytes, *, name: str) -> None:
     """Read a picture to its end.
 
     Raises:
-        OutputError: the bytes are neither JPEG nor PNG, or the end is missing.
+        DamagedError: the bytes are neither JPEG nor PNG, or the end is missing.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             picture.load()
     except _UNREADABLE as error:
-        raise OutputError(f"{name} is no readable JPEG or PNG: audit the study again") from error
+        raise DamagedError(f"{name} is no readable JPEG or PNG: audit the study again") from error
 
 
 def thumbnail(
@@ -159,14 +159,14 @@ def thumbnail(
         A PNG of at most 256 colours, a few kilobytes.
 
     Raises:
-        OutputError: the bytes are no readable JPEG or PNG.
+        DamagedError: the bytes are no readable JPEG or PNG.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:
             opened.thumbnail((side, side), Image.Resampling.LANCZOS)
             picture = opened.convert("L")
     except _UNREADABLE as error:
-        raise OutputError("the picture of a thumbnail is no readable JPEG or PNG: audit the study again") from error
+        raise DamagedError("the picture of a thumbnail is no readable JPEG or PNG: audit the study again") from error
     shown = picture.convert("RGBA")
     if show is not None:
         overlay = colour_heat(heats[show], placement_of(placement), height=picture.height, width=picture.width)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError
 from reports.record import SCHEMA_VERSION
 
 __all__ = ["OF_RUN", "OF_STUDY", "Limits", "checksum", "read_bounded", "read_checked", "read_model"]
@@ -52,19 +52,19 @@ def read_bounded(path: Path, *, most_bytes: int, remedy: str = "audit the study 
     """Read a plain file of at most ``most_bytes``; a named pipe or device is not opened for long.
 
     Raises:
-        OutputError: the file is missing, no plain file, or larger.
+        DamagedError: the file is missing, no plain file, or larger.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise OutputError(f"{path} cannot be read (it is no plain file): {remedy}")
+                raise DamagedError(f"{path} cannot be read (it is no plain file): {remedy}")
             content = stream.read(most_bytes + 1) if found.st_size <= most_bytes else None
     except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+        raise DamagedError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
     if content is None or len(content) > most_bytes:
-        raise OutputError(f"{path} is larger than {most_bytes:,} bytes, which no run writes: {remedy}")
+        raise DamagedError(f"{path} is larger than {most_bytes:,} bytes, which no run writes: {remedy}")
     return content
 
 
@@ -72,11 +72,11 @@ def read_checked(path: Path, checksums: Mapping[str, str] | None, *, most_bytes:
     """Read a file of a study whose record gives its checksum; records of version 0.1.0 give none.
 
     Raises:
-        OutputError: the file is missing, too large, or not the one that was written.
+        DamagedError: the file is missing, too large, or not the one that was written.
     """
     content = read_bounded(path, most_bytes=most_bytes)
     if checksums is not None and checksums.get(path.name) != checksum(content):
-        raise OutputError(f"{path} is not the file that was written (SHA-256 differs): audit the study again")
+        raise DamagedError(f"{path} is not the file that was written (SHA-256 differs): audit the study again")
     return content
 
 
@@ -84,22 +84,22 @@ def read_model(path: Path, model: type[_Read], limits: Limits) -> _Read:
     """Read a record.
 
     Raises:
-        OutputError: it is missing, damaged, beyond its limits or of another schema version.
+        DamagedError: it is missing, damaged, beyond its limits or of another schema version.
     """
     content = read_bounded(path, most_bytes=limits.most_bytes, remedy=limits.remedy)
     if content.count(b"[") + content.count(b"{") > limits.most_containers:
-        raise OutputError(f"{path} is no record (more than {limits.most_containers:,} values): {limits.remedy}")
+        raise DamagedError(f"{path} is no record (more than {limits.most_containers:,} values): {limits.remedy}")
     try:
         data = json.loads(content, object_hook=_of_few_keys)
     except RecursionError as error:
-        raise OutputError(f"{path} is no record (it is nested too deeply): {limits.remedy}") from error
+        raise DamagedError(f"{path} is no record (it is nested too deeply): {limits.remedy}") from error
     except ValueError as error:
-        raise OutputError(f"{path} is no record: {limits.remedy}") from error
+        raise DamagedError(f"{path} is no record: {limits.remedy}") from error
     if not isinstance(data, dict):
-        raise OutputError(f"{path} is no record: {limits.remedy}")
+        raise DamagedError(f"{path} is no record: {limits.remedy}")
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise OutputError(
+        raise DamagedError(
             f"{path} has schema version {version!r:.40}, this program reads {SCHEMA_VERSION!r}: "
             "use the version of m2ib-audit that wrote it, or audit again"
         )
@@ -108,7 +108,7 @@ def read_model(path: Path, model: type[_Read], limits: Limits) -> _Read:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise OutputError(
+        raise DamagedError(
             f"{path} is damaged at {place[:200] or 'its top'} ({first['msg'][:200]}): {limits.remedy}"
         ) from error
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError
 from reports.reading import read_checked
 from reports.record import StudyRecord
 
@@ -64,7 +64,7 @@ def read_heats(folder: Path, record: StudyRecord) -> dict[str, Grid]:
     """Read every heat that a record names, in single precision.
 
     Raises:
-        OutputError: a heat is missing, damaged, larger than the model's square, or not the one of the record.
+        DamagedError: a heat is missing, damaged, larger than the model's square, or not the one of the record.
     """
     expected, path = expected_heats(record), folder / HEAT
     if not expected and record.files is None:
@@ -74,22 +74,22 @@ def read_heats(folder: Path, record: StudyRecord) -> dict[str, Grid]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _grids(archive, expected, path)
     except _BROKEN as error:
-        raise OutputError(f"{path} is no stored heat ({error}): audit the study again") from error
+        raise DamagedError(f"{path} is no stored heat ({error}): audit the study again") from error
 
 
 def _grids(archive: zipfile.ZipFile, expected: Mapping[str, ExpectedHeat], path: Path) -> dict[str, Grid]:
     members = {info.filename: info for info in archive.infolist()}
     missing = [name for name in expected if f"{name}.npy" not in members]
     if missing:
-        raise OutputError(f"{path} lacks the heat {missing[0]!r} that its record names: audit the study again")
+        raise DamagedError(f"{path} lacks the heat {missing[0]!r} that its record names: audit the study again")
     declared = sum(members[f"{name}.npy"].file_size for name in expected)
     if declared > _INFLATED_AT_MOST:
-        raise OutputError(f"{path} would inflate to {declared:,} bytes, which no run writes: audit the study again")
+        raise DamagedError(f"{path} would inflate to {declared:,} bytes, which no run writes: audit the study again")
     grids = {}
     for name, of_record in expected.items():
         grids[name] = _grid(archive, members[f"{name}.npy"], of_record.side)
         if not _is_of_record(grids[name], of_record.total):
-            raise OutputError(f"{path} holds another heat {name!r} than its record says: audit the study again")
+            raise DamagedError(f"{path} holds another heat {name!r} than its record says: audit the study again")
     return grids
 
 

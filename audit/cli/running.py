@@ -47,9 +47,11 @@ def run_and_tell(settings: "RunSettings") -> None:
     for line in findings_of(result.record) if settings.shard is None else ():
         typer.echo(line)
     typer.echo(result.page)
+    for sentence in result.damaged:
+        tell(f"  {sentence}")
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
-    if result.failed:
+    if result.failed or result.damaged:
         raise typer.Exit(_FAILURES_LISTED)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from audit.engine.fingerprint import Changes, Fingerprints
 from audit.engine.locking import Shard
 from audit.engine.out_folder import SET_ASIDE, STUDIES, clean, remove_results
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Study
 from reports.folder import FAILED, RECORD, read_failed, read_study
 from reports.record import StudyRecord
@@ -157,7 +157,7 @@ def _planned(
     for place in (STUDIES, SET_ASIDE):
         try:
             kept = _kept(out / place / key)
-        except OutputError:
+        except DamagedError:
             why = why or ("what OUT holds of it is damaged",)
             continue
         if kept is None:
@@ -188,7 +188,7 @@ def _kept(folder: Path) -> StudyRecord | FailedStudyRecord | None:
     """Read what an earlier run has left of a study: its record, or the note that it failed.
 
     Raises:
-        OutputError: it is damaged, or files that it names are missing or not those that were written.
+        DamagedError: it is damaged, or files that it names are missing or not those that were written.
     """
     if os.path.lexists(folder / RECORD):
         return read_study(folder).record
@@ -260,9 +260,12 @@ def _move(folder: Path, to: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return
     try:
+        if folder.is_symlink() or not folder.is_dir():
+            folder.unlink()
+            return
         (folder / RECORD).unlink(missing_ok=True)  # first, so that a kill in between leaves no record without its files
         shutil.rmtree(folder)
     except OSError as error:

@@ -32,7 +32,7 @@ from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
-from pipelines.errors import AuditError, OutputError
+from pipelines.errors import AuditError, DamagedError
 from pipelines.process_pool import preload
 from pipelines.study import LeftOut
 from reports.record import RunRecord, StageSeconds
@@ -56,6 +56,7 @@ class RunResult:
     record: RunRecord
     failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+    damaged: tuple[str, ...] = ()  # what was found damaged while the pages were made; the next run audits it again
     interrupted: bool = False  # asked to stop, before all was done
 
 
@@ -137,16 +138,22 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     if settings.shard is not None:
         page = settings.out / SHARDS / f"{settings.shard}.json"
         page.parent.mkdir(exist_ok=True)
+        damaged: tuple[str, ...] = ()
         write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
     else:
         rendered = write_run(settings.out, record, scores)
-        if rendered.damaged:
-            raise OutputError(rendered.damaged[0])
-        page = rendered.page
+        page, damaged = rendered.page, rendered.damaged
     journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
     told = told_of(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi)
-    return RunResult(page=page, record=record, failed=failed, told=told, interrupted=bool(not_done) and stop())
+    return RunResult(
+        page=page,
+        record=record,
+        failed=failed,
+        told=told,
+        damaged=damaged,
+        interrupted=bool(not_done) and stop(),
+    )
 
 
 def _studies(
@@ -157,7 +164,13 @@ def _studies(
     finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
     for planned in plan.studies:
         if planned.standing.is_kept:
-            kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
+            try:
+                kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
+            except DamagedError as error:  # since the run began
+                reason = str(error).replace(f"{prepared.settings.out}/", "")
+                damaged = LeftOut(source=planned.key, stage="reading back", reason=reason, failed=True)
+                yield planned, FinishedStudy(left_out=(damaged,))
+                continue
             journal.kept(planned.key, scored_again=planned.standing is Standing.RESCORE)
             yield planned, kept
         elif planned.standing.is_to_do:

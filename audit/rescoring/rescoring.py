@@ -24,7 +24,7 @@ from audit.rescoring.kept import kept_study, keyed_rows
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
-from pipelines.errors import BoxError, OutputError
+from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import LeftOut, Study
 from reports.folder import read_record, read_run, study_folders
 from reports.record import FailureRecord, RunRecord, StudyRecord
@@ -87,7 +87,7 @@ def rescore(
             )
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record))
-        except OutputError as error:
+        except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
             finished = finished_before(record)
@@ -135,12 +135,12 @@ def _readable(folders: Sequence[Path], failed: list[LeftOut], progress: Progress
     for done, folder in enumerate(folders, start=1):
         try:
             yield folder, kept_study(read_record(folder))
-        except OutputError as error:
+        except DamagedError as error:
             failed.append(_failure(folder, error))
         progress("Reading records", done, len(folders))
 
 
-def _failure(folder: Path, error: OutputError) -> LeftOut:
+def _failure(folder: Path, error: DamagedError) -> LeftOut:
     """List a study that could not be read, without where OUT lies."""
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
