@@ -1,10 +1,13 @@
 """The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import IO
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,7 +16,7 @@ from PIL import Image as Picture
 from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
-from reports.reading import OF_RUN, OF_STUDY, read_checked, read_model
+from reports.reading import OF_RUN, OF_STUDY, checksum, read_checked, read_model
 from reports.record import ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.review_page import beside_on_disk
@@ -24,12 +27,15 @@ from reports.writing import replaced, write_text_atomically
 __all__ = [
     "EMBEDDED_THUMBNAILS",
     "FAILED",
+    "PAGES",
     "RECORD",
     "RUN",
     "THUMBNAIL",
     "RenderedFolder",
     "StudyFolder",
+    "damaged_tables",
     "read_failed",
+    "read_pages_list",
     "read_record",
     "read_run",
     "read_study",
@@ -48,6 +54,7 @@ THUMBNAIL = "thumbnail.png"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 RECORD, FAILED, RUN = "record.json", "failed.json", "run.json"
+PAGE, PAGES = "index.html", "pages.sha256"
 
 _PICTURE_AT_MOST = 128 << 20  # bytes
 _SIDE_AT_MOST = 65_535  # px: the largest that DICOM's Rows and Columns say
@@ -171,10 +178,61 @@ class RenderedFolder:
     damaged: tuple[str, ...]  # a sentence each; their pages stay as they were
 
 
-def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
+def damaged_tables(out: Path, run: RunRecord) -> tuple[str, ...]:
+    """Say of each table that ``run.json`` gives a checksum of whether it is missing or not the one that was written."""
+    said = []
+    for name, expected in (run.files or {}).items():
+        try:
+            with (out / name).open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            said.append(f"{name} cannot be read ({error.strerror}): `m2ib-audit score` makes the tables again")
+            continue
+        if found != expected:
+            said.append(f"{name} is not the table that was written: `m2ib-audit score` makes the tables again")
+    return tuple(said)
+
+
+def read_pages_list(content: bytes) -> dict[str, str]:
+    """Read the list of pages: the checksum of each by its path within OUT; a line that is none is passed over."""
+    lines = (line.split("  ", 1) for line in content.decode("ascii", errors="replace").splitlines())
+    return {line[1]: line[0] for line in lines if len(line) == 2}
+
+
+def render_pages(
+    out: Path,
+    run: RunRecord,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    check: Callable[[Path], None] = lambda _folder: None,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> RenderedFolder:
     """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
 
-    A study that cannot be read is left away from the page over all, and stops no other.
+    A study that cannot be read is left away from the page over all, and stops no other. The checksums of all pages go
+    to ``pages.sha256``, in the form of ``sha256sum``.
+
+    Args:
+        out: the folder.
+        run: its ``run.json``.
+        progress: told of each study.
+        check: raises DamagedError for the folder of a study that is not to be trusted.
+        known: checksums of pages and thumbnails that may be kept as they are, by their path within OUT.
+
+    Raises:
+        OutputError: a page cannot be written.
+    """
+    page, listed = out / PAGE, out / PAGES
+    with replaced(listed) as temporary, temporary.open("x", encoding="ascii", newline="\n") as lines:
+        pages = _Pages(run, study_folders(out), progress, check=check, known=known, lines=lines)
+        text = render_cohort(run, pages.records(), thumbnails=pages.thumbnails)
+        write_text_atomically(page, text)
+        lines.write(f"{checksum(text.encode())}  {PAGE}\n")
+    return RenderedFolder(page=page, studies=pages.made, damaged=tuple(pages.damaged))
+
+
+def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
+    """Make every page again by ``run.json`` alone, without a look at the log.
 
     Raises:
         DamagedError: ``run.json`` is missing, damaged or of another schema version.
@@ -183,28 +241,21 @@ def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _d
     return render_pages(out, read_run(out), progress=progress)
 
 
-def render_pages(
-    out: Path,
-    run: RunRecord,
-    *,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> RenderedFolder:
-    """Make the page over all studies of a run and theirs; one study is in memory at a time.
-
-    Raises:
-        OutputError: a page cannot be written.
-    """
-    pages = _Pages(run, study_folders(out), progress)
-    page = out / "index.html"
-    write_text_atomically(page, render_cohort(run, pages.records(), thumbnails=pages.thumbnails))
-    return RenderedFolder(page=page, studies=pages.made, damaged=tuple(pages.damaged))
-
-
 class _Pages:
     """Goes through the studies once: makes their pages and hands their records on."""
 
-    def __init__(self, run: RunRecord, folders: Sequence[Path], progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        run: RunRecord,
+        folders: Sequence[Path],
+        progress: Callable[[int, int], None],
+        *,
+        check: Callable[[Path], None],
+        known: Mapping[str, str],
+        lines: IO[str],
+    ) -> None:
         self._run, self._folders, self._progress = run, folders, progress
+        self._check, self._known, self._lines = check, known, lines
         self._keys = [folder.name for folder in folders]
         self._embedded = len(folders) <= EMBEDDED_THUMBNAILS
         self.thumbnails: dict[str, bytes | str] = {}
@@ -223,26 +274,44 @@ class _Pages:
 
     def _record(self, folder: Path, place: int) -> StudyRecord:
         study = read_study(folder)
+        self._check(folder)
         beside = beside_on_disk(self._keys, place)
         page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run, beside=beside)
-        write_text_atomically(folder / "index.html", page)
+        write_text_atomically(folder / PAGE, page)
+        self._list(folder / PAGE, page.encode())
         self.made += 1
-        picture = study_thumbnail(study) if self._embedded else _thumbnail_beside(study, folder / THUMBNAIL)
+        picture = study_thumbnail(study) if self._embedded else self._thumbnail_beside(study, folder / THUMBNAIL)
         if picture is not None:
             self.thumbnails[study.record.key] = picture
         return study.record
 
+    def _list(self, path: Path, content: bytes) -> None:
+        self._lines.write(f"{checksum(content)}  {_within_out(path)}\n")
 
-def _thumbnail_beside(study: StudyFolder, path: Path) -> str | None:
-    """Write a study's thumbnail, unless it is there and newer than the record; gives the file's name."""
-    if path.is_file() and path.stat().st_mtime_ns >= path.with_name(RECORD).stat().st_mtime_ns:
+    def _thumbnail_beside(self, study: StudyFolder, path: Path) -> str | None:
+        """Write a study's thumbnail, unless a known one is there that is newer than the record; gives its name."""
+        kept = self._kept_thumbnail(path)
+        picture = kept or study_thumbnail(study)
+        if picture is None:
+            return None
+        if kept is None:
+            with replaced(path) as temporary:
+                temporary.write_bytes(picture)
+        self._list(path, picture)
         return path.name
-    picture = study_thumbnail(study)
-    if picture is None:
-        return None
-    with replaced(path) as temporary:
-        temporary.write_bytes(picture)
-    return path.name
+
+    def _kept_thumbnail(self, path: Path) -> bytes | None:
+        expected = self._known.get(_within_out(path))
+        if expected is None or not path.is_file():
+            return None
+        if path.stat().st_mtime_ns < path.with_name(RECORD).stat().st_mtime_ns:
+            return None
+        content = path.read_bytes()
+        return content if checksum(content) == expected else None
+
+
+def _within_out(path: Path) -> str:
+    return "/".join(path.parts[-3:])
 
 
 def _read_picture(folder: Path, image: ImageRecord, files: Mapping[str, str] | None) -> bytes:

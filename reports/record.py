@@ -276,6 +276,7 @@ class StudyRecord(_Record):
     left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
     fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run
     files: dict[str, str] | None = None  # SHA-256 of heat, pictures and masks beside it; None in records of 0.1.0
+    seal: str | None = None  # HMAC of the file by who had the salt (audit.logbook.seals); None in records of 0.1.0
 
 
 class ScoreDifference(_Record):
@@ -409,6 +410,7 @@ class RunRecord(_Record):
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
     files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
+    seal: str | None = None  # as a study's; None in runs of version 0.1.0
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
     summaries: tuple[ScoreSummary, ...]
     controls: tuple[ControlSummary, ...] = ()

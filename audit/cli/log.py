@@ -26,23 +26,40 @@ def verify(
     without_salt: Annotated[
         bool, typer.Option("--without-salt", help="Check the chain alone, as who did not make the run.")
     ] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="List every file of OUT: covered, changed, missing or not covered.")
+    ] = False,
 ) -> None:
-    """Say whether the audit log is as it was written, and whether the records are as it says."""
+    """Say whether the audit log is as it was written, and whether every file of OUT is as it says.
+
+    Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
+    """
     from audit.engine.keys import load_salt
     from audit.logbook import verify as verify_log
 
     with errors_in_one_line():
         found = verify_log(out, None if without_salt else load_salt(), head=head)
+    for name, state in found.files.items() if files else ():
+        typer.echo(f"{state:<11}  {_printable(name)}")
     for sentence in found.notes:
-        tell(f"  {sentence}")
+        tell(f"  {_printable(sentence)}")
     for sentence in found.wrong:
-        typer.echo(sentence)
+        typer.echo(_printable(sentence))
     if not found.intact:
         raise typer.Exit(COULD_NOT_RUN)
     entries, studies = counted(found.entries, "entry", "entries"), counted(found.studies, "study", "studies")
-    typer.echo(f"intact: {entries}, {studies} as recorded; the last line is {found.head}")
-    if any("killed" in note or "did not come to its end" in note for note in found.notes):
+    covered = sum(state == "covered" for state in found.files.values())
+    typer.echo(
+        f"intact: {entries}, {studies} as recorded, {covered:,} of {len(found.files):,} files covered; "
+        f"the last line is {found.head}"
+    )
+    if found.unfinished:
         raise typer.Exit(_NOT_DONE)
+
+
+def _printable(text: str) -> str:
+    """Write out control characters: a file that was put into OUT may have any name."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 @logs.command()

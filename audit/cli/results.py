@@ -44,15 +44,11 @@ def score(
 
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
-    from audit.engine.keys import load_salt
     from audit.engine.locking import held
-    from audit.logbook import AuditLog
-    from reports.folder import render_folder
+    from audit.engine.rendering import render_again
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
-        log = AuditLog(out, load_salt(outside=out))
-        found = render_folder(out, progress=lambda done, total: progress("Making pages", done, total))
-        log.append("pages made again", studies=found.studies)
+        found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
     tell(f"{found.studies} study pages made")
     for sentence in found.damaged[:_LISTED_AT_MOST]:
         tell(f"  {sentence}")

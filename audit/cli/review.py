@@ -138,6 +138,7 @@ def review_export(
     if found.strange:
         spoken = counted(found.strange, "entry speaks", "entries speak")
         tell(f"{spoken} of heats of an earlier audit: left out")
+    _leave_damaged(found.damaged)
 
 
 @reviews.command("boxes")
@@ -160,3 +161,14 @@ def review_boxes(
         drawn = counted(found.unnamed, "was", "were")
         tell(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
     typer.echo(to)
+    _leave_damaged(found.damaged)
+
+
+def _leave_damaged(sentences: tuple[str, ...]) -> None:
+    """Say which studies were left out since they cannot be read, and end with a status that says so."""
+    for sentence in sentences[:_LISTED_AT_MOST]:
+        tell(f"  {sentence}")
+    if len(sentences) > _LISTED_AT_MOST:
+        tell(f"  and {len(sentences) - _LISTED_AT_MOST} more studies")
+    if sentences:
+        raise typer.Exit(_LEFT_OUT)

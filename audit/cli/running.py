@@ -47,6 +47,9 @@ def run_and_tell(settings: "RunSettings") -> None:
     for line in findings_of(result.record) if settings.shard is None else ():
         typer.echo(line)
     typer.echo(result.page)
+    tell(
+        f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {settings.out} --head` takes it"
+    )
     for sentence in result.damaged:
         tell(f"  {sentence}")
     if result.interrupted:
@@ -92,8 +95,13 @@ _THE_REST = "A run without --limit does them."
 
 def _tell_what_is_held(plan: "Plan") -> None:
     from audit.engine.resuming import Standing
+    from audit.logbook import AUDIT_LOG
 
     kept = plan.count(Standing.DONE, Standing.RESCORE, Standing.FAILED)
+    if plan.known.fault is not None:
+        tell(f"{AUDIT_LOG} is {plan.known.fault}; what follows there is not believed")
+    if not plan.known.is_there and kept:
+        tell(f"{AUDIT_LOG} is gone: a new one is begun over the studies that are there, and says so")
     if kept or plan.again() or plan.set_aside:
         tell(f"{_studies(plan.count(Standing.DONE))} done already, {len(plan.to_do)} to do")
     for sentence in _reasons(plan):

@@ -124,7 +124,15 @@ class Finisher:
             if image.valid is not None
         }
         with nullcontext() if self.fence is None else self.fence.kept():
-            written = write_study(self.settings.out, record, heats=heats, pictures=pictures, masks=masks, clock=clock)
+            written = write_study(
+                self.settings.out,
+                record,
+                salt=self.keys.salt,
+                heats=heats,
+                pictures=pictures,
+                masks=masks,
+                clock=clock,
+            )
         return FinishedStudy(
             images=len(images),
             phrases=sum(len(image.phrases) for image in images),

@@ -9,22 +9,26 @@ from types import TracebackType
 from audit.engine.finishing import FinishedStudy, Finisher
 from audit.engine.inputs import Inputs
 from audit.engine.keys import Keys, load_salt
+from audit.engine.out_folder import SHARDS
+from audit.engine.resuming import Plan
 from audit.engine.settings import RunSettings
 from audit.engine.shown import shown_failures
 from audit.logbook import AuditLog, EventLog, recorded_logging
 from audit.logbook.chain import (
+    BEGUN_OVER,
     DONE,
     FOUND_DONE,
     OPENED,
     SCORED_AGAIN,
     STARTED_ANEW,
+    STUDY_FAILED,
     file_checksum,
-    recorded_studies,
-    unlisted_records,
+    result_checksums,
 )
 from audit.logbook.events import scrubbed_trace
 from audit.logbook.lines import Value
 from pipelines.study import LeftOut
+from reports.folder import FAILED, study_folders
 from reports.record import RunRecord
 
 __all__ = ["Journal"]
@@ -58,8 +62,10 @@ class Journal:
         finally:
             self._stack.close()
 
-    def begin(self, finisher: Finisher, inputs: Inputs) -> None:
+    def begin(self, finisher: Finisher, inputs: Inputs, plan: Plan) -> None:
         """Begin the logs, once OUT is ready: what is run, on what, and what takes no part.
+
+        A log that is gone while studies are there is begun again by an entry that says so.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -68,15 +74,15 @@ class Journal:
         events, log = EventLog(settings.out), AuditLog(settings.out, salt)
         self._begun = events, log, finisher.keys
         self._stack.enter_context(recorded_logging(events))
-        found = [(FOUND_DONE, _of_record(key, sha256)) for key, sha256 in unlisted_records(settings.out)]
+        begun_over = 0 if settings.overwrite or plan.known.is_there else len(study_folders(settings.out))
         log.append_all(
             [
                 *([(STARTED_ANEW, {})] if settings.overwrite else []),
-                *found,
+                *([(BEGUN_OVER, {"studies": begun_over})] if begun_over else []),
                 (f"{self._run} started", self._described(finisher, inputs)),
             ]
         )
-        self._known = recorded_studies(settings.out)
+        self._known = dict(plan.known.said.records)
         events.tell(f"{self._run} started", counts=dict(inputs.counts))
         if settings.shard is None:
             self._left_out(inputs.left_out)
@@ -105,6 +111,16 @@ class Journal:
         self._known[key] = file_checksum(record)
         log.append(SCORED_AGAIN if scored_again else FOUND_DONE, **_of_record(key, self._known[key]))
 
+    def noted(self, key: str) -> None:
+        """Say that a study's folder now holds the note that it failed.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        if self._begun is not None:
+            noted = file_checksum(self._settings.out / "studies" / key / FAILED)
+            self._begun[1].append(STUDY_FAILED, study=key, failed_sha256=noted)
+
     def study(self, study: FinishedStudy) -> None:
         """Say of a study that it is done, or which of its files failed.
 
@@ -121,21 +137,26 @@ class Journal:
             events.tell("study done", study=study.key, images=study.images, phrases=study.phrases, seconds=seconds)
         self._left_out(study.left_out)
 
-    def finished(self, record: RunRecord) -> None:
+    def finished(self, record: RunRecord) -> str:
         """Say that the run came to its end, with the checksum of ``run.json``; a shard writes none.
+
+        Returns:
+            The checksum of the log's last line, for whoever keeps it elsewhere.
 
         Raises:
             OutputError: OUT cannot be written.
         """
         if self._begun is None:
-            return
+            return ""
         events, log, _ = self._begun
         counts = {name: record.counts[name] for name in ("audited", "failed", "left out")}
         events.tell(f"{self._run} finished", counts=counts, not_done=record.not_done)
         if self._settings.shard is not None:
-            log.append("shard finished", counts=counts)
-        else:
-            log.append("run finished", counts=counts, run_sha256=file_checksum(self._settings.out / "run.json"))
+            name, out = f"{self._settings.shard}.json", self._settings.out
+            return log.append(
+                "shard finished", counts=counts, shard=name, shard_sha256=file_checksum(out / SHARDS / name)
+            )
+        return log.append("run finished", counts=counts, **result_checksums(self._settings.out))
 
     def _left_out(self, items: Iterable[LeftOut]) -> None:
         if self._begun is None:

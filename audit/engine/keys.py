@@ -32,6 +32,11 @@ class Keys:
     def __init__(self, salt: bytes) -> None:
         self._salt = salt
 
+    @property
+    def salt(self) -> bytes:
+        """What the keys are made with: seals of records follow from it too."""
+        return self._salt
+
     def key(self, kind: str, identifier: str) -> str:
         """Give the key of an identifier; ``kind`` ("study", "patient", ...) keeps equal identifiers apart."""
         # A file name that is no UTF-8 comes with surrogates, which plain UTF-8 refuses.

@@ -26,7 +26,7 @@ __all__ = [
 STUDIES = "studies"
 SET_ASIDE = "set-aside"  # studies that are no part of the result, kept until they are or the user deletes them
 SHARDS = "shards"  # what each shard says of itself
-RESULTS = ("index.html", "run.json", "scores.parquet", "scores.csv", "failures.csv")
+RESULTS = ("index.html", "pages.sha256", "run.json", "scores.parquet", "scores.csv", "failures.csv")
 """What a run makes of its studies; all of it can be made again."""
 
 _FOLDERS = (STUDIES, SET_ASIDE, SHARDS)

@@ -27,6 +27,8 @@ from audit.engine.provenance import (
 from audit.engine.resuming import Asked, Plan, plan
 from audit.engine.settings import RunSettings
 from audit.engine.targets import PatientKeys, Targets
+from audit.logbook.known import Known, known_of
+from audit.logbook.seals import seal_key
 from reports.record import ModelRecord
 
 __all__ = ["Prepared", "Progress", "prepare"]
@@ -53,12 +55,15 @@ class Prepared:
         Raises:
             OutputError: OUT holds studies of other inputs.
         """
+        out, salt = self.settings.out, self.finisher.keys.salt
+        known = Known(out=out, key=seal_key(salt)) if self.settings.overwrite else known_of(out, salt)
         asked = Asked(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
         return plan(
             self.settings.out,
             self.inputs.studies,
             self.finisher.fingerprints,
             asked,
+            known=known,
             progress=lambda done, total: progress("Looking at OUT", done, total),
         )
 

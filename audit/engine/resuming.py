@@ -13,6 +13,7 @@ from pathlib import Path
 from audit.engine.fingerprint import Changes, Fingerprints
 from audit.engine.locking import Shard
 from audit.engine.out_folder import SET_ASIDE, STUDIES, clean, remove_results
+from audit.logbook.known import Known
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Study
 from reports.folder import FAILED, RECORD, read_failed, read_study
@@ -64,6 +65,7 @@ class Plan:
 
     studies: tuple[Planned, ...]
     gone: tuple[str, ...]  # keys of studies in OUT that are not among the inputs
+    known: Known  # what the log of OUT says
 
     def count(self, *standings: Standing) -> int:
         """How many studies stand so."""
@@ -81,8 +83,8 @@ class Plan:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Keys of studies whose records leave the result, if OUT has any: done anew, or set aside."""
-        return (*self.set_aside, *(each.key for each in self.studies if each.standing is Standing.AGAIN))
+        """Keys of studies whose records, if OUT has any, leave the result: those to do, and those to set aside."""
+        return (*self.set_aside, *(each.key for each in self.studies if each.standing.is_to_do))
 
     def again(self) -> tuple[DoneAgain, ...]:
         """Group the studies that are done again by why."""
@@ -120,9 +122,10 @@ def plan(
     fingerprints: Fingerprints,
     asked: Asked,
     *,
+    known: Known,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Plan:
-    """Look at OUT and decide what becomes of each study.
+    """Look at OUT and decide what becomes of each study; a record that the log does not vouch for is not kept.
 
     Raises:
         OutputError: OUT holds studies, and none of them is among ``studies``.
@@ -140,10 +143,10 @@ def plan(
     found = []
     for done, (study, key) in enumerate(zip(studies, keys, strict=True), start=1):
         if key in taking_part:
-            found.append(_planned(out, study, key, fingerprints, asked, is_chosen=key in chosen))
+            found.append(_planned(study, key, fingerprints, asked, known, is_chosen=key in chosen))
         progress(done, len(studies))
     gone = () if asked.shard is not None else tuple(sorted(held - frozenset(keys)))
-    return Plan(studies=tuple(found), gone=gone)
+    return Plan(studies=tuple(found), gone=gone, known=known)
 
 
 def _finished_keys(out: Path) -> frozenset[str]:
@@ -151,16 +154,17 @@ def _finished_keys(out: Path) -> frozenset[str]:
 
 
 def _planned(
-    out: Path, study: Study, key: str, fingerprints: Fingerprints, asked: Asked, *, is_chosen: bool
+    study: Study, key: str, fingerprints: Fingerprints, asked: Asked, known: Known, *, is_chosen: bool
 ) -> Planned:
     why: tuple[str, ...] = ()
     for place in (STUDIES, SET_ASIDE):
         try:
-            kept = _kept(out / place / key)
+            kept, doubt = _kept(known.out / place / key, known, logged=place == STUDIES)
         except DamagedError:
             why = why or ("what OUT holds of it is damaged",)
             continue
-        if kept is None:
+        if kept is None or doubt is not None:
+            why = why or ((doubt,) if doubt else ())
             continue
         changes = fingerprints.changes(study, kept.fingerprint)
         if kept.left_out and asked.retry_failed:
@@ -184,15 +188,18 @@ def _standing(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> Standi
     return None
 
 
-def _kept(folder: Path) -> StudyRecord | FailedStudyRecord | None:
-    """Read what an earlier run has left of a study: its record, or the note that it failed.
+def _kept(folder: Path, known: Known, *, logged: bool) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
+    """Read what an earlier run has left of a study, its record or the note that it failed, and why to doubt it.
 
     Raises:
         DamagedError: it is damaged, or files that it names are missing or not those that were written.
     """
     if os.path.lexists(folder / RECORD):
-        return read_study(folder).record
-    return read_failed(folder) if os.path.lexists(folder / FAILED) else None
+        return read_study(folder).record, known.doubt(folder, logged=logged)
+    if os.path.lexists(folder / FAILED):
+        noted = read_failed(folder)
+        return (noted if known.names_failure(folder) else None), None  # else it costs a try
+    return None, None
 
 
 def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:

@@ -31,6 +31,7 @@ from audit.engine.standing import kept_study_of, note_failure
 from audit.engine.store import write_run
 from audit.engine.table import GrowingTable
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
+from audit.logbook.known import known_of
 from audit.scoring.summary import score_table
 from pipelines.errors import AuditError, DamagedError
 from pipelines.process_pool import preload
@@ -57,6 +58,7 @@ class RunResult:
     failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
     damaged: tuple[str, ...] = ()  # what was found damaged while the pages were made; the next run audits it again
+    head: str = ""  # checksum of the log's last line
     interrupted: bool = False  # asked to stop, before all was done
 
 
@@ -100,7 +102,7 @@ def run(
         if settings.key_list is not None:
             write_key_list(settings.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
         with Journal(settings) as journal:
-            journal.begin(prepared.finisher, prepared.inputs)
+            journal.begin(prepared.finisher, prepared.inputs, plan)
             journal.opened(*plan.replaced)
             apply(settings.out, plan, is_whole=settings.shard is None)
             with stopping() as stop:
@@ -141,9 +143,11 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         damaged: tuple[str, ...] = ()
         write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
     else:
-        rendered = write_run(settings.out, record, scores)
+        rendered = write_run(
+            settings.out, record, scores, salt=finisher.keys.salt, known=known_of(settings.out, finisher.keys.salt)
+        )
         page, damaged = rendered.page, rendered.damaged
-    journal.finished(record)
+    head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
     told = told_of(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi)
     return RunResult(
@@ -152,6 +156,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         failed=failed,
         told=told,
         damaged=damaged,
+        head=head,
         interrupted=bool(not_done) and stop(),
     )
 
@@ -177,6 +182,7 @@ def _studies(
             study = next(finished, None)
             if study is not None and not study.images:
                 note_failure(prepared.settings.out, planned, study, prepared.finisher)
+                journal.noted(planned.key)
             if study is not None:
                 journal.study(study)
             yield planned, study

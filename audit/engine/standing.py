@@ -53,7 +53,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
         record = record.model_copy(update={"fingerprint": marked})
     if record != stored:
         opened(planned.key)
-        write_record(folder, record)
+        write_record(folder, record, salt=finisher.keys.salt)
     return record
 
 

@@ -18,6 +18,8 @@ from PIL import Image as Picture
 
 from audit.engine.clock import Clock
 from audit.logbook.chain import file_checksum
+from audit.logbook.known import Known
+from audit.logbook.seals import UNSEALED, seal_key, sealed
 from pipelines.spreadsheet import defused
 from reports.folder import FAILED, RECORD, RUN, RenderedFolder, render_pages
 from reports.reading import checksum
@@ -46,6 +48,7 @@ def write_study(
     out: Path,
     record: StudyRecord,
     *,
+    salt: bytes,
     heats: Mapping[str, np.ndarray],
     pictures: Mapping[str, bytes],
     masks: Mapping[str, bytes] = MappingProxyType({}),
@@ -75,19 +78,24 @@ def write_study(
         write_durably(folder / "index.html", page.encode())
         sync_folder(folder)
         checksums = {name: checksum(content) for name, content in sorted(files.items())}
-        return write_record(folder, record.model_copy(update={"files": checksums}))
+        return write_record(folder, record.model_copy(update={"files": checksums}), salt=salt)
 
 
-def write_record(folder: Path, record: StudyRecord) -> str:
+def write_record(folder: Path, record: StudyRecord, *, salt: bytes) -> str:
     """Write a study's record, which marks it as done, see it safely to the disk, and give its SHA-256.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    text = record.model_dump_json(indent=1) + "\n"
-    write_text_atomically(folder / RECORD, text)
+    content = _sealed(record, salt)
+    write_text_atomically(folder / RECORD, content.decode())
     sync_folder(folder)
-    return checksum(text.encode())
+    return checksum(content)
+
+
+def _sealed(record: StudyRecord | RunRecord, salt: bytes) -> bytes:
+    text = record.model_copy(update={"seal": UNSEALED}).model_dump_json(indent=1) + "\n"
+    return sealed(text.encode(), seal_key(salt))
 
 
 def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
@@ -134,11 +142,20 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
     return packed.getvalue()
 
 
-def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> RenderedFolder:
+def write_run(
+    out: Path, run: RunRecord, table: pd.DataFrame, *, salt: bytes, known: Known | None = None
+) -> RenderedFolder:
     """Write the tables, ``run.json`` and every page; the page over all studies comes last.
 
     The studies' pages are made again, since some were made before the run knew what an amount of heat is worth and how
     often a blind map hits.
+
+    Args:
+        out: the folder.
+        run: what ``run.json`` holds.
+        table: of scores.
+        salt: of the seal.
+        known: what the log vouches for: pages of other studies are not made. None: every study there was done just now.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -150,8 +167,11 @@ def write_run(out: Path, run: RunRecord, table: pd.DataFrame) -> RenderedFolder:
     )
     write_text_atomically(out / "failures.csv", _failures_table(run.failures).to_csv(index=False))
     run = run.model_copy(update={"files": {name: file_checksum(out / name) for name in TABLES}})
-    write_text_atomically(out / RUN, run.model_dump_json(indent=1) + "\n")
-    rendered = render_pages(out, run)
+    write_text_atomically(out / RUN, _sealed(run, salt).decode())
+    if known is None:
+        rendered = render_pages(out, run)
+    else:
+        rendered = render_pages(out, run, check=known.check, known=known.pages())
     sync_folder(out)
     return rendered
 

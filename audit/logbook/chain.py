@@ -19,27 +19,30 @@ from pathlib import Path
 
 from audit.logbook.lines import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
+from reports.folder import PAGES, RUN
 from reports.reading import checksum
 
 __all__ = [
     "AUDIT_LOG",
+    "BEGUN_OVER",
     "DONE",
     "FOUND_DONE",
     "GENESIS",
     "OPENED",
     "SCORED_AGAIN",
     "STARTED_ANEW",
+    "STUDY_FAILED",
     "TORN",
     "AuditLog",
     "fault_of",
     "file_checksum",
     "log_key",
+    "log_lines",
     "mac_of",
     "note",
     "parsed",
-    "recorded_studies",
     "refuse_other_salt",
-    "unlisted_records",
+    "result_checksums",
 ]
 
 AUDIT_LOG = "audit.jsonl"
@@ -50,6 +53,8 @@ DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored
 OPENED = "study opened"  # its record is about to change, or to leave the result
 RECORDED = frozenset({DONE, FOUND_DONE, SCORED_AGAIN})
 STARTED_ANEW = "run replaced"
+STUDY_FAILED = "study failed"
+BEGUN_OVER = "log begun over studies"  # that lay in OUT, while their log was gone
 _TAIL_AT_MOST = 1 << 20  # bytes: a line is far shorter
 
 
@@ -72,6 +77,34 @@ def file_checksum(path: Path) -> str:
             return file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
+
+
+def log_lines(out: Path) -> list[bytes]:
+    """Give the lines of the log with their ends; the last one may be torn.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OutputError: it cannot be read, or is no plain file.
+    """
+    path = out / AUDIT_LOG
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is no plain file: put the log back")
+        *whole, last = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})") from error
+    return [*(line + b"\n" for line in whole), *([last] if last else [])]
+
+
+def result_checksums(out: Path) -> dict[str, str]:
+    """Give what the entry holds that closes a run: the checksums of ``run.json`` and of the list of pages.
+
+    Raises:
+        OutputError: one of them cannot be read.
+    """
+    return {"run_sha256": file_checksum(out / RUN), "pages_sha256": file_checksum(out / PAGES)}
 
 
 def mac_of(entry: Mapping[str, Value], key: bytes) -> str:
@@ -99,23 +132,23 @@ class AuditLog:
     def __init__(self, out: Path, salt: bytes) -> None:
         self._path, self._key = out / AUDIT_LOG, log_key(salt)
 
-    def append(self, event: str, **values: Value) -> None:
-        """Append one entry; it is on the disk when this returns.
+    def append(self, event: str, **values: Value) -> str:
+        """Append one entry; it is on the disk when this returns. Gives the checksum of the last line, the head.
 
         Raises:
             OutputError: the log cannot be written.
         """
-        self.append_all([(event, values)])
+        return self.append_all([(event, values)])
 
-    def append_all(self, entries: Iterable[tuple[str, Mapping[str, Value]]]) -> None:
-        """Append entries, forced to the disk once.
+    def append_all(self, entries: Iterable[tuple[str, Mapping[str, Value]]]) -> str:
+        """Append entries, forced to the disk once. Gives the head, which is empty where there was nothing to append.
 
         Raises:
             OutputError: the log cannot be written.
         """
         waiting = list(entries)
         if not waiting:
-            return
+            return ""
         with locked(self._path) as descriptor:
             head, torn = _head_of(descriptor)
             lines = []
@@ -130,6 +163,7 @@ class AuditLog:
                 head = _Head(head.count + 1, checksum(line))
                 lines.append(line)
             append_lines(descriptor, b"".join(lines), to_disk=True)
+            return head.last
 
     def _follows(self, head: _Head, entry: Mapping[str, Value] | None) -> bool:
         return entry is not None and fault_of(entry, count=head.count, last=head.last, key=self._key) is None
@@ -204,30 +238,14 @@ def fault_of(entry: Mapping[str, Value], *, count: int, last: str, key: bytes | 
 def parsed(line: bytes) -> dict[str, Value] | None:
     """Read a line; None where it is no entry."""
     try:
-        entry = json.loads(line)
-    except ValueError:
+        entry = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 
 
-def recorded_studies(out: Path) -> dict[str, str]:
-    """The checksum that the log last gave for each study's record, since OUT was last begun anew; no check is made.
-
-    Raises:
-        OutputError: the log is there and cannot be read.
-    """
-    found: dict[str, str] = {}
-    path = out / AUDIT_LOG
-    if not path.exists():
-        return found
-    try:
-        with path.open("rb") as lines:
-            for line in lines:
-                entry = parsed(line) or {}
-                note(found, entry)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror})") from error
-    return found
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")  # and an entry that holds it was not written here
 
 
 def note(found: dict[str, str], entry: Mapping[str, Value]) -> None:
@@ -238,16 +256,3 @@ def note(found: dict[str, str], entry: Mapping[str, Value]) -> None:
         found.pop(str(entry.get("study")), None)
     if entry.get("event") in RECORDED:
         found[str(entry.get("study"))] = str(entry.get("record_sha256"))
-
-
-def unlisted_records(out: Path) -> list[tuple[str, str]]:
-    """Key and checksum of every finished study that the log does not know: a run was killed between the two.
-
-    A study that the log knows under another checksum is not among them: that is a change, and stays one.
-
-    Raises:
-        OutputError: the log or a record cannot be read.
-    """
-    known = recorded_studies(out)
-    records = sorted((out / "studies").glob("*/record.json"))
-    return [(path.parent.name, file_checksum(path)) for path in records if path.parent.name not in known]

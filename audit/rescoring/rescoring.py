@@ -19,14 +19,15 @@ from audit.engine.store import write_record, write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import Targets
 from audit.logbook import AuditLog
-from audit.logbook.chain import OPENED, SCORED_AGAIN, file_checksum
+from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, file_checksum, result_checksums
+from audit.logbook.known import Known, known_of
 from audit.rescoring.kept import kept_study, keyed_rows
 from audit.scoring.summary import score_table
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import LeftOut, Study
-from reports.folder import read_record, read_run, study_folders
+from reports.folder import damaged_tables, read_run, read_study, study_folders
 from reports.record import FailureRecord, RunRecord, StudyRecord
 
 __all__ = ["Rescored", "rescore"]
@@ -68,16 +69,22 @@ def rescore(
         OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
         BoxError: the boxes cannot be read, or none belongs to any image of the run.
     """
-    run, folders, salt = read_run(out), _in_order(out), load_salt(outside=out)
+    run, salt = read_run(out), load_salt(outside=out)
+    folders = _in_order(out, run)
     shower = Shower(keys=Keys(salt), show_phi=run.patient_data_shown)
     failed: list[LeftOut] = []
-    kept = dict(_readable(folders, failed, progress))
+    known = known_of(out, salt)
+    kept = dict(_readable(folders, failed, progress, known))
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
     studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, shower)
+    known.check_run()
+    tables = [Told(masked=said, to_owner=said) for said in damaged_tables(out, run)]
     log = AuditLog(out, salt)
-    log.append("scoring again started")
+    log.append_all(
+        [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
+    )
     targets = Targets(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
@@ -86,7 +93,7 @@ def rescore(
                 scored_again(folder, study, targets, shower, keep_own=bool(boxes)), shower.keys, targets
             )
             log.append(OPENED, study=record.key)
-            log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record))
+            log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))
         except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
@@ -108,33 +115,38 @@ def rescore(
             "own_failures": listed if boxes else None,
         }
     )
-    rendered = write_run(out, concluded, scores)
-    log.append("scoring again finished", run_sha256=file_checksum(out / "run.json"))
+    rendered = write_run(out, concluded, scores, salt=salt, known=known_of(out, salt))
+    log.append("scoring again finished", **result_checksums(out))
     return Rescored(
         page=rendered.page,
         record=concluded,
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
-        told=(*map(_of_keys, failed), *told_of(lost, list(boxes), shower.keys, show_phi=shower.show_phi)),
+        told=(*tables, *map(_of_keys, failed), *told_of(lost, list(boxes), shower.keys, show_phi=shower.show_phi)),
     )
 
 
-def _in_order(out: Path) -> list[Path]:
+def _in_order(out: Path, run: RunRecord) -> list[Path]:
     """List the studies as the run's table has them, so that the table made anew is the same; unknown ones come last."""
     path = out / "scores.parquet"
+    is_whole = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
     try:
-        listed = pd.read_parquet(path, columns=["study"])["study"].unique() if path.exists() else ()
-    except (OSError, ValueError):  # a damaged table: it is made anew anyway
+        listed = pd.read_parquet(path, columns=["study"])["study"].unique() if is_whole else ()
+    except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table: it is made anew anyway
         listed = ()
     places = {str(key): place for place, key in enumerate(listed)}
     return sorted(study_folders(out), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
 
 
-def _readable(folders: Sequence[Path], failed: list[LeftOut], progress: Progress) -> Iterator[tuple[Path, Study]]:
+def _readable(
+    folders: Sequence[Path], failed: list[LeftOut], progress: Progress, known: Known
+) -> Iterator[tuple[Path, Study]]:
     for done, folder in enumerate(folders, start=1):
         try:
-            yield folder, kept_study(read_record(folder))
+            record = read_study(folder).record  # heat and pictures too: references are made of all studies that count
+            known.check(folder)
+            yield folder, kept_study(record)
         except DamagedError as error:
             failed.append(_failure(folder, error))
         progress("Reading records", done, len(folders))

@@ -10,7 +10,7 @@ from typing import Final
 
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.studies import Heat, ReviewedStudies
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError, OutputError
 from pipelines.spreadsheet import defused
 from reports.record import BoxRecord, ImageRecord
 from reports.review_record import ReviewBox, ReviewEntry
@@ -29,6 +29,7 @@ class DrawnBoxes:
     drawn: int  # by reviewers
     kept: int  # of the run
     unnamed: int  # drawn for phrases without a known finding: nothing can be scored against them
+    damaged: tuple[str, ...] = ()  # a sentence for each study that is left out since it cannot be read
 
 
 def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_boxes: bool = False) -> DrawnBoxes:
@@ -64,7 +65,12 @@ def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_
     writer.writerow(_FIELDS)
     writer.writerows([*own, *kept])
     write_text_atomically(path, text.getvalue())
-    return DrawnBoxes(drawn=len(own), kept=len(kept), unnamed=sum(len(entry.boxes) for entry, _ in drawn) - len(own))
+    return DrawnBoxes(
+        drawn=len(own),
+        kept=len(kept),
+        unnamed=sum(len(entry.boxes) for entry, _ in drawn) - len(own),
+        damaged=tuple(studies.damaged.values()),
+    )
 
 
 def _drawn_row(entry: ReviewEntry, heat: Heat, box: ReviewBox) -> list[str]:
@@ -74,7 +80,11 @@ def _drawn_row(entry: ReviewEntry, heat: Heat, box: ReviewBox) -> list[str]:
 def _run_rows(studies: ReviewedStudies, redrawn: set[tuple[str, str]]) -> Iterator[list[str]]:
     """Give the boxes that the run had, except the targets of phrases (by image and heat) that reviewers drew for."""
     for key in studies.keys:
-        for image in studies.record(key).images:
+        try:
+            record = studies.record(key)
+        except DamagedError:  # told as damaged
+            continue
+        for image in record.images:
             own = own_boxes(image)
             replaced = {
                 box

@@ -48,6 +48,7 @@ class Exported:
     rows: tuple[dict[str, object], ...]  # by the names of the table's columns
     agreements: tuple[Agreement, ...]
     strange: int  # entries on heats that are no longer there: of a study that was audited again
+    damaged: tuple[str, ...] = ()  # a sentence for each study whose entries are left out since it cannot be read
 
 
 def export(out: Path, *, history: bool = False) -> Exported:
@@ -63,7 +64,8 @@ def export(out: Path, *, history: bool = False) -> Exported:
     return Exported(
         rows=tuple(_row(each, heat) for each, heat in found if history or (each.is_latest and not _is_blank(each))),
         agreements=agreements(_judged(found)),
-        strange=len(kept) - len(found),
+        strange=sum(each.entry.subject.study not in studies.damaged for each in kept) - len(found),
+        damaged=tuple(studies.damaged.values()),
     )
 
 
@@ -71,7 +73,7 @@ def _heat(studies: ReviewedStudies, kept: KeptEntry) -> Heat | None:
     try:
         return studies.heat(kept.entry.subject)
     except OutputError:
-        return None  # counted as strange
+        return None  # counted as strange, or told as damaged
 
 
 def _is_blank(kept: KeptEntry) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError, OutputError
 from reports.folder import read_record, study_folders
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
 from reports.review_record import ReviewEntry, Subject, moment_audited
@@ -43,6 +43,7 @@ class ReviewedStudies:
         self._places = {key: place for place, key in enumerate(self.keys)}
         self._records: OrderedDict[str, StudyRecord] = OrderedDict()
         self._lock = Lock()
+        self.damaged: dict[str, str] = {}  # a sentence for each study that was asked for and could not be read
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -68,7 +69,11 @@ class ReviewedStudies:
             if key in self._records:
                 self._records.move_to_end(key)
                 return self._records[key]
-        record = read_record(self._folders[key])
+        try:
+            record = read_record(self._folders[key])
+        except DamagedError as error:
+            self.damaged[key] = str(error)
+            raise
         with self._lock:
             self._records[key] = record
             while len(self._records) > _RECORDS_KEPT:
@@ -115,6 +120,6 @@ class ReviewedStudies:
         for entry in entries:
             try:
                 heat = self.heat(entry.subject)
-            except OutputError:  # of an earlier audit; the caller counts them
+            except OutputError:  # of an earlier audit, which the caller counts, or damaged
                 continue
             yield entry, heat

@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 from audit.logbook import AUDIT_LOG, EVENT_LOG
+from reports.folder import PAGES
 
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
 _STAMPS = re.compile(rb'"stamps": \[[^\]]*\]|"path_key": "[^"]*"')
+_SEAL = re.compile(rb'"seal": "[0-9a-f]{64}"')
 _STAGES = re.compile(rb"<h3>Time by stage</h3>.*?</dl>|<dt>Took</dt>.*?</dd>", re.DOTALL)
 
 _DATA = re.compile(rb'(<script[^>]*id="data"[^>]*>)(.*?)(?=</script>)', re.DOTALL)
@@ -22,7 +24,9 @@ def tree_of(out: Path, *, stamps: bool = True) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): _normalised(path, stamps=stamps) if path.is_file() else b"a folder"
         for path in sorted(out.rglob("*"))
-        if path.name not in {AUDIT_LOG, EVENT_LOG}  # they say what each run did, so two runs have said more than one
+        # The logs say what each run did, so two runs have said more than one; the list of pages holds checksums of
+        # pages, which say when their study was audited.
+        if path.name not in {AUDIT_LOG, EVENT_LOG, PAGES}
     }
 
 
@@ -34,9 +38,11 @@ def _normalised(path: Path, *, stamps: bool) -> bytes:
         record = json.loads(content)
         # When the run was, how long its stages took (a resumed run has not timed what it found done), and what it found
         # in OUT: the one thing in which a resumed run must differ from an undisturbed one.
-        for name in ("created", "finished", "timings", "history"):
+        for name in ("created", "finished", "timings", "history", "seal"):
             del record[name]
         return json.dumps(record, indent=1).encode()
+    if path.name == "record.json":
+        content = _SEAL.sub(b"", content)  # an HMAC of the record, with the moment that it was audited at
     if path.suffix in {".json", ".html"}:
         content = _MOMENT.sub(b"MOMENT", content)  # records and pages say when their study was audited
     if path.suffix == ".html":

@@ -20,6 +20,8 @@ from audit.engine.keys import Keys, load_salt
 from audit.engine.locking import Shard
 from audit.engine.run import RunResult, run
 from audit.engine.settings import RunSettings
+from audit.logbook import AUDIT_LOG, AuditLog, verify
+from audit.logbook.chain import DONE, OPENED, file_checksum
 from audit.rescoring import rescore
 from pipelines.errors import AuditError, InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
@@ -439,6 +441,8 @@ def test_a_record_of_an_older_version_is_done_again(cohort, out, pairs_asked) ->
     record = json.loads(path.read_text())
     del record["fingerprint"], record["left_out"]
     path.write_text(json.dumps(record))
+    log = AuditLog(out, load_salt())
+    log.append(DONE, study=path.parent.name, record_sha256=file_checksum(path))
     assert because(run(asked(cohort, out))) == {"its record does not say what it was made from": 1}
     assert pairs_asked == [1]
 
@@ -469,6 +473,52 @@ def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt, spoil) -> 
     spoil(study_folders(out)[1] / spoilt)
     assert because(run(asked(cohort, out))) == {"what OUT holds of it is damaged": 1}
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+
+
+def forge(out: Path) -> str:
+    """Change a record in its meaning alone, and give its study."""
+    path = study_folders(out)[1] / "record.json"
+    path.write_text(path.read_text().replace('"method": "m2ib"', '"method": "m2iB"', 1))
+    return path.parent.name
+
+
+def cut_behind(out: Path, event: str) -> None:
+    """Cut the log behind the last entry of a kind."""
+    lines = (out / AUDIT_LOG).read_bytes().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if json.loads(line)["event"] == event)
+    (out / AUDIT_LOG).write_bytes(b"".join(lines[: last + 1]))
+
+
+def test_a_record_that_the_log_names_otherwise_is_done_again(cohort, out, finished) -> None:
+    key = forge(out)
+    assert verify(out, load_salt()).wrong == [f"studies/{key}/record.json was changed since it was written"]
+    assert because(run(asked(cohort, out))) == {"its record was changed since it was written": 1}
+    assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+    assert verify(out, load_salt()).intact
+
+
+@pytest.mark.parametrize("forged", [True, False], ids=["forged", "as written"])
+@pytest.mark.parametrize("place", ["no log", "cut at its start", "cut behind study opened"])
+def test_a_log_that_was_cut_or_removed_has_no_forged_record_signed(cohort, out, finished, place, forged) -> None:
+    salt, key = load_salt(), study_folders(out)[1].name
+    if place == "cut behind study opened":
+        AuditLog(out, salt).append_all([("scoring again started", {}), (OPENED, {"study": key})])
+    elif place == "cut at its start":
+        cut_behind(out, "run started")
+    else:
+        (out / AUDIT_LOG).unlink()
+    if forged:
+        forge(out)
+    if place != "no log":
+        found = verify(out, salt)
+        assert (found.intact, found.unfinished) == (not forged, True)
+    again = because(run(asked(cohort, out)))
+    assert again == ({"the log does not know its record, which was not written with this salt": 1} if forged else {})
+    assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+    found = verify(out, salt)
+    assert found.intact
+    said = [note for note in found.notes if "begun over 4 studies that were there" in note]
+    assert (len(said), found.unfinished) == ((1, True) if place == "no log" else (0, False))
 
 
 def test_what_was_scored_against_other_boxes_is_scored_against_the_runs_own_again(

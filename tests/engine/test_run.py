@@ -61,6 +61,7 @@ def test_a_run_leaves_pages_records_heat_and_tables(cohort: Path, tmp_path: Path
     assert result.page == out / "index.html"
     assert {path.name for path in out.iterdir()} == {
         "index.html",
+        "pages.sha256",
         "run.json",
         "scores.parquet",
         "scores.csv",

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, AuditLog, EventLog, recorded_logging, verify
-from audit.logbook.chain import DONE, STARTED_ANEW, unlisted_records
+from audit.logbook.chain import DONE, STARTED_ANEW
+from audit.logbook.known import CHANGED, UNKNOWN, known_of
+from audit.logbook.seals import UNSEALED, is_sealed, seal_key, sealed
 from reports.reading import checksum
 
 SALT = b"a salt for tests only"
@@ -119,11 +121,25 @@ def test_a_torn_line_that_is_changed_afterwards_shows(out: Path) -> None:
     assert "broken at line 4" in verify(out, SALT).wrong[0]
 
 
-def test_studies_that_a_killed_run_left_out_of_the_log_are_found(out: Path) -> None:
-    sha256 = study(out, "c", "later")
-    assert unlisted_records(out) == [("c", sha256)]
+def test_a_study_that_a_killed_run_left_out_of_the_log_is_known_by_its_seal(out: Path) -> None:
+    written = sealed(f'{{\n "key": "c",\n "seal": "{UNSEALED}"\n}}\n'.encode(), seal_key(SALT))
+    study(out, "c", written.decode())
+    study(out, "d", written.decode().replace('"c"', '"d"'))
     study(out, "a", "changed")
-    assert unlisted_records(out) == [("c", sha256)]  # a change of a study that is listed stays one
+    known = known_of(out, SALT)
+    doubts = {key: known.doubt(out / "studies" / key) for key in "abcd"}
+    assert doubts == {"a": CHANGED, "b": None, "c": None, "d": UNKNOWN}
+    assert known.doubt(out / "studies" / "b", logged=False) == UNKNOWN  # set aside: the seal alone counts
+
+
+def test_a_seal_is_of_every_byte_and_of_the_salt() -> None:
+    written = sealed(f'{{\n "key": "c",\n "seal": "{UNSEALED}",\n "seed": 0\n}}\n'.encode(), seal_key(SALT))
+    assert is_sealed(written, seal_key(SALT))
+    assert not is_sealed(written, seal_key(b"another salt"))
+    for place in range(len(written)):
+        changed = bytearray(written)
+        changed[place] ^= 1
+        assert not is_sealed(bytes(changed), seal_key(SALT)), place
 
 
 def test_a_run_that_is_replaced_stays_on_record_and_its_studies_are_not_asked_for(out: Path) -> None:

@@ -15,6 +15,8 @@ from audit.cli import app
 from audit.engine.keys import SALT_VARIABLE
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
+from audit.logbook import AuditLog
+from audit.logbook.chain import DONE, file_checksum
 from audit.rescoring import rescore
 from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
@@ -24,6 +26,7 @@ from reports.record import RunRecord
 
 STUDIES = 4
 SALT = "the salt of whoever ran it"
+OF_THE_MOMENT = {"run.json", "index.html", "pages.sha256", "audit.jsonl"}  # say when it was scored again
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +92,12 @@ def test_the_runs_own_boxes_give_the_very_same_run(finished: Path, out: Path) ->
     before, after = contents(finished), contents(out)
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"run.json", "index.html", "audit.jsonl"}  # which say when it was scored again
+    assert changed <= OF_THE_MOMENT
     assert after["audit.jsonl"].startswith(before["audit.jsonl"])
     was, now = (json.loads((folder / "run.json").read_text()) for folder in (finished, out))
     assert now.pop("rescored") is not None
     assert was.pop("rescored") is None
+    assert was.pop("seal") != now.pop("seal")
     assert was == now
 
 
@@ -111,7 +115,7 @@ def test_scoring_twice_is_scoring_once(out: Path, cohort: Path) -> None:
     once = contents(out)
     rescore(out, [cohort / "boxes.csv"])
     twice = contents(out)
-    assert {name for name in once if once[name] != twice[name]} <= {"run.json", "index.html", "audit.jsonl"}
+    assert {name for name in once if once[name] != twice[name]} <= OF_THE_MOMENT
 
 
 def test_other_boxes_change_hits_and_leave_heat_and_faithfulness(finished: Path, out: Path, cohort: Path) -> None:
@@ -161,9 +165,9 @@ def test_without_boxes_the_runs_own_come_back_whatever_was_scored_since(out: Pat
     rescore(out, [others])
     rescore(out)
     after = contents(out)
-    assert {name for name in before if before[name] != after[name]} <= {"run.json", "index.html", "audit.jsonl"}
+    assert {name for name in before if before[name] != after[name]} <= OF_THE_MOMENT
     was, now = (RunRecord.model_validate_json(each["run.json"]) for each in (before, after))
-    assert now.model_copy(update={"rescored": was.rescored}) == was
+    assert now.model_copy(update={"rescored": was.rescored, "seal": was.seal}) == was
 
 
 def test_the_records_keep_the_runs_own_boxes_only_while_others_take_their_place(
@@ -266,6 +270,8 @@ def test_records_of_an_older_version_score_by_uid(finished: Path, out: Path, coh
             for phrase in image["phrases"]:
                 phrase.pop("target")
         (folder / "record.json").write_text(json.dumps(record))
+        sha256 = file_checksum(folder / "record.json")
+        AuditLog(out, SALT.encode()).append(DONE, study=folder.name, record_sha256=sha256)
     found = rescore(out, [cohort / "boxes.csv"])
     assert found.failed == ()
     # Without a patient's key each study is a patient of its own, as each study of the phantom cohort is.

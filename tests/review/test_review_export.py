@@ -62,6 +62,18 @@ def said(out: Path) -> Path:
     return out
 
 
+def test_a_damaged_study_is_left_out_of_table_and_boxes_and_named(said, tmp_path):
+    record = said / "studies" / FOUR.record.key / "record.json"
+    record.write_text("[" * 100_000)
+    found = export(said)
+    assert ({row["study"][0] for row in rows_of(text_of(found, as_json=False))}, found.strange) == ({"a", "b"}, 0)
+    (sentence,) = found.damaged
+    assert f"{FOUR.record.key}/record.json is no record" in sentence
+    for words in (["export", str(said)], ["boxes", str(said), "--out", str(tmp_path / "b.csv"), "--with-run-boxes"]):
+        told = CliRunner().invoke(app, ["review", *words])
+        assert (told.exit_code, "record.json is no record" in told.output) == (3, True), told.output
+
+
 def test_the_table_holds_what_each_said_last(said):
     rows = rows_of(text_of(export(said), as_json=False))
     assert [(row["study"][0], row["reviewer"], row["verdict"]) for row in rows] == [

@@ -1,0 +1,188 @@
+"""Every file of an OUT held against what the log, the records and the list of pages say of it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from audit.logbook.chain import AUDIT_LOG, file_checksum
+from audit.logbook.following import Said
+from audit.logbook.seals import is_sealed
+from pipelines.errors import DamagedError, OutputError
+from reports.folder import FAILED, PAGES, RECORD, RUN, THUMBNAIL, read_pages_list, read_record, read_run
+from reports.reading import read_bounded
+from reports.record import RunRecord, StudyRecord
+
+__all__ = ["Covered", "State", "cover"]
+
+_AT_MOST = 128 << 20  # bytes of a record or a list
+_OLD = "written by version 0.1.0, whose records give no checksums of these"
+_STRANGE = "no run writes these"
+_OPEN = "a run, score or render did not come to its end"
+_EVENTS = "what went on, which is not needed to check the result"
+_ANSWERS = "reviewers' answers, which go on beside a run"
+_LOCK = "a lock, or what a killed command left half-written"
+
+
+class State(StrEnum):
+    """How a file stands."""
+
+    COVERED = "covered"
+    CHANGED = "changed"
+    MISSING = "missing"
+    NOT_COVERED = "not covered"
+
+
+@dataclass(slots=True)
+class Covered:
+    """Every file of an OUT, by its path within it, with how it stands and, where it is not covered, why."""
+
+    files: dict[str, tuple[State, str]] = field(default_factory=dict)
+    studies: int = 0  # whose record is the one that the log names, or is sealed
+    unlogged: list[str] = field(default_factory=list)  # studies with a sealed record that the log does not name
+    unknown: list[str] = field(default_factory=list)  # studies whose record neither log nor seal vouches for
+
+    def add(self, name: str, state: State, why: str = "") -> None:
+        """Note a file."""
+        self.files[name] = (state, why)
+
+    def of(self, state: State) -> dict[str, str]:
+        """Give the files that stand so, and why."""
+        return {name: why for name, (found, why) in sorted(self.files.items()) if found is state}
+
+
+def cover(out: Path, said: Said, key: bytes | None) -> Covered:
+    """Look at every file below OUT.
+
+    Args:
+        out: the folder.
+        said: what its log says.
+        key: of the seals; None leaves them unlooked at.
+
+    Raises:
+        OutputError: a file cannot be read.
+    """
+    covered = Covered()
+    _pages(out, said, covered)
+    _result(out, said, covered)
+    for study in sorted({*said.records, *_names(out / "studies")}):
+        _study(out, "studies", study, said, key, covered)
+    for study in _names(out / "set-aside"):
+        _study(out, "set-aside", study, Said(), key, covered)
+    for name, expected in said.shards.items():
+        path = out / "shards" / name
+        if path.exists():
+            covered.add(f"shards/{name}", *_unless_open(_against(path, expected), said))
+    for name in _files(out):
+        if name not in covered.files:
+            covered.add(name, State.NOT_COVERED, _why_not(name, said))
+    return covered
+
+
+def _pages(out: Path, said: Said, covered: Covered) -> None:
+    """Hold the list of pages against the log, and the pages against the list."""
+    if not said.pages:
+        return
+    covered.add(PAGES, *_against(out / PAGES, said.pages))
+    if covered.files[PAGES][0] is State.COVERED:
+        for name, expected in read_pages_list(read_bounded(out / PAGES, most_bytes=_AT_MOST)).items():
+            covered.add(name, *_against(out / name, expected))
+
+
+def _result(out: Path, said: Said, covered: Covered) -> None:
+    """Hold ``run.json`` against the log, and the tables against ``run.json``."""
+    path = out / RUN
+    if not (said.finished and said.run_json):
+        return
+    state, why = _against(path, said.run_json)
+    covered.add(RUN, state, why)
+    if state is State.COVERED:
+        for name, expected in _files_of(lambda: read_run(out)).items():
+            covered.add(name, *_against(out / name, expected))
+
+
+def _study(out: Path, place: str, study: str, said: Said, key: bytes | None, covered: Covered) -> None:
+    folder, within = out / place / study, f"{place}/{study}"
+    record, named = folder / RECORD, said.records.get(study)
+    failed = said.failed.get(study)
+    if failed is not None and (folder / FAILED).is_file():
+        covered.add(f"{within}/{FAILED}", *_unless_open(_against(folder / FAILED, failed), said))
+    if not os.path.lexists(record):
+        if named is not None:
+            covered.add(f"{within}/{RECORD}", State.MISSING, "")
+        return
+    before = said.opened.get(study)
+    if named is not None:
+        state, why = _against(record, named)
+    elif before and _against(record, before)[0] is State.COVERED:
+        state, why = State.COVERED, ""
+    elif key is None or is_sealed(read_bounded(record, most_bytes=_AT_MOST), key):
+        state, why = State.COVERED, ""
+        if place == "studies":
+            covered.unlogged.append(study)
+    else:
+        state, why = State.NOT_COVERED, "the log names no record of these studies"
+        if place == "studies":
+            covered.unknown.append(study)
+    covered.add(f"{within}/{RECORD}", state, why)
+    if state is not State.COVERED:
+        return
+    covered.studies += place == "studies"
+    for name, expected in _files_of(lambda: read_record(folder)).items():
+        covered.add(f"{within}/{name}", *_against(folder / name, expected))
+
+
+def _unless_open(found: tuple[State, str], said: Said) -> tuple[State, str]:
+    """Take a file that a run may have been writing, when it was killed, for one that is not covered."""
+    return found if said.finished or found[0] is State.COVERED else (State.NOT_COVERED, _OPEN)
+
+
+def _files_of(read: Callable[[], StudyRecord | RunRecord]) -> dict[str, str]:
+    """Give the checksums that a record gives; none where it is of a version that this program does not read."""
+    try:
+        return read().files or {}
+    except DamagedError:
+        return {}
+
+
+def _against(path: Path, expected: str) -> tuple[State, str]:
+    if not os.path.lexists(path):
+        return State.MISSING, ""
+    try:
+        return (State.COVERED if file_checksum(path) == expected else State.CHANGED), ""
+    except OutputError as error:
+        return State.CHANGED, str(error)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _files(out: Path) -> Iterator[str]:
+    """List every file below OUT; links are listed and not followed."""
+    for folder, folders, names in os.walk(out):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118
+        for name in (*names, *links):
+            yield Path(folder, name).relative_to(out).as_posix()
+
+
+def _why_not(name: str, said: Said) -> str:
+    """Say why a file is not covered by the log; the log itself is what covers."""
+    folder, _, last = name.rpartition("/")
+    known: list[tuple[Callable[[], bool], str]] = [
+        (lambda: name == "log.jsonl", _EVENTS),
+        (lambda: name.startswith("review.sqlite"), _ANSWERS),
+        (lambda: last.startswith("."), _LOCK),
+        (lambda: said.pages_open and last in {"index.html", THUMBNAIL, PAGES}, _OPEN),
+        (lambda: not said.finished and not folder, _OPEN),
+        (lambda: last in {"index.html", THUMBNAIL} or (not folder and name != AUDIT_LOG and _is_result(name)), _OLD),
+        (lambda: last == "heat.npz" or last.startswith("image-"), _OLD),
+        (lambda: last == FAILED, _OLD),
+        (lambda: folder == "shards", _OLD),
+    ]
+    return next((why for holds, why in known if holds()), _STRANGE)
+
+
+def _is_result(name: str) -> bool:
+    return name in {"scores.parquet", "scores.csv", "failures.csv", RUN, PAGES}

@@ -1,0 +1,148 @@
+"""Every file of an OUT is covered, or is said not to be, and a change of any covered one shows."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+sys.path.append(str(Path(__file__).parents[1] / "reports"))
+
+from made_up_records import make_cohort
+
+from audit.cli import app
+from audit.engine.rendering import render_again
+from audit.engine.store import write_run, write_study
+from audit.logbook import AUDIT_LOG, AuditLog, verify
+from audit.logbook.chain import DONE, file_checksum, result_checksums
+from audit.logbook.covering import State
+from reports.folder import THUMBNAIL, read_run, render_pages, study_folders
+
+SALT = b"a salt for tests only"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OUT of three studies as a run writes it, with its log."""
+    out = tmp_path_factory.mktemp("written") / "out"
+    (out / "studies").mkdir(parents=True)
+    made, log = make_cohort(3), AuditLog(out, SALT)
+    log.append("run started")
+    for each in made.studies:
+        sha256 = write_study(out, each.record, salt=SALT, heats=each.heats, pictures=each.pictures)
+        log.append(DONE, study=each.record.key, record_sha256=sha256)
+    write_run(out, made.run, pd.DataFrame({"study": [each.record.key for each in made.studies]}), salt=SALT)
+    log.append("run finished", **result_checksums(out))
+    return out
+
+
+@pytest.fixture
+def out(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "out"))
+
+
+def files(out: Path) -> list[str]:
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_every_file_is_covered(out: Path) -> None:
+    found = verify(out, SALT)
+    assert (found.wrong, found.notes, found.unfinished) == ([], [], False)
+    assert {name for name, state in found.files.items() if state is State.COVERED} == {*files(out)} - {AUDIT_LOG}
+
+
+def test_a_change_swap_or_loss_of_any_file_shows(out: Path) -> None:
+    first, second = (folder.name for folder in study_folders(out)[:2])
+    for name in [name for name in files(out) if name != AUDIT_LOG]:
+        path = out / name
+        whole = path.read_bytes()
+        changed = bytearray(whole)
+        changed[len(whole) // 2] ^= 1
+        contents = [bytes(changed), whole[:-1], b""]
+        if first in name and (out / name.replace(first, second)).exists():
+            contents.append((out / name.replace(first, second)).read_bytes())
+        for content in contents:
+            path.write_bytes(content)
+            assert any(name in sentence for sentence in verify(out, SALT).wrong), name
+        path.unlink()
+        assert any(name in sentence and "gone" in sentence for sentence in verify(out, SALT).wrong), name
+        path.write_bytes(whole)
+    assert verify(out, SALT).intact
+
+
+def test_a_file_that_no_run_writes_is_listed_and_a_link_too(out: Path, tmp_path: Path) -> None:
+    folder = study_folders(out)[0]
+    (folder / "more.html").write_text("<p>Another page</p>")
+    (tmp_path / "elsewhere").mkdir()
+    (out / "link").symlink_to(tmp_path / "elsewhere")
+    found = verify(out, SALT)
+    assert found.intact
+    strange = {name for name, state in found.files.items() if state is State.NOT_COVERED and name != AUDIT_LOG}
+    assert strange == {f"studies/{folder.name}/more.html", "link"}
+    assert [note for note in found.notes if "no run writes these" in note]
+    told = CliRunner().invoke(app, ["log", "verify", str(out), "--files"])
+    assert f"not covered  studies/{folder.name}/more.html" in told.stdout
+    assert told.exit_code == 0
+
+
+def test_what_version_0_1_0_wrote_is_said_not_to_be_covered(out: Path) -> None:
+    log = AuditLog(out, SALT)
+    for folder in study_folders(out):
+        path = folder / "record.json"
+        record = json.loads(path.read_text())
+        del record["files"], record["seal"]
+        path.write_text(json.dumps(record))
+        log.append(DONE, study=folder.name, record_sha256=file_checksum(path))
+    found = verify(out, SALT)
+    assert found.intact
+    assert found.files[f"studies/{study_folders(out)[0].name}/heat.npz"] is State.NOT_COVERED
+    assert any("0.1.0" in note and "heat.npz" in note for note in found.notes)
+
+
+def test_rendering_leaves_out_what_was_changed_and_signs_nothing_of_it(out: Path) -> None:
+    folder = study_folders(out)[0]
+    record = folder / "record.json"
+    record.write_text(record.read_text().replace('"seed": ', '"seed": 1', 1))
+    (out / "scores.parquet").write_bytes((out / "scores.parquet").read_bytes()[:-9])
+    found = render_again(out)
+    assert found.studies == 2
+    assert ["record.json" in found.damaged[0], "scores.parquet" in found.damaged[1]] == [True, True]
+    wrong = verify(out, SALT).wrong
+    assert {sentence.split()[0] for sentence in wrong} == {f"studies/{folder.name}/record.json", "scores.parquet"}
+
+
+def test_a_changed_run_json_has_no_pages_made_of_it(out: Path) -> None:
+    path = out / "run.json"
+    path.write_text(path.read_text().replace('"seed": ', '"seed": 1', 1))
+    told = CliRunner().invoke(app, ["render", str(out)])
+    assert (told.exit_code, "run.json was changed since it was written" in told.output) == (1, True)
+
+
+def test_pages_of_a_log_of_another_salt_are_not_made(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("M2IB_AUDIT_SALT", "the salt of somebody else")
+    before = (out / AUDIT_LOG).read_bytes()
+    told = CliRunner().invoke(app, ["render", str(out)])
+    assert (told.exit_code, "written with another salt" in told.output) == (1, True)
+    assert (out / AUDIT_LOG).read_bytes() == before
+
+
+def test_a_thumbnail_that_was_swapped_is_made_again(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    render_again(out)
+    first, second, _ = (folder / THUMBNAIL for folder in study_folders(out))
+    whole = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    assert not verify(out, SALT).intact
+    render_again(out)
+    assert (first.read_bytes() == whole, verify(out, SALT).intact) == (True, True)
+
+
+def test_a_render_that_was_cut_short_is_said(out: Path) -> None:
+    AuditLog(out, SALT).append("pages are made again")
+    render_pages(out, read_run(out))
+    found = verify(out, SALT)
+    assert (found.intact, found.unfinished) == (True, True)
+    assert any("`m2ib-audit render` makes them" in note for note in found.notes)
