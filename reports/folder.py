@@ -1,6 +1,5 @@
 """The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
 
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from PIL import Image as Picture
 from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
-from reports.reading import OF_RUN, OF_STUDY, checksum, read_checked, read_model
+from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_model
 from reports.record import ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.review_page import beside_on_disk
@@ -183,12 +182,10 @@ def damaged_tables(out: Path, run: RunRecord) -> tuple[str, ...]:
     said = []
     for name, expected in (run.files or {}).items():
         try:
-            with (out / name).open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            said.append(f"{name} cannot be read ({error.strerror}): `m2ib-audit score` makes the tables again")
-            continue
-        if found != expected:
+            is_whole = file_checksum(out / name) == expected
+        except DamagedError:
+            is_whole = False
+        if not is_whole:
             said.append(f"{name} is not the table that was written: `m2ib-audit score` makes the tables again")
     return tuple(said)
 

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pipelines.errors import DamagedError
 from reports.record import SCHEMA_VERSION
 
-__all__ = ["OF_RUN", "OF_STUDY", "Limits", "checksum", "read_bounded", "read_checked", "read_model"]
+__all__ = ["OF_RUN", "OF_STUDY", "Limits", "checksum", "file_checksum", "read_bounded", "read_checked", "read_model"]
 
 _MOST_KEYS = 10_000  # of one JSON object; the largest that is written has some hundred
 
@@ -46,6 +46,22 @@ OF_RUN = Limits(
 def checksum(content: bytes) -> str:
     """SHA-256, in hex."""
     return sha256(content).hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file, in hex.
+
+    Raises:
+        DamagedError: it cannot be read, or is no plain file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise DamagedError(f"{path} cannot be read (it is no plain file): is its folder one that a run made?")
+            return file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
 
 
 def read_bounded(path: Path, *, most_bytes: int, remedy: str = "audit the study again") -> bytes:

@@ -22,13 +22,13 @@ from audit.logbook.chain import (
     SCORED_AGAIN,
     STARTED_ANEW,
     STUDY_FAILED,
-    file_checksum,
     result_checksums,
 )
 from audit.logbook.events import scrubbed_trace
 from audit.logbook.lines import Value
 from pipelines.study import LeftOut
 from reports.folder import FAILED, study_folders
+from reports.reading import file_checksum
 from reports.record import RunRecord
 
 __all__ = ["Journal"]

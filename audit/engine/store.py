@@ -17,12 +17,11 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.engine.clock import Clock
-from audit.logbook.chain import file_checksum
 from audit.logbook.known import Known
 from audit.logbook.seals import UNSEALED, seal_key, sealed
 from pipelines.spreadsheet import defused
 from reports.folder import FAILED, RECORD, RUN, RenderedFolder, render_pages
-from reports.reading import checksum
+from reports.reading import checksum, file_checksum
 from reports.record import FailureRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.stored_heat import HEAT

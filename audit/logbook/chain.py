@@ -11,16 +11,14 @@ Source: RFC 2104 (HMAC); Schneier and Kelsey 1999, "Secure audit logs to support
 import hmac
 import json
 import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from audit.logbook.lines import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
 from reports.folder import PAGES, RUN
-from reports.reading import checksum
+from reports.reading import checksum, file_checksum
 
 __all__ = [
     "AUDIT_LOG",
@@ -35,7 +33,6 @@ __all__ = [
     "TORN",
     "AuditLog",
     "fault_of",
-    "file_checksum",
     "log_key",
     "log_lines",
     "mac_of",
@@ -61,22 +58,6 @@ _TAIL_AT_MOST = 1 << 20  # bytes: a line is far shorter
 def log_key(salt: bytes) -> bytes:
     """Derive the key of the log's HMACs, so that one key serves one purpose."""
     return hmac.new(salt, b"m2ib-audit audit log", "sha256").digest()
-
-
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file, in hex.
-
-    Raises:
-        OutputError: it cannot be read, or is no plain file.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OutputError(f"{path} cannot be read (it is no plain file): is its folder one that a run made?")
-            return file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
 
 
 def log_lines(out: Path) -> list[bytes]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from audit.logbook.chain import AUDIT_LOG, file_checksum
+from audit.logbook.chain import AUDIT_LOG
 from audit.logbook.following import Said
 from audit.logbook.seals import is_sealed
 from pipelines.errors import DamagedError, OutputError
 from reports.folder import FAILED, PAGES, RECORD, RUN, THUMBNAIL, read_pages_list, read_record, read_run
-from reports.reading import read_bounded
+from reports.reading import file_checksum, read_bounded
 from reports.record import RunRecord, StudyRecord
 
 __all__ = ["Covered", "State", "cover"]

@@ -25,7 +25,7 @@ class Known:
     out: Path
     said: Said = field(default_factory=Said)
     key: bytes | None = None  # of the seals; None: they are not looked at
-    is_there: bool = False  # a log with a line
+    is_there: bool = False  # a log with an entry
     fault: str | None = None  # where the log is broken
 
     def doubt(self, folder: Path, *, logged: bool = True) -> str | None:
@@ -105,4 +105,6 @@ def known_of(out: Path, salt: bytes) -> Known:
     except FileNotFoundError:
         return Known(out=out, key=key)
     chain = follow(whole, log_key(salt))
-    return Known(out=out, said=chain.said, key=key, is_there=bool(whole), fault=chain.fault)
+    return Known(
+        out=out, said=chain.said, key=key, is_there=bool(chain.entries) or chain.fault is not None, fault=chain.fault
+    )

@@ -19,7 +19,7 @@ from audit.engine.store import write_record, write_run
 from audit.engine.table import GrowingTable
 from audit.engine.targets import Targets
 from audit.logbook import AuditLog
-from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, file_checksum, result_checksums
+from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksums
 from audit.logbook.known import Known, known_of
 from audit.rescoring.kept import kept_study, keyed_rows
 from audit.scoring.summary import score_table
@@ -28,6 +28,7 @@ from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import LeftOut, Study
 from reports.folder import damaged_tables, read_run, read_study, study_folders
+from reports.reading import file_checksum
 from reports.record import FailureRecord, RunRecord, StudyRecord
 
 __all__ = ["Rescored", "rescore"]

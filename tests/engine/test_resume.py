@@ -21,11 +21,12 @@ from audit.engine.locking import Shard
 from audit.engine.run import RunResult, run
 from audit.engine.settings import RunSettings
 from audit.logbook import AUDIT_LOG, AuditLog, verify
-from audit.logbook.chain import DONE, OPENED, file_checksum
+from audit.logbook.chain import DONE, OPENED
 from audit.rescoring import rescore
 from pipelines.errors import AuditError, InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, study_folders
+from reports.reading import file_checksum
 
 STUDIES = 4
 FIRST, COMPRESSED = "phantom-00001", "phantom-00004"

@@ -17,9 +17,10 @@ from audit.cli import app
 from audit.engine.rendering import render_again
 from audit.engine.store import write_run, write_study
 from audit.logbook import AUDIT_LOG, AuditLog, verify
-from audit.logbook.chain import DONE, file_checksum, result_checksums
+from audit.logbook.chain import DONE, result_checksums
 from audit.logbook.covering import State
 from reports.folder import THUMBNAIL, read_run, render_pages, study_folders
+from reports.reading import file_checksum
 
 SALT = b"a salt for tests only"
 

@@ -16,12 +16,13 @@ from audit.engine.keys import SALT_VARIABLE
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from audit.logbook import AuditLog
-from audit.logbook.chain import DONE, file_checksum
+from audit.logbook.chain import DONE
 from audit.rescoring import rescore
 from audit.scoring.scores import SCORES
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, read_run, study_folders
+from reports.reading import file_checksum
 from reports.record import RunRecord
 
 STUDIES = 4
