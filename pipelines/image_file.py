@@ -21,6 +21,7 @@ from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import InputError
+from pipelines.limits import MAX_PICTURE_PIXELS
 
 __all__ = ["FORMATS", "RANGE", "Picture", "as_picture", "read_image"]
 
@@ -55,14 +56,15 @@ class Picture:
         return self.display.shape[0], self.display.shape[1]
 
 
-def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_image(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     """Read a DICOM, PNG, JPEG, TIFF, WebP, GIF or BMP file, told by its content.
 
     Of several frames the first is read. EXIF's orientation is honoured, transparency is dropped.
 
     Args:
         path: the file.
-        max_pixels: rows x columns beyond which a file is refused before it is decoded.
+        max_pixels: rows x columns beyond which a file is refused before it is decoded; by default ``MAX_PIXELS`` for
+            DICOM and ``MAX_PICTURE_PIXELS`` for the others.
 
     Raises:
         InputError: the file is missing, damaged, too large or of another format (:class:`DicomError` for DICOM).
@@ -73,9 +75,9 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
     if is_dicom:
-        pixels = read_pixels(path, max_pixels=max_pixels)
+        pixels = read_pixels(path, max_pixels=max_pixels or MAX_PIXELS)
         return Picture(display=pixels.display, valid=pixels.valid, receipt=pixels.receipt)
-    display, receipt = _read_with_pillow(path, max_pixels)
+    display, receipt = _read_with_pillow(path, max_pixels or MAX_PICTURE_PIXELS)
     return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
 
 

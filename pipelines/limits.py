@@ -31,6 +31,7 @@ __all__ = [
     "MAX_MASK_SIDE",
     "MAX_MODEL_LAYERS",
     "MAX_PAIRS",
+    "MAX_PICTURE_PIXELS",
     "MAX_PIXEL_FILE_BYTES",
     "MAX_REPORT_CHARACTERS",
     "MAX_RINGS",
@@ -83,6 +84,9 @@ MAX_INFLATED_BYTES = 2**28  # five times the largest detector's pixels; held in 
 MAX_DICOM_READS = 500_000  # about two seconds; real headers take some hundreds, large structured ones some thousands
 MAX_DICOM_VALUE_BYTES = 2**22  # of one element that is no pixel or overlay data; a colour palette has 2**17
 MAX_HEADER_BYTES = 2**24  # of all elements but pixel data together; real ones have some kilobytes
+
+# Pictures of other formats than DICOM
+MAX_PICTURE_PIXELS = 30_000_000  # half more than the largest detector; colour takes 26 bytes a pixel while it is read
 
 # Model folders
 MAX_CONFIG_BYTES = 2**22  # of a JSON or text file other than the tokeniser's

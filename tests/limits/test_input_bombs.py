@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_image import made_up_image
+from PIL import Image as Pillow
 from pyarrow import parquet
 
 from pipelines.boxes.outlines import coco_shape, polygons_of
 from pipelines.boxes.placing import place_boxes
 from pipelines.boxes.table import BoxRow
-from pipelines.errors import BoxError
+from pipelines.errors import BoxError, InputError
+from pipelines.image_file import read_image
 from pipelines.json_text import JsonLimitError, parse_json
 from pipelines.limits import MAX_BOXES_ON_IMAGE, MAX_CORNERS, MAX_GZIP_MEMBERS, MAX_JSON_DEPTH, MAX_ROWS
 from pipelines.shapes import Polygons, cropped_run_lengths, run_lengths_of
@@ -362,3 +364,16 @@ def test_an_image_with_more_boxes_than_readers_draw_gets_none_of_them() -> None:
     placed = place_boxes([image], rows)
     assert not placed.by_image
     assert [(item.failed, "501 boxes lie on one image" in item.reason) for item in placed.left_out] == [(True, True)]
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_picture_that_unpacks_to_more_pixels_than_any_film_is_refused_undecoded(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"bomb.{ending}"
+    Pillow.new("1", (6_000, 5_001)).save(path, **({"compression": "group4"} if ending == "tif" else {}))
+    assert path.stat().st_size < 10_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match="6000 x 5001 pixels are more than the limit of 30,000,000"):
+        read_image(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**22
