@@ -1,5 +1,6 @@
 """Small files that stand for gigabytes or for minutes of work are refused with a sentence, within a limit of memory."""
 
+import base64
 import gzip
 import json
 import subprocess
@@ -136,6 +137,12 @@ def fhir_of_one_text_many_times(path: Path) -> None:
     path.write_text(json.dumps(report))
 
 
+def fhir_of_open_comments(path: Path) -> None:
+    page = base64.b64encode(b"<!--" * 250_000).decode()
+    attachment = {"contentType": "text/html", "data": page}
+    path.write_text(json.dumps({"resourceType": "DiagnosticReport", "presentedForm": [attachment]}))
+
+
 def xml_of_entities(path: Path) -> None:
     path.write_bytes(b'<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><eCitation>&b;</eCitation>')
 
@@ -169,6 +176,7 @@ REPORTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "objects.json": (fhir_of_empty_objects, "MiB of memory"),
     "lines.ndjson": (fhir_of_many_lines, "more than 5,000,000 lines"),
     "repeated.json": (fhir_of_one_text_many_times, "more than 100,000"),
+    "comments.json": (fhir_of_open_comments, "holds no text"),
     "entities.xml": (xml_of_entities, "entities"),
     "long.xml": (xml_of_five_megabytes, "4,194,304 bytes"),
     "long.txt": (plain_text_of_100_megabytes, "104,857,600 characters"),

@@ -3,9 +3,10 @@
 Source: HL7 FHIR R4 (4.0.1), References, Attachment, Narrative.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any
 
 from pipelines.limits import MAX_MARKUP_CHARACTERS
@@ -15,6 +16,10 @@ __all__ = ["Resource", "Resources", "attachment_text", "codings", "div_text", "l
 
 _READ_TYPES = {"text/plain": False, "text/html": True, "application/xhtml+xml": True}  # whether it is marked up
 _NEW_LINE_TAGS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"})
+# Each mark is read once, whatever is left open: html.parser looks for an end that is not there again and again.
+_MARK = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?P<end>/)?(?P<tag>[a-z][a-z0-9]*)\b[^<>]*>|<[!?/][^<>]*>", re.IGNORECASE | re.DOTALL
+)
 _UNSEEN_TAGS = frozenset({"script", "style", "head", "title"})
 
 
@@ -89,41 +94,21 @@ def div_text(narrative: Any) -> str:
     return _without_marks(words(narrative.get("div"))) if isinstance(narrative, dict) else ""
 
 
-class _Words(HTMLParser):
-    """Collects what a reader of the page would see."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.seen: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what is not shown, and where a line begins."""
-        del attrs  # no attribute is shown
-        self._unseen += tag in _UNSEEN_TAGS
-        self._line(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Note where what is not shown ends, and where a line does."""
-        self._unseen = max(0, self._unseen - (tag in _UNSEEN_TAGS))
-        self._line(tag)
-
-    def handle_data(self, data: str) -> None:
-        """Keep the words that are shown."""
-        if not self._unseen:
-            self.seen.append(data)
-
-    def _line(self, tag: str) -> None:
-        if tag in _NEW_LINE_TAGS:
-            self.seen.append("\n")
-
-
 def _without_marks(marked: str) -> str:
     """Give the words of a marked-up text; one that is too long stays as it is, and is then refused as a report."""
     if len(marked) > MAX_MARKUP_CHARACTERS:
         return marked
-    parser = _Words()
-    parser.feed(marked)
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.seen).split("\n"))
+    seen: list[str] = []
+    unseen = start = 0
+    for mark in _MARK.finditer(marked):
+        if not unseen:
+            seen.append(unescape(marked[start : mark.start()]))
+        tag, start = (mark["tag"] or "").casefold(), mark.end()
+        if tag in _UNSEEN_TAGS:
+            unseen = max(0, unseen - 1) if mark["end"] else unseen + (not mark[0].endswith("/>"))
+        if tag in _NEW_LINE_TAGS:
+            seen.append("\n")
+    if not unseen:
+        seen.append(unescape(marked[start:]))
+    lines = (" ".join(line.split()) for line in "".join(seen).split("\n"))
     return "\n".join(line for line in lines if line)
