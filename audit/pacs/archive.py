@@ -10,8 +10,14 @@ from typing import Protocol, runtime_checkable
 from pydicom.dataset import Dataset
 
 from pipelines.dicom.source import text
+from pipelines.errors import PacsError
 
-__all__ = ["Archive", "FoundSeries", "Keep", "Wanted", "find_series", "is_uid"]
+__all__ = ["Archive", "FoundSeries", "Keep", "RefusedError", "Wanted", "find_series", "find_studies", "is_uid"]
+
+
+class RefusedError(PacsError):
+    """The archive does not let this user in: nothing else will succeed."""
+
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _SR = "SR"
@@ -90,42 +96,41 @@ def is_uid(value: str) -> bool:
     return len(value) <= 64 and _UID.fullmatch(value) is not None
 
 
-def find_series(archive: Archive, wanted: Wanted) -> Iterator[FoundSeries]:
-    """Find the series that are wanted, study by study.
+def find_studies(archive: Archive, wanted: Wanted) -> list[str]:
+    """Find the Study Instance UIDs of the studies that may hold wanted series.
 
-    What archives may ignore (modality of a study, body part) is held against their answers.
+    What archives may ignore (modality of a study, body part) is held against their answers, here and in
+    :func:`find_series`.
 
     Raises:
         PacsError: the archive cannot be reached or refuses.
     """
-    for study_uid in _studies(archive, wanted):
-        for found in _series(archive, study_uid, wanted):
-            series_uid = text(found, "SeriesInstanceUID")
-            keys = {
-                "StudyInstanceUID": study_uid,
-                "SeriesInstanceUID": series_uid,
-                "SOPInstanceUID": "",
-                "SOPClassUID": "",
-            }
-            images = archive.query("IMAGE", keys)
-            yield FoundSeries(
-                study_uid=study_uid,
-                series_uid=series_uid,
-                instances={text(image, "SOPInstanceUID"): text(image, "SOPClassUID") for image in images},
-            )
-
-
-def _studies(archive: Archive, wanted: Wanted) -> Iterator[str]:
     days = f"{wanted.first:%Y%m%d}-{wanted.last:%Y%m%d}" if wanted.first != wanted.last else f"{wanted.first:%Y%m%d}"
-    seen: set[str] = set()
+    found: dict[str, None] = {}
     for modality in wanted.modalities:
         keys = {"StudyDate": days, "ModalitiesInStudy": modality, "StudyInstanceUID": ""}
         for study in archive.query("STUDY", keys):
             day, uid = text(study, "StudyDate"), text(study, "StudyInstanceUID")
             outside = day != "" and not f"{wanted.first:%Y%m%d}" <= day <= f"{wanted.last:%Y%m%d}"
-            if uid and uid not in seen and not outside:
-                seen.add(uid)
-                yield uid
+            if uid and not outside:
+                found[uid] = None
+    return list(found)
+
+
+def find_series(archive: Archive, study_uid: str, wanted: Wanted) -> list[FoundSeries]:
+    """Find the wanted series of a study.
+
+    Raises:
+        PacsError: the archive cannot be reached or refuses.
+    """
+    series = []
+    for found in _series(archive, study_uid, wanted):
+        series_uid = text(found, "SeriesInstanceUID")
+        keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": "", "SOPClassUID": ""}
+        images = archive.query("IMAGE", keys) if is_uid(series_uid) else []
+        instances = {text(image, "SOPInstanceUID"): text(image, "SOPClassUID") for image in images}
+        series.append(FoundSeries(study_uid=study_uid, series_uid=series_uid, instances=instances))
+    return series
 
 
 def _series(archive: Archive, study_uid: str, wanted: Wanted) -> Iterator[Dataset]:

@@ -3,20 +3,22 @@
 Source: PS3.18 10.4 (retrieve), 10.5 (store), 10.6 (search).
 """
 
-import base64
-import io
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import requests
 from dicomweb_client.api import DICOMwebClient
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from urllib3.exceptions import HTTPError as TransferError
 
-from audit.pacs.archive import FoundSeries, Keep
+from audit.pacs.archive import FoundSeries, Keep, RefusedError
+from audit.pacs.bounded_http import BoundedSession
+from audit.pacs.multipart import only_part
 from audit.pacs.settings import DicomwebSettings
 from pipelines.dicom.source import READ_ERRORS, items, text, tolerant_reading
 from pipelines.errors import PacsError
@@ -24,23 +26,27 @@ from pipelines.errors import PacsError
 __all__ = ["DicomwebArchive"]
 
 _PAGE = 200  # results a query
-_PAGES = 5000
+_QUERY_MB = 16  # of one page of results; 200 studies have some 200 kB
+_MANY_PAGES = 10  # all pages of a query may take so many times what one answer may
+_OWN_UID = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 _ADVICE = {
     401: "refuses the credentials: set user and password, or token",
     403: "refuses what this user asks for: have its administrator allow it",
     404: "has no DICOMweb there: the url ends before /studies",
 }
 _REFUSED = frozenset({401, 403})
+_ANY_ENCODING = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
 class DicomwebArchive:
     """A DICOMweb service."""
 
     def __init__(self, settings: DicomwebSettings) -> None:
-        self._url = settings.url
-        self._session = _Session(settings)
+        self._url, self._settings = settings.url, settings
+        self._session = BoundedSession(settings)
         # Its warnings quote the server, and a server may quote a patient.
-        logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+        for name in ("dicomweb_client", "retrying", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._client = DICOMwebClient(settings.url, session=self._session, timeout=settings.timeout_s)
         self._client.set_http_retry_params(retry=False)
 
@@ -68,34 +74,60 @@ class DicomwebArchive:
         }[level]
         found: list[Dataset] = []
         known: set[str] = set()
-        for page in range(_PAGES):
-            with self._errors_in_a_sentence():
-                answers = search(*place, fields=fields, search_filters=filters, limit=_PAGE, offset=page * _PAGE)
-                with tolerant_reading():
-                    read = [Dataset.from_json(answer) for answer in answers]
+        offset, end = 0, time.monotonic() + _MANY_PAGES * self._settings.answer_s + self._settings.timeout_s
+        while len(found) < self._settings.most_results and time.monotonic() < end:
+            with self._errors_in_a_sentence(), self._session.answers_up_to(_QUERY_MB), tolerant_reading():
+                answers = search(*place, fields=fields, search_filters=filters, limit=_PAGE, offset=offset)
+                read = self._read(answers, keys, own=_OWN_UID[level])
             new = [each for each in read if _name(each) not in known]
             known.update(map(_name, new))
             found += new
             if len(answers) < _PAGE or not new:  # some servers begin again from the first result
                 return found
-        raise PacsError(f"{self._url} does not come to an end of its results: ask for fewer days")
+            offset += _PAGE
+        raise PacsError(
+            f"{self._url} does not come to an end of its results ({len(found)} so far): ask for fewer days, or set "
+            "most_results or answer_s higher"
+        )
+
+    def _read(self, answers: object, keys: Mapping[str, str], *, own: str) -> list[Dataset]:
+        """Read of each result what was asked for, and nothing that nests or leads elsewhere (a BulkDataURI)."""
+        if not isinstance(answers, list):
+            raise TypeError("no array of results")
+        if len(answers) > self._settings.most_results:
+            raise PacsError(
+                f"{self._url} answered with more than {self._settings.most_results} results: ask for fewer days, or "
+                "set most_results higher"
+            )
+        tags = {key: f"{tag_for_keyword(key):08X}" for key in keys}
+        read = []
+        for answer in answers:
+            given = {tag: answer[tag] for key, tag in tags.items() if key == own or tag in answer}
+            plain = {tag: {"vr": each["vr"], "Value": _plain(each.get("Value", []))} for tag, each in given.items()}
+            read.append(Dataset.from_json(plain))
+        return read
 
     def fetch(self, series: FoundSeries, uids: Sequence[str], keep: Keep) -> dict[str, str]:
         """Fetch instances of a series one by one, in the encoding that the archive has them in."""
         failed: dict[str, str] = {}
         for uid in uids:
             try:
-                with self._errors_in_a_sentence(), tolerant_reading():
-                    instance = self._client.retrieve_instance(series.study_uid, series.series_uid, uid)
-                    encoded = io.BytesIO()
-                    instance.save_as(encoded, enforce_file_format=True)
-            except _RefusedError:
+                with self._errors_in_a_sentence():
+                    file = self._retrieve(series, uid)
+            except RefusedError:
                 raise
             except PacsError as error:
                 failed[uid] = str(error)
             else:
-                keep(uid, encoded.getvalue())
+                keep(uid, file)
         return failed
+
+    def _retrieve(self, series: FoundSeries, uid: str) -> bytes:
+        """Fetch the file of one instance as it is: dicomweb-client would parse all that comes, and write it anew."""
+        url = f"{self._url}/studies/{series.study_uid}/series/{series.series_uid}/instances/{uid}"
+        answer = self._session.get(url, headers={"Accept": _ANY_ENCODING}, timeout=self._settings.timeout_s)
+        answer.raise_for_status()
+        return only_part(answer.headers.get("Content-Type", ""), answer.content)
 
     def store(self, objects: Sequence[Dataset]) -> dict[str, str]:
         """Store objects one by one: a message of all of them may be larger than servers take."""
@@ -103,9 +135,9 @@ class DicomwebArchive:
         for each in objects:
             uid = str(each.SOPInstanceUID)
             try:
-                with self._errors_in_a_sentence():
+                with self._errors_in_a_sentence(), self._session.answers_up_to(_QUERY_MB), tolerant_reading():
                     answer = self._client.store_instances([each])
-            except _RefusedError:
+            except RefusedError:
                 raise
             except PacsError as error:
                 failed[uid] = str(error)
@@ -127,10 +159,12 @@ class DicomwebArchive:
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             sentence = f"{self._url} {_ADVICE.get(status, 'failed: see its log')} (HTTP {status})"
-            raise (_RefusedError if status in _REFUSED else PacsError)(sentence) from error
+            raise (RefusedError if status in _REFUSED else PacsError)(sentence) from error
         except requests.exceptions.JSONDecodeError as error:
             raise PacsError(f"{self._url} answered what is no DICOMweb (no JSON): check url") from error
-        except requests.RequestException as error:
+        except requests.TooManyRedirects as error:
+            raise PacsError(f"{self._url} sends requests round in a circle: check url") from error
+        except (requests.RequestException, TransferError) as error:
             raise PacsError(
                 f"{self._url} cannot be reached or broke off ({type(error).__name__}): check url, and whether it is up"
             ) from error
@@ -138,44 +172,15 @@ class DicomwebArchive:
             raise PacsError(f"{self._url} answered what is no DICOMweb ({type(error).__name__}): check url") from error
 
 
-class _RefusedError(PacsError):
-    """The archive does not let this user in: nothing else will succeed."""
+def _plain(values: Any) -> list[Any]:
+    """Check that values are plain ones: no items of a sequence.
 
-
-class _Session(requests.Session):
-    """A session whose credentials stay with the server that they are for."""
-
-    def __init__(self, settings: DicomwebSettings) -> None:
-        super().__init__()
-        self.trust_env = False  # no .netrc, no proxy that the administrator of the PACS does not know of
-        self.verify = True if settings.ca_file is None else str(settings.ca_file)
-        if settings.client_cert is not None:
-            key = None if settings.client_key is None else str(settings.client_key)
-            self.cert = str(settings.client_cert) if key is None else (str(settings.client_cert), key)
-        if settings.user is not None and settings.password is not None:
-            pair = f"{settings.user}:{settings.password.get_secret_value()}".encode()
-            self.headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        if settings.token is not None:
-            self.headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
-        self._origin = _origin(settings.url)
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Follow a redirect within the server alone."""
-        target = super().get_redirect_target(resp)
-        if target is not None:
-            there = _origin(urljoin(resp.url, target))
-            if there != self._origin:
-                resp.close()
-                raise PacsError(
-                    f"the server sends requests on to {there[0]}://{there[1]}, which is another one: credentials and "
-                    "patients' data are not sent there; give its url if it is meant"
-                )
-        return target
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    Raises:
+        ValueError: they are not.
+    """
+    if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
+        raise ValueError("a value that was asked for is no plain one")
+    return values
 
 
 def _name(found: Dataset) -> str:

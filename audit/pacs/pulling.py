@@ -3,16 +3,14 @@
 import csv
 import io
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydicom import dcmread
-
-from audit.pacs.archive import Archive, FoundSeries, Wanted, find_series, is_uid
+from audit.pacs.archive import Archive, FoundSeries, RefusedError, Wanted, find_series, find_studies, is_uid
 from pipelines.dicom.own_result import is_own_result
-from pipelines.dicom.source import READ_ERRORS, read_elements, text, tolerant_reading
+from pipelines.dicom.source import read_elements, text, tolerant_reading
 from pipelines.errors import DicomError, OutputError, PacsError
 from pipelines.spreadsheet import defused
 from reports.writing import write_text_atomically
@@ -21,7 +19,8 @@ __all__ = ["FAILURES", "Pulled", "pull"]
 
 FAILURES = "pull-failures.csv"
 _PART = ".part"
-_MOST_LOST = 5  # series in a row: then the archive is taken for gone
+_LONGEST_CELL = 500  # of the table of failures: an identifier that is no UID may be as long as its archive likes
+_MOST_LOST = 5  # studies or series in a row: then the archive is taken for gone
 
 Progress = Callable[[str, int, int], None]
 
@@ -56,12 +55,16 @@ def pull(
         raise OutputError(
             f"{into} cannot be written ({error.strerror}): give a folder that you may write to"
         ) from error
-    pulled, lost = Pulled(), 0
-    found = list(find_series(archive, wanted))
+    pulled = Pulled()
     try:
+        studies = find_studies(archive, wanted)
+        found = _find_all(archive, studies, wanted, pulled, progress)
+        lost = 0
         for done, series in enumerate(found, start=1):
             try:
                 _pull_series(archive, into, series, pulled)
+            except RefusedError:
+                raise
             except PacsError as error:
                 lost += 1
                 pulled.failed.append((series.study_uid, series.series_uid, "", str(error)))
@@ -73,6 +76,36 @@ def pull(
     finally:
         _list_failures(into / FAILURES, pulled)
     return pulled
+
+
+def _find_all(
+    archive: Archive, studies: list[str], wanted: Wanted, pulled: Pulled, progress: Progress
+) -> list[FoundSeries]:
+    """Find the series of all studies; a study whose answers cannot be used is listed and stops no other.
+
+    Raises:
+        PacsError: the archive refuses, or several studies in a row failed.
+    """
+    found: list[FoundSeries] = []
+    lost = 0
+    for done, study_uid in enumerate(studies, start=1):
+        if not is_uid(study_uid):
+            reason = "the archive gives an identifier that is no UID: nothing of this study was fetched"
+            pulled.failed.append((study_uid, "", "", reason))
+            continue
+        try:
+            found += find_series(archive, study_uid, wanted)
+        except RefusedError:
+            raise
+        except PacsError as error:
+            lost += 1
+            pulled.failed.append((study_uid, "", "", str(error)))
+            if lost == _MOST_LOST or len(studies) == 1:
+                raise
+        else:
+            lost = 0
+        progress("Finding series", done, len(studies))
+    return found
 
 
 def _pull_series(archive: Archive, into: Path, series: FoundSeries, pulled: Pulled) -> None:
@@ -98,14 +131,15 @@ def _pull_series(archive: Archive, into: Path, series: FoundSeries, pulled: Pull
     odd: dict[str, str] = {}
 
     def keep(uid: str, file: bytes) -> None:
-        reason = _odd(file, uid, series.study_uid)
-        if reason == _OWN:
-            pulled.own += 1
-        elif reason is not None:
-            odd[uid] = reason
-        else:
-            _write(folder / f"{uid}.dcm", file)
-            pulled.fetched += 1
+        with _written(folder / f"{uid}.dcm", file) as part:
+            reason = _odd(part, uid, series.study_uid)
+            if reason is None:
+                part.replace(folder / f"{uid}.dcm")
+                pulled.fetched += 1
+            elif reason == _OWN:
+                pulled.own += 1
+            else:
+                odd[uid] = reason
 
     for uid, reason in {**archive.fetch(series, missing, keep), **odd}.items():
         fail(uid, reason)
@@ -114,16 +148,16 @@ def _pull_series(archive: Archive, into: Path, series: FoundSeries, pulled: Pull
 _OWN = "a result of m2ib-audit"
 
 
-def _odd(file: bytes, uid: str, study_uid: str) -> str | None:
+def _odd(path: Path, uid: str, study_uid: str) -> str | None:
     """Say what is wrong with a file that has come; None where nothing is."""
     try:
         with tolerant_reading():
-            header = dcmread(io.BytesIO(file), specific_tags=["SOPInstanceUID", "StudyInstanceUID", "Manufacturer"])
-            if is_own_result(header):
-                return _OWN
-            same = (text(header, "SOPInstanceUID"), text(header, "StudyInstanceUID")) == (uid, study_uid)
-    except READ_ERRORS:
-        return "what came is no DICOM object"
+            header, _ = read_elements(path, ("SOPInstanceUID", "StudyInstanceUID", "Manufacturer"))
+    except DicomError:
+        return "what came is no DICOM object, or is cut short"
+    if is_own_result(header):
+        return _OWN
+    same = (text(header, "SOPInstanceUID"), text(header, "StudyInstanceUID")) == (uid, study_uid)
     return None if same else "the archive sent another object than was asked for"
 
 
@@ -139,7 +173,13 @@ def _is_whole(path: Path, uid: str) -> bool:
     return text(header, "SOPInstanceUID") == uid
 
 
-def _write(path: Path, content: bytes) -> None:
+@contextmanager
+def _written(path: Path, content: bytes) -> Iterator[Path]:
+    """Write a file beside its place; it goes away again unless it is moved there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     part = path.with_name(f"{path.name}{_PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,14 +187,15 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        yield part
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise OutputError(
             f"{path.parent} cannot be written ({error.strerror}): make room or give another folder; the same command "
             "goes on where it was"
         ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _list_failures(path: Path, pulled: Pulled) -> None:
@@ -164,5 +205,5 @@ def _list_failures(path: Path, pulled: Pulled) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["study", "series", "instance", "reason"])
-    writer.writerows([defused(cell) for cell in row] for row in pulled.failed)
+    writer.writerows([defused(cell[:_LONGEST_CELL]) for cell in row] for row in pulled.failed)
     write_text_atomically(path, table.getvalue())

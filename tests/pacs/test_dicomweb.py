@@ -8,7 +8,7 @@ import pytest
 from fake_server import Answer, make_certificate, serving
 from pydantic import SecretStr
 
-from audit.pacs.archive import FoundSeries, Wanted, find_series, is_uid
+from audit.pacs.archive import FoundSeries, Wanted, find_series, find_studies, is_uid
 from audit.pacs.dicomweb import DicomwebArchive
 from audit.pacs.pulling import pull
 from audit.pacs.settings import DicomwebSettings
@@ -188,6 +188,7 @@ def test_a_series_that_the_archive_names_is_found_once() -> None:
         return 200, JSON, json.dumps([value]).encode()
 
     with serving(answers) as (url, _), archive(url) as found:
-        assert list(find_series(found, DAY)) == [
+        assert find_studies(found, DAY) == ["1.2"]
+        assert find_series(found, "1.2", DAY) == [
             FoundSeries(study_uid="1.2", series_uid="1.2.3", instances={"1.2.3.4": "1.2.840.10008.5.1.4.1.1.1"})
         ]

@@ -1,0 +1,255 @@
+"""A requests session for a server that is not trusted: one origin, and limits of time and size for each answer.
+
+requests limits the time between two reads alone, so that a server which sends a byte now and then holds a program for
+ever, and it reads and inflates whatever comes. Here every byte of an answer, from the status line on, passes
+:class:`_MeteredSocket`, and the body is inflated piece by piece.
+"""
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse as StandardResponse
+from io import BufferedReader, BytesIO, RawIOBase
+from socket import socket
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse, HTTPResponse
+
+from audit.pacs.settings import DicomwebSettings
+from pipelines.errors import PacsError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["BoundedSession"]
+
+_CHUNK: Final = 2**16
+_HEAD_BYTES: Final = 2**20  # status lines and headers of one answer; servers send some hundred bytes
+_REDIRECTS: Final = 5
+
+
+class _Meter:
+    """What one answer, redirects to it included, may still take."""
+
+    def __init__(self, *, seconds: float, silence_s: float, most_bytes: int) -> None:
+        self._seconds, self._silence_s, self._most_bytes = seconds, silence_s, most_bytes
+        self._began: float | None = None  # at the first byte: how long a server thinks is limited by silence_s
+        self._taken = 0
+
+    def wait_s(self) -> float:
+        """Give how long the next read may take.
+
+        Raises:
+            PacsError: the time is over.
+        """
+        if self._began is None:
+            return self._silence_s
+        left = self._began + self._seconds - time.monotonic()
+        if left <= 0:
+            raise self._too_slow()
+        return min(left, self._silence_s)
+
+    def timed_out(self) -> None:
+        """Tell a read that ended because all the time is over from one that met silence.
+
+        Raises:
+            PacsError: all the time is over.
+        """
+        if self._began is not None and time.monotonic() >= self._began + self._seconds:
+            raise self._too_slow()
+
+    def take(self, count: int) -> None:
+        """Count bytes that came over the wire.
+
+        Raises:
+            PacsError: they are too many.
+        """
+        if self._began is None:
+            self._began = time.monotonic()
+        self._taken += count
+        if self._taken > self._most_bytes + _HEAD_BYTES:
+            raise self._too_large()
+
+    def refuse_larger(self, size: int) -> None:
+        """Refuse a body of this many bytes if it is too large."""
+        if size > self._most_bytes:
+            raise self._too_large()
+
+    def _too_slow(self) -> PacsError:
+        return PacsError(
+            f"the server did not come to the end of an answer within {self._seconds:g} s: set answer_s higher if it or "
+            "the network is that slow"
+        )
+
+    def _too_large(self) -> PacsError:
+        megabytes = self._most_bytes / 2**20
+        return PacsError(
+            f"the server sent an answer of more than {megabytes:g} MB: set answer_mb higher if that is meant"
+        )
+
+
+_meter: ContextVar[_Meter] = ContextVar("meter of the request that is under way")
+
+
+class _MeteredSocket(RawIOBase):
+    """Reads a socket within the limits of the request that is under way."""
+
+    def __init__(self, raw: RawIOBase, connected: socket) -> None:
+        self._raw, self._socket = raw, connected
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        """Read as a socket's file does."""
+        meter = _meter.get()
+        self._socket.settimeout(meter.wait_s())
+        try:
+            count: int | None = self._raw.readinto(buffer)
+        except TimeoutError:
+            meter.timed_out()
+            raise
+        meter.take(count or 0)
+        return count
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._raw.close()
+        super().close()
+
+
+class _MeteredResponse(StandardResponse):
+    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = BufferedReader(_MeteredSocket(self.fp.detach(), sock), _CHUNK)
+
+
+class _Connection(HTTPConnection):
+    response_class = _MeteredResponse  # what http.client makes of an answer
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _MeteredResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Reads a body to its end, inflated within the limit, before it gives an answer to anybody."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make connections that are metered."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """Make an answer whose body is here."""
+        meter = _meter.get()
+        try:
+            body = self._body(resp, meter)
+        except BaseException:
+            resp.close()
+            raise
+        resp.release_conn()
+        headers = resp.headers.copy()
+        headers.discard("Content-Encoding")
+        whole = HTTPResponse(
+            body=BytesIO(body),
+            headers=headers,
+            status=resp.status,
+            version=resp.version,
+            reason=resp.reason,
+            preload_content=False,
+            original_response=getattr(resp, "_original_response", None),  # cookies are read from it
+            enforce_content_length=False,
+        )
+        return super().build_response(req, whole)
+
+    @staticmethod
+    def _body(resp: BaseHTTPResponse, meter: _Meter) -> bytes:
+        stated = resp.headers.get("Content-Length", "")
+        if stated.isascii() and stated.isdigit():
+            meter.refuse_larger(int(stated[:20]))
+        parts, size = [], 0
+        for part in resp.stream(_CHUNK, decode_content=True):
+            meter.wait_s()  # inflating takes time too
+            size += len(part)
+            meter.refuse_larger(size)
+            parts.append(part)
+        return b"".join(parts)
+
+
+class BoundedSession(requests.Session):
+    """Asks one server, and no other, within the limits of its settings.
+
+    Raises:
+        PacsError: by every request, where a limit is met or the server sends it elsewhere.
+    """
+
+    def __init__(self, settings: DicomwebSettings) -> None:
+        super().__init__()
+        self.trust_env = False  # no .netrc, no proxy that the administrator of the PACS does not know of
+        self.max_redirects = _REDIRECTS
+        self.verify = True if settings.ca_file is None else str(settings.ca_file)
+        if settings.client_cert is not None:
+            key = None if settings.client_key is None else str(settings.client_key)
+            self.cert = str(settings.client_cert) if key is None else (str(settings.client_cert), key)
+        if settings.user is not None and settings.password is not None:
+            pair = f"{settings.user}:{settings.password.get_secret_value()}".encode()
+            self.headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        if settings.token is not None:
+            self.headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+        self.headers["Accept-Encoding"] = "identity"  # films hardly shrink
+        self.mount("http://", _BoundedAdapter())
+        self.mount("https://", _BoundedAdapter())
+        self._origin = _origin(settings.url)
+        self._settings = settings
+        self._most_bytes = settings.answer_mb * 2**20
+
+    @contextmanager
+    def answers_up_to(self, megabytes: int) -> Iterator[None]:
+        """Let answers have no more than this meanwhile."""
+        before = self._most_bytes
+        self._most_bytes = min(before, megabytes * 2**20)
+        try:
+            yield
+        finally:
+            self._most_bytes = before
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Ask, and follow redirects within the server, within one answer's limits."""
+        settings = self._settings
+        token = _meter.set(_Meter(seconds=settings.answer_s, silence_s=settings.timeout_s, most_bytes=self._most_bytes))
+        try:
+            return super().request(*args, **kwargs)
+        finally:
+            _meter.reset(token)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send one request, of a redirect too, to the configured server alone."""
+        there = _origin(request.url or "")
+        if there != self._origin:
+            raise PacsError(
+                f"the server sends requests on to {there[0]}://{there[1]}, which is another one: credentials and "
+                "patients' data are not sent there; give its url if it is meant"
+            )
+        return super().send(request, **kwargs)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
