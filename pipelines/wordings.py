@@ -180,7 +180,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         ),
         # The verb ("this leads to") is no device.
         r"leads(?! (?:to|me|one|us)\b)",
-        r"(?:chest|intercostal) drain",
+        r"drains?(?! (?:in)?to\b)",
         r"cannula(?:e|s)?",
         r"lines? (?:or|and|/) (?:tubes?|drains?)",
         r"pace[\s-]?makers?",

@@ -64,11 +64,16 @@ _OWN_VERB = re.compile(
     rf"(?:\s+[\w-]+ly)?\s+(?:has|have|had|remains?|persists?|appears?|(?:continues?|increases?|improves?)|"
     rf"(?:essentially\s+|largely\s+)?unchanged|stable|similar|(?:consistent|compatible|in\s+keeping)\s+with|"
     rf"as\s+before|larger|smaller|increased|decreased|improved|"
-    rf"worsened|enlarged|again|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|"
+    rf"worsened|enlarged|again|without|with\s+no|in\s+(?:situ|place|position)|tip|(?:is|are)(?!\s+(?:\w+ly\s+|also\s+|"
     rf"otherwise\s+)?{SEEN}))(?!\w)",
     re.IGNORECASE,
 )
-_IS_THERE = re.compile(r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b", re.IGNORECASE)
+_IS_THERE = re.compile(
+    r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b|"
+    # "No effusion, fibrosis at the bases" tells where it is.
+    r"\s+(?:at|in)\s+(?:the\s+|both\s+)?(?:(?:left|right|lung)\s+)*(?:bases?|apex|apices|lingula)\s*(?:[.,;]|\Z)",
+    re.IGNORECASE,
+)
 _DENIES = re.compile(r"\b(?:no|not|nil|without|negative|free|clear|possib\w+|probab\w+)\b", re.IGNORECASE)
 _BEFORE_NOUN = re.compile(
     r"(?:\A|\b(?:no|of|any|or|and|the|a|for|without|new|acute|active|focal|large|small|definite|significant|"

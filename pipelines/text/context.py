@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pipelines.findings import FindingMention
 from pipelines.study import Context
 from pipelines.text.clauses import BE, FINITE_VERB, HARD_END, clause_starts, ends_with_a_noun, parentheses
-from pipelines.text.triggers import PATTERNS, Meaning, Reach
+from pipelines.text.meanings import Meaning, Reach
+from pipelines.text.triggers import PATTERNS
 
 __all__ = ["contexts_of"]
 
@@ -46,12 +47,18 @@ _PREDICATE = re.compile(
     ),
     re.IGNORECASE,
 )
+_BARE_PREDICATE = re.compile(
+    r"\s+(?:(?:much|slightly|now|\w+ly)\s+)*(?:smaller|larger|bigger|better|worse|improved|worsened|increased|decreased|"
+    r"unchanged|stable|persisting|present|noted)\s*,",
+    re.IGNORECASE,
+)
 _PART_OF_LIST = re.compile(r",|\band\b|\bwith\b", re.IGNORECASE)
 _ANSWERED_BEFORE = re.compile(r"(?::|\s-{1,2}|\()[^,;]*,")
 _EITHER = re.compile(
     r"(?:(?!\b(?:with|for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)",
     re.IGNORECASE,
 )
+_AFTER_HEADING = re.compile(r"(?:\(s\))?\s*:\s+(?:(?:an?|the)\s+)?")
 _EITHER_FAR = 60  # characters between two findings that "or" still joins
 
 
@@ -121,8 +128,10 @@ def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scop
             taken[start:end] = b"\x01" * (end - start)
             if direction in {Reach.FORWARD, Reach.AROUND}:
                 yield _Scope(meaning, end, reach.forward_end(end))
+            if direction is Reach.FORWARD and meaning is Meaning.UNCERTAIN and reach.answers_a_heading(start, end):
+                yield _Scope(meaning, reach.question_start(start), start)
             if direction is Reach.NEAR:
-                yield _Scope(meaning, end, min(reach.forward_end(end), end + _NEAR))
+                yield _Scope(meaning, end, reach.near_end(end))
             if direction is Reach.BACKWARD:
                 yield _Scope(meaning, reach.backward_start(start), start)
             if direction is Reach.ANSWER:
@@ -159,6 +168,16 @@ class _Reaches:
                 return soft.start()
         return end
 
+    def near_end(self, start: int) -> int:
+        """Where the words of one finding end: "previous pneumonia has left a scar" affirms the scar."""
+        verb = FINITE_VERB.search(self._sentence, start)
+        return min(self.forward_end(start), start + _NEAR, verb.start() if verb else len(self._sentence))
+
+    def answers_a_heading(self, start: int, end: int) -> bool:
+        """Whether a doubt is what is said of a heading: "Effusion: possible trace on the left"."""
+        named = any(start < m.end <= self.forward_end(end) for m in self._mentions)
+        return not named and any(_AFTER_HEADING.fullmatch(self._sentence, m.end, start) for m in self._mentions)
+
     def clause_start(self, end: int) -> int:
         return max(start for start in self._starts if start <= end)
 
@@ -167,8 +186,15 @@ class _Reaches:
         own = _PREDICATE.search(self._sentence, start, end)
         subject_end = own.start() if own else end
         verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]
+        # "Effusion smaller, pneumothorax gone": the earlier finding has its own word, without a verb.
+        verbs += [
+            said.end() - 1
+            for mention in self._mentions
+            if start <= mention.start and (said := _BARE_PREDICATE.match(self._sentence, mention.end, subject_end))
+        ]
         if not verbs:
             return start
+        verbs.sort()
         # An earlier clause has its own verb: only what follows the last comma or "and" belongs to this trigger.
         parts = [match.end() for match in _PART_OF_LIST.finditer(self._sentence, verbs[-1], subject_end)]
         return max([verbs[-1], *parts])

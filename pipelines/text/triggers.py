@@ -5,71 +5,33 @@ were labelled by hand.
 """
 
 import re
-from enum import Enum
 
+from pipelines.text.answers import ANSWER_PATTERNS
 from pipelines.text.clauses import BE, SEEN
-
-__all__ = ["PATTERNS", "Meaning", "Reach"]
-
-
-class Reach(Enum):
-    """Which words of a sentence a trigger speaks of."""
-
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    NEAR = "near"  # forward, and no further than the words of one finding
-    LAST = "last"  # the one finding named before it
-    AROUND = "around"  # the one before it, and forward
-    ANSWER = "answer"  # backward over what it answers ("PTX, effusion: none"), and no further than an earlier answer
-
-
-class Meaning(Enum):
-    """What a trigger says about the findings that it reaches."""
-
-    NOTHING = "nothing"  # looks like a trigger and is none
-    UNCERTAIN = "uncertain"
-    ABSENT = "absent"
-    HISTORY = "history"  # speaks of the patient's past, not of this image
-
-
-_DEGREE = (
-    r"(?:significant|interval|appreciable|substantial|definite|real|acute|obvious|further|gross|radiographic|evident|"
-    r"relevant|major|other|convincing|marked|discernible|detectable|short|term|or|much|great|measurable|material|clear|"
-    r"overall|large|noticeable|demonstrable|new|yet)(?:ly)?"
+from pipelines.text.meanings import Meaning, Reach
+from pipelines.text.trigger_parts import (
+    ADVERBS,
+    CHANGE,
+    CLAUSE_END,
+    CLINICALLY,
+    DEGREE,
+    DOUBTED,
+    EARLIER_FILM,
+    OF_SIGNS,
+    ON_EARLIER_FILM,
+    OTHER_SIDE_NONE,
+    PAST_DISEASE,
+    SOME_IS_LEFT,
+    UNABLE,
+    WELL,
 )
-_CHANGE = (
-    r"(?:changed?|changing|alter(?:ed|ation)|increas(?:ed?|es|ing)|decreas(?:ed?|es|ing)|progress(?:ion|ed|ing)?|"
-    r"improv(?:e|es|ement|ed|ing)|worsen(?:ing|ed)?|differen(?:t|ce)|growth|resolution|resolving|clearing|clearance|"
-    r"regress(?:ion|ed)|reduc(?:tion|ed)|diminish(?:ed|ing)|evolution|deteriorat(?:ion|ed)|larger|smaller|bigger|worse|"
-    r"better|more|less|enlarged since|grown)"
-)
-_OF_SIGNS = r"(?:evidence|sign|signs|suggestion|indication|features) of"
-_ADVERBS = r"(?:\w+ ){0,2}"
-_WELL = r"(?:well|fully|clearly|adequately|optimally|definitely)"
-_UNABLE = (
-    r"(?:can ?not|can't|could not|couldn't|unable to|(?:difficult|hard|impossible|not possible) to|"
-    r"(?:does|do|would) not|without)"
-)
-_DOUBTED = (
-    r"(?:possible|likely|suspected|question(?:ed|able)|favou?red|probable|possibility|consideration|doubtful|doubted|"
-    r"presumed|equivocal|indeterminate|uncertain|unclear|in doubt|conceivable)"
-)
-_PAST_DISEASE = (
-    r"(?:granulomat\w+|tubercul\w+|histoplasm\w+|infect\w+|pneumonias?|disease|process|inflammat\w+|o?edema|"
-    r"failure|chf|"
-    r"pneumothora\w+)"
-)
-_EARLIER_FILM = (
-    r"(?:prior|previous|old|older|earlier|outside)(?: \w+){0,2} (?:cts?|scans?|stud(?:y|ies)|exam\w*|films?|x-?rays?|"
-    r"radiographs?)"
-)
-_CLINICALLY = r"in (?:the|an?) (?:appropriate|right|proper|correct) clinical (?:setting|context|scenario)"
-_CLAUSE_END = r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|based|but|and|although|however|with|than)\b)"
+
+__all__ = ["PATTERNS"]
 
 # In this order; what one trigger has taken, the later ones do not see. A space is any white space.
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (Meaning.HISTORY, Reach.FORWARD, (r"(?:known |prior |previous |remote )?history of", r"h/o", r"hx of")),
-    (Meaning.HISTORY, Reach.FORWARD, (rf"\Aon (?:an? |the )?{_EARLIER_FILM}",)),
+    (Meaning.HISTORY, Reach.FORWARD, (rf"\Aon (?:an? |the )?{EARLIER_FILM}",)),
     (
         Meaning.HISTORY,
         Reach.NEAR,
@@ -77,7 +39,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"(?:status post|s/p|(?:is|are) post)",
             # A disease that is over leaves scars; an old fracture is itself still seen.
             (
-                rf"(?:prior|previous|old|remote|past)(?= (?:\w+ ){{0,2}}{_PAST_DISEASE})"
+                rf"(?:prior|previous|old|remote|past)(?= (?:\w+ ){{0,2}}{PAST_DISEASE})"
                 r"(?! (?:\w+ ){0,3}(?:calcif\w+|scar\w*|granulomas?|nodul\w+|fractur\w+)\b)"
             ),
             r"(?:prior|previous)(?= (?:\w+ ){0,2}(?:repair|replacement|placement|resection|surgery))",
@@ -87,30 +49,31 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.HISTORY,
         Reach.BACKWARD,
         (
-            rf"(?:was|were) {SEEN}? ?(?:previously )?(?:on|in) (?:an? |the |his |her )?{_EARLIER_FILM}",
-            rf"(?:was|were) previously {SEEN}{_CLAUSE_END}",
+            rf"(?:was|were) {SEEN}? ?(?:previously )?(?:on|in) (?:an? |the |his |her )?{EARLIER_FILM}",
+            rf"(?:was|were) previously {SEEN}{CLAUSE_END}",
         ),
     ),
     (
         Meaning.UNCERTAIN,
         Reach.BACKWARD,
         (
-            rf"(?:can ?not|can't|could not|couldn't) {_ADVERBS}be {_ADVERBS}(?:excluded|ruled out|assessed|evaluated)",
+            rf"(?:can ?not|can't|could not|couldn't) {ADVERBS}be {ADVERBS}(?:excluded|ruled out|assessed|evaluated)",
             (
                 rf"(?:difficult|hard|impossible|not possible) to (?:\w+ )?(?:exclude|evaluate|assess|"
-                rf"rule out){_CLAUSE_END}"
+                rf"rule out){CLAUSE_END}"
             ),
             r"(?:remains? )?to be (?:excluded|ruled out)",
             rf"(?:would|might|may) (?:well )?not (?:necessarily |always )?be (?:\w+ )?{SEEN}",
+            rf"(?:difficult|hard|impossible) to (?:detect|see|identify|visuali[sz]e|appreciate|discern){CLAUSE_END}",
             rf"(?:{BE} )?not (?:\w+ ){{0,2}}(?:excluded|ruled out|excludable)",
-            rf"(?:{BE} )?not {_WELL}[\s-](?:{SEEN}|assessed|evaluated)",
+            rf"(?:{BE} )?not {WELL}[\s-](?:{SEEN}|assessed|evaluated)",
         ),
     ),
     (
         Meaning.UNCERTAIN,
         Reach.FORWARD,
         (
-            rf"{_UNABLE} {_ADVERBS}(?:exclud(?:e|ing)|rul(?:e|ing) out)",
+            rf"{UNABLE} {ADVERBS}(?:exclud(?:e|ing)|rul(?:e|ing) out)",
             r"not (?:\w+ )?excluding",
             r"to (?:\w+ )?(?:exclude|rule[ -]out|(?:assess|evaluate|look|check) for)",
             r"please exclude",
@@ -124,11 +87,11 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Reach.FORWARD,
         (
             (
-                rf"(?:no|not|nor|neither|nil|without|little) (?:{_OF_SIGNS} )?(?:{BE} )?(?:any )?(?:{_DEGREE} ){{0,3}}"
-                rf"{_CHANGE}(?: (?:or|nor) (?:\w+ly )?{_CHANGE})?(?: (?:in|of|from|since|to)\b)?"
+                rf"(?:no|not|nor|neither|nil|without|little) (?:{OF_SIGNS} )?(?:{BE} )?(?:any )?(?:{DEGREE} ){{0,3}}"
+                rf"{CHANGE}(?: (?:or|nor) (?:\w+ly )?{CHANGE})?(?: (?:in|of|from|since|to)\b)?"
             ),
             (
-                rf"(?:no|without) (?:{_OF_SIGNS} )?(?:(?:{_DEGREE}) ){{0,3}}(?:enlargement|growth) of"
+                rf"(?:no|without) (?:{OF_SIGNS} )?(?:(?:{DEGREE}) ){{0,3}}(?:enlargement|growth) of"
                 r"(?: the (?:known|previous(?:ly)?|existing)\b)"
             ),
             r"(?:no|without) (?:further|interval|new|significant|appreciable) (?:interval )?enlargement of",
@@ -137,7 +100,10 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"not (?:un)?usual\w*",
             r"not (?:well )?(?:positioned|optimally \w+)",
             r"non[- ]?resolving",
-            r"(?:no|without) doubt",
+            (
+                r"(?:no|without|beyond|not in) (?:(?:any|a|all|reasonable|serious) )*(?:(?:reason|cause) to )?"
+                r"(?:doubt|question)"
+            ),
             r"no longer (?:enlarging|increasing|growing|progressing)",
             r"with (?:or|and) without",
             r"not (?:been )?(?:\w+ )?(?:resolved|cleared|removed|withdrawn|gone|disappeared)",
@@ -154,9 +120,9 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             ),
             r"(?:allow|ensure|document|confirm|demonstrate|verify|until) (?:\w+ )?(?:resolution|clearing)",
             r"likely (?:unchanged|stable)",
-            rf"not (?:\w+ )?{SEEN} (?:previously|before|earlier|then|last)",
+            rf"(?:not (?:\w+ )?{SEEN}|absent) (?:\w+ )?{ON_EARLIER_FILM}",
             rf"not (?:previously|formerly) {SEEN}?",
-            rf"not (?:\w+ )?{SEEN} (?:\w+ )?(?:on|in) (?:an? |the )?(?:prior|previous|earlier|older?)",
+            OTHER_SIDE_NONE,
         ),
     ),
     (
@@ -174,16 +140,18 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             ),
             (
                 rf"(?:appears?|{BE}) (?:\w+ )?(?:within (?:limits of normal|(?:the )?normal (?:limits|range))|"
-                rf"normal{_CLAUSE_END})"
+                rf"normal{CLAUSE_END})"
             ),
             (
                 r"(?:has|have|had) (?:now |since |also |completely |entirely |fully |all )*(?:resolved|cleared|"
-                r"disappeared|gone)"
+                rf"disappeared|gone){SOME_IS_LEFT}"
             ),
             rf"{BE} (?:now |since |completely |fully |both )*(?:resolved|cleared|gone|removed|ruled out|excluded)",
-            r"(?:has|have) been (?:\w+ )?(?:removed|ruled out|excluded|withdrawn|evacuated|drained|extubated)",
-            rf"removed{_CLAUSE_END}",
-            rf"resolved{_CLAUSE_END}",
+            (
+                r"(?:has|have) been (?:\w+ )?(?:removed|ruled out|excluded|withdrawn|evacuated|drained|extubated)"
+                rf"{SOME_IS_LEFT}"
+            ),
+            rf"(?:removed|resolved|cleared|gone|absent){CLAUSE_END}",
             rf"none(?: {SEEN})?(?! of)",
         ),
     ),
@@ -192,11 +160,12 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.BACKWARD,
         (
-            rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{_CLAUSE_END}",
-            rf"(?:{BE}|seems?|remains?) (?:also |most |quite |a )*{_DOUBTED}{_CLAUSE_END}",
+            rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{CLAUSE_END}",
+            rf"(?:{BE}|seems?|remains?) (?:also |most |quite |a )*{DOUBTED}{CLAUSE_END}",
             rf"(?:likely|probably|possibly|presumably|perhaps) (?:also )?{SEEN}",
             (
-                r"(?:should|could|can|may|might) (?:also |not )*(?:be )?(?:considered|present|there|suspected|"
+                r"(?:should|could|can|may|might|must|needs? to|ought to) (?:also |not |always )*(?:be )?"
+                r"(?:considered|present|there|suspected|"
                 r"a consideration)"
             ),
             r"(?:is|are) (?:also |again |still )?(?:raised|queried|questioned|suggested)",
@@ -217,7 +186,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.LAST,
         (
-            rf"(?<![,;]\s){_CLINICALLY}",
+            rf"(?<![,;]\s){CLINICALLY}",
             r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             (
                 r"or (?:\w+ ){0,2}(?:nipple|skin|artefact|artifact|vessels?|vascular|superimpos\w+|overlap\w*|"
@@ -229,7 +198,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.FORWARD,
         (
-            _CLINICALLY,
+            CLINICALLY,
             r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             r"doubt(?:ful(?:ly)?|ed|s)?",
             r"quer(?:y|ied|ies|ying)",
@@ -248,7 +217,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"could",
             r"can (?:represent|reflect|be seen)",
             r"suggest(?:s|ed|ing|ive|ions?)?(?: of)?",
-            r"suspicious for",
+            r"suspicious (?:for|of)",
             r"suspicion",
             r"suspect(?:s|ed)?",
             r"concern(?:ing|s|ed)? (?:for|of|about)",
@@ -286,38 +255,12 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
 )
 
 
-# "PTX - absent", "Effusion: none", "Consolidation (no)", "Pneumothorax?": what comes before is answered or asked.
-_ANSWERS: tuple[tuple[Meaning, str], ...] = (
-    (
-        Meaning.ABSENT,
-        (
-            rf"no|none(?: {SEEN})?|nil|neg(?:ative)?|absent|denied|not (?:{BE} )?{SEEN}|nothing {SEEN}|resolved|"
-            rf"removed|(?:is |heart |size )*normal(?: size)?|unremarkable|clear"
-        ),
-    ),
-    (
-        Meaning.UNCERTAIN,
-        (
-            r"(?:un|less |more |very |most |highly )*(?:possibl[ey]|probabl[ey]|likely)|suspected|query|"
-            r"questionable|equivocal|"
-            r"doubtful|indeterminate|uncertain|not excluded|cannot exclude|cannot be excluded|maybe|perhaps"
-        ),
-    ),
-)
-_MARK = r"(?:\s*[:=?]|\s+-{1,2}|\s*[–—]|,?\s*\()\s*"
-_ANSWER_END = r"(?=\s*(?:[.,;)]|\Z)|\s+[A-Z][\w ]{0,30}:)"
-
-
-def _answer(words: str) -> re.Pattern[str]:
-    return re.compile(rf"{_MARK}(?i:{words.replace(' ', '[ ]+')}){_ANSWER_END}")
-
-
 def _compiled(triggers: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(triggers)})(?!\w)".replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.IGNORECASE)
 
 
 PATTERNS = (
-    *((meaning, Reach.ANSWER, _answer(words)) for meaning, words in _ANSWERS),
+    *((meaning, Reach.ANSWER, pattern) for meaning, pattern in ANSWER_PATTERNS),
     (Meaning.UNCERTAIN, Reach.LAST, re.compile(r"\s*\(?\?\)?(?=\s*(?:[.,;)]|\Z))")),
     *((meaning, reach, _compiled(triggers)) for meaning, reach, triggers in _TRIGGERS),
 )
