@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
+from audit.engine.out_folder import clean
 from audit.pacs.archive import Archive
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import AuditError, InputError, OutputError, PacsError
 from pipelines.frames import each_frame
 from reports.dicom_out import Kind, Result, make_results, read_source
 from reports.folder import read_run, read_study, study_folders, valid_of
+from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]
 
@@ -128,8 +130,10 @@ def _write(results: list[Result], folder: Path) -> None:
     """Write objects for whoever sends them by other means; their names hold no identifier."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        clean([folder])
         for name, result in _named(results):
-            result.dataset.save_as(folder / name, enforce_file_format=True)
+            with replaced(folder / name) as temporary:
+                result.dataset.save_as(temporary, enforce_file_format=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror}): give another folder") from error
 
