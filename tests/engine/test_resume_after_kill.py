@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
 from out_trees import tree_of
+from pydicom.uid import RLELossless
 
 from audit.logbook import verify
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
 STUDIES = 3
+ROLES = ("parent", "worker", "server", "decoder")
+KILLS = int(os.environ.get("M2IB_AUDIT_TEST_KILLS", "20"))  # of the tests that are slow, each
 SALT = "a salt for tests only"
 
 
@@ -36,7 +40,7 @@ class WarmRunner:
             text=True,
         )
 
-    def run(self, out: Path, *, at_event: int | None = None, after_seconds: float | None = None) -> dict:
+    def run(self, out: Path, *, workers: int = 0, **kill: object) -> dict:
         settings = {
             "dicom_dir": str(self._cohort / "dicom"),
             "reports": str(self._cohort / "reports"),
@@ -48,8 +52,25 @@ class WarmRunner:
             "steps": 1,
             "samples": 1,
             "controls": 2,
+            "workers": workers,
         }
-        asked = {"settings": settings, "kill_at_event": at_event, "kill_after_seconds": after_seconds}
+        return self._ask(out, {"settings": settings}, kill)
+
+    def command(self, out: Path, *arguments: str, **kill: object) -> dict:
+        return self._ask(out, {"arguments": arguments}, kill)
+
+    def pull(self, into: Path, **kill: object) -> dict:
+        return self._ask(into, {"pulled": [str(self._cohort / "dicom"), str(into)]}, kill)
+
+    def _ask(self, out: Path, what: dict, kill: dict) -> dict:
+        """Have it done; ``at_event``, ``after_seconds`` and ``role`` say when which process is killed."""
+        asked = {
+            **what,
+            "out": str(out),
+            "kill_at_event": kill.get("at_event"),
+            "kill_after_seconds": kill.get("after_seconds"),
+            "kill_role": kill.get("role", "parent"),
+        }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
@@ -64,6 +85,10 @@ class WarmRunner:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, count=STUDIES, seed=4, columns=64, brief=True)
+    for path in sorted((folder / "dicom").rglob("*.dcm"))[::2]:  # decoders have work, too
+        film = pydicom.dcmread(path)
+        film.compress(RLELossless, generate_instance_uid=False)
+        film.save_as(path)
     time.sleep(2.1)  # files that are younger have no stamp yet, and one tree would have stamps where another has none
     return folder
 
@@ -134,3 +159,114 @@ def test_a_run_killed_at_four_moments_ends_as_one_that_nobody_disturbed(runner, 
 def test_a_run_killed_at_a_hundred_moments_ends_as_one_that_nobody_disturbed(runner, undisturbed, tmp_path) -> None:
     done_before = killed_and_resumed(runner, undisturbed, tmp_path, seed=2, moments=100)
     assert set(done_before) == set(range(STUDIES + 1))  # none done, some, all
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(14400)
+def test_killed_processes_of_a_run_with_workers_change_nothing(runner, undisturbed, tmp_path) -> None:
+    tree, _, _ = undisturbed
+    seconds = runner.run(tmp_path / "first", workers=2)["seconds"]
+    draw = random.Random(3)
+    for moment in range(KILLS):
+        out, role, share = (
+            tmp_path / f"out-{moment}",
+            ("parent", "worker", "server", "decoder")[moment % 4],
+            draw.random(),
+        )
+        told = runner.run(out, workers=2, after_seconds=share * seconds, role=role)
+        assert told["left"] == 0, (role, share, told)
+        if role == "parent":
+            told = runner.run(out, workers=2)
+        assert told["status"] == 0, (role, share, told)
+        found = tree_of(out)
+        assert found.keys() == tree.keys(), (role, share)
+        assert [name for name in tree if found[name] != tree[name]] == [], (role, share)
+        log = verify(out, SALT.encode())
+        assert (log.intact, log.studies) == (True, STUDIES), (role, share, log)
+        shutil.rmtree(out)
+
+
+def killed_and_given_again(do: Callable[..., dict], ready: Path | None, folder: Path, *, kills: int) -> None:
+    """Kill what is done between two changes of files, do it again, and hold the outcome to one that was left alone.
+
+    Args:
+        do: does it to a folder, killed as further arguments say.
+        ready: a copy of it is the folder; None: it is made by ``do``.
+        folder: where the copies lie.
+        kills: at how many events, spread over all there are.
+    """
+
+    def begin(name: str) -> Path:
+        return folder / name if ready is None else shutil.copytree(ready, folder / name)
+
+    whole = begin("whole")
+    told = do(whole)
+    assert told["status"] == 0, told
+    tree, events = tree_of(whole), int(told["told"])
+    assert events >= STUDIES
+    for moment in range(kills):
+        out, event = begin(f"out-{moment}"), 1 + (moment * events) // kills
+        told = do(out, at_event=event)
+        assert told["signal"] == signal.SIGKILL, (event, told)
+        told = do(out)
+        assert told["status"] == 0, (event, told)
+        found = tree_of(out)
+        assert found.keys() == tree.keys(), event
+        assert [name for name in tree if found[name] != tree[name]] == [], event
+        if (out / "audit.jsonl").exists():
+            assert verify(out, SALT.encode()).wrong == [], event
+        shutil.rmtree(out)
+
+
+@pytest.fixture(scope="module")
+def finished(runner: WarmRunner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    assert runner.run(out)["status"] == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def other_boxes(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of the cohort but for the last, so that scores change."""
+    path = tmp_path_factory.mktemp("boxes") / "boxes.csv"
+    path.write_text("".join((cohort / "boxes.csv").read_text().splitlines(keepends=True)[:-1]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def commands(
+    runner: WarmRunner, cohort: Path, finished: Path, other_boxes: Path
+) -> dict[str, tuple[Callable[..., dict], Path | None]]:
+    """What is killed, and the folder that it goes on from."""
+
+    def score(out: Path, **kill: object) -> dict:
+        return runner.command(out, "score", str(out), "--boxes", str(other_boxes), **kill)
+
+    def render(out: Path, **kill: object) -> dict:
+        return runner.command(out, "render", str(out), **kill)
+
+    def push(folder: Path, **kill: object) -> dict:
+        originals = ["--dicom-dir", str(cohort / "dicom"), "--no-index"]
+        return runner.command(folder, "push", str(finished), *originals, "--to-folder", str(folder), **kill)
+
+    return {
+        "score": (score, finished),
+        "render": (render, finished),
+        "push": (push, None),
+        "pull": (runner.pull, None),
+    }
+
+
+NAMES = ("score", "render", "push", "pull")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_that_is_killed_and_given_again_ends_as_one_left_alone(commands, tmp_path, name) -> None:
+    killed_and_given_again(*commands[name], tmp_path, kills=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(14400)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_that_is_killed_at_many_moments_ends_as_one_left_alone(commands, tmp_path, name) -> None:
+    killed_and_given_again(*commands[name], tmp_path, kills=KILLS)

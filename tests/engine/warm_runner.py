@@ -1,8 +1,11 @@
 """A process that has imported everything and forks a run on demand: a run then takes its own time and not torch's.
 
-Each line on stdin has ``settings``, ``kill_at_event`` and ``kill_after_seconds``; the answer has ``signal``,
-``status``, ``seconds`` and ``told``, which is the number of events or an error. An event is a change of a file or
-folder in OUT, seen by an audit hook just before it is made.
+Each line on stdin has ``settings`` of a run, the ``arguments`` of a command, or what is ``pulled``; with ``out``,
+``kill_at_event``, ``kill_after_seconds`` and ``kill_role``: "parent", or which of its processes.
+
+The answer has ``signal``, ``status``, ``seconds``, ``told`` (the number of events, or an error), and ``left``: how many
+processes outlived it. An event is a change of a file or folder in OUT, seen by an audit hook just before it is
+made.
 """
 
 import json
@@ -12,8 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+from kill_targets import pulled
+
+from audit.cli import app
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
+
+_SECONDS_TO_END = 60.0  # a hang, on whatever machine
 
 _CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"}
 
@@ -23,7 +32,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         reader, writer = os.pipe()
-        began = time.monotonic()
+        began, started = time.monotonic(), []
         child = os.fork()
         if child == 0:
             os.close(reader)
@@ -31,7 +40,12 @@ def main() -> None:
         os.close(writer)
         if asked["kill_after_seconds"] is not None:
             time.sleep(asked["kill_after_seconds"])
-            os.kill(child, signal.SIGKILL)  # a zombie, if it has ended: never another process
+            started = psutil.Process(child).children(recursive=True)
+            role = asked.get("kill_role", "parent")
+            if role == "parent":
+                os.kill(child, signal.SIGKILL)  # a zombie, if it has ended: never another process
+            else:
+                _kill_one(child, role)
         with os.fdopen(reader) as stream:
             told = stream.read()
         _, status = os.waitpid(child, 0)
@@ -39,15 +53,39 @@ def main() -> None:
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "status": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             "told": told,
+            "left": len(psutil.wait_procs(started, timeout=_SECONDS_TO_END)[1]),
             "seconds": time.monotonic() - began,
         }
         print(json.dumps(answer), flush=True)
 
 
+def _kill_one(run: int, role: str) -> None:
+    """Kill a process of a run by what it does, as soon as there is one: the "server", a "worker" of it, a "decoder"."""
+    while True:
+        try:
+            parent = psutil.Process(run)
+            if parent.status() == psutil.STATUS_ZOMBIE:
+                return
+            for each in parent.children(recursive=True):
+                if _role(each, run) == role:
+                    each.kill()
+                    return
+        except psutil.NoSuchProcess:
+            continue
+        time.sleep(0.01)
+
+
+def _role(process: psutil.Process, run: int) -> str | None:
+    command = " ".join(process.cmdline())
+    if "decoder_process" in command:
+        return "decoder"
+    if "forkserver" in command:
+        return "server" if process.ppid() == run else "worker"
+    return None
+
+
 def _run(asked: dict, writer: int) -> None:
-    paths = {name: Path(value) for name, value in asked["settings"].items() if name in {"dicom_dir", "reports", "out"}}
-    boxes = (Path(asked["settings"]["boxes"]),)
-    out, events = str(paths["out"]), 0
+    out, events = str(asked["out"]), 0
 
     def hook(event: str, args: tuple) -> None:
         nonlocal events
@@ -64,12 +102,23 @@ def _run(asked: dict, writer: int) -> None:
     sys.addaudithook(hook)
     code = 1
     try:
-        run(RunSettings(**asked["settings"] | paths | {"boxes": boxes}))
-        code = 0
+        code = _carry_out(asked)
     except Exception as error:  # noqa: BLE001 - told to the test
         os.write(writer, repr(error).encode())
     os.write(writer, str(events).encode())
     os._exit(code)
+
+
+def _carry_out(asked: dict) -> int:
+    if "arguments" in asked:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a command prints is not an answer
+        return app(asked["arguments"], standalone_mode=False) or 0
+    if "pulled" in asked:
+        return pulled(*asked["pulled"])
+    settings = asked["settings"]
+    paths = {name: Path(value) for name, value in settings.items() if name in {"dicom_dir", "reports", "out"}}
+    run(RunSettings(**settings | paths | {"boxes": (Path(settings["boxes"]),)}))
+    return 0
 
 
 if __name__ == "__main__":
