@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-__all__ = ["OF_FILES", "OF_LABELS", "files_named_in", "quoted", "requoted", "requoted_for_owner"]
+__all__ = ["OF_FILES", "OF_LABELS", "files_named_in", "printable", "quoted", "requoted", "requoted_for_owner"]
 
 OF_FILES = "The file "
 """Before the quoted path of a file that is not the sentence's own."""
@@ -15,12 +15,21 @@ _OF_OWNERS = (OF_FILES, OF_LABELS, "its columns are ", "ends in ", "end in ")  #
 
 _QUOTED = re.compile(r'"([^"]*)"')
 _FILE = re.compile(f'{OF_FILES}"([^"]*)"')
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 200
 
 
 def quoted(value: object, *, most: int = _LONGEST) -> str:
     """Put a value of a file into a sentence; quotes and line ends of its own cannot end it."""
     return '"' + " ".join(str(value)[:most].replace('"', "'").split()) + '"'
+
+
+def printable(text: str) -> str:
+    r"""Write the bytes of a file name that are no UTF-8 as "\xfc".
+
+    Python keeps such a byte as a surrogate, which neither a file nor a stream in UTF-8 takes.
+    """
+    return _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
 
 
 def requoted(sentence: str, shown: Callable[[str], str]) -> str:

@@ -165,9 +165,13 @@ def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> It
 
 
 def _unless_read(left_out: Iterable[LeftOut], reports: ReportTable, boxes: BoxTable) -> Iterator[LeftOut]:
-    """Give the files of a DICOM folder that nobody could use: reports and boxes may lie between the images."""
-    sources = (
-        item.source for items in (reports.reports, reports.left_out, boxes.rows, boxes.left_out) for item in items
-    )
-    read = {PART_OF_FILE.sub("", source) for source in sources}
-    return (item for item in left_out if item.failed or item.source not in read)
+    """Give what of a DICOM folder nobody could use: reports and boxes may lie between the images.
+
+    A subfolder that cannot be listed is a failure of each input that it lies in, and is given once.
+    """
+    left = (*reports.left_out, *boxes.left_out)
+    read = {PART_OF_FILE.sub("", item.source) for items in (reports.reports, left, boxes.rows) for item in items}
+    said = {(item.source, item.reason) for item in left}
+    for item in left_out:
+        if (item.source, item.reason) not in said if item.failed else item.source not in read:
+            yield item

@@ -13,8 +13,10 @@ from audit.engine.targets import PatientKeys
 from pipelines.dicom.headers import inspect_file
 from pipelines.errors import InputError, OutputError
 from pipelines.frames import each_frame
+from pipelines.input_folder import entries_under
+from pipelines.quoting import printable
 from pipelines.spreadsheet import defused
-from pipelines.study import Image
+from pipelines.study import Image, LeftOut
 
 __all__ = ["KeyRow", "keys_of_files", "keys_of_inputs", "write_key_list"]
 
@@ -38,10 +40,11 @@ def keys_of_files(paths: Iterable[Path], keys: Keys) -> Iterator[KeyRow]:
         if given.is_file():
             yield from _of_file(given, keys)
         elif given.is_dir():
-            for folder, below, names in os.walk(given):
-                below.sort()
-                for name in sorted(names):
-                    yield from _of_file(Path(folder) / name, keys)
+            for entry in entries_under(given, stage="scan", with_hidden=True):
+                if isinstance(entry, LeftOut):
+                    yield _file_row(entry.source, keys)
+                else:
+                    yield from _of_file(entry.path, keys)
         else:
             raise InputError(f"{given} is neither a file nor a folder: give the files that a run was given")
 
@@ -84,7 +87,7 @@ def _of_file(path: Path, keys: Keys) -> Iterator[KeyRow]:
 
 def _file_row(source: str, keys: Keys) -> KeyRow:
     name = name_of_source(source)
-    return KeyRow(keys.file_key(name), "file", source)
+    return KeyRow(keys.file_key(name), "file", printable(source))
 
 
 def _of_image(image: Image, keys: Keys) -> list[KeyRow]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from audit.engine.keys import Keys
 from audit.engine.plain_words import is_maker, is_plain, is_reader_number
-from pipelines.quoting import files_named_in, requoted
+from pipelines.quoting import files_named_in, printable, requoted
 from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
 from pipelines.text import MaskedText, mask_identifiers, mask_report
 from pipelines.text.normal_form import folded, normal_form
@@ -125,7 +125,9 @@ def shown_failures(
     given = [folder.parts for folder in folders]
     listed = [_Listed.of(item, given) for item in left_out]
     if show_phi:
-        return tuple(each.record(f"{'/'.join(each.below)}{each.row}", each.item.reason) for each in listed)
+        return tuple(
+            each.record(printable(f"{'/'.join(each.below)}{each.row}"), printable(each.item.reason)) for each in listed
+        )
     own, others = (each.below[-1] for each in listed), (files_named_in(each.item.reason) for each in listed)
     names, shower = _Names(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
     return tuple(

@@ -11,6 +11,7 @@ from pipelines.boxes.reflacx_csv import ReflacxCase, read_reflacx_cases, recogni
 from pipelines.boxes.table import BlankRowError, BoxRow, BoxTable, RawBox, box_row, unmapped_labels
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
+from pipelines.input_folder import files_under, why_unreadable
 from pipelines.limits import MAX_BOXES_IN_FILE
 from pipelines.study import LeftOut
 
@@ -41,9 +42,9 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
 
     Each file's format is told by its content, unless ``format_name`` names one of :data:`FORMATS`, whatever its case. A
     row that cannot be used is left out with a sentence and stops nothing else; a row without coordinates is left out by
-    rule, and so is what other files a folder holds; a label that names no known finding is noted once, with the number
-    of its boxes, which are kept. A box that an earlier file has too counts once. Readers whom DICOM files name are
-    numbered: no name goes further.
+    rule, and so is what else a folder holds (other files, hidden ones, links that lead out of it); a label that names
+    no known finding is noted once, with the number of its boxes, which are kept. A box that an earlier file has too
+    counts once. Readers whom DICOM files name are numbered: no name goes further.
 
     Raises:
         BoxError: a file is missing, or given itself and unreadable or of no known format; a folder holds no
@@ -68,16 +69,21 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
 
 
 def _read_folder(folder: Path, format_name: str | None, found: _Found) -> None:
-    files, without = found.files, 0
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    before, without = found.files, 0
+    files, passed = files_under(folder, stage="boxes")
+    found.left_out += passed
+    for path in files:
         try:
             _read_file(path, path.relative_to(folder).as_posix(), format_name, found)
         except _NoAnnotationsError:
             without += 1
         except BoxError as error:
             found.left_out.append(_left_out(path, str(error), failed=True))
-    if found.files == files:
-        raise BoxError(f"{folder} holds no annotations ({', '.join(FORMATS)}, DICOM SR, DICOM GSPS): give their folder")
+    if found.files == before:
+        unread = sum(item.failed for item in passed)
+        others = f" among what can be read, and {unread:,} of its entries cannot" if unread else ""
+        known = ", ".join((*FORMATS, "DICOM SR", "DICOM GSPS"))
+        raise BoxError(f"{folder} holds no annotations{others} ({known}): give their folder")
     if without:
         reason = (
             f"{without:,} {'file holds' if without == 1 else 'files hold'} no annotations in a format that is known"
@@ -93,7 +99,11 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _Found) ->
         BoxError: it is damaged, or no file of the format that is named.
     """
     raw: Iterable[RawBox | BoxError]
-    if looks_like_dicom(path):
+    try:
+        is_dicom = looks_like_dicom(path)
+    except OSError as error:
+        raise BoxError(f"{name} {why_unreadable(error)}") from error
+    if is_dicom:
         drawn = read_dicom_annotations(path, name)
         if drawn is None:
             raise _NoAnnotationsError(f"{path} is DICOM, but neither a structured report nor a presentation state")

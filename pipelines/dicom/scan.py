@@ -15,6 +15,7 @@ from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
+from pipelines.input_folder import entries_under, why_unreadable
 from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
 from pipelines.study import Image, LeftOut, View
@@ -34,11 +35,11 @@ _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What a folder holds. Every file is in ``images`` or in ``left_out``, in the order of the paths."""
+    """What a folder holds. Every entry is in ``images`` or in ``left_out``, in the order of the paths."""
 
     images: tuple[Image, ...]
     left_out: tuple[LeftOut, ...]
-    files: int
+    files: int  # with what is no file to read: links that lead out, folders that cannot be listed
 
 
 def scan_folder(
@@ -69,13 +70,14 @@ def scan_folder(
     if not folder.is_dir():
         raise InputError(f"{folder} is a file, not a folder; give the folder that holds the DICOM files.")
     left_out: list[LeftOut] = []
-    files = list(_walk(folder, left_out, stamped=index is not None))
+    files = _files(folder, left_out, stamped=index is not None)
+    entries = len(files) + len(left_out)
     if not files and not left_out:
         raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
     images: dict[str, Image] = {}
     if processes is None:
         processes = 1 if len(files) < _MANY_FILES else min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
-    findings = _findings(files, folder, index=index, processes=processes)
+    findings = _findings(files, index=index, processes=processes)
     step = max(1, len(files) // _MOST_STEPS)
     for done, (file, found) in enumerate(zip(files, findings, strict=True), start=1):
         if isinstance(found, LeftOut):
@@ -89,7 +91,7 @@ def scan_folder(
     return Scan(
         images=tuple(images.values()),
         left_out=tuple(sorted(left_out, key=lambda item: Path(item.source).parts)),
-        files=len(files),
+        files=entries,
     )
 
 
@@ -118,48 +120,21 @@ class _File:
     stamp: Stamp | None
 
 
-def _walk(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> Iterator[_File]:
-    """Yield the files below a folder in the order of their paths; what cannot be entered goes to ``left_out``.
+def _files(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> list[_File]:
+    """Give the files below a folder in the order of their paths; what is no file to read goes to ``left_out``.
 
     A file is stamped before any is read: a change in between is seen at the next scan.
     """
-    waiting = [iter(_entries(folder, left_out))]
-    below = [""]  # the path from the folder on, for each of those that wait
-    while waiting:
-        entry = next(waiting[-1], None)
-        if entry is None:
-            waiting.pop()
-            below.pop()
-        elif not _is_folder(entry):
-            stamp = Stamp.of(entry) if stamped else None
-            yield _File(path=Path(entry.path), name=below[-1] + entry.name, stamp=stamp)
-        elif entry.is_symlink():
-            left_out.append(
-                _by_rule(Path(entry.path), "A symbolic link to a folder is not followed; give that folder.")
-            )
+    files: list[_File] = []
+    for entry in entries_under(folder, stage="scan", with_hidden=True):
+        if isinstance(entry, LeftOut):
+            left_out.append(entry)
         else:
-            waiting.append(iter(_entries(Path(entry.path), left_out)))
-            below.append(f"{below[-1]}{entry.name}/")
+            files.append(_File(entry.path, entry.name, Stamp.of(entry.entry) if stamped else None))
+    return files
 
 
-def _entries(folder: Path, left_out: list[LeftOut]) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        reason = f"The folder cannot be listed ({error.strerror}); give the user who runs the audit access to it."
-        left_out.append(LeftOut(source=str(folder), stage="scan", reason=reason, failed=True))
-        return []
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in a circle
-        return False
-
-
-def _findings(files: Sequence[_File], folder: Path, *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
+def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
     """Give what each file holds, in the order of the paths; a few portions are read ahead and no more."""
     with ExitStack() as stack:
         known = None if index is None else stack.enter_context(ScanIndex(index))
@@ -167,9 +142,8 @@ def _findings(files: Sequence[_File], folder: Path, *, index: Path | None, proce
         pool = None if processes < 2 else stack.enter_context(_pool(processes))
         ahead = 0 if pool is None else _AHEAD * processes
         waiting: deque[_Portion] = deque()
-        root = folder.resolve()
         for start in range(0, len(files), _AT_ONCE):
-            waiting.append(_Portion.begin(files[start : start + _AT_ONCE], root, known, pool))
+            waiting.append(_Portion.begin(files[start : start + _AT_ONCE], known, pool))
             while len(waiting) > ahead:
                 yield from waiting.popleft().findings(known)
         for portion in waiting:
@@ -191,14 +165,11 @@ class _Portion:
     """Some files: what the index knows of them, and the others on their way."""
 
     files: Sequence[_File]
-    root: Path
     known: Sequence[Image | LeftOut | None]
     reading: Future[list[Image | LeftOut]] | None
 
     @classmethod
-    def begin(
-        cls, files: Sequence[_File], root: Path, index: ScanIndex | None, pool: ProcessPoolExecutor | None
-    ) -> "_Portion":
+    def begin(cls, files: Sequence[_File], index: ScanIndex | None, pool: ProcessPoolExecutor | None) -> "_Portion":
         known = [
             None if index is None or file.stamp is None else index.find(file.name, file.stamp, file.path)
             for file in files
@@ -207,8 +178,8 @@ class _Portion:
         reading = None
         if pool is not None and unread:
             with suppress(BrokenProcessPool):  # then they are read here
-                reading = pool.submit(_look_at_all, unread, root)
-        return cls(files, root, known, reading)
+                reading = pool.submit(_look_at_all, unread)
+        return cls(files, known, reading)
 
     def findings(self, index: ScanIndex | None) -> Iterator[Image | LeftOut]:
         """Give what each file holds, and let the index keep what is new."""
@@ -227,33 +198,21 @@ class _Portion:
         if self.reading is not None:
             with suppress(BrokenProcessPool):  # the system has killed a process: on without them
                 return self.reading.result()
-        return _look_at_all(unread, self.root)
+        return _look_at_all(unread)
 
 
-def _look_at_all(paths: Iterable[Path], root: Path) -> list[Image | LeftOut]:
-    return [_look_at(path, root) for path in paths]
+def _look_at_all(paths: Iterable[Path]) -> list[Image | LeftOut]:
+    return [_look_at(path) for path in paths]
 
 
-def _look_at(path: Path, root: Path) -> Image | LeftOut:
-    """Read one file's header, once it is sure that opening it does no harm."""
+def _look_at(path: Path) -> Image | LeftOut:
+    """Read one file's header, if it is DICOM by its name or its first bytes."""
     try:
-        if path.is_symlink() and _leads_out(path, root):
-            return _by_rule(path, "The symbolic link points out of the folder; copy the file into the folder.")
-        if not path.is_file():
-            return _by_rule(path, "This is no regular file; nothing is to be done.")
         if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
             return _by_rule(path, "This is no DICOM file; nothing is to be done.")
     except OSError as error:
-        reason = f"The file cannot be read ({error.strerror}); give the user who runs the audit access to it."
-        return LeftOut(source=str(path), stage="scan", reason=reason, failed=True)
+        return LeftOut(source=str(path), stage="scan", reason=f"The file {why_unreadable(error)}", failed=True)
     return inspect_file(path)
-
-
-def _leads_out(link: Path, root: Path) -> bool:
-    try:
-        return not link.resolve().is_relative_to(root)
-    except RuntimeError:  # how pathlib says, before Python 3.13, that links lead in a circle: nowhere
-        return False
 
 
 def _same_image(taken: Image, folder: Path) -> str:

@@ -28,6 +28,7 @@ from pydicom.valuerep import PersonName
 
 from pipelines.dicom.bounded import BoundedFile, open_bounded
 from pipelines.errors import DicomError
+from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_DICOM_VALUE_BYTES
 
 __all__ = [
@@ -163,6 +164,8 @@ def _read(path: Path, tags: list[BaseTag | int] | None) -> tuple[FileDataset, bo
             name_deflated(dataset, file)
             _refuse_truncated(file, pixels, path)
     except READ_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, and not what the bytes are
+            raise DicomError(f"{path}: the file {why_unreadable(error)}") from error
         raise DicomError(
             f"{path}: the header cannot be read ({type(error).__name__}); the file is cut short or damaged: "
             "export or copy it again."

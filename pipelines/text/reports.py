@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import ReportError
+from pipelines.input_folder import files_under
 from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.quoting import quoted
 from pipelines.study import LeftOut, Report
@@ -29,7 +30,7 @@ from pipelines.text.formats.plain import read_plain_report, recognise_plain_repo
 from pipelines.text.formats.structured_report import read_structured_report, recognise_structured_report
 from pipelines.text.versions import settle_versions
 
-__all__ = ["FORMATS", "ReportFormat", "ReportTable", "files_under", "read_reports"]
+__all__ = ["FORMATS", "ReportFormat", "ReportTable", "read_reports"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +65,18 @@ def read_reports(path: Path) -> ReportTable:
     """Read the reports in a file, or in all files of a folder and its subfolders, of whatever formats.
 
     The format of a file is told by what it holds; gzip or zip may have packed it. What cannot be read is left out with
-    a sentence and stops nothing else. Hidden files are passed over; files that are no reports are counted by their
-    ending. Of several versions of a report the last counts (:func:`pipelines.text.versions.settle_versions`).
+    a sentence and stops nothing else. Hidden files and links that lead out of the folder are listed and not read; files
+    that are no reports are counted by their ending. Of several versions of a report the last counts
+    (:func:`pipelines.text.versions.settle_versions`).
 
     Raises:
         ReportError: ``path`` is missing, holds no report file, or is one file of no known format.
     """
     if not path.exists():
         raise ReportError(f"{path} does not exist: give --reports a folder or a file of reports")
-    files = [path] if path.is_file() else list(files_under(path))
+    files, passed = ([path], []) if path.is_file() else files_under(path, stage="report")
     reports: list[Report] = []
-    left_out: list[LeftOut] = []
+    left_out = [item for item in passed if item.failed]
     others: dict[str, int] = defaultdict(int)
     for file in files:
         read = _read_file(file)
@@ -86,18 +88,11 @@ def read_reports(path: Path) -> ReportTable:
     if not reports and not left_out:
         if path.is_file():
             raise ReportError(f"{path} ends like no format of reports: give {_known_formats()}")
-        raise ReportError(f"{path} holds no report among {len(files):,} files: put {_known_formats()} there")
+        entries = len(files) + len(passed)
+        raise ReportError(f"{path} holds no report among {entries:,} files: put {_known_formats()} there")
     settled, older = settle_versions(reports)
-    return ReportTable(reports=settled, left_out=(*left_out, *older, *_not_reports(path, others)))
-
-
-def files_under(folder: Path) -> Iterable[Path]:
-    """Give the files of a folder and its subfolders in the order of their names, without hidden ones and links out."""
-    root = folder.resolve()
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if not hidden and file.is_file() and file.resolve().is_relative_to(root):
-            yield file
+    by_rule = (item for item in passed if not item.failed)
+    return ReportTable(reports=settled, left_out=(*left_out, *older, *by_rule, *_not_reports(path, others)))
 
 
 def _read_file(path: Path) -> ReadReports | None:

@@ -141,12 +141,14 @@ def test_unicode_is_read_without_a_doubt(tmp_path: Path, encoding: str) -> None:
     assert (table.reports[0].text, table.left_out) == ("Épanchement", ())
 
 
-def test_other_files_are_counted_and_hidden_ones_passed_over(tmp_path: Path) -> None:
+def test_other_files_are_counted_and_hidden_ones_listed(tmp_path: Path) -> None:
     for name in ("a.txt", "1.dcm", "sub/2.dcm", ".DS_Store", ".git/x.txt"):
         write(tmp_path, name, "nodule")
     table = read_reports(tmp_path)
     assert len(table.reports) == 1
-    assert only_reason(table, failed=False).startswith("2 files end in .dcm")
+    assert [Path(item.source).name for item in table.left_out] == [".DS_Store", ".git", "*.dcm"]
+    assert table.left_out[-1].reason.startswith("2 files end in .dcm")
+    assert not any(item.failed for item in table.left_out)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""What lies in a folder of images, reports or annotations: files to read, and all else with the reason it is not read.
+
+Every entry of the folder is given exactly once, so that nothing of a user's input is passed over in silence.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from errno import ENAMETOOLONG
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+from pipelines.study import LeftOut
+
+__all__ = ["FoundFile", "ListFolder", "entries_under", "files_under", "why_unreadable"]
+
+ListFolder = Callable[[str], AbstractContextManager[Iterable["os.DirEntry[str]"]]]
+"""Lists one folder, as :func:`os.scandir` does."""
+
+_LINK_TO_FOLDER = "A symbolic link to a folder is not followed; give that folder."
+_LINK_OUT = "The symbolic link points out of the folder; copy the file into the folder."
+_LINK_TO_NOTHING = "The symbolic link points to no file; copy the file into the folder, or remove the link."
+_NO_REGULAR_FILE = "This is no regular file; nothing is to be done."
+_HIDDEN_FILE = "The file is hidden (its name begins with a dot) and is not read; rename it if it should be."
+_HIDDEN_FOLDER = "The folder is hidden (its name begins with a dot) and is not read; rename it if it should be."
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A regular file below the folder, or a link to one that stays in it."""
+
+    path: Path
+    name: str  # its path from the folder on
+    entry: "os.DirEntry[str]"
+
+
+def entries_under(
+    folder: Path, *, stage: str, with_hidden: bool = False, list_folder: ListFolder = os.scandir
+) -> Iterator[FoundFile | LeftOut]:
+    """Give every entry of a folder and its subfolders in the order of their paths.
+
+    Links to folders are not followed, and links to files only where they stay inside the folder. No file is opened. An
+    error of the system in one entry is the reason of that entry and does not end the walk.
+
+    Args:
+        folder: where to begin.
+        stage: of the entries that are left out.
+        with_hidden: give hidden files, and enter hidden folders.
+        list_folder: lists one folder.
+    """
+    root = os.path.realpath(folder)
+    waiting = [_listed(str(folder), stage, list_folder)]
+    below = [""]  # the path from the folder on, for each of those that wait
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+            below.pop()
+            continue
+        if isinstance(entry, LeftOut):
+            yield entry
+            continue
+        what = _what_it_is(entry, root, with_hidden=with_hidden)
+        if isinstance(what, OSError):
+            yield _unreadable(entry.path, stage, what)
+        elif what is _FILE:
+            yield FoundFile(Path(entry.path), f"{below[-1]}{entry.name}", entry)
+        elif what is _FOLDER:
+            waiting.append(_listed(entry.path, stage, list_folder))
+            below.append(f"{below[-1]}{entry.name}/")
+        else:
+            yield LeftOut(source=entry.path, stage=stage, reason=what, failed=False)
+
+
+def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandir) -> tuple[list[Path], list[LeftOut]]:
+    """Part what :func:`entries_under` gives into the files to read and the entries that are left out."""
+    files: list[Path] = []
+    left_out: list[LeftOut] = []
+    for entry in entries_under(folder, stage=stage, list_folder=list_folder):
+        if isinstance(entry, LeftOut):
+            left_out.append(entry)
+        else:
+            files.append(entry.path)
+    return files, left_out
+
+
+def why_unreadable(error: OSError) -> str:
+    """Say what the system said of a file or folder that cannot be read, and what to do."""
+    mend = "give the user who runs the audit access to it"
+    if error.errno == ENAMETOOLONG:
+        mend = "shorten its name and those of the folders that it lies in, or move it further up"
+    return f"cannot be read ({error.strerror}); {mend}."
+
+
+_FILE, _FOLDER = "file", "folder"
+
+
+def _what_it_is(entry: "os.DirEntry[str]", root: str, *, with_hidden: bool) -> str | OSError:
+    """Give ``_FILE``, ``_FOLDER``, why the entry is none of both to read, or the system's error."""
+    is_hidden = entry.name.startswith(".") and not with_hidden
+    try:
+        if entry.is_symlink():
+            return _FILE_HIDDEN[is_hidden] if _is_file_inside(entry, root) else _why_not_followed(entry)
+        if entry.is_dir():
+            return _HIDDEN_FOLDER if is_hidden else _FOLDER
+        return _FILE_HIDDEN[is_hidden] if entry.is_file() else _NO_REGULAR_FILE
+    except OSError as error:
+        return error
+
+
+_FILE_HIDDEN = {False: _FILE, True: _HIDDEN_FILE}
+
+
+def _is_file_inside(link: "os.DirEntry[str]", root: str) -> bool:
+    target = os.path.realpath(link.path)
+    return Path(target).is_file() and os.path.commonpath((target, root)) == root
+
+
+def _why_not_followed(link: "os.DirEntry[str]") -> str:
+    try:
+        mode = Path(link.path).stat().st_mode
+    except OSError:  # nothing is there, or links lead in a circle
+        return _LINK_TO_NOTHING
+    if S_ISDIR(mode):
+        return _LINK_TO_FOLDER
+    return _LINK_OUT if S_ISREG(mode) else _NO_REGULAR_FILE
+
+
+def _listed(folder: str, stage: str, list_folder: ListFolder) -> Iterator["os.DirEntry[str] | LeftOut"]:
+    try:
+        with list_folder(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield _unreadable(folder, stage, error, what="folder")
+        return
+    yield from found
+
+
+def _unreadable(path: str, stage: str, error: OSError, *, what: str = "file") -> LeftOut:
+    return LeftOut(source=path, stage=stage, reason=f"The {what} {why_unreadable(error)}", failed=True)
