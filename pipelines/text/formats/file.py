@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import ReportError
+from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_XML_BYTES
 from pipelines.study import LeftOut, Report
 from pipelines.text.encoding import DecodedText, TextTooLargeError, decode
@@ -66,9 +67,7 @@ def open_report_file(path: Path) -> ReportFile | None:
         if looks_like_dicom(path):
             return ReportFile(path=path, data=b"", is_dicom=True)
     except OSError as error:
-        raise ReportError(
-            f"{path} cannot be read ({error.strerror}): check that the file is there and readable"
-        ) from error
+        raise ReportError(f"{path} {why_unreadable(error)}") from error
     if _ending_of(path) not in ENDINGS and not _SELF_NAMED.match(start):
         return None
     data = read_unpacked(path, failure=ReportError)
