@@ -31,6 +31,7 @@ from pipelines.study import Box
 from pipelines.text.formats.file import open_report_file
 from pipelines.text.formats.hl7_fields import Delimiters
 from pipelines.text.formats.hl7_v2 import read_hl7_reports
+from pipelines.text.formats.parquet import read_parquet_reports
 
 READER = Path(__file__).with_name("reading_apart.py")
 MEBIBYTE = b"a" * 2**20
@@ -76,6 +77,12 @@ def parquet_of_one_long_text(path: Path) -> None:
     report = pyarrow.DictionaryArray.from_arrays(places, ["x" * 2**16])
     uid = pyarrow.DictionaryArray.from_arrays(places, ["1.2.3"])
     parquet.write_table(pyarrow.table({"study_instance_uid": uid, "report": report}), path, compression="zstd")
+
+
+def parquet_of_one_long_text_and_no_differences(path: Path) -> None:
+    table = pyarrow.table({"study_instance_uid": ["1.2.3"] * 2_100, "report": ["x" * 2**17] * 2_100})
+    encoding = {"study_instance_uid": "PLAIN", "report": "DELTA_BYTE_ARRAY"}
+    parquet.write_table(table, path, use_dictionary=False, column_encoding=encoding, compression="zstd")
 
 
 def parquet_of_many_rows(path: Path) -> None:
@@ -163,6 +170,7 @@ REPORTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "lzma.csv.zip": (zip_packed_by_lzma, "another method than deflate"),
     "files.csv.zip": (zip_of_many_files, "more than 10,000 files"),
     "dictionary.parquet": (parquet_of_one_long_text, "texts of more than the 268,435,456 characters"),
+    "differences.parquet": (parquet_of_one_long_text_and_no_differences, "texts of more than the 268,435,456"),
     "rows.parquet": (parquet_of_many_rows, "500,001 rows"),
     "columns.parquet": (parquet_of_many_columns, "1,001 columns"),
     "line.csv": (csv_of_one_endless_line, "longer than 16,777,216 characters"),
@@ -385,3 +393,16 @@ def test_a_picture_that_unpacks_to_more_pixels_than_any_film_is_refused_undecode
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**22
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_parquet_is_read_whatever_its_texts_are_written_as(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"study_instance_uid": ["1.2", None], "report": ["Normal.", "No effusion."]})
+    columns = {"study_instance_uid": "PLAIN", "report": encoding}
+    parquet.write_table(table, path, use_dictionary=False, column_encoding=columns)
+    opened = open_report_file(path)
+    assert opened is not None
+    (report,), (left_out,) = read_parquet_reports(opened)
+    assert (report.text, report.study_instance_uid) == ("Normal.", "1.2")
+    assert "does not say whose report" in left_out.reason

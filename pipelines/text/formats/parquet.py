@@ -21,6 +21,8 @@ from pipelines.text.table import Row, Table
 __all__ = ["read_parquet_reports", "recognise_parquet_reports"]
 
 _ROWS_AT_ONCE = 4096
+_DELTA_ROWS_AT_ONCE = 16
+_MAX_DELTA_BYTES = 2**25
 _MAX_FOOTER_BYTES = 2**24  # of one string of the footer, and its lists' items
 
 
@@ -44,9 +46,10 @@ def read_parquet_reports(file: ReportFile) -> ReadReports:
         ) as opened:
             _refuse_declared(opened.metadata)
             columns = tuple(column.strip() for column in opened.schema_arrow.names)
-            text_columns = [field.name for field in opened.schema_arrow if _is_text(field.type)]
-        with parquet.ParquetFile(pyarrow.BufferReader(file.data), read_dictionary=text_columns) as opened:
-            rows = tuple(_rows(opened, columns))
+            deltas = _delta_columns(opened.metadata)
+            texts = [field.name for field in opened.schema_arrow if _is_text(field.type) and field.name not in deltas]
+        with parquet.ParquetFile(pyarrow.BufferReader(file.data), read_dictionary=texts) as opened:
+            rows = tuple(_rows(opened, columns, at_once=_DELTA_ROWS_AT_ONCE if deltas else _ROWS_AT_ONCE))
     except _TooMuchError as error:
         return (), (failed(source, f"{name} unpacks to {error}: split the file"),)
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
@@ -70,6 +73,28 @@ def _refuse_declared(metadata: parquet.FileMetaData) -> None:
     size = max(sum(group.total_byte_size for group in groups), sum(parts))
     if size > MAX_TEXT_BYTES:
         raise _TooMuchError(f"{size:,} bytes, more than the {MAX_TEXT_BYTES:,} that are read")
+
+
+def _delta_columns(metadata: parquet.FileMetaData) -> frozenset[str]:
+    """Name the columns that are written as differences of texts, which are not read as dictionaries.
+
+    Such a text may repeat the whole of the one before it, so few rows are read at once, of parts that are not large.
+
+    Raises:
+        _TooMuchError: such a part of a column is too large.
+
+    Source: Parquet, "Encodings", DELTA_BYTE_ARRAY and DELTA_LENGTH_BYTE_ARRAY.
+    """
+    names = set()
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        for part in (group.column(place) for place in range(group.num_columns)):
+            if any(encoding.startswith("DELTA") and "BYTE_ARRAY" in encoding for encoding in part.encodings):
+                names.add(part.path_in_schema)
+                if part.total_uncompressed_size > _MAX_DELTA_BYTES:
+                    size = f"{part.total_uncompressed_size:,} bytes of differences in a row group"
+                    raise _TooMuchError(f"{size}, more than the {_MAX_DELTA_BYTES:,} that are read")
+    return frozenset(names)
 
 
 def _is_text(kind: pyarrow.DataType) -> bool:
@@ -114,14 +139,14 @@ def _words(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _rows(opened: parquet.ParquetFile, names: tuple[str, ...]) -> Iterator[Row]:
+def _rows(opened: parquet.ParquetFile, names: tuple[str, ...], *, at_once: int) -> Iterator[Row]:
     """Give the rows.
 
     Raises:
         _TooMuchError: there are too many, or their texts are too long together.
     """
     number = characters = 0
-    for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
+    for batch in opened.iter_batches(batch_size=at_once):
         columns = [_Column(values) for values in batch.columns]
         characters += sum(column.characters() for column in columns)
         if characters > MAX_TEXT_BYTES:
