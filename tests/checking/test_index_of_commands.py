@@ -35,11 +35,11 @@ def cohort(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose headers are read; all files count as written long ago."""
     names: list[str] = []
-    look: Callable[[Path, Path], object] = scanning._look_at
+    look: Callable[[Path], object] = scanning._look_at
 
-    def watched(path: Path, root: Path) -> object:
+    def watched(path: Path) -> object:
         names.append(path.name)
-        return look(path, root)
+        return look(path)
 
     monkeypatch.setattr(scanning, "_look_at", watched)
     monkeypatch.setattr(scan_index, "_YOUNGEST_NS", -(10**18))
