@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -221,7 +220,7 @@ def render_pages(
     """
     page, listed = out / PAGE, out / PAGES
     with replaced(listed) as temporary, temporary.open("x", encoding="ascii", newline="\n") as lines:
-        pages = _Pages(run, study_folders(out), progress, check=check, known=known, lines=lines)
+        pages = _Pages(run, study_folders(out), progress, check=check, known=known, write_line=lines.write)
         text = render_cohort(run, pages.records(), thumbnails=pages.thumbnails)
         write_text_atomically(page, text)
         lines.write(f"{checksum(text.encode())}  {PAGE}\n")
@@ -249,10 +248,10 @@ class _Pages:
         *,
         check: Callable[[Path], None],
         known: Mapping[str, str],
-        lines: IO[str],
+        write_line: Callable[[str], object],
     ) -> None:
         self._run, self._folders, self._progress = run, folders, progress
-        self._check, self._known, self._lines = check, known, lines
+        self._check, self._known, self._write_line = check, known, write_line
         self._keys = [folder.name for folder in folders]
         self._embedded = len(folders) <= EMBEDDED_THUMBNAILS
         self.thumbnails: dict[str, bytes | str] = {}
@@ -283,7 +282,7 @@ class _Pages:
         return study.record
 
     def _list(self, path: Path, content: bytes) -> None:
-        self._lines.write(f"{checksum(content)}  {_within_out(path)}\n")
+        self._write_line(f"{checksum(content)}  {_within_out(path)}\n")
 
     def _thumbnail_beside(self, study: StudyFolder, path: Path) -> str | None:
         """Write a study's thumbnail, unless a known one is there that is newer than the record; gives its name."""
