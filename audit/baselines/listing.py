@@ -91,7 +91,8 @@ def _groups(summaries: Sequence[ScoreSummary]) -> list[tuple[str | None, str, st
 def _cell(summary: ScoreSummary | None, with_interval: bool) -> str:
     if summary is None or summary.estimate is None:
         return "-"
-    interval = f" [{summary.low:.3f}, {summary.high:.3f}]" if with_interval else ""
+    known = with_interval and summary.low is not None
+    interval = f" [{summary.low:.3f}, {summary.high:.3f}]" if known else ""
     return f"{summary.estimate:.3f}{interval}"
 
 

@@ -89,7 +89,7 @@ class _BaselinePairs:
                 yield str(method), rows.merge(theirs, on=_CASE, suffixes=("", "_baseline"))
 
     def difference(self, summary: ScoreSummary) -> ScoreDifference | None:
-        """Give a method minus the baseline, over the phrases of a summary; None where they share none."""
+        """Give a method minus the baseline, over the phrases of a summary; None where they tell nothing of other patients."""
         pairs = self._joined.get(summary.score, {}).get(summary.method)
         if pairs is None:
             return None
@@ -102,6 +102,8 @@ class _BaselinePairs:
             chosen["patient"].tolist(),
             groups=chosen["finding"].tolist() if summary.averaging == "macro" else None,
         )
+        if not found.is_bounded:
+            return None
         return ScoreDifference(
             reference=self._baseline,
             estimate=found.estimate,

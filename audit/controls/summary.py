@@ -60,14 +60,14 @@ def summarise_controls(
 
 def _summary(method: str, control: str, rows: Sequence[ControlRow]) -> ControlSummary:
     scored = [row for row in rows if row.hit is not None and row.hit_before is not None]
-    cosine_change = _estimate([(row.patient, row.cosine - row.cosine_before) for row in rows])
+    cosine_change = _estimate([(row.patient, row.cosine - row.cosine_before) for row in rows], bound=2.0)
     if cosine_change is None:
         raise ValueError(f"{control} of {method} has no row")
     return ControlSummary(
         method=method,
         control=control,
         phrases=len(rows),
-        pearson=_estimate([(row.patient, row.pearson) for row in rows if row.pearson is not None]),
+        pearson=_estimate([(row.patient, row.pearson) for row in rows if row.pearson is not None], bound=1.0),
         hit=_estimate([(row.patient, float(bool(row.hit))) for row in scored]),
         hit_fall=_fall(scored),
         cosine_change=cosine_change,
@@ -121,11 +121,11 @@ def _fall(rows: Sequence[ControlRow]) -> Estimate | None:
     return _recorded(paired_difference(before, under, [row.patient for row in rows]))
 
 
-def _estimate(values: Sequence[tuple[str, float]]) -> Estimate | None:
+def _estimate(values: Sequence[tuple[str, float]], *, bound: float = 1.0) -> Estimate | None:
     if not values:
         return None
     numbers = np.array([value for _, value in values], dtype=float)
-    return _recorded(patient_interval(numbers, [patient for patient, _ in values]))
+    return _recorded(patient_interval(numbers, [patient for patient, _ in values], bound=bound))
 
 
 def _recorded(interval: Interval) -> Estimate:

@@ -102,11 +102,15 @@ def _value(measurement: Measurement, column: str) -> float | None:
 
 
 def _ends(interval: Interval | None) -> Iterator[float | None]:
-    return iter((None, None, None) if interval is None else (interval.estimate, interval.low, interval.high))
+    if interval is None:
+        return iter((None, None, None))
+    return iter((interval.estimate, *((interval.low, interval.high) if interval.is_bounded else (None, None))))
 
 
 def _interval(mean: float | None, low: float | None, high: float | None) -> str:
-    return "" if mean is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    if mean is None:
+        return ""
+    return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _spoken(score: str) -> str:

@@ -49,13 +49,18 @@ _ADDED_CASES = 0.75  # to each of the two outcomes of a pair that disagree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A sample statistic with its interval over patients."""
+    """A sample statistic with its interval over patients; the ends are infinite where one patient says nothing."""
 
     estimate: float
     low: float
     high: float
     values: int
     patients: int
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the interval says anything."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +122,13 @@ def patient_interval(
     *,
     groups: Labels | None = None,
     level: float = 0.95,
+    bound: float = np.inf,
 ) -> Interval:
     """Give the mean of ``values`` with its interval over patients.
 
     Values that all are 0 or 1 are taken for hits, those within 0 and 1 for shares: see the module. Paired values go to
     :func:`paired_difference`. With ``groups`` (findings, say) the statistic is the mean of the groups' means (macro).
+    ``bound`` is the largest absolute value that can occur (1 for a correlation), where there is one.
 
     Raises:
         ValueError: no value, a value that is not finite, or lengths that differ.
@@ -132,7 +139,7 @@ def patient_interval(
     elif values.min() >= 0.0 and values.max() <= 1.0:
         low, high = _shares(sample, level)
     else:
-        low, high = _real(sample, level, bound=np.inf)
+        low, high = _real(sample, level, bound=bound)
     return _interval(sample, low, high)
 
 

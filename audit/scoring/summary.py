@@ -165,11 +165,12 @@ class _Cases:
             groups=self.findings[scored] if averaging == "macro" else None,
         )
         beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging)
-        numbers = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        low, high = (interval.low, interval.high) if interval.is_bounded else (None, None)
+        numbers = {"estimate": interval.estimate, "low": low, "high": high}
         return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
 
     def _differences(self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str) -> Iterator[ScoreDifference]:
-        """Give the method minus each reference where both were scored."""
+        """Give the method minus each reference where both were scored, on patients enough for an interval."""
         own = self.methods[method].values
         for reference in (*REFERENCES, shuffled_name(method)):
             if reference not in self.methods:
@@ -184,6 +185,8 @@ class _Cases:
                 self.patients[chosen],
                 groups=self.findings[chosen] if averaging == "macro" else None,
             )
+            if not difference.is_bounded:
+                continue
             yield ScoreDifference(
                 reference=reference,
                 estimate=difference.estimate,

@@ -41,7 +41,7 @@ FAITHFULNESS = (
         ("judgement.meaning", get_args(VerdictWord)),
         ("side", Side),
         ("zone", Zone),
-        ("context", set(Context) - {Context.PRESENT}),
+        ("context", set(Context)),
         ("view", {"named", *View} - {View.PA, View.AP}),
         ("reason", REASONS),
     ],

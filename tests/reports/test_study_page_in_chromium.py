@@ -214,6 +214,7 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(open_study):
         )
     expected = [
         "All studies",
+        "Keys and terms",
         "PA radiograph",
         "Zoom out",
         "Zoom in",
