@@ -89,7 +89,7 @@ class _BaselinePairs:
                 yield str(method), rows.merge(theirs, on=_CASE, suffixes=("", "_baseline"))
 
     def difference(self, summary: ScoreSummary) -> ScoreDifference | None:
-        """Give a method minus the baseline, over the phrases of a summary; None where they tell nothing of other patients."""
+        """Give a method minus the baseline, over the phrases of a summary; None where nothing can be said."""
         pairs = self._joined.get(summary.score, {}).get(summary.method)
         if pairs is None:
             return None
