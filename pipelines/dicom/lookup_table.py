@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from pipelines.dicom.source import numbers
 
@@ -74,7 +74,8 @@ def little_endian_palette(dataset: FileDataset) -> Dataset:
     """Give a palette colour image's header with the palette's words in little-endian order, as pydicom takes them.
 
     A palette has the VR OW, so that a big-endian file holds its words swapped, whether an entry has 16 bits or two of 8
-    bits share a word; pydicom gives the bytes as they lie in the file.
+    bits share a word; pydicom gives the bytes as they lie in the file, and minds
+    the file's order in segmented palettes of 16-bit entries alone, so that the header given says little-endian.
 
     Source: PS3.5 7.3 and 8.1.1 (byte order of OW), PS3.3 C.7.6.3.1.6 and C.7.9.2 (palettes, plain and segmented).
     """
@@ -82,8 +83,10 @@ def little_endian_palette(dataset: FileDataset) -> Dataset:
         return dataset
     header = Dataset()
     header.update(dataset)
+    header.file_meta = FileMetaDataset()  # where pydicom looks for the order of segmented palettes
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     for kind in ("", "Segmented"):
-        for colour in ("Red", "Green", "Blue"):
+        for colour in ("Red", "Green", "Blue", "Alpha"):
             keyword = f"{kind}{colour}PaletteColorLookupTableData"
             words = dataset.get(keyword)
             if isinstance(words, bytes) and dataset[keyword].VR == "OW":
