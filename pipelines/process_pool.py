@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 
 _TRIES = 2
 _SECONDS_TO_END = 10.0
+_SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in all
 _starting = threading.Lock()  # multiprocessing keeps a list of its children, which no lock guards
 _preloaded = ["pipelines.transforms"]
 
@@ -50,9 +51,9 @@ class ProcessPool(Generic[Task, Answer]):
     """
 
     def __init__(self, call: Callable[[Task], Answer], count: int, *, name: str) -> None:
-        self._name, self._stopped = name, False
+        self._name, self._stopped = name, threading.Event()
         content = pickle.dumps(call)
-        self._workers = [_Worker(content) for _ in range(count)]
+        self._workers = [_Worker(content, self._stopped) for _ in range(count)]
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
@@ -65,7 +66,7 @@ class ProcessPool(Generic[Task, Answer]):
 
     def close(self, *, at_once: bool) -> None:
         """End the processes: those at work first finish their task, unless ``at_once``. Waiting tasks are dropped."""
-        self._stopped = True
+        self._stopped.set()
         if at_once:
             for worker in self._workers:
                 worker.kill()
@@ -80,7 +81,7 @@ class ProcessPool(Generic[Task, Answer]):
             try:
                 return self._answer(worker.ask(content))
             except _DiedError:
-                if self._stopped:
+                if self._stopped.is_set():
                     raise WorkerError("the run was stopped") from None
             with self._retrying:  # one at a time: if memory was short, another process's share is left to this one
                 for _ in range(_TRIES - 1):
@@ -110,19 +111,21 @@ class _DiedError(Exception):
 class _Worker:
     """One process, started when it is first asked and whenever it is gone."""
 
-    def __init__(self, call: bytes) -> None:
-        self._call = call
+    def __init__(self, call: bytes, stopped: threading.Event) -> None:
+        self._call, self._stopped = call, stopped
         self._running: tuple[BaseProcess, Connection] | None = None
 
     def ask(self, content: bytes) -> bytes:
         """Send a task and wait for what comes of it.
 
         Raises:
-            _DiedError: the process could not be started, or ended before it answered.
+            _DiedError: the process could not be started, often as that was tried, or ended before it answered.
         """
+        if self._running is not None and self._running[1].poll():  # it ended while it waited, not for this task
+            self.end()
         try:
             if self._running is None:
-                self._running = _start(self._call)
+                self._running = _start(self._call, self._stopped)
             _, connection = self._running
             connection.send_bytes(content)
             return connection.recv_bytes()
@@ -155,24 +158,31 @@ class _Worker:
         return f"signal {-code}" if code is not None and code < 0 else "nobody knows how"
 
 
-def _start(call: bytes) -> tuple[BaseProcess, Connection]:
+def _start(call: bytes, stopped: threading.Event) -> tuple[BaseProcess, Connection]:
+    """Start a process, again and again where the server has died: until it is all gone, it is not replaced."""
+    for seconds in _SECONDS_BETWEEN_STARTS:
+        try:
+            return _start_once(call)
+        except (OSError, EOFError):
+            if stopped.wait(seconds):
+                raise
+    return _start_once(call)
+
+
+def _start_once(call: bytes) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_preloaded))
-    for again in (True, False):
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(call, there), daemon=True)
-        try:
-            with _starting:
-                process.start()
-        except (OSError, EOFError):  # the server died just now; the next start brings up another
-            here.close()
-            if not again:
-                raise
-        else:
-            return process, here
-        finally:
-            there.close()
-    raise ValueError("a process either starts or raises")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(call, there), daemon=True)
+    try:
+        with _starting:
+            process.start()
+    except BaseException:
+        here.close()
+        raise
+    finally:
+        there.close()
+    return process, here
 
 
 def _serve(call: bytes, connection: Connection) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,8 @@ from audit.engine.finishing import ExplainedStudy, FinishedStudy
 from audit.engine.table import GrowingTable
 from audit.engine.workers import finished_here, finished_in_processes, running_ahead
 from audit.scoring.summary import score_table
-from pipelines.errors import OutputError
+from pipelines import process_pool
+from pipelines.errors import OutputError, WorkerError
 from pipelines.process_pool import ProcessPool
 from pipelines.study import LeftOut, Report, Study
 
@@ -44,8 +46,8 @@ class FakeFinisher:
         if "killed" in name or ("once" in name and not (self.folder / name).exists()):
             (self.folder / name).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if "no server" in name:
-            os.kill(os.getppid(), signal.SIGKILL)
+        if "no server" in name and b"forkserver" in Path(f"/proc/{os.getppid()}/cmdline").read_bytes():
+            os.kill(os.getppid(), signal.SIGKILL)  # where it is gone already, the parent is one of the system's
         if "full" in name:
             raise OutputError("the disk is full")
         if "slow" in name:
@@ -99,6 +101,63 @@ def test_a_server_of_processes_that_is_killed_costs_nothing_but_time(tmp_path) -
     assert outcomes(finished) == [*names[:6], "killed 7: WorkerError", "8"]
 
 
+def refuse_starts(monkeypatch: pytest.MonkeyPatch, refusals: int) -> None:
+    """Let the server refuse to start processes, as one does that is about to be gone."""
+    connect, left = forkserver.connect_to_new_process, [None] * refusals
+
+    def connect_or_not(descriptors: list[int]) -> tuple[int, int]:
+        if left:
+            left.pop()
+            raise ConnectionRefusedError
+        return connect(descriptors)
+
+    monkeypatch.setattr(forkserver, "connect_to_new_process", connect_or_not)
+
+
+def test_a_process_that_cannot_be_started_at_once_costs_nothing_but_time(tmp_path, monkeypatch) -> None:
+    refuse_starts(monkeypatch, 5)
+    finished = finished_in_processes(iter([explained("once 1")]), FakeFinisher(tmp_path), lost, workers=1)
+    assert outcomes(finished) == ["once 1"]
+
+
+def test_a_process_that_can_never_be_started_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(process_pool, "_SECONDS_BETWEEN_STARTS", (0.0, 0.0))
+    refuse_starts(monkeypatch, 1000)
+    pool = ProcessPool(os.getenv, 1, name="looks")
+    with pytest.raises(WorkerError, match="could not be started: ConnectionRefusedError"):
+        pool.submit("PATH").result()
+    pool.close(at_once=False)
+
+
+def test_a_pool_that_is_closed_waits_for_no_start(monkeypatch) -> None:
+    monkeypatch.setattr(process_pool, "_SECONDS_BETWEEN_STARTS", (3600.0,))
+    refuse_starts(monkeypatch, 1000)
+    pool = ProcessPool(os.getenv, 1, name="looks")
+    future = pool.submit("PATH")
+    while not future.running():
+        time.sleep(0.01)
+    pool.close(at_once=True)
+    with pytest.raises(WorkerError, match="stopped"):
+        future.result()
+
+
+def own_pid_or_die(path: Path | None) -> int:
+    if path is not None and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def test_the_death_of_a_process_that_waits_is_no_try_of_the_next_task(tmp_path) -> None:
+    pool = ProcessPool(own_pid_or_die, 1, name="looks")
+    pid = pool.submit(None).result()
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.01)
+    assert pool.submit(tmp_path / "once").result() != pid
+    pool.close(at_once=False)
+
+
 def is_shared(tensor: torch.Tensor) -> bool:
     return tensor.is_shared()
 
@@ -111,6 +170,7 @@ def test_nothing_passes_through_shared_memory_of_which_a_container_has_little() 
 
 KILLED = """
 import os, signal, sys, time
+from multiprocessing import forkserver
 from pathlib import Path
 from pipelines.process_pool import ProcessPool
 import test_workers
