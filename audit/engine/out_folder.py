@@ -9,6 +9,7 @@ from pathlib import Path
 from audit.engine.locking import is_lock
 from audit.logbook import AUDIT_LOG, EVENT_LOG
 from pipelines.errors import OutputError
+from reports.folder import study_folders
 from reports.writing import sync_folder, unwritable
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "STUDIES",
     "check_writable",
     "clean",
+    "clean_finished",
     "make",
     "refusal_of",
     "remove_results",
@@ -104,6 +106,18 @@ def clean(folders: Iterable[Path]) -> None:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(folder, error) from error
+
+
+def clean_finished(out: Path) -> None:
+    """Remove the temporary files that a killed command has left in OUT and in its finished studies.
+
+    Args:
+        out: the folder, held by this command alone.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    clean([out, out / STUDIES, *study_folders(out)])
 
 
 def _held(out: Path, *, overwrite: bool) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit.engine.keys import load_salt
+from audit.engine.out_folder import clean_finished
 from audit.logbook import AuditLog
 from audit.logbook.chain import BEGUN_OVER, result_checksums
 from audit.logbook.known import known_of
@@ -26,6 +27,7 @@ def render_again(out: Path, *, progress: Callable[[int, int], None] = lambda _do
     run, salt = read_run(out), load_salt(outside=out)
     known = known_of(out, salt)
     known.check_run()
+    clean_finished(out)
     log = AuditLog(out, salt)
     log.append_all(
         [

@@ -12,6 +12,7 @@ from audit.engine.concluding import Outcome, conclude
 from audit.engine.fingerprint import with_place
 from audit.engine.for_owner import Told, told_of
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
+from audit.engine.out_folder import clean_finished
 from audit.engine.reading_back import finished_before
 from audit.engine.scoring_again import scored_again
 from audit.engine.shown import Shower, shown_failures
@@ -81,6 +82,7 @@ def rescore(
     studies = list(kept.values())
     studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, shower)
     known.check_run()
+    clean_finished(out)
     tables = [Told(masked=said, to_owner=said) for said in damaged_tables(out, run)]
     log = AuditLog(out, salt)
     log.append_all(
@@ -133,11 +135,24 @@ def _in_order(out: Path, run: RunRecord) -> list[Path]:
     path = out / "scores.parquet"
     is_whole = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
     try:
-        listed = pd.read_parquet(path, columns=["study"])["study"].unique() if is_whole else ()
+        whole = pd.read_parquet(path, columns=["study"])["study"].unique().tolist() if is_whole else None
+        listed = _listed_in_text(out) if whole is None else whole
     except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table: it is made anew anyway
-        listed = ()
+        listed = []
     places = {str(key): place for place, key in enumerate(listed)}
     return sorted(study_folders(out), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
+
+
+def _listed_in_text(out: Path) -> list[str]:
+    """List what begins the lines of ``scores.csv``, once each.
+
+    A command that was killed between a table and ``run.json`` leaves a table that nothing vouches for, in this order.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with (out / "scores.csv").open(encoding="utf-8", errors="replace") as lines:
+        return list(dict.fromkeys(line.partition(",")[0] for line in lines))
 
 
 def _readable(

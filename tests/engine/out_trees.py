@@ -24,10 +24,16 @@ def tree_of(out: Path, *, stamps: bool = True) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): _normalised(path, stamps=stamps) if path.is_file() else b"a folder"
         for path in sorted(out.rglob("*"))
-        # The logs say what each run did, so two runs have said more than one; the list of pages holds checksums of
-        # pages, which say when their study was audited.
-        if path.name not in {AUDIT_LOG, EVENT_LOG, PAGES}
+        # The logs say what each run did, so two runs have said more than one.
+        if path.name not in {AUDIT_LOG, EVENT_LOG}
     }
+
+
+def pages_listed(content: bytes) -> list[str]:
+    """Give the paths in a list of pages, in its order, without checksums: pages say when their study was audited."""
+    lines = [line.split("  ", 1) for line in content.decode("ascii").splitlines()]
+    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum, _ in lines)
+    return [path for _, path in lines]
 
 
 def _normalised(path: Path, *, stamps: bool) -> bytes:
@@ -43,6 +49,8 @@ def _normalised(path: Path, *, stamps: bool) -> bytes:
         if record.get("rescored"):
             record["rescored"] = "MOMENT"
         return json.dumps(record, indent=1).encode()
+    if path.name == PAGES:
+        return "\n".join(pages_listed(content)).encode()
     if path.name == "record.json":
         content = _SEAL.sub(b"", content)  # an HMAC of the record, with the moment that it was audited at
     if path.suffix in {".json", ".html"}:

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from out_trees import pages_listed
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from audit.cli import app
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run
+from reports.folder import PAGES, read_run
 
 ROOT = Path(__file__).parents[2]
 FAST = ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "4"]
@@ -71,6 +72,8 @@ def assert_equal_runs(one: Path, other: Path) -> None:
     for name in files[0]:
         if name.endswith(".json"):
             assert without_clock(one / name) == without_clock(other / name), name
+        elif name == PAGES:  # of checksums of pages
+            assert pages_listed((one / name).read_bytes()) == pages_listed((other / name).read_bytes())
         elif not name.endswith((".html", ".jsonl")):  # pages show the record and its date, logs what happened when
             assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
