@@ -13,6 +13,7 @@ from reports.record import StudyRecord
 
 __all__ = [
     "FILE_FORMAT",
+    "LONGEST_COMMENT",
     "REASONS",
     "VERDICTS",
     "Opinion",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 FILE_FORMAT: Final = "m2ib-audit review"
+LONGEST_COMMENT: Final = 4000  # characters
 
 Opinion = Literal["agree", "partly", "disagree"]
 VERDICTS: Final[tuple[Opinion, ...]] = get_args(Opinion)
@@ -84,7 +86,7 @@ class ReviewEntry(_Record):
     moment: AwareDatetime
     verdict: Opinion | None  # None: withdrawn, or not given yet
     reasons: tuple[Reason, ...] = ()
-    comment: Annotated[str, StringConstraints(max_length=4000)] = ""
+    comment: Annotated[str, StringConstraints(max_length=LONGEST_COMMENT)] = ""
     boxes: tuple[ReviewBox, ...] = Field(default=(), max_length=50)
     scores_hidden: bool | None = (
         None  # whether the verdict was given before scores and boxes were shown; None: not known

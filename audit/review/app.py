@@ -20,7 +20,6 @@ from audit.review.ledger import Ledger, SupersededError
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
-from pipelines.text import mask_identifiers
 from reports.folder import THUMBNAIL, read_run, read_study
 from reports.record import RunRecord
 from reports.review_page import ReviewSession, tell_verdicts, without_scores
@@ -55,7 +54,7 @@ def make_app(review: Review, *, port: int) -> Guard:
     run = read_run(review.out)
     app = FastAPI(title="m2ib-audit review", docs_url=None, redoc_url=None, openapi_url=None)
     _add_pages(app, review, run)
-    _add_entries(app, review, show_phi=run.patient_data_shown)
+    _add_entries(app, review)
 
     @app.exception_handler(OutputError)
     def _unusable(_request: Request, error: Exception) -> Response:
@@ -139,7 +138,7 @@ def _heats(review: Review, key: str) -> frozenset[Subject]:
         return frozenset()
 
 
-def _add_entries(app: FastAPI, review: Review, *, show_phi: bool) -> None:
+def _add_entries(app: FastAPI, review: Review) -> None:
     @app.get("/api/studies/{key}")
     def said_of(key: str, request: Request) -> Response:
         if key not in review.studies:
@@ -154,11 +153,9 @@ def _add_entries(app: FastAPI, review: Review, *, show_phi: bool) -> None:
         if entry.reviewer != request.scope["reviewer"]:
             return _error(403, "this browser now reviews under another name: load the page again")
         try:
-            review.studies.check(entry)
+            entry = review.studies.accepted(entry)
         except OutputError as error:
             return _error(422, str(error))
-        if not show_phi:
-            entry = entry.model_copy(update={"comment": mask_identifiers(entry.comment)})
         try:
             kept = review.ledger.append(entry, now=review.clock())
         except SupersededError as superseded:

@@ -31,6 +31,8 @@ class BroughtIn:
 def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str | None = None) -> BroughtIn:
     """Keep the entries of saved files in OUT's database; bringing a file in twice changes nothing.
 
+    Comments are masked as the review server masks them.
+
     Args:
         out: the folder whose pages were reviewed.
         files: as pages save them.
@@ -49,11 +51,9 @@ def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str |
     left_out: list[str] = []
     for entry in entries:
         try:
-            studies.check(entry)
+            good.append(studies.accepted(entry))
         except OutputError as error:
             left_out.append(str(error))
-        else:
-            good.append(entry)
     with closing(Ledger(out / LEDGER_NAME)) as ledger:
         new = ledger.bring_in(good, now=now)
     return BroughtIn(new=new, known=len(good) - new, left_out=tuple(dict.fromkeys(left_out)))

@@ -7,9 +7,10 @@ from pathlib import Path
 from threading import Lock
 
 from pipelines.errors import DamagedError, OutputError
+from pipelines.text import mask_identifiers
 from reports.folder import read_record, study_folders
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
-from reports.review_record import ReviewEntry, Subject, moment_audited
+from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_audited
 
 __all__ = ["Heat", "ReviewedStudies"]
 
@@ -100,8 +101,8 @@ class ReviewedStudies:
                     return Heat(study=study, image=image, phrase=phrase)
         raise OutputError(f"study {subject.study} has no heat {subject.heat!r} on an image {subject.image}")
 
-    def check(self, entry: ReviewEntry) -> Heat:
-        """Find the heat of an entry whose boxes lie on its image.
+    def accepted(self, entry: ReviewEntry) -> ReviewEntry:
+        """Check an entry, and give it as it is kept: its comment is masked unless its study shows patient data.
 
         Raises:
             OutputError: there is no such heat, or a box lies outside its image.
@@ -113,7 +114,9 @@ class ReviewedStudies:
                     f"a box of x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} px lies outside its image of "
                     f"{heat.image.columns} x {heat.image.rows} px: draw it again"
                 )
-        return heat
+        if heat.study.patient_data_shown:
+            return entry
+        return entry.model_copy(update={"comment": mask_identifiers(entry.comment)[:LONGEST_COMMENT]})
 
     def known(self, entries: list[ReviewEntry]) -> Iterator[tuple[ReviewEntry, Heat]]:
         """Give those entries whose heat is here."""

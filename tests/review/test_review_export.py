@@ -19,7 +19,7 @@ from audit.review.saved_files import bring_in
 from pipelines.boxes import read_boxes
 from pipelines.errors import InputError, OutputError
 from reports.review_page import reason_words
-from reports.review_record import REASONS, ReviewEntry
+from reports.review_record import LONGEST_COMMENT, REASONS, ReviewEntry
 
 ONE, TWO, FOUR = three_studies()
 SIDES = two_sided_study()
@@ -230,6 +230,31 @@ def test_a_saved_file_is_brought_in_once(out, tmp_path):
     assert (again.new, again.known) == (0, 4)
     rows = export(out).rows
     assert [(row["verdict"], row["moment"]) for row in rows] == [("partly", "2026-03-05T10:00:00+00:00")]
+
+
+def test_comments_of_saved_files_are_masked_as_the_server_masks_them(out, tmp_path):
+    comment = "Dr. Vandermeer calls it an effusion, MRN 99471123; I see a 12 mm nodule."
+    file = saved(tmp_path / "saved.json", entry_of(ONE, 1, comment=comment))
+    assert bring_in(out, [file], now=NOW).new == 1
+    masked = "Dr. [name] calls it an effusion, MRN [number]; I see a 12 mm nodule."
+    assert [row["comment"] for row in export(out).rows] == [masked]
+    assert b"Vandermeer" not in b"".join(path.read_bytes() for path in out.glob("review.sqlite*"))
+    assert bring_in(out, [file], now=NOW).known == 1
+
+
+def test_a_comment_that_masking_makes_longer_than_entries_may_be_stays_readable(out, tmp_path):
+    bring_in(out, [saved(tmp_path / "saved.json", entry_of(ONE, 1, comment="é. " * 1333))], now=NOW)
+    (row,) = export(out).rows
+    assert len(row["comment"]) == LONGEST_COMMENT
+    assert row["comment"].startswith("[masked]. [masked]. ")
+
+
+def test_comments_stay_as_they_are_where_the_study_shows_patient_data(tmp_path):
+    made = make_study("e" * 16, (EFFUSION,), patient="p9")
+    made.record = made.record.model_copy(update={"patient_data_shown": True})
+    out = lay_down(tmp_path / "out", made)
+    bring_in(out, [saved(tmp_path / "saved.json", entry_of(made, 1, comment="Dr. Vandermeer"))], now=NOW)
+    assert [row["comment"] for row in export(out).rows] == ["Dr. Vandermeer"]
 
 
 def test_a_name_in_place_of_the_files(out, tmp_path):
