@@ -1,107 +1,99 @@
-"""Every byte of a folder, in whatever way a secret may be written or packed there."""
+"""Every byte of a folder, in whatever way a secret may be written or packed there.
 
-import base64
-import binascii
-import html
-import io
-import json
+Words that are no others' are found wherever they stand (:func:`found`). Numbers such as a year, and names that are
+words too, also stand in output by coincidence. Of these only whole words in texts are counted (:func:`counted`), and
+compared with a control run on the same inputs with other values in their place: what stands in both is coincidence
+(:func:`more_than_in_control`).
+"""
+
 import re
-import sqlite3
-import zipfile
-import zlib
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
 
-import pandas as pd
-from PIL import Image
+from containers import unpacked
 
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
-_DEEPEST = 4
+__all__ = ["counted", "files_in", "found", "more_than_in_control"]
+
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_ENCODINGS = (
+    *(*_WIDE, "latin-1", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "cp1251", "koi8-r", "cp1256"),
+    *("gb18030", "shift_jis", "euc_jp", "euc_kr"),
+)
+
+Named = tuple[str, bytes]
 
 
-def found(secrets: Iterable[str], named: Iterable[tuple[str, bytes]]) -> list[tuple[str, str]]:
-    """Give each secret that is met, with where: as it stands, escaped for JSON, HTML or a URL, in any case."""
-    spellings = {secret: _spellings(secret) for secret in secrets}
-    hits = []
+def found(secrets: Iterable[str], named: Iterable[Named]) -> list[tuple[str, str]]:
+    """Give each secret that is met, with where: as it stands, escaped, encoded or packed, in any case."""
+    texts = {secret: _folded(secret) for secret in secrets}
+    encoded = {secret: _in_encodings(secret) for secret in texts}
+    hits = set()
     for name, data in named:
-        for place, content in _unpacked(name, data, depth=0):
-            lower, text = content.lower(), content.decode("utf-8", "ignore").casefold()
-            hits += [
-                (secret, place)
-                for secret, forms in spellings.items()
-                if secret.casefold() in text or any(form in lower for form in forms)
-            ]
-    return sorted(set(hits))
+        for place, content in unpacked(name, data):
+            text, has_zeros = _folded(content.decode("utf-8", "ignore")), b"\0" in content
+            for secret, folded in texts.items():
+                plain, wide = encoded[secret]
+                forms = plain | wide if has_zeros else plain
+                if folded in text or any(form in content for form in forms):
+                    hits.add((secret, place))
+    return sorted(hits)
 
 
-def files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+def counted(words: Iterable[str], named: Iterable[Named]) -> Counter[tuple[str, str]]:
+    """Count words that stand alone in texts, by word and place.
+
+    The digits of "1944" do not stand alone in 0.1944, 19440 or a key ("a1944f"); they do in "1944-03-14" and "(1944)".
+    """
+    patterns = {word: _alone(word) for word in words}
+    counts: Counter[tuple[str, str]] = Counter()
+    for name, data in named:
+        for place, content in unpacked(name, data):
+            text = _folded(content.decode("utf-8", "replace"))
+            for word, pattern in patterns.items():
+                if number := len(pattern.findall(text)):
+                    counts[word, place] += number
+    return counts
+
+
+def more_than_in_control(
+    words: Iterable[str], named: Iterable[Named], control: Iterable[Named]
+) -> list[tuple[str, str]]:
+    """Give the words that stand in a place more often than in the same place of the control: those that leaked."""
+    words = list(words)
+    return sorted((counted(words, named) - counted(words, control)).elements())
+
+
+def files_in(folder: Path) -> Iterator[Named]:
     """Give the name and content of every file; names are searched as content is."""
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        yield f"name of {name}", name.encode()
+        yield f"name of {name}", name.encode("utf-8", "surrogateescape")
         if path.is_file():
             yield name, path.read_bytes()
 
 
-def _spellings(secret: str) -> set[bytes]:
-    forms = {secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret), quote(secret, safe="")}
-    forms |= {secret.encode("utf-16-le").decode("latin-1"), secret.encode("utf-16-be").decode("latin-1")}
-    return {form.encode("latin-1", "replace").lower() for form in forms} | {secret.encode().lower()}
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def _unpacked(place: str, data: bytes, *, depth: int) -> Iterator[tuple[str, bytes]]:
-    """Give content, and all that is packed in it."""
-    yield place, data
-    if depth == _DEEPEST:
-        return
-    for inner, content in _packed(place, data):
-        yield from _unpacked(f"{place} > {inner}", content, depth=depth + 1)
+def _alone(word: str) -> re.Pattern[str]:
+    """A word with no letter or digit beside it; behind a dot only as the year of "14.3.1944", not as a fraction."""
+    ahead = r"(?<![^\W_.])(?:(?<!\.)|(?<=\d\.\d\.)|(?<=\d\.\d\d\.))"
+    return re.compile(rf"{ahead}{re.escape(_folded(word))}(?![^\W_]|\.\d)")
 
 
-def _packed(place: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    if data[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for entry in archive.infolist():
-                yield entry.filename, repr((entry.filename, entry.comment, entry.extra)).encode()
-                yield entry.filename, archive.read(entry)
-    elif data[:4] == b"PAR1":
-        frame = pd.read_parquet(io.BytesIO(data))
-        yield "parquet", frame.to_csv().encode() + repr(frame.attrs).encode()
-    elif data[:16] == b"SQLite format 3\0":
-        database = sqlite3.connect(":memory:")
-        database.deserialize(data)
-        yield "sqlite", "\n".join(database.iterdump()).encode()
-        database.close()
-    elif data[:8] == b"\x89PNG\r\n\x1a\n" or data[:3] == b"\xff\xd8\xff":
-        with Image.open(io.BytesIO(data)) as picture:
-            said = dict(picture.info) | dict(picture.getexif())
-            yield "picture", repr(said).encode()
-        yield from (("PNG chunk", chunk) for chunk in _compressed_chunks(data))
-    elif b"<" in data[:200] or place.endswith((".html", ".json", ".jsonl", ".csv")):
-        if b"&" in data:
-            yield "HTML", html.unescape(data.decode("utf-8", "replace")).encode()
-        if b"%" in data:
-            yield "URL", unquote_to_bytes(data)
-        if b"\\u" in data:
-            yield "JSON", re.sub(rb"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)).encode("utf-8", "replace"), data)
-        for match in _BASE64.finditer(data):
+def _in_encodings(secret: str) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Give the bytes of a secret in other encodings than UTF-8; apart from them those that need a zero in the data."""
+    forms = {secret, secret.casefold(), secret.upper(), secret.title()}
+    forms |= {unicodedata.normalize("NFD", form) for form in forms}
+    plain: set[bytes] = set()
+    wide: set[bytes] = set()
+    for form in forms:
+        for encoding in _ENCODINGS if not form.isascii() else _WIDE:
             try:
-                yield "base64", base64.b64decode(match[0] + b"=" * (-len(match[0]) % 4))
-            except binascii.Error:
+                (wide if form.isascii() else plain).add(form.encode(encoding))
+            except UnicodeEncodeError:
                 continue
-
-
-def _compressed_chunks(data: bytes) -> Iterator[bytes]:
-    place = 8
-    while data[:4] == b"\x89PNG" and place + 8 <= len(data):
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        body = data[place + 8 : place + 8 + length]
-        if kind in {b"zTXt", b"iTXt", b"iCCP"}:
-            for start in range(len(body)):
-                try:
-                    yield zlib.decompress(body[start:])
-                    break
-                except zlib.error:
-                    continue
-        place += length + 12
+    return frozenset(plain), frozenset(wide)

@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from planting import IN_BOXES, REPORTED
 from searching import files_in, found
 
@@ -100,20 +97,6 @@ def test_no_identifier_is_in_what_a_comparison_or_a_sanity_check_says(planted: P
     checked = called("sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--pairs", "2", "--tower", "text"))
     assert (compared.returncode, checked.returncode) == (3, 0), compared.stderr.decode() + checked.stderr.decode()
     assert found(planted[1], [*files_in(out), *printed(compared), *printed(checked)]) == []
-
-
-def test_the_search_looks_into_archives_pictures_and_escapes(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "heat.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a", "xx Secretová xx")
-    info = PngInfo()
-    info.add_text("who", "Secretová" * 9, zip=True)
-    Image.new("L", (4, 4)).save(tmp_path / "a.png", pnginfo=info)
-    (tmp_path / "a.html").write_text("<p>Secret&#111;v&aacute;</p>")
-    (tmp_path / "b.json").write_text('{"a": "SECRETOV\\u00c1"}')
-    (tmp_path / "c.html").write_text("<img src='data:text/plain;base64,eHh4eHh4eHh4IFNlY3JldG92w6EgeHh4eHh4eHg='>")
-    (tmp_path / "d.csv").write_text("a,Secretov%C3%A1\n")
-    places = {place.split(" > ")[0] for _, place in found(["Secretová"], files_in(tmp_path))}
-    assert places == {"heat.npz", "a.png", "a.html", "b.json", "c.html", "d.csv"}
 
 
 def test_the_terminals_keys_lead_back_to_the_file(planted: Planted, audited) -> None:
