@@ -147,6 +147,7 @@ class Identifiers:
     names: tuple[str, ...] = ()  # of people
     places: tuple[str, ...] = ()  # addresses, institutions, wards, stations
     others: tuple[str, ...] = ()  # all other text: numbers, descriptions, comments
+    complete: bool = True  # False where a header says more than was read: then nothing of its report may be shown
 
     def __or__(self, other: "Identifiers") -> "Identifiers":
         """Join what two headers say."""
@@ -154,6 +155,7 @@ class Identifiers:
             names=tuple(dict.fromkeys((*self.names, *other.names))),
             places=tuple(dict.fromkeys((*self.places, *other.places))),
             others=tuple(dict.fromkeys((*self.others, *other.others))),
+            complete=self.complete and other.complete,
         )
 
 

@@ -252,6 +252,7 @@ class ReportRecord(_Record):
     text: str  # masked as phrases are, and without letterhead and signature unless the run was made with --show-phi
     words: int | None = None  # of the text; None in records of older versions
     masked_words: int | None = None
+    header_too_large: bool = False  # an image's header could not be read to its end: every word is masked
     not_put: tuple[UnputSentence, ...] = ()
 
 

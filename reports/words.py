@@ -216,6 +216,8 @@ def masking_summary(record: StudyRecord) -> str:
     report = record.report
     if report is None or report.words is None or report.masked_words is None:
         return text("common.masked")
+    if report.header_too_large:
+        return text("study.all_masked")
     return text("study.words_masked", masked=report.masked_words, words=counted("word", report.words))
 
 

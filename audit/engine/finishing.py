@@ -160,6 +160,7 @@ class Finisher:
             text=shown.text,
             words=shown.words,
             masked_words=shown.masked_words,
+            header_too_large=not show_phi and not known.complete,
             not_put=tuple(
                 UnputSentence(
                     text=shown_text(phrase.text, show_phi=show_phi, known=known).text,

@@ -7,14 +7,15 @@ Source: PS3.5 table 6.2-1 (value representations); PS3.15 table E.1-1, for which
 """
 
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
 from pipelines.dicom.source import READ_ERRORS, read_header, tolerant_reading
@@ -33,64 +34,101 @@ _PLACES = frozenset(
 )
 _TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 _BYTES = frozenset({"OB", "UN"})
+_PIXEL_GROUP = 0x7FE0
 _READABLE = re.compile(rb"[\x20-\x7e\x80-\xff]{3,}")
+_READABLE_IN_LARGE = re.compile(rb"[\x20-\x7e]{6,}")  # in binary data shorter runs come about by chance
+_LARGE = 1 << 16  # bytes
 _MOST_ELEMENTS = 20_000  # real headers have some hundreds
 _MOST_CHARACTERS = 1 << 20
-_LONGEST_VALUE = 1 << 16  # characters
 _DEEPEST = 8  # levels of sequences
 
 
 def identifiers_in(dataset: Dataset) -> Identifiers:
-    """Gather the words of a header; an element that cannot be read says nothing."""
-    names: dict[str, None] = {}
-    places: dict[str, None] = {}
-    others: dict[str, None] = {}
-    left = _MOST_CHARACTERS
-    for element in islice(_elements(dataset), _MOST_ELEMENTS):
-        for value in _values(element):
-            left -= len(value)
-            if left < 0:
-                break
-            kind = names if element.VR == "PN" else places if element.tag in _PLACES else others
-            kind[value] = None
-    return Identifiers(names=tuple(names), places=tuple(places), others=tuple(others))
+    """Gather the words of a header.
+
+    Returns:
+        What the text elements say. It is not ``complete`` if the header has more than 20,000 elements, 1 MiB of text or
+        8 levels of sequences, or an element that cannot be read.
+    """
+    gathering = _Gathering()
+    complete = gathering.read(dataset)
+    return Identifiers(
+        names=tuple(gathering.names),
+        places=tuple(gathering.places),
+        others=tuple(gathering.others),
+        complete=complete,
+    )
 
 
 def read_identifiers(path: Path) -> Identifiers:
-    """Gather them from a file; one that cannot be read any more names nothing."""
+    """Gather them from a file; of one that cannot be read they are not complete."""
     try:
         with tolerant_reading():
             return identifiers_in(read_header(path))
     except (DicomError, *READ_ERRORS):
-        return Identifiers()
+        return Identifiers(complete=False)
 
 
-def _elements(dataset: Dataset, level: int = 0) -> Iterator[DataElement]:
-    """Walk through a data set and the items of its sequences; what cannot be read is passed over."""
-    for tag in sorted(dataset.keys()):
-        try:
-            element = dataset[tag]
-            items = list(element.value or ()) if element.VR == "SQ" else []
-        except READ_ERRORS:
-            continue
-        if element.VR != "SQ":
-            yield element
-        elif level < _DEEPEST:
+@dataclass(slots=True)
+class _Gathering:
+    """What is gathered from a header, each value once, and how much more may be."""
+
+    names: dict[str, None] = field(default_factory=dict)
+    places: dict[str, None] = field(default_factory=dict)
+    others: dict[str, None] = field(default_factory=dict)
+    elements_left: int = _MOST_ELEMENTS
+    characters_left: int = _MOST_CHARACTERS
+
+    def read(self, dataset: Dataset, level: int = 0) -> bool:
+        """Read a data set and the items of its sequences; say whether nothing was passed over."""
+        if level > _DEEPEST:
+            return False
+        complete = True
+        for tag in sorted(dataset.keys()):
+            self.elements_left -= 1
+            if self.elements_left < 0 or self.characters_left < 0:
+                return False
+            try:
+                element = dataset[tag]
+                values = () if element.VR == "SQ" else tuple(_values(element))
+                items = tuple(element.value or ()) if element.VR == "SQ" else ()
+            except READ_ERRORS:
+                complete &= self._keep_as_stored(dataset, tag)
+                continue
+            self._keep(element.VR, element.tag, values)
             for item in items:
-                yield from _elements(item, level + 1)
+                complete &= self.read(item, level + 1)
+        return complete and self.characters_left >= 0
+
+    def _keep_as_stored(self, dataset: Dataset, tag: BaseTag) -> bool:
+        """Keep the bytes of an element whose value does not conform; say whether there are any."""
+        try:
+            stored: object = dataset.get_item(tag)  # pydicom declares less than it gives
+        except READ_ERRORS:
+            return False
+        if not isinstance(stored, RawDataElement) or not isinstance(stored.value, bytes):
+            return False
+        self._keep(stored.VR, tag, [_decoded(found[0]) for found in _READABLE.finditer(stored.value)])
+        return True
+
+    def _keep(self, vr: str | None, tag: BaseTag, values: Iterable[str]) -> None:
+        kind = self.names if vr == "PN" else self.places if tag in _PLACES else self.others
+        for value in values:
+            self.characters_left -= len(value)
+            if self.characters_left < 0:
+                return
+            kind[value] = None
 
 
 def _values(element: DataElement) -> Iterator[str]:
-    try:
-        value = element.value
-        if element.VR in _TEXT:
-            for each in value if isinstance(value, MultiValue | list | tuple) else (value,):
-                yield from _texts(each)
-        elif element.VR in _BYTES and isinstance(value, bytes) and len(value) <= _LONGEST_VALUE:
-            for found in _READABLE.finditer(value):
-                yield _decoded(found[0])
-    except READ_ERRORS:
-        return
+    value = element.value
+    if element.VR in _TEXT or isinstance(value, str):  # a number that is none is read as text
+        for each in value if isinstance(value, MultiValue | list | tuple) else (value,):
+            yield from _texts(each)
+    elif element.VR in _BYTES and isinstance(value, bytes) and element.tag.group != _PIXEL_GROUP:
+        readable = _READABLE if len(value) <= _LARGE else _READABLE_IN_LARGE
+        for found in readable.finditer(value):
+            yield _decoded(found[0])
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -98,7 +136,7 @@ def _texts(value: object) -> Iterator[str]:
     if value is None:
         return
     text = str(value) if not isinstance(value, PersonName) else str(value).replace("=", " ").replace("^", " ")
-    stripped = text.strip("\0 ")[:_LONGEST_VALUE]
+    stripped = text.strip("\0 ")
     if stripped:
         yield stripped
 

@@ -73,9 +73,15 @@ def mask_identifiers(text: str) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def mask_report(text: str, known: Identifiers = Identifiers()) -> MaskedText:  # noqa: B008 - frozen
-    """Mask a text; whatever the header of its images says (``known``) is masked wherever the text repeats it."""
+    """Mask a text; whatever the header of its images says (``known``) is masked wherever the text repeats it.
+
+    A header that is known in part only could name anybody: then the whole text is masked.
+    """
     plain = normal_form(text)
-    spans = tuple(span for start, piece in _pieces(plain) for span in _masked(piece, start, known))
+    if known.complete:
+        spans = tuple(span for start, piece in _pieces(plain) for span in _masked(piece, start, known))
+    else:
+        spans = ((0, len(plain), "masked"),) if plain else ()
     words = [found.span() for found in _WORD.finditer(re.sub(_OURS, _blank, plain))]
     starts, ends = [span[0] for span in spans], [span[1] for span in spans]
     return MaskedText(

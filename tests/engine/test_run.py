@@ -97,6 +97,22 @@ def test_the_table_holds_a_row_per_image_phrase_method_and_score(cohort: Path, t
     assert table.loc[table["outcome"] == "unscored", "value"].isna().all()
 
 
+def test_a_study_whose_header_says_more_than_is_read_has_its_report_masked_whole(cohort: Path, tmp_path: Path) -> None:
+    for path in (cohort / "dicom").glob("*.dcm"):
+        dataset = dcmread(path)
+        dataset.private_block(0x0099, "MAKER", create=True).add_new(0x01, "UT", "gardener " * 120_000)
+        dataset.save_as(path)
+    out = tmp_path / "out"
+    run(settings_for(cohort, out, limit=1))
+    (folder,) = study_folders(out)
+    record = read_study(folder).record
+    assert record.report.header_too_large
+    assert record.report.text == "[masked]"
+    assert {phrase.text for image in record.images for phrase in image.phrases} == {"[masked]"}
+    assert {word.word for image in record.images for phrase in image.phrases for word in phrase.tokens} == {"[masked]"}
+    assert "the whole report is masked" in (folder / "index.html").read_text()
+
+
 def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path, tmp_path: Path) -> None:
     def heats(out: Path) -> list[np.ndarray]:
         return [heat for folder in study_folders(out) for heat in read_study(folder).heats.values()]

@@ -122,3 +122,76 @@ def test_words_of_findings_and_measurements_stay(keyword: str, value: str) -> No
 def test_what_two_headers_say_is_joined() -> None:
     both = Identifiers(names=("A",), places=("B",)) | Identifiers(names=("C", "A"), others=("D",))
     assert both == Identifiers(names=("A", "C"), places=("B",), others=("D",))
+
+
+def many_elements() -> Dataset:
+    dataset = Dataset()
+    block = dataset.private_block(0x0099, "MAKER", create=True)
+    block.add_new(0x01, "SQ", Sequence([header("PatientComments", "plain") for _ in range(20_001)]))
+    return dataset
+
+
+def much_text() -> Dataset:
+    return header("TextValue", "gardener " * 120_000)
+
+
+def deep_sequences() -> Dataset:
+    dataset = header("PersonName", "Young")
+    for _ in range(9):
+        outer = Dataset()
+        outer.ContentSequence = Sequence([dataset])
+        dataset = outer
+    return dataset
+
+
+@pytest.mark.parametrize("dataset", [many_elements(), much_text(), deep_sequences()], ids=["elements", "text", "depth"])
+def test_a_report_is_masked_whole_where_its_header_says_more_than_is_read(dataset: Dataset) -> None:
+    known = identifiers_in(dataset)
+    assert not known.complete
+    masked = mask_report("No pneumothorax. Small effusion.", known)
+    assert masked.text == "[masked]"
+    assert masked.masked_words == masked.words == 4
+    assert not (Identifiers() | known).complete
+
+
+def test_a_header_of_more_bytes_than_are_read_masks_the_report_whole(tmp_path: Path) -> None:
+    make_cohort(tmp_path, count=1, seed=3, columns=160, brief=True)
+    path = next((tmp_path / "dicom").glob("*.dcm"))
+    dataset = dcmread(path)
+    assert read_identifiers(path).complete
+    block = dataset.private_block(0x0099, "MAKER", create=True)
+    for place in range(5):
+        block.add_new(place, "OB", bytes(2**22 - 2))
+    dataset.save_as(path)
+    assert mask_report("No effusion.", read_identifiers(path)).text == "[masked]"
+    assert mask_report("No effusion.", read_identifiers(tmp_path / "gone.dcm")).text == "[masked]"
+
+
+def test_long_values_and_large_private_bytes_are_read_to_their_end() -> None:
+    dataset = header("TextValue", "nodule " * 20_000 + "gardener")
+    block = dataset.private_block(0x0099, "MAKER", create=True)
+    block.add_new(0x01, "OB", bytes(200_000) + b"plumber\0")
+    known = identifiers_in(dataset)
+    assert known.complete
+    assert mask_report("The gardener saw the plumber.", known).text == "The [name] saw the [name]."
+
+
+def test_pixel_data_are_no_text() -> None:
+    dataset = Dataset()
+    dataset.add_new("PixelData", "OB", b"gardener")
+    assert identifiers_in(dataset) == Identifiers()
+
+
+@pytest.mark.parametrize("stored", [b"IS\x08\x00gardener", b"US\x09\x00gardeners"], ids=["no number", "odd length"])
+def test_an_element_that_does_not_conform_is_read_as_it_is_stored(tmp_path: Path, stored: bytes) -> None:
+    make_cohort(tmp_path, count=1, seed=3, columns=160, brief=True)
+    path = next((tmp_path / "dicom").glob("*.dcm"))
+    dataset = dcmread(path)
+    dataset.SeriesNumber = "12"
+    dataset.save_as(path)
+    tag, conforming = b"\x20\x00\x11\x00", b"IS\x02\x0012"
+    assert tag + conforming in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(tag + conforming, tag + stored))
+    known = read_identifiers(path)
+    assert known.complete
+    assert any(value.startswith("gardener") for value in known.others)

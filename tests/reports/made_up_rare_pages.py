@@ -10,7 +10,7 @@ from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
-from reports.record import PhraseRecord, ScoreRecord
+from reports.record import PhraseRecord, ReportRecord, ScoreRecord
 from reports.study_page import render_study
 from reports.texts import all_texts
 from reports.words import CONTENT_BLIND, OF_PLACE, POINTING, POINTING_NEAR, SHORTCUTS
@@ -23,6 +23,7 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     yield "study of rare outcomes", _study(_rare_outcomes())
     yield "study of misses nearby, stretched", _study(_stretched_misses())
     yield "study without a score", _study(make_study("u", (HEART,)))
+    yield "study whose report is masked whole", _study(_masked_whole())
     yield "comparison of everything", render_comparison(_everything_compared())
     for reference in CONTENT_BLIND:
         run = make_cohort(1, hits=0.2).run
@@ -84,6 +85,13 @@ def _stretched_misses() -> MadeUp:
     (image,) = made.record.images
     phrases = tuple(p.model_copy(update={"scores": _pointing("miss", near="hit")}) for p in image.phrases)
     made.record = made.record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
+    return made
+
+
+def _masked_whole() -> MadeUp:
+    made = make_study("w", (HEART,))
+    report = ReportRecord(text="[masked]", words=4, masked_words=4, header_too_large=True)
+    made.record = made.record.model_copy(update={"report": report})
     return made
 
 

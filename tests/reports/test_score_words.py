@@ -190,6 +190,8 @@ def test_a_page_tells_how_many_words_of_the_report_are_masked() -> None:
     record = make_study("a", (EFFUSION, NODULE)).record
     told = record.model_copy(update={"report": ReportRecord(text="Small [masked].", words=18, masked_words=1)})
     assert masking_summary(told) == "masked: 1 of 18 words of the report"
+    all_masked = ReportRecord(text="[masked]", words=18, masked_words=18, header_too_large=True)
+    assert "whole report is masked" in masking_summary(record.model_copy(update={"report": all_masked}))
     old = record.model_copy(update={"report": ReportRecord(text="Small [masked].")})
     assert masking_summary(old) == "names, dates and numbers masked"
     assert masking_summary(told.model_copy(update={"patient_data_shown": True})) == "shown"
