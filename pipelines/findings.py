@@ -22,6 +22,7 @@ __all__ = [
     "FindingMention",
     "canonical_finding",
     "findings_in",
+    "in_small_letters",
     "names_a_zone",
     "side_of",
     "zone_of",
@@ -54,8 +55,17 @@ class FindingMention:
     end: int
 
 
+def in_small_letters(text: str) -> str:
+    """Give the text in small letters, each at its place.
+
+    A pattern that ignores case takes twice as long to search as the same pattern on small letters.
+    """
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
 def _compiled(wordings: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(wordings)})\b".replace(" ", r"\s+"), re.IGNORECASE)
+    return re.compile(rf"\b(?:{'|'.join(wordings)})\b".replace(" ", r"\s+"))
 
 
 _PATTERNS: tuple[tuple[str | None, re.Pattern[str]], ...] = (
@@ -172,10 +182,11 @@ def findings_in(sentence: str) -> tuple[FindingMention, ...]:
 
     Spans do not overlap. Whether a mention is affirmed is the business of :mod:`pipelines.text.context`.
     """
+    lower = in_small_letters(sentence)
     taken = bytearray(len(sentence))
     mentions: list[FindingMention] = []
     for finding, pattern in _PATTERNS:
-        for match in pattern.finditer(sentence):
+        for match in pattern.finditer(lower):
             start, end = match.span()
             if any(taken[start:end]):
                 continue

@@ -34,4 +34,4 @@ def _answer(words: str) -> re.Pattern[str]:
 
 
 ANSWER_PATTERNS = tuple((meaning, _answer(words)) for meaning, words in _ANSWERS)
-"""Compiled answers with what each says about the finding before it."""
+"""Compiled answers with what each says about the finding before it. Letter case tells where the next heading begins."""

@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.findings import FindingMention
+from pipelines.findings import FindingMention, in_small_letters
 from pipelines.study import Context
+from pipelines.text.answers import ANSWER_PATTERNS
 from pipelines.text.clauses import BE, FINITE_VERB, HARD_END, clause_starts, ends_with_a_noun, parentheses
 from pipelines.text.meanings import Meaning, Reach
 from pipelines.text.triggers import PATTERNS
@@ -82,7 +83,7 @@ def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Cont
         scopes = list(_scopes(part, [mentions[index] for index in own]))
         for index in own:
             meanings[index] |= {scope.meaning for scope in scopes if scope.covers(mentions[index])}
-    starts = clause_starts(sentence, tuple(mentions))
+    starts = clause_starts(sentence, tuple(mentions)) if len(mentions) > 1 else ()
     for index in range(len(mentions) - 1):
         between = sentence[mentions[index].end : mentions[index + 1].start]
         apart = any(mentions[index].end <= start <= mentions[index + 1].start for start in starts)
@@ -112,32 +113,51 @@ def _context(meanings: set[Meaning]) -> Context:
     return Context.UNCERTAIN if Meaning.UNCERTAIN in meanings else Context.PRESENT
 
 
+def _triggers(sentence: str) -> Iterator[tuple[Meaning, Reach, int, int]]:
+    """Every trigger with its place, in the order in which they are tried."""
+    for answer, pattern in ANSWER_PATTERNS:
+        for match in pattern.finditer(sentence):
+            yield answer, Reach.ANSWER, *match.span()
+    lower = in_small_letters(sentence)
+    for meaning, direction, pattern in PATTERNS:
+        for match in pattern.finditer(lower):
+            yield meaning, direction, *match.span()
+
+
 def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scope]:
+    asked = [match.end() for match in _ASKED.finditer(sentence)] if "?" in sentence else []
+    triggers = list(_triggers(sentence))
+    if not (asked or triggers):
+        return
     reach = _Reaches(sentence, mentions)
     taken = bytearray(len(sentence))
-    for asked in _ASKED.finditer(sentence):
-        yield _Scope(Meaning.UNCERTAIN, asked.end(), reach.forward_end(asked.end()))
-    for meaning, direction, pattern in PATTERNS:
-        for match in pattern.finditer(sentence):
-            start, end = match.span()
-            if any(taken[start:end]):
-                continue
-            # "Heart size is not increased" is one finding denied, not a finding that did not change.
-            if meaning is Meaning.NOTHING and any(m.start < start < m.end for m in mentions):
-                continue
-            taken[start:end] = b"\x01" * (end - start)
-            if direction in {Reach.FORWARD, Reach.AROUND}:
-                yield _Scope(meaning, end, reach.forward_end(end))
-            if direction is Reach.FORWARD and meaning is Meaning.UNCERTAIN and reach.answers_a_heading(start, end):
-                yield _Scope(meaning, reach.question_start(start), start)
-            if direction is Reach.NEAR:
-                yield _Scope(meaning, end, reach.near_end(end))
-            if direction is Reach.BACKWARD:
-                yield _Scope(meaning, reach.backward_start(start), start)
-            if direction is Reach.ANSWER:
-                yield _Scope(meaning, reach.question_start(start), start)
-            if direction in {Reach.LAST, Reach.AROUND}:
-                yield _Scope(meaning, reach.last_start(start), start)
+    for end in asked:
+        yield _Scope(Meaning.UNCERTAIN, end, reach.forward_end(end))
+    for meaning, direction, start, end in triggers:
+        if any(taken[start:end]):
+            continue
+        # "Heart size is not increased" is one finding denied, not a finding that did not change.
+        if meaning is Meaning.NOTHING and any(m.start < start < m.end for m in mentions):
+            continue
+        taken[start:end] = b"\x01" * (end - start)
+        yield from _reached(meaning, direction, (start, end), reach)
+
+
+def _reached(meaning: Meaning, direction: Reach, trigger: tuple[int, int], reach: "_Reaches") -> Iterator[_Scope]:
+    """The words that a trigger speaks of."""
+    start, end = trigger
+    if direction in {Reach.FORWARD, Reach.AROUND}:
+        yield _Scope(meaning, end, reach.forward_end(end))
+    if direction is Reach.FORWARD and meaning is Meaning.UNCERTAIN and reach.answers_a_heading(start, end):
+        yield _Scope(meaning, reach.question_start(start), start)
+    if direction is Reach.NEAR:
+        yield _Scope(meaning, end, reach.near_end(end))
+    if direction is Reach.BACKWARD:
+        yield _Scope(meaning, reach.backward_start(start), start)
+    if direction is Reach.ANSWER:
+        yield _Scope(meaning, reach.question_start(start), start)
+    if direction in {Reach.LAST, Reach.AROUND}:
+        yield _Scope(meaning, reach.last_start(start), start)
 
 
 class _Reaches:

@@ -6,7 +6,6 @@ were labelled by hand.
 
 import re
 
-from pipelines.text.answers import ANSWER_PATTERNS
 from pipelines.text.clauses import BE, SEEN
 from pipelines.text.meanings import Meaning, Reach
 from pipelines.text.trigger_parts import (
@@ -256,12 +255,11 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
 
 
 def _compiled(triggers: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(triggers)})(?!\w)".replace(" ", r"\s+").replace(r"\s+?", r"\s*"), re.IGNORECASE)
+    return re.compile(rf"\b(?:{'|'.join(triggers)})(?!\w)".replace(" ", r"\s+").replace(r"\s+?", r"\s*"))
 
 
 PATTERNS = (
-    *((meaning, Reach.ANSWER, pattern) for meaning, pattern in ANSWER_PATTERNS),
     (Meaning.UNCERTAIN, Reach.LAST, re.compile(r"\s*\(?\?\)?(?=\s*(?:[.,;)]|\Z))")),
     *((meaning, reach, _compiled(triggers)) for meaning, reach, triggers in _TRIGGERS),
 )
-"""Compiled triggers, in the order in which they are tried."""
+"""Compiled triggers for a sentence in small letters, in the order in which they are tried, after the answers."""

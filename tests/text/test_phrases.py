@@ -330,6 +330,14 @@ def test_a_zone_is_named_only_where_it_is_one(words: str, zone: Zone | None) -> 
     assert zone_of(words) is zone
 
 
+def test_capitals_and_letters_that_grow_in_small_form_leave_spans_and_contexts_as_they_are() -> None:
+    sentence = "İİİ: NO PLEURAL EFFUSION; Small NODULE."  # the small form of İ has two characters
+    spans = [sentence[mention.start : mention.end] for mention in findings_in(sentence)]
+    assert spans == ["PLEURAL EFFUSION", "NODULE"]
+    contexts = {phrase.finding: phrase.context for phrase in phrases_of(sentence)}
+    assert contexts == {"pleural effusion": Context.ABSENT, "nodule": Context.PRESENT}
+
+
 def test_the_same_sentence_in_findings_and_impression_is_one_phrase() -> None:
     phrases = phrases_of("FINDINGS: Small left effusion.\n\nIMPRESSION: small left effusion")
     assert [(phrase.text, phrase.section) for phrase in phrases] == [("Small left effusion.", "findings")]
