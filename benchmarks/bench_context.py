@@ -23,13 +23,19 @@ PARTS = (
     "fifth",
     "sixth",
     "seventh",
+    "eighth",
+    "ninth",
 )  # of the written sentences, in the order in which they were written
+OPENI_PARTS = ("tune", "held out", "drawn later")
 FIRST_READ = (
     "precision/recall of present, uncertain and absent were 0.97/0.93, 0.88/0.92 and 0.97/0.98 on the second set, "
     "0.94/0.89, 1.00/0.91 and 0.91/0.97 on the third, 0.93/0.93, 1.00/0.93 and 0.95/0.91 on the fourth, "
     "0.97/0.95, 0.92/0.92 and 0.98/1.00 on the fifth, 0.94/0.91, 0.95/0.91 and 0.91/0.94 on the sixth, "
     "0.96/0.98, 0.90/0.90 and 0.98/0.98 on the seventh, "
-    "0.98/0.96, 1.00/0.94 and 1.00/1.00 on OpenI's held out half, the last to be studied"
+    "0.96/0.98, 0.94/0.94 and 1.00/0.98 on the eighth, "
+    "0.93/0.96, 0.95/0.86 and 0.95/0.97 on the ninth, "
+    "0.98/0.96, 1.00/0.94 and 1.00/1.00 on OpenI's held out half, "
+    "0.97/0.95, 1.00/0.91 and 1.00/1.00 on the sentences of OpenI that were drawn later, which no rule was tuned on"
 )
 CONTEXTS = tuple(context.value for context in Context)
 
@@ -114,9 +120,9 @@ def _all_claims(hard: Sequence[ReadSentence], openi: Sequence[ReadSentence]) -> 
         "sentences of OpenI were drawn with a seed from all different sentences, labelled before the rules were "
         "changed, and halved; those whose deciding word is anonymised were left out. The written ones are hard by "
         "intent (lists, pseudo-negation, colon answers, British and MIMIC habits, asides, resolution, look-alikes). "
-        f"The rules were tuned on all of them, each set after it was first read: {FIRST_READ}."
+        f"The rules were tuned on all of them but those drawn later, each set after it was first read: {FIRST_READ}."
     )
-    sets = [(f"OpenI, {part}", [each for each in openi if each.part == part]) for part in ("tune", "held out")]
+    sets = [(f"OpenI, {part}", [each for each in openi if each.part == part]) for part in OPENI_PARTS]
     sets += [(f"written, {part}", [each for each in hard if each.part == part]) for part in PARTS]
     for name, sentences in sets:
         yield from ("", f"| {name}: {len(sentences)} sentences | labelled | named | right | precision | recall |")

@@ -12,7 +12,7 @@ _ANSWERS: tuple[tuple[Meaning, str], ...] = (
     (
         Meaning.ABSENT,
         (
-            rf"no|none(?: {SEEN})?|nil|neg(?:ative)?|absent|denied|not (?:{BE} )?{SEEN}|nothing {SEEN}|resolved|"
+            rf"no|none(?: {SEEN})?|nil|[-–]|neg(?:ative)?|absent|denied|not (?:{BE} )?{SEEN}|nothing {SEEN}|resolved|"
             rf"removed|(?:is |heart |size )*normal(?: size)?|unremarkable|clear"
         ),
     ),

@@ -38,15 +38,19 @@ FINITE_VERB = re.compile(
 )
 
 _SENTENCES_KEPT = 64  # context and place ask for the same sentence one after the other
-_JOINT = re.compile(r",\s*(?:and\s+|with\s+(?!no\b|out\b|or\b))?|\band\s+|\s+(?=no\b|nil\b|without\b)", re.IGNORECASE)
+_JOINT = re.compile(
+    r",\s*(?:and\s+|with\s+(?!no\b|out\b|or\b))?|\band\s+|\s+"
+    r"(?=no\b(?!\s+(?:longer|larger|bigger|smaller|worse|better|more|less|different)\b)|nil\b(?!\s*(?:[.,;)]|\Z))|without\b)",
+    re.IGNORECASE,
+)
 # Words that open a statement of their own, even where the list would go on with "or".
 _OPENS = re.compile(
-    r"(?:there|this|these|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
-    r"remains?|now)|no|nil|without|query|\?|stable|unchanged|persist\w*|small|mild\w*|moderate\w*|minimal\w*|"
+    r"(?:there|this|these|(?:it|they|both)\s+(?:is|are|has|have|was|were|had)|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
+    r"remains?|now)|no|nil|without|query|\?(?=\s*\w)|stable|unchanged|persist\w*|small|mild\w*|moderate\w*|minimal\w*|"
     r"trace|tiny|"
     r"faint|known|similar|chronic|possib\w+|probab\w+|likely|questionable|suspected|old|heal\w+|subtle|slight\w*|"
-    r"residual|again|redemonstrat\w+|status|scattered|cannot|can\s+not|underlying|borderline|mildly|unfolded|"
-    r"(?:heart|cardiac)\s+(?:\w+\s+){0,2}?(?:enlarged|large|normal|prominent))(?!\w)",
+    r"resolving|residual|present(?=\s+\w)|definite|unequivocal|again|redemonstrat\w+|status|scattered|cannot|can\s+not|underlying|borderline|mildly|unfolded|"
+    r"(?:heart|cardiac)\s+(?:\w+\s+){0,2}?(?:enlarged|large|normal|prominent))(?:(?!\w)|(?<=\?))",
     re.IGNORECASE,
 )
 # Words that open one unless the list goes on: a denied effusion may be large, new or on the left.
@@ -68,6 +72,7 @@ _OWN_VERB = re.compile(
     rf"otherwise\s+)?{SEEN}))(?!\w)",
     re.IGNORECASE,
 )
+_IN_PLACE = re.compile(r"\s+(?:remains?\s+)?in\s+(?:situ|place|position)\b", re.IGNORECASE)
 _IS_THERE = re.compile(
     r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b|"
     # "No effusion, fibrosis at the bases" tells where it is.
@@ -205,6 +210,10 @@ def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: F
     # Only adjectives that are denied as a rule ("pleural", "focal") keep up a list of what is denied.
     if comma and denies and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words):
         return True
-    if not (denies or FINITE_VERB.search(before)) or re.search(r",|\band\b", words):
+    if re.search(r",|\band\b", words):
+        return False
+    if comma and _IN_PLACE.match(sentence, own.end):
+        return True
+    if not (denies or FINITE_VERB.search(before)):
         return False
     return bool(_OWN_VERB.match(sentence, own.end) or (comma and _IS_THERE.match(sentence, own.end)))

@@ -28,9 +28,10 @@ _NEAR = 60  # characters
 _ASKED = re.compile(r"(?:(?<=[\s(/,])|\A)\?(?=\s*\w)")  # "? pneumonia"
 # A trigger that reaches forward ends here too: what follows is not its object.
 _FORWARD_END = re.compile(
-    r":(?!\s*(?:no|none)\b)|\b(?:(?<!compatible\s)(?<!consistent\s)(?<!keeping\s)with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|s/p|despite|"
+    r":(?!\s*(?:no|none)\b)|\b(?:(?<!compatible\s)(?<!consistent\s)(?<!keeping\s)with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|"
+    r"post(?!\s+\w+(?:ive|al|ic|ary)\b)(?=\s)|s/p|despite|"
     r"in\s+spite\s+of|"
-    r"which|where|in\s+this|in\s+(?:a\s+)?patient|(?:secondary|due|related)\s+to|because)\b",
+    r"which|where|explains?|accounts?\s+for|in\s+this|in\s+(?:a\s+)?patient|(?:secondary|due|related)\s+to|because)\b",
     re.IGNORECASE,
 )
 _WITHIN = re.compile(
@@ -38,8 +39,9 @@ _WITHIN = re.compile(
     r"(?:(?!and\b|or\b|nor\b)[\w-]+\s+){0,5}\Z",
     re.IGNORECASE,
 )
+_OF_THE = re.compile(r"\bof\s+(?:the|this|these)\s+(?:(?!and\b|or\b|nor\b)[\w-]+\s+){0,3}\Z", re.IGNORECASE)
 _NOT_BESIDE = re.compile(r"\b(?:for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b", re.IGNORECASE)
-_CAUSE = re.compile(r"(?:secondary|due|related|because)", re.IGNORECASE)
+_CAUSE = re.compile(r"(?:secondary|due|related|because|post)", re.IGNORECASE)
 # The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
 _PREDICATE = re.compile(
     (
@@ -47,6 +49,10 @@ _PREDICATE = re.compile(
         rf"thought))*\s*\Z"
     ),
     re.IGNORECASE,
+)
+# A subject that stands for the finding named before: "there was an effusion, but it has resolved".
+_PRONOUN = re.compile(
+    r"\s*(?:this|it|(?P<several>these|they|both|all))\s*(?:(?:has|have|is|are|was|were|can|could)\s*)?", re.IGNORECASE
 )
 _BARE_PREDICATE = re.compile(
     r"\s+(?:(?:much|slightly|now|\w+ly)\s+)*(?:smaller|larger|bigger|better|worse|improved|worsened|increased|decreased|"
@@ -56,10 +62,18 @@ _BARE_PREDICATE = re.compile(
 _PART_OF_LIST = re.compile(r",|\band\b|\bwith\b", re.IGNORECASE)
 _ANSWERED_BEFORE = re.compile(r"(?::|\s-{1,2}|\()[^,;]*,")
 _EITHER = re.compile(
-    r"(?:(?!\b(?:with|for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b).)*\b(?:or|versus|vs)\b(?!.*\bwith\b)",
+    r"(?:(?!\b(?:with|for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b).)*\b(?:or|versus|vs)\b"
+    r"(?!.*\b(?:with|explains?|accounts?\s+for)\b)",
     re.IGNORECASE,
 )
 _AFTER_HEADING = re.compile(r"(?:\(s\))?\s*:\s+(?:(?:an?|the)\s+)?")
+# "No consolidation except at the left base": there is some.
+_EXCEPT_SOME = re.compile(
+    r"(?:except|other\s+than|aside\s+from|apart\s+from|beyond)(?:\s+for)?\s+(?:(?:at|in|on|over|along)\b|"
+    r"(?:an?\s+|the\s+)?(?:trace|(?:tiny|minimal|small)\s+(?:amount|one|at|on|in)\b)|"
+    r"(?:that|those|the\s+(?:known|ones?|previously|described))\b)",
+    re.IGNORECASE,
+)
 _EITHER_FAR = 60  # characters between two findings that "or" still joins
 
 
@@ -139,7 +153,8 @@ def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scop
         # "Heart size is not increased" is one finding denied, not a finding that did not change.
         if meaning is Meaning.NOTHING and any(m.start < start < m.end for m in mentions):
             continue
-        taken[start:end] = b"\x01" * (end - start)
+        if direction is not Reach.EARLIER:  # whose "may" speaks of a finding after it too
+            taken[start:end] = b"\x01" * (end - start)
         yield from _reached(meaning, direction, (start, end), reach)
 
 
@@ -147,13 +162,15 @@ def _reached(meaning: Meaning, direction: Reach, trigger: tuple[int, int], reach
     """The words that a trigger speaks of."""
     start, end = trigger
     if direction in {Reach.FORWARD, Reach.AROUND}:
-        yield _Scope(meaning, end, reach.forward_end(end))
+        yield _Scope(meaning, end, reach.denied_end(end) if meaning is Meaning.ABSENT else reach.forward_end(end))
     if direction is Reach.FORWARD and meaning is Meaning.UNCERTAIN and reach.answers_a_heading(start, end):
         yield _Scope(meaning, reach.question_start(start), start)
     if direction is Reach.NEAR:
         yield _Scope(meaning, end, reach.near_end(end))
     if direction is Reach.BACKWARD:
         yield _Scope(meaning, reach.backward_start(start), start)
+    if direction is Reach.EARLIER:
+        yield _Scope(meaning, reach.earlier_start(start, end), start)
     if direction is Reach.ANSWER:
         yield _Scope(meaning, reach.question_start(start), start)
     if direction in {Reach.LAST, Reach.AROUND}:
@@ -179,14 +196,34 @@ class _Reaches:
         for mention in self._mentions:
             # "No cavity within the mass" affirms the mass.
             place = _WITHIN.search(self._sentence, start, mention.start)
+            if place is None and self._names(start, mention.start):
+                # "No cavitation of the mass" affirms the mass, "no trace of the mass" does not.
+                place = _OF_THE.search(self._sentence, start, mention.start)
             if mention.end <= end and place and ends_with_a_noun(self._sentence, start, place.start(), self._mentions):
                 end = place.start()
                 break
         for soft in _FORWARD_END.finditer(self._sentence, start, end):
-            # "May be due to edema" still doubts the edema, "no edema due to ..." says no more.
-            if not _CAUSE.match(soft.group()) or any(start < m.end <= soft.start() for m in self._mentions):
+            # "May be due to edema" still doubts the edema, "no edema due to ..." says no more; nor does a "with" that
+            # follows at once ("possibly with an effusion") end anything.
+            if self._names(start, soft.start()) or not (
+                _CAUSE.match(soft.group()) or self._sentence[start : soft.end()].split() == ["with"]
+            ):
                 return soft.start()
         return end
+
+    def _names(self, start: int, end: int) -> bool:
+        return any(start < mention.end <= end for mention in self._mentions)
+
+    def denied_end(self, start: int) -> int:
+        """Where a denial ends: before the last finding if some of it is excepted, as "except at the left base" does."""
+        end = self.forward_end(start)
+        if not (some := _EXCEPT_SOME.match(self._sentence, end)):
+            return end
+        hard = HARD_END.search(self._sentence, some.end())
+        until = hard.start() if hard else len(self._sentence)
+        if any(some.end() <= mention.start < until for mention in self._mentions):
+            return end
+        return max((mention.start for mention in self._mentions if start <= mention.start < end), default=end)
 
     def near_end(self, start: int) -> int:
         """Where the words of one finding end: "previous pneumonia has left a scar" affirms the scar."""
@@ -195,7 +232,7 @@ class _Reaches:
 
     def answers_a_heading(self, start: int, end: int) -> bool:
         """Whether a doubt is what is said of a heading: "Effusion: possible trace on the left"."""
-        named = any(start < m.end <= self.forward_end(end) for m in self._mentions)
+        named = self._names(start, self.forward_end(end))
         return not named and any(_AFTER_HEADING.fullmatch(self._sentence, m.end, start) for m in self._mentions)
 
     def clause_start(self, end: int) -> int:
@@ -205,6 +242,8 @@ class _Reaches:
         start = self.clause_start(end)
         own = _PREDICATE.search(self._sentence, start, end)
         subject_end = own.start() if own else end
+        if pronoun := _PRONOUN.fullmatch(self._sentence, start, subject_end):
+            return self._meant_start(start, several=pronoun["several"] is not None)
         verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]
         # "Effusion smaller, pneumothorax gone": the earlier finding has its own word, without a verb.
         verbs += [
@@ -219,10 +258,24 @@ class _Reaches:
         parts = [match.end() for match in _PART_OF_LIST.finditer(self._sentence, verbs[-1], subject_end)]
         return max([verbs[-1], *parts])
 
+    def _meant_start(self, end: int, *, several: bool) -> int:
+        """Where the findings begin that a pronoun at ``end`` stands for: the last, or all of the last clause."""
+        earlier = [mention.start for mention in self._mentions if mention.end <= end]
+        if not earlier:
+            return end
+        return min(start for start in earlier if start >= self.clause_start(earlier[-1])) if several else earlier[-1]
+
     def question_start(self, end: int) -> int:
         """Where the words begin that an answer ("PTX: none") is given to."""
         start = self.clause_start(end)
         return max((match.end() for match in _ANSWERED_BEFORE.finditer(self._sentence, start, end)), default=start)
+
+    def earlier_start(self, start: int, end: int) -> int:
+        """Where the last mention before a trigger begins that names no finding itself: "nodule, may be a rib end"."""
+        after = self.forward_end(end)
+        if any(end <= mention.start < after for mention in self._mentions):
+            return start
+        return max((mention.start for mention in self._mentions if mention.end <= start), default=start)
 
     def last_start(self, end: int) -> int:
         """Where the last mention before ``end`` begins, with no comma between."""

@@ -12,6 +12,7 @@ class Reach(Enum):
     BACKWARD = "backward"
     NEAR = "near"  # forward, and no further than the words of one finding
     LAST = "last"  # the one finding named before it
+    EARLIER = "earlier"  # the last finding named before it, in whichever clause
     AROUND = "around"  # the one before it, and forward
     ANSWER = "answer"  # backward over what it answers ("PTX, effusion: none"), and no further than an earlier answer
 

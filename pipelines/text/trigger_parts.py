@@ -2,16 +2,20 @@
 
 __all__ = [
     "ADVERBS",
+    "APPARENT",
+    "BACK",
     "CHANGE",
     "CLAUSE_END",
     "CLINICALLY",
     "DEGREE",
     "DOUBTED",
     "EARLIER_FILM",
+    "MAY_BE_NONE",
     "OF_SIGNS",
     "ON_EARLIER_FILM",
     "OTHER_SIDE_NONE",
     "PAST_DISEASE",
+    "SEE",
     "SOME_IS_LEFT",
     "UNABLE",
     "WELL",
@@ -52,16 +56,42 @@ CLINICALLY = r"in (?:the|an?) (?:appropriate|right|proper|correct) clinical (?:s
 ON_EARLIER_FILM = (
     r"(?:previously|before|earlier|then|last|yesterday|(?:on|in|at|as of) (?:an? |the )?"
     r"(?:(?:most )?(?:recent|immediate) )?"
-    r"(?:prior|previous|earlier|older?|last|preceding|comparison|baseline|_{2,}|\d))"
+    r"(?:prior|previous|earlier|older?|last|preceding|comparison|baseline|_{2,}|\d[\w/.-]*))"
 )
 # "The effusion has been drained, small residual amount only": some of it is still there.
 SOME_IS_LEFT = (
     r"(?! ?(?:,|with|and|leaving)(?: (?!no\b|nil\b|without\b|not\b)\w+){0,4} (?:residual|remaining|remnants?|residue|"
     r"remains?) (?:amounts?|components?|volumes?|traces?|only|fluid|air|blunting|thickening|changes?)\b)"
 )
-# "Right moderate, left none": the denial is one side's.
+_ONE_SIDE = r"(?:on the )?(?:left|right|[lr]t?)"
+_GONE = r"(?:none|nil|resolved|gone|cleared)"
+# "Right moderate, left none", "small R, none L": the denial is one side's.
 OTHER_SIDE_NONE = (
-    r"(?:left|right) (?!none|nil)(?:[\w-]+ ){0,3}[\w-]+[,;] (?:left|right) (?:none|nil)|"
-    r"(?:left|right) (?:none|nil)[,;] (?:left|right) (?!none|nil|no)\w+"
+    rf"(?:left|right) (?!{_GONE})(?:[\w-]+ ){{0,3}}[\w-]+[,;] (?:left|right) {_GONE}|"
+    rf"(?:left|right) {_GONE}[,;] (?:left|right) (?!{_GONE}|no)\w+|"
+    rf"(?!none|nil|no)\w+ {_ONE_SIDE}[,;] (?:and |but )?(?:none|nil) {_ONE_SIDE}|"
+    rf"(?:none|nil) {_ONE_SIDE}[,;] (?:and |but )?(?!none|nil|no)\w+ {_ONE_SIDE}"
 )
-CLAUSE_END = r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|based|but|and|although|however|with|than)\b)"
+CLAUSE_END = (
+    r"(?= ?(?:[.,;)]|\Z)| (?:given|in|on|at|within|over|behind|beneath|near|along|adjacent|based|but|"
+    r"and|although|however|with|than)\b)"
+)
+_NONE = (
+    r"(?:art[ei]factual|art[ei]facts?|nipples?(?: shadows?)?|skin[\s-]?folds?|summation|superimposition|superimposed "
+    r"(?:structures|shadows?|tissues?|vessels?)|overlap\w*|overlying (?:structures|tissues?|clothing|bones?|ribs?)|"
+    r"confluen\w+|spurious|projectional|positional|rib ends?|bone islands?|vessels?|costal cartilage|not real|clothing)"
+)
+# "..., but this may just be a skin fold": what speaks of a finding named before, and says that it may be none.
+MAY_BE_NONE = (
+    r"(?:but|although|though|[,;])\s*(?:(?:this|it|these|that|they|which) )?(?:may|might|could|can|possibly|probably|"
+    r"perhaps|likely|maybe|is|are|query|\?)(?: (?:probably|possibly|likely|just|only|well|also|simply|merely|both|be|"
+    r"represent|reflect|due|to|an?|the|related|secondary|caused|by|purely|solely|partly|spurious))*\s*"
+    rf"{_NONE}"
+)
+# "Apparent nodule is probably a nipple shadow".
+APPARENT = rf"apparent(?= [^.;,]{{1,60}} (?:is|are) (?:most )?(?:possibly|probably|likely) (?:an? |the )?{_NONE})"
+SEE = r"(?:see|identify|detect|visuali[sz]e|appreciate|demonstrate|find|discern)"
+# What has gone did not come back.
+BACK = (
+    r"(?:recur(?:red)?|re[\s-]?accumulated?|reproduced|confirmed|persist(?:ed)?|return(?:ed)?|re[\s-]?formed|borne out)"
+)

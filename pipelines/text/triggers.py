@@ -10,16 +10,20 @@ from pipelines.text.clauses import BE, SEEN
 from pipelines.text.meanings import Meaning, Reach
 from pipelines.text.trigger_parts import (
     ADVERBS,
+    APPARENT,
+    BACK,
     CHANGE,
     CLAUSE_END,
     CLINICALLY,
     DEGREE,
     DOUBTED,
     EARLIER_FILM,
+    MAY_BE_NONE,
     OF_SIGNS,
     ON_EARLIER_FILM,
     OTHER_SIDE_NONE,
     PAST_DISEASE,
+    SEE,
     SOME_IS_LEFT,
     UNABLE,
     WELL,
@@ -30,6 +34,7 @@ __all__ = ["PATTERNS"]
 # In this order; what one trigger has taken, the later ones do not see. A space is any white space.
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (Meaning.HISTORY, Reach.FORWARD, (r"(?:known |prior |previous |remote )?history of", r"h/o", r"hx of")),
+    (Meaning.UNCERTAIN, Reach.EARLIER, (MAY_BE_NONE,)),
     (Meaning.HISTORY, Reach.FORWARD, (rf"\Aon (?:an? |the )?{EARLIER_FILM}",)),
     (
         Meaning.HISTORY,
@@ -59,9 +64,9 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             rf"(?:can ?not|can't|could not|couldn't) {ADVERBS}be {ADVERBS}(?:excluded|ruled out|assessed|evaluated)",
             (
                 rf"(?:difficult|hard|impossible|not possible) to (?:\w+ )?(?:exclude|evaluate|assess|"
-                rf"rule out){CLAUSE_END}"
+                rf"rule out)(?: \w+ly)?{CLAUSE_END}"
             ),
-            r"(?:remains? )?to be (?:excluded|ruled out)",
+            r"(?:remains? )?(?:to|should|must|ought to|needs? to|has to) (?:first )?be (?:excluded|ruled out)",
             rf"(?:would|might|may) (?:well )?not (?:necessarily |always )?be (?:\w+ )?{SEEN}",
             rf"(?:difficult|hard|impossible) to (?:detect|see|identify|visuali[sz]e|appreciate|discern){CLAUSE_END}",
             rf"(?:{BE} )?not (?:\w+ ){{0,2}}(?:excluded|ruled out|excludable)",
@@ -74,6 +79,21 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             rf"{UNABLE} {ADVERBS}(?:exclud(?:e|ing)|rul(?:e|ing) out)",
             r"not (?:\w+ )?excluding",
+            r"not (?:\w+ )?excluded (?:is|are)",
+            (
+                r"(?:possibl[ey]|probabl[ey]|likely),? (?:but|though|although) not "
+                r"(?:definite|certain|convincing|proven)(?:ly)?"
+            ),
+            rf"(?:difficult|hard|impossible) to {SEE}",
+            r"may or may not be",
+            r"(?:not|cannot be|can't be) (?:certain|sure) (?:that )?there (?:is|are) no",
+            r"(?:\A|(?<=[;,]\s))any(?= (?:\w+ ){1,4}?(?:is|are|must|would|will|should|has|have)\b)",
+            r"should there be",
+            APPARENT,
+            (
+                r"if(?= [^.,;]{1,60} (?:is|are|remains?) (?:\w+ )?(?:suspected|considered|of concern|a concern|"
+                r"questioned|clinically))"
+            ),
             r"to (?:\w+ )?(?:exclude|rule[ -]out|(?:assess|evaluate|look|check) for)",
             r"please exclude",
             r"rule[ -]out",
@@ -95,6 +115,9 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             ),
             r"(?:no|without) (?:further|interval|new|significant|appreciable) (?:interval )?enlargement of",
             r"(?:no|without) (?:new|other|further|additional|acute) (?:abnormalit(?:y|ies)|findings?)(?= ?[.,;])",
+            rf"(?:neither|none of)(?= (?:[\w-]+ ){{1,3}}(?:has|have|is|are) (?:{DEGREE} )?{CHANGE})",
+            r"quer(?:y|ied) (?:the )?(?:cause|a?etiology|significance|nature)",
+            rf"(?:it|this) (?:is|was) not (?:\w+ly )?{SEEN} (?:on|in) (?:the )?(?:other|lateral|frontal|pa|ap)",
             r"not only",
             r"not (?:un)?usual\w*",
             r"not (?:well )?(?:positioned|optimally \w+)",
@@ -129,6 +152,9 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Reach.BACKWARD,
         (
             rf"(?:{BE} |has |have )?(?:not|no longer|never) (?:{BE} )?(?:\w+ly )?{SEEN}",
+            rf"(?:{BE} |has |have |does |do |did )?(?:not|never) (?:{BE} )?(?:\w+ly )?{BACK}",
+            rf"(?:{BE} |now |taken |come |pulled )*out{CLAUSE_END}",
+            r"nil(?= ?(?:[.,;)]|\Z))",
             rf"{BE} (?:now |both |all |also )*(?:absent|negative|nil)",
             rf"{BE} no longer (?:there|in (?:place|situ|position))",
             rf"{BE} not (?:a |an? \w+ )(?:feature|finding|concern)",
@@ -143,7 +169,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             ),
             (
                 r"(?:has|have|had) (?:now |since |also |completely |entirely |fully |all )*(?:resolved|cleared|"
-                rf"disappeared|gone){SOME_IS_LEFT}"
+                rf"disappeared|gone|subsided|settled|abated|re[\s-]?expanded){SOME_IS_LEFT}"
             ),
             rf"{BE} (?:now |since |completely |fully |both )*(?:resolved|cleared|gone|removed|ruled out|excluded)",
             (
@@ -168,16 +194,20 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
                 r"a consideration)"
             ),
             r"(?:is|are) (?:also |again |still )?(?:raised|queried|questioned|suggested)",
-            rf"{BE} in the differential",
+            rf"(?:{BE}|remains?) in the differential",
             r"suggested(?= (?:on|in|by|at)\b)",
-            r"(?:could|may|might|can) (?:also )?(?:have|give|produce|cause|mimic)",
+            r"(?:could|may|might|can) (?:also )?(?:have|give|produce|cause|mimic|explain|account for)",
+            (
+                r"(?:could|may|might|can|would) (?:\w+ )?(?:be (?:\w+ )?(?:missed|overlooked|hidden|masked|obscured)|"
+                r"go undetected|escape detection)"
+            ),
         ),
     ),
     (
         Meaning.UNCERTAIN,
         Reach.AROUND,
         (
-            r"(?:if|whether) (?:any|present|at all|real|there)(?! (?:is|are))",
+            r"(?:if|whether) (?:there (?:is|are) any|any|present|at all|real|there)(?! (?:is|are))",
             r"(?:or|vs\.?|versus) (?:\w+ )?(?:artefact|artifact)",
         ),
     ),
@@ -239,11 +269,12 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.ABSENT,
         Reach.FORWARD,
         (
+            rf"(?:can ?not|can't|could not|couldn't|unable to) (?:\w+ )?{SEE}",
             r"(?:no|not|without|nor|neither|never|none of|nil|w/o|nothing (?:to|of|for))",
             r"(?:negative|neg|unremarkable) for",
             r"(?:fail(?:s|ed|ure)?) to (?:show|demonstrate|reveal|identify)",
             r"absent(?= \w)",
-            r"(?:absence|lack|free|devoid|clear|clearing|resolution) of",
+            r"(?:absence|lack|free|devoid|clear|clearing|clearance|resolution|disappearance) of",
             r"free from",
             r"resolved",
             r"cleared(?! (?:from|in|on|at|of))",
