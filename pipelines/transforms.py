@@ -25,6 +25,7 @@ from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.dicom.source import reason_without_path
 from pipelines.errors import DicomError, WorkerError
 from pipelines.geometry import Fit, Placement
+from pipelines.out_of_memory import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.picture import picture_of
 from pipelines.process_pool import ProcessPool, outcomes_in_order
 from pipelines.study import Case, Identifiers, LeftOut
@@ -166,7 +167,7 @@ class PictureRadiographd(MapTransform):
 
 
 class IsolatedTransform(Transform):
-    """Runs other transforms; where they fail by a mistake of ours, that image is left out and no other."""
+    """Runs other transforms; where memory runs out, or by a mistake of ours, that image is left out and no other."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self._all = Compose(transforms)
@@ -178,7 +179,10 @@ class IsolatedTransform(Transform):
         except Exception as error:  # noqa: BLE001 - the place where a batch isolates an image
             cause = error.__cause__ or error  # MONAI wraps what a transform raised
             _log.error("an image could not be read", exc_info=cause)
-            reason = f"reading this image failed ({type(cause).__name__}); see the log, and report it as a bug"
+            if is_out_of_memory(cause):
+                reason = f"reading this image {NEEDS_MORE_MEMORY}"
+            else:
+                reason = f"reading this image failed ({type(cause).__name__}); see the log, and report it as a bug"
             left_out = LeftOut(source=data["image"].source, stage="pixels", reason=reason, failed=True)
             return dict(data) | {"left_out": left_out}
         return result

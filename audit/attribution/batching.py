@@ -7,14 +7,15 @@ from typing import TypeVar
 import psutil
 import torch
 
-__all__ = ["free_bytes", "in_chunks", "is_out_of_memory", "pairs_at_once"]
+from pipelines.out_of_memory import is_out_of_memory
+
+__all__ = ["free_bytes", "in_chunks", "pairs_at_once"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _SHARE = 0.6  # of the free memory that a batch may plan with
 _MOST = {"cpu": 4, "cuda": 64}  # beyond this a bigger batch is no faster (benchmarks/RESULTS.md)
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
 
 
 def free_bytes(device: torch.device) -> int:
@@ -29,13 +30,6 @@ def free_bytes(device: torch.device) -> int:
 def pairs_at_once(free: int, bytes_per_pair: int, *, device_type: str) -> int:
     """How many pairs fit into ``free`` bytes; one at least."""
     return max(1, min(_MOST.get(device_type, 1), int(free * _SHARE) // max(1, bytes_per_pair)))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch could not allocate: CUDA has an error of its own, the CPU's allocator only a message."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
 
 
 def in_chunks(

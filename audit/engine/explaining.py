@@ -23,6 +23,7 @@ from audit.scoring.scores import Score
 from audit.scoring.summary import shuffled_name
 from pipelines.burned_in import BurnedIn
 from pipelines.errors import ModelError, WorkerError
+from pipelines.out_of_memory import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
 
@@ -68,18 +69,19 @@ def loaded_studies(
 
 
 def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
-    """Say why a study was not audited: a process that died again and again, or our own bug.
+    """Say why a study was not audited: a process that died again and again, too little memory, or our own bug.
 
     The log has the trace, without values.
     """
     key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
     told = {"study": key, "error": type(error).__name__, "trace": trace}
     _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
-    reason = (
-        str(error)
-        if isinstance(error, WorkerError)
-        else f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
-    )
+    if isinstance(error, WorkerError):
+        reason = str(error)
+    elif is_out_of_memory(error):
+        reason = f"the audit of this study {NEEDS_MORE_MEMORY}"
+    else:
+        reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
     return LeftOut(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)
 
 

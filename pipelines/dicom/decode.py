@@ -18,6 +18,7 @@ from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
 from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES
+from pipelines.out_of_memory import NEEDS_MORE_MEMORY
 from pipelines.quoting import quoted
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_whole"]
@@ -68,6 +69,8 @@ def read_whole(path: Path) -> FileDataset:
             refuse_other_format(file, path)
             dataset = dcmread(file, force=True)
             name_deflated(dataset, file)
+    except MemoryError as error:  # the file is within its limit
+        raise DicomError(f"{path}: reading the file {NEEDS_MORE_MEMORY}.") from error
     except READ_ERRORS as error:
         raise DicomError(
             f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
@@ -112,6 +115,8 @@ def decode_frame(
         else:
             dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
             values = _stored_values(dataset, encoding, frame)
+    except MemoryError as error:  # here: the process that decodes says otherwise what goes beyond its limit
+        raise DicomError(f"{path}: reading the pixel data {NEEDS_MORE_MEMORY}.") from error
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
             f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "

@@ -28,6 +28,7 @@ from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
 from pipelines.limits import MAX_PIXEL_FILE_BYTES
+from pipelines.out_of_memory import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.processes import end_when_closed
 
 try:
@@ -65,6 +66,8 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
             "compression."
         ) from died
     except OSError as error:
+        if is_out_of_memory(error):
+            raise DicomError(f"{path}: decoding the pixel data {NEEDS_MORE_MEMORY}.") from error
         raise DicomError(
             f"{path}: the decoder broke down over the pixel data ({error}); the file is damaged: export it again, or "
             "without compression."

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution import explain
-from audit.attribution.batching import in_chunks, is_out_of_memory, pairs_at_once
+from audit.attribution.batching import in_chunks, pairs_at_once
 from audit.attribution.explain import M2IB, Request
 from audit.attribution.m2ib import M2IBSettings
 from audit.attribution.precision import Precision, resolve
@@ -20,6 +20,7 @@ from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, Tokens
 from audit.phantom.evaluation import held_out_phantoms
+from pipelines.out_of_memory import is_out_of_memory
 from pipelines.phantom.wording import Claim, sentence_of
 from pipelines.transforms import place_image
 
@@ -221,6 +222,12 @@ def test_the_cpus_allocator_is_known_by_its_message() -> None:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(ValueError("not enough memory"))
+
+
+def test_memory_of_a_device_and_of_python_run_out_too() -> None:
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,18 @@ def test_a_mistake_of_ours_with_one_image_costs_that_image_alone(cases, monkeypa
     assert "an image could not be read" in caplog.text
 
 
+@pytest.mark.parametrize("place", ["pipelines.transforms.examine", "pipelines.dicom.decode.dcmread"])
+def test_an_image_that_needs_more_memory_than_there_is_says_so(cases, monkeypatch, place):
+    def run_out(*_args, **_kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(place, run_out)
+    [left_out] = load_cases(cases[1:2], PLAIN)
+    assert "needs more memory than there is: free memory or give fewer --workers" in left_out.reason
+    assert "bug" not in left_out.reason
+    assert "damaged" not in left_out.reason
+
+
 def test_a_file_that_is_gone_is_left_out(cases, tmp_path):
     gone = replace(cases[0], image=replace(cases[0].image, path=tmp_path / "gone.dcm"))
     [left_out] = load_cases((gone,), PLAIN)
