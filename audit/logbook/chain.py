@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from audit.logbook.lines import Value, append_lines, as_line, locked, now
@@ -43,7 +44,6 @@ __all__ = [
 ]
 
 AUDIT_LOG = "audit.jsonl"
-_LINES_LOOKED_AT = 3  # at the end of a log: the last one may be torn
 GENESIS = "0" * 64  # what stands in the first line for the one before it
 TORN = "torn line kept"
 DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored again"
@@ -155,9 +155,9 @@ class AuditLog:
 
 
 def refuse_other_salt(out: Path, salt: bytes) -> None:
-    """Refuse a salt with which neither the first nor the last entry of an OUT's log was written.
+    """Refuse a salt with which no entry of an OUT's log was written.
 
-    One of them alone may have been changed since: :func:`audit.logbook.verify` says so.
+    Entries may have been changed since, the first and the last one too: :func:`audit.logbook.verify` says which.
 
     Raises:
         OutputError: OUT was made with another salt, or its log cannot be read.
@@ -165,15 +165,14 @@ def refuse_other_salt(out: Path, salt: bytes) -> None:
     path, key = out / AUDIT_LOG, log_key(salt)
     try:
         with path.open("rb") as log:
-            first = log.readline(_TAIL_AT_MOST)
-            log.seek(max(0, path.stat().st_size - _TAIL_AT_MOST))
-            last = log.read(_TAIL_AT_MOST).splitlines()[-_LINES_LOOKED_AT:]
+            entries = filter(None, map(parsed, iter(partial(log.readline, _TAIL_AT_MOST), b"")))
+            ours = (entry.get("mac") == mac_of(entry, key) for entry in entries)
+            is_other = not next(ours, True) and not any(ours)  # usually the first entry tells
     except FileNotFoundError:
         return
     except OSError as error:
         raise OutputError(f"{path} cannot be read ({error.strerror}): let the user who audits read it") from error
-    entries = [entry for entry in map(parsed, (first, *last)) if entry is not None]
-    if entries and all(entry.get("mac") != mac_of(entry, key) for entry in entries):
+    if is_other:
         raise OutputError(
             f"{out} was written with another salt, so its keys cannot be joined with these inputs: put back the salt "
             "that it was made with (M2IB_AUDIT_SALT, or the file in your configuration folder), or name another folder"

@@ -113,6 +113,22 @@ def test_the_salt_of_an_out_is_its_own_though_the_last_line_is_torn_or_changed(t
         log.write_bytes(whole)
 
 
+def test_the_salt_of_an_out_is_its_own_though_its_first_and_last_lines_were_changed(tmp_path: Path) -> None:
+    salt = load_salt()
+    written_with(salt, tmp_path / "out")
+    log = tmp_path / "out" / "audit.jsonl"
+    AuditLog(tmp_path / "out", salt).append("run finished")
+    AuditLog(tmp_path / "out", salt).append("pages made again")
+    first, *middle, last = log.read_bytes().splitlines(keepends=True)
+    assert middle
+    forged = [line.replace(b'"ts":"2', b'"ts":"1') for line in (first, last)]
+    log.write_bytes(b"".join([forged[0], *middle, forged[1]]))
+    assert load_salt(outside=tmp_path / "out") == salt
+    log.write_bytes(b"".join(forged))
+    with pytest.raises(OutputError, match="written with another salt"):
+        load_salt(outside=tmp_path / "out")
+
+
 def test_a_name_that_is_no_utf8_has_a_key() -> None:
     keys = Keys(b"a salt of sixteen")
     assert keys.file_key("M\udcfcller.dcm") != keys.file_key("Muller.dcm")
