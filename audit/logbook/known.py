@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.logbook.chain import log_key, log_lines
+from audit.logbook.chain import AUDIT_LOG, log_key, log_lines
 from audit.logbook.following import Said, follow
 from audit.logbook.seals import is_sealed, seal_key
 from pipelines.errors import DamagedError
 from reports.folder import FAILED, PAGES, RECORD, RUN, read_pages_list
 from reports.reading import checksum, read_bounded
 
-__all__ = ["CHANGED", "UNKNOWN", "Known", "known_of"]
+__all__ = ["CHANGED", "UNKNOWN", "Known", "KnownWhileItGrows", "known_of"]
 
 CHANGED = "its record was changed since it was written"
 UNKNOWN = "the log does not know its record, which was not written with this salt"
@@ -47,6 +47,15 @@ class Known:
         if logged and self.said.opened.get(folder.name) == checksum(content):
             return None  # it was about to change, and did not
         return None if self.key is None or is_sealed(content, self.key) else UNKNOWN
+
+    def names(self, folder: Path) -> bool:
+        """Say whether the log names a study's record as it is.
+
+        Raises:
+            DamagedError: the record cannot be read.
+        """
+        content = read_bounded(folder / RECORD, most_bytes=_RECORD_AT_MOST)
+        return self.said.records.get(folder.name) == checksum(content)
 
     def names_failure(self, folder: Path) -> bool:
         """Say whether the log names the note that a study failed as it is.
@@ -93,18 +102,52 @@ class Known:
         return read_pages_list(content) if self.said.pages == checksum(content) else {}
 
 
-def known_of(out: Path, salt: bytes) -> Known:
-    """Read what the log of an OUT says.
+class KnownWhileItGrows:
+    """What the log of an OUT says while a run may go on there; it is read again for a record that it does not name."""
+
+    def __init__(self, out: Path) -> None:
+        """Read the log without a salt: who reviews need not have it.
+
+        Raises:
+            OutputError: the log is there and cannot be read.
+        """
+        self._out, self._stamp = out, _stamp(out)
+        self.known = known_of(out, None)
+
+    def check(self, folder: Path) -> None:
+        """Refuse a study's record that is not the one that the log names.
+
+        Raises:
+            DamagedError: it is not, or cannot be read.
+            OutputError: the log cannot be read any more.
+        """
+        stamp = _stamp(self._out)
+        if stamp != self._stamp and not self.known.names(folder):
+            self.known, self._stamp = known_of(self._out, None), stamp
+        self.known.check(folder)
+
+
+def _stamp(out: Path) -> tuple[int, int] | None:
+    """Tell states of the log apart without reading it."""
+    try:
+        found = (out / AUDIT_LOG).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def known_of(out: Path, salt: bytes | None) -> Known:
+    """Read what the log of an OUT says; without a salt HMACs and seals are not looked at.
 
     Raises:
         OutputError: the log is there and cannot be read.
     """
-    key = seal_key(salt)
+    key = None if salt is None else seal_key(salt)
     try:
         whole = [line for line in log_lines(out) if line.endswith(b"\n")]
     except FileNotFoundError:
         return Known(out=out, key=key)
-    chain = follow(whole, log_key(salt))
+    chain = follow(whole, None if salt is None else log_key(salt))
     return Known(
         out=out, said=chain.said, key=key, is_there=bool(chain.entries) or chain.fault is not None, fault=chain.fault
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
 from audit.engine.out_folder import clean
+from audit.logbook.known import Known, known_of
 from audit.pacs.archive import Archive
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import AuditError, InputError, OutputError, PacsError
@@ -60,11 +61,11 @@ def push(
     read_run(settings.out)
     salt = load_salt()
     paths = _originals(settings, Keys(salt), progress)
-    folders = study_folders(settings.out)
+    folders, known = study_folders(settings.out), known_of(settings.out, salt)
     pushed, lost = Pushed(), 0
     for done, folder in enumerate(folders, start=1):
         try:
-            results = _results(folder, paths, salt, settings.kinds)
+            results = _results(folder, paths, salt, settings.kinds, known)
             refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
         except (OutputError, InputError) as error:
             pushed.failed.append((folder.name, _without_paths(error, paths)))
@@ -92,11 +93,13 @@ def _originals(settings: PushSettings, keys: Keys, progress: Progress) -> Mappin
     return {keys.key("image", image.instance): image.path for image in each_frame(scan.images)}
 
 
-def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[Kind]) -> list[Result]:
+def _results(
+    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[Kind], known: Known
+) -> list[Result]:
     """Make the results of one study.
 
     Raises:
-        OutputError: its record, heat or pictures cannot be read.
+        OutputError: its record, heat or pictures cannot be read, or the log does not vouch for its record.
         InputError: an original is missing or cannot be read, or no result can be made of it.
     """
     study = read_study(folder)
@@ -107,6 +110,7 @@ def _results(folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozen
             f"{len(missing)} of {len(images)} originals are not in --dicom-dir: give the folder that was audited, as "
             f"the user who audited it or with the same {SALT_VARIABLE}"
         )
+    known.check(folder)
     sources = {image.key: read_source(paths[image.key], frame=image.frame) for image in images}
     valid = {image.key: valid_of(study, image) for image in images}
     try:

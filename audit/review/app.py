@@ -20,7 +20,7 @@ from audit.review.ledger import Ledger, SupersededError
 from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
-from reports.folder import THUMBNAIL, read_run, read_study
+from reports.folder import THUMBNAIL, read_run
 from reports.record import RunRecord
 from reports.review_page import ReviewSession, tell_verdicts, without_scores
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
@@ -100,7 +100,7 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
     def study(key: str, request: Request) -> Response:
         if key not in review.studies:
             return _error(404, "this audit has no such study")
-        stored = read_study(review.studies.folder(key))
+        stored = review.studies.study(key)
         session = _session(review, key, reviewer=request.scope["reviewer"])
         page = render_study(stored.record, heats=stored.heats, pictures=stored.pictures, run=run, session=session)
         return HTMLResponse(page)

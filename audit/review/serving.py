@@ -55,6 +55,8 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
         OutputError: OUT holds no run, its database cannot be used, or the port is taken.
     """
     studies = ReviewedStudies(settings.out)
+    if studies.doubt is not None:
+        warn(f"{settings.out}: {studies.doubt}, so nobody can say whether its studies are as they were written")
     with closing(Ledger(settings.out / LEDGER_NAME)) as ledger, _bound(settings.port) as listener:
         port = listener.getsockname()[1]
         review = Review(

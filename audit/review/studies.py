@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from audit.logbook.known import KnownWhileItGrows
 from pipelines.errors import DamagedError, OutputError
 from pipelines.text import mask_identifiers
-from reports.folder import read_record, study_folders
+from reports.folder import StudyFolder, read_record, read_study, study_folders
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
 from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_audited
 
@@ -34,7 +35,7 @@ class ReviewedStudies:
         """List the finished studies of OUT.
 
         Raises:
-            OutputError: there is none.
+            OutputError: there is none, or the log cannot be read.
         """
         # A link could lead out of OUT: what it leads to is no part of the audit.
         self._folders = {folder.name: folder for folder in study_folders(out) if not folder.is_symlink()}
@@ -44,6 +45,7 @@ class ReviewedStudies:
         self._places = {key: place for place, key in enumerate(self.keys)}
         self._records: OrderedDict[str, StudyRecord] = OrderedDict()
         self._lock = Lock()
+        self._log = KnownWhileItGrows(out)
         self.damaged: dict[str, str] = {}  # a sentence for each study that was asked for and could not be read
 
     def __len__(self) -> int:
@@ -51,6 +53,14 @@ class ReviewedStudies:
 
     def __contains__(self, key: str) -> bool:
         return key in self._folders
+
+    @property
+    def doubt(self) -> str | None:
+        """Say in words why the log of OUT cannot vouch for its records; None where it can."""
+        known = self._log.known
+        if not known.is_there:
+            return "it has no audit log"
+        return None if known.fault is None else f"its audit log is {known.fault}"
 
     def folder(self, key: str) -> Path:
         """Where a study lies; ``key`` must be one of :attr:`keys`."""
@@ -60,11 +70,21 @@ class ReviewedStudies:
         """Which study this is in the order of the page over all, from 0."""
         return self._places[key]
 
+    def study(self, key: str) -> StudyFolder:
+        """Read a study with its heats and pictures.
+
+        Raises:
+            OutputError: it cannot be read, or its record is not the one that the log names.
+        """
+        found = read_study(self._folders[key])
+        self._log.check(self._folders[key])
+        return found
+
     def record(self, key: str) -> StudyRecord:
         """Give a study's record.
 
         Raises:
-            OutputError: it cannot be read.
+            OutputError: it cannot be read, or is not the one that the log names.
         """
         with self._lock:
             if key in self._records:
@@ -72,6 +92,7 @@ class ReviewedStudies:
                 return self._records[key]
         try:
             record = read_record(self._folders[key])
+            self._log.check(self._folders[key])
         except DamagedError as error:
             self.damaged[key] = str(error)
             raise
