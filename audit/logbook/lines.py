@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import OutputError
+from reports.writing import check_fence
 
 __all__ = ["append_lines", "as_line", "locked", "now"]
 
@@ -33,8 +34,10 @@ def locked(path: Path) -> Iterator[int]:
         The file descriptor.
 
     Raises:
-        OutputError: the file cannot be made or opened, or what is done with it fails.
+        OutputError: the file cannot be made or opened, or what is done with it fails; or this process works for a run
+            that no longer holds OUT.
     """
+    check_fence(path)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
