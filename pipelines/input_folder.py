@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from errno import ENAMETOOLONG
+from errno import ENAMETOOLONG, ENOENT, ESTALE
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -88,7 +88,9 @@ def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandi
 def why_unreadable(error: OSError) -> str:
     """Say what the system said of a file or folder that cannot be read, and what to do."""
     mend = "give the user who runs the audit access to it"
-    if error.errno == ENAMETOOLONG:
+    if error.errno in {ENOENT, ESTALE}:
+        mend = "it was there before: bring it back, then give the same command again"
+    elif error.errno == ENAMETOOLONG:
         mend = "shorten its name and those of the folders that it lies in, or move it further up"
     return f"cannot be read ({error.strerror}); {mend}."
 

@@ -17,6 +17,7 @@ from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
+from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES
 from pipelines.out_of_memory import NEEDS_MORE_MEMORY
 from pipelines.quoting import quoted
@@ -72,6 +73,8 @@ def read_whole(path: Path) -> FileDataset:
     except MemoryError as error:  # the file is within its limit
         raise DicomError(f"{path}: reading the file {NEEDS_MORE_MEMORY}.") from error
     except READ_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, and not what the bytes are
+            raise DicomError(f"{path}: the file {why_unreadable(error)}") from error
         raise DicomError(
             f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
         ) from error
