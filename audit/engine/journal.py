@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 
 from audit.engine.finishing import FinishedStudy, Finisher
@@ -31,10 +32,19 @@ from reports.folder import FAILED, study_folders
 from reports.reading import file_checksum
 from reports.record import RunRecord
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "say_replaced"]
 
 _PLACES = ("dicom_dir", "reports", "boxes")  # stand in the log under keys, so that equal ones can be told
 _NOT_LOGGED = frozenset({*_PLACES, "out", "index", "model", "key_list"})  # paths, and what the log says otherwise
+
+
+def say_replaced(out: Path, salt: bytes) -> None:
+    """Say, before it is removed, that what a run left in OUT is given up.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    AuditLog(out, salt).append(STARTED_ANEW)
 
 
 class Journal:
@@ -77,7 +87,6 @@ class Journal:
         begun_over = 0 if settings.overwrite or plan.known.is_there else len(study_folders(settings.out))
         log.append_all(
             [
-                *([(STARTED_ANEW, {})] if settings.overwrite else []),
                 *([(BEGUN_OVER, {"studies": begun_over})] if begun_over else []),
                 (f"{self._run} started", self._described(finisher, inputs)),
             ]

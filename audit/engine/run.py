@@ -16,7 +16,7 @@ from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
 from audit.engine.for_owner import Told, told_of
 from audit.engine.guarding import Stop, Stopping, guarded, never
 from audit.engine.inputs import Inputs
-from audit.engine.journal import Journal
+from audit.engine.journal import Journal, say_replaced
 from audit.engine.key_list import keys_of_inputs, write_key_list
 from audit.engine.locking import held
 from audit.engine.memory import MemoryReturn
@@ -96,6 +96,8 @@ def run(
             make(settings.out, overwrite=False)
             fence = lock.enter_context(held(settings.out, settings.shard))
         prepared = replace(prepared, finisher=replace(prepared.finisher, fence=fence))
+        if settings.overwrite:
+            say_replaced(settings.out, prepared.finisher.keys.salt)
         make(settings.out, overwrite=settings.overwrite)
         plan = prepared.plan(progress)
         tell(plan)

@@ -7,6 +7,7 @@ from audit.logbook.chain import (
     BEGUN_OVER,
     GENESIS,
     OPENED,
+    STARTED_ANEW,
     STUDY_FAILED,
     TORN,
     fault_of,
@@ -18,8 +19,9 @@ from reports.reading import checksum
 
 __all__ = ["Chain", "Said", "follow"]
 
-_STARTS = frozenset({"run started", "scoring again started"})
-_ENDS = frozenset({"run finished", "scoring again finished"})
+_STARTS = frozenset({STARTED_ANEW, "run started", "scoring again started"})
+_END_OF_RUN = "run finished"
+_ENDS = frozenset({_END_OF_RUN, "scoring again finished"})
 _OF_A_SHARD = "shard started"  # until a whole run has closed it, the result is not at its end
 _PAGES_START = frozenset({*_STARTS, _OF_A_SHARD, "pages are made again"})
 
@@ -32,7 +34,7 @@ class Said:
     failed: dict[str, str] = field(default_factory=dict)  # checksum of each failed study's note
     shards: dict[str, str] = field(default_factory=dict)  # checksum of what each shard says of itself
     opened: dict[str, str] = field(default_factory=dict)
-    """Studies whose record was about to change when the log ended, and the checksum that it had before"""
+    """Studies whose record was about to change or go when the log ended, and the checksum that it had before"""
     run_json: str = ""  # checksum; empty while a run may be writing it
     last_run_json: str = ""  # checksum that was last said
     pages: str = ""  # checksum of the list of pages; empty while pages may be being written
@@ -43,6 +45,11 @@ class Said:
     def add(self, entry: Mapping[str, Value]) -> None:
         """Bring all of it up to an entry."""
         event, study = entry.get("event"), str(entry.get("study"))
+        if event == STARTED_ANEW:  # said before anything is removed
+            self.opened |= self.records
+            self.failed, self.shards = {}, {}
+        elif event == _END_OF_RUN:  # what was opened, and not done since, has left the result
+            self.opened = {}
         if event == OPENED:
             self.opened[study] = self.records.get(study, "")
         elif "study" in entry:

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from audit.attribution.explain import M2IB
 from audit.cli import app
 from audit.engine.finishing import Finisher
+from audit.engine.keys import load_salt
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
+from audit.logbook import AUDIT_LOG, verify
 from audit.scoring.scores import SCORES
 from audit.scoring.shortcuts import AREA_SHARE, SHORTCUT_SCORES
 from pipelines.errors import AuditError, CohortError, InputError, OutputError
@@ -340,6 +342,25 @@ def test_a_run_is_replaced_only_on_demand(cohort: Path, tmp_path: Path) -> None:
     assert {read_study(folder).record.created for folder in study_folders(out)} == {replaced.created}
 
 
+def test_a_run_that_is_given_up_is_logged_before_its_results_go(cohort: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    run(settings_for(cohort, out, limit=1))
+
+    def refuse(path: Path, *_args: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        with pytest.raises(OutputError, match="cannot be written"):
+            run(settings_for(cohort, out, limit=1, overwrite=True))
+    last = json.loads((out / AUDIT_LOG).read_text().splitlines()[-1])
+    assert last["event"] == "run replaced"
+    found = verify(out, load_salt())
+    assert (found.intact, found.unfinished) == (True, True)
+    run(settings_for(cohort, out, limit=1, overwrite=True))
+    assert verify(out, load_salt()).intact
+
+
 def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(app, command(cohort, tmp_path / "file" / "out"))
@@ -348,16 +369,27 @@ def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize(
-    ("kind", "function"), [(M2IB, "explain_batch"), (Finisher, "finish")], ids=["in the model", "in the scores"]
+TOO_LITTLE_MEMORY = (
+    "the audit of this study needs more memory than there is: free memory or give fewer --workers, then run again "
+    "with --retry-failed"
 )
-def test_our_own_bug_in_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch, kind, function) -> None:
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "error", "said"),
+    [
+        pytest.param(M2IB, "explain_batch", ZeroDivisionError("a bug"), "ZeroDivisionError", id="a bug in the model"),
+        pytest.param(Finisher, "finish", ZeroDivisionError("a bug"), "ZeroDivisionError", id="a bug in the scores"),
+        pytest.param(Finisher, "finish", MemoryError(), TOO_LITTLE_MEMORY, id="too little memory"),
+    ],
+)
+def test_what_ends_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch, kind, function, error, said):
     real, calls = getattr(kind, function), []
 
     def fail_once(self, *args, **kwargs):
         calls.append(args)
         if len(calls) == 2:
-            raise ZeroDivisionError("a bug")
+            raise error
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(kind, function, fail_once)
@@ -365,7 +397,8 @@ def test_our_own_bug_in_one_study_stops_no_other(cohort: Path, tmp_path: Path, m
     assert len(study_folders(tmp_path / "out")) == 3
     (failed,) = result.failed
     assert failed.stage == "audit"
-    assert "ZeroDivisionError" in failed.reason
+    assert said in failed.reason
+    assert ("report it as a bug" in failed.reason) == isinstance(error, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])

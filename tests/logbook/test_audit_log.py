@@ -151,6 +151,28 @@ def test_a_run_that_is_replaced_stays_on_record_and_its_studies_are_not_asked_fo
     assert (found.intact, found.studies, found.entries) == (True, 1, 8)
 
 
+def test_a_run_that_is_replaced_is_said_so_before_its_results_go(out: Path) -> None:
+    log = AuditLog(out, SALT)
+    log.append(STARTED_ANEW)
+    found = verify(out, SALT)
+    assert (found.intact, found.unfinished, found.studies) == (True, True, 2)
+    for key in ("a", "b"):
+        assert known_of(out, SALT).doubt(out / "studies" / key) is None
+    (out / "studies" / "a" / "record.json").unlink()
+    (out / "run.json").unlink()
+    assert verify(out, SALT).intact
+    (out / "studies" / "b" / "record.json").write_text("changed")
+    assert not verify(out, SALT).intact
+
+
+def test_a_record_of_a_run_that_was_replaced_is_not_taken_for_one_of_the_next(out: Path) -> None:
+    log = AuditLog(out, SALT)
+    log.append_all([(STARTED_ANEW, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})])
+    log.append("run finished", run_sha256=checksum(b"{}"))
+    assert any("were not written with this salt" in sentence for sentence in verify(out, SALT).wrong)  # a lies there
+    assert known_of(out, SALT).doubt(out / "studies" / "a") == UNKNOWN
+
+
 def append_many(path: Path, name: str) -> None:
     log, events = AuditLog(path, SALT), EventLog(path)
     for place in range(12):
