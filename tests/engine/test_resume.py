@@ -476,6 +476,73 @@ def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt, spoil) -> 
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([{"workers": 2}], id="with workers"),
+        pytest.param([{"shard": Shard(number=1, of=2)}, {"shard": Shard(number=2, of=2)}], id="in shards"),
+    ],
+)
+def test_studies_damaged_each_in_its_way_are_done_again(cohort, out, finished, parts) -> None:
+    first, second, third, fourth = study_folders(out)
+    swap(second / "heat.npz")
+    cut(first / "heat.npz")
+    (third / "image-1.jpg").write_bytes(b"rubbish")
+    (fourth / "record.json").write_text("[" * 100_000 + "]" * 100_000)
+    results = [run(asked(cohort, out, **part)) for part in parts]
+    assert [result.failed for result in results] == [()] * len(parts)
+    assert [set(because(result)) for result in results] == [{"what OUT holds of it is damaged"}] * len(parts)
+    assert sum(sum(because(result).values()) for result in results) == STUDIES
+    whole = run(asked(cohort, out))
+    assert whole.record.history.done_before == STUDIES
+    shutil.rmtree(out / "shards", ignore_errors=True)
+    assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+
+
+def test_inputs_that_vanish_once_they_are_read_fail_the_study_whose_film_they_are(cohort, finished, tmp_path) -> None:
+    film, kept, out = cohort / "dicom" / f"{FIRST}.dcm", tmp_path / "kept", tmp_path / "out"
+
+    def lose(_plan: object) -> None:
+        kept.mkdir()
+        for path in (film, cohort / "reports", cohort / "boxes.csv"):
+            path.rename(kept / path.name)
+
+    result = run(asked(cohort, out), tell=lose)
+    (failed,) = result.failed
+    assert (failed.source, failed.stage, result.record.counts["audited"]) == (str(film), "pixels", STUDIES - 1)
+    assert "it was there before: bring it back" in failed.reason
+    for path in (film, cohort / "reports", cohort / "boxes.csv"):
+        (kept / path.name).rename(path)
+    again = run(asked(cohort, out))
+    assert (again.failed, again.record.history.done_before) == ((), STUDIES - 1)
+    assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_out_that_vanishes_in_mid_run_ends_it_and_does_not_come_back(cohort, finished, tmp_path, workers) -> None:
+    out = tmp_path / "out"
+
+    def lose(stage: str, done: int, _total: int) -> None:
+        if (stage, done) == ("Auditing studies", 1):
+            shutil.rmtree(out)
+
+    with pytest.raises(OutputError, match="out was removed or emptied while the run wrote there"):
+        run(asked(cohort, out, workers=workers), progress=lose)
+    assert not out.exists()
+    run(asked(cohort, out))
+    assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
+
+
+def test_push_sends_nothing_of_a_study_whose_record_the_log_names_otherwise(cohort, out, tmp_path) -> None:
+    key, to = forge(out), tmp_path / "pushed"
+    flags = ["--dicom-dir", str(cohort / "dicom"), "--no-index", "--kind", "sr", "--to-folder", str(to)]
+    told = CliRunner().invoke(app, ["push", str(out), *flags])
+    assert told.exit_code == 3, told.output
+    assert f"{key}: " in told.stderr
+    assert "is not to be trusted (its record was changed since it was written)" in told.stderr
+    assert {path.name for path in to.iterdir()} == {folder.name for folder in study_folders(out)} - {key}
+
+
 def forge(out: Path) -> str:
     """Change a record in its meaning alone, and give its study."""
     path = study_folders(out)[1] / "record.json"
