@@ -55,8 +55,6 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
         OutputError: OUT holds no run, its database cannot be used, or the port is taken.
     """
     studies = ReviewedStudies(settings.out)
-    if studies.doubt is not None:
-        warn(f"{settings.out}: {studies.doubt}, so nobody can say whether its studies are as they were written")
     with closing(Ledger(settings.out / LEDGER_NAME)) as ledger, _bound(settings.port) as listener:
         port = listener.getsockname()[1]
         review = Review(
@@ -72,6 +70,8 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
         watched = Watched(make_app(review, port=port))
         server = uvicorn.Server(server_config(watched))
         listener.listen()
+        if studies.doubt is not None:
+            warn(f"{settings.out}: {studies.doubt}, so nobody can say whether its studies are as they were written")
         for reviewer, token in review.sessions.lasting_tokens().items():
             tell(reviewer, _address(port, token))
         if settings.browser:
