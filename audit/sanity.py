@@ -21,7 +21,9 @@ from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.engine.clock import Stopwatch
 from audit.engine.explaining import loaded_studies
+from audit.engine.for_owner import Told, told_of
 from audit.engine.inputs import gather
+from audit.engine.keys import Keys, load_salt
 from audit.engine.provenance import pick_device
 from audit.engine.settings import RunSettings
 from audit.faithfulness.randomisation import TowerName
@@ -29,6 +31,7 @@ from audit.faithfulness.sanity import CascadeSettings, PairSimilarity, SanitySte
 from audit.scoring.statistics import Interval, patient_interval
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
+from pipelines.study import LeftOut
 
 __all__ = ["Sanity", "SanityLine", "SanitySettings", "check_sanity"]
 
@@ -74,6 +77,7 @@ class Sanity:
     pairs: int
     seed: int
     lines: tuple[SanityLine, ...]
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
     def __str__(self) -> str:
         head = (
@@ -107,35 +111,49 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
     encoder = load_encoder(settings.model, device=device, fit=settings.fit)
     check_fit(method, encoder)
     with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
-        requests, patients = _requests(files, settings, encoder, device, progress)
+        sample = _sample(files, settings, encoder, device, progress)
+        folders = [files.dicom_dir, files.reports, *files.boxes]
+        told = told_of(sample.left_out, folders, Keys(load_salt()), show_phi=False)
     lines = []
     for tower in settings.towers:
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
         progress(f"Randomising the {tower.value} tower", 0, depth)
-        for step in cascade(method, encoder, requests, CascadeSettings(tower=tower, seed=settings.seed)):
-            lines.append(_line(step, depth, patients))
+        for step in cascade(method, encoder, sample.requests, CascadeSettings(tower=tower, seed=settings.seed)):
+            lines.append(_line(step, depth, sample.patients))
             progress(f"Randomising the {tower.value} tower", step.blocks, depth)
     return Sanity(
         method=settings.method,
         model=settings.model,
-        pairs=sum(len(request.phrases) for request in requests),
+        pairs=sum(len(request.phrases) for request in sample.requests),
         seed=settings.seed,
         lines=tuple(lines),
+        told=told,
     )
 
 
-def _requests(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """The phrases that were drawn."""
+
+    requests: list[Request]
+    patients: list[str]  # in the order of the requests' phrases
+    left_out: tuple[LeftOut, ...]  # of the whole cohort
+
+
+def _sample(
     files: CohortFiles, settings: SanitySettings, encoder: DualEncoder, device: torch.device, progress: Progress
-) -> tuple[list[Request], list[str]]:
-    """Draw the phrases and load their images; the patients are in the order of the requests' phrases."""
+) -> _Sample:
+    """Draw the phrases and load their images."""
     run = RunSettings(
         dicom_dir=files.dicom_dir, reports=files.reports, boxes=files.boxes, out=Path(), index=files.index
     )
-    studies = gather(run, progress=lambda done, total: progress("Reading headers", done, total)).studies
+    inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
+    studies, left_out = inputs.studies, list(inputs.left_out)
     sample = ControlPlan(studies, sample=settings.pairs, seed=settings.seed)
     chosen = [study for study in studies if any(sample.of(case) for case in study.cases)]
     requests, patients = [], []
     for loaded in loaded_studies(chosen, encoder, Stopwatch(), workers=0):
+        left_out += loaded.left_out
         for case in loaded.cases:
             image = case.case.image
             texts = list(dict.fromkeys(case.case.phrases[planned.index].text for planned in sample.of(case.case)))
@@ -148,7 +166,7 @@ def _requests(
         raise AuditError(
             f"{files.dicom_dir}: no image of the sample could be read; look at `m2ib-audit run`'s failures"
         )
-    return requests, patients
+    return _Sample(requests=requests, patients=patients, left_out=tuple(left_out))
 
 
 def _line(step: SanityStep, depth: int, patients: Sequence[str]) -> SanityLine:

@@ -232,6 +232,7 @@ def sanity(
             ),
             progress=progress,
         )
+    tell_what_is_wrong(found.told)
     typer.echo(found)
 
 

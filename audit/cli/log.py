@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.options import COULD_NOT_RUN, errors_in_one_line, tell
+from audit.cli.telling import at_the_keyboard
 from audit.counting import counted
 
 __all__ = ["key", "logs"]
@@ -34,13 +35,20 @@ def verify(
 
     Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
     """
-    from audit.engine.keys import load_salt
+    from audit.engine.keys import Keys, load_salt
+    from audit.engine.shown import strange_name
     from audit.logbook import verify as verify_log
 
     with errors_in_one_line():
-        found = verify_log(out, None if without_salt else load_salt(), head=head)
+        keys = None if without_salt else Keys(load_salt())
+
+        def masked(name: str) -> str:
+            return strange_name(name, keys)
+
+        named = at_the_keyboard()
+        found = verify_log(out, None if without_salt else load_salt(), head=head, shown=str if named else masked)
     for name, state in found.files.items() if files else ():
-        typer.echo(f"{state:<11}  {_printable(name)}")
+        typer.echo(f"{state:<11}  {masked(name) if name in found.strange else _printable(name)}")
     for sentence in found.notes:
         tell(f"  {_printable(sentence)}")
     for sentence in found.wrong:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.cli.options import IndexFile, NoIndex, errors_in_one_line, index_file, progress_bar, tell
+from audit.cli.telling import tell_what_is_wrong
 from audit.counting import counted
 
 if TYPE_CHECKING:
@@ -139,10 +140,7 @@ def push(
     done = "made and not sent" if here else "sent"
     counts = ", ".join(f"{pushed.objects[each]} {each}" for each in Kind if each in settings.kinds)
     typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
-    for key, reason in pushed.failed[:_LISTED_AT_MOST]:
-        tell(f"  study {key}: {reason}")
-    if len(pushed.failed) > _LISTED_AT_MOST:
-        tell(f"  and {len(pushed.failed) - _LISTED_AT_MOST} more")
+    tell_what_is_wrong(pushed.failed, most=_LISTED_AT_MOST)
     if pushed.failed:
         raise typer.Exit(_FAILURES_LISTED)
 

@@ -16,15 +16,24 @@ from pipelines.text.normal_form import folded, normal_form
 from pipelines.text.vocabulary import is_known, may_be_name
 from reports.record import FailureRecord, TokenHeat
 
-__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words"]
+__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
+_STUDY = re.compile(r"[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _WORD = re.compile(r"\w+")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
 _AROUND_NAMES = frozenset("\"'/\\")
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
+
+
+def strange_name(path: str, keys: Keys | None) -> str:
+    """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
+    *folders, name = path.split("/")
+    parts = ["studies", "set-aside", "shards"]
+    shown = [part if part in parts or _STUDY.fullmatch(part) else strange_name(part, keys) for part in folders]
+    return "/".join([*shown, "file-" if keys is None else keys.file_key(name)])
 
 
 def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> MaskedText:

@@ -1,6 +1,7 @@
 """Every file of an OUT held against what the log, the records and the list of pages say of it."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,7 @@ _OPEN = "a run, score or render did not come to its end"
 _EVENTS = "what went on, which is not needed to check the result"
 _ANSWERS = "reviewers' answers, which go on beside a run"
 _LOCK = "a lock, or what a killed command left half-written"
+_OWN_LOCK = re.compile(r"(?:[\w-]+/)*\.m2ib-audit[\w.-]*")
 
 
 class State(StrEnum):
@@ -46,6 +48,12 @@ class Covered:
     def add(self, name: str, state: State, why: str = "") -> None:
         """Note a file."""
         self.files[name] = (state, why)
+
+    @property
+    def strange(self) -> set[str]:
+        """Files that somebody else put there: any name may stand in their paths."""
+        names = {name for name, (_, why) in self.files.items() if why in {_STRANGE, _LOCK}}
+        return {name for name in names if not _OWN_LOCK.fullmatch(name)}
 
     def of(self, state: State) -> dict[str, str]:
         """Give the files that stand so, and why."""

@@ -1,6 +1,7 @@
 """Whether the audit log of an OUT is as it was written, and every file as it says."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Verdict:
     entries: int = 0
     studies: int = 0  # whose record is as the log says
     files: dict[str, State] = field(default_factory=dict)  # every file of OUT, by its path within it
+    strange: set[str] = field(default_factory=set)  # those of them that no run writes
     unfinished: bool = False  # a command was cut short, or the log was begun over studies that were there
     head: str = GENESIS  # checksum of the last line, to be noted elsewhere
     wrong: list[str] = field(default_factory=list)  # what was changed, a sentence each
@@ -35,13 +37,14 @@ class Verdict:
         return not self.wrong
 
 
-def verify(out: Path, salt: bytes | None, *, head: str | None = None) -> Verdict:
+def verify(out: Path, salt: bytes | None, *, head: str | None = None, shown: Callable[[str], str] = str) -> Verdict:
     """Go through the chain and compare what it says with what lies in OUT.
 
     Args:
         out: folder that a run wrote.
         salt: of the user who ran; None leaves the HMACs unlooked at, and says so.
         head: checksum of a last line that was noted elsewhere: the log must still hold that line.
+        shown: how notes name a file that no run writes, whose name may be a patient's.
 
     Raises:
         OutputError: there is no log, or it cannot be read.
@@ -60,16 +63,17 @@ def verify(out: Path, salt: bytes | None, *, head: str | None = None) -> Verdict
     else:
         if head is not None and head not in chain.heads:
             verdict.wrong.append(f"truncated or replaced: no line has the checksum {head} that was noted")
-        _compare(cover(out, chain.said, None if salt is None else seal_key(salt)), chain.said, verdict)
+        _compare(cover(out, chain.said, None if salt is None else seal_key(salt)), chain.said, verdict, shown)
     if salt is None:
         verdict.notes.append("the HMACs were not looked at, since the salt is not at hand")
     return verdict
 
 
-def _compare(covered: Covered, said: Said, verdict: Verdict) -> None:
+def _compare(covered: Covered, said: Said, verdict: Verdict, shown: Callable[[str], str]) -> None:
     """Say of OUT's files what differs from the log, what the log does not cover, and what is at its end."""
     verdict.studies = covered.studies
     verdict.files = {name: state for name, (state, _) in sorted(covered.files.items())}
+    verdict.strange = covered.strange
     for name, why in covered.of(State.CHANGED).items():
         verdict.wrong.append(f"{name} was changed since it was written" + (f" ({why})" if why else ""))
     verdict.wrong += [f"{name} is in the log, and is gone" for name in covered.of(State.MISSING)]
@@ -95,15 +99,15 @@ def _compare(covered: Covered, said: Said, verdict: Verdict) -> None:
             f"the log was begun over {said.begun_over} studies that were there: what was done before is not known"
         )
     verdict.unfinished |= not said.finished or (said.pages_open and not said.pages) or said.begun_over is not None
-    _tell_not_covered(covered, verdict)
+    _tell_not_covered(covered, verdict, shown)
 
 
-def _tell_not_covered(covered: Covered, verdict: Verdict) -> None:
+def _tell_not_covered(covered: Covered, verdict: Verdict, shown: Callable[[str], str]) -> None:
     """List what the log does not cover by why, a few names each."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name, why in covered.of(State.NOT_COVERED).items():
         if name != AUDIT_LOG:
-            groups[why].append(name)
+            groups[why].append(shown(name) if name in covered.strange else name)
     for why, names in groups.items():
         more = f" and {len(names) - _LISTED_AT_MOST:,} more" if len(names) > _LISTED_AT_MOST else ""
         verdict.notes.append(f"not covered: {', '.join(names[:_LISTED_AT_MOST])}{more} ({why})")

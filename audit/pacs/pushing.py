@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audit.engine.for_owner import Told
 from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
 from audit.engine.out_folder import clean
 from audit.logbook.known import Known, known_of
 from audit.pacs.archive import Archive
 from pipelines.dicom.scan import scan_folder
-from pipelines.errors import AuditError, InputError, OutputError, PacsError
+from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.frames import each_frame
+from pipelines.quoting import requoted_for_owner
 from reports.dicom_out import Kind, Result, make_results, read_source
 from reports.folder import read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
@@ -29,7 +31,7 @@ class Pushed:
 
     studies: int = 0
     objects: Counter[Kind] = field(default_factory=Counter)
-    failed: list[tuple[str, str]] = field(default_factory=list)  # the study's key, and why; no identifier
+    failed: list[Told] = field(default_factory=list)  # a study each, and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,10 @@ def push(
             results = _results(folder, paths, salt, settings.kinds, known)
             refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
         except (OutputError, InputError) as error:
-            pushed.failed.append((folder.name, _without_paths(error, paths)))
+            pushed.failed.append(_told(folder.name, str(error), paths))
         except PacsError as error:
             lost += 1
-            pushed.failed.append((folder.name, str(error)))
+            pushed.failed.append(_told(folder.name, str(error), {}))
             if lost == _MOST_LOST or done == len(folders) == lost:
                 raise
         else:
@@ -127,7 +129,7 @@ def _count(results: list[Result], refused: Mapping[str, str], key: str, pushed: 
     pushed.objects.update(result.kind for result in taken)
     pushed.studies += bool(taken) or not results
     for reason, count in Counter(refused.values()).items():
-        pushed.failed.append((key, f"{count} of {len(results)} objects: {reason}"))
+        pushed.failed.append(_told(key, f"{count} of {len(results)} objects: {reason}", {}))
 
 
 def _write(results: list[Result], folder: Path) -> None:
@@ -149,9 +151,9 @@ def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
         yield f"{result.kind}-{counts[result.kind]:02d}.dcm", result
 
 
-def _without_paths(error: AuditError, paths: Mapping[str, Path]) -> str:
-    """Say it without the names of originals, which may name patients."""
-    reason = str(error)
+def _told(key: str, reason: str, paths: Mapping[str, Path]) -> Told:
+    """Say what is wrong with a study; originals, whose names may be patients', are named to their owner alone."""
+    masked = reason
     for path in paths.values():
-        reason = reason.replace(str(path), "the original")
-    return reason
+        masked = masked.replace(str(path), "the original")
+    return Told(masked=f"study {key}: {masked}", to_owner=f"study {key}: {requoted_for_owner(reason)}")

@@ -1,0 +1,196 @@
+"""Every command names what is to be corrected on its owner's terminal alone: a new command without a case fails here.
+
+``test_terminal.py`` starts the commands that read a whole cohort as processes; the others are called here in this
+process, with a pseudo-terminal or a pipe in the place of stderr.
+"""
+
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import get_args, get_type_hints
+
+import pandas as pd
+import pytest
+import typer
+from planting import IN_BOXES, IN_NAMES, TABLE_HEAD
+from pydicom import dcmread
+from searching import found
+from test_terminal import SHOWN
+
+sys.path.append(str(Path(__file__).parents[1] / "reports"))
+
+from made_up_records import make_cohort as make_records
+
+from audit.cli import app
+from audit.engine.keys import Keys
+from audit.engine.store import write_run, write_study
+from audit.logbook import AuditLog
+from audit.logbook.chain import DONE, result_checksums
+from pipelines.dicom.scan import scan_folder
+from pipelines.phantom.cohort import make_cohort
+
+Callback = Callable[..., object]
+SALT = "a salt for tests only"
+NAMES = [*IN_NAMES.values(), TABLE_HEAD, "Labelmanski"]
+"""Of files, columns and labels; all other planted words are shown nowhere."""
+
+AS_PROCESSES = set(SHOWN)  # in test_terminal.py
+OF_NO_COHORT = {"commission", "demo", "doctor", "roar", "phantom make", "phantom train", "phantom evaluate"} | {
+    "models list",
+    "models fetch",
+    "models check",
+}
+"""They take no file of a cohort: folders that they write to, and models, are named on the command line."""
+WRITTEN_OR_MODELS = {"out", "folder", "model"}
+PRINTS_NAMES = {"key"}
+"""It is asked for the names that keys stand for, and prints them to stdout."""
+
+
+def all_commands(group: typer.Typer = app, before: str = "") -> Iterator[tuple[str, Callback]]:
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{before} {command.name or command.callback.__name__}".strip(), command.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        assert isinstance(inner.name, str)
+        yield from all_commands(inner.typer_instance, inner.name)
+
+
+def takes_path(hint: object) -> bool:
+    return hint is Path or any(takes_path(part) for part in get_args(hint))
+
+
+def called(words: list[str], *, terminal: bool) -> tuple[int, bytes, bytes]:
+    """Call a command; give exit status, stdout and stderr, which is a terminal or a pipe."""
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    said: list[bytes] = []
+
+    def listen() -> None:
+        while True:
+            try:
+                heard = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other end of a pseudo-terminal is closed
+                return
+            if not heard:
+                return
+            said.append(heard)
+
+    listener = Thread(target=listen)
+    listener.start()
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(theirs, "w", encoding="utf-8") as stderr:
+        patch.setattr(sys, "stdout", stdout)
+        patch.setattr(sys, "stderr", stderr)
+        patch.setenv("COLUMNS", "80")
+        patch.delenv("M2IB_AUDIT_NAMES", raising=False)
+        try:
+            app(words)
+            status = 0
+        except SystemExit as ending:
+            status = ending.code if isinstance(ending.code, int) else 0
+        stdout.flush()
+    listener.join()
+    os.close(ours)
+    return status, stdout.buffer.getvalue(), b"".join(said)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """An OUT of two studies with a stranger's file in it, and the films of one, of which no result can be made."""
+    folder = tmp_path_factory.mktemp("owner")
+    make_cohort(folder, count=1, seed=5, columns=64, brief=True)
+    (film,) = (folder / "dicom").glob("*.dcm")
+    dataset = dcmread(film)
+    dataset.NumberOfFrames = 2  # in a class that has one
+    film = film.rename(film.with_stem(IN_NAMES["file"]))
+    dataset.save_as(film)
+    (image,) = scan_folder(folder / "dicom").images
+    out, made = folder / "out", make_records(2)
+    (out / "studies").mkdir(parents=True)
+    log = AuditLog(out, SALT.encode())
+    log.append("run started")
+    keys = [Keys(SALT.encode()).key("image", image.instance), "0" * 16]
+    for each, key in zip(made.studies, keys, strict=True):
+        images = tuple(shown.model_copy(update={"key": key}) for shown in each.record.images[:1])
+        record = each.record.model_copy(update={"images": images})
+        checksum = write_study(out, record, salt=SALT.encode(), heats=each.heats, pictures=each.pictures)
+        log.append(DONE, study=record.key, record_sha256=checksum)
+    table = pd.DataFrame({"study": [each.record.key for each in made.studies]})
+    write_run(out, made.run, table, salt=SALT.encode())
+    log.append("run finished", **result_checksums(out))
+    (out / f"{IN_NAMES['orphan']}.pdf").write_text("a letter")
+    answers = folder / "answers.json"
+    answers.write_text(f'{{"entries": "{IN_BOXES["reader"]}"}}')
+    archive = folder / "archive.toml"
+    archive.write_text(f"[dicomweb]\naddress = {IN_BOXES['reader']}\n")
+    archive.chmod(0o600)
+    return SimpleNamespace(folder=folder, out=str(out), answers=str(answers), archive=str(archive))
+
+
+def words_of(command: str, written: SimpleNamespace, cohort: Path) -> list[str]:
+    out, folder = written.out, written.folder
+    given = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports")]
+    more = {
+        "sanity": [
+            *(*given, "--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--device", "cpu", "--no-index"),
+            *("--method", "grad_eclip", "--pairs", "1", "--tower", "text"),
+        ],
+        "push": [out, "--dicom-dir", str(folder / "dicom"), "--dry-run", "--no-index"],
+        "pull": ["--into", str(folder / "in"), "--from", "2026-01-01", "--config", written.archive],
+        "render": [out],
+        "review serve": [str(folder / "dicom"), "--no-browser"],
+        "review import": [out, written.answers],
+        "review export": [out],
+        "review boxes": [out, "--out", str(folder / "drawn.csv")],
+        "log verify": [out, "--files"],
+        "log show": [out],
+        "key": [str(folder / "dicom")],
+    }
+    return [*command.split(), *more[command]]
+
+
+CASES: dict[str, tuple[int, list[str]]] = {  # exit status, and the names that a terminal shows
+    "sanity": (0, [IN_NAMES["orphan"], TABLE_HEAD, "Labelmanski"]),
+    "push": (3, [IN_NAMES["file"]]),
+    "pull": (1, []),
+    "render": (0, []),
+    "review serve": (1, []),
+    "review import": (1, []),
+    "review export": (1, []),
+    "review boxes": (1, []),
+    "log verify": (0, [IN_NAMES["orphan"]]),
+    "log show": (0, []),
+    "key": (0, []),
+}
+
+
+def test_every_command_has_a_case() -> None:
+    assert {name for name, _ in all_commands()} == AS_PROCESSES | OF_NO_COHORT | set(CASES)
+
+
+@pytest.mark.parametrize("command", sorted(OF_NO_COHORT))
+def test_a_command_of_no_cohort_takes_no_file_of_one(command: str) -> None:
+    callback = dict(all_commands())[command]
+    hints = get_type_hints(inspect.unwrap(callback), include_extras=False)
+    assert {name for name, hint in hints.items() if takes_path(hint)} <= WRITTEN_OR_MODELS
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_a_command_names_on_a_terminal_what_a_pipe_gets_by_key(
+    command: str, written: SimpleNamespace, planted: tuple[Path, list[str]]
+) -> None:
+    status, names = CASES[command]
+    words = words_of(command, written, planted[0])
+    secrets = [secret for secret in planted[1] if command not in PRINTS_NAMES or secret not in IN_NAMES.values()]
+    on_terminal, in_pipe = (called(words, terminal=terminal) for terminal in (True, False))
+    for ended, stdout, stderr in (on_terminal, in_pipe):
+        assert ended == status, (stdout + stderr).decode()
+        assert found([secret for secret in secrets if secret not in NAMES], [("stderr", stderr)]) == []
+        assert found(secrets, [("stdout", stdout)]) == []
+    assert {secret for secret, _ in found(NAMES, [("stderr", on_terminal[2])])} >= set(names)
+    assert found(planted[1], [("stderr", in_pipe[2])]) == []
