@@ -2,25 +2,32 @@
 
 There is one kind of interval for every mean in the project, and no resampling: a percentile bootstrap of ten to twenty
 patients is too narrow, and has no width at all where every case is a hit or every case a miss. The variance of the mean
-comes from the patients' linearised totals (Taylor series, as in surveys that sample clusters); what is done with it
-depends on the values:
+comes from the patients' linearised totals (Taylor series, as in surveys that sample clusters). The interval depends on
+the values:
 
-- **hits** (each value 0 or 1): the score interval of Wilson on the effective number of cases, with a quantile of
-  Student's t. The design effect of few patients is itself a poor estimate, above all where hits are few, so it is
-  averaged with the one that a correlation of 0.25 within patients would give; the prior counts as ten patients.
-- **shares** (values within 0 and 1): the same without the prior.
-- **differences of hits** (a paired difference where one side is a hit or a miss): Student's t after three quarters of a
-  case have been added to each of the two outcomes that disagree, so that 0 of 23 discordant cases have a width.
-- **other values**: Student's t. A single patient says nothing of the spread: the interval is as wide as the values may
-  be, infinite where they have no bounds.
+- **hits** (each value 0 or 1): Wilson's score interval on the effective number of cases, the number of cases divided by
+  the design effect.
+- **shares** (values within 0 and 1): the same, with the variance of the patients' totals as it is.
+- **differences of hits** (a paired difference where one side is a hit or a miss): Student's t after one case has been
+  added to each of the two outcomes that disagree, so that 0 of 23 discordant cases have a width.
+- **other values**: Student's t, corrected for the skewness of the patients' totals. A single patient says nothing about
+  the spread: the interval is as wide as the values may be, infinite where they have no bounds.
 
-``benchmarks/bench_intervals.py`` measures how often each holds the truth.
+The design effect of few patients is itself a poor estimate, above all where hits are few. It is averaged with the
+design effect of a small correlation within patients, as a variance is moderated by a prior; its degrees of freedom
+follow from the number of patients and the kurtosis of the values (Satterthwaite), and set the quantile of Student's t.
+Where each patient has one case the design effect is known, and the quantile is that of the normal distribution.
+
+``benchmarks/bench_intervals.py`` measures how often each interval holds the truth.
 
 Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; Korn and Graubard 1998,
 "Confidence intervals for proportions with small expected number of positive counts estimated from survey data"
-(effective number of cases); Bonett and Price 2012, "Adjusted Wald confidence interval for a difference of binomial
-proportions based on paired data" (added cases; theirs is one case a side for independent pairs); Binder 1983, "On the
-variances of asymptotically normal estimators from complex surveys" (linearisation).
+(effective number of cases); Satterthwaite 1946, "An approximate distribution of estimates of variance components";
+Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression in microarray experiments",
+section 3 (moderated variance and its degrees of freedom); Bonett and Price 2012, "Adjusted Wald confidence interval for
+a difference of binomial proportions based on paired data" (added cases); Hall 1992, "On the removal of skewness by
+transformation"; Binder 1983, "On the variances of asymptotically normal estimators from complex surveys"
+(linearisation).
 """
 
 from collections.abc import Sequence
@@ -29,7 +36,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 __all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_bootstrap", "patient_interval"]
 
@@ -38,13 +45,16 @@ Labels = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " cases"]
 
 INTERVAL: Final = (
     "95 % intervals over patients: for shares of hits Wilson's score interval on the effective number of cases, for "
-    "paired differences of hits Student's t with added cases (Bonett and Price), for other values Student's t"
+    "paired differences of hits Student's t with added cases (Bonett and Price), for other values Student's t, "
+    "corrected for skewness (Hall)"
 )
 """What the intervals are called on pages and in run.json."""
 
-_PRIOR_CORRELATION = 0.25  # of a patient's hits
-_PRIOR_PATIENTS = 10.0
-_ADDED_CASES = 0.75  # to each of the two outcomes of a pair that disagree
+_PRIOR_CORRELATION = 0.1  # of a patient's hits
+_PRIOR_DEGREES = 3.0  # of freedom that the prior design effect counts for
+_PRIOR_CASES = 4.0  # at the overall rate, that each of several groups is given to estimate its variance
+_ROUNDING = 1e-9
+_ADDED_CASES = 1.0  # to each of the two outcomes of a pair that disagree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,7 @@ class _Sample:
     weights: Float[np.ndarray, " cases"]  # sum to 1: alike for a plain mean, a group's share by its size for a macro
     residuals: Float[np.ndarray, " cases"]  # from the group's mean, scaled for the patients that it was taken from
     spread: float  # variance of the statistic if every case were a patient of its own
+    binomial: float  # the same from the groups' rates, for hits: one miss of a group does not make its variance 0
     patients: Int[np.ndarray, " cases"]
     count: int  # of patients
     groups: int
@@ -79,8 +90,12 @@ class _Sample:
     @property
     def variance(self) -> float:
         """Of the statistic, from the patients' totals."""
-        totals = np.bincount(self.patients, self.weights * self.residuals, self.count)
-        return float(totals @ totals)
+        return float(self.totals @ self.totals)
+
+    @property
+    def totals(self) -> Float[np.ndarray, " patients"]:
+        """Each patient's share of the statistic's deviation from the truth (linearised)."""
+        return np.bincount(self.patients, self.weights * self.residuals, self.count)
 
     @property
     def concentration(self) -> float:
@@ -93,27 +108,48 @@ class _Sample:
         """Of freedom of the variance: patients of equal weight less one; 0 where there is one patient."""
         return 0.0 if self.count == 1 else max(1.0 / self.concentration - 1.0, 1.0)
 
-    def quantile(self, level: float, *, prior: float = 0.0) -> float:
-        """Of Student's t; ``prior`` degrees more where the prior says as much of the variance as so many patients."""
-        degrees = self.degrees + (prior if self.groups == 1 else 0.0)
-        return float(stdtrit(degrees, 0.5 + level / 2.0)) if degrees > 0.0 else np.inf
-
     @property
     def case_weight(self) -> float:
         """Sum of the squared weights of cases: 1 over the number of cases for a plain mean."""
         return float(self.weights @ self.weights)
 
-    def design_effect(self, *, informative: float) -> float:
-        """Variance over that of independent cases, averaged with what the prior correlation gives.
+    @property
+    def skewness(self) -> float:
+        """Of the statistic, from the patients' totals, shrunk by its own sampling variance.
+
+        Ten patients of a normal distribution have a skewness by chance, and correcting for it would cost coverage. A
+        macro mean is not corrected: its skewness is that of the groups with a case or two.
+        """
+        totals, squares = self.totals, self.variance
+        if squares == 0.0 or self.groups > 1:
+            return 0.0
+        found = float((totals**3).sum() / squares**1.5)
+        by_chance = 6.0 * self.concentration**2  # variance of the skewness of normal values, for a mean
+        return found * found * found / (found * found + by_chance)
+
+    def design_effect(self, *, excess: float) -> tuple[float, float]:
+        """Variance over that of independent cases, moderated by the prior's, and its degrees of freedom.
+
+        The degrees of freedom are infinite where each patient has one case: the design effect is then known to be 1.
 
         Args:
-            informative: patients that the sample's own figure counts for.
+            excess: excess kurtosis of a case's value; infinite where all values are alike.
         """
         prior = 1.0 + (self.concentration / self.case_weight - 1.0) * _PRIOR_CORRELATION
-        if self.spread == 0.0:
-            return prior
-        own = self.variance / self.spread
-        return (informative * own + _PRIOR_PATIENTS * prior) / (informative + _PRIOR_PATIENTS)
+        own_degrees = self._degrees_of_variance(excess) if self.spread > 0.0 else 0.0
+        own = self.variance / self.spread if own_degrees > 0.0 else 0.0
+        degrees = own_degrees + _PRIOR_DEGREES
+        effect = (own_degrees * own + _PRIOR_DEGREES * prior) / degrees
+        # Share of the pairs of a patient's cases among all products that make up the variance: the rest is known.
+        uncertain = 1.0 - self.case_weight / self.concentration
+        return effect, degrees / uncertain if uncertain > _ROUNDING else np.inf
+
+    def _degrees_of_variance(self, excess: float) -> float:
+        """Satterthwaite's: twice the squared variance over the variance of its estimate."""
+        if self.degrees == 0.0:
+            return 0.0
+        of_cases = max(excess, 0.0) * float((self.weights**4).sum()) / self.case_weight**2
+        return 2.0 / (2.0 / self.degrees + of_cases)
 
 
 def patient_interval(
@@ -214,12 +250,14 @@ def _sample(values: Float[np.ndarray, " cases"], patients: Labels, groups: Label
         means = np.where(held == 1, overall, (sizes * means + overall) / (sizes + 1.0))
     few = np.sqrt(held / np.maximum(held - 1.0, 1.0))  # a mean lies closer to its own cases than the truth does
     residuals = values - means[group]
+    rates = (np.bincount(group, values) + _PRIOR_CASES * overall) / (sizes + _PRIOR_CASES) if len(sizes) > 1 else means
     return _Sample(
         estimate=estimate,
         values=values,
         weights=weights,
         residuals=residuals * few[group],
         spread=float((weights * residuals) @ (weights * residuals)),
+        binomial=float((weights**2 * few[group] ** 2) @ (rates * (1.0 - rates))[group]),
         patients=patient,
         count=len(names),
         groups=len(sizes),
@@ -234,12 +272,13 @@ def _patients_of_groups(
 
 
 def _hits(sample: _Sample, level: float) -> tuple[float, float]:
+    if _says_nothing(sample):
+        return 0.0, 1.0
     share = sample.estimate
     variance = share * (1.0 - share)
-    effect = sample.design_effect(informative=4.0 * variance * sample.degrees)
-    spread = sample.spread if sample.spread > 0.0 else variance * sample.case_weight
-    cases = 1.0 / (effect * sample.case_weight) if variance == 0.0 else variance / (effect * spread)
-    return _wilson(share, cases, sample.quantile(level, prior=_PRIOR_PATIENTS))
+    effect, degrees = sample.design_effect(excess=1.0 / variance - 6.0 if variance > 0.0 else np.inf)
+    cases = variance / (effect * sample.binomial) if variance > 0.0 else 1.0 / (effect * sample.case_weight)
+    return _wilson(share, cases, _quantile(degrees, level))
 
 
 def _shares(sample: _Sample, level: float) -> tuple[float, float]:
@@ -248,12 +287,20 @@ def _shares(sample: _Sample, level: float) -> tuple[float, float]:
     share, variance = sample.estimate, sample.variance
     if variance == 0.0 or not 0.0 < share < 1.0:  # all alike, or so but for rounding: correlations of 1
         return share, share
-    return _wilson(share, share * (1.0 - share) / variance, sample.quantile(level))
+    return _wilson(share, share * (1.0 - share) / variance, _quantile(sample.degrees, level))
+
+
+def _says_nothing(sample: _Sample) -> bool:
+    """Whether one patient holds all groups, which says nothing of other patients' groups."""
+    return sample.count == 1 and sample.groups > 1
+
+
+def _quantile(degrees: float, level: float) -> float:
+    """Of Student's t; of the normal distribution where ``degrees`` is infinite."""
+    return float(stdtrit(degrees, 0.5 + level / 2.0)) if np.isfinite(degrees) else float(ndtri(0.5 + level / 2.0))
 
 
 def _wilson(share: float, cases: float, quantile: float) -> tuple[float, float]:
-    if np.isinf(quantile):  # one patient in several groups says nothing of others: the formula's limit
-        return 0.0, 1.0
     squared = quantile * quantile / cases
     middle = (share + squared / 2.0) / (1.0 + squared)
     half = quantile * np.sqrt(share * (1.0 - share) / cases + squared / (4.0 * cases)) / (1.0 + squared)
@@ -262,23 +309,37 @@ def _wilson(share: float, cases: float, quantile: float) -> tuple[float, float]:
 
 
 def _differences_of_hits(sample: _Sample, level: float) -> tuple[float, float]:
+    if _says_nothing(sample):
+        return -1.0, 1.0
     squares = float(sample.weights @ sample.values**2)
-    # Twice the share of pairs that disagree: the whole sample tells of the design effect where every second one does.
-    effect = sample.design_effect(informative=min(1.0, 2.0 * squares) * sample.degrees)
+    spread = squares - sample.estimate**2
+    fourth = float(sample.weights @ (sample.values - sample.estimate) ** 4)
+    effect, degrees = sample.design_effect(excess=fourth / spread**2 - 3.0 if spread > 0.0 else np.inf)
     cases = 1.0 / sample.case_weight
     added = _ADDED_CASES * effect
     all_cases = cases + 2.0 * added
     middle = sample.estimate * cases / all_cases
     variance = (squares * cases + 2.0 * added) / all_cases - middle**2
-    half = sample.quantile(level, prior=_PRIOR_PATIENTS) * np.sqrt(effect * variance / all_cases)
+    half = _quantile(degrees, level) * np.sqrt(effect * variance / all_cases)
     return max(middle - half, -1.0), min(middle + half, 1.0)
 
 
 def _real(sample: _Sample, level: float, *, bound: float) -> tuple[float, float]:
     if sample.count == 1:
         return -bound, bound
-    half = sample.quantile(level) * np.sqrt(sample.variance)
-    return max(sample.estimate - half, -bound), min(sample.estimate + half, bound)
+    error, quantile = float(np.sqrt(sample.variance)), _quantile(sample.degrees, level)
+    low, high = (sample.estimate - error * _with_skewness(q, sample.skewness) for q in (quantile, -quantile))
+    return max(low, -bound), min(high, bound)
+
+
+def _with_skewness(quantile: float, skewness: float) -> float:
+    """Give the quantile of a studentised mean whose numerator has this skewness.
+
+    Inverts Hall's monotone cubic transformation, which has the skewness of a studentised mean to first order removed.
+    """
+    if abs(skewness) < _ROUNDING:
+        return quantile
+    return float(3.0 / skewness * (np.cbrt(1.0 + skewness * (quantile - skewness / 6.0)) - 1.0))
 
 
 def _interval(sample: _Sample, low: float, high: float) -> Interval:
