@@ -5,17 +5,20 @@ objects are encoders. Whether heat depends on what was learnt at all is the ques
 checks for saliency maps".
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.controls.verdict import LEAST_PHRASES
 from audit.engine.run import run
 from audit.engine.settings import RunSettings
 from pipelines.burned_in import BurnedIn
+from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 from reports.record import VerdictRecord, VerdictWord
 
-__all__ = ["EXPECTED", "CommissionedModel", "Commissioning", "commission"]
+__all__ = ["EXPECTED", "LEAST_STUDIES", "CommissionedModel", "Commissioning", "commission"]
 
 EXPECTED: dict[str, VerdictWord] = {
     "phantom": "grounded",
@@ -23,6 +26,10 @@ EXPECTED: dict[str, VerdictWord] = {
     "phantom-shortcut": "looks at the marker",
 }
 """The verdict that each encoder that ships with the tool must get."""
+
+_LEAST_PHRASES_A_STUDY = 1.7  # a phantom has 2.3 findings on average: 60 have 117 or more in each of 300 cohorts
+LEAST_STUDIES = 10 * math.ceil(LEAST_PHRASES / _LEAST_PHRASES_A_STUDY / 10)
+"""Phantoms whose phrases are enough for a verdict, whatever the seed."""
 
 _COLUMNS = 320  # px, width of the films: twice what the encoders see
 _SAMPLES, _CONTROLS = 4, 25  # fewer than a run's own, for the sake of time: the rule asks for 20 controls at least
@@ -71,14 +78,19 @@ def commission(
 
     Args:
         folder: an empty folder for the cohort and a run a model.
-        studies: how many phantoms.
+        studies: how many phantoms, at least :data:`LEAST_STUDIES`.
         seed: of the phantoms; they are not those that the encoders were trained on, whatever it is.
         device: as of ``run``.
         progress: told of each stage.
 
     Raises:
-        AuditError: the folder cannot be written, or a run could not start.
+        AuditError: too few studies for a verdict, the folder cannot be written, or a run could not start.
     """
+    if studies < LEAST_STUDIES:
+        raise AuditError(
+            f"--studies {studies}: the verdict asks for {LEAST_PHRASES} phrases with boxes, which fewer than "
+            f"{LEAST_STUDIES} phantoms may not have; give --studies {LEAST_STUDIES} or more"
+        )
     cohort = folder / "cohort"
     make_cohort(cohort, count=studies, seed=seed, columns=_COLUMNS, tagged=True, brief=True)
     models = []

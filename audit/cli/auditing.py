@@ -279,7 +279,9 @@ def commission(
     out: Annotated[
         Path | None, typer.Option(help="Folder that keeps the phantoms and the three runs; by default nothing is kept.")
     ] = None,
-    studies: Annotated[int, typer.Option(help="How many phantoms.", min=20)] = 100,
+    studies: Annotated[
+        int, typer.Option(help="How many phantoms; at least 60, so that there are phrases enough for a verdict.")
+    ] = 100,
     seed: Seed = 1,
     device: Device = "auto",
 ) -> None:

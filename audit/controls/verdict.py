@@ -12,11 +12,11 @@ from audit.scoring.shortcuts import MARKER_POINT
 from audit.scoring.statistics import INTERVAL, Interval, patient_interval
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
-__all__ = ["BLIND_MARGIN", "RULE", "verdict_of"]
+__all__ = ["BLIND_MARGIN", "LEAST_PHRASES", "RULE", "verdict_of"]
 
 # Mean boxes of fewer phrases are weak rivals: benchmarks/bench_verdict.py measures how often a map that never looks and
 # has learnt its mean boxes elsewhere beats them.
-_LEAST_PHRASES, _LEAST_PATIENTS = 100, 20
+LEAST_PHRASES, _LEAST_PATIENTS = 100, 20
 _LEAST_OF_PART = (20, 10)  # phrases and patients: of the controls, and of images with a marker
 _MARKER_SHARE = 0.25
 # The class-mean box of a hundred patients is a draw itself: on such cohorts of phantoms an encoder that never learnt to
@@ -24,7 +24,7 @@ _MARKER_SHARE = 0.25
 BLIND_MARGIN = 0.10
 
 RULE = (
-    f"{INTERVAL}. 1. Fewer than {_LEAST_PHRASES} scored phrases or "
+    f"{INTERVAL}. 1. Fewer than {LEAST_PHRASES} scored phrases or "
     f"{_LEAST_PATIENTS} patients: too few cases to say, since mean boxes of so few are weak rivals. "
     "2. The hottest point lies on a burned-in marker in more than "
     f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
@@ -87,8 +87,8 @@ def _are_few(cases: int, patients: int, least: tuple[int, int] = _LEAST_OF_PART)
 def _enough(hits: pd.DataFrame) -> _Step:
     cases, patients = len(hits), int(hits["patient"].nunique())
     told = f"{counted(cases, 'phrase')} of {counted(patients, 'patient')} could be scored against a box"
-    if _are_few(cases, patients, (_LEAST_PHRASES, _LEAST_PATIENTS)):
-        least = f"at least {_LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are asked for"
+    if _are_few(cases, patients, (LEAST_PHRASES, _LEAST_PATIENTS)):
+        least = f"at least {LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are asked for"
         return _Step(because=f"{told}; {least}", verdict="too few cases to say")
     return _Step(because=told, verdict=None)
 

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.commissioning import EXPECTED
+from audit.commissioning import EXPECTED, LEAST_STUDIES
+from audit.controls.verdict import LEAST_PHRASES
 from audit.phantom.pool import make_pool
 from audit.phantom.presence import auc, auc_interval
 from pipelines.phantom.cohort import make_cohort
@@ -68,9 +69,23 @@ def test_an_auc_of_one_kind_is_not_measured() -> None:
     assert np.isnan(auc(np.arange(3.0), np.array([True, True, True])))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_fewest_phantoms_of_a_commissioning_have_phrases_enough_for_a_verdict(seed: int) -> None:
+    phantoms = (sample_phantom(np.random.default_rng([seed, index]), at_least=1) for index in range(LEAST_STUDIES))
+    assert sum(len(phantom.findings) for phantom in phantoms) > LEAST_PHRASES
+
+
+def test_a_commissioning_of_too_few_phantoms_says_so_before_it_starts(tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    result = CliRunner().invoke(app, ["commission", "--studies", str(LEAST_STUDIES - 1), "--out", str(out)])
+    assert result.exit_code != 0
+    assert f"give --studies {LEAST_STUDIES} or more" in result.stderr
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_an_installation_tells_the_encoder_that_looks_from_those_that_do_not(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["commission", "--studies", "40", "--seed", "5", "--out", str(tmp_path / "c")])
+    result = CliRunner().invoke(app, ["commission", "--studies", "60", "--seed", "5", "--out", str(tmp_path / "c")])
     assert result.exit_code == 0, result.output
     assert result.stdout.rstrip().endswith("PASS")
     for model, verdict in EXPECTED.items():
