@@ -12,11 +12,25 @@ from pydicom.dataset import Dataset
 from pipelines.dicom.source import text
 from pipelines.errors import PacsError
 
-__all__ = ["Archive", "FoundSeries", "Keep", "RefusedError", "Wanted", "find_series", "find_studies", "is_uid"]
+__all__ = [
+    "Archive",
+    "FoundSeries",
+    "Keep",
+    "RefusedError",
+    "UnansweredError",
+    "Wanted",
+    "find_series",
+    "find_studies",
+    "is_uid",
+]
 
 
 class RefusedError(PacsError):
     """The archive does not let this user in: nothing else will succeed."""
+
+
+class UnansweredError(PacsError):
+    """The archive cannot be reached, broke off, or took longer than its limits."""
 
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")

@@ -1,8 +1,8 @@
-"""A requests session for a server that is not trusted: one origin, and limits of time and size for each answer.
+"""A requests session for a server that is not trusted: one origin, and limits of time and size for each exchange.
 
-requests limits the time between two reads alone, so that a server which sends a byte now and then holds a program for
-ever, and it reads and inflates whatever comes. Here every byte of an answer, from the status line on, passes
-:class:`_MeteredSocket`, and the body is inflated piece by piece.
+requests limits the time between two reads or writes alone, so that a server which sends or reads a byte now and then
+holds a program for ever, and it reads and inflates whatever comes. Here a request is sent piece by piece, every byte of
+an answer, from the status line on, passes :class:`_MeteredSocket`, and the body is inflated piece by piece.
 """
 
 import base64
@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
+from audit.pacs.archive import UnansweredError
 from audit.pacs.settings import DicomwebSettings
 from pipelines.errors import PacsError
 
@@ -31,17 +32,38 @@ if TYPE_CHECKING:
 __all__ = ["BoundedSession"]
 
 _CHUNK: Final = 2**16
+_SENT_AT_ONCE: Final = 2**14  # bytes; TLS sends records of this size, each with a timeout of its own
 _HEAD_BYTES: Final = 2**20  # status lines and headers of one answer; servers send some hundred bytes
 _REDIRECTS: Final = 5
 
 
 class _Meter:
-    """What one answer, redirects to it included, may still take."""
+    """What one request and its answer, redirects included, may still take."""
 
     def __init__(self, *, seconds: float, silence_s: float, most_bytes: int) -> None:
         self._seconds, self._silence_s, self._most_bytes = seconds, silence_s, most_bytes
+        self._sending = 0.0  # seconds spent on writes
         self._began: float | None = None  # at the first byte: how long a server thinks is limited by silence_s
         self._taken = 0
+
+    @contextmanager
+    def sending(self, connected: socket) -> Iterator[None]:
+        """Let one write take what is left of the time for them.
+
+        Raises:
+            PacsError: the time is over.
+        """
+        left = self._seconds - self._sending
+        if left <= 0:
+            raise self._not_taken()
+        connected.settimeout(min(left, self._silence_s))
+        began = time.monotonic()
+        try:
+            yield
+        except TimeoutError as error:
+            raise self._not_taken() from error
+        finally:
+            self._sending += time.monotonic() - began
 
     def wait_s(self) -> float:
         """Give how long the next read may take.
@@ -82,8 +104,15 @@ class _Meter:
         if size > self._most_bytes:
             raise self._too_large()
 
-    def _too_slow(self) -> PacsError:
-        return PacsError(
+    def _not_taken(self) -> UnansweredError:
+        seconds = min(self._seconds, self._silence_s)
+        return UnansweredError(
+            f"the server did not take what was sent within {seconds:g} s: set answer_s and timeout_s higher if it or "
+            "the network is that slow"
+        )
+
+    def _too_slow(self) -> UnansweredError:
+        return UnansweredError(
             f"the server did not come to the end of an answer within {self._seconds:g} s: set answer_s higher if it or "
             "the network is that slow"
         )
@@ -135,9 +164,17 @@ class _MeteredResponse(StandardResponse):
 class _Connection(HTTPConnection):
     response_class = _MeteredResponse  # what http.client makes of an answer
 
+    def send(self, data: Any) -> None:
+        """Send bytes, which is all that urllib3 gives, piece by piece."""
+        if self.sock is None:
+            self.connect()
+        for start in range(0, len(data), _SENT_AT_ONCE):
+            with _meter.get().sending(self.sock):
+                super().send(data[start : start + _SENT_AT_ONCE])
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _MeteredResponse
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):

@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from urllib3.exceptions import HTTPError as TransferError
 
-from audit.pacs.archive import FoundSeries, Keep, RefusedError
+from audit.pacs.archive import FoundSeries, Keep, RefusedError, UnansweredError
 from audit.pacs.bounded_http import BoundedSession
 from audit.pacs.multipart import only_part
 from audit.pacs.settings import DicomwebSettings
@@ -27,6 +27,7 @@ __all__ = ["DicomwebArchive"]
 
 _PAGE = 200  # results a query
 _QUERY_MB = 16  # of one page of results; 200 studies have some 200 kB
+_MOST_UNANSWERED = 5  # retrievals or objects in a row: then the rest of a series or study is not tried
 _MANY_PAGES = 10  # all pages of a query may take so many times what one answer may
 _OWN_UID = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 _ADVICE = {
@@ -43,6 +44,7 @@ class DicomwebArchive:
 
     def __init__(self, settings: DicomwebSettings) -> None:
         self._url, self._settings = settings.url, settings
+        self._unanswered = 0  # retrievals or objects in a row
         self._session = BoundedSession(settings)
         # Its warnings quote the server, and a server may quote a patient.
         for name in ("dicomweb_client", "retrying", "urllib3"):
@@ -112,12 +114,14 @@ class DicomwebArchive:
         failed: dict[str, str] = {}
         for uid in uids:
             try:
-                with self._errors_in_a_sentence():
+                with self._counting_unanswered(), self._errors_in_a_sentence():
                     file = self._retrieve(series, uid)
             except RefusedError:
                 raise
             except PacsError as error:
                 failed[uid] = str(error)
+                if self._unanswered >= _MOST_UNANSWERED:
+                    raise
             else:
                 keep(uid, file)
         return failed
@@ -135,17 +139,35 @@ class DicomwebArchive:
         for each in objects:
             uid = str(each.SOPInstanceUID)
             try:
-                with self._errors_in_a_sentence(), self._session.answers_up_to(_QUERY_MB), tolerant_reading():
-                    answer = self._client.store_instances([each])
+                with self._counting_unanswered(), self._errors_in_a_sentence():
+                    answer = self._store(each)
             except RefusedError:
                 raise
             except PacsError as error:
                 failed[uid] = str(error)
+                if self._unanswered >= _MOST_UNANSWERED:
+                    raise
             else:
                 reasons = [text(item, "FailureReason") for item in items(answer, "FailedSOPSequence")]
                 if reasons:
                     failed[uid] = f"the archive refused it (failure reason {reasons[0]})"
         return failed
+
+    def _store(self, made: Dataset) -> Dataset:
+        with self._session.answers_up_to(_QUERY_MB), tolerant_reading():
+            return self._client.store_instances([made])
+
+    @contextmanager
+    def _counting_unanswered(self) -> Iterator[None]:
+        try:
+            yield
+        except UnansweredError:
+            self._unanswered += 1
+            raise
+        except PacsError:
+            self._unanswered = 0
+            raise
+        self._unanswered = 0
 
     @contextmanager
     def _errors_in_a_sentence(self) -> Iterator[None]:
@@ -165,7 +187,7 @@ class DicomwebArchive:
         except requests.TooManyRedirects as error:
             raise PacsError(f"{self._url} sends requests round in a circle: check url") from error
         except (requests.RequestException, TransferError) as error:
-            raise PacsError(
+            raise UnansweredError(
                 f"{self._url} cannot be reached or broke off ({type(error).__name__}): check url, and whether it is up"
             ) from error
         except READ_ERRORS as error:

@@ -2,7 +2,9 @@
 
 import contextlib
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,7 +12,9 @@ Play = Callable[[socket.socket, str], None]
 
 
 @contextmanager
-def playing(play: Play, *, reads_a_request: bool = True) -> Iterator[tuple[int, list[str]]]:
+def playing(
+    play: Play, *, reads_a_request: bool = True, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Serve each connection with ``play(connection, path)``; gives the port, and the paths asked for so far."""
     listener = socket.create_server(("127.0.0.1", 0))
     asked: list[str] = []
@@ -18,7 +22,12 @@ def playing(play: Play, *, reads_a_request: bool = True) -> Iterator[tuple[int, 
     open_ones: list[socket.socket] = []
 
     def serve(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):  # the client goes: that is what tests wait for
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))  # the client goes: that is what tests wait for
+            stack.enter_context(connection)
+            if tls is not None:
+                connection = stack.enter_context(tls.wrap_socket(connection, server_side=True))
+                open_ones.append(connection)
             path = ""
             if reads_a_request:
                 head = b""
@@ -51,5 +60,12 @@ def playing(play: Play, *, reads_a_request: bool = True) -> Iterator[tuple[int, 
         for each in open_ones:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+            each.close()  # who reads slowly would go on with what has come
         for thread in threads:
             thread.join()
+
+
+def read_byte_by_byte(connection: socket.socket) -> None:
+    """Read, so slowly that no large object is ever read to its end."""
+    while connection.recv(1):
+        time.sleep(0.01)

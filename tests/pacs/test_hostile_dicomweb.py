@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import socket
+import ssl
 import time
 import zlib
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from fake_server import make_certificate
 from pydantic import SecretStr
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
-from raw_server import playing
+from raw_server import playing, read_byte_by_byte
 
 from audit.pacs.archive import FoundSeries, Wanted
 from audit.pacs.dicomweb import DicomwebArchive
@@ -35,8 +37,8 @@ NO_DICOMWEB, BROKE_OFF = "answered what is no DICOMweb", "cannot be reached or b
 
 
 def archive(port: int, **more: object) -> DicomwebArchive:
-    limits = {"timeout_s": 120, "answer_s": 0.3, "answer_mb": 1} | more
-    return DicomwebArchive(DicomwebSettings(url=f"http://127.0.0.1:{port}/web", token=SecretStr("s3cr3t"), **limits))
+    values = {"url": f"http://127.0.0.1:{port}/web", "timeout_s": 120, "answer_s": 0.3, "answer_mb": 1} | more
+    return DicomwebArchive(DicomwebSettings(token=SecretStr("s3cr3t"), **values))
 
 
 def whole(body: bytes, head: bytes = b"") -> Play:
@@ -176,6 +178,7 @@ def test_what_a_redirect_to_another_host_asks_for_is_never_sent() -> None:
                 series = FoundSeries(study_uid="1.2", series_uid="1.3", instances={"1.4": ""})
                 failed = found.fetch(series, ["1.4"], lambda _uid, _file: None)
                 assert "which is another one" in failed["1.4"]
+                assert "which is another one" in found.store([small_object("1.4")])["1.4"]
     assert asked == []
 
 
@@ -211,6 +214,68 @@ def test_an_answer_to_what_is_stored_has_its_limits_too() -> None:
             answer_s = 120 if said == LARGE else 0.3
             with playing(lambda c, _, play=play: play(c)) as (port, _), archive(port, answer_s=answer_s) as found:
                 assert said in found.store([film])["1.4"]
+    for case in ("JSON of 100,000 lists", "JSON of 100,000 objects", "a number of 100,000 digits"):
+        with playing(whole_exchange(HOSTILE[case][0])) as (port, _), archive(port, answer_s=120) as found:
+            assert NO_DICOMWEB in found.store([film])["1.4"]
+
+
+def whole_exchange(play: Play) -> Callable[[socket.socket, str], None]:
+    """Play, and read what is still sent: a connection that is closed before that loses what was played."""
+
+    def played(connection: socket.socket, _path: str) -> None:
+        play(connection)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    return played
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["in the clear", "TLS"])
+def test_a_server_that_reads_an_object_byte_by_byte_is_given_up(tls: bool, tmp_path: Path) -> None:
+    film = small_object("1.4", pixels=2**25)  # more than the buffers of a connection hold
+    context = None
+    more: dict[str, object] = {"answer_s": 1}
+    if tls:
+        both = make_certificate(tmp_path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(both)
+        more["ca_file"] = both
+    with playing(lambda c, _: read_byte_by_byte(c), reads_a_request=False, tls=context) as (port, _):
+        scheme = "https" if tls else "http"
+        with archive(port, url=f"{scheme}://127.0.0.1:{port}/web", **more) as found:
+            failed = found.store([film])
+    assert list(failed) == ["1.4"]
+    assert "did not take what was sent within 1 s: set answer_s and timeout_s higher" in failed["1.4"]
+
+
+def test_the_rest_of_a_series_is_not_asked_of_a_server_that_answers_nothing() -> None:
+    uids = [f"1.4.{number}" for number in range(1, 100)]
+    series = FoundSeries(study_uid="1.2", series_uid="1.3", instances=dict.fromkeys(uids, ""))
+    with playing(lambda *_: None) as (port, asked), archive(port) as found:
+        with pytest.raises(PacsError, match=BROKE_OFF):
+            found.fetch(series, uids, lambda _uid, _file: None)
+        with pytest.raises(PacsError, match=BROKE_OFF):
+            found.store([small_object(uid) for uid in uids])
+    assert len(asked) == 6
+
+
+def test_an_answer_in_between_lets_a_series_go_on() -> None:
+    uids = [f"1.4.{number}" for number in range(1, 20)]
+    series = FoundSeries(study_uid="1.2", series_uid="1.3", instances=dict.fromkeys(uids, ""))
+    body = wrapped(FILE)
+
+    def play(connection: socket.socket, path: str) -> None:
+        if path.endswith(("3", "6", "9")):
+            length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + MULTIPART + length + body)
+
+    kept: list[str] = []
+    with playing(play) as (port, asked), archive(port, answer_s=120) as found:
+        failed = found.fetch(series, uids, lambda uid, _file: kept.append(uid))
+    assert len(asked) == 19
+    assert kept == [f"1.4.{number}" for number in (3, 6, 9, 13, 16, 19)]
+    assert len(failed) == 13
 
 
 def small_object(uid: str, study: str = "1.2", *, pixels: int = 0) -> Dataset:
