@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
+from xml.etree.ElementTree import ParseError  # what dicomweb-client reads XML with raises it
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -190,7 +191,7 @@ class DicomwebArchive:
             raise UnansweredError(
                 f"{self._url} cannot be reached or broke off ({type(error).__name__}): check url, and whether it is up"
             ) from error
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, ParseError) as error:
             raise PacsError(f"{self._url} answered what is no DICOMweb ({type(error).__name__}): check url") from error
 
 

@@ -231,6 +231,25 @@ def whole_exchange(play: Play) -> Callable[[socket.socket, str], None]:
     return played
 
 
+LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+XML = {
+    "cut short": "<NativeDicomModel><DicomAttribute",
+    "a bomb": f'<!DOCTYPE a [<!ENTITY a0 "ha">{LAUGHS}]><a>&a9;</a>',
+    "a file": '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><a>&f;</a>',
+    "100,000 elements": "<a>" * 100_000 + "</a>" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", XML)
+def test_hostile_xml_after_what_is_stored_ends_in_a_sentence(case: str) -> None:
+    body = XML[case].encode()
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/dicom+xml\r\n"
+
+    answer = head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with playing(whole_exchange(lambda c: c.sendall(answer))) as (port, _), archive(port, answer_s=120) as found:
+        assert NO_DICOMWEB in found.store([small_object("1.4")])["1.4"]
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["in the clear", "TLS"])
 def test_a_server_that_reads_an_object_byte_by_byte_is_given_up(tls: bool, tmp_path: Path) -> None:
     film = small_object("1.4", pixels=2**25)  # more than the buffers of a connection hold
