@@ -4,14 +4,16 @@ Source: PS3.4 annex B (storage), annex C (query/retrieve, study root); PS3.15 B.
 """
 
 import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module is imported
@@ -21,9 +23,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when th
 )
 
 from audit.pacs.archive import FoundSeries, Keep
+from audit.pacs.bounded_dimse import BoundedEntity, reason_of
 from audit.pacs.receiver import COMPRESSED, DEFAULT_CLASSES, Intake, Receiver
 from audit.pacs.settings import DimseSettings, Retrieve
-from pipelines.dicom.source import tolerant_reading
+from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import PacsError
 
 __all__ = ["DimseArchive"]
@@ -31,6 +34,10 @@ __all__ = ["DimseArchive"]
 _PENDING = frozenset({0xFF00, 0xFF01})
 _MOST_CLASSES = 9  # with all encodings: an association has 128 presentation contexts at most
 _AT_ONCE = 50  # UIDs a request
+_MANY_MESSAGES = 10  # all results of a query may take so many times what one message may
+_LEAST_PDU_BYTES = 4096  # that the archive takes; an object is split into so many parts at once
+_PLAIN: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # what inflates is not offered
+_CHARACTER_SET = 0x00080005
 _MEANINGS = {
     0xA701: "it is out of resources",
     0xA702: "it could not send them",
@@ -49,9 +56,7 @@ class DimseArchive:
     def __init__(self, settings: DimseSettings) -> None:
         self._settings = settings
         self._name = f"{settings.ae_title} at {settings.host}:{settings.port}"
-        self._entity = AE(ae_title=settings.own_ae_title)
-        self._entity.acse_timeout = self._entity.dimse_timeout = settings.timeout_s
-        self._entity.network_timeout = self._entity.connection_timeout = settings.timeout_s
+        self._entity = BoundedEntity(settings)
         self._finding: Association | None = None
         self._receiver: Receiver | None = None
 
@@ -72,18 +77,43 @@ class DimseArchive:
 
     def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
         """Find what matches at a level (:class:`audit.pacs.archive.Archive`)."""
-        model = StudyRootQueryRetrieveInformationModelFind
         if self._finding is None or not self._finding.is_established:
-            self._finding = self._open([build_context(model)])
-        with tolerant_reading():
-            found: list[Dataset] = []
-            for status, identifier in self._finding.send_c_find(_identifier(level, keys), model):
-                if identifier is not None and status.get("Status") in _PENDING:
-                    identifier.decode()
-                    found.append(identifier)
-                elif status.get("Status") != 0x0000:
-                    raise PacsError(f"{self._name} does not answer the query: {_meaning(status)}")
+            self._finding = self._open([build_context(StudyRootQueryRetrieveInformationModelFind, _PLAIN)])
+        try:
+            with tolerant_reading(), self._loss_in_a_sentence(self._finding):
+                return self._results(self._finding, level, keys)
+        except PacsError:
+            self._finding.abort()  # results that are left would be taken for those of the next query
+            self._finding = None
+            raise
+
+    def _results(self, association: Association, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+        model, settings = StudyRootQueryRetrieveInformationModelFind, self._settings
+        end = time.monotonic() + settings.timeout_s + _MANY_MESSAGES * settings.answer_s
+        found: list[Dataset] = []
+        for status, identifier in association.send_c_find(_identifier(level, keys), model):
+            if identifier is not None and status.get("Status") in _PENDING:
+                found.append(self._picked(identifier, keys))
+                if len(found) > settings.most_results or time.monotonic() > end:
+                    raise PacsError(
+                        f"{self._name} does not come to an end of its results ({len(found)} so far): ask for fewer "
+                        "days, or set most_results or answer_s higher"
+                    )
+            elif status.get("Status") != 0x0000:
+                raise PacsError(f"{self._name} does not answer the query: {_meaning(status, association)}")
         return found
+
+    def _picked(self, identifier: Dataset, keys: Mapping[str, str]) -> Dataset:
+        """Take out of a result what was asked for, and nothing else that the archive may have put there."""
+        picked = Dataset()
+        try:
+            for tag in [*map(tag_for_keyword, keys), _CHARACTER_SET]:
+                if tag is not None and tag in identifier:
+                    picked[tag] = identifier[tag]
+            picked.decode()
+        except READ_ERRORS as error:
+            raise PacsError(f"{self._name} sent a result that cannot be read ({type(error).__name__})") from error
+        return picked
 
     def fetch(self, series: FoundSeries, uids: Sequence[str], keep: Keep) -> dict[str, str]:
         """Fetch instances of a series, over this connection (C-GET) or another (C-MOVE)."""
@@ -95,13 +125,16 @@ class DimseArchive:
                 "SeriesInstanceUID": series.series_uid,
                 "SOPInstanceUID": "\\".join(part),
             }
-            intake = Intake(frozenset(part), keep)
-            if self._settings.retrieve is Retrieve.MOVE:
-                reason = self._move(keys, intake)
-            else:
-                classes = {series.instances.get(uid, "") for uid in part} - {""}
-                reason = self._get(keys, sorted(classes) or list(DEFAULT_CLASSES), intake)
-            intake.raise_error()
+            seconds = self._settings.timeout_s + len(part) * self._settings.answer_s
+            intake = Intake(frozenset(part), keep, seconds=seconds)
+            try:
+                if self._settings.retrieve is Retrieve.MOVE:
+                    reason = self._move(keys, intake)
+                else:
+                    classes = {series.instances.get(uid, "") for uid in part} - {""}
+                    reason = self._get(keys, sorted(classes) or list(DEFAULT_CLASSES), intake)
+            finally:
+                intake.raise_error()
             failed |= {uid: reason for uid in part if uid not in intake.taken}
         return failed
 
@@ -120,44 +153,69 @@ class DimseArchive:
                 if str(each.SOPClassUID) not in taken:
                     failed[str(each.SOPInstanceUID)] = f"{self._name} takes no {each.SOPClassUID.name}"
                     continue
-                if not association.is_established:
-                    raise PacsError(f"{self._name} broke off while objects were sent: push again")
-                status = association.send_c_store(each).get("Status")
-                if status is None or (status != 0x0000 and status >> 12 != 0xB):  # Bxxx: taken, with a warning
-                    failed[str(each.SOPInstanceUID)] = "the archive " + (
-                        "did not answer" if status is None else f"refused it (status {status:04X})"
-                    )
+                with self._loss_in_a_sentence(association):
+                    status = association.send_c_store(each).get("Status")
+                if status is None:
+                    raise PacsError(f"{self._name} did not take an object: {_broken_off(association)}")
+                if status != 0x0000 and status >> 12 != 0xB:  # Bxxx: taken, with a warning
+                    failed[str(each.SOPInstanceUID)] = f"the archive refused it (status {status:04X})"
         return failed
 
     def _get(self, keys: Mapping[str, str], classes: Sequence[str], intake: Intake) -> str:
         """Let the archive send over this connection; returns why what did not come did not."""
         model = StudyRootQueryRetrieveInformationModelGet
         classes = classes[:_MOST_CLASSES]
-        plain: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
-        contexts = [build_context(model)]
+        contexts = [build_context(model, _PLAIN)]
         for sop_class in classes:
             # A context an encoding, so that the archive sends each image in the one that it has.
-            contexts += [build_context(sop_class, plain), *(build_context(sop_class, each) for each in COMPRESSED)]
+            contexts += [build_context(sop_class, _PLAIN), *(build_context(sop_class, each) for each in COMPRESSED)]
         roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
         handlers = [(evt.EVT_C_STORE, intake.take)]
         with self._opened(contexts, ext_neg=roles, evt_handlers=handlers) as association:
-            return self._reason(association.send_c_get(_identifier("IMAGE", keys), model))
+            answers = association.send_c_get(_identifier("IMAGE", keys), model)
+            return self._reason(association, answers, intake)
 
     def _move(self, keys: Mapping[str, str], intake: Intake) -> str:
         """Let the archive send to this program's own port."""
         model = StudyRootQueryRetrieveInformationModelMove
         if self._receiver is None:
             self._receiver = Receiver(self._settings)
-        with self._receiver.taking(intake), self._opened([build_context(model)]) as association:
+        with self._receiver.taking(intake), self._opened([build_context(model, _PLAIN)]) as association:
             own = self._settings.own_ae_title
-            return self._reason(association.send_c_move(_identifier("IMAGE", keys), own, model))
+            answers = association.send_c_move(_identifier("IMAGE", keys), own, model)
+            return self._reason(association, answers, intake)
 
-    def _reason(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> str:
+    def _reason(
+        self, association: Association, answers: Iterable[tuple[Dataset, Dataset | None]], intake: Intake
+    ) -> str:
+        """Follow a retrieval to its end; returns why what did not come did not.
+
+        Raises:
+            PacsError: the archive broke off or took too long, and had sent nothing.
+        """
         last = Dataset()
-        with tolerant_reading():
+        with tolerant_reading(), self._loss_in_a_sentence(association):
             for status, _ in answers:
                 last = status
-        return f"{self._name} did not send it: {_meaning(last)}"
+                if intake.is_late():
+                    association.abort()
+                    last = Dataset()
+                    break
+        late = "it took too long: set answer_s higher if it is that slow" if intake.is_late() else None
+        reason = f"{self._name} did not send it: {late or _meaning(last, association)}"
+        if "Status" not in last and not intake.taken:
+            raise PacsError(reason)
+        return reason
+
+    @contextmanager
+    def _loss_in_a_sentence(self, association: Association) -> Iterator[None]:
+        """Say it if an association was over before a request could be sent: pynetdicom raises a RuntimeError."""
+        try:
+            yield
+        except RuntimeError as error:
+            if association.is_established:
+                raise
+            raise PacsError(f"{self._name} broke off: {_broken_off(association)}") from error
 
     @contextmanager
     def _opened(self, contexts: list[PresentationContext], **more: Any) -> Iterator[Association]:
@@ -175,11 +233,15 @@ class DimseArchive:
         """
         settings = self._settings
         tls = (client_context(settings), settings.host) if settings.tls else None
-        association = self._entity.associate(
-            settings.host, settings.port, contexts=contexts, ae_title=settings.ae_title, tls_args=tls, **more
-        )
+        with tolerant_reading():
+            association = self._entity.associate(
+                settings.host, settings.port, contexts=contexts, ae_title=settings.ae_title, tls_args=tls, **more
+            )
         if association.is_established:
+            self._check_terms(association, contexts)
             return association
+        if (limit := reason_of(association)) is not None:
+            raise PacsError(f"{self._name} broke off: {limit}")
         if association.is_rejected:
             raise PacsError(
                 f"{self._name} does not accept {settings.own_ae_title}: have this title and this machine entered "
@@ -189,6 +251,25 @@ class DimseArchive:
             raise PacsError(f"{self._name} offers none of the services that are asked for, or broke off")
         trust = ", its certificate trusted (ca_file)" if settings.tls else ""
         raise PacsError(f"{self._name} cannot be reached: is it up{trust}, and are host, port and tls right?")
+
+    def _check_terms(self, association: Association, offered: list[PresentationContext]) -> None:
+        """Refuse an archive that answers with terms which pynetdicom takes, and cannot work with.
+
+        Raises:
+            PacsError: it chose an encoding that was not offered, or takes shorter PDUs than any real one: an object
+                would be split into millions of parts at once.
+        """
+        pairs = {(each.abstract_syntax, syntax) for each in offered for syntax in each.transfer_syntax}
+        chosen = {(each.abstract_syntax, each.transfer_syntax[0]) for each in association.accepted_contexts}
+        stated = association.acceptor.maximum_length
+        wrong = None
+        if not chosen <= pairs:
+            wrong = "chose an encoding that was not offered"
+        elif stated and stated < _LEAST_PDU_BYTES:
+            wrong = f"takes PDUs of {stated} bytes at most, and {_LEAST_PDU_BYTES} are needed"
+        if wrong is not None:
+            association.abort()
+            raise PacsError(f"{self._name} {wrong}: have its settings checked")
 
 
 def client_context(settings: DimseSettings) -> ssl.SSLContext:
@@ -217,11 +298,15 @@ def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:
     return identifier
 
 
-def _meaning(status: Dataset) -> str:
+def _meaning(status: Dataset, association: Association) -> str:
     code = status.get("Status")
     if code is None:
-        return "it broke off, or did not answer in time"
+        return _broken_off(association)
     return f"{_MEANINGS.get(code, 'see its log')} (status {code:04X})"
+
+
+def _broken_off(association: Association) -> str:
+    return reason_of(association) or "it broke off, or did not answer in time"
 
 
 def _end(association: Association) -> None:

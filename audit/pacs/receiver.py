@@ -4,6 +4,7 @@ Source: PS3.4 B.2.3 (C-STORE status codes).
 """
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,14 +28,15 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.presentation import build_context
 
 from audit.pacs.archive import Keep
+from audit.pacs.bounded_dimse import BoundedEntity, listen
 from audit.pacs.settings import DimseSettings
 from pipelines.errors import AuditError, OutputError, PacsError
 
-__all__ = ["COMPRESSED", "DEFAULT_CLASSES", "Intake", "Receiver"]
+__all__ = ["COMPRESSED", "DEFAULT_CLASSES", "MOST_OTHERS", "Intake", "Receiver"]
 
 COMPRESSED = (
     *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless),
@@ -48,21 +50,28 @@ DEFAULT_CLASSES = (
 _REPORT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (11, 22, 33, 34))
 _MORE_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1.1", *_REPORT_CLASSES)  # For Processing; basic to comprehensive SR
 
+MOST_OTHERS = 200  # instances that nobody asked for
+
 _OUT_OF_RESOURCES, _NOT_ASKED_FOR = 0xA700, 0x0124
 
 
 class Intake:
-    """Takes the instances that were asked for, and no other."""
+    """Takes the instances that were asked for, each once, and no other; who goes on sending others is cut off."""
 
-    def __init__(self, wanted: frozenset[str], keep: Keep) -> None:
+    def __init__(self, wanted: frozenset[str], keep: Keep, *, seconds: float) -> None:
         self._wanted, self._keep = wanted, keep
+        self._end = time.monotonic() + seconds
+        self._others = 0
         self._error: AuditError | None = None
         self.taken: set[str] = set()
 
     def take(self, event: evt.Event) -> int:
         """Keep what a C-STORE brings; returns its status. Called in a thread of the connection."""
         uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
-        if uid not in self._wanted:
+        if uid not in self._wanted or uid in self.taken:
+            self._others += 1
+            if self._others > MOST_OTHERS or self.is_late():
+                event.assoc.abort()
             return _NOT_ASKED_FOR
         if self._error is not None:
             return _OUT_OF_RESOURCES
@@ -73,6 +82,10 @@ class Intake:
             return _OUT_OF_RESOURCES
         self.taken.add(uid)
         return 0x0000
+
+    def is_late(self) -> bool:
+        """Whether the time for all of it is over."""
+        return time.monotonic() > self._end
 
     def raise_error(self) -> None:
         """Raise what kept an instance from being written."""
@@ -88,19 +101,18 @@ class Receiver:
     """
 
     def __init__(self, settings: DimseSettings) -> None:
-        self._entity = AE(ae_title=settings.own_ae_title)
-        self._entity.network_timeout = self._entity.dimse_timeout = settings.timeout_s
+        self._entity = BoundedEntity(settings)
         self._intake: Intake | None = None
         encodings: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, *COMPRESSED]
         contexts = [build_context(sop_class, encodings) for sop_class in (*DEFAULT_CLASSES, *_MORE_CLASSES)]
         context = _server_context(settings) if settings.tls else None
         try:
-            self._server = self._entity.start_server(
+            self._server = listen(
+                self._entity,
                 (settings.own_address, settings.own_port),
-                block=False,
+                tls=context,
                 evt_handlers=[(evt.EVT_C_STORE, self._take)],
                 contexts=contexts,
-                ssl_context=context,
             )
         except OSError as error:
             raise PacsError(
@@ -119,8 +131,7 @@ class Receiver:
     def close(self) -> None:
         """Listen no longer."""
         self._entity.shutdown()
-        if self._server is not None:  # what start_server gives where it does not block
-            self._server.server_close()
+        self._server.server_close()
 
     def _take(self, event: evt.Event) -> int:
         return _NOT_ASKED_FOR if self._intake is None else self._intake.take(event)

@@ -42,6 +42,9 @@ class _Section(BaseModel):
     client_cert: Path | None = None  # this program's own certificate, PEM
     client_key: Path | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0  # of silence
+    answer_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # from an answer's first byte to its last
+    answer_mb: Annotated[int, Field(ge=1, le=2048)] = 128  # MiB; the largest detector's films have some 50
+    most_results: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000  # of a query
 
     @model_validator(mode="after")
     def _check_files(self) -> "_Section":
@@ -61,9 +64,6 @@ class DicomwebSettings(_Section):
     user: str | None = None
     password: SecretStr | None = None
     token: SecretStr | None = None  # goes as "Authorization: Bearer"
-    answer_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # from an answer's first byte to its last
-    answer_mb: Annotated[int, Field(ge=1, le=2048)] = 128  # MiB; the largest detector's films have some 50
-    most_results: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000  # of a query
 
     @field_validator("url")
     @classmethod

@@ -28,13 +28,13 @@ from audit.pacs.receiver import Receiver
 from audit.pacs.settings import DimseSettings, Retrieve
 from pipelines.errors import OutputError, PacsError
 
-# pynetdicom leaves the socket of a connection that was refused to the garbage collector.
+# pynetdicom, which plays the node, leaves the sockets of connections that were refused or reset to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 DAY = Wanted(first=date(2026, 1, 1), last=date(2026, 1, 1))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def collected() -> Iterator[None]:
     """Let no such socket be collected in another file's test."""
     yield
