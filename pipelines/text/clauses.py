@@ -127,6 +127,12 @@ _SAYS_BY_THE_WAY = re.compile(
     r"could|may|might|not|no\s+longer)\b)",
     re.IGNORECASE,
 )
+# "The effusion that was present last week is gone".
+_SAYS_WHAT_WAS = re.compile(
+    rf"\s(?:that|which)\s+(?:was|were)\s+(?:\w+ly\s+)?{SEEN}\b(?P<inside>[^,;:.]{{0,60}}?)(?=\s+(?:is|are|has|have|appears?|"
+    r"remains?|persists?|can\s*not|could|may|might|no\s+longer)\b)",
+    re.IGNORECASE,
+)
 _PARENTHESIS_SPEAKS = re.compile(
     r"\b(?:no|not|cannot|may|might|could|possibl[ey]|probabl[ey]|likely|questionabl[ey])\b", re.IGNORECASE
 )
@@ -139,7 +145,10 @@ def parentheses(sentence: str) -> tuple[tuple[int, int], ...]:
     and is no such span.
     """
     return tuple(
-        match.span() for match in _SAYS_BY_THE_WAY.finditer(sentence) if not _PARENTHESIS_SPEAKS.search(match["inside"])
+        match.span()
+        for pattern in (_SAYS_BY_THE_WAY, _SAYS_WHAT_WAS)
+        for match in pattern.finditer(sentence)
+        if not _PARENTHESIS_SPEAKS.search(match["inside"])
     )
 
 

@@ -54,6 +54,7 @@ _PREDICATE = re.compile(
 _PRONOUN = re.compile(
     r"\s*(?:this|it|(?P<several>these|they|both|all))\s*(?:(?:has|have|is|are|was|were|can|could)\s*)?", re.IGNORECASE
 )
+_NONE = re.compile(r"none\b", re.IGNORECASE)
 _BARE_PREDICATE = re.compile(
     r"\s+(?:(?:much|slightly|now|\w+ly)\s+)*(?:smaller|larger|bigger|better|worse|improved|worsened|increased|decreased|"
     r"unchanged|stable|persisting|present|noted)\s*,",
@@ -242,6 +243,9 @@ class _Reaches:
         start = self.clause_start(end)
         own = _PREDICATE.search(self._sentence, start, end)
         subject_end = own.start() if own else end
+        if start == subject_end or not self._sentence[start:subject_end].strip():
+            # "Fracture is suspected; none is seen" denies the fracture.
+            return self._meant_start(start, several=True) if _NONE.match(self._sentence, end) else start
         if pronoun := _PRONOUN.fullmatch(self._sentence, start, subject_end):
             return self._meant_start(start, several=pronoun["several"] is not None)
         verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]

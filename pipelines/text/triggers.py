@@ -35,6 +35,7 @@ __all__ = ["PATTERNS"]
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (Meaning.HISTORY, Reach.FORWARD, (r"(?:known |prior |previous |remote )?history of", r"h/o", r"hx of")),
     (Meaning.UNCERTAIN, Reach.EARLIER, (MAY_BE_NONE,)),
+    (Meaning.UNCERTAIN, Reach.AROUND, (r"(?:more|less) likely than",)),
     (Meaning.HISTORY, Reach.FORWARD, (rf"\Aon (?:an? |the )?{EARLIER_FILM}",)),
     (
         Meaning.HISTORY,
@@ -87,6 +88,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             rf"(?:difficult|hard|impossible) to {SEE}",
             r"may or may not be",
             r"(?:not|cannot be|can't be) (?:certain|sure) (?:that )?there (?:is|are) no",
+            r"not (?:\w+ly )?(?:convinced|confident|persuaded)(?: (?:that )?there (?:is|are))?",
             r"(?:\A|(?<=[;,]\s))any(?= (?:\w+ ){1,4}?(?:is|are|must|would|will|should|has|have)\b)",
             r"should there be",
             APPARENT,
@@ -185,7 +187,10 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Meaning.UNCERTAIN,
         Reach.BACKWARD,
         (
-            rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less )likely{CLAUSE_END}",
+            (
+                rf"(?:(?:{BE}|seems?|remains?|felt to be|considered|thought to be) )*(?:un|less |more |most |very )"
+                rf"likely{CLAUSE_END}"
+            ),
             rf"(?:{BE}|seems?|remains?) (?:also |most |quite |a )*{DOUBTED}{CLAUSE_END}",
             rf"(?:likely|probably|possibly|presumably|perhaps) (?:also )?{SEEN}",
             (
