@@ -31,7 +31,7 @@ from reports.words import (
 __all__ = ["render_cohort"]
 
 
-_SCRIPTS = ("vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
+_SCRIPTS = ("review_kept.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
 
@@ -105,7 +105,7 @@ def render_cohort(
     }
     return render_page(
         "cohort.html",
-        script="review_kept.js",
+        script="review_earlier.js",
         data=table.data(),
         context=context,
         also=_SCRIPTS,

@@ -22,6 +22,7 @@ __all__ = [
 
 REVIEW_FILES = (
     "review.css",
+    "review_earlier.js",
     "review_kept.js",
     "review_store.js",
     "review_who.js",

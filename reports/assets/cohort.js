@@ -17,11 +17,10 @@
   const marks = Object.fromEntries(
     ["hit", "miss", "unscored"].map((name) => [name, document.getElementById(`mark-${name}`).content]),
   );
+  const folder = location.pathname.replace(/[^/]*$/, "studies/"); // whose pages keep entries in this browser
   let verdicts = new Map(); // of the reviewer, by number of the study
 
-  /** From the server that this page came from, or what pages from disk keep in this browser. */
-  const takeVerdicts = () => {
-    const said = reviewed ?? reviewKept.verdictsIn(location.pathname.replace(/[^/]*$/, "studies/"));
+  const takeVerdicts = (said) => {
     verdicts = new Map();
     if (said.length === 0) return;
     const places = new Map(studies.map((study, place) => [study[KEY], place]));
@@ -35,8 +34,8 @@
 
   const phrasesIn = (study) => study[PHRASES].length / 2;
 
-  const isOfVerdict = (place, wanted) => {
-    const given = verdicts.get(place) ?? [];
+  const isOfVerdict = (place, { wanted, all }) => {
+    const given = all.get(place) ?? [];
     return wanted === "open" ? given.length < phrasesIn(studies[place]) : given.includes(wanted);
   };
 
@@ -91,7 +90,7 @@
       {
         id: "verdict",
         accessorFn: (_, place) => place,
-        filterFn: (row, _, wanted) => isOfVerdict(row.index, wanted),
+        filterFn: (row, _, value) => isOfVerdict(row.index, value),
         enableSorting: false,
       },
       {
@@ -111,7 +110,7 @@
     finding: (name) => findings.indexOf(name),
     outcome: (name) => flags.indexOf(name),
     group: Number,
-    verdict: (name) => name,
+    verdict: (name) => ({ wanted: name, all: verdicts }), // so that other verdicts make another filter
   };
 
   const filter = () => {
@@ -279,7 +278,6 @@
   };
 
   const show = () => {
-    keepInAddress();
     shown = rows.getSortedRowModel().rows;
     for (const header of headers) {
       const order = rows.getColumn(header.dataset.sort).getIsSorted();
@@ -294,6 +292,16 @@
   };
 
   const update = () => {
+    filter();
+    keepInAddress();
+    show();
+  };
+
+  /** Read what pages from disk keep in this browser; with the server the verdicts come with the page. */
+  const readVerdicts = async () => {
+    const said = await reviewKept.orElse(reviewKept.verdictsIn(folder), []);
+    if (said.length === 0 && verdicts.size === 0) return;
+    takeVerdicts(said);
     filter();
     show();
   };
@@ -315,6 +323,7 @@
     header.append(button);
     button.addEventListener("click", () => {
       rows.getColumn(header.dataset.sort).toggleSorting();
+      keepInAddress();
       show();
     });
   }
@@ -336,14 +345,8 @@
     rowHeight = height;
     draw();
   });
-  const onNews = () => {
-    if (reviewed) return; // the server tells with the page
-    takeVerdicts();
-    update();
-  };
-  window.addEventListener("storage", onNews);
   // Back from a study's page: the browser may show this page as it was left.
-  window.addEventListener("pageshow", (event) => event.persisted && (reviewed ? location.reload() : onNews()));
+  window.addEventListener("pageshow", (event) => event.persisted && (reviewed ? location.reload() : readVerdicts()));
   window.addEventListener("hashchange", () => {
     // A place on the page is no filter: those stay as they were.
     if (!document.getElementById(location.hash.slice(1))) takeFromAddress();
@@ -351,7 +354,7 @@
   });
   table.hidden = false;
   document.querySelector(".filters").hidden = false;
-  takeVerdicts();
+  if (reviewed) takeVerdicts(reviewed);
   const asking = location.hash.slice(1);
   const named = asking ? document.getElementById(asking) : null;
   if (!named) takeFromAddress();
@@ -361,4 +364,15 @@
   const isByLink = performance.getEntriesByType("navigation")[0]?.type === "navigate";
   if (asking && isByLink) (named ?? document.getElementById("studies")).scrollIntoView();
   window.requestIdleCallback?.(() => (words ??= wordsOf()));
+
+  const follow = async () => {
+    if (!reviewed) {
+      await reviewKept.orElse(reviewKept.begin(folder));
+      reviewKept.onChange(readVerdicts);
+      document.addEventListener("visibilitychange", () => document.hidden || readVerdicts());
+      await readVerdicts();
+    }
+    document.body.dataset.reviewReady = "true";
+  };
+  follow();
 })();

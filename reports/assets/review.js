@@ -10,10 +10,10 @@
     const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
     return t("script.review.box", { place, x, y, width, height });
   };
-  const TYPING_MS = 1000;
   const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
   const review = JSON.parse(document.getElementById("data").textContent).review;
+  const TYPING_MS = review.session ? 1000 : 400; // without a pause before a comment is kept
   const words = new Map(review.reasons);
   const store = openReviewStore(review);
   const { Answer, same, pause } = reviewAnswers(store, {
@@ -34,17 +34,27 @@
       if (!answer.saving && (mine?.id ?? null) !== (answer.kept?.id ?? null)) answer.take(mine);
       answer.changed(answer);
     }
+    showName();
     return entries.length > 0;
+  };
+
+  /** In every dock the name that a page from disk keeps answers under, except where it is being typed. */
+  const showName = () => {
+    if (review.session) return;
+    for (const field of docks.map((dock) => dock.find(".review-name"))) {
+      if (field !== document.activeElement) field.value = store.name();
+    }
   };
 
   const saveAsFile = async () => {
     if (!store.isNamed() && unsaved().length && !(await giveName())) return;
+    const saved = await store.saved();
     const pending = unsaved().filter((answer) => !answer.isKept).map((answer) => answer.entry());
     const content = {
       format: review.format,
       version: 1,
       saved: new Date().toISOString(),
-      entries: [...store.saved(), ...pending],
+      entries: [...saved, ...pending],
     };
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
@@ -88,7 +98,7 @@
     }
   };
 
-  const hidden = reviewHidden(review, answers, docks);
+  const hidden = reviewHidden(store, answers, docks);
 
   const openAll = (open) => {
     noteOpen(open);
@@ -118,7 +128,6 @@
       answers.push(...this.answers);
       this.shown = null;
       this.listen();
-      this.find(".review").hidden = false;
     }
 
     get chosen() {
@@ -192,13 +201,14 @@
       this.boxes.edit(now);
     }
 
-    rename(name) {
+    async rename(name) {
       const wasNamed = store.isNamed();
-      store.rename(name);
-      for (const dock of docks) dock.find(".review-name").value = store.name();
+      const renamed = store.rename(name);
       // Answers that were held back for want of a name are the new reader's.
       if (wasNamed) for (const answer of answers) answer.forget();
-      refresh().then(() => wasNamed || !store.isNamed() || answers.forEach((answer) => answer.isKept || answer.save()));
+      await renamed;
+      await refresh();
+      if (!wasNamed && store.isNamed()) for (const answer of answers) if (!answer.isKept) answer.save();
     }
 
     /** Another phrase was chosen. */
@@ -282,10 +292,22 @@
     }
   }
 
+  const saveAll = () => Promise.all(answers.map((answer) => answer.save()));
+
   /** Go to another study once everything is kept. */
   const leaveFor = async (address) => {
-    await Promise.all(answers.map((answer) => answer.save()));
+    await saveAll();
     if (unsaved().length === 0) location.assign(address);
+  };
+
+  /** A link of a page from disk waits until everything is kept, as N, P and U do. */
+  const onLink = async (event) => {
+    const link = event.target.closest("a[href]:not([target], [download])");
+    const isPlain = event.button === 0 && !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented);
+    if (!link || !isPlain || unsaved().length === 0) return;
+    event.preventDefault();
+    await saveAll();
+    location.assign(link.href);
   };
 
   const say = (text) => {
@@ -299,8 +321,7 @@
   const giveName = async () => {
     const name = await askWhoReviews();
     if (!name) return false;
-    store.rename(name);
-    for (const dock of docks) dock.find(".review-name").value = store.name();
+    await store.rename(name);
     await refresh();
     return true;
   };
@@ -336,18 +357,27 @@
     document.querySelectorAll(".reading").forEach((section, place) => {
       if (section.querySelector(".review")) docks.push(new Dock(section, review.images[place]));
     });
-    document.addEventListener("keydown", onKey);
     hidden.show();
+    const { hidesScores } = await store.open();
+    hidden.begin(hidesScores);
+    document.addEventListener("keydown", onKey);
     if (docks.length === 0) {
       ways.arrive();
       document.body.dataset.reviewReady = "true";
       return;
     }
-    for (const dock of docks) dock.turn();
-    if (!review.session) for (const dock of docks) dock.find(".review-name").value = store.name();
+    for (const dock of docks) {
+      dock.turn();
+      dock.find(".review").hidden = false;
+    }
+    showName();
     openAll(Boolean(review.session) || wasOpen());
-    window.addEventListener("pagehide", () => store.isNamed() && answers.forEach((answer) => answer.save()));
-    window.addEventListener("beforeunload", (event) => answers.some((answer) => answer.trouble) && event.preventDefault());
+    window.addEventListener("pagehide", () => store.isNamed() && saveAll());
+    window.addEventListener("beforeunload", (event) => {
+      if (store.isNamed()) saveAll(); // what a page from disk begins to write at pagehide is often dropped
+      if (answers.some((answer) => answer.trouble)) event.preventDefault();
+    });
+    if (!review.session) document.addEventListener("click", onLink);
     store.onChange?.(refresh);
     document.addEventListener("visibilitychange", () => document.hidden || load());
     const held = await load();

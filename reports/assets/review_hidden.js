@@ -1,15 +1,7 @@
 "use strict";
 /** Holds scores, boxes and the run's verdict back until the reviewer has answered, where the review asks for it. */
-const reviewHidden = (review, answers, docks) => {
-  const FLAG = "m2ib-audit-hides-scores"; // of pages from disk
-  const asked = () => {
-    try {
-      return localStorage.getItem(FLAG) === "yes";
-    } catch {
-      return false;
-    }
-  };
-  const isOn = review.session ? review.session.hide_scores : asked();
+const reviewHidden = (store, answers, docks) => {
+  let isOn = true; // until `begin` says otherwise: what was seen for a moment was seen
 
   /** Whoever has once seen the scores of a phrase has seen them, even if the verdict is taken back. */
   const isHidden = ({ kept }) => isOn && !(kept && (kept.verdict !== null || kept.scores_hidden === false));
@@ -26,16 +18,25 @@ const reviewHidden = (review, answers, docks) => {
     }
   };
 
-  for (const control of document.querySelectorAll(".review-hide input")) {
-    control.checked = asked();
-    control.addEventListener("change", () => {
-      try {
-        localStorage.setItem(FLAG, control.checked ? "yes" : "no");
-      } catch {
-        control.checked = false; // the browser keeps nothing for pages from disk
-      }
+  /** The controls of pages from disk; they change the pages that are opened next, since this one has shown its scores. */
+  const controls = [...document.querySelectorAll(".review-hide input")];
+  const check = (isChecked) => {
+    for (const control of controls) control.checked = isChecked;
+  };
+  for (const control of controls) {
+    control.addEventListener("change", async () => {
+      const { checked } = control;
+      check(checked);
+      if (!(await store.hideScores(checked))) check(!checked); // the browser keeps nothing for pages from disk
     });
   }
 
-  return { isHidden, show };
+  /** Begin with what the review, or the reader of pages from disk, asks for. */
+  const begin = (hidesScores) => {
+    isOn = hidesScores;
+    check(isOn);
+    show();
+  };
+
+  return { isHidden, show, begin };
 };

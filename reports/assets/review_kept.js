@@ -1,8 +1,16 @@
 "use strict";
-/** What pages from disk keep in this browser, and which of several entries on one heat counts. */
+/**
+ * What pages from disk keep in this browser: the entries on each study, and the reader's choices.
+ *
+ * They lie in IndexedDB. localStorage loses entries: Chromium (156) gives a page from disk an empty one now and then, and
+ * drops what the page writes there.
+ */
 const reviewKept = (() => {
-  const PREFIX = "m2ib-audit review";
-  const NAME = `${PREFIX} name`;
+  const NAME = "m2ib-audit review"; // of the database, and of the channel on which pages tell each other of a change
+  const STUDIES = "studies"; // by study and moment of its audit: its entries, and the folders that its page was opened in
+  const CHOICES = "choices"; // by name: "name" holds the reader's initials, "hides scores" true or false
+  let opening = null;
+  let channel = null;
 
   const subjectKey = (subject) => `${subject.image}\n${subject.heat}`;
 
@@ -16,27 +24,146 @@ const reviewKept = (() => {
     return [...found.values()];
   };
 
-  const entriesAt = (key, folder) => {
+  /** Both lists, each entry once. */
+  const joined = (entries, others) => {
+    const ids = new Set(entries.map(({ id }) => id));
+    return [...entries, ...others.filter(({ id }) => !ids.has(id))];
+  };
+
+  const resultOf = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+
+  const open = async () => {
+    if (!globalThis.indexedDB) throw new DOMException("This browser has no IndexedDB", "NotSupportedError");
+    const request = indexedDB.open(NAME, 1);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore(STUDIES).createIndex("folders", "folders", { multiEntry: true });
+      request.result.createObjectStore(CHOICES);
+    };
+    const database = await resultOf(request);
+    database.onclose = () => (opening = null);
+    database.onversionchange = () => {
+      database.close(); // a page of a later version waits for it
+      opening = null;
+    };
+    return database;
+  };
+
+  const connect = () => {
+    opening ??= open().catch((error) => {
+      opening = null;
+      throw error;
+    });
+    return opening;
+  };
+
+  /** Do `work` in one transaction; gives the result of `work` once the transaction is complete, a write on the disk. */
+  const transact = async (mode, work) => {
+    const database = await connect();
+    const transaction = database.transaction([STUDIES, CHOICES], mode, { durability: "strict" });
+    const complete = new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error ?? new DOMException("The transaction was aborted", "AbortError"));
+    });
+    const working = async () => {
+      const result = await work(transaction.objectStore(STUDIES), transaction.objectStore(CHOICES));
+      transaction.commit(); // at once: the browser may be told to leave the page next
+      return result;
+    };
+    const [result] = await Promise.all([working(), complete]);
+    return result;
+  };
+
+  /** What the browser gives, or `otherwise` where it keeps nothing for pages from disk, is full or fails. */
+  const orElse = async (asked, otherwise) => {
     try {
-      const kept = JSON.parse(localStorage.getItem(key));
-      return kept.folder === folder ? kept.entries : [];
-    } catch {
-      return []; // no entries of ours
+      return await asked;
+    } catch (error) {
+      if (error instanceof DOMException) return otherwise;
+      throw error;
     }
+  };
+
+  const tellOthers = () => {
+    channel ??= new BroadcastChannel(NAME);
+    channel.postMessage("changed");
+  };
+
+  /** Call `act` whenever another page has changed what is kept. */
+  const onChange = (act) => {
+    channel ??= new BroadcastChannel(NAME);
+    channel.addEventListener("message", act);
+  };
+
+  const studyAt = async (studies, place) => (await resultOf(studies.get(place))) ?? { folders: [], entries: [] };
+
+  /** Add to a study's entries in a transaction that has read them. */
+  const put = (studies, place, study, folder, entries) => {
+    const folders = [...new Set([...study.folders, folder])];
+    studies.put({ folders, entries: joined(study.entries, entries) }, place);
+  };
+
+  /**
+   * Begin on a page in `folder`; `place` is that of the study, on a study's page.
+   *
+   * What an earlier version kept in localStorage is taken over, and a study whose folder was moved is found in the new one.
+   */
+  const begin = async (folder, place = null) => {
+    const earlier = reviewEarlier(folder, place);
+    await transact("readwrite", async (studies, choices) => {
+      for (const [name, value] of earlier.choices) {
+        if ((await resultOf(choices.get(name))) === undefined) choices.put(value, name);
+      }
+      for (const each of earlier.studies) {
+        put(studies, each.place, await studyAt(studies, each.place), each.folder, each.entries);
+      }
+      const own = await studyAt(studies, place ?? "");
+      if (own.entries.length && !own.folders.includes(folder)) put(studies, place, own, folder, []);
+    });
+    earlier.forget();
+  };
+
+  /** Add an entry, and others that the browser did not keep before; gives the latest entry where this one replaces another. */
+  const append = async (folder, place, entry, others) => {
+    const answer = await transact("readwrite", async (studies) => {
+      const study = await studyAt(studies, place);
+      const isOwn = ({ reviewer, subject }) => reviewer === entry.reviewer && subjectKey(subject) === subjectKey(entry.subject);
+      const [latest = null] = latestOf(joined(study.entries, others).filter(isOwn));
+      if ((latest?.id ?? null) !== entry.replaces) return { latest };
+      put(studies, place, study, folder, [...others, entry]);
+      return { entry };
+    });
+    if (answer.entry) tellOthers();
+    return answer;
+  };
+
+  const entriesOf = async (place) => (await transact("readonly", (studies) => studyAt(studies, place))).entries;
+
+  const studiesIn = (folder) => transact("readonly", (studies) => resultOf(studies.index("folders").getAll(folder)));
+
+  /** The entries on all studies whose pages were opened in a folder. */
+  const entriesIn = async (folder) => (await studiesIn(folder)).flatMap(({ entries }) => entries);
+
+  /** Gives the kept value of a choice, undefined where none was made. */
+  const choice = (name) => transact("readonly", (_, choices) => resultOf(choices.get(name)));
+
+  const choose = async (name, value) => {
+    await transact("readwrite", (_, choices) => {
+      choices.put(value, name);
+    });
+    tellOthers();
   };
 
   /** What this browser's reviewer says of the studies in a folder: study, moment of its audit, verdict. */
-  const verdictsIn = (folder) => {
-    try {
-      const name = localStorage.getItem(NAME) || "reviewer";
-      return Object.keys(localStorage)
-        .filter((key) => key.startsWith(`${PREFIX} `) && key !== NAME)
-        .flatMap((key) => latestOf(entriesAt(key, folder).filter((entry) => entry.reviewer === name)))
-        .map(({ subject, verdict }) => [subject.study, subject.audited, verdict]);
-    } catch {
-      return []; // the browser keeps nothing for pages from disk
-    }
+  const verdictsIn = async (folder) => {
+    const name = (await choice("name")) || "reviewer";
+    return (await studiesIn(folder))
+      .flatMap(({ entries }) => latestOf(entries.filter((entry) => entry.reviewer === name)))
+      .map(({ subject, verdict }) => [subject.study, subject.audited, verdict]);
   };
 
-  return { PREFIX, NAME, subjectKey, latestOf, verdictsIn };
+  return { subjectKey, latestOf, joined, orElse, begin, append, entriesOf, entriesIn, choice, choose, verdictsIn, onChange };
 })();

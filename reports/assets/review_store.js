@@ -1,6 +1,6 @@
-/** Where a reviewer's entries are kept: with the server that the page came from, or else in this browser. */
+/** Where a reviewer's entries are kept: with the server that the page came from, or else in this browser (review_kept.js). */
 const openReviewStore = (review) => {
-  const { PREFIX, NAME, subjectKey, latestOf } = reviewKept;
+  const { subjectKey, latestOf, joined, orElse } = reviewKept;
 
   /** An answer that trying again does not change. */
   class Refused extends Error {}
@@ -16,6 +16,7 @@ const openReviewStore = (review) => {
   };
 
   const serverStore = () => ({
+    open: async () => ({ hidesScores: review.session.hide_scores }),
     reviewer: () => review.session.reviewer,
     isNamed: () => true,
     load: async () => (await askServer(`/api/studies/${review.study}`)).entries,
@@ -26,72 +27,56 @@ const openReviewStore = (review) => {
         body: JSON.stringify(entry),
         keepalive: true, // arrives even if the page is left meanwhile
       }),
-    saved: () => [],
+    saved: async () => [],
   });
 
   const pageStore = () => {
-    const place = `${PREFIX} ${review.study} ${review.audited}`;
+    const place = `${review.study} ${review.audited}`;
     // Entries of the studies of this folder are saved together; those of other audits in this browser are not.
     const folder = location.pathname.replace(/[^/]*\/[^/]*$/, "");
-    // What the browser would not keep, for it is full or keeps nothing for pages from disk: gone with the page.
-    const unkept = new Map();
-    const read = (key) => {
-      if (unkept.has(key)) return unkept.get(key);
-      try {
-        return localStorage.getItem(key);
-      } catch {
-        return null;
-      }
+    let name = "";
+    let isNameKept = true;
+    let known = []; // entries on this study, as the browser gave them last
+    let unkept = []; // entries that the browser did not keep: gone with the page
+
+    const isDone = (asked) => orElse(asked.then(() => true), false);
+
+    const readName = async () => {
+      const given = await orElse(reviewKept.choice("name"), undefined);
+      if (isNameKept) name = given ?? name;
     };
-    const write = (key, text) => {
-      try {
-        localStorage.setItem(key, text);
-        unkept.delete(key);
-      } catch {
-        unkept.set(key, text);
-      }
-    };
-    const keys = () => {
-      try {
-        return [...new Set([...Object.keys(localStorage), ...unkept.keys()])];
-      } catch {
-        return [...unkept.keys()];
-      }
-    };
-    const kept = (key) => {
-      try {
-        const value = JSON.parse(read(key));
-        return Array.isArray(value?.entries) ? value : { folder, entries: [] };
-      } catch {
-        return { folder, entries: [] };
-      }
-    };
+
     return {
-      reviewer: () => read(NAME) || "reviewer",
-      isNamed: () => Boolean(read(NAME)),
-      name: () => read(NAME) ?? "",
-      rename: (name) => write(NAME, name.trim()),
-      load: async () => latestOf(kept(place).entries),
-      append: async (entry) => {
-        const { entries } = kept(place);
-        const own = entries.filter(
-          (each) => each.reviewer === entry.reviewer && subjectKey(each.subject) === subjectKey(entry.subject),
-        );
-        const latest = latestOf(own)[0] ?? null;
-        if ((latest?.id ?? null) !== entry.replaces) return { latest };
-        write(place, JSON.stringify({ folder, entries: [...entries, entry] }));
-        return { entry, unkept: unkept.has(place) };
+      /** Gives the reader's choices for this page. */
+      open: async () => {
+        await orElse(reviewKept.begin(folder, place));
+        await readName();
+        return { hidesScores: (await orElse(reviewKept.choice("hides scores"), false)) === true };
       },
-      saved: () =>
-        keys()
-          .filter((key) => key.startsWith(`${PREFIX} `) && key !== NAME)
-          .map(kept)
-          .filter((each) => each.folder === folder)
-          .flatMap((each) => each.entries),
-      onChange: (tell) =>
-        window.addEventListener("storage", (event) => {
-          if (event.key === place) tell();
-        }),
+      reviewer: () => name || "reviewer",
+      isNamed: () => Boolean(name),
+      name: () => name,
+      rename: async (given) => {
+        name = given.trim();
+        isNameKept = false;
+        isNameKept = await isDone(reviewKept.choose("name", name));
+      },
+      /** Gives whether the choice is kept for the pages that are opened next. */
+      hideScores: (isOn) => isDone(reviewKept.choose("hides scores", isOn)),
+      load: async () => {
+        await readName();
+        known = await orElse(reviewKept.entriesOf(place), known);
+        return latestOf(joined(known, unkept));
+      },
+      append: async (entry) => {
+        const others = unkept;
+        const answer = await orElse(reviewKept.append(folder, place, entry, others), { entry, unkept: true });
+        if (answer.unkept) unkept = [...unkept, entry];
+        else if (answer.entry) unkept = unkept.filter((each) => !others.includes(each));
+        return answer;
+      },
+      saved: async () => joined(await orElse(reviewKept.entriesIn(folder), known), unkept),
+      onChange: reviewKept.onChange,
     };
   };
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from browser_store import begin_with_initials
 from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studies
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -23,8 +24,6 @@ from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 
 OWN = re.compile(r"(?:http://127\.0\.0\.1:\d+/|file:|data:|blob:)")
-
-NAME = "m2ib-audit review name"  # under which a browser keeps its reader's initials
 
 Starter = Callable[..., Server]
 
@@ -169,7 +168,7 @@ def open_file(new_page: Callable[..., Page]) -> Callable[..., Page]:
     def opener(out: Path, key: str, reviewer: str = "disk", initials: str | None = "AB", **options: object) -> Page:
         page = new_page(reviewer, offline=True, **options)
         if initials is not None:
-            page.add_init_script(f"localStorage.getItem('{NAME}') ?? localStorage.setItem('{NAME}', '{initials}')")
+            begin_with_initials(page, initials)
         page.goto((out / "studies" / key / "index.html").as_uri())
         ready(page)
         return page

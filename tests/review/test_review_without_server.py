@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from browser_store import begin_with_local_storage, keep_nothing, kept_in_browser
 from made_up_review import EFFUSION, NODULE, lay_down, make_study, ready, three_studies
 from playwright.sync_api import Page, expect
 
@@ -14,6 +16,7 @@ from audit.review.exporting import export
 from audit.review.saved_files import bring_in
 
 ONE, TWO, FOUR = three_studies()
+PLACE = f"{TWO.record.key} {TWO.record.created.isoformat()}"  # under which the browser keeps what is said of a study
 STATE = ".reading:not(.behind) .review-state"
 
 
@@ -42,7 +45,7 @@ def test_the_dock_is_folded_away_for_who_only_reads(open_file, out, browser_name
     page = open_file(out, TWO.record.key, browser_name, initials=None)
     expect(dock(page).get_by_label("Comment")).to_be_hidden()
     page.keyboard.press("1")
-    assert page.evaluate("Object.keys(localStorage).length") == 0
+    assert kept_in_browser(page) == {"studies": {}, "choices": {}}
     page.keyboard.press("r")
     expect(dock(page).get_by_label("Comment")).to_be_visible()
 
@@ -95,10 +98,13 @@ def test_the_saved_file_is_brought_in(open_file, out, browser_name, tmp_path):
 
 
 def test_a_file_holds_nothing_of_another_audit_in_the_same_browser(open_file, out, browser_name, tmp_path):
+    elsewhere = Path(shutil.copytree(out, tmp_path / "elsewhere"))
+    other = open_file(elsewhere, FOUR.record.key, browser_name)
+    other.keyboard.press("r")
+    dock(other).get_by_label("Comment").fill("secret")
+    other.keyboard.press("Escape")
+    kept(other)
     page = open_file(out, TWO.record.key, browser_name)
-    page.evaluate(
-        "localStorage.setItem('m2ib-audit review x y', JSON.stringify({folder: '/other/', entries: ['secret']}))"
-    )
     page.keyboard.press("r")
     page.keyboard.press("2")
     kept(page)
@@ -139,9 +145,7 @@ def test_each_name_has_its_own_answers(open_file, out, browser_name):
 
 def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, out, browser_name, tmp_path):
     page = open_file(out, TWO.record.key, browser_name)
-    page.evaluate(
-        "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"
-    )
+    keep_nothing(page)
     page.keyboard.press("r")
     page.keyboard.press("3")
     expect(page.locator(STATE)).to_have_text("Your browser keeps nothing for this page: save as file before you leave")
@@ -152,8 +156,7 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, 
 @pytest.mark.parametrize("text", ["{", "[]", '{"entries": 3}', "null"])
 def test_a_damaged_store_does_not_stop_the_page(open_file, out, browser_name, text):
     page = open_file(out, TWO.record.key, browser_name)
-    key = f"m2ib-audit review {TWO.record.key} {TWO.record.created.isoformat()}"
-    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [key, text])
+    begin_with_local_storage(page, {f"m2ib-audit review {PLACE}": text})
     page.reload()
     ready(page)
     page.keyboard.press("r")
@@ -176,7 +179,7 @@ def test_who_has_given_no_initials_is_asked_before_the_first_answer_is_kept(open
     page.keyboard.press("r")
     page.keyboard.press("3")
     expect(asked(page)).to_be_visible()
-    assert page.evaluate("Object.keys(localStorage).length") == 0
+    assert kept_in_browser(page) == {"studies": {}, "choices": {}}
     page.keyboard.type("1d")  # a name, and no commands
     page.keyboard.press("Enter")
     expect(asked(page)).to_be_hidden()
@@ -196,7 +199,7 @@ def test_who_gives_no_initials_keeps_nothing_is_told_so_and_is_asked_again(open_
     expect(asked(page)).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(STATE)).to_have_text("Not saved: give your initials first")
-    assert page.evaluate("Object.keys(localStorage).length") == 0
+    assert kept_in_browser(page) == {"studies": {}, "choices": {}}
     page.keyboard.press("3")
     expect(asked(page)).to_be_visible()
     asked(page).get_by_role("button", name="Not now").click()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browser_store import begin_with_local_storage
 from made_up_review import MadeUp, Server, entry_of, ready, three_studies
 from playwright.sync_api import Page, expect
 
@@ -11,6 +12,7 @@ ONE, TWO, FOUR = three_studies()
 
 
 def listed(page: Page, verdict: str) -> set[str]:
+    ready(page)
     page.get_by_label("Your verdict").select_option(verdict)
     return {row.get_attribute("data-key") for row in page.locator("table.studies tbody tr[data-key]").all()}
 
@@ -82,6 +84,6 @@ def test_from_disk_the_table_reads_what_pages_kept_in_the_browser(open_file, out
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"folder": 1}'])
 def test_what_else_a_browser_keeps_does_not_stop_the_table(open_file, out: Path, request, text: str) -> None:
     page = open_file(out, TWO.record.key, request.node.name)
-    page.evaluate("text => localStorage.setItem('m2ib-audit review x y', text)", text)
+    begin_with_local_storage(page, {"m2ib-audit review x y": text})
     page.get_by_role("link", name="All studies").click()
     assert listed(page, "open") == keys(ONE, TWO, FOUR)
