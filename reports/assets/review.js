@@ -374,8 +374,10 @@
     openAll(Boolean(review.session) || wasOpen());
     window.addEventListener("pagehide", () => store.isNamed() && saveAll());
     window.addEventListener("beforeunload", (event) => {
-      if (store.isNamed()) saveAll(); // what a page from disk begins to write at pagehide is often dropped
-      if (answers.some((answer) => answer.trouble)) event.preventDefault();
+      // A write to the browser that is not complete when the page goes is lost; a request to the server arrives.
+      const isUnsafe = !review.session && unsaved().length > 0;
+      if (store.isNamed()) saveAll(); // here already: what begins at pagehide is dropped in half of the cases
+      if (isUnsafe || answers.some((answer) => answer.trouble)) event.preventDefault();
     });
     if (!review.session) document.addEventListener("click", onLink);
     store.onChange?.(refresh);

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser_store import begin_with_local_storage, entries_kept, keep_nothing, kept_in_browser
 from made_up_review import MadeUp, entry_of, ready, three_studies
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from audit.review.saved_files import bring_in
 
@@ -104,6 +104,39 @@ def test_a_link_waits_until_the_answer_is_kept(open_file, out, browser_name) -> 
     page.wait_for_url("**/studies/**")
     ready(page)
     assert said(page) == "disagree"
+
+
+def test_who_leaves_while_an_answer_is_being_written_is_asked_first(open_file, out, browser_name) -> None:
+    page = open_file(out, TWO.record.key, browser_name, expected="dialog")
+    questions: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        questions.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.keyboard.press("r")
+    other = open_file(out, FOUR.record.key, browser_name)
+    other.evaluate(
+        """() => new Promise((resolve) => {
+          indexedDB.open("m2ib-audit review").onsuccess = ({ target }) => {
+            const studies = target.result.transaction("studies", "readwrite").objectStore("studies");
+            const hold = () => {
+              studies.get("").onsuccess = hold; // no other transaction writes meanwhile
+              resolve();
+            };
+            hold();
+          };
+        })"""
+    )
+    page.keyboard.press("3")
+    expect(page.locator(STATE)).to_have_text("Saving…")
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
+    other.close()
+    kept(page)
+    assert questions == ["beforeunload"]
+    assert [entry["verdict"] for entry in entries_kept(page)] == ["disagree"]
 
 
 def test_a_comment_is_kept_while_it_is_typed(open_file, out, browser_name) -> None:
