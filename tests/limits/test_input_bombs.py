@@ -324,6 +324,11 @@ def test_json_is_parsed_to_the_depth_that_is_named_and_no_deeper() -> None:
         parse_json("[" * (MAX_JSON_DEPTH + 1) + "]" * (MAX_JSON_DEPTH + 1))
 
 
+def test_half_a_character_in_json_becomes_one_that_can_be_written() -> None:
+    value = parse_json(r'{"a\ud800": ["\udc00b", "\ud83d\ude00", {"c": "\uDBFF"}], "d": 1}')
+    assert value == {"a\ufffd": ["\ufffdb", "\U0001f600", {"c": "\ufffd"}], "d": 1}
+
+
 def test_an_outline_may_have_as_many_corners_as_are_named() -> None:
     ring = [[float(x), float(y)] for x, y in np.array(outline(MAX_CORNERS)).reshape(-1, 2)]
     assert len(polygons_of("a", [ring]).rings[0]) == MAX_CORNERS
