@@ -4,20 +4,32 @@ Every entry of the folder is given exactly once, so that nothing of a user's inp
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import ENAMETOOLONG, ENOENT, ESTALE
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from pipelines.study import LeftOut
 
-__all__ = ["FoundFile", "ListFolder", "entries_under", "files_under", "why_unreadable"]
+__all__ = [
+    "APPLE_DOUBLE",
+    "FoundFile",
+    "ListFolder",
+    "entries_under",
+    "files_under",
+    "in_one_row",
+    "is_apple_double",
+    "why_unreadable",
+]
 
 ListFolder = Callable[[str], AbstractContextManager[Iterable["os.DirEntry[str]"]]]
 """Lists one folder, as :func:`os.scandir` does."""
 
+APPLE_DOUBLE = "The file holds what macOS keeps beside another file (AppleDouble); nothing is to be done."
+_APPLE_DOUBLE_NAME = "._"
+_APPLE_DOUBLE_START = b"\x00\x05\x16\x07"  # RFC 1740, appendix B
 _LINK_TO_FOLDER = "A symbolic link to a folder is not followed; give that folder."
 _LINK_OUT = "The symbolic link points out of the folder; copy the file into the folder."
 _LINK_TO_NOTHING = "The symbolic link points to no file; copy the file into the folder, or remove the link."
@@ -40,8 +52,9 @@ def entries_under(
 ) -> Iterator[FoundFile | LeftOut]:
     """Give every entry of a folder and its subfolders in the order of their paths.
 
-    Links to folders are not followed, and links to files only where they stay inside the folder. No file is opened. An
-    error of the system in one entry is the reason of that entry and does not end the walk.
+    Links to folders are not followed, and links to files only where they stay inside the folder. No file is opened but
+    hidden ones that may be AppleDouble. An error of the system in one entry is the reason of that entry and does not
+    end the walk.
 
     Args:
         folder: where to begin.
@@ -82,7 +95,34 @@ def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandi
             left_out.append(entry)
         else:
             files.append(entry.path)
-    return files, left_out
+    return files, in_one_row(left_out)
+
+
+def is_apple_double(path: Path) -> bool:
+    """Whether a file is what macOS writes beside one that it copies to a file system of another kind.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not path.name.startswith(_APPLE_DOUBLE_NAME):
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(_APPLE_DOUBLE_START)) == _APPLE_DOUBLE_START
+
+
+def in_one_row(left_out: Sequence[LeftOut]) -> list[LeftOut]:
+    """Put all AppleDouble files, of which there may be one for each film, into the row of the first."""
+    doubles = [item for item in left_out if item.reason == APPLE_DOUBLE]
+    if len(doubles) < 2:
+        return list(left_out)
+    reason = (
+        f"{len(doubles):,} files, of which this is the first, hold what macOS keeps beside other files (AppleDouble, "
+        "names that begin with a dot and an underscore); nothing is to be done."
+    )
+    first = replace(doubles[0], reason=reason)
+    others = [item for item in left_out if item.reason != APPLE_DOUBLE]
+    at = left_out.index(doubles[0])
+    return [*others[:at], first, *others[at:]]
 
 
 def why_unreadable(error: OSError) -> str:
@@ -106,6 +146,8 @@ def _what_it_is(entry: "os.DirEntry[str]", root: str, *, with_hidden: bool) -> s
             return _FILE_HIDDEN[is_hidden] if _is_file_inside(entry, root) else _why_not_followed(entry)
         if entry.is_dir():
             return _HIDDEN_FOLDER if is_hidden else _FOLDER
+        if is_hidden and entry.is_file() and is_apple_double(Path(entry.path)):
+            return APPLE_DOUBLE
         return _FILE_HIDDEN[is_hidden] if entry.is_file() else _NO_REGULAR_FILE
     except OSError as error:
         return error

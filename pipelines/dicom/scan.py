@@ -15,7 +15,7 @@ from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
-from pipelines.input_folder import entries_under, why_unreadable
+from pipelines.input_folder import APPLE_DOUBLE, entries_under, in_one_row, is_apple_double, why_unreadable
 from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
 from pipelines.study import Image, LeftOut, View
@@ -90,7 +90,7 @@ def scan_folder(
             progress(done, len(files))
     return Scan(
         images=tuple(images.values()),
-        left_out=tuple(sorted(left_out, key=lambda item: Path(item.source).parts)),
+        left_out=tuple(in_one_row(sorted(left_out, key=lambda item: Path(item.source).parts))),
         files=entries,
     )
 
@@ -208,6 +208,8 @@ def _look_at_all(paths: Iterable[Path]) -> list[Image | LeftOut]:
 def _look_at(path: Path) -> Image | LeftOut:
     """Read one file's header, if it is DICOM by its name or its first bytes."""
     try:
+        if is_apple_double(path):
+            return _by_rule(path, APPLE_DOUBLE)
         if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
             return _by_rule(path, "This is no DICOM file; nothing is to be done.")
     except OSError as error:

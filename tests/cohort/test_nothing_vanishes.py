@@ -128,6 +128,23 @@ def test_a_hidden_file_or_folder_is_listed(kind: str, folder: Path, name: str) -
     assert ("no DICOM file" if kind == "dicom" else "is hidden") in reason
 
 
+def test_what_macos_keeps_beside_files_is_one_row_with_a_count(kind: str, folder: Path) -> None:
+    before, rows_before = READERS[kind](folder)
+    for name in ("a.dcm", "b.txt", "c.csv"):
+        (folder / f"._{name}").write_bytes(b"\x00\x05\x16\x07" + bytes(100))
+    (folder / "._other").write_bytes(b"not what macOS writes")
+    if kind == "dicom":
+        scan = scan_folder(folder)
+        read, rows = len(scan.images), scan.left_out
+    else:
+        read, rows = READERS[kind](folder)
+    assert read == before
+    assert len(rows) == len(rows_before) + 2
+    (counted,) = (row for row in rows if "AppleDouble" in row.reason)
+    assert counted.reason.startswith("3 files")
+    assert not counted.failed
+
+
 def test_a_hidden_radiograph_is_audited(cohort: Path, tmp_path: Path) -> None:
     film = min((cohort / "dicom").iterdir())
     (tmp_path / ".archive").mkdir()
