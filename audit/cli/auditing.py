@@ -9,15 +9,21 @@ import typer
 
 from audit.cli.options import (
     COULD_NOT_RUN,
+    Beta,
     Boxes,
     Device,
     FramesOfFile,
+    ImageLayer,
     IndexFile,
     Model,
     NoIndex,
+    NoiseSamples,
     Numbers,
     Out,
     Seed,
+    Steps,
+    TextLayer,
+    Variance,
     WhichFrames,
     errors_in_one_line,
     index_file,
@@ -158,16 +164,12 @@ def run(
         typer.Option("--dry-run", help="Say what is done, what is to do and what to do again and why; write nothing."),
     ] = False,
     numbers: Numbers = None,
-    beta: Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")] = None,
-    variance: Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")] = None,
-    steps: Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)] = None,
-    samples: Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)] = None,
-    image_layer: Annotated[
-        int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
-    ] = None,
-    text_layer: Annotated[
-        int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
-    ] = None,
+    beta: Beta = None,
+    variance: Variance = None,
+    steps: Steps = None,
+    samples: NoiseSamples = None,
+    image_layer: ImageLayer = None,
+    text_layer: TextLayer = None,
 ) -> None:
     """Audit a folder of chest X-rays with their reports, and write a page a study and one over all.
 

@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.cli.auditing import ModelFit
-from audit.cli.options import COULD_NOT_RUN, Device, Model, Numbers, Seed, errors_in_one_line, progress_bar, tell
+from audit.cli.options import (
+    COULD_NOT_RUN,
+    Beta,
+    Device,
+    ImageLayer,
+    Model,
+    NoiseSamples,
+    Numbers,
+    Seed,
+    Steps,
+    TextLayer,
+    Variance,
+    errors_in_one_line,
+    progress_bar,
+    tell,
+)
 from audit.cli.telling import tell_what_is_wrong
 
 if TYPE_CHECKING:
@@ -80,16 +95,12 @@ def evaluate(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
     numbers: Numbers = None,
-    beta: Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")] = None,
-    variance: Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")] = None,
-    steps: Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)] = None,
-    noise_samples: Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)] = None,
-    image_layer: Annotated[
-        int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
-    ] = None,
-    text_layer: Annotated[
-        int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
-    ] = None,
+    beta: Beta = None,
+    variance: Variance = None,
+    steps: Steps = None,
+    noise_samples: NoiseSamples = None,
+    image_layer: ImageLayer = None,
+    text_layer: TextLayer = None,
 ) -> None:
     """Measure confidence drop and increase, the scores of M2IB's authors, over a table of captions and images.
 

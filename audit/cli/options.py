@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 __all__ = [
     "COULD_NOT_RUN",
     "AsJson",
+    "Beta",
     "Boxes",
     "Device",
     "FramesOfFile",
+    "ImageLayer",
     "IndexFile",
     "Model",
     "ModelOfCohort",
     "NoIndex",
+    "NoiseSamples",
     "Numbers",
     "Out",
     "Seed",
+    "Steps",
+    "TextLayer",
+    "Variance",
     "WhichFrames",
     "errors_in_one_line",
     "index_file",
@@ -75,6 +81,16 @@ Numbers = Annotated[
         help="A number of one method alone, such as nib.steps=20 or legrad.pool=own; may be given several times, and "
         "wins over flags such as --image-layer. Names are those that the settings of a run show.",
     ),
+]
+Beta = Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")]
+Variance = Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")]
+Steps = Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)]
+NoiseSamples = Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)]
+ImageLayer = Annotated[
+    int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
+]
+TextLayer = Annotated[
+    int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
 ]
 Model = Annotated[
     str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
