@@ -43,11 +43,7 @@ def pearson(
     return float(np.clip(first @ second / norms, -1.0, 1.0)) if norms > 0 else None
 
 
-def summarise_controls(
-    rows: Sequence[ControlRow],
-    *,
-    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
-) -> tuple[ControlSummary, ...]:
+def summarise_controls(rows: Sequence[ControlRow]) -> tuple[ControlSummary, ...]:
     """Summarise each method and control, in the order in which they first occur; intervals are over patients."""
     groups: dict[tuple[str, str], list[ControlRow]] = {}
     for row in rows:

@@ -47,20 +47,13 @@ class _Step:
     verdict: VerdictWord | None
 
 
-def verdict_of(
-    table: pd.DataFrame,
-    controls: Sequence[ControlSummary],
-    *,
-    method: str,
-    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
-) -> VerdictRecord:
+def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, method: str) -> VerdictRecord:
     """Judge one method on one model by :data:`RULE`.
 
     Args:
         table: every score of the run (:func:`audit.scoring.summary.score_table`).
         controls: summaries of the run's controls.
         method: the method whose heat is judged.
-        seed: not used since intervals are computed without resampling.
     """
     because: list[str] = []
     for step in _steps(table, controls, method):

@@ -38,7 +38,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_bootstrap", "patient_interval"]
+__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_interval"]
 
 Labels = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " cases"]
 """A name or a number for each case."""
@@ -184,7 +184,6 @@ def paired_difference(
     reference: Float[np.ndarray, " cases"],
     patients: Labels,
     *,
-    generator: np.random.Generator | None = None,  # noqa: ARG001 - callers of 0.1.0 hand one over
     groups: Labels | None = None,
     level: float = 0.95,
 ) -> Interval:
@@ -196,7 +195,6 @@ def paired_difference(
         values: of the cases.
         reference: of the same cases, in the same order.
         patients: of the same cases.
-        generator: not used since intervals are computed without resampling.
         groups: of the same cases.
         level: of confidence.
 
@@ -210,19 +208,6 @@ def paired_difference(
         within = min(values.min(), reference.min()) >= 0.0 and max(values.max(), reference.max()) <= 1.0
         low, high = _real(sample, level, bound=1.0 if within else np.inf)
     return _interval(sample, low, high)
-
-
-def patient_bootstrap(
-    values: Float[np.ndarray, " cases"],
-    patients: Labels,
-    *,
-    generator: np.random.Generator | None = None,  # noqa: ARG001 - callers of 0.1.0 hand one over
-    groups: Labels | None = None,
-    resamples: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand it over
-    level: float = 0.95,
-) -> Interval:
-    """:func:`patient_interval` under the name and with the arguments that it had in 0.1.0; nothing is resampled."""
-    return patient_interval(values, patients, groups=groups, level=level)
 
 
 def _are_hits(values: Float[np.ndarray, " cases"]) -> bool:

@@ -60,8 +60,6 @@ def summarise_subgroups(
     table: pd.DataFrame,
     facts: Mapping[str, ImageFacts],
     methods: Sequence[str],
-    *,
-    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
 ) -> tuple[SubgroupSummary, ...]:
     """Summarise the pointing game of each method in every subgroup that has a scored phrase.
 
@@ -69,7 +67,6 @@ def summarise_subgroups(
         table: every score (:func:`audit.scoring.summary.score_table`).
         facts: by ``image`` of the table.
         methods: whose heat was scored.
-        seed: not used since intervals are computed without resampling.
     """
     pointing = table[table["score"] == POINTING_SCORE]
     return tuple(

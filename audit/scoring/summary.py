@@ -82,11 +82,7 @@ def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
     return filled
 
 
-def summarise(
-    table: pd.DataFrame,
-    *,
-    seed: int = 0,  # noqa: ARG001 - callers of 0.1.0 hand one over; intervals are not resampled
-) -> list[ScoreSummary]:
+def summarise(table: pd.DataFrame) -> list[ScoreSummary]:
     """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
 
     Beside a method's estimate stands its difference to each reference, on the cases where both were scored. Intervals

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from audit.scoring.statistics import Interval, paired_difference, patient_bootstrap, patient_interval
+from audit.scoring.statistics import Interval, paired_difference, patient_interval
 from benchmarks.bench_intervals import Row, coverage, differences, macros, others, rates
 
 CORRELATION = 0.3
@@ -231,12 +231,6 @@ def test_a_paired_difference_cancels_what_makes_a_case_hard() -> None:
 def test_a_case_without_a_partner_is_refused() -> None:
     with pytest.raises(ValueError, match="unscored"):
         paired_difference(np.ones(3), np.array([1.0, np.nan, 1.0]), list("abc"))
-
-
-def test_the_name_and_arguments_of_the_first_version_still_work() -> None:
-    values, patients = (np.arange(30) % 3 == 0).astype(float), np.arange(30) // 2
-    old = patient_bootstrap(values, patients, generator=np.random.default_rng(0), resamples=2000)
-    assert old == patient_interval(values, patients)
 
 
 @pytest.mark.parametrize("hits", [[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]], ids=["no hit", "some"])
