@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from pydicom.data import get_testdata_file
 
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.pixels import read_pixels
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.phantom.tags import betrayed
@@ -95,11 +95,10 @@ def covered(frame: tuple[int, int, int, int], areas: Sequence[Area]) -> float:
 
 
 def _given() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--phantoms", type=int, default=300, help="with text, and as many without")
     parser.add_argument("--columns", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=3000)
-    parser.add_argument("--no-write", action="store_true", help="print only")
     return parser.parse_args()
 
 

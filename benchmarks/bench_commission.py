@@ -14,7 +14,7 @@ import torch
 from audit.commissioning import EXPECTED, Commissioning, commission
 from audit.scoring.against_blind import POINTING_SCORE
 from audit.scoring.shortcuts import MARKER_POINT
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 from reports.folder import read_run
 
 
@@ -52,12 +52,11 @@ def _cells(result: Commissioning, folder: Path) -> Iterator[str]:
 
 
 def _given() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--cohorts", type=int, default=20)
     parser.add_argument("--studies", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2000, help="of the first cohort; the next have the next")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
-    parser.add_argument("--no-write", action="store_true", help="print only")
     return parser.parse_args()
 
 

@@ -1,14 +1,13 @@
 """What the report reader finds in OpenI's 3,955 reports, and how often it tells their sentences' contexts rightly."""
 
-import argparse
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.claims import ReadSentence, claim_tallies, hard_sentences, openi_sentences
-from benchmarks.context_labels import Judged, Tally, fetch_wheel, judge, openi_reports, read_labels, tallies
+from benchmarks.context_labels import Judged, Tally, judge, read_labels, tallies
 from benchmarks.machine import command_line, write_section
+from benchmarks.openi import reports_of_openi
 from pipelines.findings import findings_in
 from pipelines.study import Context, LeftOut, Report
 from pipelines.text import phrases_of
@@ -44,12 +43,7 @@ CONTEXTS = tuple(context.value for context in Context)
 
 def main() -> None:
     """Read the reports, judge the labelled sentences, print and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wheel", type=Path, help="torchxrayvision's; fetched from the package index if not given")
-    parser.add_argument("--no-write", action="store_true", help="print only")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        table = openi_reports(given.wheel or fetch_wheel(Path(folder)))
+    given, table = reports_of_openi(__doc__)
     files = len(table.reports) + len(table.left_out)
     lines = [
         f"{files:,} files: {len(table.reports):,} reports, {len(table.left_out)} {_reasons(table.left_out)}.",

@@ -1,6 +1,5 @@
 """What hostile DICOM files do: thousands of seeded mutations of real ones, each read or refused within its limits."""
 
-import argparse
 import resource
 import struct
 import tempfile
@@ -16,7 +15,7 @@ import psutil
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.pixels import read_pixels
 from pipelines.errors import DicomError
@@ -271,10 +270,9 @@ def _line_of(name: str, trial: Trial) -> str:
 
 def main() -> None:
     """Attack and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-write", action="store_true", help="print only")
     given = parser.parse_args()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

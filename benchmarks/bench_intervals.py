@@ -1,13 +1,12 @@
 """How often the intervals over patients hold the truth, on made-up cohorts whose truth is known."""
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audit.scoring.statistics import INTERVAL, Interval, paired_difference, patient_interval
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 
 SIZES = (10, 20, 50, 200)
 RATES = (0.0, 0.1, 0.4, 0.9, 1.0)
@@ -188,10 +187,7 @@ def outside(found: Sequence[tuple[str, float]]) -> Iterator[str]:
 
 def main() -> None:
     """Measure every kind of cohort and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohorts", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser = command_parser(__doc__, cohorts=2000)
     given = parser.parse_args()
     lines = [
         f"{INTERVAL}.",

@@ -1,16 +1,14 @@
 """How many words of OpenI's 3,955 reports are masked, and whether words of findings, sides and zones are among them."""
 
-import argparse
 import csv
 import re
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.context_labels import fetch_wheel, openi_reports
 from benchmarks.machine import command_line, write_section
+from benchmarks.openi import reports_of_openi
 from pipelines.findings import findings_in
 from pipelines.study import Report
 from pipelines.text import mask_report
@@ -42,12 +40,7 @@ class _Counts:
 
 def main() -> None:
     """Mask all reports, print and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wheel", type=Path, help="torchxrayvision's; fetched from the package index if not given")
-    parser.add_argument("--no-write", action="store_true", help="print only")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        table = openi_reports(given.wheel or fetch_wheel(Path(folder)))
+    given, table = reports_of_openi(__doc__)
     sources = [*(report.source for report in table.reports), *(left.source for left in table.left_out)]
     files = sorted(Path(source).stem for source in sources)
     lines = list(_measured(table.reports, seen=frozenset(files[::2])))

@@ -11,7 +11,7 @@ from audit.comparison.markdown import table_lines
 from audit.comparison.run import compare
 from audit.comparison.settings import ALL, ComparisonSettings
 from audit.progress import progress_bar
-from benchmarks.machine import command_line, describe
+from benchmarks.machine import command_line, command_parser, describe
 from reports.comparison_record import ComparisonRecord
 
 __all__ = ["METHODS_FILE", "measure", "page_lines"]
@@ -54,7 +54,7 @@ def page_lines(record: ComparisonRecord, *, phantoms: int, masks: int) -> Iterat
 
 
 def _given() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--phantoms", type=int, default=500)
     parser.add_argument("--methods", default=ALL, help="all, or names with commas between them")
     parser.add_argument("--model", default="phantom")
@@ -63,7 +63,6 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--masks", type=int, default=100, help="a pair, of RISE and KernelSHAP")
     parser.add_argument("--seed", type=int, default=20_260_777)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-write", action="store_true", help="print only")
     return parser.parse_args()
 
 

@@ -7,16 +7,15 @@ import torch
 
 from audit.faithfulness.roar import RoarSettings, as_text, run_roar
 from audit.sanity import SanitySettings, check_sanity
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 
 
 def _given() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=["m2ib", "chefer"])
     parser.add_argument("--phantoms", type=int, default=400, help="of ROAR+; a quarter of them is held out")
     parser.add_argument("--steps", type=int, default=200, help="of each fine-tuning")
     parser.add_argument("--pairs", type=int, default=20, help="put to the randomised towers")
-    parser.add_argument("--no-write", action="store_true", help="print only")
     return parser.parse_args()
 
 

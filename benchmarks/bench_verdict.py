@@ -6,7 +6,6 @@ training half of the patients: what an encoder can learn without looking. Cohort
 it stand maps that do look, and hit at the rates of ``RATES`` wherever the box is.
 """
 
-import argparse
 import csv
 import gzip
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from audit.controls.verdict import BLIND_MARGIN
 from audit.scoring.against_blind import best_of
 from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, rasterise
-from benchmarks.machine import command_line, write_section
+from benchmarks.machine import command_line, command_parser, write_section
 
 SIZES = (20, 30, 40, 50, 60, 80, 120, 160)  # patients
 RATES = (0.7, 0.8, 0.9)
@@ -84,11 +83,8 @@ def beats(own: np.ndarray, cohort: Sequence[Scored]) -> bool:
 
 def main() -> None:
     """Draw the cohorts of every size and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__, cohorts=400)
     parser.add_argument("boxes", type=Path, help="BBox_List_2017.csv, or .csv.gz")
-    parser.add_argument("--cohorts", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-write", action="store_true", help="print only")
     given = parser.parse_args()
     cases, generator = cases_of(given.boxes), np.random.default_rng(given.seed)
     everybody = sorted({case.patient for case in cases})

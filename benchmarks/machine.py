@@ -1,5 +1,6 @@
 """The machine that figures were measured on, and the file that keeps them."""
 
+import argparse
 import platform
 import re
 import resource
@@ -17,6 +18,7 @@ __all__ = [
     "NO_GPU",
     "RESULTS",
     "command_line",
+    "command_parser",
     "describe",
     "peak_memory_gb",
     "write_device_section",
@@ -59,6 +61,21 @@ def peak_memory_gb() -> float:
         return int(found[1]) * 1024 / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def command_parser(description: str | None, *, cohorts: int | None = None) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark that writes a section.
+
+    Args:
+        description: of the benchmark.
+        cohorts: how many cohorts it draws by default, where it draws any.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    if cohorts is not None:
+        parser.add_argument("--cohorts", type=int, default=cohorts)
+        parser.add_argument("--seed", type=int, default=0)
+    return parser
 
 
 def command_line(name: str) -> str:
