@@ -4,12 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from audited_phantoms import audit_phantoms
 from playwright.sync_api import Page
 
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
 from benchmarks.page_against_score import check_pages
-from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, render_folder, study_folders
 from reports.record import ImageRecord, PhraseRecord
 from reports.words import outcome_of
@@ -24,25 +22,7 @@ LIT = """(boxes) => boxes.map((box) => {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    cohort = tmp_path_factory.mktemp("cohort")
-    make_cohort(cohort, count=2, seed=SEED, columns=200)
-    out = cohort / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
-        run(
-            RunSettings(
-                dicom_dir=cohort / "dicom",
-                reports=cohort / "reports",
-                boxes=(cohort / "boxes.csv",),
-                out=out,
-                model="phantom",
-                controls=0,
-                steps=2,
-                samples=2,
-                device="cpu",
-            )
-        )
-    return out
+    return audit_phantoms(tmp_path_factory.mktemp("cohort"), count=2, seed=SEED)
 
 
 def one_sided(image: ImageRecord) -> list[PhraseRecord]:

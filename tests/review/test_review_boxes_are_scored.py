@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from audited_phantoms import audit_phantoms
 from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.engine.keys import Keys, load_salt
 from audit.engine.out_folder import check_writable
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
 from audit.engine.shown import Shower
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
-from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, study_folders
 from reports.record import PhraseRecord, StudyRecord
 from reports.review_record import ReviewEntry, moment_audited
@@ -25,25 +23,7 @@ HALF = 4.0  # px from the hottest point to a drawn box's sides
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, count=3, seed=5, columns=200)
-    out = folder / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
-        run(
-            RunSettings(
-                dicom_dir=folder / "dicom",
-                reports=folder / "reports",
-                boxes=(folder / "boxes.csv",),
-                out=out,
-                model="phantom",
-                controls=0,
-                steps=2,
-                samples=2,
-                device="cpu",
-            )
-        )
-    return out
+    return audit_phantoms(tmp_path_factory.mktemp("cohort"), count=3, seed=5)
 
 
 def around(point: tuple[float, float], *, away: bool) -> dict[str, float]:
