@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -72,6 +73,8 @@ def _common(
 def main() -> None:
     """Run the command; an interrupt ends it without a trace, a mistake of ours with places and without values."""
     choose_threads()  # before any command loads numpy or torch
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of paths that are no UTF-8, as stderr does
     try:
         app()
     except Exception as error:
