@@ -9,6 +9,7 @@ from pathlib import Path
 from audit.engine.locking import is_lock
 from audit.logbook import AUDIT_LOG, EVENT_LOG
 from pipelines.errors import OutputError
+from pipelines.quoting import printable
 from reports.folder import study_folders
 from reports.writing import sync_folder, unwritable
 
@@ -51,6 +52,9 @@ def check_writable(out: Path, *, overwrite: bool) -> None:
 
 def refusal_of(out: Path) -> str | None:
     """Say why OUT can neither be made nor written, whatever it holds; None where it can."""
+    absolute = str(out.absolute())
+    if printable(absolute) != absolute:
+        return f"--out {printable(absolute)} is no UTF-8, as names of tables have to be: name another folder"
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return None

@@ -16,8 +16,10 @@ import pytest
 
 from audit.checking import CheckSettings, check
 from audit.engine.keys import Keys
+from audit.engine.out_folder import check_writable
 from pipelines.boxes import read_boxes
 from pipelines.dicom.scan import scan_folder
+from pipelines.errors import OutputError
 from pipelines.input_folder import FoundFile, entries_under
 from pipelines.phantom.cohort import make_cohort
 from pipelines.quoting import printable
@@ -332,3 +334,9 @@ def test_the_key_of_a_name_that_is_no_utf_8_leads_back_to_it(strange: Path) -> N
     done = called("key", str(strange / "reports"), "--find", key)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().rstrip().endswith("M\\xfcller.txt")
+
+
+def test_an_out_folder_whose_name_is_no_utf_8_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"M\\xfcller/out is no UTF-8"):
+        check_writable(tmp_path / LATIN_1 / "out", overwrite=False)
+    assert not (tmp_path / LATIN_1).exists()
