@@ -75,6 +75,32 @@ def test_a_change_swap_or_loss_of_any_file_shows(out: Path) -> None:
     assert verify(out, SALT).intact
 
 
+def test_a_log_that_is_cut_behind_any_entry_is_not_intact_to_its_end(out: Path) -> None:
+    end_of_run = len((out / AUDIT_LOG).read_bytes().splitlines())
+    render_again(out)
+    lines = (out / AUDIT_LOG).read_bytes().splitlines(keepends=True)
+    head = verify(out, SALT).head
+    assert len(lines) == end_of_run + 2
+    for kept in range(1, len(lines)):
+        (out / AUDIT_LOG).write_bytes(b"".join(lines[:kept]))
+        found = verify(out, SALT)
+        # The pages that were made again are the same, so a log that ends before they were says what is there.
+        assert found.wrong or found.unfinished or kept == end_of_run, lines[kept - 1]
+        assert any("truncated" in sentence for sentence in verify(out, SALT, head=head).wrong), lines[kept - 1]
+
+
+def test_files_added_beside_and_taken_from_a_study_are_named_together(out: Path) -> None:
+    first, second, _ = study_folders(out)
+    shutil.copytree(first, out / "studies" / "0123456789abcdef")
+    shutil.rmtree(second)
+    (out / "index.html").write_text((out / "index.html").read_text().replace("</body>", "<p>More</p></body>"))
+    wrong = "\n".join(verify(out, SALT).wrong)
+    assert "index.html was changed since it was written" in wrong
+    assert f"studies/{second.name}/record.json is in the log, and is gone" in wrong
+    assert f"studies/{second.name}/index.html is in the log, and is gone" in wrong
+    assert "1 studies were written with this salt and are not in the log, the first of them 0123456789abcdef" in wrong
+
+
 def test_a_file_that_no_run_writes_is_listed_and_a_link_too(out: Path, tmp_path: Path) -> None:
     folder = study_folders(out)[0]
     (folder / "more.html").write_text("<p>Another page</p>")
