@@ -1,5 +1,6 @@
 """A server that is killed at any moment has on its disk whatever it said it had kept."""
 
+import os
 import random
 import threading
 import time
@@ -13,6 +14,7 @@ from audit.review.ledger import LEDGER_NAME, Ledger
 
 STUDIES = three_studies()
 CLIENTS = 3
+KILLS = int(os.environ.get("M2IB_AUDIT_TEST_KILLS", "20"))
 
 
 def post_until_it_ends(client: Client, reviewer: str, first: int, acknowledged: list[str]) -> None:
@@ -31,7 +33,7 @@ def post_until_it_ends(client: Client, reviewer: str, first: int, acknowledged: 
         acknowledged.append(before)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, KILLS + 1))])
 def test_every_acknowledged_verdict_is_there_after_a_kill(start_server, out: Path, seed):
     reviewers = tuple(f"R{number}" for number in range(CLIENTS))
     server = start_server(out, reviewers=reviewers)
