@@ -151,7 +151,8 @@ def _behind_deed(text: _Text, index: int) -> Iterator[Span]:
     word, follows = text.words[index], text.at(index + 1)
     if follows is None or follows.is_mask or follows.is_number:
         return
-    is_name = follows.text.istitle() and follows.base in _KINDS["never_capital"] and not text.in_capitals
+    one_capital = follows.text.istitle() and not text.in_capitals
+    is_name = one_capital and follows.base in _KINDS["never_capital"]
     if follows.base in _KINDS["roles"] | _KINDS["titles"] and not is_name:
         return
     ahead = text.words[max(0, index - _DEED_WORDS_AHEAD) : index]
@@ -163,8 +164,18 @@ def _behind_deed(text: _Text, index: int) -> Iterator[Span]:
         return
     if "." in follows.gap and word.base not in {"pt", "cc", "attn"}:
         return
+    # "Seen by Wall", a word of anatomy that nothing but a name gives a capital; not "per Lung-RADS".
+    is_name = is_name or (
+        one_capital and word.base != "per" and follows.after != "-" and _is_name_of_anatomy(follows, text.at(index + 2))
+    )
     if (is_name and deed) or _may_be_person(follows, in_capitals=text.in_capitals, small=deed):
         yield from _name_from(text, index + 1)
+
+
+def _is_name_of_anatomy(word: Word, behind: Word | None) -> bool:
+    """Whether a word of findings or anatomy with a capital may be a name: not of a team or a scale ("Lung RADS")."""
+    heads_term = behind is not None and behind.gap == " " and (behind.is_capital or behind.base in _KINDS["teams"])
+    return may_be_name(word.base) and is_clinical(word.base) and not heads_term
 
 
 def _may_be_person(word: Word, *, in_capitals: bool, small: bool) -> bool:

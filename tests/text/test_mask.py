@@ -77,6 +77,7 @@ def test_what_identifies_is_masked(text: str, masked: str) -> None:
         "1. No change. 2. May represent pneumonia.",
         "It has an extension 3 cm below the carina.",
         "Discussed with Medicine. DISCUSSED WITH MEDICINE. Seen by the ED team.",
+        "Discussed with Heart Failure. Seen by Heart team. Seen by Lung Surgery.",
         "Fractures of ribs 10-11-12 and of the 8th vertebral body.",
         "Long line in place, a white lung, a green drain.",
         "1. Long segment of collapse. 2. Young heart.",
@@ -151,6 +152,13 @@ def test_a_name_is_masked_wherever_a_name_stands(names: str, sentence: str) -> N
     shown = mask_identifiers(sentence.format(names))
     plain = normal_form(names)
     assert all(part not in shown for part in re.split(r"[ '-]", plain) if len(part) > 3), shown
+
+
+@pytest.mark.parametrize("name", ["Wall", "Stone", "Port", "Heart", "Rod", "Hand"])
+@pytest.mark.parametrize("sentence", ["Seen by {} in clinic.", "Findings discussed with {}.", "We told {} of it."])
+def test_a_word_of_anatomy_with_a_capital_is_a_name_where_people_are_told(name: str, sentence: str) -> None:
+    assert mask_identifiers(sentence.format(name)) == sentence.format("[name]")
+    assert mask_identifiers(f"A nodule of the chest {name.lower()}.") == f"A nodule of the chest {name.lower()}."
 
 
 def test_all_words_and_the_masked_ones_are_counted() -> None:
