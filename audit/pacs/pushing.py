@@ -61,7 +61,7 @@ def push(
         PacsError: the archive cannot be reached or refuses.
     """
     read_run(settings.out)
-    salt = load_salt()
+    salt = load_salt(outside=settings.out)
     paths = _originals(settings, Keys(salt), progress)
     folders, known = study_folders(settings.out), known_of(settings.out, salt)
     pushed, lost = Pushed(), 0

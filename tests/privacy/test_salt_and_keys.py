@@ -17,6 +17,10 @@ from audit.logbook import AuditLog
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 
+sys.path.append(str(Path(__file__).parents[1] / "reports"))
+
+from made_up_records import make_cohort as made_up_cohort
+
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -80,6 +84,12 @@ def test_processes_that_start_at_once_agree_on_one_salt(home: Path) -> None:
     assert [path.name for path in salt_file().parent.iterdir()] == ["salt"]
 
 
+def tree_of(folder: Path) -> dict[str, bytes]:
+    """Every file but the lock of a command, which is empty."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".m2ib-audit.lock")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def written_with(salt: bytes, out: Path) -> dict[str, bytes]:
     out.mkdir()
     log = AuditLog(out, salt)
@@ -100,6 +110,38 @@ def test_a_new_salt_is_told_and_where_results_need_the_old_one_none_is_made(home
     with pytest.raises(OutputError, match="written with another salt"):
         load_salt(outside=tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["run", "score", "render", "push"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        pytest.param(None, "was made with a salt, and there is none at", id="absent"),
+        pytest.param("another salt of mine", "was written with another salt", id="changed"),
+    ],
+)
+def test_a_command_whose_salt_is_absent_or_changed_says_so_before_it_writes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, given: str | None, told: str
+) -> None:
+    make_cohort(tmp_path / "cohort", count=1, seed=5, columns=64, brief=True)
+    out = tmp_path / "out"
+    written_with(b"a salt that is lost", out)
+    (out / "studies").mkdir()
+    (out / "run.json").write_text(made_up_cohort(0).run.model_dump_json())
+    if given is not None:
+        monkeypatch.setenv(SALT_VARIABLE, given)
+    dicom, reports = str(tmp_path / "cohort" / "dicom"), str(tmp_path / "cohort" / "reports")
+    words = {
+        "run": ["--dicom-dir", dicom, "--reports", reports, "--out", str(out), "--model", "phantom"],
+        "push": [str(out), "--dicom-dir", dicom, "--to-folder", str(tmp_path / "results")],
+    }.get(command, [str(out)])
+    before = tree_of(out)
+    result = CliRunner().invoke(app, [command, *words])
+    assert result.exit_code == 1, result.output
+    assert told in " ".join(result.stderr.split())
+    assert tree_of(out) == before
+    assert not salt_file().exists()
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_salt_of_an_out_is_its_own_though_the_last_line_is_torn_or_changed(tmp_path: Path) -> None:
