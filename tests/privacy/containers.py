@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -28,6 +29,7 @@ _DEEPEST = 5
 _MOST_BYTES = 1 << 26  # of one thing that is unpacked
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]{10,}={0,2}")
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2}){4,}")
+_OF_FILES = 64  # characters: so many may hold a file, which is looked into
 _ALIGNED_ALONE = 4096  # characters: longer runs are whole files, and begin where they begin
 _ZLIB_HEADS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _SHORTEST = 4  # bytes: what fewer are unpacked to says nothing
@@ -37,7 +39,13 @@ Named = tuple[str, bytes]
 
 def unpacked(place: str, data: bytes) -> Iterator[Named]:
     """Give content, and all that is packed in it, each with its place ("heat.npz > zip a.npy > array")."""
-    yield from _unpacked(place, data, seen=set(), depth=0)
+    for inner, content in _all_within(data):
+        yield place + inner, content
+
+
+@lru_cache(maxsize=1024)  # outputs are searched several times
+def _all_within(data: bytes) -> tuple[Named, ...]:
+    return tuple(_unpacked("", data, seen=set(), depth=0))
 
 
 def _unpacked(place: str, data: bytes, *, seen: set[bytes], depth: int) -> Iterator[Named]:
@@ -208,9 +216,9 @@ def _base64(data: bytes) -> Iterator[Named]:
     short: list[list[bytes]] = [[], [], [], []]
     for run in _BASE64.finditer(data):
         letters = re.sub(rb"[\r\n=]", b"", run[0]).translate(bytes.maketrans(b"-_", b"+/"))
-        if len(letters) > _ALIGNED_ALONE:
+        if len(letters) >= _OF_FILES:
             yield "base64", _decoded(letters)
-        else:
+        if len(letters) <= _ALIGNED_ALONE:
             for start, found in enumerate(short):
                 found.append(_decoded(letters[start:]))
     yield from (("base64", b"\n".join(found)) for found in short if found)

@@ -205,16 +205,20 @@ def _boxes(folder: Path, uid: str) -> None:
     (folder / "boxes.csv").write_text("\n".join(table) + "\n")
 
 
-def burned_in(path: Path, text: str) -> None:
-    """Write a text into a film's pixels, bright on dark."""
+def burned_in(path: Path, text: str, *, right: bool = False, bottom: bool = False) -> np.ndarray:
+    """Write a text into a corner of a film's pixels, bright on dark; give its letters."""
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415
 
     dataset = dcmread(path)
     dataset.decompress() if dataset.file_meta.TransferSyntaxUID.is_compressed else None
     pixels = dataset.pixel_array.copy()
-    picture = Image.new("L", (pixels.shape[1], pixels.shape[0]), 0)
-    ImageDraw.Draw(picture).text((6, 6), text, fill=255, font=ImageFont.load_default(size=pixels.shape[1] // 20))
+    rows, columns = pixels.shape
+    picture = Image.new("L", (columns, rows), 0)
+    place = (columns - 6 if right else 6, rows - 6 if bottom else 6)
+    anchor = ("r" if right else "l") + ("d" if bottom else "a")
+    ImageDraw.Draw(picture).text(place, text, fill=255, font=ImageFont.load_default(size=columns // 20), anchor=anchor)
     ink = np.asarray(picture) > 127
     pixels[ink] = 0 if dataset.PhotometricInterpretation == "MONOCHROME1" else 4095
     dataset.PixelData = pixels.tobytes()
     dataset.save_as(path)
+    return ink

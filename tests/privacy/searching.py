@@ -42,17 +42,18 @@ def found(secrets: Iterable[str], named: Iterable[Named]) -> list[tuple[str, str
 
 
 def counted(words: Iterable[str], named: Iterable[Named]) -> Counter[tuple[str, str]]:
-    """Count words that stand alone in texts, by word and place.
+    """Count words that stand alone in texts, by word and place; in bytes that are no text "91F" stands by chance.
 
     The digits of "1944" do not stand alone in 0.1944, 19440 or a key ("a1944f"); they do in "1944-03-14" and "(1944)".
     """
-    patterns = {word: _alone(word) for word in words}
+    patterns = {word: (_folded(word), _alone(word)) for word in words}
     counts: Counter[tuple[str, str]] = Counter()
     for name, data in named:
         for place, content in unpacked(name, data):
-            text = _folded(content.decode("utf-8", "replace"))
-            for word, pattern in patterns.items():
-                if number := len(pattern.findall(text)):
+            if (text := _text(content)) is None:
+                continue
+            for word, (folded, pattern) in patterns.items():
+                if folded in text and (number := len(pattern.findall(text))):
                     counts[word, place] += number
     return counts
 
@@ -72,6 +73,14 @@ def files_in(folder: Path) -> Iterator[Named]:
         yield f"name of {name}", name.encode("utf-8", "surrogateescape")
         if path.is_file():
             yield name, path.read_bytes()
+
+
+def _text(content: bytes) -> str | None:
+    """Give content as text; None where it is none."""
+    try:
+        return None if b"\0" in content else _folded(content.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 def _folded(text: str) -> str:

@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from pictures import LEGIBLE, legible_in, pictures_in
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -275,3 +276,30 @@ def test_a_year_that_leaks_is_told_from_its_digits(file: str, old: str, new: str
 
     found_more = more_than_in_control(["1944", "Young"], named(output), named(CONTROL))
     assert sorted({word for word, _ in found_more}) == leaked
+
+
+def film_with_letters(*, blank: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A film of noise, and the pixels of the letters that were burned into it."""
+    canvas = Image.new("L", (400, 480), 0)
+    ImageDraw.Draw(canvas).text((8, 8), "THORNBURY GH12JK34-56", fill=255, font=ImageFont.load_default(size=20))
+    ink = np.asarray(canvas) > 127
+    film = np.random.default_rng(3).normal(90, 20, ink.shape)
+    film[ink] = 90 if blank else 250
+    return film, ink
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("coloured", [False, True])
+def test_letters_in_a_picture_are_legible_and_blanked_ones_are_not(
+    scale: float, coloured: bool, tmp_path: Path
+) -> None:
+    for blank in (False, True):
+        film, ink = film_with_letters(blank=blank)
+        film = film * 0.5 + np.linspace(0, 100, film.shape[1]) if coloured else film
+        picture = Image.fromarray(film.clip(0, 255).astype(np.uint8))
+        picture.resize((round(400 * scale), round(480 * scale)), Image.Resampling.BILINEAR).save(tmp_path / "a.jpg")
+        data = base64.b64encode((tmp_path / "a.jpg").read_bytes()).decode()
+        page = [("a.html", f"<img src='data:image/jpeg;base64,{data}'>".encode())]
+        ((place, shown),) = pictures_in(page)
+        assert place == "a.html > base64"
+        assert (legible_in(shown, [ink]) > LEGIBLE) is not blank
