@@ -5,8 +5,8 @@
  * Entries of other folders and the choices stay there, since the pages of another audit may still be of that version.
  */
 const reviewEarlier = (folder, place) => {
-  const PREFIX = "m2ib-audit review ";
-  const NAME = `${PREFIX}name`;
+  const PREFIX = "m2ib-audit review";
+  const NAME = `${PREFIX} name`;
   const HIDES = "m2ib-audit-hides-scores";
 
   const isEntry = (entry) => Boolean(entry?.id && entry.reviewer && entry.subject?.image && entry.subject.heat);
@@ -16,7 +16,7 @@ const reviewEarlier = (folder, place) => {
     const text = localStorage.getItem(key);
     try {
       const kept = JSON.parse(text);
-      return { key, text, place: key.slice(PREFIX.length), folder: kept.folder, entries: kept.entries.filter(isEntry) };
+      return { key, text, place: key.slice(PREFIX.length + 1), folder: kept.folder, entries: kept.entries.filter(isEntry) };
     } catch {
       return { entries: [] };
     }
@@ -27,9 +27,9 @@ const reviewEarlier = (folder, place) => {
   try {
     const [name, hides] = [NAME, HIDES].map((key) => localStorage.getItem(key));
     if (name) choices.push(["name", name]);
-    if (hides) choices.push(["hides scores", hides === "yes"]);
+    if (hides) choices.push(["hides-scores", hides === "yes"]);
     studies = Object.keys(localStorage)
-      .filter((key) => key.startsWith(PREFIX) && key !== NAME)
+      .filter((key) => key.startsWith(`${PREFIX} `) && key !== NAME)
       .map(studyUnder)
       .filter((each) => each.entries.length && (each.folder === folder || each.place === place));
   } catch {

@@ -8,7 +8,7 @@
 const reviewKept = (() => {
   const NAME = "m2ib-audit review"; // of the database, and of the channel on which pages tell each other of a change
   const STUDIES = "studies"; // by study and moment of its audit: its entries, and the folders that its page was opened in
-  const CHOICES = "choices"; // by name: "name" holds the reader's initials, "hides scores" true or false
+  const CHOICES = "choices"; // by name: "name" holds the reader's initials, "hides-scores" true or false
   let opening = null;
   let channel = null;
 
@@ -37,7 +37,7 @@ const reviewKept = (() => {
     });
 
   const open = async () => {
-    if (!globalThis.indexedDB) throw new DOMException("This browser has no IndexedDB", "NotSupportedError");
+    if (!globalThis.indexedDB) throw new DOMException("", "NotSupportedError");
     const request = indexedDB.open(NAME, 1);
     request.onupgradeneeded = () => {
       request.result.createObjectStore(STUDIES).createIndex("folders", "folders", { multiEntry: true });
@@ -66,7 +66,7 @@ const reviewKept = (() => {
     const transaction = database.transaction([STUDIES, CHOICES], mode, { durability: "strict" });
     const complete = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
-      transaction.onabort = () => reject(transaction.error ?? new DOMException("The transaction was aborted", "AbortError"));
+      transaction.onabort = () => reject(transaction.error ?? new DOMException("", "AbortError"));
     });
     const working = async () => {
       const result = await work(transaction.objectStore(STUDIES), transaction.objectStore(CHOICES));

@@ -51,7 +51,7 @@ const openReviewStore = (review) => {
       open: async () => {
         await orElse(reviewKept.begin(folder, place));
         await readName();
-        return { hidesScores: (await orElse(reviewKept.choice("hides scores"), false)) === true };
+        return { hidesScores: (await orElse(reviewKept.choice("hides-scores"), false)) === true };
       },
       reviewer: () => name || "reviewer",
       isNamed: () => Boolean(name),
@@ -62,7 +62,7 @@ const openReviewStore = (review) => {
         isNameKept = await isDone(reviewKept.choose("name", name));
       },
       /** Gives whether the choice is kept for the pages that are opened next. */
-      hideScores: (isOn) => isDone(reviewKept.choose("hides scores", isOn)),
+      hideScores: (isOn) => isDone(reviewKept.choose("hides-scores", isOn)),
       load: async () => {
         await readName();
         known = await orElse(reviewKept.entriesOf(place), known);
