@@ -187,6 +187,7 @@ SENTENCES: dict[str, dict[str, tuple[Context, Side | None, Zone | None]]] = {
     "A nodule was seen on the prior CT.": {"nodule": (PAST, None, None)},
     "On the previous exam there was an effusion.": {"pleural effusion": (PAST, None, None)},
     "Old rib fracture.": {"fracture": (PRESENT, None, None)},
+    "Nodule at the left apex; this was not present in 2019.": {"nodule": (PRESENT, LEFT, UPPER)},
     "Left effusion, not seen on the prior exam.": {"pleural effusion": (PRESENT, LEFT, None)},
     "Healed fracture with history of trauma and pneumonia.": {
         "fracture": (PRESENT, None, None),
