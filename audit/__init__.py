@@ -14,17 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from audit.attribution.bottleneck import BottleneckSettings
     from audit.attribution.chefer import Chefer
-    from audit.attribution.explain import M2IB
+    from audit.attribution.explanation import Explanation
     from audit.attribution.grad_cam import GradCAM
     from audit.attribution.grad_eclip import GradECLIP
     from audit.attribution.iba import IBA
     from audit.attribution.kernel_shap import KernelSHAP
     from audit.attribution.legrad import LeGrad
-    from audit.attribution.m2ib import M2IBSettings
-    from audit.attribution.methods import METHODS
+    from audit.attribution.m2ib import M2IB
+    from audit.attribution.methods import METHODS, explain
     from audit.attribution.nib import NIB
-    from audit.attribution.on_image import Explained, explain
     from audit.attribution.patch_similarity import PatchSimilarity
     from audit.attribution.rise import RISE
     from audit.attribution.rollout import Rollout
@@ -41,14 +41,14 @@ __all__ = [
     "METHODS",
     "NIB",
     "RISE",
+    "BottleneckSettings",
     "Box",
     "Chefer",
-    "Explained",
+    "Explanation",
     "GradCAM",
     "GradECLIP",
     "KernelSHAP",
     "LeGrad",
-    "M2IBSettings",
     "PatchSimilarity",
     "Picture",
     "Rollout",
@@ -62,23 +62,23 @@ __all__ = [
 
 _HOMES = {
     "IBA": "audit.attribution.iba",
-    "M2IB": "audit.attribution.explain",
+    "M2IB": "audit.attribution.m2ib",
     "METHODS": "audit.attribution.methods",
     "NIB": "audit.attribution.nib",
     "RISE": "audit.attribution.rise",
     "Box": "pipelines.study",
     "Chefer": "audit.attribution.chefer",
-    "Explained": "audit.attribution.on_image",
+    "Explanation": "audit.attribution.explanation",
     "GradCAM": "audit.attribution.grad_cam",
     "GradECLIP": "audit.attribution.grad_eclip",
     "KernelSHAP": "audit.attribution.kernel_shap",
     "LeGrad": "audit.attribution.legrad",
-    "M2IBSettings": "audit.attribution.m2ib",
+    "BottleneckSettings": "audit.attribution.bottleneck",
     "PatchSimilarity": "audit.attribution.patch_similarity",
     "Picture": "pipelines.image_file",
     "Rollout": "audit.attribution.rollout",
     "Saliency": "audit.attribution.saliency",
-    "explain": "audit.attribution.on_image",
+    "explain": "audit.attribution.methods",
     "figure": "audit.figures",
     "load_encoder": "audit.encoders.loading",
     "read_boxes": "pipelines.boxes",

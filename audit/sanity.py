@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit.attribution.explain import Request, pair_seed
+from audit.attribution.engine import pair_seed
 from audit.attribution.methods import METHODS
 from audit.attribution.numbers import GivenNumbers, build_method, check_fit, numbers_by_method
+from audit.attribution.pairs import Request
 from audit.comparison.cohort import cohort_files
 from audit.comparison.settings import CohortFiles
 from audit.controls.plan import ControlPlan

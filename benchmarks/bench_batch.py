@@ -9,8 +9,9 @@ from statistics import median
 
 import torch
 
-from audit.attribution.explain import M2IB, Request
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.attribution.precision import Precision
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -74,7 +75,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     return products * 2 * side**3 / (time.perf_counter() - start)
 
 
-def operations_a_pair(shape: Shape, text_tokens: int, settings: M2IBSettings) -> float:
+def operations_a_pair(shape: Shape, text_tokens: int, settings: BottleneckSettings) -> float:
     """Count the operations that both maps of a pair need, from the shapes; of matrix products alone."""
     passes = 2 * (settings.steps - 1) * settings.samples  # forward and backward; the last step runs no tower
 
@@ -89,7 +90,7 @@ def operations_a_pair(shape: Shape, text_tokens: int, settings: M2IBSettings) ->
 
 
 def _table(encoder: DualEncoder, device: torch.device, shape: Shape, given: argparse.Namespace) -> list[str]:
-    settings = M2IBSettings()
+    settings = BottleneckSettings()
     operations = operations_a_pair(shape, int(encoder.text.tokenise(PHRASES).mask.sum(1).float().mean()), settings)
     lines = ["| pairs a batch | precision | pairs/s | share of the measured matrix rate | peak memory, GB |"]
     lines.append("|---|---|---|---|---|")

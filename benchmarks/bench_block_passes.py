@@ -16,8 +16,9 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from audit.attribution.explain import M2IB
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders import blocks, transformer
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -85,7 +86,8 @@ def count(encoder: DualEncoder, pixels: Tensor, phrase: str, *, inner: int) -> d
         mock.patch.object(transformer, "run_block", counted(blocks.run_block, pooled=False)),
         mock.patch.object(transformer, "run_block_at", counted(blocks.run_block_at, pooled=True)),
     ):
-        M2IB(M2IBSettings(), image_layer=LAYERS[0], text_layer=LAYERS[1]).explain(encoder, pixels, [phrase], seeds=[1])
+        method = M2IB(BottleneckSettings(), image_layer=LAYERS[0], text_layer=LAYERS[1])
+        method.explain_batch(encoder, [Request(pixels=pixels, phrases=[phrase], seeds=[1])])
     return passes
 
 

@@ -17,9 +17,10 @@ from statistics import median
 
 import torch
 
+from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.denormals import flushed_denormals
-from audit.attribution.explain import M2IB
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from benchmarks.machine import command_line, peak_memory_gb, write_section
 from benchmarks.models import FULL, LAYERS, PHRASES, SMALL, plain_towers, write_checkpoint
@@ -28,7 +29,7 @@ from benchmarks.reference import plain_maps
 _SEED = 3
 _OURS, _REFERENCE = "ours", "reference"
 
-Explain = Callable[[int, M2IBSettings], tuple[list[float], list[float]]]
+Explain = Callable[[int, BottleneckSettings], tuple[list[float], list[float]]]
 """From a pair's number to the nats of its patches and of its words."""
 
 
@@ -63,7 +64,7 @@ class Agreement:
 
 def measure(side: str, folder: Path, *, pairs: int, repeats: int) -> Measured:
     """Time one side in this process."""
-    explain, settings = (_ours if side == _OURS else _reference)(folder), M2IBSettings()
+    explain, settings = (_ours if side == _OURS else _reference)(folder), BottleneckSettings()
     explain(0, replace(settings, steps=2))
     seconds: list[float] = []
     patches: list[float] = []
@@ -82,10 +83,11 @@ def measure(side: str, folder: Path, *, pairs: int, repeats: int) -> Measured:
 def _ours(folder: Path) -> Explain:
     encoder = load_encoder(str(folder))
 
-    def explain(pair: int, settings: M2IBSettings) -> tuple[list[float], list[float]]:
+    def explain(pair: int, settings: BottleneckSettings) -> tuple[list[float], list[float]]:
         method = M2IB(settings, image_layer=LAYERS[0], text_layer=LAYERS[1])
         pixels, phrase = _pair(pair, encoder.preprocessing.size)
-        (explanation,) = method.explain(encoder, pixels, [phrase], seeds=[_SEED + pair])
+        request = Request(pixels=pixels, phrases=[phrase], seeds=[_SEED + pair])
+        ((explanation,),) = method.explain_batch(encoder, [request])
         return explanation.heat.flatten().tolist(), [nats for _, nats in explanation.words]
 
     return explain
@@ -97,7 +99,7 @@ def _reference(folder: Path) -> Explain:
     del encoder
     towers = plain_towers(folder)
 
-    def explain(pair: int, settings: M2IBSettings) -> tuple[list[float], list[float]]:
+    def explain(pair: int, settings: BottleneckSettings) -> tuple[list[float], list[float]]:
         pixels, phrase = _pair(pair, size)
         own = tokens[PHRASES.index(phrase)]
         with flushed_denormals():

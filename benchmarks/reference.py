@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
 from benchmarks.models import PlainTowers
 
 __all__ = ["plain_maps"]
@@ -27,7 +27,7 @@ def plain_maps(
     *,
     layers: tuple[int, int],
     seed: int,
-    settings: M2IBSettings,
+    settings: BottleneckSettings,
 ) -> tuple[Tensor, Tensor]:
     """Explain one pair.
 
@@ -56,7 +56,7 @@ def plain_maps(
 
 
 def _bottleneck(
-    block: Any, embed: Callable[[], tuple[Tensor, Tensor]], settings: M2IBSettings, generator: torch.Generator
+    block: Any, embed: Callable[[], tuple[Tensor, Tensor]], settings: BottleneckSettings, generator: torch.Generator
 ) -> Tensor:
     seen: list[Tensor] = []
     handle = block.register_forward_hook(lambda _block, _inputs, output: seen.append(output[:1].detach()))

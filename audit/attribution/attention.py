@@ -16,7 +16,7 @@ from audit.encoders.protocol import Tokens
 from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
 from pipelines.errors import ModelError
 
-__all__ = ["Attended", "Opened", "attend", "embedding_of", "first_block", "mean_embedding", "open_tower", "pooled_rows"]
+__all__ = ["Attended", "Opened", "attend", "embedding_of", "mean_embedding", "open_tower", "pooled_rows"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Mask = Bool[Tensor, "batch tokens"]
@@ -131,8 +131,3 @@ def _position(opened: Opened) -> Int[Tensor, " batch"]:
     if opened.mask is None:
         return torch.full((batch,), tokens - 1, device=device)
     return opened.mask.sum(1) - 1
-
-
-def first_block(depth: int, count: int) -> int:
-    """Number of the first of a tower's last ``count`` blocks; more than there are means all."""
-    return max(0, depth - count)

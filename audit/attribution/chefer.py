@@ -14,22 +14,23 @@ Source: Chefer, Gur and Wolf 2021, "Generic attention-model explainability for i
 transformers" (ICCV), equations 5 and 6.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.attention import attend, embedding_of, first_block, open_tower, pooled_rows
-from audit.attribution.explain import Clock, Request
-from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
+from audit.attribution.engine import Method
+from audit.attribution.layers import first_of_last
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["Chefer"]
 
 
-class Chefer:
+class Chefer(Method):
     """Relevance by gradient-weighted attention, for both towers."""
 
     name = "chefer"
@@ -48,23 +49,18 @@ class Chefer:
         self._image_blocks, self._text_blocks = image_blocks, text_blocks
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model."""
+        """The hyperparameters for a model."""
         image, text = encoder.image.depth, encoder.text.depth
         return {"image_blocks": min(self._image_blocks, image), "text_blocks": min(self._text_blocks, text)}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases.
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Carry relevance through the last blocks of both towers.
 
         Raises:
             ModelError: a tower has no transformer blocks.
         """
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
-        image = first_block(pairs.encoder.image.depth, self._image_blocks)
-        text = first_block(pairs.encoder.text.depth, self._text_blocks)
+        image = first_of_last(pairs.encoder.image.depth, self._image_blocks)
+        text = first_of_last(pairs.encoder.text.depth, self._text_blocks)
         return both_towers(pairs, self._carry, (image, text))
 
     def _carry(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:

@@ -9,11 +9,12 @@ Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks
 (ICCV), equations 1 and 2; the class score is replaced by the cosine with the phrase's embedding.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from audit.attribution.explain import Clock, Request, check_layer
+from audit.attribution.engine import Method
 from audit.attribution.gradients import cosine_gradient
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
+from audit.attribution.layers import check_layer
+from audit.attribution.pairs import Maps, Pairs, on_grid
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import TransformerImageTower
 from pipelines.errors import ModelError
@@ -21,7 +22,7 @@ from pipelines.errors import ModelError
 __all__ = ["GradCAM"]
 
 
-class GradCAM:
+class GradCAM(Method):
     """Gradient-weighted class activation mapping of the image."""
 
     name = "grad_cam"
@@ -35,7 +36,7 @@ class GradCAM:
         self._layer = image_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model.
+        """The hyperparameters for a model.
 
         Raises:
             ModelError: the tower is one transformer block, before which there is none.
@@ -54,13 +55,8 @@ class GradCAM:
             raise ValueError(f"after image layer {layer}, the last, patches have no gradient: give 0 to {layer - 1}")
         return {"image_layer": layer}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases; the words are not measured."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Weight the image's features by their mean gradient."""
         layer = int(self.numbers_for(pairs.encoder)["image_layer"])
         side = pairs.image_side(layer)
         features = side.prefix(layer)

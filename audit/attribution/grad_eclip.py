@@ -11,7 +11,7 @@ Departure from the authors' code: the last block keeps its heads (there it runs 
 Source: Zhao et al. 2024, "Gradient-based visual explanation for transformer-based CLIP" (ICML).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
-from audit.attribution.explain import Clock, Request, check_layer
-from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.attribution.engine import Method
+from audit.attribution.layers import check_layer
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.blocks import run_block
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import Pool
@@ -29,7 +30,7 @@ from pipelines.errors import ModelError
 __all__ = ["GradECLIP"]
 
 
-class GradECLIP:
+class GradECLIP(Method):
     """Gradient-weighted values of one block, for both towers."""
 
     name = "grad_eclip"
@@ -43,7 +44,7 @@ class GradECLIP:
         self._image_layer, self._text_layer = image_layer, text_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model.
+        """The hyperparameters for a model.
 
         Raises:
             ValueError: the model has no such block.
@@ -51,17 +52,12 @@ class GradECLIP:
         image, text = self._layers(encoder)
         return {"image_layer": image, "text_layer": text}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases.
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Weight the values of one block of each tower.
 
         Raises:
             ModelError: a tower has no transformer blocks, or pools all tokens, so that no token asks in the last block.
         """
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
         return both_towers(pairs, self._weigh, self._layers(pairs.encoder))
 
     def _layers(self, encoder: DualEncoder) -> tuple[int, int]:

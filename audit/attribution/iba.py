@@ -6,8 +6,8 @@ by feature, so that z = lam h + (1 - lam)(m + s eps), and
     loss = 10 mean(C) - mean over samples of cos(suffix(z), e)
     C = KL(N(lam h + (1 - lam) m, ((1 - lam) s)^2) || N(m, s^2))
 
-With r = (h - m) / s this is M2IB's bottleneck on r with variance 1, whose suffix first goes back to m + s r; so M2IB's
-code runs it. M2IB differs in its noise, N(0, v) whatever h is, and in its beta.
+With r = (h - m) / s this is the bottleneck of M2IB on r with variance 1, whose suffix first goes back to m + s r. M2IB
+differs in its noise, N(0, v) whatever h is, and in its beta.
 
 Departures from the source: the cosine with the other tower's embedding stands for the cross-entropy of a class; m and s
 are those of the pair's own tokens, as no training images are at hand; lam is not smoothed by a Gaussian over the grid,
@@ -17,25 +17,31 @@ Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for a
 (beta = 10 / k with the capacity summed over k elements; 10 steps, 10 samples, learning rate 1, initial value 5).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from audit.attribution.explain import M2IB, Clock, Request
-from audit.attribution.m2ib import BOTTLENECK_NUMBERS, M2IBSettings, bottleneck, changed_settings
-from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.attribution.bottleneck import (
+    BOTTLENECK_NUMBERS,
+    BottleneckSettings,
+    bottleneck,
+    changed_settings,
+    generators_of,
+)
+from audit.attribution.engine import Method
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["IBA"]
 
-_PAPER = M2IBSettings(beta=10.0, variance=1.0, steps=10, samples=10, learning_rate=1.0, initial=5.0)
+_PAPER = BottleneckSettings(beta=10.0, variance=1.0, steps=10, samples=10, learning_rate=1.0, initial=5.0)
 _LEAST_SPREAD = 0.01  # of a feature: a constant one would have no scale
 
 
-class IBA:
+class IBA(Method):
     """Information bottleneck attribution, scaled by the hidden state's own statistics, for both towers."""
 
     name = "iba"
@@ -45,7 +51,7 @@ class IBA:
 
     def __init__(
         self,
-        settings: M2IBSettings = _PAPER,
+        settings: BottleneckSettings = _PAPER,
         *,
         image_layer: int | None = None,
         text_layer: int | None = None,
@@ -64,22 +70,24 @@ class IBA:
             ValueError: a number is out of its range.
         """
         self._settings = changed_settings(settings, numbers)
-        self._layers = M2IB(image_layer=image_layer, text_layer=text_layer)
+        self._of_m2ib = M2IB(self._settings, image_layer=image_layer, text_layer=text_layer)
+
+    def split(self, encoder: DualEncoder) -> tuple[int, int]:
+        """Image and text block whose output is squeezed: those of M2IB."""
+        return self._of_m2ib.split(encoder)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model."""
-        _, image, text = self._layers.settings_for(encoder)
+        """The hyperparameters for a model."""
+        image, text = self.split(encoder)
         return {**asdict(self._settings), "image_layer": image, "text_layer": text}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
+    def states_kept(self, encoder: DualEncoder) -> int:
+        """As many as M2IB keeps."""
+        return self._of_m2ib.states_kept(encoder)
 
-    def _attribute(self, pairs: Pairs) -> Maps:
-        _, image, text = self._layers.settings_for(pairs.encoder)
-        return both_towers(pairs, self._squeeze, (image, text))
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Squeeze both towers."""
+        return both_towers(pairs, self._squeeze, self.split(pairs.encoder))
 
     def _squeeze(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden, mask = side.prefix(layer), side.seen()
@@ -90,14 +98,13 @@ class IBA:
             back = mean.repeat_interleave(repeats, 0) + scaled * spread.repeat_interleave(repeats, 0)
             return side.tower.suffix(back, layer, None if side.mask is None else rows)
 
-        generators = [torch.Generator(hidden.device).manual_seed(seed % 2**63) for seed in side.seeds]
         return bottleneck(
             (hidden - mean) / spread,
             mask,
             side.target,
             suffix,
             settings=self._settings,
-            generators=generators,
+            generators=generators_of(side.seeds, hidden.device),
         )
 
 

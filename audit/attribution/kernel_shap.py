@@ -13,7 +13,7 @@ Source: Lundberg and Lee 2017, "A unified approach to interpreting model predict
 Lee 2021, "Improving KernelSHAP" (AISTATS), for the complements.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import comb
 
 import torch
@@ -21,9 +21,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from audit.attribution.explain import Clock, Request
+from audit.attribution.engine import Method
 from audit.attribution.masking import masked_cosines
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock
+from audit.attribution.pairs import Maps, Pairs
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["KernelSHAP", "shapley_values"]
@@ -31,7 +31,7 @@ __all__ = ["KernelSHAP", "shapley_values"]
 Coalitions = Bool[Tensor, "coalitions players"]
 
 
-class KernelSHAP:
+class KernelSHAP(Method):
     """Shapley values of the image's cells; the words are not measured."""
 
     name = "kernel_shap"
@@ -45,17 +45,12 @@ class KernelSHAP:
             raise ValueError(f"KernelSHAP needs 2 cells a side and 2 coalitions at least: {cells}, {coalitions}")
         self._cells, self._coalitions = cells, coalitions
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - one form for all methods
-        """The method's numbers."""
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
+        """The hyperparameters."""
         return {"cells": self._cells, "coalitions": self._coalitions}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Find the Shapley values of the cells of each pair's image."""
         rows = zip(pairs.image_of.tolist(), pairs.text_embedding, pairs.seeds, strict=True)
         values = torch.stack([self._one(pairs, pairs.images[row], *rest) for row, *rest in rows])
         grid = pairs.encoder.image.grid_at(0)

@@ -17,7 +17,7 @@ Source: Bousselham et al. 2024, "LeGrad: an explainability method for vision tra
 sensitivity", section 3, and ``compute_legrad_clip`` of the authors' code (``layer_index=-2``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 import torch
@@ -25,9 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.attention import attend, embedding_of, first_block, mean_embedding, open_tower
-from audit.attribution.explain import Clock, Request
-from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.attribution.attention import attend, embedding_of, mean_embedding, open_tower
+from audit.attribution.engine import Method
+from audit.attribution.layers import first_of_last
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["LeGrad", "LeGradPool"]
@@ -40,7 +41,7 @@ class LeGradPool(StrEnum):
     OWN = "own"  # the token that the model pools: CLS, or the end of the text
 
 
-class LeGrad:
+class LeGrad(Method):
     """Layer-wise gradients of attention, for both towers."""
 
     name = "legrad"
@@ -59,22 +60,17 @@ class LeGrad:
         self._blocks, self._pool = (image_blocks, text_blocks), pool
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float | str]:
-        """The method's numbers for a model."""
+        """The hyperparameters for a model."""
         image, text = (min(*pair) for pair in zip(self._blocks, _depths(encoder), strict=True))
         return {"image_blocks": image, "text_blocks": text, "pool": self._pool.value}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases.
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Sum the gradients of attention over the last blocks of both towers.
 
         Raises:
             ModelError: a tower has no transformer blocks.
         """
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
-        image, text = (first_block(*pair) for pair in zip(_depths(pairs.encoder), self._blocks, strict=True))
+        image, text = (first_of_last(*pair) for pair in zip(_depths(pairs.encoder), self._blocks, strict=True))
         return both_towers(pairs, self._sum_blocks, (image, text))
 
     def _sum_blocks(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:

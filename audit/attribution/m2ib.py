@@ -1,132 +1,126 @@
-"""M2IB: squeeze one tower's hidden layer until only what the other tower's embedding needs is left.
+"""M2IB: the multi-modal information bottleneck, which squeezes one block of each tower for the other's embedding.
 
-The hidden state h of block ``layer`` is mixed with noise, z = lam h + (1 - lam) sqrt(v) eps with lam = sigmoid(a); a is
-found by Adam so that z keeps the cosine to the other tower's embedding and as little information as possible:
-
-    loss = beta mean(C) - mean over samples of cos(suffix(z), e)
-    C = KL(N(lam h, (1 - lam)^2 v) || N(0, v)) = -1/2 (1 + log (1 - lam)^2 - (lam h)^2 / v - (1 - lam)^2)
-
-The heat of a token is C summed over the width, in nats. Padding takes part in neither the mean nor the attention.
+See :mod:`audit.attribution.bottleneck` for the loss. The hidden state is the output of block 9 of 12 in the image and
+of block 7 in the text tower, counted from 0; the noise is N(0, v) whatever the hidden state is.
 
 Departures from the authors' code: the variance v is used, every pair has its own noise (so a batch of pairs gives what
 single runs give), the prefix and the other tower run once, no weight collects a gradient, and the last step, of which
 only the capacity at its beginning is read, runs no tower.
 
 Source: Wang, Rudner and Wilson 2023, "Visual explanations of image-text representations via multi-modal information
-bottleneck attribution", equations 5 to 8; Schulz et al. 2020, "Restricting the flow".
+bottleneck attribution" (NeurIPS), equations 5 to 8.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import get_type_hints
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, logsigmoid
 
-__all__ = ["BOTTLENECK_NUMBERS", "M2IBSettings", "bottleneck", "changed_settings"]
+from audit.attribution.bottleneck import (
+    BOTTLENECK_NUMBERS,
+    BottleneckSettings,
+    bottleneck,
+    changed_settings,
+    generators_of,
+)
+from audit.attribution.engine import Method
+from audit.attribution.layers import layers_for
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.precision import Precision, autocast
+from audit.encoders.protocol import DualEncoder
 
-Hidden = Float[Tensor, "pairs tokens width"]
-Suffix = Callable[[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]], Float[Tensor, "batch dim"]]
+__all__ = ["M2IB", "M2IB_LAYERS"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class M2IBSettings:
-    """Numbers of the method; the defaults are the paper's code's for chest X-rays (MS-CXR)."""
-
-    beta: float = 1.0  # weight of the information
-    variance: float = 1.0  # of the noise, v
-    steps: int = 10
-    samples: int = 10  # of noise, each step
-    learning_rate: float = 1.0
-    initial: float = 5.0  # of a: lam = 0.993, nearly everything passes
-
-    def __post_init__(self) -> None:
-        if min(self.beta, self.variance, self.learning_rate) <= 0 or min(self.steps, self.samples) < 1:
-            raise ValueError(f"M2IB's numbers must be positive: {self}")
+M2IB_LAYERS = (9, 7)  # image and text block of 12 whose output is squeezed
+_FLOATS_A_BLOCK = 16  # kept for the backward pass, per token and unit of width: norms, q, k, v, both ends of the MLP
 
 
-BOTTLENECK_NUMBERS: Mapping[str, type] = get_type_hints(M2IBSettings)
-"""Type of each number of :class:`M2IBSettings`, by name."""
+class M2IB(Method):
+    """Multi-modal information bottleneck attribution for both towers."""
 
+    name = "m2ib"
+    unit = "nats"
+    explains_words = True
+    numbers: Mapping[str, type] = {**BOTTLENECK_NUMBERS, "image_layer": int, "text_layer": int}
 
-def changed_settings(settings: M2IBSettings, numbers: Mapping[str, float]) -> M2IBSettings:
-    """Put single numbers in the place of those of ``settings``.
+    def __init__(
+        self,
+        settings: BottleneckSettings | None = None,
+        *,
+        image_layer: int | None = None,
+        text_layer: int | None = None,
+        precision: Precision = Precision.FP32,
+        compiler: str | None = None,
+        pairs_at_once: int | None = None,
+        **numbers: float,
+    ) -> None:
+        """Take the hyperparameters; what is not given comes from the model's folder or the paper.
 
-    Raises:
-        TypeError: there is no number of that name.
-        ValueError: a number is out of its range.
-    """
-    return M2IBSettings(**{**asdict(settings), **numbers})
+        Args:
+            settings: of the bottleneck.
+            numbers: single hyperparameters of the bottleneck by name, such as ``beta``, in place of those of
+                ``settings``.
+            image_layer: block of the image tower, 0-based.
+            text_layer: block of the text tower, 0-based.
+            precision: of the towers after the bottleneck; all before it, and the bottleneck itself, is fp32.
+            compiler: backend of ``torch.compile`` for what comes after the bottleneck; None runs it as it is.
+            pairs_at_once: pairs a batch; None chooses by free memory. Where they do not fit, they are halved.
 
+        Raises:
+            TypeError: the bottleneck has no number of that name.
+            ValueError: a number is out of its range.
+        """
+        self._settings, self._layers, self._numbers = settings, (image_layer, text_layer), numbers
+        changed_settings(settings or BottleneckSettings(), numbers)
+        self.precision, self._compiler = precision, compiler
+        self.pairs_that_fit = pairs_at_once
 
-@torch.enable_grad()
-def bottleneck(
-    hidden: Hidden,
-    mask: Bool[Tensor, "pairs tokens"],
-    target: Float[Tensor, "pairs dim"],
-    suffix: Suffix,
-    *,
-    settings: M2IBSettings,
-    generators: Sequence[torch.Generator],
-) -> Float[Tensor, "pairs tokens"]:
-    """Find each pair's information map.
+    def settings_for(self, encoder: DualEncoder) -> BottleneckSettings:
+        """Settings of the bottleneck for a model: as given, else its folder's, else the paper's."""
+        beta = encoder.info.beta
+        settings = self._settings or (BottleneckSettings() if beta is None else BottleneckSettings(beta=beta))
+        return changed_settings(settings, self._numbers)
 
-    Args:
-        hidden: output of the block where information is squeezed.
-        mask: False for padding.
-        target: the other tower's embedding of each pair.
-        suffix: from hidden states and masks of ``pairs * samples`` rows to their embeddings.
-        settings: numbers of the method.
-        generators: one per pair, on the hidden state's device; the noise is drawn from these alone.
+    def split(self, encoder: DualEncoder) -> tuple[int, int]:
+        """Image and text block whose output is squeezed: as given, else the model's folder's, else published."""
+        return layers_for(encoder, *self._layers, published=M2IB_LAYERS)
 
-    Returns:
-        Information kept at each token, in nats, as the last step saw it; 0 for padding.
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+        """The hyperparameters for a model, by name."""
+        image, text = self.split(encoder)
+        return {**asdict(self.settings_for(encoder)), "image_layer": image, "text_layer": text}
 
-    Raises:
-        ValueError: the numbers of pairs and generators differ.
-    """
-    if len(generators) != len(hidden):
-        raise ValueError(f"{len(hidden)} pairs need as many generators, got {len(generators)}")
-    hidden, target = hidden.detach(), target.detach().repeat_interleave(settings.samples, dim=0)
-    mask_rows = mask.repeat_interleave(settings.samples, dim=0)
-    alpha = torch.full_like(hidden, settings.initial, requires_grad=True)
-    optimiser = torch.optim.Adam([alpha], lr=settings.learning_rate)
-    weight = mask[..., None] / (mask.sum(1)[:, None, None] * hidden.shape[2])  # the mean over a pair's own elements
-    lengths = [int(length) for length in mask.sum(1)]
-    for _ in range(settings.steps - 1):  # the last step's own capacity is the heat: what it learns is not read
-        lam = torch.sigmoid(alpha)
-        spread = torch.sigmoid(-alpha)  # 1 - lam, without cancellation
-        noise = _noise(hidden, lengths, generators, settings.samples)
-        mixed = (lam * hidden)[:, None] + (spread * settings.variance**0.5)[:, None] * noise
-        embedded = suffix(mixed.flatten(0, 1), mask_rows).float()
-        fit = cosine_similarity(embedded, target, dim=-1).sum() / settings.samples
-        loss = settings.beta * (_capacity(hidden, alpha, settings.variance) * weight).sum() - fit
-        (alpha.grad,) = torch.autograd.grad(loss, alpha)
-        optimiser.step()
-    with torch.no_grad():
-        capacity = _capacity(hidden, alpha, settings.variance)
-        return torch.where(mask, capacity.sum(-1), 0.0)
+    def states_kept(self, encoder: DualEncoder) -> int:
+        """Those of every sample in every block after the bottleneck."""
+        samples = self.settings_for(encoder).samples
+        return samples * (encoder.image.depth - self.split(encoder)[0]) * _FLOATS_A_BLOCK
 
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Squeeze both towers."""
+        squeeze = partial(self._squeeze, self.settings_for(pairs.encoder))
+        return both_towers(pairs, squeeze, self.split(pairs.encoder))
 
-def _capacity(hidden: Hidden, alpha: Hidden, variance: float) -> Hidden:
-    lam, log_square = torch.sigmoid(alpha), 2.0 * logsigmoid(-alpha)  # log (1 - lam)^2
-    return -0.5 * (1.0 + log_square - (lam * hidden) ** 2 / variance - torch.exp(log_square))
+    def _squeeze(self, settings: BottleneckSettings, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+        hidden = side.prefix(layer)
+        return bottleneck(
+            hidden,
+            side.seen(),
+            side.target,
+            self._suffix(side, layer),
+            settings=settings,
+            generators=generators_of(side.seeds, hidden.device),
+        )
 
+    def _suffix(self, side: Side, layer: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """Bind a tower's suffix to its layer, in the precision and through the compiler that were asked for."""
+        suffix = side.tower.suffix
+        run = suffix if self._compiler is None else torch.compile(suffix, backend=self._compiler)
 
-def _noise(
-    hidden: Hidden, lengths: Sequence[int], generators: Sequence[torch.Generator], samples: int
-) -> Float[Tensor, "pairs samples tokens width"]:
-    """Standard normal noise, each pair's from its own generator and for its own tokens only.
+        def in_precision(hidden: Tensor, mask: Bool[Tensor, "batch tokens"]) -> Tensor:
+            with autocast(self.precision, hidden.device):
+                return run(hidden, layer, None if side.mask is None else mask)
 
-    Padding draws nothing, so a pair's noise does not depend on the other pairs of the batch.
-    """
-    noise = hidden.new_zeros(len(hidden), samples, *hidden.shape[1:])
-    for row, (length, generator) in enumerate(zip(lengths, generators, strict=True)):
-        if length == hidden.shape[1]:
-            noise[row].normal_(generator=generator)
-        else:
-            own = hidden.new_empty(samples, length, hidden.shape[2])
-            noise[row, :, :length] = own.normal_(generator=generator)
-    return noise
+        return in_precision

@@ -28,7 +28,7 @@ def masked_cosines(
     """
 
     def run(chunk: Sequence[Tensor]) -> list[Tensor]:
-        embedded = encoder.image.whole(pixels * torch.stack(list(chunk))[:, None])
+        embedded = encoder.image.forward(pixels * torch.stack(list(chunk))[:, None])
         return list(cosine_similarity(embedded, target[None], dim=-1))
 
     cosines, _ = in_chunks(list(masks), run, size=_AT_ONCE.get(pixels.device.type, 1))

@@ -19,15 +19,16 @@ Source: Zhu et al. 2025, "Narrowing information bottleneck theory for multimodal
 interpretability" (ICLR), and the function ``nib`` of the authors' code (``num_steps=10``, ``target_layer=9``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from audit.attribution.explain import Clock, Request, layers_for
+from audit.attribution.engine import Method
 from audit.attribution.gradients import cosine_gradient
-from audit.attribution.pairs import Explained, Maps, Pairs, Side, both_towers, explain_pairs, no_clock
+from audit.attribution.layers import layers_for
+from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["NIB"]
@@ -35,7 +36,7 @@ __all__ = ["NIB"]
 _PUBLISHED_LAYERS = (8, 8)  # image and text block of 12 whose output is squeezed
 
 
-class NIB:
+class NIB(Method):
     """Narrowed information bottleneck attribution for both towers."""
 
     name = "nib"
@@ -53,24 +54,20 @@ class NIB:
         """
         if steps < 1:
             raise ValueError(f"NIB needs one step at least, got {steps}")
-        self._steps, self._image_layer, self._text_layer = steps, image_layer, text_layer
+        self._steps, self._layers = steps, (image_layer, text_layer)
+
+    def split(self, encoder: DualEncoder) -> tuple[int, int]:
+        """Image and text block whose output is scaled: as given, else the model's folder's, else published."""
+        return layers_for(encoder, *self._layers, published=_PUBLISHED_LAYERS)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model."""
-        image, text = self._layers(encoder)
+        """The hyperparameters for a model."""
+        image, text = self.split(encoder)
         return {"steps": self._steps, "image_layer": image, "text_layer": text}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
-        return both_towers(pairs, self._integrate, self._layers(pairs.encoder))
-
-    def _layers(self, encoder: DualEncoder) -> tuple[int, int]:
-        return layers_for(encoder, self._image_layer, self._text_layer, published=_PUBLISHED_LAYERS)
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Integrate in both towers."""
+        return both_towers(pairs, self._integrate, self.split(pairs.encoder))
 
     def _integrate(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden = side.prefix(layer)

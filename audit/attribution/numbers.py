@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
 
-from audit.attribution.methods import METHODS, Method
+from audit.attribution.engine import Method
+from audit.attribution.methods import METHODS
 from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError
 

@@ -1,30 +1,42 @@
-"""Pairs in batches for the methods beside M2IB: what each asks for, and how its maps become explanations.
+"""What a method is asked and what it answers: a batch of pairs, one tower's half of it, and maps.
 
-A method is a function from :class:`Pairs` to :class:`Maps`. One that treats both towers alike is a function of a
-:class:`Side`, from which :func:`both_towers` makes the maps.
+A method that treats both towers alike is a function of a :class:`Side`, from which :func:`both_towers` makes the maps.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
-from audit.attribution.batching import free_bytes, in_chunks, pairs_at_once
-from audit.attribution.denormals import flushed_denormals
-from audit.attribution.explain import Clock, Explanation, Request
 from audit.encoders.protocol import DualEncoder, Tokens, Tower
 
-__all__ = ["Attribute", "Explained", "Maps", "Pairs", "Side", "both_towers", "explain_pairs", "no_clock", "on_grid"]
-
-_FLOATS_A_BLOCK = 24  # kept for the backward pass, per token and unit of width, attention maps among them
+__all__ = ["Attribution", "Maps", "Pairs", "Request", "Side", "both_towers", "on_grid"]
 
 Hidden = Float[Tensor, "batch tokens width"]
-Explained = tuple[tuple[Explanation, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One image and the phrases that it is to be explained with."""
+
+    pixels: Float[Tensor, "3 size size"]
+    phrases: Sequence[str]
+    seeds: Sequence[int]  # one a phrase: the noise of a pair depends on nothing else
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) != len(self.phrases):
+            raise ValueError(f"{len(self.phrases)} phrases need as many seeds, got {len(self.seeds)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """What one method gives for one pair, on the CPU."""
+
+    heat: Float[Tensor, "grid_rows grid_columns"]  # in the method's unit, a number a patch
+    words: tuple[tuple[str, float], ...]  # word, heat; start, end and padding are left out
+    cosine: float  # of the whole image and the whole phrase, -1 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,8 @@ class Pairs:
     image_embedding: Float[Tensor, "pairs dim"]
     text_embedding: Float[Tensor, "pairs dim"]
     words: bool  # whether the text side is asked for
+    image_hidden: tuple[int, Hidden] | None = None  # a block whose output is known already: its number, a row a pair
+    text_hidden: tuple[int, Hidden] | None = None
 
     def image_side(self, layer: int) -> Side:
         """The image half; ``layer`` only says how many tokens there are."""
@@ -70,7 +84,7 @@ class Pairs:
             tower=tower,
             inputs=self.images,
             rows=self.image_of,
-            prefix=lambda at: tower.prefix(self.images, at)[self.image_of],
+            prefix=self._image_prefix,
             target=self.text_embedding,
             mask=None,
             seeds=tuple(seed * 2 for seed in self.seeds),
@@ -79,17 +93,26 @@ class Pairs:
 
     def text_side(self) -> Side:
         """The text half."""
-        tower = self.encoder.text
         return Side(
-            tower=tower,
+            tower=self.encoder.text,
             inputs=self.tokens,
             rows=torch.arange(len(self.seeds), device=self.images.device),
-            prefix=lambda at: tower.prefix(self.tokens, at),
+            prefix=self._text_prefix,
             target=self.image_embedding,
             mask=self.tokens.mask,
             seeds=tuple(seed * 2 + 1 for seed in self.seeds),
             content=~self.tokens.special,
         )
+
+    def _image_prefix(self, layer: int) -> Hidden:
+        if self.image_hidden is not None and self.image_hidden[0] == layer:
+            return self.image_hidden[1]
+        return self.encoder.image.prefix(self.images, layer)[self.image_of]
+
+    def _text_prefix(self, layer: int) -> Hidden:
+        if self.text_hidden is not None and self.text_hidden[0] == layer:
+            return self.text_hidden[1]
+        return self.encoder.text.prefix(self.tokens, layer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,41 +121,6 @@ class Maps:
 
     image: Float[Tensor, "pairs grid_rows grid_columns"]
     tokens: Float[Tensor, "pairs text_tokens"] | None = None
-
-
-Attribute = Callable[[Pairs], Maps]
-
-
-def no_clock(_stage: str) -> nullcontext[None]:
-    """A clock that measures nothing."""
-    return nullcontext()
-
-
-def explain_pairs(
-    encoder: DualEncoder,
-    requests: Sequence[Request],
-    attribute: Attribute,
-    *,
-    words: bool,
-    clock: Clock,
-) -> Explained:
-    """Run ``attribute`` on the pairs of all requests, in batches that memory holds.
-
-    Returns:
-        For each request one explanation a phrase, on the CPU.
-    """
-    pairs = [
-        (request.pixels, phrase, seed)
-        for request in requests
-        for phrase, seed in zip(request.phrases, request.seeds, strict=True)
-    ]
-    if not pairs:
-        return tuple(() for _ in requests)
-    work = partial(_explain_chunk, encoder, attribute, words=words)
-    with flushed_denormals(), torch.enable_grad(), clock("attribution"):
-        explained, _ = in_chunks(pairs, work, size=_size(encoder, pairs[0][0]))
-    iterator = iter(explained)
-    return tuple(tuple(next(iterator) for _ in request.phrases) for request in requests)
 
 
 def on_grid(
@@ -151,48 +139,3 @@ def both_towers(pairs: Pairs, attribute: Callable[[Side, int], Tensor], layers: 
         image=on_grid(heat, pairs.encoder, image_layer),
         tokens=attribute(pairs.text_side(), text_layer) if pairs.words else None,
     )
-
-
-def _size(encoder: DualEncoder, pixels: Tensor) -> int:
-    with torch.no_grad():
-        hidden = encoder.image.prefix(pixels[None], 0)
-    bytes_per_pair = hidden.numel() * 4 * encoder.image.depth * _FLOATS_A_BLOCK
-    return pairs_at_once(free_bytes(pixels.device), bytes_per_pair, device_type=pixels.device.type)
-
-
-def _explain_chunk(
-    encoder: DualEncoder,
-    attribute: Attribute,
-    chunk: Sequence[tuple[Tensor, str, int]],
-    *,
-    words: bool,
-) -> list[Explanation]:
-    distinct: dict[int, int] = {}  # phrases of one image share its prefix
-    image_of = [distinct.setdefault(id(pixels), len(distinct)) for pixels, _, _ in chunk]
-    firsts = [image_of.index(number) for number in range(len(distinct))]
-    images = torch.stack([chunk[first][0] for first in firsts])
-    tokens = encoder.text.tokenise([phrase for _, phrase, _ in chunk])
-    rows = torch.tensor(image_of, device=images.device)
-    pairs = Pairs(
-        encoder=encoder,
-        images=images,
-        image_of=rows,
-        tokens=tokens,
-        seeds=tuple(seed for _, _, seed in chunk),
-        image_embedding=encoder.image.whole(images)[rows],
-        text_embedding=encoder.text.whole(tokens),
-        words=words,
-    )
-    maps = attribute(pairs)
-    cosines = cosine_similarity(pairs.image_embedding, pairs.text_embedding).tolist()
-    per_token = [None] * len(chunk) if maps.tokens is None else maps.tokens.tolist()
-    return [
-        Explanation(heat=heat, words=() if values is None else _by_word(members, values), cosine=cosine)
-        for heat, members, values, cosine in zip(
-            maps.image.detach().float().cpu(), tokens.words, per_token, cosines, strict=True
-        )
-    ]
-
-
-def _by_word(words: tuple[tuple[str, tuple[int, ...]], ...], values: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    return tuple((word, sum(values[index] for index in members)) for word, members in words)

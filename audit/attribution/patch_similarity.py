@@ -9,13 +9,14 @@ Source: Zhou, Loy and Dai 2022, "Extract free dense labels from CLIP" (ECCV), se
 block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.explain import Clock, Request, check_layer
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
+from audit.attribution.engine import Method
+from audit.attribution.layers import check_layer
+from audit.attribution.pairs import Maps, Pairs, on_grid
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import Pool, TransformerImageTower
 from pipelines.errors import ModelError
@@ -23,7 +24,7 @@ from pipelines.errors import ModelError
 __all__ = ["PatchSimilarity"]
 
 
-class PatchSimilarity:
+class PatchSimilarity(Method):
     """Cosine of each patch with the phrase."""
 
     name = "patch_similarity"
@@ -37,7 +38,7 @@ class PatchSimilarity:
         self._layer = image_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model.
+        """The hyperparameters for a model.
 
         Raises:
             ValueError: the model has no such block.
@@ -46,18 +47,13 @@ class PatchSimilarity:
         check_layer("image", layer, encoder.image.depth)
         return {"image_layer": layer}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases; the words are not measured.
+    @torch.no_grad()
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Compare each patch with the phrase.
 
         Raises:
             ModelError: the image tower has no transformer blocks.
         """
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    @torch.no_grad()
-    def _attribute(self, pairs: Pairs) -> Maps:
         tower = pairs.encoder.image
         if not isinstance(tower, TransformerImageTower):
             raise ModelError(

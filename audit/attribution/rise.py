@@ -12,22 +12,22 @@ Source: Petsiuk, Das and Saenko 2018, "RISE: randomized input sampling for expla
 equation 6 (7 x 7 cells, half of them open; there 4,000 masks and more).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from audit.attribution.explain import Clock, Request
+from audit.attribution.engine import Method
 from audit.attribution.masking import masked_cosines
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock
+from audit.attribution.pairs import Maps, Pairs
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["RISE", "random_masks"]
 
 
-class RISE:
+class RISE(Method):
     """Random masks on the image; the words are not measured."""
 
     name = "rise"
@@ -41,17 +41,12 @@ class RISE:
             raise ValueError(f"RISE needs masks, cells and a share between 0 and 1: {masks}, {cells}, {open_share}")
         self._masks, self._cells, self._open_share = masks, cells, open_share
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - one form for all methods
-        """The method's numbers."""
+    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
+        """The hyperparameters."""
         return {"masks": self._masks, "cells": self._cells, "open_share": self._open_share}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Average the cosines of each pair's masked images."""
         rows = zip(pairs.image_of.tolist(), pairs.text_embedding, pairs.seeds, strict=True)
         return Maps(image=torch.stack([self._one(pairs, pairs.images[row], *rest) for row, *rest in rows]))
 

@@ -8,19 +8,20 @@ no part: all phrases of an image get the same map. It is here as a reference, to
 Source: Abnar and Zuidema 2020, "Quantifying attention flow in transformers" (ACL), section 3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
-from audit.attribution.attention import attend, first_block, open_tower, pooled_rows
-from audit.attribution.explain import Clock, Request
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock, on_grid
+from audit.attribution.attention import attend, open_tower, pooled_rows
+from audit.attribution.engine import Method
+from audit.attribution.layers import first_of_last
+from audit.attribution.pairs import Maps, Pairs, on_grid
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["Rollout"]
 
 
-class Rollout:
+class Rollout(Method):
     """Attention rollout of the image: it sees the image and is blind to the words."""
 
     name = "rollout"
@@ -40,23 +41,18 @@ class Rollout:
         self._blocks = image_blocks
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The method's numbers for a model."""
+        """The hyperparameters for a model."""
         depth = encoder.image.depth
         return {"image_blocks": depth if self._blocks is None else min(self._blocks, depth)}
 
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases; the words are not measured.
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Multiply the attention of the last blocks of the image tower.
 
         Raises:
             ModelError: the image tower has no transformer blocks.
         """
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
         opened = open_tower(pairs.image_side(0), method=self.name)
-        first = first_block(pairs.encoder.image.depth, int(self.numbers_for(pairs.encoder)["image_blocks"]))
+        first = first_of_last(pairs.encoder.image.depth, int(self.numbers_for(pairs.encoder)["image_blocks"]))
         hidden = opened.before(first)
         identity = torch.eye(hidden.shape[1], device=hidden.device)
         relevance = identity.expand(len(hidden), *identity.shape)

@@ -9,47 +9,31 @@ Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional network
 models and saliency maps", section 3; for words Li et al. 2016, "Visualizing and understanding neural models in NLP".
 """
 
-from collections.abc import Mapping, Sequence
-from inspect import unwrap
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from audit.attribution.attention import open_tower
-from audit.attribution.explain import Clock, Request
+from audit.attribution.engine import Method
 from audit.attribution.gradients import cosine_gradient
-from audit.attribution.pairs import Explained, Maps, Pairs, explain_pairs, no_clock
-from audit.encoders.protocol import DualEncoder
+from audit.attribution.pairs import Maps, Pairs
 
 __all__ = ["Saliency"]
 
 
-class Saliency:
+class Saliency(Method):
     """The size of the input's gradient, for both towers."""
 
     name = "saliency"
     unit = "cosine"
     explains_words = True
-    numbers: Mapping[str, type] = {}
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - one form for all methods
-        """It has none."""
-        return {}
-
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> Explained:
-        """Explain several images, each with its own phrases."""
-        return explain_pairs(encoder, requests, self._attribute, words=words, clock=clock)
-
-    def _attribute(self, pairs: Pairs) -> Maps:
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Differentiate the cosine with respect to the pixels and the embedded tokens."""
         tower = pairs.encoder.image
-        # A tower's own forward pass keeps no graph; beneath that decorator stands the same function, which does.
-        whole = unwrap(type(tower).whole)
         pixels = pairs.images[pairs.image_of]
-        gradient = cosine_gradient(lambda x: whole(tower, x), pixels, pairs.text_embedding)
+        gradient = cosine_gradient(tower.forward, pixels, pairs.text_embedding)
         heat = adaptive_avg_pool2d(gradient.abs().amax(1), tower.grid_at(0))
         return Maps(image=heat, tokens=self._of_tokens(pairs) if pairs.words else None)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from audit.attribution.explain import Clock, Explanation, Request
-from audit.attribution.methods import Method
-from audit.attribution.pairs import no_clock
+from audit.attribution.engine import Clock, Method, no_clock
+from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.encoders.protocol import DualEncoder
 from audit.engine.memory import MemoryReturn
 
@@ -88,7 +87,7 @@ def measured_as(device: torch.device) -> str:
     return "resident memory that one call grew by, at most (by the kernel's high-water mark)"
 
 
-class MeasuredMethod:
+class MeasuredMethod(Method):
     """A method that keeps account of what its calls cost, with and without words; its answers are the method's own."""
 
     def __init__(self, method: Method, device: torch.device) -> None:
@@ -99,12 +98,16 @@ class MeasuredMethod:
         self.costs = {False: Cost(), True: Cost()}  # by whether words were asked for
 
     def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:
-        """The method's numbers for a model, by name."""
+        """The method's hyperparameters for a model, by name."""
         return self.method.numbers_for(encoder)
+
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Make the method's maps."""
+        return self.method.attribute(pairs)
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
-    ) -> tuple[tuple[Explanation, ...], ...]:
+    ) -> tuple[tuple[Attribution, ...], ...]:
         """Explain, and add up what it took.
 
         Raises:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from audit.attribution.explain import Request, pair_seed
-from audit.attribution.methods import METHODS, Method
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.methods import METHODS
 from audit.attribution.numbers import check_fit
+from audit.attribution.pairs import Request
 from audit.comparison.cohort import cohort_files
 from audit.comparison.explaining import Explaining, Progress
 from audit.comparison.measuring import MeasuredMethod, measured_as

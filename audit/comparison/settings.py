@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.attribution.explain import M2IB
+from audit.attribution.engine import Method
 from audit.attribution.kernel_shap import KernelSHAP
-from audit.attribution.methods import METHODS, Method
+from audit.attribution.m2ib import M2IB
+from audit.attribution.methods import METHODS
 from audit.attribution.numbers import GivenNumbers, build_method, numbers_by_method
 from audit.attribution.rise import RISE
 from pipelines.errors import AuditError

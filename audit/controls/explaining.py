@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from audit.attribution.explain import Explanation, Request, pair_seed
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.pairs import Attribution, Request
 from audit.controls.plan import Control, PlannedPhrase
 from audit.encoders.protocol import DualEncoder
 from pipelines.transforms import Preprocessing
@@ -27,7 +27,7 @@ class ExplainedControl:
     control: Control
     index: int  # of the phrase among the case's
     text: str | None  # what took the phrase's place; None where it stayed
-    explanation: Explanation
+    explanation: Attribution
     donor: Path | None = None  # an image of the patient whose report the text is from
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.attribution.explain import pair_seed
+from audit.attribution.engine import pair_seed
 from audit.controls.wording import negated, nonsense, side_swapped
 from pipelines.boxes.matching import target_boxes
 from pipelines.study import Case, Image, Study

@@ -32,7 +32,7 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
     vision, text = model.config.vision_config, model.config.text_config
     context = min(text.max_position_embeddings, tokenizer.model_max_length)
 
-    def whole_text(tokens: Tokens) -> Tensor:
+    def forward_text(tokens: Tokens) -> Tensor:
         return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
 
     return Encoder(
@@ -41,14 +41,14 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
         image=TransformerImageTower(
             vision_stack(model.vision_model, model.visual_projection),
             embed=lambda pixels: model.vision_model.pre_layrnorm(model.vision_model.embeddings(pixels)),
-            whole=lambda pixels: features(model.get_image_features(pixels)),
+            forward=lambda pixels: features(model.get_image_features(pixels)),
             grid=(vision.image_size // vision.patch_size,) * 2,
             leading_tokens=1,
         ),
         text=TransformerTextTower(
             _text_stack(model.text_model, model.text_projection),
             embed=lambda tokens: model.text_model.embeddings(input_ids=tokens.ids),
-            whole=whole_text,
+            forward=forward_text,
             tokenise=tokeniser_of(tokenizer, context=context, device=device),
             context=context,
         ),

@@ -76,7 +76,7 @@ def _image_tower(model: Any) -> TransformerImageTower:
     return TransformerImageTower(
         vision_stack(vision, projection) if is_clip else _vit_stack(vision, projection),
         embed=embed,
-        whole=lambda pixels: features(model.get_image_features(pixels)),
+        forward=lambda pixels: features(model.get_image_features(pixels)),
         grid=(config.image_size // config.patch_size,) * 2,
         leading_tokens=1,
     )
@@ -119,13 +119,13 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
         projected: Tensor = projection(text.pooler.activation(text.pooler.dense(pooled)))
         return projected
 
-    def whole(tokens: Tokens) -> Tensor:
+    def forward(tokens: Tokens) -> Tensor:
         return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
 
     return TransformerTextTower(
         Stack(blocks=bert_blocks(text), pool=Pool.FIRST, head=head, parameters=parameters_of(text, projection)),
         embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
-        whole=whole,
+        forward=forward,
         tokenise=tokeniser_of(tokenizer, context=context, device=device),
         context=context,
     )

@@ -70,8 +70,8 @@ class ImageTower(Tower, Protocol):
         """Run up to and including block ``layer``, without a graph."""
         ...
 
-    def whole(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
-        """Run the model's own forward pass, without a graph: the yardstick for prefix and suffix."""
+    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
+        """Run the model's own forward pass, the yardstick for prefix and suffix; differentiable in its input."""
         ...
 
 
@@ -92,8 +92,8 @@ class TextTower(Tower, Protocol):
         """Run up to and including block ``layer``, without a graph."""
         ...
 
-    def whole(self, tokens: Tokens) -> Embedding:
-        """Run the model's own forward pass, without a graph: the yardstick for prefix and suffix."""
+    def forward(self, tokens: Tokens) -> Embedding:
+        """Run the model's own forward pass, the yardstick for prefix and suffix."""
         ...
 
 

@@ -42,7 +42,7 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
         image=TransformerImageTower(
             _vision_stack(folder, model.vision_model),
             embed=model.vision_model.embeddings,
-            whole=lambda pixels: features(model.get_image_features(pixels)),
+            forward=lambda pixels: features(model.get_image_features(pixels)),
             grid=(side, side),
             leading_tokens=0,
         ),
@@ -61,7 +61,7 @@ def load_naflex(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit 
     side = math.isqrt(vision.num_patches)
     patches = _patches(vision.patch_size, side)
 
-    def whole_image(pixels: Tensor) -> Tensor:
+    def forward_image(pixels: Tensor) -> Tensor:
         flat, shapes = patches(pixels)
         seen = torch.ones(flat.shape[:2], dtype=torch.long, device=flat.device)
         return features(model.get_image_features(pixel_values=flat, pixel_attention_mask=seen, spatial_shapes=shapes))
@@ -73,7 +73,7 @@ def load_naflex(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit 
         image=TransformerImageTower(
             _vision_stack(folder, model.vision_model),
             embed=lambda pixels: model.vision_model.embeddings(*patches(pixels)),
-            whole=whole_image,
+            forward=forward_image,
             grid=(side, side),
             leading_tokens=0,
         ),
@@ -108,7 +108,7 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
     text = model.text_model
     context = model.config.text_config.max_position_embeddings
 
-    def whole(tokens: Tokens) -> Tensor:
+    def forward(tokens: Tokens) -> Tensor:
         return features(model.get_text_features(input_ids=tokens.ids))
 
     return TransformerTextTower(
@@ -119,7 +119,7 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
             parameters=parameters_of(text),
         ),
         embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
-        whole=whole,
+        forward=forward,
         tokenise=tokeniser_of(load_tokenizer(folder), context=context, device=device, padding_is_read=True),
         context=context,
     )

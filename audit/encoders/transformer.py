@@ -104,14 +104,14 @@ class TransformerImageTower:
         stack: Stack,
         *,
         embed: Callable[[Tensor], Tensor],
-        whole: Callable[[Tensor], Tensor],
+        forward: Callable[[Tensor], Tensor],
         grid: tuple[int, int],
         leading_tokens: int,
     ) -> None:
         self.stack = stack
         self.depth, self.parameters = len(stack.blocks), stack.parameters
         self.leading_tokens = leading_tokens
-        self._embed, self._whole, self._grid = embed, whole, grid
+        self._embed, self._forward, self._grid = embed, forward, grid
 
     def grid_at(self, layer: int) -> tuple[int, int]:  # noqa: ARG002 - the same at every block
         """Rows and columns of patches."""
@@ -135,17 +135,16 @@ class TransformerImageTower:
         """Run the blocks after ``layer``, pool and project."""
         return self.stack.run_rest(hidden, layer, None)
 
-    @torch.no_grad()
-    def whole(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
-        """Run the model's own forward pass."""
-        return self._whole(pixels)
+    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
+        """Run the model's own forward pass; differentiable in its input."""
+        return self._forward(pixels)
 
     def with_stack(self, stack: Stack) -> "TransformerImageTower":
-        """Give this tower other blocks; it shares the rest, and ``whole`` runs the new blocks, not the library's."""
+        """Give this tower other blocks; it shares the rest, and ``forward`` runs the new blocks, not the library's."""
         return TransformerImageTower(
             stack,
             embed=self._embed,
-            whole=lambda pixels: stack.run_all(self._embed(pixels), None),
+            forward=lambda pixels: stack.run_all(self._embed(pixels), None),
             grid=self._grid,
             leading_tokens=self.leading_tokens,
         )
@@ -159,13 +158,13 @@ class TransformerTextTower:
         stack: Stack,
         *,
         embed: Callable[[Tokens], Tensor],
-        whole: Callable[[Tokens], Tensor],
+        forward: Callable[[Tokens], Tensor],
         tokenise: Callable[[Sequence[str]], Tokens],
         context: int,
     ) -> None:
         self.stack = stack
         self.depth, self.parameters, self.context = len(stack.blocks), stack.parameters, context
-        self._embed, self._whole, self._tokenise = embed, whole, tokenise
+        self._embed, self._forward, self._tokenise = embed, forward, tokenise
 
     def tokenise(self, phrases: Sequence[str]) -> Tokens:
         """Tokenise with the folder's own tokeniser; a phrase longer than the context is cut with a warning."""
@@ -182,12 +181,10 @@ class TransformerTextTower:
             mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         return self.stack.run_rest(hidden, layer, mask)
 
-    @torch.no_grad()
-    def whole(self, tokens: Tokens) -> Embedding:
-        """Run the model's own forward pass."""
-        return self._whole(tokens)
+    def forward(self, tokens: Tokens) -> Embedding:
+        """Run the model's own forward pass; differentiable in its input."""
+        return self._forward(tokens)
 
-    @torch.no_grad()
     def embed(self, tokens: Tokens) -> Hidden:
         """Embed the tokens, positions included: what block 0 reads."""
         return self._embed(tokens)
@@ -197,11 +194,11 @@ class TransformerTextTower:
         return self.stack.run_all(embedded, mask)
 
     def with_stack(self, stack: Stack) -> "TransformerTextTower":
-        """Give this tower other blocks; it shares the rest, and ``whole`` runs the new blocks, not the library's."""
+        """Give this tower other blocks; it shares the rest, and ``forward`` runs the new blocks, not the library's."""
         return TransformerTextTower(
             stack,
             embed=self._embed,
-            whole=lambda tokens: stack.run_all(self._embed(tokens), tokens.mask),
+            forward=lambda tokens: stack.run_all(self._embed(tokens), tokens.mask),
             tokenise=self._tokenise,
             context=self.context,
         )

@@ -7,8 +7,8 @@ from itertools import islice
 
 import torch
 
-from audit.attribution.explain import Explanation, Request, pair_seed
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.pairs import Attribution, Request
 from audit.controls.explaining import ExplainedControl, explain_controls
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
@@ -161,7 +161,7 @@ class Explainer:
             )
 
     def _faithfulness(
-        self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Explanation]]
+        self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Attribution]]
     ) -> dict[int, tuple[Score, ...]]:
         """Score the sampled phrases' heat, and beside it the same heat with its cells shuffled."""
         sampled = [phrase.index for phrase in self.faithfulness.of(case.case)]

@@ -1,7 +1,7 @@
 """The methods of a run, built from what was asked for, the model's hints and the papers."""
 
-from audit.attribution.explain import M2IB
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method
+from audit.attribution.m2ib import M2IB
 from audit.attribution.numbers import GivenNumbers, SharedNumber, build_method, check_fit, numbers_by_method
 from audit.encoders.protocol import DualEncoder
 from audit.engine.settings import RunSettings

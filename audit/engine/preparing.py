@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder

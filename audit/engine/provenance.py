@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import torch
 
-from audit.attribution.explain import M2IB
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method
+from audit.attribution.m2ib import M2IB
 from audit.attribution.precision import Precision, resolve
 from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from audit.attribution.explain import Explanation
+from audit.attribution.pairs import Attribution
 from audit.controls.explaining import ExplainedControl
 from audit.controls.summary import pearson
 from audit.engine.keys import Keys, path_key
@@ -57,7 +57,7 @@ class ExplainedCase:
     """One image with what the methods say of it."""
 
     loaded: LoadedCase
-    explanations: tuple[tuple[Explanation, ...], ...]  # for each method one for each of phrase_texts
+    explanations: tuple[tuple[Attribution, ...], ...]  # for each method one for each of phrase_texts
     controls: tuple[ExplainedControl, ...] = ()
     faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by place of the phrase
 

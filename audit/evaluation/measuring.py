@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from audit.attribution.explain import Request, pair_seed
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.pairs import Request
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.words import CutPhraseWarning
 from audit.evaluation.pair_table import PairRow, PairTable

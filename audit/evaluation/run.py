@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from audit.attribution.methods import Method
+from audit.attribution.engine import Method
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.engine.for_owner import Told

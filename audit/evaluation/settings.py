@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from audit.attribution.explain import M2IB, default_layer
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.engine import Method
 from audit.attribution.iba import IBA
-from audit.attribution.m2ib import M2IBSettings
-from audit.attribution.methods import METHODS, Method
+from audit.attribution.layers import default_layer
+from audit.attribution.m2ib import M2IB
+from audit.attribution.methods import METHODS
 from audit.attribution.numbers import GivenNumbers, SharedNumber, build_method, check_fit, numbers_by_method
 from audit.encoders.protocol import DualEncoder
 from audit.faithfulness.confidence import TextMask
@@ -31,15 +33,19 @@ _SHARED = {
 class Preset:
     """M2IB's numbers, and the weights of words, as its authors' code has them for one kind of image."""
 
-    settings: M2IBSettings
+    settings: BottleneckSettings
     image_layer: int  # of 12 blocks, from 0
     text_layer: int
     text_mask: TextMask = TextMask.MEDIAN
 
 
 PRESETS: Mapping[str, Preset] = {
-    "natural": Preset(settings=M2IBSettings(beta=0.1, variance=1.0, steps=10, samples=10), image_layer=9, text_layer=9),
-    "ms-cxr": Preset(settings=M2IBSettings(beta=1.0, variance=1.0, steps=10, samples=10), image_layer=9, text_layer=7),
+    "natural": Preset(
+        settings=BottleneckSettings(beta=0.1, variance=1.0, steps=10, samples=10), image_layer=9, text_layer=9
+    ),
+    "ms-cxr": Preset(
+        settings=BottleneckSettings(beta=1.0, variance=1.0, steps=10, samples=10), image_layer=9, text_layer=7
+    ),
 }
 """Photographs with CLIP, and chest X-rays with BiomedCLIP: the settings of the authors' code."""
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.batching import in_chunks
-from audit.attribution.explain import Explanation, Request
+from audit.attribution.pairs import Attribution, Request
 from audit.encoders.protocol import DualEncoder, TextTower, Tokens
 from pipelines.errors import ModelError
 
@@ -44,7 +44,7 @@ class ExplainedPair:
     seed: int = 0  # of the order of ties and of ROAD's noise: the same for every method that is compared
 
     @classmethod
-    def all_of(cls, request: Request, explanations: Sequence[Explanation]) -> tuple["ExplainedPair", ...]:
+    def all_of(cls, request: Request, explanations: Sequence[Attribution]) -> tuple["ExplainedPair", ...]:
         """Join a request with what a method answered to it, a pair a phrase."""
         return tuple(
             cls(

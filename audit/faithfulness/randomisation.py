@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from audit.attribution.explain import pair_seed
+from audit.attribution.engine import pair_seed
 from audit.encoders.blocks import Affine, Block
 from audit.encoders.protocol import DualEncoder, Encoder
 from audit.encoders.transformer import TransformerImageTower, TransformerTextTower

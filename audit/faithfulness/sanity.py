@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 
-from audit.attribution.explain import Explanation, Request
+from audit.attribution.pairs import Attribution, Request
 from audit.encoders.protocol import DualEncoder
 from audit.faithfulness.randomisation import TowerName, randomised
 
@@ -31,7 +31,7 @@ class Explainer(Protocol):
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True
-    ) -> tuple[tuple[Explanation, ...], ...]:
+    ) -> tuple[tuple[Attribution, ...], ...]:
         """Explain each request's image with each of its phrases."""
         ...
 
@@ -110,7 +110,7 @@ def cascade(
         yield SanityStep(tower=settings.tower, blocks=blocks, pairs=compared)
 
 
-def similarity(trained: Explanation, found: Explanation) -> PairSimilarity:
+def similarity(trained: Attribution, found: Attribution) -> PairSimilarity:
     """Compare two explanations of one pair; the first is the trained model's."""
     first, second = (one.heat.detach().cpu().double().numpy() for one in (trained, found))
     words = (np.array([heat for _, heat in one.words], dtype=float) for one in (trained, found))

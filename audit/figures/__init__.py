@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from audit.attribution.on_image import Explained
+from audit.attribution.explanation import Explanation
 from pipelines.errors import AuditError
 from pipelines.study import Box
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["figure"]
 
 
-def figure(explained: Explained | Sequence[Explained], *, boxes: Sequence[Box] = ()) -> "Figure":
+def figure(explained: Explanation | Sequence[Explanation], *, boxes: Sequence[Box] = ()) -> "Figure":
     """Draw one explanation, or several side by side: picture, heat, boxes, hottest point, and the phrase's words.
 
     Each heat has the colours of its own range, in its own unit: two columns compare places, not heights. Cold patches
@@ -34,7 +34,7 @@ def figure(explained: Explained | Sequence[Explained], *, boxes: Sequence[Box] =
         if error.name is None or not error.name.startswith("matplotlib"):
             raise
         raise AuditError("a figure needs matplotlib: pip install 'm2ib-audit[notebook]'") from error
-    columns = [explained] if isinstance(explained, Explained) else list(explained)
+    columns = [explained] if isinstance(explained, Explanation) else list(explained)
     if not columns:
         raise ValueError("nothing to draw: give one explanation at least")
     return draw(columns, boxes)

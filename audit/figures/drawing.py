@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from PIL import Image as Pillow
 
-from audit.attribution.on_image import Explained
+from audit.attribution.explanation import Explanation
 from audit.figures.words import lay_out
 from pipelines.image_file import Picture
 from pipelines.study import Box
@@ -41,7 +41,7 @@ class _Drawn(Figure):
         return stream.getvalue()
 
 
-def draw(columns: Sequence[Explained], boxes: Sequence[Box]) -> Figure:
+def draw(columns: Sequence[Explanation], boxes: Sequence[Box]) -> Figure:
     """Draw one column an explanation; without pyplot, whose state is the caller's."""
     figure = _Drawn(dpi=110)
     renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # it has no hints
@@ -70,7 +70,7 @@ def draw(columns: Sequence[Explained], boxes: Sequence[Box]) -> Figure:
     return figure
 
 
-def _draw_picture(axes: Axes, explained: Explained, boxes: Sequence[Box]) -> None:
+def _draw_picture(axes: Axes, explained: Explanation, boxes: Sequence[Box]) -> None:
     rows, columns = explained.picture.shape
     extent = (0.0, float(columns), float(rows), 0.0)  # edge-based, as boxes are
     shown = _picture(explained.picture)
@@ -96,7 +96,7 @@ def _draw_picture(axes: Axes, explained: Explained, boxes: Sequence[Box]) -> Non
     axes.set_title(f"{explained.method}, cosine {explained.cosine:.3f}", fontsize=9, loc="left")
 
 
-def _draw_bar(figure: Figure, axes: Axes, explained: Explained) -> None:
+def _draw_bar(figure: Figure, axes: Axes, explained: Explanation) -> None:
     """The colour bar, in the method's unit; a heat that shows nothing has none."""
     scale = display_range(explained.grid)
     if scale is None:
@@ -114,7 +114,7 @@ def _picture(picture: Picture) -> UInt8[np.ndarray, "height width *colours"]:
     return np.asarray(values)
 
 
-def _overlay(explained: Explained, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
+def _overlay(explained: Explanation, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
     """The heat as the pages colour it, clear where the film shows no body."""
     height, width = size
     coloured = colour_heat(explained.grid, explained.placement, height=height, width=width)
@@ -124,6 +124,6 @@ def _overlay(explained: Explained, size: tuple[int, int]) -> UInt8[np.ndarray, "
     return coloured
 
 
-def _unexplained(explained: Explained) -> list[tuple[str, float | None]]:
+def _unexplained(explained: Explanation) -> list[tuple[str, float | None]]:
     """The phrase without colours, for a method that explains no words."""
     return [(word, None) for word in explained.phrase.split()]

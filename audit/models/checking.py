@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audit.attribution.explain import M2IB
+from audit.attribution.m2ib import M2IB
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, Tokens
 from audit.encoders.weights import listed
@@ -87,7 +87,7 @@ def check(name: str, *, device: str = "auto", progress: Progress = lambda _stage
     place = pick_device(device)
     encoder = load_encoder(name, device=place)
     try:
-        _, image_layer, text_layer = M2IB().settings_for(encoder)
+        image_layer, text_layer = M2IB().split(encoder)
     except ValueError as error:
         raise ModelError(f"{name}: the numbers in m2ib_audit.json do not fit the model: {error}") from error
     total = encoder.image.depth + encoder.text.depth
@@ -123,11 +123,11 @@ def split_errors(encoder: DualEncoder, *, device: str | torch.device = "cpu") ->
     size = encoder.preprocessing.size
     generator = torch.Generator().manual_seed(_SEED)
     pixels = torch.randn(_IMAGES, 3, size, size, generator=generator).to(device)
-    whole = encoder.image.whole(pixels)
+    whole = encoder.image.forward(pixels)
     for layer in range(encoder.image.depth):
         yield _compare("image", layer, encoder.image.suffix(encoder.image.prefix(pixels, layer), layer), whole)
     tokens: Tokens = encoder.text.tokenise(_PHRASES)
-    whole = encoder.text.whole(tokens)
+    whole = encoder.text.forward(tokens)
     for layer in range(encoder.text.depth):
         parts = encoder.text.suffix(encoder.text.prefix(tokens, layer), layer, tokens.mask)
         yield _compare("text", layer, parts, whole)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from audit.attribution.explain import M2IB, pair_seed
+from audit.attribution.engine import pair_seed
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.phantom.presence import auc_interval, presence_cosines
@@ -134,7 +136,8 @@ class _Scorer:
         self._cosines.append(presence_cosines(self._encoder, pixels))
         self._present.append([finding in held_out.phantom.findings for finding in PHANTOM_FINDINGS])
         seeds = [pair_seed(self._seed, held_out.name, text) for text in texts]
-        explained = self._method.explain(self._encoder, pixels, texts, seeds=seeds, words=False)
+        request = Request(pixels=pixels, phrases=texts, seeds=seeds)
+        (explained,) = self._method.explain_batch(self._encoder, [request], words=False)
         heats = [placement.heat_to_source(explanation.heat.numpy()) for explanation in explained]
         free = dict(zip(findings, heats, strict=False))
         for finding, heat in free.items():

@@ -25,8 +25,8 @@ def presence_cosines(
     texts = [sentences_of(Claim(finding=finding))[0] for finding in PHANTOM_FINDINGS]
     with torch.no_grad():
         tokens = encoder.text.tokenise(texts)
-        images = encoder.image.whole(pixels[None])
-        cosines = cosine_similarity(images, encoder.text.whole(tokens), dim=-1)
+        images = encoder.image.forward(pixels[None])
+        cosines = cosine_similarity(images, encoder.text.forward(tokens), dim=-1)
     found: Float[np.ndarray, " findings"] = cosines.cpu().numpy()
     return found
 

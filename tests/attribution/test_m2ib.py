@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution.m2ib import M2IBSettings, bottleneck
+from audit.attribution.bottleneck import BottleneckSettings, bottleneck
 
 WIDTH, DIM = 6, 5
-SETTINGS = M2IBSettings(beta=0.3, variance=1.7, steps=4, samples=3)
+SETTINGS = BottleneckSettings(beta=0.3, variance=1.7, steps=4, samples=3)
 
 
 def make_suffix() -> Callable[[Tensor, Tensor], Tensor]:
@@ -38,7 +38,7 @@ def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def plain(hidden: Tensor, target: Tensor, suffix, settings: M2IBSettings, generator: torch.Generator) -> Tensor:
+def plain(hidden: Tensor, target: Tensor, suffix, settings: BottleneckSettings, generator: torch.Generator) -> Tensor:
     """The algorithm of the paper for one pair, with torch's own KL divergence and a loop over samples."""
     alpha = torch.full_like(hidden, settings.initial, requires_grad=True)
     optimiser = torch.optim.Adam([alpha], lr=settings.learning_rate)
@@ -127,15 +127,17 @@ def test_every_number_of_the_method_changes_the_heat(change) -> None:
     hidden, target = inputs(1, 4)
     suffix, mask = make_suffix(), torch.ones(1, 4, dtype=torch.bool)
     base = {"beta": 0.3, "variance": 1.7, "steps": 4, "samples": 3}
-    first = bottleneck(hidden, mask, target, suffix, settings=M2IBSettings(**base), generators=generators(0))
-    second = bottleneck(hidden, mask, target, suffix, settings=M2IBSettings(**base | change), generators=generators(0))
+    first = bottleneck(hidden, mask, target, suffix, settings=BottleneckSettings(**base), generators=generators(0))
+    second = bottleneck(
+        hidden, mask, target, suffix, settings=BottleneckSettings(**base | change), generators=generators(0)
+    )
     assert not torch.allclose(first, second, atol=1e-4)
 
 
 @pytest.mark.parametrize("change", [{"beta": 0.0}, {"variance": -1.0}, {"steps": 0}, {"samples": 0}], ids=str)
 def test_numbers_that_make_no_sense_are_refused(change) -> None:
     with pytest.raises(ValueError, match="must be positive"):
-        M2IBSettings(**change)
+        BottleneckSettings(**change)
 
 
 def test_information_stays_where_the_other_tower_looks() -> None:
@@ -146,7 +148,7 @@ def test_information_stays_where_the_other_tower_looks() -> None:
         torch.ones(1, 6, dtype=torch.bool),
         hidden[:, 2, :DIM],
         lambda state, _mask: state[:, 2, :DIM],
-        settings=M2IBSettings(beta=0.1, steps=30),
+        settings=BottleneckSettings(beta=0.1, steps=30),
         generators=generators(0),
     )
     assert heat[0].argmax() == 2

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.attention import attend, embedding_of, open_tower
-from audit.attribution.explain import Explanation, Request
+from audit.attribution.engine import Method
 from audit.attribution.kernel_shap import KernelSHAP
-from audit.attribution.methods import METHODS, Method
-from audit.attribution.pairs import Pairs
+from audit.attribution.methods import METHODS
+from audit.attribution.pairs import Attribution, Pairs, Request
 from audit.attribution.rise import RISE
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -63,7 +63,7 @@ def requests_for(encoder: DualEncoder, **changes: list[int]) -> list[Request]:
     ]
 
 
-def same(left: Explanation, right: Explanation) -> bool:
+def same(left: Attribution, right: Attribution) -> bool:
     return torch.equal(left.heat, right.heat) and left.words == right.words and left.cosine == right.cosine
 
 
@@ -108,8 +108,8 @@ def test_blocks_run_with_their_attention_in_the_open_give_the_models_own_embeddi
         image_of=torch.arange(2),
         tokens=tokens,
         seeds=(1, 2),
-        image_embedding=encoder.image.whole(images),
-        text_embedding=encoder.text.whole(tokens),
+        image_embedding=encoder.image.forward(images),
+        text_embedding=encoder.text.forward(tokens),
         words=True,
     )
     sides = ((pairs.image_side(0), pairs.image_embedding), (pairs.text_side(), pairs.text_embedding))

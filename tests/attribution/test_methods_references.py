@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.chefer import Chefer
-from audit.attribution.explain import M2IB, Explanation, Request
+from audit.attribution.engine import Method
 from audit.attribution.grad_cam import GradCAM
 from audit.attribution.grad_eclip import GradECLIP
 from audit.attribution.iba import IBA
 from audit.attribution.kernel_shap import KernelSHAP, shapley_values
 from audit.attribution.legrad import LeGrad, LeGradPool
-from audit.attribution.m2ib import M2IBSettings
-from audit.attribution.methods import Method
+from audit.attribution.m2ib import M2IB
 from audit.attribution.nib import NIB
+from audit.attribution.pairs import Attribution, Request
 from audit.attribution.patch_similarity import PatchSimilarity
 from audit.attribution.rise import RISE, random_masks
 from audit.attribution.rollout import Rollout
@@ -124,7 +125,7 @@ def plains(made, encoder) -> dict[str, Plain]:
     return {side: Plain(made, encoder, side) for side in ("image", "text")}
 
 
-def explained(method: Method, encoder: DualEncoder, plain: Plain) -> Explanation:
+def explained(method: Method, encoder: DualEncoder, plain: Plain) -> Attribution:
     request = Request(pixels=plain.pixels[0], phrases=[PHRASE], seeds=[SEED])
     return method.explain_batch(encoder, [request])[0][0]
 
@@ -159,7 +160,7 @@ def test_nib_is_the_integral_of_gradients_at_a_replaced_block(side, plains, enco
 @pytest.mark.parametrize("side", SIDES)
 def test_iba_is_a_bottleneck_with_noise_like_the_hidden_state(side, plains, encoder) -> None:
     plain, layer = plains[side], 1
-    settings = M2IBSettings(beta=2.0, steps=3, samples=2)
+    settings = BottleneckSettings(beta=2.0, steps=3, samples=2)
     _, (hidden,) = plain.recorded([plain.layers[layer]])
     hidden = hidden.detach()
     mean, spread = hidden.mean(1, keepdim=True), hidden.std(1, keepdim=True, correction=0).clamp_min(0.01)
@@ -386,7 +387,7 @@ KNOBS = [
     pytest.param(NIB(text_layer=0), NIB(text_layer=1), id="nib text layer"),
     pytest.param(IBA(image_layer=0), IBA(image_layer=1), id="iba image layer"),
     pytest.param(IBA(text_layer=0), IBA(text_layer=1), id="iba text layer"),
-    pytest.param(IBA(), IBA(M2IBSettings(beta=0.1)), id="iba settings"),
+    pytest.param(IBA(), IBA(BottleneckSettings(beta=0.1)), id="iba settings"),
     pytest.param(Chefer(), Chefer(image_blocks=2), id="chefer image blocks"),
     pytest.param(Chefer(), Chefer(text_blocks=2), id="chefer text blocks"),
     pytest.param(LeGrad(), LeGrad(image_blocks=1), id="legrad image blocks"),
@@ -433,5 +434,5 @@ def test_numbers_that_make_no_method_are_refused(make) -> None:
 
 
 def test_m2ib_says_its_numbers_like_the_others(encoder) -> None:
-    numbers = M2IB(M2IBSettings(beta=0.5), image_layer=1).numbers_for(encoder)
+    numbers = M2IB(BottleneckSettings(beta=0.5), image_layer=1).numbers_for(encoder)
     assert (numbers["beta"], numbers["image_layer"]) == (0.5, 1)

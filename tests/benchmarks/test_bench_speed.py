@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from audit.attribution.explain import M2IB
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
 from audit.encoders import blocks, transformer
 from benchmarks import bench_batch
 from benchmarks.bench_block_passes import Passes, budget, count, share_of_pooled, table
@@ -53,18 +53,18 @@ def test_the_operations_of_a_pair_are_those_of_the_block_passes_that_run(encoder
     for tower, length in tokens.items():
         products = 4 * length * SMALL.width**2 + 2 * length * SMALL.width * SMALL.inner + 2 * length**2 * SMALL.width
         expected += passes[tower].both * 2 * products
-    assert bench_batch.operations_a_pair(SMALL, 13, M2IBSettings()) == pytest.approx(expected)
+    assert bench_batch.operations_a_pair(SMALL, 13, BottleneckSettings()) == pytest.approx(expected)
 
 
 def test_all_pairs_of_a_batch_are_explained_at_once(encoder, monkeypatch) -> None:
-    sizes, explain_chunk = [], M2IB._explain_chunk
+    sizes, attribute = [], M2IB.attribute
 
-    def spied(self, encoder, pairs, images, *, words):
-        sizes.append(len(pairs))
-        return explain_chunk(self, encoder, pairs, images, words=words)
+    def spied(self, pairs):
+        sizes.append(len(pairs.seeds))
+        return attribute(self, pairs)
 
-    monkeypatch.setattr(M2IB, "_explain_chunk", spied)
-    method = M2IB(M2IBSettings(steps=2, samples=1), image_layer=9, text_layer=7, pairs_at_once=6)
+    monkeypatch.setattr(M2IB, "attribute", spied)
+    method = M2IB(BottleneckSettings(steps=2, samples=1), image_layer=9, text_layer=7, pairs_at_once=6)
     speed = bench_batch.measure(encoder, method, torch.device("cpu"), 6, repeats=2)
     assert sizes == [6, 6, 6]
     assert speed.pairs_per_second > 0

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.attribution.explain import Explanation, Request
 from audit.attribution.methods import METHODS
+from audit.attribution.pairs import Attribution, Request
 from audit.comparison import measuring
 from audit.comparison.measuring import MeasuredMethod, PeakMemory
 from audit.comparison.scores import compared_scores
@@ -79,11 +79,11 @@ class Hungry:
 
     def explain_batch(
         self, _encoder: object, requests: Sequence[Request], *, words: bool = True, **_clock: object
-    ) -> tuple[tuple[Explanation, ...], ...]:
+    ) -> tuple[tuple[Attribution, ...], ...]:
         held = np.ones(25_000_000)  # 200 MB
         time.sleep(0.05 if words else 0.02)
         assert held[-1] == 1.0
-        answer = Explanation(heat=torch.full((2, 2), float(words)), words=(), cosine=0.5)
+        answer = Attribution(heat=torch.full((2, 2), float(words)), words=(), cosine=0.5)
         return tuple(tuple(answer for _ in request.phrases) for request in requests)
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from made_up_image import made_up_image
 from scipy.stats import pearsonr
 
-from audit.attribution.explain import M2IB, Request
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.controls.explaining import explain_controls, rewindowed
 from audit.controls.plan import Control, ControlPlan
 from audit.controls.summary import ControlRow, evidence_of, pearson, summarise_controls
@@ -112,7 +113,7 @@ def test_a_cohort_of_one_patient_has_no_shuffled_report() -> None:
 
 
 def test_controls_keep_the_noise_and_change_one_thing() -> None:
-    encoder, method = load_encoder("phantom"), M2IB(M2IBSettings(steps=3, samples=2))
+    encoder, method = load_encoder("phantom"), M2IB(BottleneckSettings(steps=3, samples=2))
     case = COHORT[0].cases[0]
     planned = ControlPlan(COHORT, sample=99, seed=0).of(case)
     pixels = torch.rand(3, 160, 160, generator=torch.Generator().manual_seed(1))
@@ -125,10 +126,14 @@ def test_controls_keep_the_noise_and_change_one_thing() -> None:
         if control is not Control.SIDE_SWAPPED  # neither phrase names a side
     }
     shuffled = next(control for control in found if control.control is Control.SHUFFLED and control.index == 1)
-    (alone,) = method.explain(encoder, pixels, [str(shuffled.text)], seeds=[6], words=False)
+    (alone,) = method.explain_batch(
+        encoder, [Request(pixels=pixels, phrases=[str(shuffled.text)], seeds=[6])], words=False
+    )[0]
     torch.testing.assert_close(shuffled.explanation.heat, alone.heat)
     again = next(control for control in found if control.control is Control.SECOND_SEED and control.index == 1)
-    (original,) = method.explain(encoder, pixels, [case.phrases[1].text], seeds=[6], words=False)
+    (original,) = method.explain_batch(
+        encoder, [Request(pixels=pixels, phrases=[case.phrases[1].text], seeds=[6])], words=False
+    )[0]
     assert again.explanation.cosine == pytest.approx(original.cosine)
     assert not torch.equal(again.explanation.heat, original.heat)
 

@@ -150,7 +150,7 @@ def test_openais_resnet_is_the_plain_network(made) -> None:
     encoder = load_encoder(str(made("openai resnet").folder))
     pixels = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
     plain = plain_resnet(resnet_names(), pixels, (1, 2, 1, 1))
-    torch.testing.assert_close(encoder.image.whole(pixels), plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(encoder.image.forward(pixels), plain, atol=1e-4, rtol=1e-4)
     assert [encoder.image.grid_at(layer) for layer in range(5)] == [(16, 16), (8, 8), (8, 8), (4, 4), (2, 2)]
 
 

@@ -7,8 +7,9 @@ import torch
 from made_up_models import FAMILIES, PHRASES, SIZE
 from torch.nn import Module
 
-from audit.attribution.explain import M2IB
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, ImageTower, TextTower
 from audit.encoders.words import CutPhraseWarning
@@ -53,7 +54,7 @@ def test_it_is_a_dual_encoder_of_two_towers(encoder) -> None:
 
 
 def test_image_prefix_and_suffix_are_the_whole_forward_at_every_layer(encoder, pixels) -> None:
-    whole = encoder.image.whole(pixels)
+    whole = encoder.image.forward(pixels)
     for layer in range(encoder.image.depth):
         split = encoder.image.suffix(encoder.image.prefix(pixels, layer), layer)
         torch.testing.assert_close(split, whole, **EXACT)
@@ -61,7 +62,7 @@ def test_image_prefix_and_suffix_are_the_whole_forward_at_every_layer(encoder, p
 
 def test_text_prefix_and_suffix_are_the_whole_forward_at_every_layer(encoder) -> None:
     tokens = encoder.text.tokenise(PHRASES)
-    whole = encoder.text.whole(tokens)
+    whole = encoder.text.forward(tokens)
     for layer in range(encoder.text.depth):
         split = encoder.text.suffix(encoder.text.prefix(tokens, layer), layer, tokens.mask)
         torch.testing.assert_close(split, whole, **EXACT)
@@ -120,7 +121,9 @@ def test_explaining_leaves_no_gradient_no_hook_and_the_same_weights(encoder, pix
     parameters = [parameter for module in modules for parameter in module.parameters()]
     assert parameters
     before = [parameter.clone() for parameter in parameters]
-    M2IB(M2IBSettings(steps=1, samples=2)).explain(encoder, pixels[0], PHRASES, seeds=[1, 2, 3])
+    M2IB(BottleneckSettings(steps=1, samples=2)).explain_batch(
+        encoder, [Request(pixels=pixels[0], phrases=PHRASES, seeds=[1, 2, 3])]
+    )[0]
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in parameters)
     assert all(torch.equal(parameter, old) for parameter, old in zip(parameters, before, strict=True))
     assert not any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in modules)
@@ -128,8 +131,10 @@ def test_explaining_leaves_no_gradient_no_hook_and_the_same_weights(encoder, pix
 
 
 def test_explanations_have_the_grids_shape_and_the_phrases_words(encoder, pixels) -> None:
-    explained = M2IB(M2IBSettings(steps=2, samples=2)).explain(encoder, pixels[0], PHRASES[1:2], seeds=[1])
-    _, layer, _ = M2IB().settings_for(encoder)
+    explained = M2IB(BottleneckSettings(steps=2, samples=2)).explain_batch(
+        encoder, [Request(pixels=pixels[0], phrases=PHRASES[1:2], seeds=[1])]
+    )[0]
+    layer, _ = M2IB().split(encoder)
     assert explained[0].heat.shape == encoder.image.grid_at(layer)
     assert torch.isfinite(explained[0].heat).all()
     assert [word for word, _ in explained[0].words] == ["Left", "pleural", "effusion,", "no", "pneumothorax."]
@@ -149,7 +154,7 @@ def test_a_phrase_beyond_the_context_is_cut_with_a_warning_that_counts_its_words
         tokens = encoder.text.tokenise([phrase])
     assert "effusion" not in str(told[0].message)
     assert tokens.ids.shape[1] == encoder.text.context
-    assert encoder.text.whole(tokens).shape[0] == 1
+    assert encoder.text.forward(tokens).shape[0] == 1
 
 
 def test_numbers_of_weights_add_up(encoder) -> None:

@@ -97,7 +97,7 @@ def test_safetensors_are_preferred_to_a_pickle(copy) -> None:
     encoder, other = load_encoder(str(folder)), load_encoder(str(BIOMEDCLIP))
     assert encoder.info.sha256 == checksum((folder / "open_clip_model.safetensors",)) != other.info.sha256
     tokens = encoder.text.tokenise(PHRASES)
-    assert not torch.allclose(encoder.text.whole(tokens), other.text.whole(tokens))
+    assert not torch.allclose(encoder.text.forward(tokens), other.text.forward(tokens))
 
 
 def test_sharded_safetensors_are_read_and_all_of_them_are_in_the_checksum(made, copy) -> None:
@@ -108,7 +108,7 @@ def test_sharded_safetensors_are_read_and_all_of_them_are_in_the_checksum(made, 
     assert len(files) > 3
     whole, sharded = load_encoder(str(made("clip").folder)), load_encoder(str(folder))
     tokens = whole.text.tokenise(PHRASES)
-    assert torch.equal(whole.text.whole(tokens), sharded.text.whole(tokens))
+    assert torch.equal(whole.text.forward(tokens), sharded.text.forward(tokens))
     files[2].write_bytes(files[2].read_bytes()[:-1] + b"\1")
     assert checksum(files) != sharded.info.sha256
 
@@ -130,8 +130,8 @@ def test_the_ways_that_checkpoints_are_written_make_no_difference(copy, wrap) ->
     torch.save(wrap(tensors_of(folder)), folder / "open_clip_pytorch_model.bin")
     encoder, plain = load_encoder(str(folder)), load_encoder(str(BIOMEDCLIP))
     tokens = plain.text.tokenise(PHRASES)
-    torch.testing.assert_close(encoder.text.whole(tokens), plain.text.whole(tokens), atol=2e-2, rtol=2e-2)
-    assert encoder.text.whole(tokens).dtype is torch.float32
+    torch.testing.assert_close(encoder.text.forward(tokens), plain.text.forward(tokens), atol=2e-2, rtol=2e-2)
+    assert encoder.text.forward(tokens).dtype is torch.float32
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_quick_gelu_is_taken_where_the_config_says_so(copy) -> None:
     before = load_encoder(str(folder))
     tokens = before.text.tokenise(PHRASES)
     edit(folder / "open_clip_config.json", model_cfg__quick_gelu=True)
-    assert not torch.allclose(load_encoder(str(folder)).text.whole(tokens), before.text.whole(tokens), atol=1e-4)
+    assert not torch.allclose(load_encoder(str(folder)).text.forward(tokens), before.text.forward(tokens), atol=1e-4)
 
 
 def test_a_torchscript_archive_is_refused_with_the_mend(copy) -> None:

@@ -13,7 +13,7 @@ from out_trees import tree_of
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from audit.attribution.explain import M2IB
+from audit.attribution.m2ib import M2IB
 from audit.cli import app
 from audit.engine.finishing import Finisher
 from audit.engine.keys import Keys, load_salt

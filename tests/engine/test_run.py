@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
-from audit.attribution.explain import M2IB
+from audit.attribution.m2ib import M2IB
 from audit.cli import app
 from audit.engine.finishing import Finisher
 from audit.engine.keys import load_salt

@@ -12,8 +12,8 @@ from PIL import Image
 from torch.nn.functional import cosine_similarity, interpolate
 from typer.testing import CliRunner, Result
 
-from audit.attribution.explain import Request
 from audit.attribution.nib import NIB
+from audit.attribution.pairs import Request
 from audit.cli import app
 from audit.encoders.loading import load_encoder
 from audit.evaluation import run as evaluation_run
@@ -128,8 +128,8 @@ def test_a_row_is_what_the_definition_gives_by_hand(folder, whole):
         heat = interpolate(explanation.heat[None, None], size=pixels.shape[1:], mode="bilinear")[0, 0]
         weighted = pixels * (heat - heat.min()) / (heat.max() - heat.min())
         with torch.no_grad():
-            text = encoder.text.whole(encoder.text.tokenise([caption]))
-            o, s = cosine_similarity(encoder.image.whole(torch.stack([pixels, weighted])), text).tolist()
+            text = encoder.text.forward(encoder.text.tokenise([caption]))
+            o, s = cosine_similarity(encoder.image.forward(torch.stack([pixels, weighted])), text).tolist()
         assert float(row["cosine"]) == pytest.approx(o, abs=1e-5)
         assert float(row["image_drop"]) == pytest.approx(100 * max(0.0, o - s), abs=1e-3)
         assert float(row["image_increase"]) == 100 * (s > o)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from audit.attribution.on_image import Explained
+from audit.attribution.explanation import Explanation
 from audit.figures import figure
 from audit.figures.drawing import BOX_COLOUR
 from pipelines.errors import AuditError
@@ -24,13 +24,13 @@ ROWS, COLUMNS, SIZE = 120, 90, 48
 WORDS = (("left", 1.0), ("pleural", 4.0), ("effusion.", 9.0))
 
 
-def explained(**changes: object) -> Explained:
+def explained(**changes: object) -> Explanation:
     grid = np.zeros((4, 4), dtype=np.float32)
     grid[2, 1] = 5.0
     placement = Placement.of(ROWS, COLUMNS, size=SIZE, fit=Fit.LETTERBOX)
     display = np.full((ROWS, COLUMNS), 0.4, dtype=np.float32)
     picture = Picture(display=display, valid=np.ones((ROWS, COLUMNS), dtype=bool), receipt=())
-    plain = Explained(
+    plain = Explanation(
         picture=picture,
         phrase="left pleural effusion.",
         method="m2ib",

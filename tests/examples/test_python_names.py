@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import audit
-from audit.attribution.explain import M2IB, pair_seed
-from audit.attribution.m2ib import M2IBSettings
-from audit.attribution.methods import METHODS
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.engine import pair_seed
+from audit.attribution.explanation import Explanation
+from audit.attribution.m2ib import M2IB
+from audit.attribution.methods import METHODS, explain
 from audit.attribution.nib import NIB
-from audit.attribution.on_image import Explained, explain
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.phantom.evaluation import HeldOut, held_out_phantoms
@@ -23,7 +25,7 @@ from pipelines.image_file import Picture, read_image
 from pipelines.phantom.cohort import phantom_dataset
 from pipelines.transforms import place_image
 
-QUICK = M2IBSettings(beta=10.0, steps=3, samples=2)
+QUICK = BottleneckSettings(beta=10.0, steps=3, samples=2)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def held_out() -> HeldOut:
 
 
 @pytest.fixture(scope="module")
-def seen(encoder, held_out) -> Explained:
+def seen(encoder, held_out) -> Explanation:
     return M2IB(QUICK).explain(encoder, held_out.radiograph.image, "There is cardiomegaly.")
 
 
@@ -76,7 +78,9 @@ def test_a_name_that_is_not_there_is_refused():
 def test_a_picture_is_explained_as_its_placed_pixels_are(encoder, held_out, seen):
     pixels, placement = place_image(held_out.radiograph.image, encoder.preprocessing)
     phrase = "There is cardiomegaly."
-    (expected,) = M2IB(QUICK).explain(encoder, pixels, [phrase], seeds=[pair_seed(0, phrase)])
+    (expected,) = M2IB(QUICK).explain_batch(
+        encoder, [Request(pixels=pixels, phrases=[phrase], seeds=[pair_seed(0, phrase)])]
+    )[0]
     np.testing.assert_array_equal(seen.grid, expected.heat.numpy())
     np.testing.assert_array_equal(seen.heat, placement.heat_to_source(expected.heat.numpy()))
     assert (seen.words, seen.cosine) == (expected.words, expected.cosine)
@@ -153,9 +157,7 @@ def test_an_array_that_is_no_picture_is_refused_with_the_mend(encoder, image, wo
 
 
 def test_pixels_and_pictures_are_not_mixed_up(encoder, held_out):
-    with pytest.raises(TypeError, match="a picture takes one phrase"):
+    with pytest.raises(TypeError, match="explain_batch"):
         M2IB().explain(encoder, torch.zeros(3, 160, 160), "one")
-    with pytest.raises(TypeError, match="a picture takes one phrase"):
-        M2IB().explain(encoder, torch.zeros(3, 160, 160), ["one"])
     with pytest.raises(TypeError, match="one phrase at a time"):
-        M2IB().explain(encoder, held_out.radiograph.image, ["one", "two"], seeds=[1, 2])
+        M2IB().explain(encoder, held_out.radiograph.image, ["one", "two"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
-from audit.attribution.explain import Explanation, Request
+from audit.attribution.pairs import Attribution, Request
 from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
@@ -118,7 +118,7 @@ def test_words_are_weighted_in_their_embeddings_by_their_heat(made, encoder, pai
             phrase = features(made.reference.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
             handle.remove()
             image = features(made.reference.get_image_features(pair.pixels[None]))
-            whole = encoder.text.whole(tokens)
+            whole = encoder.text.forward(tokens)
         assert found.weighted == pytest.approx(float(cosine_similarity(image, phrase)), abs=1e-5)
         assert found.whole == pytest.approx(float(cosine_similarity(image, whole)), abs=1e-5)
         assert abs(found.whole - found.weighted) > 1e-4, "the weights did something"
@@ -129,7 +129,7 @@ def test_a_phrase_whose_words_all_weigh_one_is_the_whole_phrase_in_every_family(
     encoder = load_encoder(str(FAMILIES[family](tmp_path / "model").folder))
     tokens = encoder.text.tokenise(PHRASES)
     torch.testing.assert_close(
-        encoder.text.run(encoder.text.embed(tokens), tokens.mask), encoder.text.whole(tokens), atol=1e-5, rtol=1e-5
+        encoder.text.run(encoder.text.embed(tokens), tokens.mask), encoder.text.forward(tokens), atol=1e-5, rtol=1e-5
     )
 
 
@@ -297,7 +297,7 @@ def test_scoring_leaves_no_gradient_and_the_same_weights(made, encoder, pairs) -
 def test_a_request_and_its_explanations_become_pairs() -> None:
     request = Request(pixels=torch.zeros(3, 4, 4), phrases=["one", "two"], seeds=[7, 8])
     answers = [
-        Explanation(heat=torch.full((2, 2), float(number)), words=((name, 1.0),), cosine=0.1)
+        Attribution(heat=torch.full((2, 2), float(number)), words=((name, 1.0),), cosine=0.1)
         for number, name in enumerate(request.phrases)
     ]
     pairs = ExplainedPair.all_of(request, answers)

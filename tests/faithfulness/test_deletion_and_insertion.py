@@ -116,7 +116,7 @@ def test_each_step_on_a_real_model_is_that_of_a_loop_over_pixels(encoder, change
     else:
         hidden = np.stack([gaussian_filter(plane, 0.04 * 64, mode="nearest", truncate=3.0) for plane in pixels.numpy()])
     ranked = sorted(range(16), key=lambda cell: -float(heat.flatten()[cell]))
-    expected, phrase = [], encoder.text.whole(encoder.text.tokenise(PHRASES[:1]))
+    expected, phrase = [], encoder.text.forward(encoder.text.tokenise(PHRASES[:1]))
     counts = [0, 3, 6, 10, 13, 16]
     for count in counts:
         image = pixels.clone()
@@ -125,7 +125,7 @@ def test_each_step_on_a_real_model_is_that_of_a_loop_over_pixels(encoder, change
                 hot = row // 16 * 4 + column // 16 in ranked[:count]
                 if hot is (change is Change.DELETION):
                     image[:, row, column] = torch.from_numpy(hidden[:, row, column])
-        expected.append(float(cosine_similarity(encoder.image.whole(image[None]), phrase)))
+        expected.append(float(cosine_similarity(encoder.image.forward(image[None]), phrase)))
     assert found.cosines == pytest.approx(expected, abs=2e-5)
     assert found.fractions == pytest.approx([count / 16 for count in counts])
     assert found.area == pytest.approx(np.trapezoid(expected, [count / 16 for count in counts]), abs=2e-5)

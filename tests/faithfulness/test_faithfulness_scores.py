@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_encoder import PHRASE, cosine_of, image_of, of_patches, of_words
 
-from audit.attribution.explain import M2IB, Request
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.faithfulness.curves import Baseline, Change, CurveSettings, image_curves, word_curves
 from audit.faithfulness.pairs import ExplainedPair, shuffled

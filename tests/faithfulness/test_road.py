@@ -139,7 +139,7 @@ def test_a_real_model_sees_the_images_that_elimination_fills(encoder) -> None:
     pixels, heat = torch.randn(3, 64, 64, generator=generator), torch.rand(4, 4, generator=generator)
     wanted = RoadSettings(percentiles=(10.0, 35.0), noise=0.0)
     found = road(encoder, [ExplainedPair(pixels=pixels, phrase=PHRASES[0], heat=heat)], wanted)[0]
-    phrase = encoder.text.whole(encoder.text.tokenise(PHRASES[:1]))
+    phrase = encoder.text.forward(encoder.text.tokenise(PHRASES[:1]))
     ranked = sorted(range(16), key=lambda cell: -float(heat.flatten()[cell]))
     expected = []
     for order in (ranked, ranked[::-1]):
@@ -147,7 +147,7 @@ def test_a_real_model_sees_the_images_that_elimination_fills(encoder) -> None:
             grid = np.isin(np.arange(16), order[:count]).reshape(4, 4)
             holes = np.kron(grid, np.ones((16, 16))).astype(bool)
             image = torch.from_numpy(np.stack([eliminated(plane, holes) for plane in pixels.numpy()])).float()
-            expected.append(float(cosine_similarity(encoder.image.whole(image[None]), phrase)))
+            expected.append(float(cosine_similarity(encoder.image.forward(image[None]), phrase)))
     assert (*found.most_first, *found.least_first) == pytest.approx(expected, abs=1e-4)
     assert found.difference == pytest.approx(sum(expected[2:]) / 4 - sum(expected[:2]) / 4, abs=1e-4)
 

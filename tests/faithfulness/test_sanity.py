@@ -13,8 +13,9 @@ from scipy.stats import rankdata
 from torch.nn import Module
 from torch.nn.functional import adaptive_avg_pool2d
 
-from audit.attribution.explain import M2IB, Explanation, Request
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Attribution, Request
 from audit.encoders.blocks import Affine
 from audit.encoders.loading import load_encoder
 from audit.faithfulness.randomisation import TowerName, randomised, randomised_tower
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
 from made_up_models import FAMILIES, PHRASES, clip, openai_resnet
 
 TRANSFORMERS = [family for family in FAMILIES if family != "openai resnet"]
-METHOD = M2IB(M2IBSettings(beta=0.01, steps=4, samples=2), image_layer=1, text_layer=1)
+METHOD = M2IB(BottleneckSettings(beta=0.01, steps=4, samples=2), image_layer=1, text_layer=1)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ class EdgesOnly:
     def explain_batch(self, encoder, requests, *, words: bool = True):  # noqa: ARG002 - as the protocol has it
         return tuple(
             tuple(
-                Explanation(
+                Attribution(
                     heat=adaptive_avg_pool2d(request.pixels.abs().mean(0, keepdim=True), 4)[0],
                     words=tuple((word, float(len(word))) for word in phrase.split()),
                     cosine=0.0,
@@ -92,18 +93,18 @@ def test_the_model_is_untouched_and_collects_no_gradient(of_any_family) -> None:
     encoder = of_any_family
     pixels = torch.randn(2, 3, *[encoder.preprocessing.size] * 2, generator=torch.Generator().manual_seed(1))
     tokens = encoder.text.tokenise(PHRASES)
-    images, phrases = encoder.image.whole(pixels), encoder.text.whole(tokens)
+    images, phrases = encoder.image.forward(pixels), encoder.text.forward(tokens)
     for tower in TowerName:
         half = encoder.image if tower is TowerName.IMAGE else encoder.text
         model = randomised(encoder, tower, blocks=half.depth, seed=1)
-        METHOD.explain(model, pixels[0], PHRASES[:1], seeds=[1])
+        METHOD.explain_batch(model, [Request(pixels=pixels[0], phrases=PHRASES[:1], seeds=[1])])[0]
         for block in (model.image if tower is TowerName.IMAGE else model.text).stack.blocks:
             for part in maps_of(block).values():
                 weights = [part.weight] if isinstance(part, Affine) else []
                 weights += list(part.parameters()) if isinstance(part, Module) else []
                 assert all(weight.grad is None and not weight.requires_grad for weight in weights)
-    assert torch.equal(encoder.image.whole(pixels), images)
-    assert torch.equal(encoder.text.whole(tokens), phrases)
+    assert torch.equal(encoder.image.forward(pixels), images)
+    assert torch.equal(encoder.text.forward(tokens), phrases)
 
 
 def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(made, encoder, requests) -> None:
@@ -115,7 +116,7 @@ def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(made, en
     assert all(torch.equal(one, other) for one, other in zip(weights, before, strict=True))
     loaded_again = load_encoder(str(made.folder))
     pixels = requests[0].pixels[None]
-    assert torch.equal(encoder.image.whole(pixels), loaded_again.image.whole(pixels))
+    assert torch.equal(encoder.image.forward(pixels), loaded_again.image.forward(pixels))
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in made.reference.state_dict().items())
 
 
@@ -126,12 +127,12 @@ def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(of_any
     image, text = (randomised_tower(tower, 2, seed=5) for tower in (encoder.image, encoder.text))
     exact = {"atol": 1e-4, "rtol": 1e-4}
     for layer in range(image.depth):
-        torch.testing.assert_close(image.suffix(image.prefix(pixels, layer), layer), image.whole(pixels), **exact)
+        torch.testing.assert_close(image.suffix(image.prefix(pixels, layer), layer), image.forward(pixels), **exact)
     for layer in range(text.depth):
         split = text.suffix(text.prefix(tokens, layer), layer, tokens.mask)
-        torch.testing.assert_close(split, text.whole(tokens), **exact)
-    assert (image.whole(pixels) - encoder.image.whole(pixels)).abs().max() > 0.01
-    assert (text.whole(tokens) - encoder.text.whole(tokens)).abs().max() > 0.01
+        torch.testing.assert_close(split, text.forward(tokens), **exact)
+    assert (image.forward(pixels) - encoder.image.forward(pixels)).abs().max() > 0.01
+    assert (text.forward(tokens) - encoder.text.forward(tokens)).abs().max() > 0.01
     assert (image.grid_at(0), image.leading_tokens) == (encoder.image.grid_at(0), encoder.image.leading_tokens)
     assert text.context == encoder.text.context
 
@@ -139,7 +140,7 @@ def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(of_any
 def test_no_random_block_is_the_model_itself(encoder, requests) -> None:
     model = randomised(encoder, TowerName.IMAGE, blocks=0, seed=1)
     pixels = requests[0].pixels[None]
-    torch.testing.assert_close(model.image.whole(pixels), encoder.image.whole(pixels), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.image.forward(pixels), encoder.image.forward(pixels), atol=1e-5, rtol=1e-5)
 
 
 def test_a_longer_cascade_holds_the_shorter_ones_blocks(encoder) -> None:
@@ -239,8 +240,8 @@ def test_rank_correlation_is_pearson_of_the_ranks(first, second) -> None:
     assert rank_correlation(first, -second) == pytest.approx(-found, abs=1e-9)
 
 
-def explanation(heat: np.ndarray, *, words: tuple[tuple[str, float], ...] = ()) -> Explanation:
-    return Explanation(heat=torch.from_numpy(heat), words=words, cosine=0.5)
+def explanation(heat: np.ndarray, *, words: tuple[tuple[str, float], ...] = ()) -> Attribution:
+    return Attribution(heat=torch.from_numpy(heat), words=words, cosine=0.5)
 
 
 def plain_ssim(first: np.ndarray, second: np.ndarray, window: int) -> float:

@@ -114,7 +114,7 @@ def test_the_differences_are_those_of_the_definition(tiny):
     tripled = altered(tiny, image=lambda tower, hidden, layer, mask: 3 * tower.suffix(hidden, layer, mask))
     size = tiny.preprocessing.size
     pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(20_260_101))
-    largest = float(2 * tiny.image.whole(pixels).abs().max())
+    largest = float(2 * tiny.image.forward(pixels).abs().max())
     for split in split_errors(tripled):
         if split.tower == "image":
             assert split.relative == pytest.approx(2, rel=1e-4)

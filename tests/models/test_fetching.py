@@ -51,9 +51,9 @@ def test_a_fetched_folder_loads_and_embeds_as_the_original(hub, target):
     hub.add("owner/model", files_of(PHANTOM) | OTHER_FORMATS, licence="apache-2.0")
     fetch("owner/model", target, tell=told)
     fetched, original = load_encoder(str(target)), load_encoder("phantom")
-    torch.testing.assert_close(fetched.image.whole(PIXELS), original.image.whole(PIXELS), rtol=0, atol=0)
+    torch.testing.assert_close(fetched.image.forward(PIXELS), original.image.forward(PIXELS), rtol=0, atol=0)
     tokens = original.text.tokenise(["Left pleural effusion."])
-    torch.testing.assert_close(fetched.text.whole(tokens), original.text.whole(tokens), rtol=0, atol=0)
+    torch.testing.assert_close(fetched.text.forward(tokens), original.text.forward(tokens), rtol=0, atol=0)
 
 
 def test_a_fetched_folder_holds_the_needed_files_themselves_and_nothing_else(hub, target):
@@ -76,7 +76,7 @@ def test_weights_in_several_shards_are_fetched_whole(hub, target, tmp_path):
     assert {name for name in shards if "-of-" in name} <= set(files_of(target))
     assert "pytorch_model.bin" not in files_of(target)
     torch.testing.assert_close(
-        load_encoder(str(target)).image.whole(PIXELS), load_encoder("phantom").image.whole(PIXELS)
+        load_encoder(str(target)).image.forward(PIXELS), load_encoder("phantom").image.forward(PIXELS)
     )
 
 

@@ -74,7 +74,7 @@ class _Text(nn.Module):
         return TransformerTextTower(
             stack,
             embed=lambda tokens: self.transformer.embeddings(input_ids=tokens.ids),
-            whole=self,
+            forward=self,
             tokenise=tokeniser_of(tokenizer, context=context, device=half.device),
             context=context,
         )

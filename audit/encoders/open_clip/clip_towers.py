@@ -145,7 +145,9 @@ class _Visual(nn.Module):
             head=lambda pooled: self.ln_post(pooled) @ self.proj,
             parameters=parameters_of(self),
         )
-        return TransformerImageTower(stack, embed=self.embed, whole=self, grid=(self.side, self.side), leading_tokens=1)
+        return TransformerImageTower(
+            stack, embed=self.embed, forward=self, grid=(self.side, self.side), leading_tokens=1
+        )
 
 
 class _Text(nn.Module):
@@ -199,7 +201,7 @@ class _Text(nn.Module):
             causal=True,
         )
         return TransformerTextTower(
-            stack, embed=self.embed, whole=self, tokenise=partial(_checked, tokenise, half), context=context
+            stack, embed=self.embed, forward=self, tokenise=partial(_checked, tokenise, half), context=context
         )
 
 

@@ -87,9 +87,8 @@ class ResNetImageTower:
         pooled: Tensor = self._visual.attnpool(grid)
         return pooled
 
-    @torch.no_grad()
-    def whole(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
-        """Run the model's own forward pass."""
+    def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
+        """Run the model's own forward pass; differentiable in its input."""
         embedded: Tensor = self._visual(pixels)
         return embedded
 

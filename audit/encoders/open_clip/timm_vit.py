@@ -158,5 +158,5 @@ class _Visual(nn.Module):
             parameters=parameters_of(self),
         )
         return TransformerImageTower(
-            stack, embed=trunk.embed, whole=self, grid=(trunk.side, trunk.side), leading_tokens=1
+            stack, embed=trunk.embed, forward=self, grid=(trunk.side, trunk.side), leading_tokens=1
         )

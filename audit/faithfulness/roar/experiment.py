@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPModel
 
-from audit.attribution.explain import Request, pair_seed
-from audit.attribution.methods import METHODS, Method
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.methods import METHODS
 from audit.attribution.numbers import GivenNumbers, build_method, numbers_by_method
+from audit.attribution.pairs import Request
 from audit.encoders.folder import load_pretrained, load_tokenizer
 from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.protocol import DualEncoder

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from audit.attribution import explain
+from audit.attribution import m2ib
 from audit.attribution.batching import in_chunks, pairs_at_once
-from audit.attribution.explain import M2IB, Request
-from audit.attribution.m2ib import M2IBSettings
+from audit.attribution.bottleneck import BottleneckSettings
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.attribution.precision import Precision, resolve
 from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
 
 from made_up_models import PHRASES, Made, clip
 
-SETTINGS = M2IBSettings(beta=0.5, variance=1.3, steps=4, samples=3)
+SETTINGS = BottleneckSettings(beta=0.5, variance=1.3, steps=4, samples=3)
 IMAGE_LAYER, TEXT_LAYER = 1, 0
 
 
@@ -101,7 +102,7 @@ def test_both_maps_are_those_of_the_plain_form_under_the_same_noise(made, encode
     heat = plain_heat(model.vision_model.encoder.layers[IMAGE_LAYER], image, text_embedding, patches, generators[0])
     length = int(tokens.mask.sum())
     nats = plain_heat(model.text_model.encoder.layers[TEXT_LAYER], text, image_embedding, length, generators[1])
-    ours = method().explain(encoder, images[0], [phrase], seeds=[seed])[0]
+    ours = method().explain_batch(encoder, [Request(pixels=images[0], phrases=[phrase], seeds=[seed])])[0][0]
     torch.testing.assert_close(ours.heat.flatten(), heat[1:], atol=1e-4, rtol=1e-4)
     expected = [sum(float(nats[index]) for index in members) for _, members in tokens.words[0]]
     assert [value for _, value in ours.words] == pytest.approx(expected, abs=1e-4, rel=1e-4)
@@ -131,7 +132,7 @@ def assert_same(batch, singles, *, tolerance: float = 1e-4) -> None:
 def singly(encoder: DualEncoder, images: Tensor) -> list[tuple]:
     return [
         tuple(
-            method().explain(encoder, request.pixels, [phrase], seeds=[seed])[0]
+            method().explain_batch(encoder, [Request(pixels=request.pixels, phrases=[phrase], seeds=[seed])])[0][0]
             for phrase, seed in zip(request.phrases, request.seeds, strict=True)
         )
         for request in requests(images)
@@ -149,7 +150,7 @@ def test_pairs_of_several_images_in_one_batch_give_what_single_runs_give(made, i
 
 def test_no_request_and_no_phrase_give_nothing(encoder, images) -> None:
     assert method().explain_batch(encoder, []) == ()
-    assert method().explain(encoder, images[0], [], seeds=[]) == ()
+    assert method().explain_batch(encoder, [Request(pixels=images[0], phrases=[], seeds=[])])[0] == ()
 
 
 def test_an_image_runs_through_its_prefix_once_for_all_its_phrases(encoder, images, monkeypatch) -> None:
@@ -164,7 +165,7 @@ def test_an_image_runs_through_its_prefix_once_for_all_its_phrases(encoder, imag
 
 def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(encoder, images, monkeypatch) -> None:
     sizes: list[int] = []
-    real = explain.bottleneck
+    real = m2ib.bottleneck
 
     def cramped(hidden, *args, **kwargs):
         sizes.append(len(hidden))
@@ -172,7 +173,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(encoder, images
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(hidden, *args, **kwargs)
 
-    monkeypatch.setattr(explain, "bottleneck", cramped)
+    monkeypatch.setattr(m2ib, "bottleneck", cramped)
     small = method()
     assert_same(small.explain_batch(encoder, requests(images)), singly(encoder, images))
     sizes.clear()
@@ -184,9 +185,9 @@ def test_a_pair_that_does_not_fit_alone_is_an_error(encoder, images, monkeypatch
     def full(*_args, **_kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(explain, "bottleneck", full)
+    monkeypatch.setattr(m2ib, "bottleneck", full)
     with pytest.raises(torch.OutOfMemoryError):
-        method().explain(encoder, images[0], PHRASES, seeds=[1, 2, 3])
+        method().explain_batch(encoder, [Request(pixels=images[0], phrases=PHRASES, seeds=[1, 2, 3])])[0]
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(encoder, images, monkeypatch) -> None:
@@ -196,9 +197,9 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(encoder, images, monkey
         calls.append(len(hidden))
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(explain, "bottleneck", broken)
+    monkeypatch.setattr(m2ib, "bottleneck", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        method().explain(encoder, images[0], PHRASES, seeds=[1, 2, 3])
+        method().explain_batch(encoder, [Request(pixels=images[0], phrases=PHRASES, seeds=[1, 2, 3])])[0]
     assert len(calls) == 1
 
 
@@ -251,14 +252,16 @@ def test_auto_means_fp32_on_a_cpu() -> None:
 COMPILED = """
 import sys
 import torch
-from audit.attribution.explain import M2IB
+from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 
 encoder = load_encoder(sys.argv[1])
 pixels = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(4))
 phrases = ["Left pleural effusion, no pneumothorax.", "Cardiomegaly."]
+request = Request(pixels=pixels, phrases=phrases, seeds=[1, 2])
 plain, compiled = (
-    M2IB(compiler=compiler).explain(encoder, pixels, phrases, seeds=[1, 2]) for compiler in (None, "aot_eager")
+    M2IB(compiler=compiler).explain_batch(encoder, [request])[0] for compiler in (None, "aot_eager")
 )
 for one, other in zip(plain, compiled, strict=True):
     torch.testing.assert_close(one.heat, other.heat, atol=1e-4, rtol=1e-4)
@@ -288,8 +291,9 @@ def test_bf16_moves_the_heat_by_no_more_than_its_noise(device) -> None:
         phrases = [sentence_of(Claim(finding=name), held_out.generator) for name in sorted(held_out.phantom.findings)]
         seeds = list(range(len(phrases)))
         pixels = pixels.to(device)
-        exact = M2IB().explain(phantom, pixels, phrases, seeds=seeds, words=False)
-        rough = M2IB(precision=Precision.BF16).explain(phantom, pixels, phrases, seeds=seeds, words=False)
+        request = Request(pixels=pixels, phrases=phrases, seeds=seeds)
+        (exact,) = M2IB().explain_batch(phantom, [request], words=False)
+        (rough,) = M2IB(precision=Precision.BF16).explain_batch(phantom, [request], words=False)
         for one, other in zip(exact, rough, strict=True):
             left, right = one.heat.numpy(), other.heat.numpy()
             correlations.append(np.corrcoef(left.ravel(), right.ravel())[0, 1])

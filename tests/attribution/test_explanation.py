@@ -6,17 +6,17 @@ import sys
 import numpy as np
 import pytest
 
-from audit.attribution.on_image import Explained
+from audit.attribution.explanation import Explanation
 from pipelines.geometry import Fit, Placement
 from pipelines.image_file import as_picture
 from pipelines.study import Box
 
 
 @pytest.fixture(scope="module")
-def explained() -> Explained:
+def explained() -> Explanation:
     heat = np.zeros((60, 40), dtype=np.float32)
     heat[30, 20] = 1.0
-    return Explained(
+    return Explanation(
         picture=as_picture(np.zeros((60, 40), dtype=np.float32)),
         phrase="A nodule.",
         method="m2ib",
@@ -29,19 +29,19 @@ def explained() -> Explained:
     )
 
 
-def test_a_box_is_scored(explained: Explained) -> None:
+def test_a_box_is_scored(explained: Explanation) -> None:
     scores = explained.scores([Box(x=15.0, y=25.0, width=10.0, height=10.0, label="nodule")])
     assert next(score.outcome for score in scores if score.score == "pointing game, tau 0") == "hit"
 
 
 WITHOUT_TYPE_CHECKS = """
 import numpy as np
-from audit.attribution.on_image import Explained
+from audit.attribution.explanation import Explanation
 from pipelines.geometry import Fit, Placement
 from pipelines.image_file import as_picture
 
 flat = np.zeros((60, 40), dtype=np.float32)
-explained = Explained(
+explained = Explanation(
     picture=as_picture(flat), phrase="A nodule.", method="m2ib", unit="nats", heat=flat, grid=flat[:4, :4], words=(),
     cosine=0.5, placement=Placement.of(60, 40, size=20, fit=Fit.STRETCH),
 )

@@ -1,4 +1,4 @@
-"""One picture explained with one phrase, on the picture's own pixels: what a notebook asks for."""
+"""One picture explained with one phrase, on the picture's own pixels: what a notebook gets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from audit.attribution.explain import M2IB, Request, pair_seed
-from audit.attribution.methods import Method
-from audit.encoders.protocol import DualEncoder
 from audit.scoring.pointing import hottest_point
 from audit.scoring.scores import Score, box_mask, score_heat
 from pipelines.geometry import Placement
-from pipelines.image_file import Picture, as_picture
+from pipelines.image_file import Picture
 from pipelines.study import Box
-from pipelines.transforms import place_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Explained", "explain"]
+__all__ = ["Explanation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Explained:
+class Explanation:
     """What one method says of one picture and one phrase."""
 
     picture: Picture
@@ -88,46 +84,3 @@ def _check_boxes(boxes: Sequence[object]) -> None:
                 f"boxes[{place}] is a {type(box).__name__}: give pipelines.study.Box(x=..., y=..., width=..., "
                 "height=..., label=...), in pixels of the picture"
             )
-
-
-def explain(
-    encoder: DualEncoder,
-    image: Picture | np.ndarray,
-    phrase: str,
-    *,
-    method: Method | None = None,
-    seed: int = 0,
-) -> Explained:
-    """Explain one picture with one phrase.
-
-    Args:
-        encoder: from ``load_encoder``.
-        image: from ``read_image``, or values of 0 to 1 as [rows, columns] (grey) or [rows, columns, 3] (R, G, B).
-        phrase: what is to be found.
-        method: one of ``METHODS``; M2IB if not given.
-        seed: of the method's noise, with the phrase.
-
-    Raises:
-        InputError: an array that is no picture.
-        ModelError: the method cannot explain a model of this kind.
-    """
-    method = method or M2IB()
-    picture = as_picture(image)
-    pixels, placement = place_image(picture.display, encoder.preprocessing)
-    device = encoder.text.tokenise(["."]).ids.device  # of any phrase: one that is too long is warned of once
-    request = Request(pixels=pixels.to(device), phrases=(phrase,), seeds=(pair_seed(seed, phrase),))
-    ((explanation,),) = method.explain_batch(encoder, [request])
-    grid = explanation.heat.numpy()
-    heat = placement.heat_to_source(grid)
-    heat[~picture.valid] = np.nan
-    return Explained(
-        picture=picture,
-        phrase=phrase,
-        method=method.name,
-        unit=method.unit,
-        heat=heat,
-        grid=grid,
-        words=explanation.words,
-        cosine=explanation.cosine,
-        placement=placement,
-    )

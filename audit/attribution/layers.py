@@ -1,0 +1,53 @@
+"""Which blocks of a model's towers a method works at: as given, else as the model's folder says, else as published."""
+
+from audit.encoders.protocol import DualEncoder, EncoderInfo
+
+__all__ = ["check_layer", "default_layer", "first_of_last", "layers_for"]
+
+_PUBLISHED_DEPTH = 12  # blocks of the towers that the published numbers are for
+
+
+def default_layer(published_layer: int, depth: int) -> int:
+    """Take a published layer (of 12 blocks) to a tower of ``depth`` blocks; one block at least comes after it."""
+    return max(0, min(depth - 2, round(published_layer * depth / _PUBLISHED_DEPTH)))
+
+
+def layers_for(
+    encoder: DualEncoder, image_layer: int | None, text_layer: int | None, *, published: tuple[int, int]
+) -> tuple[int, int]:
+    """Choose the image block and the text block whose output is squeezed.
+
+    Args:
+        encoder: the model; its folder may name the blocks at which it is best explained.
+        image_layer: 0-based, None if not given.
+        text_layer: 0-based, None if not given.
+        published: of towers of 12 blocks, taken to other depths in proportion.
+
+    Raises:
+        ValueError: the model has no such block.
+    """
+    info: EncoderInfo = encoder.info
+    image = _first_given(image_layer, info.image_layer, default_layer(published[0], encoder.image.depth))
+    text = _first_given(text_layer, info.text_layer, default_layer(published[1], encoder.text.depth))
+    for tower, layer, depth in (("image", image, encoder.image.depth), ("text", text, encoder.text.depth)):
+        check_layer(tower, layer, depth)
+    return image, text
+
+
+def check_layer(tower: str, layer: int, depth: int) -> None:
+    """Refuse a block that a tower does not have.
+
+    Raises:
+        ValueError: ``layer`` is not one of the blocks 0 to ``depth - 1``.
+    """
+    if not 0 <= layer < depth:
+        raise ValueError(f"{tower} layer {layer} is outside this model's blocks 0 to {depth - 1}")
+
+
+def first_of_last(depth: int, count: int) -> int:
+    """Give the number of the first of a tower's last ``count`` blocks; more than there are means all."""
+    return max(0, depth - count)
+
+
+def _first_given(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
