@@ -1,9 +1,7 @@
 """What ``from audit import ...`` gives, and explaining one picture as a notebook does."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,14 +54,6 @@ def test_importing_audit_loads_nothing_heavy_and_its_names_load_on_demand():
 def test_every_name_is_there(name):
     assert getattr(audit, name) is getattr(audit, name)
     assert name in dir(audit)
-
-
-def test_the_names_of_a_type_checker_are_those_of_the_program():
-    tree = ast.parse(Path(audit.__file__).read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    told = {alias.name: node.module for node in block.body for alias in node.names}
-    assert told == audit._HOMES
-    assert sorted(told) == sorted(audit.__all__)
 
 
 def test_all_methods_are_among_the_names():
