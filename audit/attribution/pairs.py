@@ -71,8 +71,9 @@ class Pairs:
     image_embedding: Float[Tensor, "pairs dim"]
     text_embedding: Float[Tensor, "pairs dim"]
     words: bool  # whether the text side is asked for
-    image_hidden: tuple[int, Hidden] | None = None  # a block whose output is known already: its number, a row a pair
-    text_hidden: tuple[int, Hidden] | None = None
+    # A block whose output is known already: its number, and a row a pair.
+    image_hidden: tuple[int, Float[Tensor, "pairs image_tokens image_width"]] | None = None
+    text_hidden: tuple[int, Float[Tensor, "pairs text_tokens text_width"]] | None = None
 
     def image_side(self, layer: int) -> Side:
         """The image half; ``layer`` only says how many tokens there are."""
