@@ -12,7 +12,9 @@ import torch
 from pydicom import dcmread
 from typer.testing import CliRunner
 
+from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
+from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
 from audit.comparison import run as comparing
 from audit.comparison.markdown import as_markdown
@@ -145,15 +147,12 @@ def test_every_row_of_the_markdown_has_the_columns_of_its_head(record: Compariso
     assert {table.key for table in comparison_tables(record)} >= {"place", "blind", "baseline", "faithfulness", "cost"}
 
 
-class Refusing:
+class Refusing(Method):
     """A method that says that it cannot explain any model."""
 
     name, unit, explains_words, numbers = "rollout", "dimensionless", False, MappingProxyType({})
 
-    def numbers_for(self, _encoder: object) -> dict[str, float]:
-        return {}
-
-    def explain_batch(self, *_given: object, **_flags: object) -> None:
+    def attribute(self, pairs: Pairs) -> Maps:  # noqa: ARG002 - as every method has it
         raise ModelError("its attention is not there")
 
 

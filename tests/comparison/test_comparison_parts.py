@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
-from audit.attribution.pairs import Attribution, Request
+from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.comparison import measuring
 from audit.comparison.measuring import MeasuredMethod, PeakMemory
 from audit.comparison.scores import compared_scores
@@ -69,13 +70,16 @@ def test_masks_are_those_of_the_methods_that_perturb_the_image_and_of_no_other()
         build_methods(("nib",), masks=1)
 
 
-class Hungry:
+class Hungry(Method):
     """Takes a known time and a known amount of memory."""
 
     name, unit, explains_words, numbers = "hungry", "nats", True, MappingProxyType({})
 
     def numbers_for(self, _encoder: object) -> dict[str, float]:
         return {"appetite": 1.0}
+
+    def attribute(self, pairs: Pairs) -> Maps:
+        raise NotImplementedError("it answers in explain_batch")
 
     def explain_batch(
         self, _encoder: object, requests: Sequence[Request], *, words: bool = True, **_clock: object
