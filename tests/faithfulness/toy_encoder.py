@@ -44,7 +44,7 @@ class ToyImages:
     def suffix(self, hidden: Tensor, layer: int, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
         return unit(len(hidden)) if self.fixed else embedding_of(hidden.sum((1, 2)))
 
-    def whole(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> Tensor:
         return self.suffix(self.prefix(pixels, 0), 0)
 
 
@@ -83,7 +83,7 @@ class ToyWords:
     def suffix(self, hidden: Tensor, layer: int, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
         return self.run(hidden, torch.ones(hidden.shape[:2]) if mask is None else mask)
 
-    def whole(self, tokens: Tokens) -> Tensor:
+    def forward(self, tokens: Tokens) -> Tensor:
         return self.run(self.embed(tokens), tokens.mask)
 
 
