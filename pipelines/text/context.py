@@ -54,7 +54,7 @@ _PREDICATE = re.compile(
 _PRONOUN = re.compile(
     r"\s*(?:this|it|(?P<several>these|they|both|all))\s*(?:(?:has|have|is|are|was|were|can|could)\s*)?", re.IGNORECASE
 )
-_NONE = re.compile(r"none\b", re.IGNORECASE)
+_NONE = re.compile(r"(?:none|neither)\b", re.IGNORECASE)
 _BARE_PREDICATE = re.compile(
     r"\s+(?:(?:much|slightly|now|\w+ly)\s+)*(?:smaller|larger|bigger|better|worse|improved|worsened|increased|decreased|"
     r"unchanged|stable|persisting|present|noted)\s*,",
@@ -166,6 +166,8 @@ def _reached(meaning: Meaning, direction: Reach, trigger: tuple[int, int], reach
         yield _Scope(meaning, end, reach.denied_end(end) if meaning is Meaning.ABSENT else reach.forward_end(end))
     if direction is Reach.FORWARD and meaning is Meaning.UNCERTAIN and reach.answers_a_heading(start, end):
         yield _Scope(meaning, reach.question_start(start), start)
+    if direction is Reach.INSIDE:
+        yield _Scope(meaning, start, end)
     if direction is Reach.NEAR:
         yield _Scope(meaning, end, reach.near_end(end))
     if direction is Reach.BACKWARD:

@@ -13,6 +13,7 @@ class Reach(Enum):
     NEAR = "near"  # forward, and no further than the words of one finding
     LAST = "last"  # the one finding named before it
     EARLIER = "earlier"  # the last finding named before it, in whichever clause
+    INSIDE = "inside"  # the findings between its own words: "neither A nor B can be excluded"
     AROUND = "around"  # the one before it, and forward
     ANSWER = "answer"  # backward over what it answers ("PTX, effusion: none"), and no further than an earlier answer
 

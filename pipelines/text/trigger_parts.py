@@ -11,6 +11,8 @@ __all__ = [
     "DOUBTED",
     "EARLIER_FILM",
     "MAY_BE_NONE",
+    "NEITHER_EXCLUDED",
+    "NOT_YET_EXCLUDED",
     "OF_SIGNS",
     "ON_EARLIER_FILM",
     "OTHER_SIDE_NONE",
@@ -34,6 +36,19 @@ CHANGE = (
 )
 OF_SIGNS = r"(?:evidence|sign|signs|suggestion|indication|features) of"
 ADVERBS = r"(?:\w+ ){0,2}"
+_HOW = r"(?:(?:\w+ly|yet|now|here|also|well) )*"
+_EXCLUDED = r"(?:excluded|ruled out|dismissed)"
+# After "neither", "nor" or "none of".
+NOT_YET_EXCLUDED = (
+    rf"(?:(?:can|could|may) {_HOW}be {_HOW}(?:{_EXCLUDED}|assessed|evaluated)|"
+    rf"(?:is|are|was|were|has been|have been) {_HOW}{_EXCLUDED})"
+)
+_SAME_CLAUSE = r"(?:(?!\b(?:is|are|was|were|has|have|but|and|which|that|there)\b)[^.;:]){1,120}?"
+# Whoever says that findings are not excluded does not deny them.
+NEITHER_EXCLUDED = (
+    rf"(?:neither|nor|none of) {_SAME_CLAUSE} {NOT_YET_EXCLUDED}|"
+    rf"(?:neither|nor) (?:can|could|may|is|are) {_SAME_CLAUSE} (?:be )?{_HOW}{_EXCLUDED}"
+)
 WELL = r"(?:well|fully|clearly|adequately|optimally)"
 UNABLE = (
     r"(?:can ?not|can't|could not|couldn't|unable to|(?:difficult|hard|impossible|not possible) to|"

@@ -19,6 +19,8 @@ from pipelines.text.trigger_parts import (
     DOUBTED,
     EARLIER_FILM,
     MAY_BE_NONE,
+    NEITHER_EXCLUDED,
+    NOT_YET_EXCLUDED,
     OF_SIGNS,
     ON_EARLIER_FILM,
     OTHER_SIDE_NONE,
@@ -35,6 +37,8 @@ __all__ = ["PATTERNS"]
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (Meaning.HISTORY, Reach.FORWARD, (r"(?:known |prior |previous |remote )?history of", r"h/o", r"hx of")),
     (Meaning.UNCERTAIN, Reach.EARLIER, (MAY_BE_NONE,)),
+    (Meaning.UNCERTAIN, Reach.BACKWARD, (rf"(?:neither|none)(?: of (?:these|those|them|which))? {NOT_YET_EXCLUDED}",)),
+    (Meaning.UNCERTAIN, Reach.INSIDE, (NEITHER_EXCLUDED,)),
     (Meaning.UNCERTAIN, Reach.AROUND, (r"(?:more|less) likely than",)),
     (Meaning.HISTORY, Reach.FORWARD, (rf"\Aon (?:an? |the )?{EARLIER_FILM}",)),
     (
@@ -70,6 +74,8 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             r"(?:remains? )?(?:to|should|must|ought to|needs? to|has to) (?:first )?be (?:excluded|ruled out)",
             rf"(?:would|might|may) (?:well )?not (?:necessarily |always )?be (?:\w+ )?{SEEN}",
             rf"(?:difficult|hard|impossible) to (?:detect|see|identify|visuali[sz]e|appreciate|discern){CLAUSE_END}",
+            r"neither \w+ nor (?:excluded|ruled out)",
+            r"neither (?:excluded|ruled out) nor \w+",
             rf"(?:{BE} )?not (?:\w+ ){{0,2}}(?:excluded|ruled out|excludable)",
             rf"(?:{BE} )?not {WELL}[\s-](?:{SEEN}|assessed|evaluated)",
         ),
@@ -80,6 +86,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         (
             rf"{UNABLE} {ADVERBS}(?:exclud(?:e|ing)|rul(?:e|ing) out)",
             r"not (?:\w+ )?excluding",
+            r"(?:neither|not) \w+ n?or (?:excludes?|rules? out)",
             r"not (?:\w+ )?excluded (?:is|are)",
             (
                 r"(?:possibl[ey]|probabl[ey]|likely),? (?:but|though|although) not "

@@ -180,6 +180,40 @@ SENTENCES: dict[str, dict[str, tuple[Context, Side | None, Zone | None]]] = {
         "support devices": (PRESENT, LEFT, None),
         "edema": (PRESENT, None, None),
     },
+    # who cannot exclude does not deny
+    "Neither effusion nor pneumothorax can be excluded.": {
+        "pleural effusion": (UNCERTAIN, None, None),
+        "pneumothorax": (UNCERTAIN, None, None),
+    },
+    "Neither consolidation nor effusion could be confidently ruled out.": {
+        "consolidation": (UNCERTAIN, None, None),
+        "pleural effusion": (UNCERTAIN, None, None),
+    },
+    "Neither effusion, pneumothorax nor pneumonia has been excluded.": {
+        "pleural effusion": (UNCERTAIN, None, None),
+        "pneumothorax": (UNCERTAIN, None, None),
+        "pneumonia": (UNCERTAIN, None, None),
+    },
+    "No effusion, nor can a pneumothorax be excluded.": {
+        "pleural effusion": (ABSENT, None, None),
+        "pneumothorax": (UNCERTAIN, None, None),
+    },
+    "Neither is pneumonia excluded.": {"pneumonia": (UNCERTAIN, None, None)},
+    "Pneumonia, edema: none of these can be excluded.": {
+        "pneumonia": (UNCERTAIN, None, None),
+        "edema": (UNCERTAIN, None, None),
+    },
+    "Pneumothorax can be neither confirmed nor excluded.": {"pneumothorax": (UNCERTAIN, None, None)},
+    "This film neither confirms nor excludes pneumonia.": {"pneumonia": (UNCERTAIN, None, None)},
+    "Neither effusion nor pneumothorax is seen, and pneumonia can be excluded.": {
+        "pleural effusion": (ABSENT, None, None),
+        "pneumothorax": (ABSENT, None, None),
+        "pneumonia": (ABSENT, None, None),
+    },
+    "Neither effusion nor pneumothorax can be seen.": {
+        "pleural effusion": (ABSENT, None, None),
+        "pneumothorax": (ABSENT, None, None),
+    },
     # of the past
     "History of pneumonia.": {"pneumonia": (PAST, None, None)},
     "Status post valve replacement.": {"support devices": (PAST, None, None)},
