@@ -45,7 +45,7 @@ _JOINT = re.compile(
 )
 # Words that open a statement of their own, even where the list would go on with "or".
 _OPENS = re.compile(
-    r"(?:there|this|these|n(?:or|either)\s+(?:can|could|is|are)|(?:it|they|both)\s+(?:is|are|has|have|was|were|had)|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
+    r"(?:there|this|these|one|that\s+(?:on|in|at)|n(?:or|either)\s+(?:can|could|is|are)|(?:it|they|both)\s+(?:is|are|has|have|was|were|had)|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
     r"remains?|now)|no|nil|without|query|\?(?=\s*\w)|stable|unchanged|persist\w*|small|mild\w*|moderate\w*|minimal\w*|"
     r"trace|tiny|"
     r"faint|known|similar|chronic|possib\w+|probab\w+|likely|questionable|suspected|old|heal\w+|subtle|slight\w*|"

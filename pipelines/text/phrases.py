@@ -9,6 +9,7 @@ from pipelines.study import Context, Phrase, Side, Zone
 from pipelines.text.comparison import compared_with_prior
 from pipelines.text.context import contexts_of
 from pipelines.text.places import Place, places_of
+from pipelines.text.pronouns import with_pronouns
 from pipelines.text.sections import sections_of
 from pipelines.text.sentences import sentences_of
 
@@ -24,7 +25,7 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
     """Give every phrase of a report's findings and impression, in the order of the text.
 
     A sentence that names two findings gives two phrases of the same text. A finding that one sentence both affirms and
-    denies ("no effusion on the right, small effusion on the left") is present, on the side where it is affirmed. A
+    denies ("no effusion on the right, small one on the left") is present, on the side where it is affirmed. A
     finding of the patient's past is a phrase that says so; whether a sentence compares with an earlier film stands
     beside its context, so that an unchanged effusion is present. The same sentence in findings and impression gives one
     phrase. Sentences without a known finding give none.
@@ -44,7 +45,7 @@ def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phras
 
 
 def _phrases(sentence: str, section: str) -> Iterator[Phrase]:
-    mentions = findings_in(sentence)
+    mentions = with_pronouns(sentence, findings_in(sentence))
     if not mentions:
         return
     contexts = contexts_of(sentence, mentions)

@@ -1,0 +1,83 @@
+"""Words that stand for a finding named earlier in the sentence: "no left effusion; small right *one*".
+
+Such a word is one more mention of the finding, with a context and a place of its own. It stands for the last finding
+before it that can be on one side only, unless the sentence names another thing in between that it may stand for ("the
+left hilum is larger than the right one") or it means an earlier film ("smaller than on the previous one").
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention
+from pipelines.text.clauses import SEEN
+from pipelines.text.trigger_parts import ON_EARLIER_FILM
+
+__all__ = ["with_pronouns"]
+
+_SIDE = r"(?:left|right|[lr]t|[LR])"
+# "One" before any other word is a number: "one rib", "one or two".
+_PRONOUN = re.compile(
+    r"\b(?P<word>ones?)\b(?=\s*(?:[.,;:)]|\Z)|\s+(?:in|on|at|over|along|near|within|behind|above|below|under|of\s+(?:the\s+)?(?:left|right)|medial\w*|"
+    r"lateral\w*|inferior\w*|superior\w*|and|but|with|without|that|which|than|not|now|too|also|again|still|only|"
+    r"is|are|was|were|has|have|had|can|cannot|could|may|might|must|remain(?:s|ing)?|persist(?:s|ing)?|appears?|"
+    rf"measur(?:es|ing)|extend(?:s|ing)|project(?:s|ing)|{SEEN})\b)",
+    re.IGNORECASE,
+)
+_SIZE = r"(?:small|tiny|trace|minimal|mild|moderate|large)"
+# The noun is left out: "trace on the right", "small right", "that on the right is small", "the right is small".
+_NOUN_LEFT_OUT = re.compile(
+    r"(?:[,;]|\b(?:but|and|although|though|with))\s+(?:(?:but|and|with|only|just|also|there\s+(?:is|are)|an?)\s+)*"
+    rf"(?P<word>(?:{_SIZE}|some|that|those)(?=\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
+    rf"the\s+(?:left|right)(?=\s+(?:is|remains|appears)\s+(?:\w+ly\s+)?(?:{_SIZE}|larger|smaller|bigger)\b))",
+    re.IGNORECASE,
+)
+_IS_A_NUMBER_OR_PERSON = re.compile(
+    r"(?:\b(?:no|any|every|some|which|least|than|or|number|phase|stage|grade|type|level|day|view|image|figure|series|rib|"
+    r"[tlc])\s+|[-/\d])\Z",
+    re.IGNORECASE,
+)
+# "One of the left ribs", but "an old one of the left fifth rib".
+_COUNTS = re.compile(r"(?:\A|[,;:(]\s*|\b(?:and|but|is|are|only|with)\s+)\Z", re.IGNORECASE)
+_OF = re.compile(r"\s+of\b", re.IGNORECASE)
+_EARLIER_FILM = re.compile(
+    r"\b(?:on|in|from|since|to|with|than|at)\s+(?:(?:the|an?|his|her)\s+)?(?:most\s+)?(?:previous|prior|last|earlier|"
+    r"older?|recent|preceding|first)\s+\Z",
+    re.IGNORECASE,
+)
+_WAS = re.compile(r"\b(?:was|were|had)\b[^,;.]*\Z", re.IGNORECASE)
+_THEN = re.compile(rf"[^,;.]*?\b{ON_EARLIER_FILM}(?!\w)".replace(" ", r"\s+"), re.IGNORECASE)
+_THING = (
+    r"(?:lung|hilum|(?:hemi)?diaphragm|lobe|clavicle|shoulder|breast|kidney|angle|sulcus|border|contour|side|volume|film|"
+    r"view|image|study|examination|exam|radiograph)"
+)
+# "At the left base", "the right lung has a small one": these name a place and are not what the pronoun stands for.
+_NAMES_A_PLACE = re.compile(
+    rf"\b(?:in|on|at|of|over|to|within|along|near|from)\s+(?:[\w-]+\s+){{0,4}}?{_THING}\b|"
+    rf"\b{_THING}\s+(?:\w+\s+)?(?:has|had|shows?|contains?|demonstrates?)\b",
+    re.IGNORECASE,
+)
+_OTHER_THING = re.compile(rf"\b{_THING}\b", re.IGNORECASE)
+_NEVER_TWO = MIDLINE_OR_DIFFUSE - {"hernia"}
+
+
+def with_pronouns(sentence: str, mentions: Sequence[FindingMention]) -> tuple[FindingMention, ...]:
+    """Give the mentions and those that pronouns make of them, in the order of the text."""
+    added: list[FindingMention] = []
+    for start, end in _pronouns(sentence):
+        if any(mention.start < end and start < mention.end for mention in mentions):
+            continue
+        meant = [mention for mention in mentions if mention.end <= start and mention.finding not in _NEVER_TWO]
+        if meant and not _OTHER_THING.search(_NAMES_A_PLACE.sub(" ", sentence[meant[-1].end : start])):
+            added.append(FindingMention(finding=meant[-1].finding, start=start, end=end))
+    return tuple(sorted([*mentions, *added], key=lambda mention: mention.start))
+
+
+def _pronouns(sentence: str) -> Iterator[tuple[int, int]]:
+    for match in _PRONOUN.finditer(sentence):
+        before = sentence[: match.start()]
+        past = _WAS.search(before) and _THEN.match(sentence, match.end())
+        number = _IS_A_NUMBER_OR_PERSON.search(before) or (_COUNTS.search(before) and _OF.match(sentence, match.end()))
+        if not (past or number or _EARLIER_FILM.search(before)):
+            yield match.span("word")
+    for match in _NOUN_LEFT_OUT.finditer(sentence):
+        yield match.span("word")
