@@ -15,19 +15,23 @@ from pipelines.text.trigger_parts import ON_EARLIER_FILM
 __all__ = ["with_pronouns"]
 
 _SIDE = r"(?:left|right|[lr]t|[LR])"
+_POSITIONED = (
+    rf"(?:medial|lateral|inferior|superior|anterior|posterior)\w*|remaining|persisting|measuring|extending|projecting|"
+    rf"overlying|{SEEN}"
+)
 # "One" before any other word is a number: "one rib", "one or two".
 _PRONOUN = re.compile(
-    r"\b(?P<word>ones?)\b(?=\s*(?:[.,;:)]|\Z)|\s+(?:in|on|at|over|along|near|within|behind|above|below|under|of\s+(?:the\s+)?(?:left|right)|medial\w*|"
-    r"lateral\w*|inferior\w*|superior\w*|and|but|with|without|that|which|than|not|now|too|also|again|still|only|"
-    r"is|are|was|were|has|have|had|can|cannot|could|may|might|must|remain(?:s|ing)?|persist(?:s|ing)?|appears?|"
-    rf"measur(?:es|ing)|extend(?:s|ing)|project(?:s|ing)|{SEEN})\b)",
+    r"\b(?P<word>ones?)\b(?=\s*(?:[.,;:)]|\Z)|\s+(?:in|on|at|over|along|near|within|behind|above|below|under|"
+    r"of\s+(?:the\s+)?(?:left|right)|and|but|with|without|that|which|than|not|now|too|also|again|still|only|is|are|was|"
+    r"were|has|have|had|can|cannot|could|may|might|must|remains?|persists?|appears?|measures|extends|projects|"
+    rf"{_POSITIONED}|\w+(?:ed|ing|ly))\b)",
     re.IGNORECASE,
 )
 _SIZE = r"(?:small|tiny|trace|minimal|mild|moderate|large)"
 # The noun is left out: "trace on the right", "small right", "that on the right is small", "the right is small".
 _NOUN_LEFT_OUT = re.compile(
     r"(?:[,;]|\b(?:but|and|although|though|with))\s+(?:(?:but|and|with|only|just|also|there\s+(?:is|are)|an?)\s+)*"
-    rf"(?P<word>(?:{_SIZE}|some|that|those)(?=\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
+    rf"(?P<word>(?:{_SIZE}|some|little|that|those)(?=(?:\s+(?:amount|volume))?\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
     rf"the\s+(?:left|right)(?=\s+(?:is|remains|appears)\s+(?:\w+ly\s+)?(?:{_SIZE}|larger|smaller|bigger)\b))",
     re.IGNORECASE,
 )
@@ -36,11 +40,11 @@ _IS_A_NUMBER_OR_PERSON = re.compile(
     r"[tlc])\s+|[-/\d])\Z",
     re.IGNORECASE,
 )
-# "One of the left ribs", but "an old one of the left fifth rib".
+# "One of the left ribs" and "one healed rib", but "an old one of the left fifth rib" and "a small one suspected".
 _COUNTS = re.compile(r"(?:\A|[,;:(]\s*|\b(?:and|but|is|are|only|with)\s+)\Z", re.IGNORECASE)
-_OF = re.compile(r"\s+of\b", re.IGNORECASE)
+_COUNTED = re.compile(rf"\s+(?:of|(?!(?:{_POSITIONED})\b)\w+(?:ed|ing|ly))\b", re.IGNORECASE)
 _EARLIER_FILM = re.compile(
-    r"\b(?:on|in|from|since|to|with|than|at)\s+(?:(?:the|an?|his|her)\s+)?(?:most\s+)?(?:previous|prior|last|earlier|"
+    r"\b(?:on|in|from|since|to|with|than|at|as|unlike|versus|vs)\s+(?:(?:the|an?|his|her)\s+)?(?:most\s+)?(?:previous|prior|last|earlier|"
     r"older?|recent|preceding|first)\s+\Z",
     re.IGNORECASE,
 )
@@ -76,8 +80,8 @@ def _pronouns(sentence: str) -> Iterator[tuple[int, int]]:
     for match in _PRONOUN.finditer(sentence):
         before = sentence[: match.start()]
         past = _WAS.search(before) and _THEN.match(sentence, match.end())
-        number = _IS_A_NUMBER_OR_PERSON.search(before) or (_COUNTS.search(before) and _OF.match(sentence, match.end()))
-        if not (past or number or _EARLIER_FILM.search(before)):
+        counts = _COUNTS.search(before) and _COUNTED.match(sentence, match.end())
+        if not (past or counts or _IS_A_NUMBER_OR_PERSON.search(before) or _EARLIER_FILM.search(before)):
             yield match.span("word")
     for match in _NOUN_LEFT_OUT.finditer(sentence):
         yield match.span("word")

@@ -154,6 +154,8 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             rf"(?:not (?:\w+ )?{SEEN}|absent) (?:\w+ )?{ON_EARLIER_FILM}",
             rf"not (?:previously|formerly) {SEEN}?",
             OTHER_SIDE_NONE,
+            # "Large right effusion; none on the left" denies nothing of the right one.
+            rf"(?:(?<=[,;]\s)|(?<=\bbut\s)|(?<=\band\s))(?:none|nil) (?:{SEEN} )?(?:on|at|in) (?:the )?(?:left|right)",
         ),
     ),
     (
@@ -228,6 +230,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Reach.LAST,
         (
             rf"(?<![,;]\s){CLINICALLY}",
+            rf"(?<!if\s)(?<!clinically\s)(?:suspected|questioned|queried){CLAUSE_END}",
             r"(?:versus|vs)(?! (?:the )?(?:prior|previous|earlier|last))",
             (
                 r"or (?:\w+ ){0,2}(?:nipple|skin|artefact|artifact|vessels?|vascular|superimpos\w+|overlap\w*|"

@@ -197,11 +197,21 @@ SENTENCES: dict[str, dict[str, tuple[Context, Side | None, Zone | None]]] = {
     "No large effusion, although a small one cannot be excluded.": {"pleural effusion": (UNCERTAIN, None, None)},
     "No left effusion or right one.": {"pleural effusion": (ABSENT, BOTH, None)},
     "A left effusion is seen but no right one.": {"pleural effusion": (PRESENT, LEFT, None)},
+    "No right pleural effusion is seen, with a tiny one suspected on the left.": {
+        "pleural effusion": (UNCERTAIN, LEFT, None)
+    },
+    "No left effusion; only a little on the right.": {"pleural effusion": (PRESENT, RIGHT, None)},
+    "Large right effusion; none on the left.": {"pleural effusion": (PRESENT, RIGHT, None)},
+    "Large right effusion and none seen on the left.": {"pleural effusion": (PRESENT, RIGHT, None)},
+    "No right effusion; none on the left.": {"pleural effusion": (ABSENT, RIGHT, None)},
+    "Pneumothorax: none on either side.": {"pneumothorax": (ABSENT, None, None)},
     # "one" that is a number, a person, a film or another part of the chest
     "No effusion; at least one view is rotated.": {"pleural effusion": (ABSENT, None, None)},
     "No effusion; the left hilum is larger than the right one.": {"pleural effusion": (ABSENT, None, None)},
     "No effusion on this film; there was one on the previous film.": {"pleural effusion": (ABSENT, None, None)},
     "No effusion, which is better than on the previous one.": {"pleural effusion": (ABSENT, None, None)},
+    "No effusion today, unlike the previous one.": {"pleural effusion": (ABSENT, None, None)},
+    "No pneumothorax; one healed rib on the left.": {"pneumothorax": (ABSENT, None, None)},
     "No pneumothorax; no one was told.": {"pneumothorax": (ABSENT, None, None)},
     # who cannot exclude does not deny
     "Neither effusion nor pneumothorax can be excluded.": {
