@@ -35,18 +35,19 @@ def verify(
 
     Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
     """
-    from audit.engine.keys import Keys, load_salt
+    from audit.engine.keys import Keys, salt_of_verification
     from audit.engine.shown import strange_name
     from audit.logbook import verify as verify_log
 
     with errors_in_one_line():
-        keys = None if without_salt else Keys(load_salt())
+        salt = None if without_salt else salt_of_verification()
+        keys = None if salt is None else Keys(salt)
 
         def masked(name: str) -> str:
             return strange_name(name, keys)
 
         named = at_the_keyboard()
-        found = verify_log(out, None if without_salt else load_salt(), head=head, shown=str if named else masked)
+        found = verify_log(out, salt, head=head, shown=str if named else masked)
     for name, state in found.files.items() if files else ():
         typer.echo(f"{state:<11}  {masked(name) if name in found.strange else _printable(name)}")
     for sentence in found.notes:

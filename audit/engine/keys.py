@@ -15,7 +15,7 @@ from pipelines.errors import OutputError
 from pipelines.text.table import plain_stem
 from reports.writing import sync_folder
 
-__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file"]
+__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file", "salt_of_verification"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
 _log = logging.getLogger(__name__)
@@ -62,6 +62,20 @@ def path_key(path: str, keys: Keys) -> str:
 def salt_file() -> Path:
     """Name the file that holds this user's salt."""
     return Path(typer.get_app_dir("m2ib-audit")) / "salt"
+
+
+def salt_of_verification() -> bytes:
+    """Read the salt that a log is compared by; none is made, since a new one fits no log.
+
+    Raises:
+        OutputError: there is none, or it is not fit for use (see :func:`load_salt`).
+    """
+    if SALT_VARIABLE not in os.environ and not salt_file().exists():
+        raise OutputError(
+            f"there is no salt at {salt_file()}: put your copy of it back, set {SALT_VARIABLE} to the one that was "
+            "used, or give --without-salt to check the chain alone"
+        )
+    return load_salt()
 
 
 def load_salt(*, outside: Path | None = None) -> bytes:

@@ -119,6 +119,16 @@ def test_a_file_that_no_run_writes_is_listed_and_a_link_too(out: Path, tmp_path:
     assert told.exit_code == 0
 
 
+def test_a_log_is_compared_with_no_salt_that_is_made_for_it(out: Path, tmp_path: Path) -> None:
+    home = {"M2IB_AUDIT_SALT": None, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    told = CliRunner().invoke(app, ["log", "verify", str(out)], env=home)
+    assert told.exit_code != 0
+    assert "there is no salt at" in told.stderr
+    assert "--without-salt" in told.stderr
+    assert CliRunner().invoke(app, ["log", "verify", str(out), "--without-salt"], env=home).exit_code == 0
+    assert not (tmp_path / "config").exists()
+
+
 def test_what_version_0_1_0_wrote_is_said_not_to_be_covered(out: Path) -> None:
     log = AuditLog(out, SALT)
     for folder in study_folders(out):
