@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +19,13 @@ __all__ = ["Covered", "State", "cover"]
 
 _AT_MOST = 128 << 20  # bytes of a record or a list
 _OLD = "written by version 0.1.0, whose records give no checksums of these"
+_UNVOUCHED = "the record that gives the checksums of these is not the one that was written"
 _STRANGE = "no run writes these"
 _OPEN = "a run, score or render did not come to its end"
 _EVENTS = "what went on, which is not needed to check the result"
 _ANSWERS = "reviewers' answers, which go on beside a run"
 _LOCK = "a lock, or what a killed command left half-written"
+_OF_A_STUDY = {"index.html", THUMBNAIL, "heat.npz", FAILED}
 _OWN_LOCK = re.compile(r"(?:[\w-]+/)*\.m2ib-audit[\w.-]*")
 
 
@@ -44,6 +46,7 @@ class Covered:
     studies: int = 0  # whose record is the one that the log names, or is sealed
     unlogged: list[str] = field(default_factory=list)  # studies with a sealed record that the log does not name
     unknown: list[str] = field(default_factory=list)  # studies whose record neither log nor seal vouches for
+    unvouched: set[str] = field(default_factory=set)  # folders whose record is not as it was written
 
     def add(self, name: str, state: State, why: str = "") -> None:
         """Note a file."""
@@ -84,7 +87,7 @@ def cover(out: Path, said: Said, key: bytes | None) -> Covered:
             covered.add(f"shards/{name}", *_unless_open(_against(path, expected), said))
     for name in _files(out):
         if name not in covered.files:
-            covered.add(name, State.NOT_COVERED, _why_not(name, said))
+            covered.add(name, State.NOT_COVERED, _why_not(name, said, covered.unvouched))
     return covered
 
 
@@ -135,6 +138,7 @@ def _study(out: Path, place: str, study: str, said: Said, key: bytes | None, cov
             covered.unknown.append(study)
     covered.add(f"{within}/{RECORD}", state, why)
     if state is not State.COVERED:
+        covered.unvouched.add(within)
         return
     covered.studies += place == "studies"
     for name, expected in _files_of(lambda: read_record(folder)).items():
@@ -175,7 +179,7 @@ def _files(out: Path) -> Iterator[str]:
             yield Path(folder, name).relative_to(out).as_posix()
 
 
-def _why_not(name: str, said: Said) -> str:
+def _why_not(name: str, said: Said, unvouched: Set[str]) -> str:
     """Say why a file is not covered by the log; the log itself is what covers."""
     folder, _, last = name.rpartition("/")
     known: list[tuple[Callable[[], bool], str]] = [
@@ -184,6 +188,7 @@ def _why_not(name: str, said: Said) -> str:
         (lambda: last.startswith("."), _LOCK),
         (lambda: said.pages_open and last in {"index.html", THUMBNAIL, PAGES}, _OPEN),
         (lambda: not said.finished and not folder, _OPEN),
+        (lambda: folder in unvouched and (last in _OF_A_STUDY or last.startswith("image-")), _UNVOUCHED),
         (lambda: last in {"index.html", THUMBNAIL} or (not folder and name != AUDIT_LOG and _is_result(name)), _OLD),
         (lambda: last == "heat.npz" or last.startswith("image-"), _OLD),
         (lambda: last == FAILED, _OLD),

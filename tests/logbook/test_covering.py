@@ -75,6 +75,14 @@ def test_a_change_swap_or_loss_of_any_file_shows(out: Path) -> None:
     assert verify(out, SALT).intact
 
 
+def test_a_changed_record_vouches_for_no_file_and_the_reason_says_so(out: Path) -> None:
+    record = study_folders(out)[0] / "record.json"
+    record.write_text(record.read_text() + " ")
+    notes = "\n".join(verify(out, SALT).notes)
+    assert "the record that gives the checksums of these is not the one that was written" in notes
+    assert "version 0.1.0" not in notes
+
+
 def test_a_log_that_is_cut_behind_any_entry_is_not_intact_to_its_end(out: Path) -> None:
     end_of_run = len((out / AUDIT_LOG).read_bytes().splitlines())
     render_again(out)
