@@ -18,7 +18,6 @@ Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for a
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -78,8 +77,7 @@ class IBA(Method):
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
         """The hyperparameters for a model."""
-        image, text = self.split(encoder)
-        return {**asdict(self._settings), "image_layer": image, "text_layer": text}
+        return self._of_m2ib.numbers_for(encoder)
 
     def states_kept(self, encoder: DualEncoder) -> int:
         """As many as M2IB keeps."""
