@@ -17,8 +17,8 @@ from audit.attribution.rollout import Rollout as Rollout
 from audit.attribution.saliency import Saliency as Saliency
 from audit.encoders.loading import load_encoder as load_encoder
 from audit.figures import figure as figure
-from audit.scoring.scores import box_mask as box_mask
-from audit.scoring.scores import score_heat as score_heat
+from audit.metrics.scores import box_mask as box_mask
+from audit.metrics.scores import score_heat as score_heat
 from pipelines.boxes import read_boxes as read_boxes
 from pipelines.errors import AuditError as AuditError
 from pipelines.errors import InputError as InputError

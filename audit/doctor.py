@@ -17,8 +17,8 @@ from pydicom.uid import (
 )
 
 from audit.encoders.loading import load_encoder
-from audit.engine.keys import load_salt
-from audit.engine.out_folder import check_writable, refusal_of
+from audit.output.folder import check_writable, refusal_of
+from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import AuditError, OutputError
 
 __all__ = ["Finding", "examine"]

@@ -11,8 +11,8 @@ import torch
 
 from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.m2ib import M2IB
+from audit.attribution.numerics import Precision
 from audit.attribution.pairs import Request
-from audit.attribution.precision import Precision
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from benchmarks.bench_block_passes import share_of_pooled

@@ -16,16 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from audit.engine.concluding import Outcome, conclude
-from audit.engine.finishing import FinishedStudy
-from audit.engine.inputs import gather
-from audit.engine.keys import Keys
-from audit.engine.reading_back import recorded_facts
-from audit.engine.rows import control_rows, peaks, score_rows
-from audit.engine.settings import RunSettings
-from audit.engine.table import GrowingTable
-from audit.engine.targets import PatientKeys, Targets
-from audit.scoring.summary import score_table
+from audit.metrics.summary import score_table
+from audit.output.reuse import recorded_facts
+from audit.pipeline.aggregate import GrowingTable, Outcome, conclude
+from audit.pipeline.inputs import gather
+from audit.pipeline.score import FinishedStudy, control_rows, peaks, score_rows
+from audit.pipeline.scoring_context import PatientKeys, Targets
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys
 from benchmarks.cohorts import make_large_cohort
 from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, peak_memory_gb, write_section

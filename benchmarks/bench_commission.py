@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from audit.commissioning import EXPECTED, Commissioning, commission
-from audit.scoring.against_blind import POINTING_SCORE
-from audit.scoring.shortcuts import MARKER_POINT
+from audit.experiments.commissioning import EXPECTED, Commissioning, commission
+from audit.metrics.against_blind import POINTING_SCORE
+from audit.metrics.shortcuts import MARKER_POINT
 from benchmarks.machine import command_line, command_parser, write_section
 from reports.folder import read_run
 

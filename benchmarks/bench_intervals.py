@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.scoring.statistics import INTERVAL, Interval, paired_difference, patient_interval
+from audit.metrics.statistics import INTERVAL, Interval, paired_difference, patient_interval
 from benchmarks.machine import command_line, command_parser, write_section
 
 SIZES = (10, 20, 50, 200)

@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.machine import command_line, write_section
 from benchmarks.openi import reports_of_openi
 from pipelines.findings import findings_in
+from pipelines.privacy.masking import mask_report
+from pipelines.privacy.patterns import normal_form
 from pipelines.study import Report
-from pipelines.text import mask_report
-from pipelines.text.normal_form import normal_form
 from pipelines.text.sections import sections_of
 
 _PLACEHOLDER = re.compile(r"\S*XXX\S*")  # what the collection itself has masked

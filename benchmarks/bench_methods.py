@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 
-from audit.comparison.markdown import table_lines
-from audit.comparison.run import compare
-from audit.comparison.settings import ALL, ComparisonSettings
-from audit.progress import progress_bar
+from audit.cli.progress import progress_bar
+from audit.experiments.comparison import ALL, ComparisonSettings, compare
+from audit.experiments.comparison_tables import table_lines
 from benchmarks.machine import command_line, command_parser, describe
 from reports.comparison_record import ComparisonRecord
 

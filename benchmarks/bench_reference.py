@@ -18,8 +18,8 @@ from statistics import median
 import torch
 
 from audit.attribution.bottleneck import BottleneckSettings
-from audit.attribution.denormals import flushed_denormals
 from audit.attribution.m2ib import M2IB
+from audit.attribution.numerics import flushed_denormals
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from benchmarks.machine import command_line, peak_memory_gb, write_section

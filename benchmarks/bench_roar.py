@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
-from audit.faithfulness.roar import RoarSettings, as_text, run_roar
-from audit.sanity import SanitySettings, check_sanity
+from audit.experiments.roar import RoarSettings, as_text, run_roar
+from audit.experiments.sanity import SanitySettings, check_sanity
 from benchmarks.machine import command_line, command_parser, write_section
 
 

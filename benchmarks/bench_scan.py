@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 
-from audit.checking import CheckSettings, check
-from audit.engine.keys import Keys
-from audit.engine.shown import shown_failures
+from audit.input_check import CheckSettings, check
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import shown_failures
 from benchmarks.machine import command_line, write_section
 from pipelines.dicom.scan import Scan, scan_folder
 from pipelines.phantom.cohort import make_cohort

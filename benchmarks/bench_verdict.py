@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from audit.controls.verdict import BLIND_MARGIN
-from audit.scoring.against_blind import best_of
-from audit.scoring.blind import BlindCase, BlindMaps, blind_point, centre_map, rasterise
+from audit.metrics.against_blind import best_of
+from audit.metrics.blind import BlindCase, BlindMaps, blind_point, centre_map, rasterise
 from benchmarks.machine import command_line, command_parser, write_section
 
 SIZES = (20, 30, 40, 50, 60, 80, 120, 160)  # patients

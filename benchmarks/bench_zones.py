@@ -13,12 +13,12 @@ from itertools import product
 
 import numpy as np
 
-from audit.scoring.shortcuts import SIDE_POINT, ZONE_POINT, ShortcutScorer
+from audit.metrics.shortcuts import SIDE_POINT, ZONE_POINT, ShortcutScorer
 from benchmarks.machine import command_line, write_section
+from pipelines.image_file import picture_of
 from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.lesions import Lesion
 from pipelines.phantom.render import Phantom, render, sample_phantom
-from pipelines.picture import picture_of
 from pipelines.regions import Regions, regions_of
 from pipelines.study import Box, Context, Phrase, Side, Zone
 

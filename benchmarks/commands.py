@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from audit.engine.keys import SALT_VARIABLE
+from audit.privacy.pseudonyms import SALT_VARIABLE
 
 __all__ = ["audit_command", "audit_environment", "failure_of"]
 

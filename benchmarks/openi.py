@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.context_labels import fetch_wheel, openi_reports
 from benchmarks.machine import command_parser
-from pipelines.text import ReportTable
+from pipelines.text.reports import ReportTable
 
 __all__ = ["reports_of_openi"]
 

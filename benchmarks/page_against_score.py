@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from audit.scoring.overlap import energy_in_box
-from audit.scoring.pointing import hottest_point
-from audit.scoring.sampling import is_measurable, sampled
-from audit.scoring.scores import ENERGY, box_mask
+from audit.metrics.overlap import energy_in_box
+from audit.metrics.pointing import hottest_point, is_measurable, sampled
+from audit.metrics.scores import ENERGY, box_mask
 from pipelines.study import Box
 from reports.folder import StudyFolder, read_study, study_folders, valid_of
 from reports.overlay import placement_of

@@ -6,17 +6,20 @@ image lies in. A box belongs to an image by SOP Instance UID, path or file stem.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from pipelines.boxes import BoxTable
 from pipelines.boxes.placing import place_boxes
+from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.errors import CohortError
 from pipelines.study import Case, Context, Image, LeftOut, Study
-from pipelines.text import ReportTable, phrases_of
 from pipelines.text.joining import JoinedReports, join_reports
+from pipelines.text.phrases import phrases_of
+from pipelines.text.reports import ReportTable
 
-__all__ = ["Cohort", "Join", "join", "match"]
+__all__ = ["Cohort", "Frames", "Join", "each_frame", "is_taken_apart", "join", "match"]
 
 _AMBIGUOUS = "several different reports belong to this study: keep the one that describes its images"
 _WITHOUT_REPORT = (
@@ -138,3 +141,27 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
             "name of the DICOM file or its folder, or give these in a column of a table"
         )
     return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {mend}"
+
+
+_MOST_FRAMES = 1000  # of one file: a header of a few bytes can promise a hundred million
+
+
+class Frames(StrEnum):
+    """Which frames of a file are audited."""
+
+    FIRST = "first"
+    EACH = "each"
+
+
+def each_frame(images: Iterable[Image]) -> Iterator[Image]:
+    """Give an image for each frame of each file, in their order; a file that is not taken apart stays one image."""
+    for image in images:
+        if is_taken_apart(image):
+            yield from (replace(image, frame=number) for number in range(1, image.frames + 1))
+        else:
+            yield image
+
+
+def is_taken_apart(image: Image) -> bool:
+    """Whether a file's frames may become images: not where it promises more of them, or more pixels, than are read."""
+    return image.frames <= _MOST_FRAMES and image.rows * image.columns * image.frames <= MAX_PIXELS

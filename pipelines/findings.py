@@ -12,8 +12,8 @@ the name of the NIH boxes.
 import re
 from dataclasses import dataclass
 
+from pipelines.finding_patterns import LOOKALIKES, WORDINGS
 from pipelines.study import Side, Zone
-from pipelines.wordings import LOOKALIKES, WORDINGS
 
 __all__ = [
     "BROADER",

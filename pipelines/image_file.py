@@ -6,6 +6,7 @@ than 8 bits (the PNGs of radiographs) is stretched from its own lowest to its ow
 say which of their 65,536 values they use.
 """
 
+import io
 import struct
 import warnings
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.pixels import read_pixels
-from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import InputError
 from pipelines.limits import MAX_PICTURE_PIXELS
+from pipelines.study import PixelStep
 
-__all__ = ["FORMATS", "RANGE", "Picture", "as_picture", "read_image"]
+__all__ = ["FORMATS", "RANGE", "Picture", "as_picture", "picture_of", "read_image"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 """Formats read by Pillow. Others are refused: some (EPS) start a program to draw what the file says."""
@@ -162,3 +163,16 @@ def _stretched(
     detail = f"{low:g} to {high:g}, the picture's own range, to 0 to 1"
     display = (stored - low) / (high - low) if high > low else np.zeros_like(stored)
     return display.astype(np.float32), PixelStep(step=RANGE, detail=detail)
+
+
+_LONGEST_SIDE = 2560  # px: as many as the best reading displays have rows
+_QUALITY = 90  # off by about one grey level of 256; a film of 2,000 x 2,000 px takes 300 to 500 kB
+
+
+def picture_of(display: Float[np.ndarray, "rows columns"]) -> bytes:
+    """Encode display values of [0, 1] as an 8-bit grey JPEG, long side at most 2,560 px."""
+    picture = Pillow.fromarray(np.round(np.clip(display, 0.0, 1.0) * 255.0).astype(np.uint8))
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Pillow.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=_QUALITY)
+    return encoded.getvalue()

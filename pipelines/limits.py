@@ -1,9 +1,11 @@
-"""How much of an input is read: bytes, items and depth of one file.
+"""Limits on time, size and memory for whatever is read, and how a lack of memory is recognised.
 
 A few bytes can describe gigabytes: packed files, dictionaries, nested lists, names that are repeated. A file beyond one
 of these limits is refused with a sentence, before it is read or as soon as it passes the limit. They are set so that no
 file takes more than 1 GB of memory or half a minute on one core. ``docs/OPERATE.md`` lists them for users.
 """
+
+import errno
 
 __all__ = [
     "MAX_ANNOTATION_BYTES",
@@ -42,6 +44,8 @@ __all__ = [
     "MAX_TOKENISER_BYTES",
     "MAX_XML_BYTES",
     "MAX_ZIP_ENTRIES",
+    "NEEDS_MORE_MEMORY",
+    "is_out_of_memory",
 ]
 
 # Text files: reports, tables, annotations
@@ -93,3 +97,23 @@ MAX_CONFIG_BYTES = 2**22  # of a JSON or text file other than the tokeniser's
 MAX_TOKENISER_BYTES = 2**26  # of the tokeniser's file; SigLIP 2's, of 256,000 tokens, has 34 MB
 MAX_MODEL_LAYERS = 1_000
 MAX_TENSORS = 100_000
+
+
+NEEDS_MORE_MEMORY = (
+    "needs more memory than there is: free memory or give fewer --workers, then run again with --retry-failed"
+)
+"""Said of a study or an image, behind what it is."""
+
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be allocated, here or by torch, which reading a file does not import.
+
+    torch has an ``OutOfMemoryError`` for devices; its allocator on the CPU is known only by its message.
+    """
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or any(message in str(error) for message in _CPU_MESSAGES)
+    )

@@ -1,11 +1,30 @@
-"""Child processes that end when their parent does, however it ends."""
+"""Processes that work for this one: started clean, supervised, with one thread each.
+
+Each process has a connection of its own and one task at a time. ``concurrent.futures`` and torch's loader share queues
+and locks among their processes: there, one that is killed breaks the whole pool, or leaves a lock held for ever. What
+is sent is pickled by value: torch's own way, through shared memory, needs more of ``/dev/shm`` than a container has.
+"""
 
 import multiprocessing
 import os
+import pickle
+import queue
 import select
+import signal
 import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Generic, TypeVar
 
-__all__ = ["end_when_closed", "end_with_parent"]
+from threadpoolctl import threadpool_limits
+
+from pipelines.errors import WorkerError
+
+__all__ = ["ProcessPool", "end_when_closed", "end_with_parent", "keep_to_one_thread", "outcomes_in_order", "preload"]
 
 
 def end_with_parent() -> None:
@@ -41,3 +60,221 @@ def end_when_closed(descriptor: int) -> None:
     closed.register(descriptor, 0)  # tells of nothing but that the other end is closed
     if closed.poll(0):  # before the kernel was asked to tell
         os._exit(1)
+
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+_TRIES = 2
+_SECONDS_TO_END = 10.0
+_SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in all
+_starting = threading.Lock()  # multiprocessing keeps a list of its children, which no lock guards
+_preloaded = ["pipelines.transforms"]
+
+
+def preload(*modules: str) -> None:
+    """Say which modules the processes need, before the first one starts: their server imports them once."""
+    _preloaded[:] = modules
+
+
+class ProcessPool(Generic[Task, Answer]):
+    """``count`` processes that call ``call`` with a task each; use it as a context.
+
+    Processes start with the first tasks, from a clean server: a fork of this process would inherit its threads, its
+    files and the device.
+
+    Args:
+        call: what is done with each task; it is sent to the processes once.
+        count: how many processes.
+        name: what the processes do, as a message names it: "scores a study".
+    """
+
+    def __init__(self, call: Callable[[Task], Answer], count: int, *, name: str) -> None:
+        self._name, self._stopped = name, threading.Event()
+        content = pickle.dumps(call)
+        self._workers = [_Worker(content, self._stopped) for _ in range(count)]
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="m2ib-audit asks a process")
+        self._retrying = threading.Lock()
+
+    def submit(self, task: Task) -> "Future[Answer]":
+        """Have a task done; the future raises what the call raised, or :class:`WorkerError` where it died twice."""
+        return self._threads.submit(self._done, task)
+
+    def close(self, *, at_once: bool) -> None:
+        """End the processes: those at work first finish their task, unless ``at_once``. Waiting tasks are dropped."""
+        self._stopped.set()
+        if at_once:
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+
+    def _done(self, task: Task) -> Answer:
+        worker = self._idle.get()
+        try:
+            content = pickle.dumps(task)
+            try:
+                return self._answer(worker.ask(content))
+            except _DiedError:
+                if self._stopped.is_set():
+                    raise WorkerError("the run was stopped") from None
+            with self._retrying:  # one at a time: if memory was short, another process's share is left to this one
+                for _ in range(_TRIES - 1):
+                    try:
+                        return self._answer(worker.ask(content))
+                    except _DiedError as died:
+                        last = died
+            raise WorkerError(
+                f"the process that {self._name} ended {_TRIES} times before it was done ({last}), most often for want "
+                "of memory: free memory or give fewer --workers, then run again with --retry-failed"
+            )
+        finally:
+            self._idle.put(worker)
+
+    @staticmethod
+    def _answer(content: bytes) -> Answer:
+        answer, error = pickle.loads(content)  # noqa: S301 - from a process of our own
+        if error is not None:
+            raise error
+        return answer  # type: ignore[no-any-return]
+
+
+class _DiedError(Exception):
+    """A process is gone; the text says how, as far as is known."""
+
+
+class _Worker:
+    """One process, started when it is first asked and whenever it is gone."""
+
+    def __init__(self, call: bytes, stopped: threading.Event) -> None:
+        self._call, self._stopped = call, stopped
+        self._running: tuple[BaseProcess, Connection] | None = None
+
+    def ask(self, content: bytes) -> bytes:
+        """Send a task and wait for what comes of it.
+
+        Raises:
+            _DiedError: the process could not be started, often as that was tried, or ended before it answered.
+        """
+        if self._running is not None and self._running[1].poll():  # it ended while it waited, not for this task
+            self.end()
+        try:
+            if self._running is None:
+                self._running = _start(self._call, self._stopped)
+            _, connection = self._running
+            connection.send_bytes(content)
+            return connection.recv_bytes()
+        except (OSError, EOFError) as error:
+            raise _DiedError(self._how(error)) from error
+
+    def kill(self) -> None:
+        """End the process in the midst of its task; whoever waits for its answer is told."""
+        running = self._running
+        if running is not None:
+            running[0].kill()
+
+    def end(self) -> None:
+        """Let the process end, which waits for a task."""
+        if self._running is None:
+            return
+        process, connection = self._running
+        self._running = None
+        connection.close()
+        process.join(_SECONDS_TO_END)
+        if process.is_alive():
+            process.kill()
+
+    def _how(self, error: Exception) -> str:
+        if self._running is None:
+            return f"it could not be started: {type(error).__name__}"
+        process, _ = self._running
+        self.end()
+        code = process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else "nobody knows how"
+
+
+def _start(call: bytes, stopped: threading.Event) -> tuple[BaseProcess, Connection]:
+    """Start a process, again and again where the server has died: until it is all gone, it is not replaced."""
+    for seconds in _SECONDS_BETWEEN_STARTS:
+        try:
+            return _start_once(call)
+        except (OSError, EOFError):
+            if stopped.wait(seconds):
+                raise
+    return _start_once(call)
+
+
+def _start_once(call: bytes) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_preloaded))
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(call, there), daemon=True)
+    try:
+        with _starting:
+            process.start()
+    except BaseException:
+        here.close()
+        raise
+    finally:
+        there.close()
+    return process, here
+
+
+def _serve(call: bytes, connection: Connection) -> None:
+    """Do tasks until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what becomes of it
+    end_with_parent()
+    keep_to_one_thread()
+    work: Callable[[object], object] = pickle.loads(call)  # noqa: S301 - from the process that started this one
+    while True:
+        try:
+            content = connection.recv_bytes()
+        except (OSError, EOFError):
+            return
+        connection.send_bytes(_outcome(work, content))
+
+
+def _outcome(work: Callable[[object], object], content: bytes) -> bytes:
+    """Give what comes of a task, pickled: its answer, or what was raised."""
+    try:
+        return pickle.dumps((work(pickle.loads(content)), None))  # noqa: S301 - from the process that started this one
+    except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
+        try:
+            told = pickle.dumps((None, error))
+            pickle.loads(told)  # noqa: S301 - what was just made; some exceptions cannot be made again
+        except Exception:  # noqa: BLE001 - of an exception that cannot be sent, its type is
+            return pickle.dumps((None, RuntimeError(type(error).__name__)))
+        return told
+
+
+def outcomes_in_order(
+    pool: ProcessPool[Task, Answer], tasks: Iterable[Task], *, most: int
+) -> Generator[tuple[Task, "Future[Answer]"], None, None]:
+    """Give each task with its future, which is done, in the order of the tasks; at most ``most`` are under way."""
+    under_way: deque[tuple[Task, Future[Answer]]] = deque()
+    for task in tasks:
+        under_way.append((task, pool.submit(task)))
+        if len(under_way) >= most:
+            yield _when_done(under_way.popleft())
+    while under_way:
+        yield _when_done(under_way.popleft())
+
+
+def _when_done(each: tuple[Task, "Future[Answer]"]) -> tuple[Task, "Future[Answer]"]:
+    each[1].exception()
+    return each
+
+
+def keep_to_one_thread() -> None:
+    """Let torch and numpy compute with one thread in this process.
+
+    As many processes as there are cores, with a thread a core in each, would only wait for one another.
+    """
+    import torch  # noqa: PLC0415 - reading headers needs none of it
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)

@@ -1,9 +1,19 @@
-"""What a sentence repeats of a file's content stands in double quotes, so that who shows it can mask it."""
+"""Values written into messages and tables: quoted, counted, and safe to open in a spreadsheet."""
 
 import re
 from collections.abc import Callable
 
-__all__ = ["OF_FILES", "OF_LABELS", "files_named_in", "printable", "quoted", "requoted", "requoted_for_owner"]
+__all__ = [
+    "OF_FILES",
+    "OF_LABELS",
+    "counted",
+    "defused",
+    "files_named_in",
+    "printable",
+    "quoted",
+    "requoted",
+    "requoted_for_owner",
+]
 
 OF_FILES = "The file "
 """Before the quoted path of a file that is not the sentence's own."""
@@ -54,3 +64,20 @@ def _requoted(sentence: str, shown: Callable[[str, str], str]) -> str:
         start = masked.rindex('"')
         masked = f'{masked[:start]}"{shown(masked[:start], masked[start + 1 :])}"'
     return masked
+
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def defused(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run as a formula; other text comes back as it is.
+
+    Source: OWASP, "CSV Injection" (cells that begin with =, +, -, @, tab, carriage return or line feed, and the
+    full-width forms of the first four, which some spreadsheets take for them).
+    """
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Write a number and what it counts: "1 study", "2,000 studies"; without ``many`` it is ``one`` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

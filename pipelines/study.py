@@ -17,6 +17,7 @@ __all__ = [
     "Image",
     "LeftOut",
     "Phrase",
+    "PixelStep",
     "Report",
     "ReportStatus",
     "Side",
@@ -220,3 +221,11 @@ class LeftOut:
     study_instance_uid: str = ""
     accession_number: str = ""
     accession_issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelStep:
+    """One step between the stored values and the displayed image. Holds no value that could name a patient."""
+
+    step: str  # "decoding", "modality", "VOI window", "polarity", ...
+    detail: str  # what was applied, with its numbers and the header element it came from

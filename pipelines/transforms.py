@@ -1,7 +1,7 @@
 """Cases become tensors: MONAI dict transforms over our own reader, in this process or in worker processes.
 
 The only module that imports MONAI. Its PydicomReader is not used: it drops the VOI and the polarity, and transposes.
-Worker processes are those of :mod:`pipelines.process_pool`: the death of a loader's own process ends the whole loader.
+Worker processes are those of :mod:`pipelines.processes`: the death of a loader's own process ends the whole loader.
 """
 
 import logging
@@ -20,14 +20,14 @@ from monai.transforms.transform import MapTransform, Transform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.dicom.source import reason_without_path
 from pipelines.errors import DicomError, WorkerError
 from pipelines.geometry import Fit, Placement
-from pipelines.out_of_memory import NEEDS_MORE_MEMORY, is_out_of_memory
-from pipelines.picture import picture_of
-from pipelines.process_pool import ProcessPool, outcomes_in_order
+from pipelines.image_file import picture_of
+from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
+from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
+from pipelines.processes import ProcessPool, outcomes_in_order
 from pipelines.study import Case, Identifiers, LeftOut
 
 __all__ = [

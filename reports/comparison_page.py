@@ -1,14 +1,268 @@
-"""The page of a comparison: every method beside maps that never look, with what it costs; one file."""
+"""The page of a comparison of models or methods, and its tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.comparison_record import ComparedScore, ComparisonRecord
-from reports.comparison_tables import comparison_tables, setting_sentence, summary_sentences
-from reports.page import render_page
-from reports.words import CONTENT_BLIND, ON_PAGES, method_name, score_name
+from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord, ScoreKind
+from reports.page import render_page, shown_number
+from reports.record import ScoreDifference
+from reports.texts import counted, text
+from reports.words import CONTENT_BLIND, FEW_PATIENTS, OF_PLACE, ON_PAGES, method_name, reference_name, score_name
 
-__all__ = ["render_comparison"]
+__all__ = [
+    "Cell",
+    "ComparisonTable",
+    "TableRow",
+    "comparison_tables",
+    "render_comparison",
+    "setting_sentence",
+    "summary_sentences",
+]
+
+_MAIN = OF_PLACE[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What stands in one place of a table."""
+
+    text: str
+    beside: str = ""  # an interval
+    is_strong: bool = False  # better than the reference beyond the interval of the difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One method or reference."""
+
+    name: str
+    is_reference: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonTable:
+    """One table with what a reader must know of it."""
+
+    key: str
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+
+
+_AsCell = Callable[[ComparedScore | None], Cell]
+
+
+def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
+    """Lay out everything that was measured; a table without a value is left away."""
+    tables = [
+        _table(record, ("localisation", "micro"), "place"),
+        _table(record, ("localisation", "macro"), "place-macro"),
+        _differences(record, "to_reference", "blind"),
+        _differences(record, "to_baseline", "baseline"),
+        _faithfulness(record),
+        _table(record, ("shortcut", "micro"), "shortcuts"),
+        _costs(record),
+    ]
+    return tuple(table for table in tables if table is not None)
+
+
+def setting_sentence(method: ComparedMethod) -> str:
+    """Print a method's numbers, and its own where others were taken."""
+    return ", ".join(_setting(method, name) for name in method.settings) or text("comparison.no_settings")
+
+
+def _setting(method: ComparedMethod, name: str) -> str:
+    shown, value = name.replace("_", " "), method.settings[name]
+    if name not in method.own_settings:
+        return text("comparison.setting", name=shown, value=value)
+    return text("comparison.setting_with_own", name=shown, value=value, own=method.own_settings[name])
+
+
+def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
+    """Say in a few sentences what the comparison found."""
+    methods = counted("method", sum(method.refused is None for method in record.methods))
+    studies = counted("study", record.counts["compared"])
+    scored = [
+        score
+        for score in _chosen(record, "localisation", "micro")
+        if score.score == _MAIN and not score.is_reference and score.estimate is not None
+    ]
+    if not scored:
+        return text("summary.comparison_unscored", methods=methods, studies=studies), text("summary.none_scored")
+    best = max(scored, key=lambda score: score.estimate or 0.0)
+    pairs = counted("scored_phrase", best.scored)
+    told = [
+        text("summary.comparison", methods=methods, studies=studies, scored=pairs),
+        text("summary.comparison_best", method=method_name(best.method), estimate=shown_number(best.estimate)),
+    ]
+    if best.to_reference is not None:
+        above = sum(_is_better(score.to_reference, lower=False) for score in scored)
+        reference = reference_name(best.to_reference.reference)
+        told.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
+    return tuple(told)
+
+
+def _chosen(record: ComparisonRecord, kind: ScoreKind, averaging: str) -> list[ComparedScore]:
+    return [
+        score
+        for score in record.scores
+        if score.kind == kind and score.averaging == averaging and score.finding is None
+    ]
+
+
+def _names(scores: Sequence[ComparedScore]) -> list[str]:
+    """List the scores that hold a value, those of place in their own order."""
+    held = list(dict.fromkeys(score.score for score in scores if score.estimate is not None and not score.is_reference))
+    return sorted(held, key=lambda name: OF_PLACE.index(name) if name in OF_PLACE else len(OF_PLACE))
+
+
+def _rows(
+    record: ComparisonRecord, scores: Sequence[ComparedScore], names: Sequence[str], cell: _AsCell, *, references: bool
+) -> tuple[TableRow, ...]:
+    by_place = {(score.method, score.score): score for score in scores}
+    beside = list(dict.fromkeys(score.method for score in scores if score.is_reference)) if references else []
+    methods = [(method.name, False) for method in record.methods if method.refused is None]
+    return tuple(
+        TableRow(
+            name=method_name(method),
+            is_reference=is_reference,
+            cells=tuple(cell(by_place.get((method, name))) for name in names),
+        )
+        for method, is_reference in (*methods, *((name, True) for name in beside))
+    )
+
+
+def _laid_out(
+    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **told: object
+) -> ComparisonTable:
+    """Give a table its words; its title names the baseline, where there is one, and its note says what is ``told``."""
+    in_title = {} if baseline is None else {"baseline": baseline}
+    return ComparisonTable(
+        key=key,
+        title=text(f"comparison.table.{key}.title", **in_title),
+        note=text(f"comparison.table.{key}.note", **told),
+        columns=tuple(columns),
+        rows=rows,
+    )
+
+
+def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) -> ComparisonTable | None:
+    """Lay out estimates with their intervals."""
+    kind, averaging = chosen
+    scores = _chosen(record, kind, averaging)
+    names = _names(scores)
+    if not names:
+        return None
+    columns = [f"{score_name(name)}{_arrow(scores, name) if kind == 'shortcut' else ''}" for name in names]
+    rows = _rows(record, scores, names, _estimate, references=True)
+    if key == "place":  # whose note tells what bold means for the others too
+        return _laid_out(key, columns, rows, few=FEW_PATIENTS)
+    return _laid_out(key, columns, rows)
+
+
+def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:
+    """Lay out differences of the scores of place, over all phrases."""
+    scores = _chosen(record, "localisation", "micro")
+    found = {score.score: getattr(score, to) for score in scores if getattr(score, to) is not None}
+    names = [name for name in _names(scores) if name in found]
+    if not names:
+        return None
+    rows = _rows(
+        record, scores, names, lambda score: _difference(getattr(score, to) if score else None), references=False
+    )
+    measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
+    if to == "to_baseline":
+        return _laid_out(key, map(score_name, names), measured, baseline=method_name(record.baseline))
+    over = {name: reference_name(found[name].reference) for name in names}
+    columns = (text("comparison.over", score=score_name(name), reference=over[name]) for name in names)
+    return _laid_out(key, columns, measured)
+
+
+def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
+    scores = [score for score in _chosen(record, "faithfulness", "micro") if not score.is_reference]
+    names = _names(scores)
+    if not names:
+        return None
+    columns = (f"{score_name(name)}{_arrow(scores, name)}" for name in names)
+    rows = _rows(record, scores, names, _beside_shuffled, references=False)
+    sample = counted("phrase", record.counts.get("faithfulness sample", 0))
+    return _laid_out("faithfulness", columns, rows, sample=sample)
+
+
+def _costs(record: ComparisonRecord) -> ComparisonTable:
+    rows = []
+    for method in record.methods:
+        if method.refused is not None:
+            continue
+        words = shown_number(method.seconds_with_words, 3) if method.explains_words else text("comparison.no_words")
+        cells = (shown_number(method.seconds_image, 3), words, shown_number(method.memory_mb, 0))
+        row = tuple(Cell(text=cell) for cell in (*cells, setting_sentence(method)))
+        rows.append(TableRow(name=method_name(method.name), is_reference=False, cells=row))
+    columns = (
+        text("comparison.seconds_image"),
+        text("comparison.seconds_with_words"),
+        text("comparison.memory"),
+        text("comparison.settings"),
+    )
+    pairs = counted("pair", max((method.pairs for method in record.methods), default=0))
+    return _laid_out("cost", columns, tuple(rows), pairs=pairs, device=record.device, memory=record.memory)
+
+
+def _arrow(scores: Sequence[ComparedScore], name: str) -> str:
+    return " ↓" if any(score.lower_is_better for score in scores if score.score == name) else " ↑"
+
+
+def _is_better(difference: ScoreDifference | None, *, lower: bool) -> bool:
+    if difference is None or difference.patients < FEW_PATIENTS:
+        return False
+    return difference.high < 0 if lower else difference.low > 0
+
+
+def _digits(value: float | None) -> int:
+    if value is None or value == 0:
+        return 3
+    return 1 if abs(value) >= 10 else 3 if abs(value) >= 0.01 else 4
+
+
+def _range(low: float | None, high: float | None, digits: int) -> str:
+    if low is None or high is None:
+        return ""
+    return text("common.range", low=shown_number(low, digits), high=shown_number(high, digits))
+
+
+def _estimate(score: ComparedScore | None) -> Cell:
+    if score is None or score.estimate is None:
+        return Cell(text="–")
+    strong = _is_better(score.to_reference, lower=score.lower_is_better)
+    digits = _digits(score.estimate)
+    beside = _range(score.low, score.high, digits)
+    return Cell(text=shown_number(score.estimate, digits), beside=beside, is_strong=strong)
+
+
+def _difference(found: ScoreDifference | None) -> Cell:
+    if found is None:
+        return Cell(text="–")
+    digits = _digits(found.estimate)
+    beside = _range(found.low, found.high, digits)
+    return Cell(text=_signed(found.estimate, digits), beside=beside, is_strong=_is_better(found, lower=False))
+
+
+def _beside_shuffled(score: ComparedScore | None) -> Cell:
+    if score is None or score.estimate is None:
+        return Cell(text="–")
+    digits, found = _digits(score.estimate), score.to_reference
+    estimate = shown_number(score.estimate, digits)
+    if found is None:
+        return Cell(text=estimate)
+    beside = f"{_signed(found.estimate, digits)} ({_range(found.low, found.high, digits)})"
+    return Cell(text=estimate, beside=beside, is_strong=_is_better(found, lower=score.lower_is_better))
+
+
+def _signed(value: float, digits: int) -> str:
+    number = shown_number(value, digits)
+    return f"+{number}" if value > 0 and number.strip("0.,") else number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""What both pages share: one self-contained file, a policy that lets nothing else run, and how values are printed."""
+"""What the help of a page lists: the keys that it takes, and the terms that it uses."""
 
 import base64
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.help import glossary, key_groups
-from reports.texts import counted, marked_up, named, script_texts
+from reports.texts import all_texts, counted, marked_up, named, script_texts, text
 
 __all__ = [
+    "HelpGroup",
     "data_url",
+    "glossary",
     "json_for_script",
+    "key_groups",
     "render_page",
     "shown_heat",
     "shown_number",
@@ -25,6 +28,39 @@ __all__ = [
     "shown_percents",
     "shown_time",
 ]
+
+_GROUPS = ("view", "phrases", "review")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelpGroup:
+    """Lines of help under one heading: a key or a term each, with what it does or means."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def key_groups() -> tuple[HelpGroup, ...]:
+    """List the keys of a study's page."""
+    return tuple(
+        HelpGroup(
+            title=text(f"keys.{group}.title"),
+            lines=tuple((text(f"keys.{group}.{each}.key"), text(f"keys.{group}.{each}.does")) for each in _in(group)),
+        )
+        for group in _GROUPS
+    )
+
+
+def _in(group: str) -> tuple[str, ...]:
+    """Name the keys of a group in the order in which the texts list them."""
+    return tuple(key.split(".")[2] for key in all_texts() if key.startswith(f"keys.{group}.") and key.endswith(".key"))
+
+
+def glossary() -> tuple[tuple[str, str], ...]:
+    """List the terms of the pages with what they mean, in the order of the texts."""
+    names = [key.split(".")[1] for key in all_texts() if key.startswith("glossary.") and key.endswith(".term")]
+    return tuple((text(f"glossary.{name}.term"), text(f"glossary.{name}.means")) for name in names)
+
 
 _MOST_DECIMALS = 8
 _JPEG = b"\xff\xd8"

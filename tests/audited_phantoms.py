@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 
 __all__ = ["audit_phantoms"]

@@ -1,4 +1,4 @@
-"""How many pairs run at once: as many as memory holds, and half as many where that was too many."""
+"""Batches sized to memory, and batches of masked inputs."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -6,10 +6,14 @@ from typing import TypeVar
 
 import psutil
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
-from pipelines.out_of_memory import is_out_of_memory
+from audit.encoders.protocol import DualEncoder
+from pipelines.limits import is_out_of_memory
 
-__all__ = ["free_bytes", "in_chunks", "pairs_at_once"]
+__all__ = ["free_bytes", "in_chunks", "masked_cosines", "pairs_at_once"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,3 +62,26 @@ def in_chunks(
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return done, size
+
+
+_AT_ONCE = {"cpu": 16, "cuda": 256}  # masked images through the tower; fewer where memory runs out
+
+
+@torch.no_grad()
+def masked_cosines(
+    encoder: DualEncoder,
+    pixels: Float[Tensor, "3 size size"],
+    masks: Float[Tensor, "masks size size"],
+    target: Float[Tensor, " dim"],
+) -> Float[Tensor, " masks"]:
+    """Cosine of the image under each mask with a phrase's embedding.
+
+    A mask multiplies the normalised image, so what it takes away becomes the mean grey of the training images.
+    """
+
+    def run(chunk: Sequence[Tensor]) -> list[Tensor]:
+        embedded = encoder.image.forward(pixels * torch.stack(list(chunk))[:, None])
+        return list(cosine_similarity(embedded, target[None], dim=-1))
+
+    cosines, _ = in_chunks(list(masks), run, size=_AT_ONCE.get(pixels.device.type, 1))
+    return torch.stack(cosines)

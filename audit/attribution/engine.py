@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.batching import free_bytes, in_chunks, pairs_at_once
-from audit.attribution.denormals import flushed_denormals
 from audit.attribution.explanation import Explanation
+from audit.attribution.numerics import flushed_denormals
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.encoders.protocol import DualEncoder
 from pipelines.image_file import Picture, as_picture

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from audit.scoring.pointing import hottest_point
-from audit.scoring.scores import Score, box_mask, score_heat
+from audit.metrics.pointing import hottest_point
+from audit.metrics.scores import Score, box_mask, score_heat
 from pipelines.geometry import Placement
 from pipelines.image_file import Picture
 from pipelines.study import Box

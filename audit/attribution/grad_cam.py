@@ -12,8 +12,7 @@ Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks
 from collections.abc import Mapping
 
 from audit.attribution.engine import Method
-from audit.attribution.gradients import cosine_gradient
-from audit.attribution.layers import check_layer
+from audit.attribution.layers import check_layer, cosine_gradient
 from audit.attribution.pairs import Maps, Pairs, on_grid
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.transformer import TransformerImageTower

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from audit.attribution.batching import masked_cosines
 from audit.attribution.engine import Method
-from audit.attribution.masking import masked_cosines
 from audit.attribution.pairs import Maps, Pairs
 from audit.encoders.protocol import DualEncoder
 

@@ -1,8 +1,15 @@
 """Which blocks of a model's towers a method works at: as given, else as the model's folder says, else as published."""
 
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
 from audit.encoders.protocol import DualEncoder, EncoderInfo
 
-__all__ = ["check_layer", "default_layer", "first_of_last", "layers_for"]
+__all__ = ["check_layer", "cosine_gradient", "default_layer", "first_of_last", "layers_for"]
 
 _PUBLISHED_DEPTH = 12  # blocks of the towers that the published numbers are for
 
@@ -51,3 +58,13 @@ def first_of_last(depth: int, count: int) -> int:
 
 def _first_given(*values: int | None) -> int:
     return next(value for value in values if value is not None)
+
+
+def cosine_gradient(
+    run: Callable[[Tensor], Tensor], state: Float[Tensor, "batch ..."], target: Float[Tensor, "batch dim"]
+) -> Float[Tensor, "batch ..."]:
+    """Differentiate each row's cos(run(state), target) with respect to that row's state; nothing keeps a graph."""
+    leaf = state.detach().requires_grad_()
+    fit = cosine_similarity(run(leaf), target, dim=-1).sum()
+    (gradient,) = torch.autograd.grad(fit, leaf)
+    return gradient

@@ -28,8 +28,8 @@ from audit.attribution.bottleneck import (
 )
 from audit.attribution.engine import Method
 from audit.attribution.layers import layers_for
+from audit.attribution.numerics import Precision, autocast
 from audit.attribution.pairs import Maps, Pairs, Side, both_towers
-from audit.attribution.precision import Precision, autocast
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["M2IB", "M2IB_LAYERS"]

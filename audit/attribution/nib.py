@@ -26,8 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from audit.attribution.engine import Method
-from audit.attribution.gradients import cosine_gradient
-from audit.attribution.layers import layers_for
+from audit.attribution.layers import cosine_gradient, layers_for
 from audit.attribution.pairs import Maps, Pairs, Side, both_towers
 from audit.encoders.protocol import DualEncoder
 

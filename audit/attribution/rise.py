@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from audit.attribution.batching import masked_cosines
 from audit.attribution.engine import Method
-from audit.attribution.masking import masked_cosines
 from audit.attribution.pairs import Maps, Pairs
 from audit.encoders.protocol import DualEncoder
 

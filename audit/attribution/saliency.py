@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from audit.attribution.attention import open_tower
 from audit.attribution.engine import Method
-from audit.attribution.gradients import cosine_gradient
+from audit.attribution.layers import cosine_gradient
 from audit.attribution.pairs import Maps, Pairs
 
 __all__ = ["Saliency"]

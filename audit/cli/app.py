@@ -19,7 +19,7 @@ from audit.cli.phantom import phantoms
 from audit.cli.results import render, score
 from audit.cli.review import reviews
 from audit.cli.stopping import INTERRUPTED
-from audit.threads import choose_threads
+from audit.execution.machine import choose_threads
 
 __all__ = ["app", "main"]
 

@@ -29,8 +29,7 @@ from audit.cli.options import (
     index_file,
     progress_bar,
 )
-from audit.cli.running import run_and_tell, say_what_is_to_do
-from audit.cli.slurm import submit_to_slurm
+from audit.cli.running import run_and_tell, say_what_is_to_do, submit_to_slurm
 from audit.cli.telling import tell_what_is_wrong
 
 __all__ = ["baselines", "commission", "demo", "doctor", "run"]
@@ -177,13 +176,13 @@ def run(
     has changed is done again. Exit status: 0 all audited, 3 finished with failures listed, 2 wrong usage, 1 could not
     run, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
-    from audit.attribution.numbers import parse_settings
-    from audit.attribution.precision import Precision
-    from audit.engine.locking import Shard
-    from audit.engine.settings import RunSettings
-    from pipelines.burned_in import BurnedIn
-    from pipelines.frames import Frames
+    from audit.attribution.methods import parse_settings
+    from audit.attribution.numerics import Precision
+    from audit.output.lock import Shard
+    from audit.pipeline.settings import RunSettings
+    from pipelines.cohort import Frames
     from pipelines.geometry import Fit
+    from pipelines.privacy.burned_in import BurnedIn
 
     with errors_in_one_line():
         if engine is RunEngine.SLURM:
@@ -236,7 +235,7 @@ def demo(
     seed: Seed = 7,
 ) -> None:
     """Make a phantom cohort and audit the phantom encoder on it: the whole way through, without data or network."""
-    from audit.engine.settings import RunSettings
+    from audit.pipeline.settings import RunSettings
     from pipelines.phantom.cohort import make_cohort
 
     cohort = out / "cohort"
@@ -269,7 +268,7 @@ def baselines(
     out: Annotated[Path | None, typer.Option(help="File for every score with its interval: .csv or .json.")] = None,
 ) -> None:
     """Print what maps that never look, and other readers, score on a file of boxes: no image, no model."""
-    from audit.baselines import baselines_of_file, text_table
+    from audit.experiments.baseline_tables import baselines_of_file, text_table
 
     with errors_in_one_line(), progress_bar() as progress:
         result = baselines_of_file(boxes, format_name=format_name, out=out, progress=progress)
@@ -291,7 +290,7 @@ def commission(
     from contextlib import nullcontext
     from tempfile import TemporaryDirectory
 
-    from audit.commissioning import commission as run_commissioning
+    from audit.experiments.commissioning import commission as run_commissioning
 
     kept = nullcontext(out) if out is not None else TemporaryDirectory()
     with errors_in_one_line(), kept as folder, progress_bar() as progress:
@@ -323,7 +322,7 @@ def doctor(
 
 def _key_list(path: Path | None, *folders: Path) -> Path | None:
     """Refuse a list of keys among images or results: it says whose they are."""
-    from audit.engine.index_place import refuse_among
+    from audit.output.folder import refuse_among
 
     if path is not None:
         refuse_among(path, folders, flag="--key-list")

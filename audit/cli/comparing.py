@@ -28,8 +28,8 @@ from audit.cli.options import (
 from audit.cli.telling import tell_what_is_wrong
 
 if TYPE_CHECKING:
-    from audit.comparison.settings import CohortFiles
-    from audit.faithfulness.roar import Side
+    from audit.experiments.comparison import CohortFiles
+    from audit.experiments.roar import Side
 
 __all__ = ["compare", "roar", "sanity"]
 
@@ -88,10 +88,10 @@ def compare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison that OUT holds.")] = False,
 ) -> None:
     """Put several methods to the same phrases: every score with its interval, and what each method costs."""
-    from audit.attribution.numbers import parse_settings
-    from audit.comparison.run import compare as run_comparison
-    from audit.comparison.settings import ALL, ComparisonSettings
-    from pipelines.frames import Frames
+    from audit.attribution.methods import parse_settings
+    from audit.experiments.comparison import ALL, ComparisonSettings
+    from audit.experiments.comparison import compare as run_comparison
+    from pipelines.cohort import Frames
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -139,7 +139,7 @@ def _cohort(
     Raises:
         AuditError: both are given, or too little of either.
     """
-    from audit.comparison.settings import CohortFiles
+    from audit.experiments.comparison import CohortFiles
     from pipelines.errors import AuditError
 
     if phantoms is not None:
@@ -175,8 +175,8 @@ def roar(
     seed: Seed = 0,
 ) -> None:
     """Remove what a method calls important, train the phantom encoder again, and see whether it misses it."""
-    from audit.attribution.numbers import parse_settings
-    from audit.faithfulness.roar import DEFAULT_SHARES, RoarSettings, as_text, run_roar
+    from audit.attribution.methods import parse_settings
+    from audit.experiments.roar import DEFAULT_SHARES, RoarSettings, as_text, run_roar
 
     with errors_in_one_line(), progress_bar() as progress:
         settings = RoarSettings(
@@ -214,9 +214,9 @@ def sanity(
     no_index: NoIndex = False,
 ) -> None:
     """Turn the model random block by block, and see whether a method's heat notices."""
-    from audit.attribution.numbers import parse_settings
-    from audit.faithfulness.randomisation import TowerName
-    from audit.sanity import SanitySettings, check_sanity
+    from audit.attribution.methods import parse_settings
+    from audit.experiments.sanity import SanitySettings, check_sanity
+    from audit.metrics.faithfulness.cascade import TowerName
 
     with errors_in_one_line(), progress_bar() as progress:
         found = check_sanity(

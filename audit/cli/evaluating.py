@@ -26,7 +26,7 @@ from audit.cli.options import (
 from audit.cli.telling import tell_what_is_wrong
 
 if TYPE_CHECKING:
-    from audit.evaluation import EvaluationResult
+    from audit.experiments.evaluation import EvaluationResult
 
 __all__ = ["evaluate"]
 
@@ -39,14 +39,14 @@ _LISTED_AT_MOST = 5  # pairs that could not be measured
 
 
 class ModelPreset(StrEnum):
-    """What ``--preset`` takes: a name of :data:`audit.evaluation.settings.PRESETS`."""
+    """What ``--preset`` takes: a name of :data:`audit.experiments.evaluation_settings.PRESETS`."""
 
     NATURAL = "natural"
     MS_CXR = "ms-cxr"
 
 
 class TextWeights(StrEnum):
-    """What ``--text-mask`` takes: an :class:`audit.faithfulness.confidence.TextMask`."""
+    """What ``--text-mask`` takes: an :class:`audit.metrics.faithfulness.confidence.TextMask`."""
 
     MEDIAN = "median"
     MINMAX = "minmax"
@@ -106,9 +106,10 @@ def evaluate(
 
     Images are DICOM, PNG, JPEG, TIFF and the like; grey of more than 8 bits is stretched over its own range.
     """
-    from audit.attribution.numbers import parse_settings
-    from audit.evaluation import EvaluationSettings, evaluate_table
-    from audit.faithfulness.confidence import TextMask
+    from audit.attribution.methods import parse_settings
+    from audit.experiments.evaluation import evaluate_table
+    from audit.experiments.evaluation_settings import EvaluationSettings
+    from audit.metrics.faithfulness.confidence import TextMask
     from pipelines.geometry import Fit
 
     with errors_in_one_line():
@@ -145,7 +146,7 @@ def evaluate(
 
 
 def _tell(result: "EvaluationResult", samples: int) -> None:
-    from audit.evaluation.summary import as_text
+    from audit.experiments.evaluation_summary import as_text
 
     failed = result.told
     tell(f"Model {result.model}: {result.terms}")

@@ -7,7 +7,7 @@ import typer
 
 from audit.cli.options import COULD_NOT_RUN, errors_in_one_line, tell
 from audit.cli.telling import at_the_keyboard
-from audit.counting import counted
+from pipelines.quoting import counted
 
 __all__ = ["key", "logs"]
 
@@ -35,9 +35,9 @@ def verify(
 
     Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
     """
-    from audit.engine.keys import Keys, salt_of_verification
-    from audit.engine.shown import strange_name
     from audit.logbook import verify as verify_log
+    from audit.privacy.pseudonyms import Keys, salt_of_verification
+    from audit.privacy.redaction import strange_name
 
     with errors_in_one_line():
         salt = None if without_salt else salt_of_verification()
@@ -74,8 +74,7 @@ def _printable(text: str) -> str:
 @logs.command()
 def show(out: Written) -> None:
     """Print the audit log, a line an entry."""
-    from audit.logbook.show import as_text
-    from audit.logbook.verify import entries_of
+    from audit.logbook.verify import as_text, entries_of
 
     with errors_in_one_line():
         entries = entries_of(out)
@@ -90,8 +89,8 @@ def key(
     ] = None,
 ) -> None:
     """Say which file, study, image or patient a key stands for: prints names of files and what identifies patients."""
-    from audit.engine.key_list import keys_of_files
-    from audit.engine.keys import Keys, load_salt
+    from audit.privacy.pseudonym_map import keys_of_files
+    from audit.privacy.pseudonyms import Keys, load_salt
 
     wanted, found = frozenset(find or ()), 0
     with errors_in_one_line():

@@ -11,7 +11,7 @@ import typer
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
-    from audit.engine.run import Progress
+    from audit.pipeline.run import Progress
 
 __all__ = [
     "COULD_NOT_RUN",
@@ -44,7 +44,7 @@ COULD_NOT_RUN = 1  # exit status
 
 
 class WhichFrames(StrEnum):
-    """What ``--frames`` takes: a :class:`pipelines.frames.Frames`."""
+    """What ``--frames`` takes: a :class:`pipelines.cohort.Frames`."""
 
     FIRST = "first"
     EACH = "each"
@@ -116,7 +116,7 @@ def index_file(dicom_dir: Path, index: Path | None, *, no_index: bool, not_in: I
     Raises:
         AuditError: the flags contradict each other, or the file would lie among images or results.
     """
-    from audit.engine.index_place import index_of, refuse_among
+    from audit.output.folder import index_of, refuse_among
 
     if index is None:
         return None if no_index else index_of(dicom_dir)
@@ -134,7 +134,7 @@ def tell(message: str) -> None:
 @contextmanager
 def progress_bar() -> Iterator["Progress"]:
     """A bar a stage with rate and time left, on stderr; silent where stderr is no terminal."""
-    from audit import progress
+    from audit.cli import progress
 
     with progress.progress_bar() as bar:
         yield bar

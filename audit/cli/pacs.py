@@ -10,7 +10,7 @@ import typer
 
 from audit.cli.options import IndexFile, NoIndex, errors_in_one_line, index_file, progress_bar, tell
 from audit.cli.telling import tell_what_is_wrong
-from audit.counting import counted
+from pipelines.quoting import counted
 
 if TYPE_CHECKING:
     from audit.pacs.archive import Archive
@@ -71,7 +71,7 @@ def pull(
     config: Config = None,
 ) -> None:
     """Bring originals from the archive by date, modality and body part; what is there whole stays."""
-    from audit.pacs.extra import need_extra
+    from audit.pacs.settings import need_extra
 
     with errors_in_one_line():
         need_extra()
@@ -119,7 +119,7 @@ def push(
     no_index: NoIndex = False,
 ) -> None:
     """Send results to the studies of the originals: pictures, segmentations, reports, presentation states."""
-    from audit.pacs.extra import need_extra
+    from audit.pacs.settings import need_extra
 
     with errors_in_one_line():
         need_extra()

@@ -11,7 +11,7 @@ __all__ = ["phantoms"]
 
 
 class EncoderKind(StrEnum):
-    """What ``--kind`` takes: an :class:`audit.phantom.train.Kind`."""
+    """What ``--kind`` takes: an :class:`audit.phantom.training.Kind`."""
 
     GROUNDED = "grounded"
     UNGROUNDED = "ungrounded"
@@ -56,7 +56,7 @@ def phantom_train(
     processes: Annotated[int, typer.Option(help="Processes that render.", min=1)] = 2,
 ) -> None:
     """Train the phantom encoder as the committed one was trained; about half an hour on two cores."""
-    from audit.phantom.train import Kind, train_to_folder
+    from audit.phantom.training import Kind, train_to_folder
 
     with errors_in_one_line():
         train_to_folder(

@@ -7,7 +7,7 @@ import typer
 
 from audit.cli.options import errors_in_one_line, progress_bar, tell
 from audit.cli.telling import tell_what_is_wrong
-from audit.counting import counted
+from pipelines.quoting import counted
 
 __all__ = ["render", "score"]
 
@@ -28,8 +28,8 @@ def score(
     ] = None,
 ) -> None:
     """Score stored heat again, against other boxes or by newer scores: no model, no DICOM."""
-    from audit.engine.locking import held
-    from audit.rescoring import rescore
+    from audit.output.lock import held
+    from audit.output.rescoring import rescore
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
@@ -44,8 +44,8 @@ def score(
 
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
-    from audit.engine.locking import held
-    from audit.engine.rendering import render_again
+    from audit.output.lock import held
+    from audit.output.rendering import render_again
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))

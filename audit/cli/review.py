@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from audit.cli.options import errors_in_one_line, tell
-from audit.counting import counted
+from pipelines.quoting import counted
 
 __all__ = ["reviews"]
 

@@ -1,21 +1,128 @@
-"""How ``run`` and ``demo`` speak: what OUT holds already, what failed, and how to go on."""
+"""The end of a run on the terminal: counts, and for each method its verdict and share of hits."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipelines.quoting import counted
+
+if TYPE_CHECKING:
+    from reports.record import RunRecord, ScoreSummary
+from collections.abc import Sequence
+from pathlib import Path
+
 import typer
 
-from audit.cli.ending import counts_of, findings_of
 from audit.cli.options import progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
 from audit.cli.telling import tell_what_is_wrong
-from audit.counting import counted
+from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
-    from audit.engine.resuming import Plan
-    from audit.engine.settings import RunSettings
+    from audit.output.reuse import Plan
+    from audit.pipeline.settings import RunSettings
 
-__all__ = ["run_and_tell", "say_what_is_to_do"]
+__all__ = ["counts_of", "findings_of", "run_and_tell", "say_what_is_to_do", "submit_to_slurm"]
+
+_VERDICT_WITHOUT_SCORES = "No verdict: no phrase was put to the model"
+
+
+def counts_of(run: "RunRecord") -> str:
+    """Say how many studies were audited, failed and were left out by rule."""
+    audited = counted(run.counts["audited"], "study", "studies")
+    return f"{audited} audited, {run.counts['failed']:,} failed, {run.counts['left out']:,} left out by rule"
+
+
+def findings_of(run: "RunRecord") -> Iterator[str]:
+    """Say of each method its verdict and, from the summaries of ``run.json``, how often it hits.
+
+    The share of hits is that of the pointing game (tau 0) over all scored phrases. Beside it stands the share of the
+    content-blind reference that the page names as the best. A line holds figures and names of methods only: no word of
+    a report, no file name, no key.
+    """
+    if not run.verdicts:
+        yield _VERDICT_WITHOUT_SCORES
+    for verdict in run.verdicts:
+        yield f"Verdict on {verdict.method}: {verdict.verdict}"
+        yield f"  {_hits(run, verdict.method)}"
+
+
+def _hits(run: "RunRecord", method: str) -> str:
+    from reports.words import POINTING, best_reference, reference_name
+
+    own = next((each for each in run.summaries if _is_overall(each, method, POINTING)), None)
+    if own is None or own.estimate is None or own.low is None or own.high is None:
+        return f"hits: not measured, {_unscored(0 if own is None else own.unscored)}"
+    interval = f"95 % interval {100 * own.low:.0f} to {100 * own.high:.0f}; {counted(own.patients, 'patient')}"
+    scored = counted(own.scored, "scored phrase")
+    told = f"hits {_percent(own.estimate)} of {scored} ({interval}), {_unscored(own.unscored)}"
+    best = best_reference(run)
+    if best is None or best.estimate is None:
+        return f"{told}; no blind reference could be scored"
+    return f"{told}; best blind reference: {reference_name(best.method)}, {_percent(best.estimate)}"
+
+
+def _is_overall(summary: "ScoreSummary", method: str, score: str) -> bool:
+    """Whether a summary is that of a method's score over all phrases, each counted once."""
+    about = (summary.method, summary.score, summary.finding, summary.averaging)
+    return about == (method, score, None, "micro")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _unscored(count: int) -> str:
+    return f"{count:,} not scored"
+
+
+_CHOOSE = ("--engine", "--slurm")  # where the work is done: each job does its own
+_REFUSED = ("--shard", "--dry-run", "--overwrite")
+
+
+def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) -> None:
+    """Submit shards and the closing job of a run; scripts and logs go beside OUT.
+
+    Args:
+        words: that stood behind ``run``.
+        options_file: of the cluster.
+        out: of the run.
+
+    Raises:
+        AuditError: the options are wrong, or the scheduler refuses.
+    """
+    from audit.execution.slurm import read_options, submit
+    from reports.folder import read_run
+
+    refused = [word for word in words if word.split("=")[0] in _REFUSED]
+    if refused:
+        raise AuditError(f"--engine slurm: {refused[0]} does not go with it; leave it away")
+    options = read_options(options_file)
+    done = submit(_for_each_job(words), options, out.absolute().with_name(f"{out.absolute().name}-slurm"))
+    if done.status is None:
+        array = done.shards[0].split("_")[0]
+        tell(f"{len(done.shards)} shards are job {array}, the job that closes the run is {done.closing}:")
+        tell(f"  squeue --jobs {array},{done.closing}")
+        tell(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
+        return
+    run = read_run(out)
+    for line in (counts_of(run), *findings_of(run)):
+        typer.echo(line)
+    typer.echo(out / "index.html")
+    if done.status:
+        raise typer.Exit(done.status)
+
+
+def _for_each_job(words: Sequence[str]) -> list[str]:
+    """Leave out the flags that chose Slurm, with their values."""
+    kept: list[str] = []
+    coming = iter(words)
+    for word in coming:
+        if word in _CHOOSE:
+            next(coming)
+        elif word.split("=")[0] not in _CHOOSE:
+            kept.append(word)
+    return kept
+
 
 _FAILURES_LISTED = 3  # exit status
 
@@ -26,7 +133,7 @@ def run_and_tell(settings: "RunSettings") -> None:
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
-    from audit.engine.run import run
+    from audit.pipeline.run import run
 
     signals = Signals()
     try:
@@ -64,9 +171,9 @@ def say_what_is_to_do(settings: "RunSettings") -> None:
     Raises:
         AuditError: the run could not start.
     """
-    from audit.engine.out_folder import check_writable
-    from audit.engine.preparing import prepare
-    from audit.engine.resuming import Standing
+    from audit.output.folder import check_writable
+    from audit.output.reuse import Standing
+    from audit.pipeline.prepare import prepare
 
     check_writable(settings.out, overwrite=settings.overwrite)
     with progress_bar() as progress:
@@ -94,8 +201,8 @@ _THE_REST = "A run without --limit does them."
 
 
 def _tell_what_is_held(plan: "Plan") -> None:
-    from audit.engine.resuming import Standing
     from audit.logbook import AUDIT_LOG
+    from audit.output.reuse import Standing
 
     kept = plan.count(Standing.DONE, Standing.RESCORE, Standing.FAILED)
     if plan.known.fault is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from audit.cli.options import tell
 
 if TYPE_CHECKING:
-    from audit.engine.for_owner import Told
+    from audit.privacy.messages import Told
 
 __all__ = ["NAMES_VARIABLE", "at_the_keyboard", "tell_what_is_wrong"]
 

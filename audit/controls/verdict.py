@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.counting import counted
-from audit.scoring.against_blind import best_blind, hits_beside_blind, values_of
-from audit.scoring.shortcuts import MARKER_POINT
-from audit.scoring.statistics import INTERVAL, Interval, patient_interval
+from audit.metrics.against_blind import best_blind, hits_beside_blind, values_of
+from audit.metrics.shortcuts import MARKER_POINT
+from audit.metrics.statistics import INTERVAL, Interval, patient_interval
+from pipelines.quoting import counted
 from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
 __all__ = ["BLIND_MARGIN", "LEAST_PHRASES", "RULE", "verdict_of"]
@@ -51,7 +51,7 @@ def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, metho
     """Judge one method on one model by :data:`RULE`.
 
     Args:
-        table: every score of the run (:func:`audit.scoring.summary.score_table`).
+        table: every score of the run (:func:`audit.metrics.summary.score_table`).
         controls: summaries of the run's controls.
         method: the method whose heat is judged.
     """

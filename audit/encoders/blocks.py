@@ -2,6 +2,8 @@
 
 A :class:`Block` holds the maps of one block, each a module or function of the model's own weights. In the last block
 only the pooled token is read, so only its row is computed (:func:`run_block_at`; design, section 11).
+
+Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transformers for language understanding".
 """
 
 from collections.abc import Callable
@@ -10,9 +12,10 @@ from typing import Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, arange, einsum
+from torch.nn import Sequential
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-__all__ = ["Affine", "Block", "run_block", "run_block_at", "select_tokens"]
+__all__ = ["Affine", "Block", "bert_blocks", "run_block", "run_block_at", "select_tokens"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Map = Callable[[Tensor], Tensor]
@@ -106,3 +109,23 @@ def _finish(block: Block, hidden: Tensor, mixed: Tensor) -> Tensor:
 def _heads(projected: Tensor, heads: int) -> Tensor:
     batch, tokens, width = projected.shape
     return projected.view(batch, tokens, heads, width // heads).transpose(1, 2)
+
+
+def bert_blocks(bert: Any) -> tuple[Block, ...]:
+    """Take the layers of a ``BertModel`` or ``RobertaModel`` apart."""
+    return tuple(_block_of(layer) for layer in bert.encoder.layer)
+
+
+def _block_of(layer: Any) -> Block:
+    attention, output, output_of_mlp = layer.attention.self, layer.attention.output, layer.output
+    return Block(
+        query=Affine.of(attention.query),
+        key=Affine.of(attention.key),
+        value=Affine.of(attention.value),
+        out=output.dense,
+        mlp=Sequential(layer.intermediate, output_of_mlp.dense).eval(),  # without the sum and the norm that follow
+        norm1=output.LayerNorm,
+        norm2=output_of_mlp.LayerNorm,
+        heads=attention.num_attention_heads,
+        norm_first=False,
+    )

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from transformers import VisionTextDualEncoderModel
 
-from audit.encoders.bert import bert_blocks
-from audit.encoders.blocks import Affine, Block
+from audit.encoders.blocks import Affine, Block, bert_blocks
 from audit.encoders.clip import vision_stack
 from audit.encoders.folder import (
     features,

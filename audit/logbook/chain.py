@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audit.logbook.lines import Value, append_lines, as_line, locked, now
+from audit.logbook.seals import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
 from reports.folder import PAGES, RUN
 from reports.reading import checksum, file_checksum

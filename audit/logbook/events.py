@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TextIO
 
-from audit.logbook.lines import Value, append_lines, as_line, locked, now
+from audit.logbook.seals import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
 
 __all__ = ["EVENT_LOG", "EventLog", "recorded_logging", "scrubbed_trace"]

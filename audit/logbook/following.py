@@ -14,7 +14,7 @@ from audit.logbook.chain import (
     note,
     parsed,
 )
-from audit.logbook.lines import Value
+from audit.logbook.seals import Value
 from reports.reading import checksum
 
 __all__ = ["Chain", "Said", "follow"]

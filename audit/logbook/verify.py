@@ -1,19 +1,18 @@
 """Whether the audit log of an OUT is as it was written, and every file as it says."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.logbook.chain import AUDIT_LOG, GENESIS, log_key, log_lines, parsed
 from audit.logbook.covering import Covered, State, cover
 from audit.logbook.following import Said, follow
-from audit.logbook.lines import Value
-from audit.logbook.seals import seal_key
+from audit.logbook.seals import Value, seal_key
 from pipelines.errors import OutputError
 from reports.folder import RUN
 
-__all__ = ["Verdict", "entries_of", "verify"]
+__all__ = ["Verdict", "as_text", "entries_of", "verify"]
 
 _LISTED_AT_MOST = 3
 
@@ -131,3 +130,23 @@ def _lines(out: Path) -> list[bytes]:
         return log_lines(out)
     except FileNotFoundError as error:
         raise OutputError(f"{out / AUDIT_LOG} is missing: no run has written there, or its log was removed") from error
+
+
+_NOT_SHOWN = frozenset({"n", "ts", "event", "prev", "mac"})
+
+
+def as_text(entry: Mapping[str, Value] | None) -> str:
+    """Number, time and event, then what it holds; control characters of a forged line are written out."""
+    if entry is None:
+        return "     ?  (no entry)"
+    words = [f"{name}={_shown(value)}" for name, value in entry.items() if name not in _NOT_SHOWN]
+    line = f"{entry.get('n')!s:>6}  {entry.get('ts')!s}  {entry.get('event')!s:<18}  {' '.join(words)}".rstrip()
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_shown(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return str(value)

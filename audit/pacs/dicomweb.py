@@ -1,4 +1,6 @@
-"""An archive over DICOMweb: QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
+"""The one object in the answer to a retrieval.
+
+Source: PS3.18 8.6.1 (multipart payloads), RFC 2046 5.1.1 (boundaries).
 
 Source: PS3.18 10.4 (retrieve), 10.5 (store), 10.6 (search).
 """
@@ -7,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from email.message import Message
 from types import TracebackType
 from typing import Any
 from xml.etree.ElementTree import ParseError  # what dicomweb-client reads XML with raises it
@@ -19,12 +22,41 @@ from urllib3.exceptions import HTTPError as TransferError
 
 from audit.pacs.archive import FoundSeries, Keep, RefusedError, UnansweredError
 from audit.pacs.bounded_http import BoundedSession
-from audit.pacs.multipart import only_part
 from audit.pacs.settings import DicomwebSettings
 from pipelines.dicom.source import READ_ERRORS, items, text, tolerant_reading
 from pipelines.errors import PacsError
 
-__all__ = ["DicomwebArchive"]
+__all__ = ["DicomwebArchive", "only_part"]
+
+_HEAD_BYTES = 2**14
+
+
+def only_part(content_type: str, body: bytes) -> bytes:
+    """Take the only part out of a multipart message; some servers send the object without such a wrapping.
+
+    Raises:
+        ValueError: it is neither, is cut short, or holds several parts.
+    """
+    message = Message()
+    message["Content-Type"] = content_type
+    if message.get_content_type() == "application/dicom":
+        return body
+    boundary = message.get_boundary()
+    if message.get_content_type() != "multipart/related" or not boundary or len(boundary) > 200:
+        raise ValueError("no object came")
+    marker = b"--" + boundary.encode("latin-1")
+    start = body.find(marker, 0, _HEAD_BYTES)
+    head_end = body.find(b"\r\n\r\n", start + len(marker), start + len(marker) + _HEAD_BYTES)
+    if start < 0 or head_end < 0:
+        raise ValueError("the object has no beginning")
+    end = body.find(b"\r\n" + marker, head_end + 4)
+    if end < 0:
+        raise ValueError("the object has no end")
+    after = end + 2 + len(marker)
+    if body[after : after + 4].strip() not in {b"", b"--"}:
+        raise ValueError("several objects came")
+    return body[head_end + 4 : end]
+
 
 _PAGE = 200  # results a query
 _QUERY_MB = 16  # of one page of results; 200 studies have some 200 kB

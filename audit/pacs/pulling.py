@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.pacs.archive import Archive, FoundSeries, RefusedError, Wanted, find_series, find_studies, is_uid
-from pipelines.dicom.own_result import is_own_result
+from pipelines.dicom.headers import is_own_result
 from pipelines.dicom.source import read_elements, text, tolerant_reading
 from pipelines.errors import DicomError, OutputError, PacsError
-from pipelines.spreadsheet import defused
+from pipelines.quoting import defused
 from reports.writing import write_text_atomically
 
 __all__ = ["FAILURES", "Pulled", "pull"]

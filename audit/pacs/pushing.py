@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.engine.for_owner import Told
-from audit.engine.keys import SALT_VARIABLE, Keys, load_salt
-from audit.engine.out_folder import clean
 from audit.logbook.known import Known, known_of
+from audit.output.folder import clean
 from audit.pacs.archive import Archive
+from audit.privacy.messages import Told
+from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
+from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
-from pipelines.frames import each_frame
 from pipelines.quoting import requoted_for_owner
 from reports.dicom_out import Kind, Result, make_results, read_source
 from reports.folder import read_run, read_study, study_folders, valid_of

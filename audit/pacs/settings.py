@@ -9,6 +9,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from pipelines.errors import PacsError
 
-__all__ = ["CONFIG_VARIABLE", "DicomwebSettings", "DimseSettings", "PacsSettings", "Retrieve", "load_settings"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DicomwebSettings",
+    "DimseSettings",
+    "PacsSettings",
+    "Retrieve",
+    "load_settings",
+    "need_extra",
+]
 
 CONFIG_VARIABLE = "M2IB_AUDIT_PACS_CONFIG"
 _PREFIX = "M2IB_AUDIT_"
@@ -168,3 +177,17 @@ def _read(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # What is wrong stands beside the password: the parser's words are not shown.
         raise PacsError(f"{path}: this is no TOML file; docs/PACS.md shows one") from None
+
+
+_PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
+
+
+def need_extra() -> None:
+    """Make sure that the extra ``pacs`` is installed.
+
+    Raises:
+        PacsError: a package of it is missing.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise PacsError(f"{', '.join(missing)} is not installed: run pip install 'm2ib-audit[pacs]'")

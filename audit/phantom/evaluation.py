@@ -1,28 +1,67 @@
-"""How well an encoder's heat finds what was planted in phantoms it never saw, beside maps that never look."""
+"""Whether an encoder knows that a finding is there, wherever it looks: the AUC of the cosine with its sentence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
+from scipy.stats import rankdata
+from torch.nn.functional import cosine_similarity
 
 from audit.attribution.engine import pair_seed
 from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.phantom.presence import auc_interval, presence_cosines
-from audit.scoring.blind import BlindCase, BlindMaps, drawn
-from audit.scoring.scores import box_mask, score_blind, score_heat
-from audit.scoring.statistics import Interval, patient_interval
+from audit.metrics.blind import BlindCase, BlindMaps, drawn
+from audit.metrics.scores import box_mask, score_blind, score_heat
+from audit.metrics.statistics import Interval, patient_interval
 from pipelines.geometry import Placement
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
-from pipelines.phantom.wording import Claim, claims_of, sentence_of
+from pipelines.phantom.wording import Claim, claims_of, sentence_of, sentences_of
 from pipelines.study import Box, Side
 from pipelines.transforms import place_image
 
-__all__ = ["Evaluation", "HeldOut", "Line", "evaluate", "held_out_phantoms"]
+__all__ = ["Evaluation", "HeldOut", "Line", "auc", "auc_interval", "evaluate", "held_out_phantoms", "presence_cosines"]
+
+_RESAMPLES, _TAIL = 1000, 0.025
+
+
+def presence_cosines(
+    encoder: DualEncoder, pixels: Float[torch.Tensor, "3 size size"]
+) -> Float[np.ndarray, " findings"]:
+    """Give an image's cosine with a location-free sentence of each of the phantoms' findings, in their order."""
+    texts = [sentences_of(Claim(finding=finding))[0] for finding in PHANTOM_FINDINGS]
+    with torch.no_grad():
+        tokens = encoder.text.tokenise(texts)
+        images = encoder.image.forward(pixels[None])
+        cosines = cosine_similarity(images, encoder.text.forward(tokens), dim=-1)
+    found: Float[np.ndarray, " findings"] = cosines.cpu().numpy()
+    return found
+
+
+def auc(values: Float[np.ndarray, " cases"], present: Bool[np.ndarray, " cases"]) -> float:
+    """Area under the ROC curve, ties counted as a half; NaN where all are present or all absent."""
+    count = int(present.sum())
+    absent = len(present) - count
+    if count == 0 or absent == 0:
+        return float("nan")
+    ranks = rankdata(values)
+    return float((ranks[present].sum() - count * (count + 1) / 2) / (count * absent))
+
+
+def auc_interval(values: Sequence[float], present: Sequence[bool], *, generator: np.random.Generator) -> Interval:
+    """Give the AUC with its 95 % bootstrap interval; a case is a patient of its own."""
+    cosines, truth = np.array(values, dtype=float), np.array(present, dtype=bool)
+    drawn = (generator.integers(len(truth), size=len(truth)) for _ in range(_RESAMPLES))
+    resampled = [auc(cosines[chosen], truth[chosen]) for chosen in drawn]
+    low, high = np.nanquantile(resampled, [_TAIL, 1.0 - _TAIL])
+    return Interval(
+        estimate=auc(cosines, truth), low=float(low), high=float(high), values=len(truth), patients=len(truth)
+    )
+
 
 _COLUMNS = 320  # px, width at which held-out phantoms are rendered
 _POINTING, _ENERGY = "pointing game, tau 0", "energy in box"

@@ -15,9 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from audit.review.guard import Guard
+from audit.review.guard import Guard, Sessions
 from audit.review.ledger import Ledger, SupersededError
-from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
 from reports.folder import THUMBNAIL, read_run

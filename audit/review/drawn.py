@@ -11,7 +11,7 @@ from typing import Final
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import DamagedError, OutputError
-from pipelines.spreadsheet import defused
+from pipelines.quoting import defused
 from reports.record import BoxRecord, ImageRecord
 from reports.review_record import ReviewBox, ReviewEntry
 from reports.targets import own_boxes

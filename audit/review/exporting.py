@@ -13,7 +13,7 @@ from audit.review.agreement import Agreement, Judged, agreements
 from audit.review.ledger import LEDGER_NAME, KeptEntry, Ledger
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
-from pipelines.spreadsheet import defused
+from pipelines.quoting import defused
 from reports.review_record import Opinion
 from reports.texts import counted
 from reports.writing import write_text_atomically

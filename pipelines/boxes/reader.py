@@ -1,21 +1,100 @@
-"""Files of annotations become boxes, whatever their formats."""
+"""Read annotation files of any known format into one table of boxes.
 
-from collections.abc import Iterable, Iterator, Sequence
+To add a format: write one file with a recogniser and a reader, and add one line to :data:`FORMATS`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.boxes.dicom_file import read_dicom_annotations
-from pipelines.boxes.formats import FORMATS, format_of
-from pipelines.boxes.packed import read_packed_text
-from pipelines.boxes.reflacx_csv import ReflacxCase, read_reflacx_cases, recognise_reflacx_cases
+from pipelines.boxes.chestx_det_json import read_chestx_det_json, recognise_chestx_det_json
+from pipelines.boxes.chexlocalize_json import read_chexlocalize_json, recognise_chexlocalize_json
+from pipelines.boxes.coco_json import read_coco_json, recognise_coco_json
+from pipelines.boxes.dicom_annotations import read_dicom_annotations
+from pipelines.boxes.generic_csv import COLUMNS, NEEDED, SIZES, read_generic_csv, recognise_generic_csv
+from pipelines.boxes.ms_cxr_csv import read_ms_cxr_csv, recognise_ms_cxr_csv
+from pipelines.boxes.nih_csv import read_nih_csv, recognise_nih_csv
+from pipelines.boxes.padchest_gr_json import read_padchest_gr_json, recognise_padchest_gr_json
+from pipelines.boxes.reflacx_csv import (
+    ReflacxCase,
+    read_reflacx_cases,
+    read_reflacx_csv,
+    recognise_reflacx_cases,
+    recognise_reflacx_csv,
+)
+from pipelines.boxes.rsna_csv import read_rsna_csv, recognise_rsna_csv
+from pipelines.boxes.siim_csv import read_siim_csv, recognise_siim_csv
 from pipelines.boxes.table import BlankRowError, BoxRow, BoxTable, RawBox, box_row, unmapped_labels
+from pipelines.boxes.vindr_csv import read_vindr_csv, recognise_vindr_csv
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
 from pipelines.input_folder import files_under, why_unreadable
 from pipelines.limits import MAX_BOXES_IN_FILE
 from pipelines.study import LeftOut
+from pipelines.text.table import columns_of, spoken_columns
+from pipelines.text_files import read_packed_text
 
-__all__ = ["FORMATS", "read_boxes"]
+__all__ = ["FORMATS", "BoxFormat", "format_of", "read_boxes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxFormat:
+    """One annotation format: ``recognise`` takes the text, ``read`` the file's name and the text."""
+
+    recognise: Callable[[str], bool]
+    read: Callable[[str, str], Iterator[RawBox | BoxError]]
+
+
+# Tried in this order: MS-CXR's table would pass for a generic one, and CheXlocalize's recogniser reads a whole file.
+FORMATS: dict[str, BoxFormat] = {
+    "MS-CXR CSV": BoxFormat(recognise=recognise_ms_cxr_csv, read=read_ms_cxr_csv),
+    "NIH CSV": BoxFormat(recognise=recognise_nih_csv, read=read_nih_csv),
+    "RSNA CSV": BoxFormat(recognise=recognise_rsna_csv, read=read_rsna_csv),
+    "VinDr CSV": BoxFormat(recognise=recognise_vindr_csv, read=read_vindr_csv),
+    "REFLACX CSV": BoxFormat(recognise=recognise_reflacx_csv, read=read_reflacx_csv),
+    "SIIM CSV": BoxFormat(recognise=recognise_siim_csv, read=read_siim_csv),
+    "generic CSV": BoxFormat(recognise=recognise_generic_csv, read=read_generic_csv),
+    "COCO JSON": BoxFormat(recognise=recognise_coco_json, read=read_coco_json),
+    "ChestX-Det JSON": BoxFormat(recognise=recognise_chestx_det_json, read=read_chestx_det_json),
+    "PadChest-GR JSON": BoxFormat(recognise=recognise_padchest_gr_json, read=read_padchest_gr_json),
+    "CheXlocalize JSON": BoxFormat(recognise=recognise_chexlocalize_json, read=read_chexlocalize_json),
+}
+"""The formats that are text; DICOM's own are in :mod:`pipelines.boxes.dicom_annotations`."""
+
+
+def format_of(path: Path, text: str, format_name: str | None = None) -> BoxFormat:
+    """Tell the format of a file's text, or check that it is the one named.
+
+    Raises:
+        BoxError: the text is of no known format, or not of the one named, or none has this name.
+    """
+    if format_name is None:
+        known = next((known for known in FORMATS.values() if known.recognise(text)), None)
+        if known is None:
+            raise BoxError(_unknown(path, text))
+        return known
+    named = {name.casefold(): known for name, known in FORMATS.items()}.get(format_name.strip().casefold())
+    if named is None:
+        raise BoxError(f'--format "{format_name}" is none that is known: give one of {", ".join(FORMATS)}')
+    if not named.recognise(text):
+        raise BoxError(f"{path} is no {format_name}: leave --format away to have its format told by what it holds")
+    return named
+
+
+def _unknown(path: Path, text: str) -> str:
+    if not text:
+        return f"{path} is empty: give --boxes a file with annotations"
+    needed, size = ", ".join(NEEDED), " and ".join(SIZES[0])
+    optional = ", ".join(
+        name for name in COLUMNS if name not in {*NEEDED, *(each for names in SIZES for each in names)}
+    )
+    found = columns_of(text)
+    its = spoken_columns(found) if len(found) > 1 else "it is no table"
+    return (
+        f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {needed}, {size} (or "
+        f"xmin, ymin, xmax and ymax instead of the last four); {optional} may be missing"
+    )
+
 
 Frame = tuple[int, int] | None
 

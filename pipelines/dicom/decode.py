@@ -18,8 +18,7 @@ from pipelines.dicom.decoder_process import decode_apart
 from pipelines.dicom.source import READ_ERRORS, name_deflated, numbers, refuse_other_format, text
 from pipelines.errors import DicomError
 from pipelines.input_folder import why_unreadable
-from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES
-from pipelines.out_of_memory import NEEDS_MORE_MEMORY
+from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES, NEEDS_MORE_MEMORY
 from pipelines.quoting import quoted
 
 __all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_whole"]

@@ -27,8 +27,7 @@ from pydicom.pixels.utils import pixel_array
 from pipelines.dicom.bounded import open_bounded
 from pipelines.dicom.source import READ_ERRORS, tolerant_reading
 from pipelines.errors import DicomError
-from pipelines.limits import MAX_PIXEL_FILE_BYTES
-from pipelines.out_of_memory import NEEDS_MORE_MEMORY, is_out_of_memory
+from pipelines.limits import MAX_PIXEL_FILE_BYTES, NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.processes import end_when_closed
 
 try:

@@ -5,8 +5,8 @@ from jaxtyping import Bool, Integer
 from PIL import Image, ImageDraw
 from pydicom.dataset import FileDataset
 
-from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import READ_ERRORS, numbers, texts
+from pipelines.study import PixelStep
 
 __all__ = ["find_valid_pixels"]
 

@@ -1,4 +1,7 @@
-"""What the audit needs from a radiograph's header, and which files are no radiographs to audit."""
+"""What the audit needs from a radiograph's header, and which files are no radiographs to audit.
+
+A result that comes back with the next pull must be taken for no film, no radiologist's report and no radiologist's box.
+"""
 
 import re
 from datetime import date
@@ -6,18 +9,33 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from pipelines.dicom.functional_groups import lift_functional_groups
-from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
-from pipelines.dicom.source import accession_issuer, numbers, read_elements, reason_without_path, text, tolerant_reading
+from pipelines.dicom.source import (
+    accession_issuer,
+    element,
+    items,
+    numbers,
+    read_elements,
+    reason_without_path,
+    text,
+    tolerant_reading,
+)
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
 from pipelines.quoting import quoted
 from pipelines.study import Image, LeftOut
 
-__all__ = ["MULTI_FRAME_CLASSES", "inspect_file", "read_image_header"]
+__all__ = [
+    "LEFT_OUT_REASON",
+    "MULTI_FRAME_CLASSES",
+    "OWN_MANUFACTURER",
+    "inspect_file",
+    "is_own_result",
+    "lift_functional_groups",
+    "read_image_header",
+]
 
 _KEYWORDS = (
     "SpecificCharacterSet",
@@ -253,3 +271,39 @@ def _date(value: str) -> date | None:
         return date(int(digits[1]), int(digits[2]), int(digits[3]))
     except ValueError:
         return None
+
+
+# By macro, what is read of it. The other macros place frames in time and space, which a radiograph has no use for.
+_ELEMENTS = {
+    "PixelMeasuresSequence": ("PixelSpacing",),
+    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
+
+
+def lift_functional_groups(dataset: Dataset, frame: int) -> None:
+    """Put what the functional groups say of a frame, counted from 1, into the data set itself.
+
+    What is said of the frame alone goes before what is said of all frames, and both before the data set's own element.
+
+    Source: PS3.3 C.7.6.16 (Multi-frame Functional Groups), C.7.6.16.2.1 (Pixel Measures), C.7.6.16.2.9 (Pixel Value
+    Transformation), C.7.6.16.2.10 (Frame VOI LUT).
+    """
+    shared = items(dataset, "SharedFunctionalGroupsSequence")[:1]
+    own = items(dataset, "PerFrameFunctionalGroupsSequence")[frame - 1 : frame]
+    for group in (*shared, *own):
+        for macro, keywords in _ELEMENTS.items():
+            for item in items(group, macro)[:1]:
+                for keyword in keywords:
+                    if (found := element(item, keyword)) is not None:
+                        dataset[keyword] = found
+
+
+OWN_MANUFACTURER = "m2ib-audit"
+"""Manufacturer (0008,0070) of every object that is made from an audit."""
+LEFT_OUT_REASON = "This object is a result of m2ib-audit, made from an earlier audit; nothing is to be done."
+
+
+def is_own_result(dataset: Dataset) -> bool:
+    """Whether m2ib-audit has made an object from an audit; its Manufacturer must have been read."""
+    return text(dataset, "Manufacturer") == OWN_MANUFACTURER

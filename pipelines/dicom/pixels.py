@@ -10,14 +10,12 @@ from pydicom.pixels.processing import apply_color_lut
 
 from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_frame, read_whole
 from pipelines.dicom.exposed_area import find_valid_pixels
-from pipelines.dicom.functional_groups import lift_functional_groups
-from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi
+from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi, little_endian_palette
+from pipelines.dicom.headers import lift_functional_groups
 from pipelines.dicom.identifiers import identifiers_in
-from pipelines.dicom.lookup_table import little_endian_palette
-from pipelines.dicom.receipt import PixelStep
 from pipelines.dicom.source import READ_ERRORS, text, tolerant_reading
 from pipelines.errors import DicomError
-from pipelines.study import Identifiers
+from pipelines.study import Identifiers, PixelStep
 
 __all__ = ["PixelStep", "Pixels", "read_pixels"]
 

@@ -15,8 +15,18 @@ from functools import lru_cache
 from itertools import pairwise
 
 from pipelines.findings import FindingMention
+from pipelines.text.trigger_parts import Meaning
 
-__all__ = ["BE", "FINITE_VERB", "HARD_END", "SEEN", "clause_starts", "ends_with_a_noun", "parentheses"]
+__all__ = [
+    "ANSWER_PATTERNS",
+    "BE",
+    "FINITE_VERB",
+    "HARD_END",
+    "SEEN",
+    "clause_starts",
+    "ends_with_a_noun",
+    "parentheses",
+]
 
 BE = r"(?:is|are|was|were|be|been)"
 SEEN = (
@@ -226,3 +236,33 @@ def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: F
     if not (denies or FINITE_VERB.search(before)):
         return False
     return bool(_OWN_VERB.match(sentence, own.end) or (comma and _IS_THERE.match(sentence, own.end)))
+
+
+# "PTX - absent", "Effusion: none", "Consolidation (no)", "Pneumothorax?": what comes before is answered or asked.
+_ANSWERS: tuple[tuple[Meaning, str], ...] = (
+    (
+        Meaning.ABSENT,
+        (
+            rf"no|none(?: {SEEN})?|nil|[-–]|neg(?:ative)?|absent|denied|not (?:{BE} )?{SEEN}|nothing {SEEN}|resolved|"
+            rf"removed|(?:is |heart |size )*normal(?: size)?|unremarkable|clear"
+        ),
+    ),
+    (
+        Meaning.UNCERTAIN,
+        (
+            r"(?:un|less |more |very |most |highly )*(?:possibl[ey]|probabl[ey]|likely)|suspected|query|"
+            r"questionable|equivocal|"
+            r"doubtful|indeterminate|uncertain|not excluded|cannot exclude|cannot be excluded|maybe|perhaps"
+        ),
+    ),
+)
+_MARK = r"(?:\s*[:=?]|\s+-{1,2}|\s*[–—]|,?\s*\()\s*"
+_ANSWER_END = r"(?=\s*(?:[.,;)]|\Z)|\s+[A-Z][\w ]{0,30}:)"
+
+
+def _answer(words: str) -> re.Pattern[str]:
+    return re.compile(rf"{_MARK}(?i:{words.replace(' ', '[ ]+')}){_ANSWER_END}")
+
+
+ANSWER_PATTERNS = tuple((meaning, _answer(words)) for meaning, words in _ANSWERS)
+"""Compiled answers with what each says about the finding before it. Letter case tells where the next heading begins."""

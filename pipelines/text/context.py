@@ -17,9 +17,16 @@ from dataclasses import dataclass
 
 from pipelines.findings import FindingMention, in_small_letters
 from pipelines.study import Context
-from pipelines.text.answers import ANSWER_PATTERNS
-from pipelines.text.clauses import BE, FINITE_VERB, HARD_END, clause_starts, ends_with_a_noun, parentheses
-from pipelines.text.meanings import Meaning, Reach
+from pipelines.text.clauses import (
+    ANSWER_PATTERNS,
+    BE,
+    FINITE_VERB,
+    HARD_END,
+    clause_starts,
+    ends_with_a_noun,
+    parentheses,
+)
+from pipelines.text.trigger_parts import Meaning, Reach
 from pipelines.text.triggers import PATTERNS
 
 __all__ = ["contexts_of"]

@@ -1,18 +1,21 @@
-"""A folder or a file becomes reports, whatever format each file has.
+"""Read a folder of report files, or one table of reports, and keep the latest version of each.
+
+Source: HL7 v2.5.1, table 0123; FHIR R4, DiagnosticReport.status; PS3.3 C.17.2 (SR Document General).
 
 To add a format: write one file in ``formats`` with a recogniser and a reader, and add one line to :data:`FORMATS`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.errors import ReportError
 from pipelines.input_folder import files_under
 from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.quoting import quoted
-from pipelines.study import LeftOut, Report
+from pipelines.study import LeftOut, Report, ReportStatus
 from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
 from pipelines.text.formats.fhir_json import read_fhir_reports, recognise_fhir_reports
 from pipelines.text.formats.file import (
@@ -26,11 +29,107 @@ from pipelines.text.formats.file import (
 from pipelines.text.formats.hl7_v2 import read_hl7_reports, recognise_hl7_reports
 from pipelines.text.formats.openi_xml import read_openi_report, recognise_openi_report
 from pipelines.text.formats.parquet import read_parquet_reports, recognise_parquet_reports
-from pipelines.text.formats.plain import read_plain_report, recognise_plain_report
 from pipelines.text.formats.structured_report import read_structured_report, recognise_structured_report
-from pipelines.text.versions import settle_versions
+from pipelines.text.table import plain_stem
 
-__all__ = ["FORMATS", "ReportFormat", "ReportTable", "read_reports"]
+__all__ = [
+    "FORMATS",
+    "ReportFormat",
+    "ReportTable",
+    "read_plain_report",
+    "read_reports",
+    "recognise_plain_report",
+    "settle_versions",
+]
+
+
+def recognise_plain_report(file: ReportFile) -> bool:
+    """Say whether this is a text report: by its name, since any text may be a report."""
+    return file.decoded is not None and file.suffix in {".txt", ".text", ".rpt"}
+
+
+def read_plain_report(file: ReportFile) -> ReadReports:
+    """Read the whole file as one report, joined by the file's stem."""
+    source = str(file.path)
+    if not file.text.strip():
+        reason = f"the report {file.path.name} is empty: put the radiologist's text into it, or remove the file"
+        return (), (failed(source, reason),)
+    return (Report(source=source, text=file.text, stem=plain_stem(file.path.name)),), ()
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_COMPLETE = frozenset({ReportStatus.FINAL, ReportStatus.CORRECTED})
+
+
+def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tuple[LeftOut, ...]]:
+    """Keep one report of the versions that were sent of it; versions are known by their accession number or study.
+
+    A final or corrected version stands in the place of all before it; an addendum is appended; a preliminary version
+    counts until there is a final one; a withdrawn report counts no more. Versions are taken in the order in which they
+    were issued, else in that of the files. Reports of formats that know no versions stay as they are.
+    """
+    versions: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    for index, report in enumerate(reports):
+        if report.status is not None:
+            versions[_key(report)].append(index)
+    kept: dict[int, Report] = {index: report for index, report in enumerate(reports) if report.status is None}
+    left_out: list[LeftOut] = []
+    for indices in versions.values():
+        # Sorting is stable: what has no time keeps its place among the files.
+        ordered = sorted((reports[index] for index in indices), key=lambda report: report.issued or _EARLIEST)
+        settled, lost = _settled(ordered)
+        left_out += lost
+        if settled is not None:
+            kept[indices[0]] = settled
+    return tuple(kept[index] for index in sorted(kept)), tuple(left_out)
+
+
+def _key(report: Report) -> tuple[str | None, ...]:
+    if report.accession_number:
+        return "accession", report.accession_number, report.accession_issuer
+    if report.study_instance_uid:
+        return "study", report.study_instance_uid
+    return "name", report.stem, report.source if report.stem is None else None
+
+
+def _settled(ordered: Sequence[Report]) -> tuple[Report | None, list[LeftOut]]:
+    body: Report | None = None
+    addenda: list[Report] = []
+    lost: list[LeftOut] = []
+    for version in ordered:
+        if version.status is ReportStatus.ADDENDUM:
+            addenda.append(version)
+        elif version.status is ReportStatus.WITHDRAWN:
+            lost += _withdrawn([*filter(None, [body]), *addenda, version])
+            body, addenda = None, []
+        elif version.status in _COMPLETE or body is None or body.status is ReportStatus.PRELIMINARY:
+            # What was added to an older version is part of a newer one, as its writer left it.
+            lost += _superseded([*filter(None, [body]), *addenda], version)
+            body, addenda = version, []
+        else:
+            lost += _superseded([version], body)
+    if body is None and addenda:
+        body, addenda = addenda[0], addenda[1:]
+    return (None if body is None else _with_addenda(body, addenda)), lost
+
+
+def _with_addenda(body: Report, addenda: Iterable[Report]) -> Report:
+    texts = [body.text]
+    for addendum in addenda:
+        own_heading = addendum.text.lstrip().casefold().startswith("addendum")
+        texts.append(addendum.text if own_heading else f"ADDENDUM:\n{addendum.text}")
+        body = replace(body, study_instance_uid=body.study_instance_uid or addendum.study_instance_uid)
+    return replace(body, text="\n\n".join(texts))
+
+
+def _superseded(versions: Iterable[Report], by: Report) -> list[LeftOut]:
+    reason = f"a {by.status} version of this report stands in its place: nothing is to be done"
+    return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
+
+
+def _withdrawn(versions: Iterable[Report]) -> list[LeftOut]:
+    reason = "the report was withdrawn by its sender: nothing is to be done"
+    return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +166,7 @@ def read_reports(path: Path) -> ReportTable:
     The format of a file is told by what it holds; gzip or zip may have packed it. What cannot be read is left out with
     a sentence and stops nothing else. Hidden files and links that lead out of the folder are listed and not read; files
     that are no reports are counted by their ending. Of several versions of a report the last counts
-    (:func:`pipelines.text.versions.settle_versions`).
+    (:func:`pipelines.text.reports.settle_versions`).
 
     Raises:
         ReportError: ``path`` is missing, holds no report file, or is one file of no known format.

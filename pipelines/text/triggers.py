@@ -7,7 +7,6 @@ were labelled by hand.
 import re
 
 from pipelines.text.clauses import BE, SEEN
-from pipelines.text.meanings import Meaning, Reach
 from pipelines.text.trigger_parts import (
     ADVERBS,
     APPARENT,
@@ -29,6 +28,8 @@ from pipelines.text.trigger_parts import (
     SOME_IS_LEFT,
     UNABLE,
     WELL,
+    Meaning,
+    Reach,
 )
 
 __all__ = ["PATTERNS"]

@@ -3,7 +3,6 @@
 Needs highdicom (the extra ``pacs``).
 """
 
-from reports.dicom_out.objects import Kind, Result, make_results
-from reports.dicom_out.source import read_source
+from reports.dicom_out.objects import Kind, Result, make_results, read_source
 
 __all__ = ["Kind", "Result", "make_results", "read_source"]

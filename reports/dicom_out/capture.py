@@ -1,18 +1,150 @@
-"""Colour secondary captures: one a phrase, for every viewer that shows pictures.
+"""The picture of a secondary capture: a film under one phrase's heat, with all that a reader must know burned in.
+
+Nothing of it names the patient: the viewer shows that from the header.
 
 Source: PS3.3 A.8 (Secondary Capture Image IOD), C.8.6 (SC modules).
 """
 
+import io
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
 from highdicom.sc import SCImage
 from highdicom.sr import CodedConcept
+from jaxtyping import UInt8
+from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from pipelines.dicom.source import texts
-from reports.dicom_out.drawing import draw_capture
 from reports.dicom_out.identity import SeriesLabel, plain_line
-from reports.dicom_out.shown import Shown
+from reports.dicom_out.shown import Shown, ShownPhrase
+from reports.overlay import COLOURS, colour_heat, display_range, placement_of
 
-__all__ = ["CAPTURES", "make_captures"]
+__all__ = ["CAPTURES", "draw_capture", "make_captures"]
+
+_FILM_SIDE = 1024  # px, longest side: text of 22 px beside it can be read on any viewer
+_LEAST_WIDTH = 820  # px: the header's warning fits
+_OPACITY = 0.6
+_MARGIN, _LARGE, _SMALL, _LINE = 20, 34, 21, 29  # px
+_BLACK, _WARNING, _WHITE, _GREY = (14, 17, 22), (170, 28, 36), (245, 245, 245), (180, 186, 196)
+_OUTLINE = (90, 220, 255)
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(slots=True)
+class _Page:
+    """A canvas that is written from the top down."""
+
+    canvas: Picture.Image
+    draw: ImageDraw.ImageDraw
+    width: int
+    top: int
+
+    def line(self, words: str, *, size: int = _SMALL, fill: tuple[int, int, int] = _WHITE) -> None:
+        font = _font(size)
+        words = _cut(words, font, self.width - 2 * _MARGIN)
+        self.draw.text((_MARGIN, self.top), words, font=font, fill=fill)
+        self.top += round(size * _LINE / _SMALL)
+
+
+def draw_capture(shown: Shown, phrase: ShownPhrase) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw the film under a phrase's heat, between a warning above and what is shown below."""
+    film = _film(shown, phrase)
+    width = max(film.width, _LEAST_WIDTH)
+    lines, facts = _quoted(phrase.record.text, width), _facts(shown, phrase, width)
+    header, footer = 92, 2 * _MARGIN + len(lines) * 37 + 50 + len(facts) * _LINE
+    canvas = Picture.new("RGB", (width, header + film.height + footer), _BLACK)
+    canvas.paste(film, ((width - film.width) // 2, header))
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, 0, width, header - 1), fill=_WARNING)
+    page = _Page(canvas, draw, width, 10)
+    page.line("NOT FOR DIAGNOSIS", size=_LARGE)
+    page.line("Audit of a model: where it looked for these words, not where disease is")
+    page.top = header + film.height + _MARGIN
+    for line in lines:
+        page.line(line, size=27)
+    _scale(page, shown, phrase)
+    for line in facts:
+        page.line(line, fill=_GREY)
+    return np.asarray(canvas)
+
+
+def _film(shown: Shown, phrase: ShownPhrase) -> Picture.Image:
+    with Picture.open(io.BytesIO(shown.picture), formats=["JPEG", "PNG"]) as opened:
+        grey = opened.convert("L")
+    factor = _FILM_SIDE / max(grey.size)
+    size = round(grey.width * factor), round(grey.height * factor)
+    film = grey.resize(size, Picture.Resampling.LANCZOS).convert("RGBA")
+    colours = colour_heat(phrase.heat, placement_of(shown.record.placement), height=size[1], width=size[0])
+    colours[..., 3] = (colours[..., 3] * _OPACITY).astype(np.uint8)
+    film.alpha_composite(Picture.fromarray(colours))
+    outline = phrase.region.outline if phrase.region is not None else None
+    if outline is not None:
+        across, down = size[0] / shown.record.columns, size[1] / shown.record.rows
+        left, top, right, bottom = (
+            outline[0][0] * across, outline[0][1] * down, outline[2][0] * across - 1, outline[2][1] * down - 1
+        )  # fmt: skip
+        draw = ImageDraw.Draw(film)
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=5)
+        draw.rectangle((left, top, right, bottom), outline=_OUTLINE, width=3)
+    return film.convert("RGB")
+
+
+def _scale(page: _Page, shown: Shown, phrase: ShownPhrase) -> None:
+    """Draw the colour scale with the coldest and hottest cell at its ends."""
+    scale = display_range(phrase.heat)
+    page.top += 8
+    if scale is None:
+        page.line("The heat shows nothing: it is flat.", fill=_GREY)
+        return
+    ends = [f"{value:.3g}" for value in scale]
+    font = _font(_SMALL)
+    left = _MARGIN + round(font.getlength(ends[0])) + 10
+    page.draw.text((_MARGIN, page.top), ends[0], font=font, fill=_GREY)
+    bar = Picture.fromarray(np.repeat(COLOURS[None], 18, axis=0)).resize((300, 18))
+    page.canvas.paste(bar, (left, page.top + 4))
+    unit = f"{ends[1]} {shown.study.unit} a cell of the model's grid"
+    page.draw.text((left + 310, page.top), unit, font=font, fill=_GREY)
+    page.top += 42
+
+
+def _facts(shown: Shown, phrase: ShownPhrase, width: int) -> list[str]:
+    model, study, record = shown.model, shown.study, phrase.record
+    region = phrase.region
+    if region is None or region.box is None:
+        where = "Points nowhere: no single hottest point"
+    else:
+        where = f"Frame: around the hottest part above {region.threshold:.3g} {study.unit} a cell (Otsu's threshold)"
+    return [
+        f"Model: {model.name} ({model.family}, {model.sha256[:12]})",
+        *textwrap.wrap(f"Terms: {model.terms}", width=(width - 2 * _MARGIN) // 11, max_lines=2, placeholder=" ..."),
+        f"Method: {study.method}; cosine {record.cosine:.3f}; heat {record.total_nats:.4g} {study.unit} in all",
+        where,
+        f"Made by m2ib-audit {study.software.get('m2ib-audit', '')} on {study.created:%Y-%m-%d}; for research only",
+    ]
+
+
+def _quoted(words: str, width: int) -> list[str]:
+    """Break a phrase into lines that fit; three lines at most."""
+    letters = (width - 2 * _MARGIN) // 14
+    return textwrap.wrap(f"\u201c{words}\u201d", width=letters, max_lines=3, placeholder=" ...\u201d") or ['""']
+
+
+def _cut(words: str, font: _Font, width: int) -> str:
+    """Leave the end of a line away where it would run over the edge."""
+    cut = words
+    while cut and font.getlength(cut if cut == words else f"{cut}...") > width:
+        cut = cut[:-1]
+    return cut if cut == words else f"{cut.rstrip()}..."
+
+
+def _font(size: int) -> _Font:
+    return ImageFont.load_default(size)
+
 
 CAPTURES = SeriesLabel(name="secondary capture", number=9801, title="heat over film")
 

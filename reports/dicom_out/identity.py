@@ -1,4 +1,4 @@
-"""Which object a result is: names, numbers and identifiers that follow from the audit alone.
+"""Of an original with several frames, results name the one that they are about.
 
 The same audit gives the same objects with the same UIDs, so that a PACS which is sent them twice keeps one. The UIDs
 follow from the salt too: who has no salt cannot tell which study an UID belongs to.
@@ -8,19 +8,62 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from pipelines.dicom.own_result import OWN_MANUFACTURER
-from pipelines.dicom.source import text
-from reports.dicom_out.frames import items_within
+from pipelines.dicom.headers import MULTI_FRAME_CLASSES, OWN_MANUFACTURER
+from pipelines.dicom.source import items, text
 from reports.folder import StudyFolder
 
-__all__ = ["CREATOR", "Identity", "SeriesLabel", "plain_line"]
+__all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_film", "items_within", "plain_line", "refer_to_frame"]
+
+
+def as_single_film(source: Dataset) -> Dataset:
+    """Give the header of one frame as that of a film.
+
+    Of a class with several frames highdicom asks for functional groups, which secondary captures need not have.
+    """
+    if source.SOPClassUID not in MULTI_FRAME_CLASSES:
+        return source
+    film = Dataset()
+    film.update(source)
+    film.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)  # an element of its own: the others are shared
+    return film
+
+
+def refer_to_frame(result: Dataset, source: Dataset, frame: int) -> None:
+    """Let a result that was made of :func:`as_single_film` refer to one frame of the original.
+
+    Args:
+        result: changed in place.
+        source: the header of the original.
+        frame: counted from 1.
+
+    Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro), which image content items of structured reports use
+    as well (C.18.4); other references (table 10-11) name no frame.
+    """
+    for part in items_within(result):
+        if text(part, "ReferencedSOPInstanceUID") == source.SOPInstanceUID:
+            part.ReferencedSOPClassUID = source.SOPClassUID
+        of_report = text(part, "ValueType") == "IMAGE"
+        for keyword in ("ReferencedSOPSequence",) if of_report else ("ReferencedImageSequence", "SourceImageSequence"):
+            for reference in items(part, keyword):
+                reference.ReferencedFrameNumber = frame
+
+
+def items_within(dataset: Dataset) -> Iterator[Dataset]:
+    """Give a data set and every item of every sequence in it."""
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from items_within(item)
+
 
 CREATOR = "m2ib-audit^software"  # as a person's name, which ContentCreatorName has to be
 

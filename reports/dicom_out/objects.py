@@ -1,24 +1,111 @@
-"""All DICOM objects of one audited study."""
+"""The header of an original: who the patient is, which study it belongs to, and how the pixels lie.
 
+Values that would make a result invalid (a sex of "MALE", a date of "1993.08.22") are mended where their meaning is
+plain, and left blank where it is not; the original is not touched.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from pipelines.dicom.source import tolerant_reading
+from pipelines.dicom.headers import MULTI_FRAME_CLASSES, lift_functional_groups
+from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
+from pipelines.errors import DicomError
 from reports.dicom_out.capture import make_captures
-from reports.dicom_out.frames import as_single_film, refer_to_frame
-from reports.dicom_out.identity import Identity
+from reports.dicom_out.identity import Identity, as_single_film, refer_to_frame
 from reports.dicom_out.presentation_state import make_presentations
 from reports.dicom_out.segmentation import make_segmentations
 from reports.dicom_out.shown import Shown, show
 from reports.dicom_out.structured_report import make_report
 from reports.folder import StudyFolder
 
-__all__ = ["Kind", "Result", "make_results"]
+__all__ = ["Kind", "Result", "make_results", "read_source"]
+
+# PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.2.2 (Patient Study), table 10-17 (issuers).
+_IDENTITY = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence"),
+    *("PatientBirthDate", "PatientBirthTime", "PatientSex", "OtherPatientIDsSequence", "EthnicGroup"),
+    *("PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "ResponsiblePerson"),
+    *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber"),
+    *("IssuerOfAccessionNumberSequence", "ReferringPhysicianName", "ProcedureCodeSequence"),
+    *("PatientAge", "PatientSize", "PatientWeight", "TimezoneOffsetFromUTC"),
+)
+_PIXELS = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "InstanceNumber", "Modality", "BodyPartExamined"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "PatientOrientation"),
+    *("ImageLaterality", "Laterality", "PresentationLUTShape", "RescaleIntercept", "RescaleSlope", "RescaleType"),
+    *("ModalityLUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction"),
+    "VOILUTSequence",
+)
+_FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_ALWAYS_THERE = (  # type 2: present, blank where not known
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
+    *("StudyTime", "ReferringPhysicianName"),
+)
+_DATES, _TIMES = ("PatientBirthDate", "StudyDate"), ("PatientBirthTime", "StudyTime")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
+
+
+def read_source(path: Path, *, frame: int = 1) -> Dataset:
+    """Read what results of an image need of its header; no pixels, text in Unicode, no frame of reference.
+
+    Args:
+        path: of the original.
+        frame: which of its frames the results are about, counted from 1.
+
+    Raises:
+        DicomError: the file cannot be read, or has several frames that nothing can refer to.
+    """
+    with tolerant_reading():
+        found, _ = read_elements(path, ("SpecificCharacterSet", *_FRAMES, *_IDENTITY, *_PIXELS))
+        try:
+            found.decode()
+            lift_functional_groups(found, frame)
+            source = Dataset()
+            for keyword in (*_IDENTITY, *_PIXELS):
+                if keyword in found:
+                    source.add(DataElement(found[keyword].tag, found[keyword].VR, found[keyword].value))
+            _mend(source)
+        except READ_ERRORS as error:
+            raise DicomError(
+                f"{path}: the header cannot be read ({type(error).__name__}); export the image again."
+            ) from error
+    if text(found, "NumberOfFrames") not in {"", "1"} and source.SOPClassUID not in MULTI_FRAME_CLASSES:
+        raise DicomError(
+            f"{path}: the image has several frames and is of a class that has one, so no result could say of which it "
+            "is: export it as a multi-frame secondary capture."
+        )
+    source.SpecificCharacterSet = "ISO_IR 192"  # every name can be written in it, whatever the original used
+    return source
+
+
+def _mend(source: Dataset) -> None:
+    for keyword in _ALWAYS_THERE:
+        if keyword not in source or source[keyword].value is None:
+            setattr(source, keyword, "")
+    source.PatientSex = {"M": "M", "F": "F", "O": "O"}.get(text(source, "PatientSex")[:1].upper(), "")
+    for keyword in _DATES:
+        digits = text(source, keyword).replace(".", "").replace("-", "")
+        setattr(source, keyword, digits if re.fullmatch(r"\d{8}", digits) else "")
+    for keyword in _TIMES:
+        if keyword in source:
+            stated = text(source, keyword).replace(":", "")
+            setattr(source, keyword, stated if _TIME.fullmatch(stated) else "")
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        if keyword in source and not (len(numbers(source, keyword)) == 2 and min(numbers(source, keyword)) > 0):
+            delattr(source, keyword)
+    for keyword, form in (("PatientAge", r"\d{3}[DWMY]"), ("PatientSize", r".+"), ("PatientWeight", r".+")):
+        if keyword in source and re.fullmatch(form, text(source, keyword)) is None:
+            delattr(source, keyword)
 
 
 class Kind(StrEnum):

@@ -13,8 +13,7 @@ from pydicom.dataset import Dataset
 
 from reports.dicom_out.codes import AI, HEAT_REGION, SPATIAL_CONCEPT
 from reports.dicom_out.identity import CREATOR, SeriesLabel, plain_line
-from reports.dicom_out.regions import HotRegion
-from reports.dicom_out.shown import Shown, ShownPhrase
+from reports.dicom_out.shown import HotRegion, Shown, ShownPhrase
 
 __all__ = ["SEGMENTATIONS", "make_segmentations"]
 

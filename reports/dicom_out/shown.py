@@ -1,19 +1,79 @@
-"""One audited image with what every kind of result shows of it."""
+"""Where a heat is hot: its pixels above Otsu's threshold, and the part of them that holds its hottest point."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 from pydicom.dataset import Dataset
+from skimage.filters import threshold_otsu
+from skimage.measure import label
 
 from pipelines.dicom.source import text
 from reports.dicom_out.identity import Identity
-from reports.dicom_out.regions import HotRegion, hot_region
 from reports.folder import StudyFolder
 from reports.overlay import placement_of
-from reports.record import ImageRecord, ModelRecord, PhraseRecord, StudyRecord
+from reports.record import ImageRecord, ModelRecord, PhraseRecord, Pixel, StudyRecord
 
-__all__ = ["Shown", "ShownPhrase", "show"]
+__all__ = ["HotRegion", "Shown", "ShownPhrase", "hot_region", "show"]
+
+_BINS = 256
+_LAST_BITS = 8  # units in the last place: what interpolation may leave of a flat map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotRegion:
+    """The hot pixels of one heat on its source image."""
+
+    mask: Bool[np.ndarray, "rows columns"]
+    threshold: float  # in the heat's unit; hot is what lies above
+    box: tuple[float, float, float, float] | None  # left, top, right, bottom of the hottest part, edge-based px
+
+    @property
+    def outline(self) -> list[tuple[float, float]] | None:
+        """The box as five points (column, row), the last being the first: a closed polyline."""
+        if self.box is None:
+            return None
+        left, top, right, bottom = self.box
+        return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+
+
+def hot_region(heat: Float[np.ndarray, "rows columns"], hottest: Pixel | None) -> HotRegion | None:
+    """Find what is hot; None for a map that shows nothing (flat, or not finite anywhere).
+
+    Args:
+        heat: on source pixels; pixels that are not finite take no part.
+        hottest: (row, column) of the hottest point, edge-based; None where the map has no single one: then the region
+            has no box.
+
+    Source: Otsu 1979, "A threshold selection method from gray-level histograms"; the same threshold as that of the
+    score "IoU at Otsu".
+    """
+    seen = np.isfinite(heat)
+    values = heat[seen]
+    if values.size == 0:
+        return None
+    largest = max(abs(float(values.max())), abs(float(values.min())))
+    if float(values.max() - values.min()) <= _LAST_BITS * float(np.finfo(heat.dtype).eps) * largest:
+        return None
+    threshold = float(threshold_otsu(values, nbins=_BINS))  # type: ignore[no-untyped-call]
+    mask = seen & (np.where(seen, heat, threshold) > threshold)
+    return HotRegion(mask=mask, threshold=threshold, box=None if hottest is None else _box_around(mask, hottest))
+
+
+def _box_around(mask: Bool[np.ndarray, "rows columns"], hottest: Pixel) -> tuple[float, float, float, float] | None:
+    """Give the rectangle around the connected part (8 neighbours) of a mask that holds a point."""
+    rows, columns = mask.shape
+    point = min(int(hottest[0]), rows - 1), min(int(hottest[1]), columns - 1)
+    if not mask[point]:
+        return None
+    parts = label(mask, connectivity=2)  # type: ignore[no-untyped-call]
+    own_rows, own_columns = np.nonzero(parts == parts[point])
+    return (
+        float(own_columns.min()),
+        float(own_rows.min()),
+        float(own_columns.max() + 1),
+        float(own_rows.max() + 1),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

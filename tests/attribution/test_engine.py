@@ -15,13 +15,13 @@ from audit.attribution import m2ib
 from audit.attribution.batching import in_chunks, pairs_at_once
 from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.m2ib import M2IB
+from audit.attribution.numerics import Precision, resolve
 from audit.attribution.pairs import Request
-from audit.attribution.precision import Precision, resolve
 from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, Tokens
 from audit.phantom.evaluation import held_out_phantoms
-from pipelines.out_of_memory import is_out_of_memory
+from pipelines.limits import is_out_of_memory
 from pipelines.phantom.wording import Claim, sentence_of
 from pipelines.transforms import place_image
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from audit.attribution.legrad import LeGradPool
-from audit.attribution.methods import METHODS
-from audit.attribution.nib import NIB
-from audit.attribution.numbers import (
+from audit.attribution.methods import (
+    METHODS,
     GivenNumbers,
     SharedNumber,
     build_method,
@@ -16,10 +15,11 @@ from audit.attribution.numbers import (
     numbers_by_method,
     parse_settings,
 )
+from audit.attribution.nib import NIB
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
-from audit.engine.methods import methods_of
-from audit.engine.settings import RunSettings
+from audit.pipeline.explain import methods_of
+from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 
 LAYER = SharedNumber(flag="--image-layer", name="image_layer", value=3)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.baselines import Baselines, baselines_of, baselines_of_file, text_table
-from audit.baselines.label_file import PUBLISHED
-from audit.scoring.human import HUMAN
+from audit.experiments.baseline_tables import baselines_of_file, text_table
+from audit.experiments.baselines import PUBLISHED, Baselines, baselines_of
+from audit.metrics.human import HUMAN
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError, OutputError
 from pipelines.study import Box

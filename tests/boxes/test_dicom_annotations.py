@@ -14,10 +14,10 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from pipelines.boxes import BoxTable, read_boxes
+from pipelines.boxes.dicom_annotations import UNNAMED
 from pipelines.boxes.placing import place_boxes
-from pipelines.boxes.presentation_state import UNNAMED
+from pipelines.cohort import each_frame
 from pipelines.errors import BoxError
-from pipelines.frames import each_frame
 from pipelines.shapes import Ellipse, Polygons
 from pipelines.study import Image
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as MatplotlibPath
 from pycocotools import mask as coco_mask
 
-from audit.scoring.blind import cells_touched, drawn, near_boxes, rasterise
-from audit.scoring.human import centre_distance, iou_between
-from audit.scoring.scores import box_mask
+from audit.metrics.blind import cells_touched, drawn, near_boxes, rasterise
+from audit.metrics.human import centre_distance, iou_between
+from audit.metrics.scores import box_mask
 from pipelines.boxes.outlines import coco_shape, inscribed_ellipse, polygons_of, unpacked_counts
 from pipelines.errors import BoxError
 from pipelines.geometry import Fit, Placement

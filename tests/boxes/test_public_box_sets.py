@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from made_up_image import made_up_image
 
 from pipelines.boxes import BoxTable, read_boxes
-from pipelines.boxes.packed import read_packed_text
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError
 from pipelines.study import Box, Image
+from pipelines.text_files import read_packed_text
 
 NIH = (
     "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"

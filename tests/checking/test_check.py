@@ -13,14 +13,12 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from audit.checking import CheckSettings, check
-from audit.checking.checking import write_csv
-from audit.checking.rows import CheckRow, Fate
 from audit.cli import app
-from audit.engine.index_place import CACHE_VARIABLE, index_of
-from audit.engine.inputs import gather
-from audit.engine.keys import Keys
-from pipelines.frames import Frames
+from audit.input_check import CheckRow, CheckSettings, Fate, check, write_csv
+from audit.output.folder import CACHE_VARIABLE, index_of
+from audit.pipeline.inputs import gather
+from audit.privacy.pseudonyms import Keys
+from pipelines.cohort import Frames
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]

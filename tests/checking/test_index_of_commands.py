@@ -9,19 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.engine.index_place import CACHE_VARIABLE, index_of
-from audit.engine.inputs import gather
-from audit.engine.settings import RunSettings
+from audit.output.folder import CACHE_VARIABLE, index_of
+from audit.pipeline.inputs import gather
+from audit.pipeline.settings import RunSettings
 from pipelines.dicom import scan as scanning
 from pipelines.dicom import scan_index
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 
 HANDED_OVER = {
-    "check": ("audit.checking.check", lambda settings: settings.index),
-    "run": ("audit.engine.run.run", lambda settings: settings.index),
-    "compare": ("audit.comparison.run.compare", lambda settings: settings.cohort.index),
-    "sanity": ("audit.sanity.check_sanity", lambda settings: settings.cohort.index),
+    "check": ("audit.input_check.check", lambda settings: settings.index),
+    "run": ("audit.pipeline.run.run", lambda settings: settings.index),
+    "compare": ("audit.experiments.comparison.compare", lambda settings: settings.cohort.index),
+    "sanity": ("audit.experiments.sanity.check_sanity", lambda settings: settings.cohort.index),
 }
 
 

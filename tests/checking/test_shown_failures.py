@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.engine.keys import Keys
-from audit.engine.shown import shown_failures
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import shown_failures
+from pipelines.privacy.vocabulary import is_known
 from pipelines.study import LeftOut
-from pipelines.text.vocabulary import is_known
 
 KEYS = Keys(b"a salt for tests only")
 FOLDER = Path("/data/dicom")

@@ -12,7 +12,7 @@ from pipelines.boxes import BoxRow, BoxTable
 from pipelines.cohort import Cohort, join
 from pipelines.errors import CohortError
 from pipelines.study import Box, Context, Image, Report
-from pipelines.text import ReportTable
+from pipelines.text.reports import ReportTable
 
 TEXT = "FINDINGS: Left pleural effusion. No pneumothorax."
 IMAGE = made_up_image(

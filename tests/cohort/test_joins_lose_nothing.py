@@ -12,8 +12,8 @@ from made_up_image import made_up_image
 
 from pipelines.cohort import Cohort, match
 from pipelines.study import Image, LeftOut, Report
-from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
+from pipelines.text.reports import ReportTable
 
 IMAGE = made_up_image("dicom/image.dcm", sop_instance_uid="1.2.1.1", study_instance_uid="1.2.1", accession_number="A1")
 ISSUERS = ["", "North", "South"]

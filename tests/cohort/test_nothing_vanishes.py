@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.checking import CheckSettings, check
-from audit.engine.keys import Keys
-from audit.engine.out_folder import check_writable
+from audit.input_check import CheckSettings, check
+from audit.output.folder import check_writable
+from audit.privacy.pseudonyms import Keys
 from pipelines.boxes import read_boxes
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError
@@ -24,7 +24,7 @@ from pipelines.input_folder import FoundFile, entries_under
 from pipelines.phantom.cohort import make_cohort
 from pipelines.quoting import printable
 from pipelines.study import LeftOut
-from pipelines.text import read_reports
+from pipelines.text.reports import read_reports
 
 KEYS = Keys(b"a salt for tests only")
 LATIN_1 = os.fsdecode(b"M\xfcller")  # as an old Windows share gives it: no UTF-8

@@ -16,19 +16,16 @@ from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
-from audit.comparison import run as comparing
-from audit.comparison.markdown import as_markdown
-from audit.comparison.run import compare
-from audit.comparison.settings import CohortFiles, ComparisonSettings
-from audit.comparison.writing import FILES
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
-from pipelines.burned_in import BurnedIn
+from audit.experiments import comparison as comparing
+from audit.experiments.comparison import CohortFiles, ComparisonSettings, compare
+from audit.experiments.comparison_tables import FILES, as_markdown
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
 from pipelines.errors import ModelError, OutputError
 from pipelines.phantom.cohort import make_cohort
-from reports.comparison_page import render_comparison
+from pipelines.privacy.burned_in import BurnedIn
+from reports.comparison_page import comparison_tables, render_comparison
 from reports.comparison_record import ComparisonRecord
-from reports.comparison_tables import comparison_tables
 
 FAST = {"model": "phantom", "device": "cpu", "seed": 5}
 NAMES = ("nib", "grad_cam")

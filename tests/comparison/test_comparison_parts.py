@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
-from audit.comparison import measuring
-from audit.comparison.measuring import MeasuredMethod, PeakMemory
-from audit.comparison.scores import compared_scores
-from audit.comparison.settings import baseline_of, build_methods, method_names
 from audit.encoders.loading import load_encoder
-from audit.scoring.summary import score_table
+from audit.experiments import comparison_measures as measuring
+from audit.experiments.comparison import baseline_of, build_methods, method_names
+from audit.experiments.comparison_measures import MeasuredMethod, PeakMemory
+from audit.experiments.comparison_tables import compared_scores
+from audit.metrics.summary import score_table
 from pipelines.errors import AuditError
 
 CPU = torch.device("cpu")

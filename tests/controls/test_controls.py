@@ -11,10 +11,9 @@ from scipy.stats import pearsonr
 from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
-from audit.controls.explaining import explain_controls, rewindowed
-from audit.controls.plan import Control, ControlPlan
-from audit.controls.summary import ControlRow, evidence_of, pearson, summarise_controls
-from audit.controls.wording import negated, nonsense, side_swapped
+from audit.controls.evidence import ControlRow, evidence_of, pearson, summarise_controls
+from audit.controls.explained import explain_controls, rewindowed
+from audit.controls.plan import Control, ControlPlan, negated, nonsense, side_swapped
 from audit.encoders.loading import load_encoder
 from pipelines.findings import findings_in
 from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study

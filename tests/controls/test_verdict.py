@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.controls.summary import ControlRow, summarise_controls
+from audit.controls.evidence import ControlRow, summarise_controls
 from audit.controls.verdict import RULE, verdict_of
-from audit.scoring.against_blind import POINTING_SCORE
-from audit.scoring.scores import BLIND_METHODS
-from audit.scoring.shortcuts import MARKER_POINT
+from audit.metrics.against_blind import POINTING_SCORE
+from audit.metrics.scores import BLIND_METHODS
+from audit.metrics.shortcuts import MARKER_POINT
 from reports.record import ControlSummary
 
 

@@ -19,9 +19,7 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 from ray.cluster_utils import Cluster
 
 from audit.cli import app
-from audit.engine.on_ray.cluster import DataLostError, WorkerLostError
-from audit.engine.on_ray.machines import RayMachines, connect
-from audit.engine.on_ray.pools import Stage
+from audit.execution.on_ray.cluster import DataLostError, RayMachines, Stage, WorkerLostError, connect
 from pipelines.errors import ModelError
 
 NODE = {"object_store_memory": 100 * 2**20}

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from audit.engine.run import RunResult, run
-from audit.engine.settings import RunSettings
-from audit.scoring.scores import POINTING
+from audit.metrics.scores import POINTING
+from audit.pipeline.run import RunResult, run
+from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_study, study_folders
 from reports.record import PhraseRecord

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.cli.ending import counts_of, findings_of
+from audit.cli.running import counts_of, findings_of
 from pipelines.findings import FINDINGS
 from reports.record import FailureRecord, ModelRecord, RunRecord, ScoreSummary, VerdictRecord
 

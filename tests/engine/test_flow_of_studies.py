@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_image import made_up_image
 
-from audit.engine.finishing import FinishedStudy
-from audit.engine.on_ray.actors import Receipt
-from audit.engine.on_ray.cluster import DataLostError, WorkerLostError
-from audit.engine.on_ray.flow import Flow
-from audit.engine.on_ray.pools import Capacity, Pools, Stage, pools_for
+from audit.execution.on_ray.actors import Receipt
+from audit.execution.on_ray.cluster import Capacity, DataLostError, Pools, Stage, WorkerLostError, pools_for
+from audit.execution.on_ray.flow import Flow
+from audit.pipeline.score import FinishedStudy
 from pipelines.errors import AuditError, ModelError, OutputError
 from pipelines.study import Case, LeftOut, Report, Study
 

@@ -10,13 +10,13 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import RLELossless
 
-from audit.engine.keys import Keys
-from audit.engine.run import RunResult, run
-from audit.engine.settings import RunSettings
-from audit.rescoring import rescore
+from audit.output.rescoring import rescore
+from audit.pipeline.run import RunResult, run
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys
+from pipelines.cohort import Frames, each_frame
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.scan import scan_folder
-from pipelines.frames import Frames, each_frame
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, study_folders
 from reports.record import ImageRecord

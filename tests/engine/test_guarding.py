@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.engine.explaining import LoadedStudy
-from audit.engine.guarding import guarded
+from audit.execution.workers import guarded
+from audit.pipeline.load import LoadedStudy
 from pipelines.errors import InputError
 from pipelines.study import LeftOut, Report, Study
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.progress import shown_rate
+from audit.cli.progress import shown_rate
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
-from audit.engine.finishing import Finisher
-from audit.engine.keys import Keys, load_salt
-from audit.engine.locking import Shard
-from audit.engine.run import RunResult, run
-from audit.engine.settings import RunSettings
 from audit.logbook import AUDIT_LOG, AuditLog, verify
 from audit.logbook.chain import DONE, OPENED
-from audit.rescoring import rescore
+from audit.output.lock import Shard
+from audit.output.rescoring import rescore
+from audit.pipeline.run import RunResult, run
+from audit.pipeline.score import Finisher
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys, load_salt
 from pipelines.errors import AuditError, InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, study_folders

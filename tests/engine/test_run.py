@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
-from audit.engine.finishing import Finisher
-from audit.engine.keys import load_salt
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
 from audit.logbook import AUDIT_LOG, verify
-from audit.scoring.scores import SCORES
-from audit.scoring.shortcuts import AREA_SHARE, SHORTCUT_SCORES
+from audit.metrics.scores import SCORES
+from audit.metrics.shortcuts import AREA_SHARE, SHORTCUT_SCORES
+from audit.pipeline.run import run
+from audit.pipeline.score import Finisher
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import AuditError, CohortError, InputError, OutputError
 from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort

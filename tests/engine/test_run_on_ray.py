@@ -109,7 +109,7 @@ def test_what_befalls_an_actor_is_told_apart() -> None:
 
 
 def test_a_missing_ray_is_told_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.engine.on_ray.find_spec", lambda _name: None)
+    monkeypatch.setattr("audit.execution.on_ray.batch.find_spec", lambda _name: None)
     flags = flags_for(tmp_path, tmp_path / "out")
     told = CliRunner().invoke(app, ["run", *flags, "--engine", "ray"])
     assert told.exit_code == 1

@@ -11,7 +11,7 @@ from submitit.core.utils import DelayedSubmission
 from typer.testing import CliRunner, Result
 
 from audit.cli import app
-from audit.engine.on_slurm import Command, SlurmOptions, read_options
+from audit.execution.slurm import Command, SlurmOptions, read_options
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_run, study_folders
@@ -133,7 +133,7 @@ def test_a_scheduler_that_refuses_is_told_in_one_line(slurm: Path) -> None:
 
 
 def test_a_missing_submitit_is_told_with_its_mend(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.engine.on_slurm.find_spec", lambda _name: None)
+    monkeypatch.setattr("audit.execution.slurm.find_spec", lambda _name: None)
     told = invoke(*INPUTS, "--out", "out", "--engine", "slurm")
     assert told.exit_code == 1
     assert "pip install 'm2ib-audit[slurm]'" in told.stderr

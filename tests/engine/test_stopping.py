@@ -9,7 +9,7 @@ from out_trees import tree_of
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.engine.finishing import Finisher
+from audit.pipeline.score import Finisher
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_run, study_folders
 

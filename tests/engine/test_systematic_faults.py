@@ -15,12 +15,12 @@ import pytest
 from faults import KINDS, Fault
 from out_trees import tree_of
 
-from audit.engine import run as engine
-from audit.engine.explaining import Explainer
-from audit.engine.finishing import ExplainedStudy, FinishedStudy, Finisher
-from audit.engine.preparing import Prepared, prepare
-from audit.engine.settings import RunSettings
 from audit.logbook import verify
+from audit.pipeline import run as engine
+from audit.pipeline.explain import Explainer
+from audit.pipeline.prepare import Prepared, prepare
+from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 

@@ -16,14 +16,14 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from audit.engine.clock import Stopwatch
-from audit.engine.finishing import ExplainedStudy, FinishedStudy
-from audit.engine.table import GrowingTable
-from audit.engine.workers import finished_here, finished_in_processes, running_ahead
-from audit.scoring.summary import score_table
+from audit.execution.machine import Stopwatch
+from audit.execution.workers import finished_here, finished_in_processes, running_ahead
+from audit.metrics.summary import score_table
+from audit.pipeline.aggregate import GrowingTable
+from audit.pipeline.score import ExplainedStudy, FinishedStudy
 from pipelines import process_pool
 from pipelines.errors import OutputError, WorkerError
-from pipelines.process_pool import ProcessPool
+from pipelines.processes import ProcessPool
 from pipelines.study import LeftOut, Report, Study
 
 
@@ -172,7 +172,7 @@ KILLED = """
 import os, signal, sys, time
 from multiprocessing import forkserver
 from pathlib import Path
-from pipelines.process_pool import ProcessPool
+from pipelines.processes import ProcessPool
 import test_workers
 
 def main():

@@ -19,8 +19,8 @@ import psutil
 from kill_targets import pulled
 
 from audit.cli import app
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
 
 _SECONDS_TO_END = 60.0  # a hang, on whatever machine
 

@@ -16,9 +16,8 @@ from audit.attribution.nib import NIB
 from audit.attribution.pairs import Request
 from audit.cli import app
 from audit.encoders.loading import load_encoder
-from audit.evaluation import run as evaluation_run
-from audit.evaluation.measuring import measure
-from audit.evaluation.rows import MEASURES
+from audit.experiments import evaluation as evaluation_run
+from audit.experiments.evaluation_pairs import MEASURES, measure
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.geometry import Fit
 from pipelines.image_file import read_image

@@ -7,8 +7,8 @@ import pytest
 
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
-from audit.evaluation.settings import PRESETS, EvaluationSettings, methods_of, text_mask_of
-from audit.faithfulness.confidence import TextMask
+from audit.experiments.evaluation_settings import PRESETS, EvaluationSettings, methods_of, text_mask_of
+from audit.metrics.faithfulness.confidence import TextMask
 
 PLAIN = EvaluationSettings(data_path=Path("pairs.tsv"), output_path=Path("out.csv"))
 

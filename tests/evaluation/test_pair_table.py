@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.evaluation.pair_table import PairTable, read_pair_table
+from audit.experiments.pair_table import PairTable, read_pair_table
 from pipelines.errors import InputError
 
 CAPTIONS = ("a man, a dog", "left pleural effusion", 'the "cold" sea', "two birds on a wire")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.evaluation.rows import Measurement, append, read_measurements, rewrite
-from audit.evaluation.summary import as_csv, as_text, summarise
+from audit.experiments.evaluation_pairs import Measurement, append, read_measurements, rewrite
+from audit.experiments.evaluation_summary import as_csv, as_text, summarise
 from pipelines.errors import OutputError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=9) | st.sampled_from(

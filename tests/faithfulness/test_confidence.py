@@ -15,7 +15,7 @@ from audit.attribution.pairs import Attribution, Request
 from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
-from audit.faithfulness.confidence import (
+from audit.metrics.faithfulness.confidence import (
     Confidence,
     TextMask,
     confidence_drop,
@@ -24,7 +24,7 @@ from audit.faithfulness.confidence import (
     text_confidence,
     weights_on_input,
 )
-from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, unit_range
+from audit.metrics.faithfulness.pairs import ExplainedPair, cosines_of_images, unit_range
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit, Placement
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.curves import (
+from audit.metrics.faithfulness.curves import (
     Baseline,
     Change,
     Curve,
@@ -25,7 +25,7 @@ from audit.faithfulness.curves import (
     image_curves,
     word_curves,
 )
-from audit.faithfulness.pairs import ExplainedPair, hottest_first
+from audit.metrics.faithfulness.pairs import ExplainedPair, hottest_first
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
 

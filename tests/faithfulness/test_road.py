@@ -13,9 +13,8 @@ from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, of_patches
 
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.imputation import impute_linearly
-from audit.faithfulness.pairs import ExplainedPair
-from audit.faithfulness.road import Road, RoadSettings, road
+from audit.metrics.faithfulness.pairs import ExplainedPair
+from audit.metrics.faithfulness.road import Road, RoadSettings, impute_linearly, road
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
 

@@ -16,16 +16,8 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.encoders.loading import phantom_folder
-from audit.faithfulness.roar import (
-    Pairs,
-    RoarSettings,
-    as_text,
-    fine_tuned,
-    remove_patches,
-    remove_words,
-    retrieve,
-    run_roar,
-)
+from audit.experiments.roar import RoarSettings, as_text, run_roar
+from audit.experiments.roar_retraining import Pairs, fine_tuned, remove_patches, remove_words, retrieve
 from audit.phantom.training import TrainingSettings
 from pipelines.errors import AuditError, ModelError
 

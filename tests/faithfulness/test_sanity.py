@@ -18,8 +18,16 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Attribution, Request
 from audit.encoders.blocks import Affine
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.randomisation import TowerName, randomised, randomised_tower
-from audit.faithfulness.sanity import CascadeSettings, SanityStep, cascade, rank_correlation, similarity
+from audit.metrics.faithfulness.cascade import (
+    CascadeSettings,
+    SanityStep,
+    TowerName,
+    cascade,
+    randomised,
+    randomised_tower,
+    rank_correlation,
+    similarity,
+)
 from pipelines.errors import ModelError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.comparison.settings import CohortFiles
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.randomisation import TowerName
-from audit.sanity import SanitySettings, check_sanity
+from audit.experiments.comparison import CohortFiles
+from audit.experiments.sanity import SanitySettings, check_sanity
+from audit.metrics.faithfulness.cascade import TowerName
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 

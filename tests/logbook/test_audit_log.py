@@ -197,13 +197,13 @@ def test_log_records_and_warnings_are_written_down_without_their_values(tmp_path
     level = logging.getLogger().level
     with warnings.catch_warnings(), recorded_logging(EventLog(tmp_path)):
         warnings.simplefilter("always")
-        logging.getLogger("audit.engine").warning("file %s is odd", "Kowalczyk.dcm")
+        logging.getLogger("audit.pipeline").warning("file %s is odd", "Kowalczyk.dcm")
         logging.getLogger("elsewhere").warning("Kowalczyk %s", "Kowalczyk")
         warnings.warn("Kowalczyk", UserWarning, stacklevel=1)
         try:
             int("Kowalczyk")
         except ValueError:
-            logging.getLogger("audit.engine").exception("study %s failed", "Kowalczyk")
+            logging.getLogger("audit.pipeline").exception("study %s failed", "Kowalczyk")
     text = (tmp_path / "log.jsonl").read_text()
     first, second, third, fourth = map(json.loads, text.splitlines())
     assert "Kowalczyk" not in text + "".join(capsys.readouterr())

@@ -14,12 +14,12 @@ sys.path.append(str(Path(__file__).parents[1] / "reports"))
 from made_up_records import make_cohort
 
 from audit.cli import app
-from audit.engine.keys import Keys
-from audit.engine.rendering import render_again
-from audit.engine.store import write_run, write_study
 from audit.logbook import AUDIT_LOG, AuditLog, verify
 from audit.logbook.chain import DONE, result_checksums
 from audit.logbook.covering import State
+from audit.output.rendering import render_again
+from audit.pipeline.write import write_run, write_study
+from audit.privacy.pseudonyms import Keys
 from reports.folder import THUMBNAIL, read_run, render_pages, study_folders
 from reports.reading import file_checksum
 

@@ -11,9 +11,9 @@ from making import SALT, results_of
 from orthanc import Orthanc, running_orthanc
 from pydicom.dataset import Dataset
 
-from audit.engine.keys import SALT_VARIABLE, Keys
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import SALT_VARIABLE, Keys
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from reports.dicom_out import Result, read_source

@@ -16,7 +16,7 @@ from pydicom.uid import UID, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 from skimage.filters import threshold_otsu
 
 from pipelines.boxes import read_boxes
-from pipelines.boxes.structured_report import structured_report_boxes
+from pipelines.boxes.dicom_annotations import structured_report_boxes
 from pipelines.dicom.scan import scan_folder
 from pipelines.dicom.source import tolerant_reading
 from pipelines.errors import DicomError

@@ -20,8 +20,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, DeflatedExplicitVRLittl
 from raw_server import playing, read_byte_by_byte
 
 from audit.pacs.archive import FoundSeries, Wanted
-from audit.pacs.dicomweb import DicomwebArchive
-from audit.pacs.multipart import only_part
+from audit.pacs.dicomweb import DicomwebArchive, only_part
 from audit.pacs.pulling import FAILURES, pull
 from audit.pacs.settings import DicomwebSettings
 from pipelines.dicom import bounded

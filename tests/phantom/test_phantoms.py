@@ -17,7 +17,7 @@ from pipelines.phantom.lesions import PHANTOM_FINDINGS, paint
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.phantom.wording import CLAIMS, Claim, claims_of, holds, report_of, sentences_of
 from pipelines.study import Context, Side
-from pipelines.text import phrases_of
+from pipelines.text.phrases import phrases_of
 
 
 def phantoms(count: int, seed: int = 1, at_least: int = 1):

@@ -8,10 +8,10 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.commissioning import EXPECTED, LEAST_STUDIES
 from audit.controls.verdict import LEAST_PHRASES
+from audit.experiments.commissioning import EXPECTED, LEAST_STUDIES
+from audit.phantom.evaluation import auc, auc_interval
 from audit.phantom.pool import make_pool
-from audit.phantom.presence import auc, auc_interval
 from pipelines.phantom.cohort import make_cohort
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import render, sample_phantom

@@ -9,12 +9,10 @@ import pytest
 import torch
 
 from audit.encoders.loading import load_encoder
-from audit.phantom.architecture import build_model, build_tokenizer
+from audit.phantom.architecture import build_model, build_tokenizer, initialise
 from audit.phantom.evaluation import evaluate, held_out_phantoms
-from audit.phantom.initialisation import initialise
 from audit.phantom.pool import Pool, make_pool
-from audit.phantom.train import Kind, train_to_folder
-from audit.phantom.training import TrainingSettings, train
+from audit.phantom.training import Kind, TrainingSettings, train, train_to_folder
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS
 

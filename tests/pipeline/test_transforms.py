@@ -19,7 +19,7 @@ from pydicom.data import get_testdata_file
 from pipelines.dicom.headers import read_image_header
 from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.geometry import Fit, Placement
-from pipelines.picture import picture_of
+from pipelines.image_file import picture_of
 from pipelines.study import Case, LeftOut
 from pipelines.transforms import CaseLoader, LoadedCase, Preprocessing, load_cases, place_image
 

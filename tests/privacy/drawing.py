@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pipelines.text.vocabulary import is_known
+from pipelines.privacy.vocabulary import is_known
 
 __all__ = ["AGES", "Draw", "Identifier", "Kind"]
 

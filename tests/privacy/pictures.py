@@ -17,7 +17,7 @@ LEGIBLE = 0.4
 _ROOM_PX = 4  # around the letters: what they stand out from
 _ASPECT = 0.02  # of a picture that is a whole film, relative to the film's
 _SIGNS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")
-_FILM_IN_RESULTS = 1024  # px: the longest side of the film in a secondary capture (reports/dicom_out/drawing.py)
+_FILM_IN_RESULTS = 1024  # px: the longest side of the film in a secondary capture (reports/dicom_out/capture.py)
 _ABOVE_FILM = 92  # px: the warning of a secondary capture
 
 Named = tuple[str, bytes]

@@ -9,15 +9,15 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from benchmarks.bench_burned_in import covered, phantom_film, write_on
-from pipelines.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.cohort import match
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
+from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.regions import regions_of
 from pipelines.regions.text import find_text
 from pipelines.study import LeftOut
-from pipelines.text import read_reports
+from pipelines.text.reports import read_reports
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
 PREPROCESSING = Preprocessing(size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

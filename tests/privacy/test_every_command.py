@@ -27,10 +27,10 @@ sys.path.append(str(Path(__file__).parents[1] / "reports"))
 from made_up_records import make_cohort as make_records
 
 from audit.cli import app
-from audit.engine.keys import Keys
-from audit.engine.store import write_run, write_study
 from audit.logbook import AuditLog
 from audit.logbook.chain import DONE, result_checksums
+from audit.pipeline.write import write_run, write_study
+from audit.privacy.pseudonyms import Keys
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 

@@ -10,8 +10,8 @@ from pydicom.sequence import Sequence
 
 from pipelines.dicom.identifiers import identifiers_in, read_identifiers
 from pipelines.phantom.cohort import make_cohort
+from pipelines.privacy.masking import mask_report
 from pipelines.study import Identifiers
-from pipelines.text import mask_report
 
 NAMES = (
     *("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "ResponsiblePerson"),

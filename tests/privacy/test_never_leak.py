@@ -110,9 +110,9 @@ def test_the_terminals_keys_lead_back_to_the_file(planted: Planted, audited) -> 
 
 def test_a_mistake_of_ours_tells_places_and_no_values(planted: Planted, tmp_path: Path) -> None:
     code = (
-        "import sys, audit.checking, audit.cli\n"
+        "import sys, audit.input_check, audit.cli\n"
         "def fail(*_, **__): raise ZeroDivisionError('Kowalczykowa')\n"
-        "audit.checking.check = fail\n"
+        "audit.input_check.check = fail\n"
         f"sys.argv = ['m2ib-audit', 'check', *{words(planted[0], None)!r}]\n"
         "audit.cli.main()\n"
     )

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.engine.key_list import KeyRow, keys_of_files, write_key_list
-from audit.engine.keys import SALT_VARIABLE, Keys, load_salt, salt_file
 from audit.logbook import AuditLog
+from audit.privacy.pseudonym_map import KeyRow, keys_of_files, write_key_list
+from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt, salt_file
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 
@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_at_first_use_leaves_no_salt(home: Path, monkeypatch
 
 
 def test_processes_that_start_at_once_agree_on_one_salt(home: Path) -> None:
-    command = [sys.executable, "-c", "from audit.engine.keys import load_salt; print(load_salt().decode())"]
+    command = [sys.executable, "-c", "from audit.privacy.pseudonyms import load_salt; print(load_salt().decode())"]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert len({process.communicate()[0] for process in started}) == 1
     assert [path.name for path in salt_file().parent.iterdir()] == ["salt"]

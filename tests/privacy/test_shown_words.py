@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.engine.shown import shown_text, shown_words
+from audit.privacy.redaction import shown_text, shown_words
 from pipelines.study import Identifiers
 
 Words = list[tuple[str, float]]

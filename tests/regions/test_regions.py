@@ -9,11 +9,10 @@ from PIL import Image as Pillow
 from pydicom.data import get_testdata_file
 from scipy.ndimage import binary_dilation, label
 
-from pipelines.image_file import read_image
+from pipelines.image_file import picture_of, read_image
 from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.render import Phantom, render, sample_phantom
 from pipelines.phantom.tags import betrayed
-from pipelines.picture import picture_of
 from pipelines.regions import Regions, regions_of
 from pipelines.study import Zone
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import pytest
 from made_up_records import make_cohort
 
-from reports.cohort_page import render_cohort
-from reports.differences import difference_table
+from reports.cohort_page import difference_table, render_cohort
 from reports.record import RunRecord, ScoreDifference, ScoreSummary
 from reports.words import FEW_PATIENTS, POINTING, cohort_summary
 

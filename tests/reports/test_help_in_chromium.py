@@ -8,7 +8,7 @@ from test_accessibility import violations
 
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
-from reports.help import glossary, key_groups
+from reports.page import glossary, key_groups
 from reports.study_page import render_study
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from audit.attribution.methods import METHODS
 from audit.controls.plan import Control
-from audit.faithfulness.curves import Change, word_curve_name
-from audit.faithfulness.scores import FaithfulnessSettings
-from audit.scoring.scores import BLIND_METHODS, SCORES
-from audit.scoring.shortcuts import AREA_SHARE, SHORTCUT_SCORES
-from audit.scoring.subgroups import ATTRIBUTES
+from audit.metrics.faithfulness.curves import Change, word_curve_name
+from audit.metrics.faithfulness.measures import FaithfulnessSettings
+from audit.metrics.scores import BLIND_METHODS, SCORES
+from audit.metrics.shortcuts import AREA_SHARE, SHORTCUT_SCORES
+from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone
 from reports.record import VerdictWord
 from reports.review_record import REASONS

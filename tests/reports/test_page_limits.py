@@ -9,7 +9,7 @@ from made_up_pages import with_other_heats
 from made_up_records import EFFUSION, HEART, NODULE, Claim, MadeUp, chest_picture, make_cohort, make_study
 from playwright.sync_api import Page
 
-from pipelines.picture import picture_of
+from pipelines.image_file import picture_of
 from reports.cohort_page import render_cohort
 from reports.study_page import render_study
 from reports.words import CONTROLS

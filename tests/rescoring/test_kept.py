@@ -3,9 +3,9 @@
 import pytest
 from made_up_image import made_up_image
 
-from audit.engine.keys import Keys
-from audit.engine.shown import shown_text
-from audit.rescoring.kept import keyed_rows
+from audit.output.stored_study import keyed_rows
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import shown_text
 from pipelines.boxes import BoxRow
 from pipelines.boxes.matching import boxes_for
 from pipelines.study import Box, Context, Phrase

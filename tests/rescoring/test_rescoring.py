@@ -12,13 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.engine.keys import SALT_VARIABLE
-from audit.engine.run import run
-from audit.engine.settings import RunSettings
 from audit.logbook import AuditLog
 from audit.logbook.chain import DONE
-from audit.rescoring import rescore
-from audit.scoring.scores import SCORES
+from audit.metrics.scores import SCORES
+from audit.output.rescoring import rescore
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.folder import read_record, read_run, study_folders

@@ -17,10 +17,9 @@ from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studi
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from audit.review.app import Review, make_app
-from audit.review.guard import ENTRY
+from audit.review.guard import ENTRY, Sessions
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.serving import Watched, server_config
-from audit.review.sessions import Sessions
 from audit.review.studies import ReviewedStudies
 
 OWN = re.compile(r"(?:http://127\.0\.0\.1:\d+/|file:|data:|blob:)")

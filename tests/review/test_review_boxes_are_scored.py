@@ -9,9 +9,9 @@ from audited_phantoms import audit_phantoms
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.engine.keys import Keys, load_salt
-from audit.engine.out_folder import check_writable
-from audit.engine.shown import Shower
+from audit.output.folder import check_writable
+from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.redaction import Shower
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
 from reports.folder import read_record, study_folders

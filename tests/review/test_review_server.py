@@ -16,9 +16,8 @@ from made_up_review import ROOT, Client, Server, entry_of, lay_down, three_studi
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.review.guard import MOST_BYTES
+from audit.review.guard import MOST_BYTES, Sessions
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.sessions import Sessions
 
 ONE, TWO, FOUR = three_studies()
 

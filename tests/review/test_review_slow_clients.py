@@ -15,9 +15,8 @@ from made_up_review import ROOT, Client, Server, entry_of, three_studies
 from starlette.types import Message
 
 from audit.review import connections
-from audit.review.connections import MOST_WAITING
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.serving import REQUESTS_AT_ONCE, Watched
+from audit.review.serving import MOST_WAITING, REQUESTS_AT_ONCE, Watched
 
 ONE, TWO, FOUR = three_studies()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_review import ROOT
 
-from pipelines.spreadsheet import defused
+from pipelines.quoting import defused
 
 
 @pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"), ids=repr)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.scoring.blind import (
+from audit.metrics.blind import (
     GRID,
     BlindCase,
     BlindMaps,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.scoring.human import centre_distance, iou_between, reader_pairs, score_readers
-from audit.scoring.scores import IOUS, SCORES, tolerances
+from audit.metrics.human import centre_distance, iou_between, reader_pairs, score_readers
+from audit.metrics.scores import IOUS, SCORES, tolerances
 from pipelines.study import Box
 
 

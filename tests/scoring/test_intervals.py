@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from audit.scoring.statistics import Interval, paired_difference, patient_interval
+from audit.metrics.statistics import Interval, paired_difference, patient_interval
 from benchmarks.bench_intervals import Row, coverage, differences, macros, others, rates
 
 CORRELATION = 0.3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import jaccard_score
 
-from audit.scoring.overlap import LEVELS, energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
+from audit.metrics.overlap import LEVELS, energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
 
 maps = hnp.arrays(np.float32, (6, 8), elements=st.integers(-50, 200).map(float))
 masks = hnp.arrays(bool, (6, 8))

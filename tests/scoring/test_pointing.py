@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audit.scoring.pointing import Outcome, hottest_point, pointing_outcome
+from audit.metrics.pointing import Outcome, hottest_point, pointing_outcome
 from pipelines.geometry import Fit, Placement
 
 SHAPE = (7, 9)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import ttest_ind
 from sklearn.metrics import average_precision_score
 
-from audit.scoring.ranking import average_precision, contrast_to_noise, relevance_rank
+from audit.metrics.overlap import average_precision, contrast_to_noise, relevance_rank
 
 SHAPE = (6, 8)
 maps = hnp.arrays(np.float32, SHAPE, elements=st.integers(-50, 200).map(float))

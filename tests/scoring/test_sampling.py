@@ -5,11 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.scoring.overlap import energy_in_box, iou_at_otsu, mean_iou
-from audit.scoring.pointing import distance_to
-from audit.scoring.ranking import average_precision, contrast_to_noise, relevance_rank
-from audit.scoring.sampling import LONGEST_SIDE, is_measurable, sampled
-from audit.scoring.scores import box_mask, score_heat
+from audit.metrics.overlap import (
+    average_precision,
+    contrast_to_noise,
+    energy_in_box,
+    iou_at_otsu,
+    mean_iou,
+    relevance_rank,
+)
+from audit.metrics.pointing import LONGEST_SIDE, distance_to, is_measurable, sampled
+from audit.metrics.scores import box_mask, score_heat
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
 

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from audit.phantom.evaluation import held_out_phantoms
-from audit.scoring.blind import BlindCase, BlindMaps, rasterise
-from audit.scoring.overlap import energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
-from audit.scoring.pointing import pointing_outcome
-from audit.scoring.ranking import average_precision, contrast_to_noise, relevance_rank
-from audit.scoring.scores import (
+from audit.metrics.blind import BlindCase, BlindMaps, rasterise
+from audit.metrics.overlap import (
+    average_precision,
+    contrast_to_noise,
+    energy_in_box,
+    iou_at_levels,
+    iou_at_otsu,
+    mean_iou,
+    relevance_rank,
+)
+from audit.metrics.pointing import pointing_outcome
+from audit.metrics.scores import (
     BLIND_METHODS,
     COHORT_IOU,
     SCORES,
@@ -16,6 +22,7 @@ from audit.scoring.scores import (
     score_blind,
     score_heat,
 )
+from audit.phantom.evaluation import held_out_phantoms
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
 

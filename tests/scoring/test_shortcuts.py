@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audit.scoring.shortcuts import (
+from audit.metrics.shortcuts import (
     AREA_SHARE,
     COLLIMATION_HEAT,
     MARKER_HEAT,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.scoring.scores import BLIND_METHODS, POINTING
-from audit.scoring.subgroups import ATTRIBUTES, ImageFacts, age_band, summarise_subgroups
+from audit.metrics.scores import BLIND_METHODS, POINTING
+from audit.metrics.subgroups import ATTRIBUTES, ImageFacts, age_band, summarise_subgroups
 
 SCORE = POINTING[0]
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from audit.scoring.cohort_threshold import iou_at_cohort_threshold
-from audit.scoring.overlap import LEVELS
-from audit.scoring.scores import COHORT_IOU, SCORES
-from audit.scoring.statistics import paired_difference
-from audit.scoring.summary import score_table, summarise
+from audit.metrics.overlap import LEVELS
+from audit.metrics.scores import COHORT_IOU, SCORES
+from audit.metrics.statistics import paired_difference
+from audit.metrics.summary import iou_at_cohort_threshold, score_table, summarise
 from reports.record import ScoreSummary
 
 

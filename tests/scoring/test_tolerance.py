@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.scoring.blind import BlindCase, BlindMaps
-from audit.scoring.human import score_readers
-from audit.scoring.scores import score_blind, score_heat, tolerances
+from audit.metrics.blind import BlindCase, BlindMaps
+from audit.metrics.human import score_readers
+from audit.metrics.scores import score_blind, score_heat, tolerances
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.text import mask_identifiers, mask_report
-from pipelines.text.normal_form import folded, normal_form
+from pipelines.privacy.masking import mask_identifiers, mask_report
+from pipelines.privacy.patterns import folded, normal_form
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.findings import FINDINGS, canonical_finding, findings_in, side_of, zone_of
 from pipelines.study import Context, Phrase, Side, Zone
-from pipelines.text import phrases_of
+from pipelines.text.phrases import phrases_of
 
 PRESENT, UNCERTAIN, ABSENT, PAST = Context.PRESENT, Context.UNCERTAIN, Context.ABSENT, Context.HISTORICAL
 LEFT, RIGHT, BOTH = Side.LEFT, Side.RIGHT, Side.BILATERAL

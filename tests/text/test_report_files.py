@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import ReportError
 from pipelines.limits import MAX_REPORT_CHARACTERS
-from pipelines.text import ReportTable, read_reports
+from pipelines.text.reports import ReportTable, read_reports
 from pipelines.text.table import BadRow, Row, parse_table, pick_column, plain_stem
 
 

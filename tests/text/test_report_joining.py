@@ -9,8 +9,8 @@ from made_up_image import made_up_image
 from pipelines.cohort import join
 from pipelines.errors import CohortError
 from pipelines.study import Context, Report
-from pipelines.text import ReportTable
 from pipelines.text.joining import join_reports
+from pipelines.text.reports import ReportTable
 
 IMAGE = made_up_image(
     "dicom/1/7_IM-2263-1001.dcm",

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.limits import MAX_REPORT_CHARACTERS
-from pipelines.text import mask_identifiers, phrases_of
+from pipelines.privacy.masking import mask_identifiers
+from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import sections_of, without_people
 from pipelines.text.sentences import LONGEST_SENTENCE, sentences_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.study import Context, Side, Zone
-from pipelines.text import phrases_of
+from pipelines.text.phrases import phrases_of
 
 LEFT, RIGHT, BOTH = Side.LEFT, Side.RIGHT, Side.BILATERAL
 UPPER, MID, LOWER = Zone.UPPER, Zone.MID, Zone.LOWER

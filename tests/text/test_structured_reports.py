@@ -11,7 +11,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pipelines.study import Context, Phrase, Report, ReportStatus, Side
-from pipelines.text import phrases_of, read_reports
+from pipelines.text.phrases import phrases_of
+from pipelines.text.reports import read_reports
 
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"

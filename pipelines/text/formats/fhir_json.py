@@ -13,9 +13,8 @@ from pipelines.json_text import JsonLimitError, parse_json
 from pipelines.limits import MAX_LINES, MAX_REPORT_CHARACTERS, MAX_ROWS
 from pipelines.study import LeftOut, Report, ReportStatus
 from pipelines.text.formats.fhir_parts import Resource, Resources, attachment_text, codings, div_text, listed, words
-from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
-from pipelines.text.formats.times import issued_at
-from pipelines.text.headings import headed_text, heading_of
+from pipelines.text.formats.file import ReadReports, ReportFile, failed, issued_at, left_out_by_rule
+from pipelines.text.sections import headed_text, heading_of
 
 __all__ = ["read_fhir_reports", "recognise_fhir_reports"]
 

@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any
 
 from pipelines.limits import MAX_MARKUP_CHARACTERS
-from pipelines.text.encoding import base64_text
+from pipelines.text_files import base64_text
 
 __all__ = ["Resource", "Resources", "attachment_text", "codings", "div_text", "listed", "words"]
 

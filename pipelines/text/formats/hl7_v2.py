@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 
 from pipelines.limits import MAX_HL7_CHARACTERS, MAX_HL7_SEGMENTS, MAX_LINES, MAX_REPORT_CHARACTERS, MAX_ROWS
 from pipelines.study import LeftOut, Report, ReportStatus
-from pipelines.text.encoding import base64_text
-from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
+from pipelines.text.formats.file import ReadReports, ReportFile, failed, issued_at, left_out_by_rule
 from pipelines.text.formats.hl7_fields import Delimiters, Segment
-from pipelines.text.formats.times import issued_at
-from pipelines.text.headings import headed_text, heading_of
+from pipelines.text.sections import headed_text, heading_of
 from pipelines.text.table import plain_stem
+from pipelines.text_files import base64_text
 
 __all__ = ["read_hl7_reports", "recognise_hl7_reports"]
 

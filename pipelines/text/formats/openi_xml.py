@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 from pipelines.limits import MAX_XML_BYTES
 from pipelines.study import Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
-from pipelines.text.headings import headed_text
+from pipelines.text.sections import headed_text
 
 __all__ = ["read_openi_report", "recognise_openi_report"]
 

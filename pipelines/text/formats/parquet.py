@@ -13,10 +13,10 @@ import pyarrow
 from pyarrow import parquet
 
 from pipelines.limits import MAX_COLUMNS, MAX_ROWS, MAX_TEXT_BYTES
-from pipelines.text.encoding import decode
 from pipelines.text.formats.delimited import reports_of_table
 from pipelines.text.formats.file import PARQUET_MAGIC, ReadReports, ReportFile, failed
 from pipelines.text.table import Row, Table
+from pipelines.text_files import decode
 
 __all__ = ["read_parquet_reports", "recognise_parquet_reports"]
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from pipelines.dicom.own_result import LEFT_OUT_REASON, is_own_result
+from pipelines.dicom.headers import LEFT_OUT_REASON, is_own_result
 from pipelines.dicom.source import READ_ERRORS, accession_issuer, items, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
 from pipelines.study import Report, ReportStatus
-from pipelines.text.formats.file import ReadReports, ReportFile, failed, left_out_by_rule
-from pipelines.text.formats.times import issued_at
-from pipelines.text.headings import headed_text, heading_of
+from pipelines.text.formats.file import ReadReports, ReportFile, failed, issued_at, left_out_by_rule
+from pipelines.text.sections import headed_text, heading_of
 
 __all__ = ["is_structured_report", "read_structured_report", "recognise_structured_report"]
 

@@ -1,0 +1,154 @@
+"""What runs on the nodes: one class a stage, plain Python, made into Ray's actors by :mod:`machines`.
+
+Each method gives back its results one by one and, last, a small receipt: results stay in the nodes' object stores and
+pass from actor to actor, and the run itself fetches receipts alone.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.controls.plan import ControlPlan
+from audit.encoders.loading import load_encoder
+from audit.execution.machine import Stopwatch
+from audit.execution.workers import guarded
+from audit.pipeline.explain import Explainer, methods_of
+from audit.pipeline.load import LoadedStudy
+from audit.pipeline.prepare import pick_device
+from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys
+from pipelines.errors import ModelError
+from pipelines.privacy.burned_in import BurnedIn
+from pipelines.processes import keep_to_one_thread
+from pipelines.study import LeftOut, Study
+from pipelines.transforms import LoadedCase, Preprocessing, load_cases
+
+__all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Receipt", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the run learns of a task that is done."""
+
+    pairs: int = 0  # of image and sentence, in a study that was decoded
+    seconds: Mapping[str, float]  # by stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an actor needs to attribute as the run itself would."""
+
+    settings: RunSettings
+    sha256: str  # of the run's weights: those of every node must be the same
+    controls: ControlPlan
+    faithfulness: ControlPlan
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a worker needs to read pixels."""
+
+    preprocessing: Preprocessing
+    burned_in: BurnedIn
+    folder: Path  # of all images
+
+
+class DecodeActor:
+    """Reads pixels and brings them into the model's square; needs no model."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def start(self) -> None:
+        """Say that the process is up."""
+        _quiet()
+
+    def work(self, study: Study) -> tuple[LoadedStudy, Receipt]:
+        """Decode one study.
+
+        Raises:
+            InputError: the folder of images is gone from this node.
+        """
+        items = list(load_cases(study.cases, self._reading.preprocessing, burned_in=self._reading.burned_in))
+        loaded = LoadedStudy(
+            study=study,
+            cases=tuple(item for item in items if isinstance(item, LoadedCase)),
+            left_out=tuple(item for item in items if isinstance(item, LeftOut)),
+        )
+        deque(guarded((each for each in [loaded]), self._reading.folder, lambda: False))
+        seconds = {"decode": sum(case.seconds for case in loaded.cases)}
+        return loaded, Receipt(pairs=loaded.pairs, seconds=seconds)
+
+
+class ExplainActor:
+    """Holds the model on one device."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._clock = Stopwatch()
+        self._explainer: Explainer | None = None
+
+    def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError: it is not on this node, or is another one.
+            AuditError: the device is not on this node.
+        """
+        _quiet()
+        recipe, settings = self._recipe, self._recipe.settings
+        device = pick_device(settings.device)
+        encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+        if encoder.info.sha256 != recipe.sha256:
+            raise ModelError(
+                f"--model {settings.model}: a node has other weights (sha256 {encoder.info.sha256[:12]}) than the run "
+                f"({recipe.sha256[:12]}); give every node the same folder"
+            )
+        self._explainer = Explainer(
+            encoder=encoder,
+            methods=methods_of(settings, encoder),
+            controls=recipe.controls,
+            faithfulness=recipe.faithfulness,
+            words=settings.words,
+            device=device,
+            keys=recipe.keys,
+            seed=settings.seed,
+            clock=self._clock,
+        )
+
+    def work(self, *loaded: LoadedStudy) -> tuple[ExplainedStudy | Receipt, ...]:
+        """Explain a batch of studies, in their order."""
+        if self._explainer is None:
+            raise ValueError("the actor was not started")
+        self._clock.seconds.clear()
+        explained = list(self._explainer.explained(iter(loaded)))
+        return (*explained, Receipt(seconds=dict(self._clock.seconds)))
+
+
+class FinishActor:
+    """Scores a study and writes its folder; what is written does not depend on who writes it, or how often."""
+
+    def __init__(self, finisher: Finisher) -> None:
+        self._finisher = finisher
+
+    def start(self) -> None:
+        """Say that the process is up."""
+        _quiet()
+
+    def work(self, explained: ExplainedStudy) -> FinishedStudy:
+        """Finish one study.
+
+        Raises:
+            OutputError: OUT cannot be written from this node.
+        """
+        return self._finisher.finish(explained)
+
+
+def _quiet() -> None:
+    """Keep to one thread, since an actor has one processor, and let warnings go where a local run's go: to the log."""
+    keep_to_one_thread()
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,313 @@
+"""The flow of studies over workers that may die: bounded, in order, and each study done once or told why not.
+
+Nothing here knows Ray: a :class:`cluster.Machines` does the work, and :mod:`machines` is that of Ray.
+
+A worker has one task that it works on and one that waits. When it dies, the study at work is to blame and the one that
+waits is not. Blamed studies are tried again alone, on a worker that has nothing else: so a study that kills its workers
+is found out after three of them, and takes no other with it. A worker that died with its node is nobody's fault.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.execution.on_ray.actors import Receipt
+from audit.execution.on_ray.cluster import Capacity, DataLostError, Machines, Pools, Stage, WorkerLostError
+from audit.pipeline.score import FinishedStudy
+from pipelines.errors import AuditError
+from pipelines.study import LeftOut, Study
+
+__all__ = ["Flow", "Lost"]
+
+Lost = Callable[[Study, Exception], LeftOut]
+"""Says of a study that our own bug ended why it is lost."""
+
+_NEXT = {Stage.DECODE: Stage.EXPLAIN, Stage.EXPLAIN: Stage.FINISH}
+_TASKS_A_WORKER = 2  # one at work and one that waits, so that nothing waits for the run's own answer
+_DEATHS = 3  # workers that a study may end on nodes that live on
+_TRIES = 8  # workers, nodes and results lost under a study, whoever is to blame
+_FAILED_STARTS = 5  # in a row
+_STAFFED_EVERY = 10.0  # s
+_POLL = 1.0  # s
+_WINDOW = 4  # studies that are done before an earlier one, as a multiple of those under way
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    index: int
+    study: Study
+    weight: int  # bytes that it may hold in the object stores
+    payload: Any  # what its next stage takes
+    stage: Stage = Stage.DECODE
+    pairs: int = 0
+    deaths: list[str] = field(default_factory=list)  # nodes on which a worker died over it
+    tries: int = 0
+    suspect: bool = False  # to be tried alone
+
+    def start_again(self) -> None:
+        self.stage, self.payload = Stage.DECODE, self.study
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    jobs: tuple[_Job, ...]
+    results: tuple[Any, ...]
+    receipt: Any
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    handle: Any
+    stage: Stage
+    starting: Any  # a reference, until it has started
+    node: str = ""
+    leaving: bool = False
+    tasks: deque[_Task] = field(default_factory=deque)
+
+    @property
+    def room(self) -> int:
+        """Tasks that it may be given; none while a suspect is with it."""
+        if self.starting is not None or self.leaving or any(job.suspect for task in self.tasks for job in task.jobs):
+            return 0
+        return _TASKS_A_WORKER - len(self.tasks)
+
+
+class Flow:
+    """One pass of studies over a cluster's workers."""
+
+    def __init__(
+        self,
+        machines: Machines,
+        *,
+        pools: Callable[[Capacity], Pools],
+        pairs_a_batch: int,
+        lost: Lost,
+        clock: Callable[[Mapping[str, float]], None] = lambda _seconds: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take a cluster.
+
+        Args:
+            machines: the cluster.
+            pools: shares it out.
+            pairs_a_batch: pairs of image and sentence that fill the device.
+            lost: says of a study that our own bug ended why it is lost.
+            clock: told the seconds of each task, by stage.
+            now: seconds on a clock that never goes back.
+        """
+        self._machines, self._pools, self._pairs = machines, pools, pairs_a_batch
+        self._lost, self._clock, self._now = lost, clock, now
+        self._workers: list[_Worker] = []
+        self._waiting: dict[Stage, deque[_Job]] = {stage: deque() for stage in Stage}
+        self._done: dict[int, FinishedStudy] = {}
+        self._under_way: dict[int, _Job] = {}
+        self._failed_starts = 0
+        self._staffed = -_STAFFED_EVERY
+        self._capacity = Capacity(processors=1, gpus=0, store_bytes=0)
+
+    def finished(
+        self, studies: Sequence[Study], weights: Callable[[Study], int], stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[FinishedStudy]:
+        """Do study after study, a bounded number at once, and give them back in their order, until ``stop`` says so.
+
+        Raises:
+            AuditError: no worker starts, a node lacks the model, or OUT cannot be written.
+        """
+        coming = deque(enumerate(studies))
+        given = 0
+        try:
+            while coming or self._under_way:
+                if stop():
+                    coming.clear()
+                self._staff()
+                while coming and self._admits(coming[0][1], weights):
+                    index, study = coming.popleft()
+                    self._under_way[index] = job = _Job(index, study, weights(study), study)
+                    self._waiting[Stage.DECODE].append(job)
+                self._dispatch()
+                self._collect()
+                while given in self._done:
+                    yield self._done.pop(given)
+                    given += 1
+        finally:
+            for worker in self._workers:
+                self._machines.stop(worker.handle)
+
+    def _admits(self, study: Study, weights: Callable[[Study], int]) -> bool:
+        """Whether one more study may be under way: bounded in number, and in bytes by half of the object stores."""
+        if not self._under_way:
+            return True
+        sizes = self._pools(self._capacity).sizes
+        most = _TASKS_A_WORKER * (sum(sizes.values()) + (self._pairs - 1) * sizes[Stage.EXPLAIN])
+        held = sum(job.weight for job in self._under_way.values()) + weights(study)
+        room = held <= self._capacity.store_bytes / 2
+        return room and len(self._under_way) < most and len(self._done) < _WINDOW * most
+
+    def _staff(self) -> None:
+        """Bring each stage to the number of workers that the cluster has room for now."""
+        if self._now() - self._staffed < _STAFFED_EVERY:
+            return
+        self._staffed = self._now()
+        self._capacity = self._machines.capacity()
+        pools = self._pools(self._capacity)
+        for stage, size in pools.sizes.items():
+            own = [worker for worker in self._workers if worker.stage is stage and not worker.leaving]
+            for worker in sorted(own, key=lambda each: (each.starting is None, len(each.tasks)))[: len(own) - size]:
+                worker.leaving = True
+            for _ in range(size - len(own)):
+                handle, starting = self._machines.start(stage, pools.share)
+                self._workers.append(_Worker(handle, stage, starting))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for worker in [each for each in self._workers if each.leaving and not each.tasks]:
+            self._machines.stop(worker.handle)
+            self._workers.remove(worker)
+
+    def _dispatch(self) -> None:
+        for stage, waiting in self._waiting.items():
+            for depth in range(_TASKS_A_WORKER):  # first those that have nothing to do
+                if depth > 0 and any(job.suspect for job in waiting):
+                    break  # a worker has to run empty for it
+                for worker in self._workers:
+                    if worker.stage is stage and len(worker.tasks) == depth and worker.room:
+                        self._give(worker, waiting)
+
+    def _give(self, worker: _Worker, waiting: deque[_Job]) -> None:
+        """Give a worker its next task, if there is one for it."""
+        suspect = next((job for job in waiting if job.suspect), None)
+        if suspect is not None and not worker.tasks:
+            jobs = [suspect]
+        else:
+            jobs = self._batch([job for job in waiting if not job.suspect], worker)
+        if not jobs:
+            return
+        for job in jobs:
+            waiting.remove(job)
+        results = 0 if worker.stage is Stage.FINISH else len(jobs)
+        *made, receipt = self._machines.call(worker.handle, [job.payload for job in jobs], results=results)
+        worker.tasks.append(_Task(tuple(jobs), tuple(made), receipt))
+
+    def _batch(self, jobs: list[_Job], worker: _Worker) -> list[_Job]:
+        """Take as many studies as fill the device; fewer only where it would have nothing to do."""
+        if worker.stage is not Stage.EXPLAIN:
+            return jobs[:1]
+        pairs = 0
+        for count, job in enumerate(jobs, start=1):
+            pairs += job.pairs
+            if pairs >= self._pairs:
+                return jobs[:count]
+        return jobs if not worker.tasks else []
+
+    def _collect(self) -> None:
+        """Wait for something to end, and take in what has."""
+        awaited = {id(reference): worker for worker in self._workers if (reference := _awaited(worker)) is not None}
+        references = [_awaited(worker) for worker in awaited.values()]
+        if not references:
+            raise ValueError("studies are under way, and nothing is waited for")
+        for reference in self._machines.ready(references, timeout=_POLL):
+            worker = awaited[id(reference)]
+            if worker.starting is not None:
+                self._started(worker)
+            else:
+                self._ended(worker)
+        self._let_go()
+
+    def _started(self, worker: _Worker) -> None:
+        try:
+            worker.node = self._machines.fetch(worker.starting)
+        except (WorkerLostError, DataLostError) as error:
+            self._failed_starts += 1
+            if self._failed_starts >= _FAILED_STARTS:
+                raise AuditError(
+                    f"--engine ray: {_FAILED_STARTS} workers in a row died at their start, the last to {worker.stage}; "
+                    "is there memory for a copy of the model each? Ray's logs on the nodes say more"
+                ) from error
+            self._bury(worker)
+        else:
+            worker.starting, self._failed_starts = None, 0
+
+    def _ended(self, worker: _Worker) -> None:
+        """Take in the task at the head of a worker's queue."""
+        task = worker.tasks[0]
+        try:
+            receipt = self._machines.fetch(task.receipt)
+        except WorkerLostError:
+            self._bury(worker)
+        except DataLostError:
+            worker.tasks.popleft()
+            for job in task.jobs:
+                job.start_again()
+                self._again(job)
+        except AuditError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a batch isolates a study (see also explaining.py and workers.py)
+            worker.tasks.popleft()
+            for job in task.jobs:
+                if len(task.jobs) == 1:
+                    self._finish(job, FinishedStudy(left_out=(self._lost(job.study, error),)))
+                else:
+                    job.suspect = True
+                    self._again(job)
+        else:
+            worker.tasks.popleft()
+            self._advance(task, receipt)
+
+    def _advance(self, task: _Task, receipt: Receipt | FinishedStudy) -> None:
+        if isinstance(receipt, FinishedStudy):
+            (job,) = task.jobs
+            self._finish(job, receipt)
+            return
+        self._clock(receipt.seconds)
+        for job, payload in zip(task.jobs, task.results, strict=True):
+            job.pairs = job.pairs or receipt.pairs
+            job.stage, job.payload, job.suspect = _NEXT[job.stage], payload, False
+            self._waiting[job.stage].append(job)
+
+    def _bury(self, worker: _Worker) -> None:
+        """Take a dead worker out and its tasks back; the one at work is to blame, the one behind it is not."""
+        self._machines.stop(worker.handle)  # one that cannot be reached may live on
+        self._workers.remove(worker)
+        self._staffed = -_STAFFED_EVERY  # a new one is due
+        _log.warning("a worker that is there to %s died; its studies are done again", worker.stage)
+        for place, task in enumerate(worker.tasks):
+            for job in task.jobs:
+                if place > 0:
+                    self._waiting[job.stage].appendleft(job)
+                    continue
+                job.deaths.append(worker.node)
+                job.suspect = True
+                self._again(job)
+
+    def _again(self, job: _Job) -> None:
+        """Put a study back to the head of its queue, or record that it has been tried often enough."""
+        job.tries += 1
+        if len(job.deaths) >= _DEATHS:
+            job.deaths = [node for node in job.deaths if self._machines.is_alive(node)]
+        if len(job.deaths) >= _DEATHS or job.tries >= _TRIES:
+            reason = (
+                f"the audit of this study ended {len(job.deaths)} worker processes (out of memory?); it was left then"
+                if len(job.deaths) >= _DEATHS
+                else f"the cluster lost this study {job.tries} times; run it again on one machine"
+            )
+            source = job.study.cases[0].image.source
+            failure = LeftOut(source=source, stage="audit", reason=reason, failed=True)
+            self._finish(job, FinishedStudy(left_out=(failure,)))
+            return
+        self._waiting[job.stage].appendleft(job)
+
+    def _finish(self, job: _Job, finished: FinishedStudy) -> None:
+        self._done[job.index] = finished
+        del self._under_way[job.index]
+
+
+def _awaited(worker: _Worker) -> Any:
+    """What shows next that a worker has come further."""
+    if worker.starting is not None:
+        return worker.starting
+    return worker.tasks[0].receipt if worker.tasks else None

@@ -1,0 +1,184 @@
+"""A batch on a Slurm cluster: the cohort's shards as an array of jobs, and a last job that makes tables and pages.
+
+Each job is a plain ``m2ib-audit run`` on the same OUT, which goes on where an earlier one stopped: so a shard whose
+time is up, or that is preempted, is put into the queue again, and the last job does what any shard has left undone.
+"""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audit.execution.machine import allowed_cores
+from pipelines.errors import AuditError
+
+__all__ = ["SlurmOptions", "Submitted", "closing_words", "read_options", "shard_words", "share_of_cores", "submit"]
+
+_GOOD = (0, 3)  # exit statuses: all audited, and finished with failures listed
+
+
+class SlurmOptions(BaseModel):
+    """What the jobs ask of the cluster; names in the file are these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster: Literal["slurm", "local"] = "slurm"  # local: processes of this machine, all shards at once
+    shards: int = Field(default=8, ge=1)
+    at_once: int | None = Field(default=None, ge=1)  # shards that may run at the same time
+    minutes: int = Field(default=24 * 60, ge=1)  # a shard's time; where that is up it is put into the queue again
+    mem_gb: float = Field(default=16, gt=0)
+    cpus: int = Field(default=8, ge=1)
+    gpus: int = Field(default=0, ge=0)
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    setup: tuple[str, ...] = ()  # lines of the job's script before the command, for example "module load cuda"
+    closing_minutes: int = Field(default=12 * 60, ge=1)
+    closing_mem_gb: float = Field(default=64, gt=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What was handed to the scheduler."""
+
+    shards: tuple[str, ...]  # numbers of the jobs
+    closing: str
+    folder: Path  # scripts and logs
+    status: int | None  # exit status of the last job, where it was waited for
+
+
+def read_options(path: Path | None) -> SlurmOptions:
+    """Read a TOML file of options; without one, the defaults.
+
+    Raises:
+        AuditError: the file cannot be read, or an option is unknown or out of range.
+    """
+    if path is None:
+        return SlurmOptions()
+    try:
+        return SlurmOptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AuditError(f"--slurm {path}: cannot be read as TOML ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, known = ".".join(str(part) for part in first["loc"]), ", ".join(SlurmOptions.model_fields)
+        raise AuditError(f"--slurm {path}: {name}: {first['msg'].lower()}; the options are {known}") from error
+
+
+def shard_words(words: Sequence[str], shards: int) -> list[list[str]]:
+    """Give the words of each shard's ``m2ib-audit``."""
+    return [["run", *words, "--shard", f"{number}/{shards}"] for number in range(1, shards + 1)]
+
+
+def closing_words(words: Sequence[str]) -> list[str]:
+    """Give the words of the last job's: what the shards have done is done."""
+    return ["run", *words]
+
+
+def share_of_cores(shards: int) -> int:
+    """Threads for each shard where all run on this machine at once: at least 1."""
+    return max(1, allowed_cores(os.environ) // shards)
+
+
+class Command:
+    """An ``m2ib-audit`` in a process of its own; put into the queue again where its time is up.
+
+    With ``threads`` it computes with so many, unless the environment says how many; without, it counts its cores.
+    """
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads
+
+    def __call__(self, words: Sequence[str]) -> int:
+        """Run it and give its exit status.
+
+        Raises:
+            AuditError: it could not run.
+        """
+        command = [sys.executable, "-m", "audit.cli", *words]
+        status = subprocess.run(command, env=self.environment(os.environ), check=False).returncode  # noqa: S603
+        if status not in _GOOD:
+            raise AuditError(f"m2ib-audit {words[0]} ended with status {status}; its log says why")
+        return status
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Give the environment of the process."""
+        return {**({} if self._threads is None else {"OMP_NUM_THREADS": str(self._threads)}), **given}
+
+    def checkpoint(self, words: Sequence[str]) -> Any:
+        """Say how to go on: by the same command."""
+        from submitit.helpers import DelayedSubmission  # noqa: PLC0415 - an extra
+
+        return DelayedSubmission(self, words)
+
+
+def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitted:
+    """Submit the shards and, behind them, the job that closes the run.
+
+    Args:
+        words: of the run, without those that chose Slurm.
+        options: what to ask of the cluster.
+        folder: for scripts and logs; on a disk that the nodes share, as OUT is. Only its owner can read it.
+
+    Raises:
+        AuditError: submitit is not installed, or the scheduler refuses.
+    """
+    if find_spec("submitit") is None:
+        raise AuditError("--engine slurm: submitit is not installed; pip install 'm2ib-audit[slurm]'")
+    from submitit import AutoExecutor  # noqa: PLC0415 - an extra
+    from submitit.core.utils import FailedJobError, UncompletedJobError  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    try:
+        executor = AutoExecutor(folder=folder / "%j", cluster=options.cluster)
+        executor.update_parameters(**_parameters(options))
+        threads = None if options.cluster == "slurm" else share_of_cores(options.shards)
+        shards = executor.map_array(Command(threads=threads), shard_words(words, options.shards))
+        if options.cluster != "slurm":
+            for job in shards:
+                job.wait()
+        closing = AutoExecutor(folder=folder / "%j", cluster=options.cluster)
+        closing.update_parameters(**_closing_parameters(options, shards[0].job_id.split("_")[0]))
+        last = closing.submit(Command(), closing_words(words))
+        status = None if options.cluster == "slurm" else int(last.result())
+    except (FailedJobError, UncompletedJobError, RuntimeError, OSError) as error:
+        raise AuditError(f"--engine slurm: {str(error).splitlines()[-1]}; logs lie in {folder}") from error
+    return Submitted(shards=tuple(job.job_id for job in shards), closing=last.job_id, folder=folder, status=status)
+
+
+def _parameters(options: SlurmOptions) -> dict[str, Any]:
+    given = {
+        "name": "m2ib-audit",
+        "timeout_min": options.minutes,
+        "mem_gb": options.mem_gb,
+        "cpus_per_task": options.cpus,
+        "gpus_per_node": options.gpus or None,
+        "slurm_array_parallelism": options.at_once or options.shards,
+        "slurm_partition": options.partition,
+        "slurm_account": options.account,
+        "slurm_qos": options.qos,
+        "slurm_constraint": options.constraint,
+        "slurm_setup": list(options.setup) or None,
+        "stderr_to_stdout": True,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _closing_parameters(options: SlurmOptions, array: str) -> dict[str, Any]:
+    """The last job begins when every shard has ended, well or not, since it does what one has left undone."""
+    own = {
+        "name": "m2ib-audit-closing",
+        "timeout_min": options.closing_minutes,
+        "mem_gb": options.closing_mem_gb,
+        "slurm_dependency": f"afterany:{array}",
+    }
+    return {**_parameters(options), **own}

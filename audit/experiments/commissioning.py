@@ -1,0 +1,122 @@
+"""The audit is itself audited: one encoder that looks and two that do not must get three different verdicts.
+
+Source: the test object of a scanner, whose truth is known (IEC 61223 names acceptance and constancy tests); here the
+objects are encoders. Whether heat depends on what was learnt at all is the question of Adebayo et al. 2018, "Sanity
+checks for saliency maps".
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.controls.verdict import LEAST_PHRASES
+from audit.pipeline.run import run
+from audit.pipeline.settings import RunSettings
+from pipelines.errors import AuditError
+from pipelines.phantom.cohort import make_cohort
+from pipelines.privacy.burned_in import BurnedIn
+from reports.record import VerdictRecord, VerdictWord
+
+__all__ = ["EXPECTED", "LEAST_STUDIES", "CommissionedModel", "Commissioning", "commission"]
+
+EXPECTED: dict[str, VerdictWord] = {
+    "phantom": "grounded",
+    "phantom-ungrounded": "not better than a blind map",
+    "phantom-shortcut": "looks at the marker",
+}
+"""The verdict that each encoder that ships with the tool must get."""
+
+_LEAST_PHRASES_A_STUDY = 1.7  # a phantom has 2.3 findings on average: 60 have 117 or more in each of 300 cohorts
+LEAST_STUDIES = 10 * math.ceil(LEAST_PHRASES / _LEAST_PHRASES_A_STUDY / 10)
+"""Phantoms whose phrases are enough for a verdict, whatever the seed."""
+
+_COLUMNS = 320  # px, width of the films: twice what the encoders see
+_SAMPLES, _CONTROLS = 4, 25  # fewer than a run's own, for the sake of time: the rule asks for 20 controls at least
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommissionedModel:
+    """One encoder's verdict, beside the one that it must get."""
+
+    model: str
+    expected: VerdictWord
+    found: VerdictRecord
+    failed: int  # studies that could not be audited
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is the right one and every study was audited."""
+        return self.found.verdict == self.expected and self.failed == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commissioning:
+    """What the test of an installation found."""
+
+    studies: int
+    seed: int
+    models: tuple[CommissionedModel, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every encoder got the verdict that it must get."""
+        return all(model.passed for model in self.models)
+
+
+def commission(
+    folder: Path,
+    *,
+    studies: int,
+    seed: int,
+    device: str = "auto",
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> Commissioning:
+    """Audit the three encoders on one cohort of tagged phantoms, each by a run of its own, as a user's would be.
+
+    Args:
+        folder: an empty folder for the cohort and a run a model.
+        studies: how many phantoms, at least :data:`LEAST_STUDIES`.
+        seed: of the phantoms; they are not those that the encoders were trained on, whatever it is.
+        device: as of ``run``.
+        progress: told of each stage.
+
+    Raises:
+        AuditError: too few studies for a verdict, the folder cannot be written, or a run could not start.
+    """
+    if studies < LEAST_STUDIES:
+        raise AuditError(
+            f"--studies {studies}: the verdict asks for {LEAST_PHRASES} phrases with boxes, which fewer than "
+            f"{LEAST_STUDIES} phantoms may not have; give --studies {LEAST_STUDIES} or more"
+        )
+    cohort = folder / "cohort"
+    make_cohort(cohort, count=studies, seed=seed, columns=_COLUMNS, tagged=True, brief=True)
+    models = []
+    for name, expected in EXPECTED.items():
+
+        def told(stage: str, done: int, total: int, name: str = name) -> None:
+            progress(f"{name}: {stage.lower()}", done, total)
+
+        result = run(
+            RunSettings(
+                dicom_dir=cohort / "dicom",
+                reports=cohort / "reports",
+                boxes=(cohort / "boxes.csv",),
+                out=folder / name,
+                model=name,
+                device=device,
+                seed=seed,
+                samples=_SAMPLES,
+                words=False,
+                controls=_CONTROLS,
+                burned_in=BurnedIn.KEEP,  # the tags are letters on purpose, and nobody's name
+            ),
+            progress=told,
+        )
+        (found,) = result.record.verdicts
+        models.append(
+            CommissionedModel(model=name, expected=expected, found=found, failed=result.record.counts["failed"])
+        )
+    return Commissioning(studies=studies, seed=seed, models=tuple(models))

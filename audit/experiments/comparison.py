@@ -1,0 +1,284 @@
+"""What one comparison is asked to do, and the methods that it asks for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.kernel_shap import KernelSHAP
+from audit.attribution.m2ib import M2IB
+from audit.attribution.methods import METHODS, GivenNumbers, build_method, check_fit, numbers_by_method
+from audit.attribution.pairs import Request
+from audit.attribution.rise import RISE
+from audit.encoders.loading import load_encoder
+from audit.encoders.protocol import DualEncoder
+from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Progress, measured_as
+from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
+from audit.metrics.summary import score_table
+from audit.pipeline.inputs import Inputs, gather
+from audit.pipeline.prepare import device_name, model_record, pick_device, software_versions
+from audit.pipeline.settings import RunSettings
+from audit.privacy.messages import Told, told_of
+from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.redaction import shown_failures
+from pipelines.cohort import Frames
+from pipelines.errors import AuditError, ModelError
+from pipelines.geometry import Fit
+from pipelines.phantom.cohort import make_cohort
+from pipelines.study import LeftOut
+from reports.comparison_record import ComparedMethod, ComparisonRecord
+
+__all__ = [
+    "ALL",
+    "CohortFiles",
+    "ComparisonResult",
+    "ComparisonSettings",
+    "baseline_of",
+    "build_methods",
+    "cohort_files",
+    "compare",
+    "method_names",
+]
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortFiles:
+    """The cohort that the methods are compared on."""
+
+    dicom_dir: Path
+    reports: Path
+    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
+    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonSettings:
+    """One ``m2ib-audit compare``, as the command line hands it over."""
+
+    out: Path
+    cohort: CohortFiles | int  # files, or how many held-out phantoms to make
+    methods: tuple[str, ...] = (ALL,)
+    model: str = "biomedclip"
+    device: str = "auto"
+    fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
+    all_views: bool = False
+    frames: Frames = Frames.FIRST
+    limit: int | None = None  # studies, drawn by the seed
+    faithfulness: int = 40  # phrases whose heat is put to the test of faithfulness
+    masks: int = 100  # a pair, of the methods that perturb the image
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: for that one alone
+    seed: int = 0
+    overwrite: bool = False
+
+
+def method_names(given: Sequence[str]) -> tuple[str, ...]:
+    """List the methods that are asked for, once each: names, names with commas between, or ``all``.
+
+    Raises:
+        AuditError: none is given, or one is unknown.
+    """
+    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    if not names:
+        raise AuditError(f"--methods names none: give all, or some of {', '.join(METHODS)}")
+    unknown = [name for name in names if name != ALL and name not in METHODS]
+    if unknown:
+        raise AuditError(f"--methods {unknown[0]}: unknown; give all, or some of {', '.join(METHODS)}")
+    return tuple(METHODS) if ALL in names else tuple(dict.fromkeys(names))
+
+
+def baseline_of(names: Sequence[str]) -> str:
+    """Name the method that the others are compared with: M2IB where it takes part, else the first."""
+    return M2IB.name if M2IB.name in names else names[0]
+
+
+def build_methods(
+    names: Sequence[str], *, masks: int, numbers: Mapping[str, Mapping[str, float | str]] | None = None
+) -> tuple[Method, ...]:
+    """Build methods with their own numbers, but for those that are given and for the masks that perturb the image.
+
+    Raises:
+        AuditError: too few masks, a number of a method that is not chosen, or a number out of its range.
+    """
+    if masks < 2:
+        raise AuditError(f"--masks {masks}: RISE and KernelSHAP need 2 at least")
+    perturbing = {RISE.name: {"masks": masks}, KernelSHAP.name: {"coalitions": masks}}
+    given = numbers_by_method(names, GivenNumbers(own=numbers or {}))
+    return tuple(build_method(name, {**perturbing.get(name, {}), **given[name]}) for name in names)
+
+
+_COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
+
+
+@contextmanager
+def cohort_files(
+    cohort: CohortFiles | int, *, seed: int, progress: Callable[[str, int, int], None]
+) -> Iterator[CohortFiles]:
+    """Give the cohort's files; of a number, so many phantoms are made and kept while the context lasts."""
+    if isinstance(cohort, CohortFiles):
+        yield cohort
+        return
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        progress("Making phantoms", 0, cohort)
+        make_cohort(folder, count=cohort, seed=seed, columns=_COLUMNS, brief=True)
+        progress("Making phantoms", cohort, cohort)
+        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
+
+
+_TRIAL = "There is an opacity in the left lung."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonResult:
+    """How a comparison ended."""
+
+    page: Path
+    record: ComparisonRecord
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+
+
+def compare(
+    settings: ComparisonSettings, *, progress: Progress = lambda _stage, _done, _total: None
+) -> ComparisonResult:
+    """Explain a cohort with several methods and write what each scores, what that is worth, and what it costs.
+
+    A method that refuses the model is listed with its reason and stops no other.
+
+    Raises:
+        AuditError: the comparison could not start, no method explains the model, or OUT could not be written.
+    """
+    created, names = datetime.now(UTC), method_names(settings.methods)
+    chosen = build_methods(names, masks=settings.masks, numbers=settings.numbers)
+    check_out(settings.out, overwrite=settings.overwrite)
+    device = pick_device(settings.device)
+    encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    refused = _refusals(chosen, encoder, device)
+    methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
+    if not methods:
+        raise ModelError(f"none of the methods explains {settings.model}: {next(iter(refused.values()))}")
+    keys = Keys(load_salt())
+    with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
+        inputs = _gathered(files, settings, progress)
+        found = Explaining(
+            encoder=encoder,
+            methods=methods,
+            inputs=inputs,
+            faithfulness=settings.faithfulness,
+            seed=settings.seed,
+            keys=keys,
+        )
+        found.explain(device, progress)
+        folders = [files.dicom_dir, files.reports, *files.boxes]
+        failures = shown_failures(found.left_out, folders, keys, show_phi=False)
+        told = told_of(found.left_out, folders, keys, show_phi=False)
+    progress("Summarising", 0, 1)
+    scores = score_table(found.table.to_frame())
+    baseline = baseline_of([method.name for method in methods])
+    record = ComparisonRecord(
+        created=created,
+        model=model_record(encoder),
+        baseline=baseline,
+        methods=tuple(_compared(method, methods, refused, encoder) for method in chosen),
+        scores=compared_scores(scores, baseline=baseline),
+        seed=settings.seed,
+        device=device_name(device),
+        memory=measured_as(device),
+        software=software_versions(),
+        phantom_images=found.phantom_images,
+        counts={
+            **inputs.counts,
+            "compared": found.compared,
+            "faithfulness sample": found.sampled,
+            "failed": sum(item.failed for item in found.left_out),
+            "left out": sum(not item.failed for item in found.left_out),
+        },
+        failures=failures,
+        finished=datetime.now(UTC),
+    )
+    page = write_comparison(settings.out, record, scores)
+    progress("Summarising", 1, 1)
+    failed = tuple(item for item in found.left_out if item.failed)
+    return ComparisonResult(page=page, record=record, failed=failed, told=told)
+
+
+def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progress) -> Inputs:
+    """Gather the cohort, or a part of its studies that depends on the seed and on the studies alone."""
+    run = RunSettings(
+        dicom_dir=files.dicom_dir,
+        reports=files.reports,
+        boxes=files.boxes,
+        out=settings.out,
+        all_views=settings.all_views,
+        frames=settings.frames,
+        seed=settings.seed,
+        index=files.index,
+    )
+    inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
+    if settings.limit is None or settings.limit >= len(inputs.studies):
+        return inputs
+    drawn = sorted(study.study_instance_uid for study in inputs.studies)
+    drawn.sort(key=lambda uid: pair_seed(settings.seed, "limit", uid))
+    kept = frozenset(drawn[: settings.limit])
+    return replace(inputs, studies=tuple(study for study in inputs.studies if study.study_instance_uid in kept))
+
+
+def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
+    """Let every method explain an empty image: who refuses the model says so now, and first calls are over.
+
+    Raises:
+        AuditError: a method's numbers do not fit the model.
+    """
+    side = encoder.preprocessing.size
+    request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
+    refused = {}
+    for method in methods:
+        try:
+            check_fit(method, encoder)
+            method.explain_batch(encoder, [request])
+        except ModelError as error:
+            refused[method.name] = str(error)
+    return refused
+
+
+def _compared(
+    method: Method, measured: Sequence[MeasuredMethod], refused: dict[str, str], encoder: DualEncoder
+) -> ComparedMethod:
+    """Describe one method that was asked for."""
+    own = next((each for each in measured if each.name == method.name), None)
+    if own is None:
+        return ComparedMethod(
+            name=method.name,
+            unit=method.unit,
+            explains_words=method.explains_words,
+            settings={},
+            refused=refused[method.name],
+            pairs=0,
+            seconds_image=None,
+            pairs_with_words=0,
+            seconds_with_words=None,
+            memory_mb=None,
+        )
+    plain, with_words = own.costs[False], own.costs[True]
+    numbers, own_numbers = dict(method.numbers_for(encoder)), METHODS[method.name]().numbers_for(encoder)
+    peaks = [cost.peak_bytes for cost in (plain, with_words) if cost.peak_bytes is not None]
+    return ComparedMethod(
+        name=method.name,
+        unit=method.unit,
+        explains_words=method.explains_words,
+        settings=numbers,
+        own_settings={name: value for name, value in own_numbers.items() if numbers.get(name) != value},
+        refused=None,
+        pairs=plain.pairs,
+        seconds_image=plain.seconds_a_pair,
+        pairs_with_words=with_words.pairs if method.explains_words else 0,
+        seconds_with_words=with_words.seconds_a_pair if method.explains_words else None,
+        memory_mb=max(peaks) / 1e6 if peaks else None,
+    )

@@ -1,0 +1,279 @@
+"""The whole test on phantoms: explain, remove, fine-tune, retrieve; a method beside as much removed at random."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import CLIPModel
+
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.methods import METHODS, GivenNumbers, build_method, numbers_by_method
+from audit.attribution.pairs import Request
+from audit.encoders.folder import load_pretrained, load_tokenizer
+from audit.encoders.loading import load_encoder, model_folder
+from audit.encoders.protocol import DualEncoder
+from audit.experiments.roar_retraining import Pairs, Retrieval, fine_tuned, remove_patches, remove_words, retrieve
+from audit.metrics.statistics import Interval, patient_interval
+from audit.phantom.training import TrainingSettings
+from pipelines.errors import AuditError, ModelError
+from pipelines.phantom.render import render, sample_phantom
+from pipelines.phantom.wording import Claim, sentence_of
+from pipelines.transforms import place_image
+
+__all__ = ["DEFAULT_SHARES", "Roar", "RoarLine", "RoarSettings", "Side", "as_text", "run_roar"]
+
+Side = Literal["image", "text"]
+Progress = Callable[[str, int, int], None]
+
+_COLUMNS = 320  # px, width at which phantoms are rendered
+_MASK = "[MASK]"
+DEFAULT_SHARES = (0.1, 0.3, 0.5)  # of patches or words
+_NOTHING, _RANDOM = "nothing", "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoarSettings:
+    """What is removed from how many pairs, and how long the encoder may learn to do without."""
+
+    method: str = "m2ib"
+    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: of the one that is used
+    model: str = "phantom"
+    sides: tuple[Side, ...] = ("image", "text")
+    shares: tuple[float, ...] = DEFAULT_SHARES
+    phantoms: int = 400
+    held_out: float = 0.25  # share of the phantoms
+    steps: int = 200
+    batch: int = 32
+    learning_rate: float = 2e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            AuditError: a number lies outside its range, or the method is unknown.
+        """
+        if self.method not in METHODS:
+            raise AuditError(f"--method {self.method}: unknown; one of {', '.join(METHODS)}")
+        numbers_by_method([self.method], GivenNumbers(own=self.numbers))
+        if not self.shares or not all(0 < share < 1 for share in self.shares):
+            raise AuditError(f"--share {self.shares}: give shares between 0 and 1, such as 0.1")
+        if not self.sides:
+            raise AuditError("--side names none: give image, text or both")
+        if self.phantoms < 8:
+            raise AuditError(f"--n {self.phantoms}: a quarter of them is held out; give 8 at least")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoarLine:
+    """Retrieval on held-out phantoms after one fine-tuning."""
+
+    side: Side
+    removed: str  # by the method of that name, "random" or "nothing"
+    share: float  # of patches or words; 0 for nothing
+    auc: Interval
+    found_first: float  # share of images whose own sentence comes before all that do not hold
+    found_in_five: float
+    fall: Interval | None  # of the AUC, against nothing removed; paired over phantoms
+    beyond_random: Interval | None  # of the fall, against as much removed at random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roar:
+    """All lines, in the order in which they were measured."""
+
+    settings: RoarSettings
+    trained_on: int
+    held_out: int
+    lines: tuple[RoarLine, ...]
+
+
+def as_text(roar: Roar) -> str:
+    """Lay the lines out for a terminal."""
+    settings = roar.settings
+    head = (
+        f"{settings.model}: {roar.trained_on} phantoms to train on, {roar.held_out} held out; {settings.steps} steps "
+        f"of {settings.batch}, seed {settings.seed}\nAUC: share of the sentences that do not hold which come behind "
+        "the image's own. 95 % intervals over phantoms\n"
+    )
+    names = ("side", "removed", "share", "AUC", "@1", "@5", "fall of AUC", "beyond random")
+    rows = [names, *(_cells(line) for line in roar.lines)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(names))]
+    padded = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return head + "\n".join(padded)
+
+
+def _cells(line: RoarLine) -> tuple[str, ...]:
+    share = f"{100 * line.share:.0f} %" if line.share else ""
+    found = (f"{line.found_first:.2f}", f"{line.found_in_five:.2f}")
+    return (line.side, line.removed, share, _shown(line.auc), *found, _shown(line.fall), _shown(line.beyond_random))
+
+
+def _shown(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explained:
+    """All pairs, training first, and the method's heat on them."""
+
+    pairs: Pairs
+    image_heat: tuple[Float[Tensor, "grid_rows grid_columns"], ...]
+    word_heat: tuple[tuple[float, ...], ...]
+    seeds: tuple[int, ...]
+    mask_id: int
+
+
+def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _done, _total: None) -> Roar:
+    """Measure how much a phantom encoder misses what a method calls important.
+
+    Raises:
+        ModelError: the model is no CLIP with a mask token, or the method does not explain it.
+        AuditError: the text side is asked of a method that does not explain words, or the phantoms are too few.
+    """
+    method = build_method(settings.method, settings.numbers.get(settings.method, {}))
+    if "text" in settings.sides and not method.explains_words:
+        raise AuditError(f"--method {method.name} does not explain words: pass --side image")
+    encoder = load_encoder(settings.model)
+    model, mask_id = _clip(settings.model, encoder)
+    explained = _explained(settings, method, encoder, mask_id, progress)
+    train = slice(0, settings.phantoms - max(2, round(settings.held_out * settings.phantoms)))
+    if bool(explained.pairs.part(slice(train.stop, None)).truth.all()):
+        raise AuditError(f"--n {settings.phantoms}: every held-out sentence holds of every held-out phantom; give more")
+    trial = _Trial(settings, model, explained, train, progress)
+    return Roar(
+        settings=settings,
+        trained_on=train.stop,
+        held_out=settings.phantoms - train.stop,
+        lines=tuple(trial.lines()),
+    )
+
+
+def _clip(name: str, encoder: DualEncoder) -> tuple[CLIPModel, int]:
+    """Load the model in the form that is trained, and the token that stands for a removed word."""
+    if encoder.info.family != "clip":
+        raise ModelError(
+            f"--model {name}: roar trains a CLIP as `m2ib-audit phantom train` writes it, not a "
+            f"{encoder.info.family}; pass --model phantom"
+        )
+    folder = model_folder(name)
+    tokenizer = load_tokenizer(folder)
+    if _MASK not in tokenizer.get_vocab():
+        raise ModelError(
+            f"--model {name}: its vocabulary has no {_MASK}, which stands for a removed word; pass --model phantom"
+        )
+    model: CLIPModel = load_pretrained(CLIPModel, folder, torch.device("cpu"))
+    return model, tokenizer.get_vocab()[_MASK]
+
+
+def _explained(
+    settings: RoarSettings, method: Method, encoder: DualEncoder, mask_id: int, progress: Progress
+) -> _Explained:
+    """Draw phantoms with a location-free sentence each, about one finding of theirs, and explain them."""
+    images, sentences, claims, findings, seeds, heats, words = [], [], [], [], [], [], []
+    for index in range(settings.phantoms):
+        rng = np.random.default_rng([settings.seed, index, 2])
+        phantom = sample_phantom(rng, at_least=1)
+        present = sorted({lesion.finding for lesion in phantom.lesions})
+        claim = Claim(finding=str(rng.choice(present)))
+        sentence = sentence_of(claim, rng)
+        pixels, _ = place_image(render(phantom, columns=_COLUMNS).image, encoder.preprocessing)
+        seed = pair_seed(settings.seed, "roar", str(index))
+        request = Request(pixels=pixels, phrases=[sentence], seeds=[seed])
+        ((explanation,),) = method.explain_batch(encoder, [request], words="text" in settings.sides)
+        images.append(pixels)
+        sentences.append(sentence)
+        claims.append(claim.finding)
+        findings.append(frozenset(present))
+        seeds.append(seed)
+        heats.append(explanation.heat)
+        words.append(tuple(heat for _, heat in explanation.words))
+        progress("Explaining phantoms", index + 1, settings.phantoms)
+    tokens = encoder.text.tokenise(sentences)
+    truth = torch.tensor([[claim in present for claim in claims] for present in findings])
+    return _Explained(
+        pairs=Pairs(
+            images=torch.stack(images),
+            ids=tokens.ids,
+            mask=tokens.mask,
+            words=tuple(tuple(members for _, members in of_one) for of_one in tokens.words),
+            truth=truth,
+        ),
+        image_heat=tuple(heats),
+        word_heat=tuple(words),
+        seeds=tuple(seeds),
+        mask_id=mask_id,
+    )
+
+
+class _Trial:
+    """Fine-tunes once for every way of removing, and keeps what each gave."""
+
+    def __init__(
+        self, settings: RoarSettings, model: CLIPModel, explained: _Explained, train: slice, progress: Progress
+    ) -> None:
+        self._settings, self._model, self._explained, self._train = settings, model, explained, train
+        self._progress, self._trained = progress, 0
+        self._training = TrainingSettings(
+            steps=settings.steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            warmup=max(1, settings.steps // 10),
+            seed=settings.seed,
+        )
+
+    def lines(self) -> Iterator[RoarLine]:
+        """Measure everything, side by side."""
+        whole = self._retrieval(self._explained.pairs)
+        for side in self._settings.sides:
+            yield self._line(side, _NOTHING, 0.0, (whole, None, None))
+            for share in self._settings.shares:
+                at_random = self._retrieval(self._without(side, _RANDOM, share))
+                own = self._retrieval(self._without(side, self._settings.method, share))
+                yield self._line(side, self._settings.method, share, (own, whole, at_random))
+                yield self._line(side, _RANDOM, share, (at_random, whole, None))
+
+    def _without(self, side: Side, by: str, share: float) -> Pairs:
+        """Remove from all pairs, those of the training and the held-out ones."""
+        explained, seeds = self._explained, self._explained.seeds
+        if side == "image":
+            heats: Sequence[Tensor] = explained.image_heat
+            if by == _RANDOM:
+                heats = [torch.zeros_like(heat) for heat in heats]  # ties are broken by the pair's seed
+            return remove_patches(explained.pairs, heats, share=share, seeds=seeds)
+        words: Sequence[Sequence[float]] = explained.word_heat
+        if by == _RANDOM:
+            words = [[0.0] * len(heat) for heat in words]
+        return remove_words(explained.pairs, words, share=share, seeds=seeds, mask_id=explained.mask_id)
+
+    def _retrieval(self, pairs: Pairs) -> Retrieval:
+        trainings = 1 + 2 * len(self._settings.sides) * len(self._settings.shares)
+        tuned = fine_tuned(self._model, pairs.part(self._train), self._training)
+        self._trained += 1
+        self._progress("Fine-tuning", self._trained, trainings)
+        return retrieve(tuned, pairs.part(slice(self._train.stop, None)))
+
+    def _line(
+        self, side: Side, removed: str, share: float, found: tuple[Retrieval, Retrieval | None, Retrieval | None]
+    ) -> RoarLine:
+        own, whole, at_random = found
+        return RoarLine(
+            side=side,
+            removed=removed,
+            share=share,
+            auc=self._mean(own.auc),
+            found_first=float(np.nanmean(own.found_first)),
+            found_in_five=float(np.nanmean(own.found_in_five)),
+            fall=None if whole is None else self._mean(whole.auc - own.auc),
+            beyond_random=None if at_random is None else self._mean(at_random.auc - own.auc),
+        )
+
+    def _mean(self, values: Float[np.ndarray, " pairs"]) -> Interval:
+        asked = np.flatnonzero(~np.isnan(values))
+        return patient_interval(values[asked], [str(index) for index in asked])

@@ -1,1 +1,0 @@
-"""Does the cosine depend on what the heat shows, and does the heat depend on what the model has learnt?"""

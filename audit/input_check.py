@@ -1,0 +1,325 @@
+"""A row for every file, report and group of boxes: whether it takes part, and why not."""
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+
+from audit.pipeline.inputs import Inputs, survey
+from audit.privacy.messages import owned_failures
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import Shower, shown_failures
+from pipelines.boxes.matching import target_boxes
+from pipelines.cohort import Frames
+from pipelines.errors import OutputError
+from pipelines.quoting import OF_LABELS, defused
+from pipelines.study import Case, LeftOut, Study
+from pipelines.text.joining import Key
+from reports.record import FailureRecord
+
+__all__ = [
+    "CheckRow",
+    "CheckSettings",
+    "Checked",
+    "Fate",
+    "FindingCounts",
+    "ReasonCount",
+    "check",
+    "rows_for_owner",
+    "rows_of",
+    "write_csv",
+]
+
+
+class Fate(StrEnum):
+    """What becomes of a file, report or group of boxes."""
+
+    AUDITED = "audited"
+    LEFT_OUT = "left out"  # by rule
+    FAILED = "failed"  # should take part and cannot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """One file, one report, or the boxes of one label on one image."""
+
+    kind: str  # "image", "report", "boxes", "frames" (those of an image that are not audited) or "file"
+    source: str  # its name, or the key that stands for it
+    fate: Fate
+    stage: str  # where it was left out; "" for what takes part
+    reason: str  # why it was left out; "" for what takes part
+    study: str = ""  # the key of its study, where it has one
+    joined_by: str = ""  # of reports: the key that joined it to its study
+    finding: str = ""  # of boxes
+    phrases: int | None = None  # of an image: put to the model; of boxes: those that meet them
+    boxes: int | None = None  # how many
+
+
+_KIND_OF_STAGE = {
+    **dict.fromkeys(("scan", "header"), "file"),
+    **{stage: stage for stage in ("report", "boxes", "frames")},
+    "pixels": "image",
+}
+_PARTS = {"boxes", "frames"}  # stages that leave something of an image out, and not the image
+
+
+class _Namer:
+    """Gives names to sources and studies as far as they may be shown."""
+
+    def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> None:
+        self._keys, self._show_phi = keys, show_phi
+        reports = (study.report.source for study in inputs.studies)
+        images = (case.image.source for study in inputs.studies for case in study.cases)
+        taking_part = [LeftOut(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
+        named = shown_failures(taking_part, folders, keys, show_phi=show_phi)
+        self._sources = {item.source: shown.source for item, shown in zip(taking_part, named, strict=True)}
+        self.left_out = shown_failures(inputs.left_out, folders, keys, show_phi=show_phi)
+
+    def source(self, source: str) -> str:
+        """Name what takes part."""
+        return self._sources[source]
+
+    def label(self, label: str) -> str:
+        """Name what boxes are labelled with."""
+        return Shower(keys=self._keys, show_phi=self._show_phi).label(label)
+
+    def study(self, uid: str) -> str:
+        return uid if self._show_phi else self._keys.key("study", uid)
+
+
+def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[CheckRow, ...]:
+    """Make the rows: what takes part first, in the order of the images, then the rest in the order it was met.
+
+    Args:
+        inputs: as surveyed.
+        folders: what was handed in: names are given from there on.
+        keys: stand for names of files and studies, as in failures.csv of a run.
+        show_phi: give the names themselves.
+    """
+    namer = _Namer(inputs, folders, keys, show_phi=show_phi)
+    taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
+    return (*taking_part, *_left_out_rows(inputs, namer.left_out, namer.study))
+
+
+def rows_for_owner(inputs: Inputs, folders: Sequence[Path], keys: Keys) -> tuple[CheckRow, ...]:
+    """Make the rows of what takes no part, with the names of files, columns and labels as they are."""
+    shown = owned_failures(inputs.left_out, folders, keys)
+    return tuple(_left_out_rows(inputs, shown, lambda uid: keys.key("study", uid)))
+
+
+def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
+    uid = namer.study(study.study_instance_uid)
+    yield CheckRow(
+        kind="report",
+        source=namer.source(study.report.source),
+        fate=Fate.AUDITED,
+        stage="",
+        reason="",
+        study=uid,
+        joined_by=study.report_joined_by,
+    )
+    for case in study.cases:
+        source = namer.source(case.image.source)
+        yield CheckRow(
+            kind="image",
+            source=source,
+            fate=Fate.AUDITED,
+            stage="",
+            reason="",
+            study=uid,
+            phrases=len(case.phrases),
+            boxes=len(case.boxes),
+        )
+        yield from _box_rows(case, source, uid, namer)
+
+
+def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[CheckRow]:
+    """Group an image's boxes by label; a group that no phrase meets takes no part in any score."""
+    met = Counter(label for p in case.phrases for label in {box.label for box in target_boxes(case, p)})
+    for label, count in Counter(box.label for box in case.boxes).items():
+        yield CheckRow(
+            kind="boxes",
+            source=source,
+            fate=Fate.AUDITED if met[label] else Fate.LEFT_OUT,
+            stage="" if met[label] else "boxes",
+            reason="" if met[label] else "no phrase of the report names what these boxes show",
+            study=study,
+            finding=namer.label(label),
+            phrases=met[label],
+            boxes=count,
+        )
+
+
+def _left_out_rows(
+    inputs: Inputs, failures: Sequence[FailureRecord], study_name: Callable[[str], str]
+) -> Iterator[CheckRow]:
+    studies = {image.source: image.study_instance_uid for image in inputs.images}
+    for item, shown in zip(inputs.left_out, failures, strict=True):
+        join = inputs.joins.get(item.source)
+        uid = studies.get(item.source) if join is None else join.study_instance_uid
+        yield CheckRow(
+            kind="image"
+            if item.source in studies and item.stage not in _PARTS
+            else _KIND_OF_STAGE.get(item.stage, "report"),
+            source=shown.source,
+            fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
+            stage=item.stage,
+            reason=shown.reason,
+            study="" if uid is None else study_name(uid),
+            joined_by="" if join is None else join.by,
+        )
+
+
+_EXAMPLES = 3
+_KINDS = ("file", "image", "report", "boxes", "frames")  # in the order in which they are mended
+_ROWS = re.compile(r"^(?:[^:]* )?row \d+(?: and \d+ more)?: ")  # of a table, before what is the matter with them
+_VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Where the inputs lie, as a run takes them."""
+
+    dicom_dir: Path
+    reports: Path
+    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
+    all_views: bool = False
+    frames: Frames = Frames.FIRST
+    show_phi: bool = False
+    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonCount:
+    """How many were left out for one reason, and the first of them."""
+
+    kind: str  # as in CheckRow
+    fate: Fate
+    stage: str
+    reason: str  # of the first
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingCounts:
+    """What a finding has to be scored on."""
+
+    finding: str
+    phrases: int  # pairs of an image and a phrase that names it
+    with_boxes: int  # among them those that meet a box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What would be audited, what would not, and why."""
+
+    counts: Mapping[str, int]
+    fates: Mapping[str, Mapping[Fate, int]]  # of "files" of the DICOM folder, and of "reports"
+    joined_by: Mapping[str, int]  # reports by the key that joined them to a study, audited or not
+    findings: tuple[FindingCounts, ...]  # the most frequent first
+    reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
+    rows: tuple[CheckRow, ...]
+    nothing: str | None  # where nothing would be audited: what to mend first
+    to_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels as they are: for a terminal
+
+    @property
+    def failed(self) -> int:
+        """How many files, reports and boxes should take part and cannot."""
+        return sum(row.fate is Fate.FAILED for row in self.rows)
+
+
+def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int], None] | None = None) -> Checked:
+    """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
+
+    Args:
+        settings: where the inputs lie.
+        keys: stand for names of files and studies, as in failures.csv of a run.
+        progress: called with the headers read and all files.
+
+    Raises:
+        InputError: a folder or file is missing or of no known format.
+        CohortError: the DICOM folder is empty.
+    """
+    inputs = survey(settings, progress=progress)
+    folders = [settings.dicom_dir, settings.reports, *settings.boxes]
+    rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
+    joined = Counter(join.by for join in inputs.joins.values())
+    return Checked(
+        counts=inputs.counts,
+        fates=_fates(rows),
+        joined_by={key: joined[key] for key in Key if key in joined},
+        findings=_findings(inputs),
+        reasons=_reasons(rows),
+        rows=rows,
+        nothing=inputs.nothing,
+        to_owner=_reasons(rows_for_owner(inputs, folders, keys)),
+    )
+
+
+def write_csv(rows: tuple[CheckRow, ...], path: Path) -> None:
+    """Write a line a row; a cell that a spreadsheet would take for a formula is defused.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    names = [field.name for field in fields(CheckRow)]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(names)
+            writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}): give --csv a file that can") from error
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return defused(text)
+
+
+def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
+    phrases: Counter[str] = Counter()
+    with_boxes: Counter[str] = Counter()
+    for case in (case for study in inputs.studies for case in study.cases):
+        for phrase in case.phrases:
+            finding = phrase.finding or "no known finding"
+            phrases[finding] += 1
+            with_boxes[finding] += bool(target_boxes(case, phrase))
+    return tuple(
+        FindingCounts(finding=finding, phrases=count, with_boxes=with_boxes[finding])
+        for finding, count in phrases.most_common()
+    )
+
+
+def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[Fate, int]]:
+    """Count what became of files, frames that are images of their own, and reports; boxes are counted by Inputs."""
+    kinds = {"report": "reports", "file": "files", "image": "files"}
+    counted = Counter((kinds[row.kind], row.fate) for row in rows if row.kind in kinds)
+    return {kind: {fate: counted[kind, fate] for fate in Fate} for kind in ("files", "reports")}
+
+
+def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
+    """Count the rows by reason; reasons that differ in a name or a number alone are one."""
+    alike: dict[tuple[str, Fate, str, str], list[CheckRow]] = defaultdict(list)
+    for row in rows:
+        if row.fate is not Fate.AUDITED:
+            # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
+            reason = _ROWS.sub("", row.reason)
+            reason = reason if reason.startswith(OF_LABELS) else _VARYING.sub("", reason)
+            alike[row.kind, row.fate, row.stage, reason].append(row)
+    counted = [
+        ReasonCount(
+            kind=kind,
+            fate=fate,
+            stage=stage,
+            reason=_ROWS.sub("", same[0].reason),
+            count=len(same),
+            examples=tuple(row.source for row in same[:_EXAMPLES]),
+        )
+        for (kind, fate, stage, _), same in alike.items()
+    ]
+    return tuple(sorted(counted, key=lambda each: (each.fate is not Fate.FAILED, _KINDS.index(each.kind), -each.count)))

@@ -1,0 +1,1 @@
+"""Scores of heat against boxes, statistics over a cohort, and faithfulness."""

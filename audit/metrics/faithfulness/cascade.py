@@ -1,0 +1,274 @@
+"""Towers whose top blocks have lost what they learnt: copies, the loaded model is never touched.
+
+Every weight of a randomised block is drawn again from a normal distribution with that weight tensor's own mean and
+standard deviation. The paper initialises anew; keeping each tensor's scale keeps the activations in their range, so
+that a heat that changes does so for what was learnt, not for numbers that vanish or blow up. The cascade begins with
+the top block: the paper's begins with the class logits, which a dual encoder does not have, and the projection into
+the shared space stays as trained.
+
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization).
+
+A heat that stays the same while blocks turn random shows the image's edges or the phrase's rare words, not the model.
+
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization). The heats are compared on the
+model's own grid: brought up to the input's size, as the paper's, all would be alike in what interpolation adds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import spearmanr
+from skimage.metrics import structural_similarity
+from torch import Tensor, nn
+
+from audit.attribution.engine import pair_seed
+from audit.attribution.pairs import Attribution, Request
+from audit.encoders.blocks import Affine, Block
+from audit.encoders.protocol import DualEncoder, Encoder
+from audit.encoders.transformer import TransformerImageTower, TransformerTextTower
+from pipelines.errors import ModelError
+
+__all__ = [
+    "CascadeSettings",
+    "Explainer",
+    "PairSimilarity",
+    "SanityStep",
+    "TowerName",
+    "cascade",
+    "randomised",
+    "randomised_tower",
+    "rank_correlation",
+    "similarity",
+]
+
+Tower = TypeVar("Tower", TransformerImageTower, TransformerTextTower)
+Map = Callable[[Tensor], Tensor]
+
+
+class TowerName(StrEnum):
+    """Which half of a dual encoder."""
+
+    IMAGE = "image"
+    TEXT = "text"
+
+
+def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int) -> DualEncoder:
+    """Give a model whose one tower has lost its top ``blocks`` blocks; all else is shared with ``encoder``.
+
+    Raises:
+        ModelError: the tower is not made of transformer blocks.
+        ValueError: it has fewer blocks, or ``blocks`` is negative.
+    """
+    image, text = encoder.image, encoder.text
+    half = image if tower is TowerName.IMAGE else text
+    if isinstance(half, TransformerImageTower):
+        image = randomised_tower(half, blocks, seed=seed)
+    elif isinstance(half, TransformerTextTower):
+        text = randomised_tower(half, blocks, seed=seed)
+    else:
+        raise ModelError(
+            f"{encoder.info.name}: its {tower} tower ({type(half).__name__}) is not made of transformer blocks and "
+            "cannot be randomised block by block; check the sanity of its other tower"
+        )
+    return Encoder(info=encoder.info, preprocessing=encoder.preprocessing, image=image, text=text)
+
+
+def randomised_tower(tower: Tower, blocks: int, *, seed: int) -> Tower:
+    """Give a copy of ``tower`` whose top ``blocks`` blocks are random; a block's weights depend on seed and place only.
+
+    So a longer cascade holds the shorter one's random blocks.
+
+    Raises:
+        ValueError: the tower has fewer blocks, or ``blocks`` is negative.
+    """
+    if not 0 <= blocks <= tower.depth:
+        raise ValueError(f"this tower has {tower.depth} blocks, {blocks} cannot be randomised")
+    return tower.with_stack(replace(tower.stack, blocks=_with_top_redrawn(tower.stack.blocks, blocks, seed)))
+
+
+def _with_top_redrawn(blocks: tuple[Block, ...], count: int, seed: int) -> tuple[Block, ...]:
+    first = len(blocks) - count
+    generators = [torch.Generator().manual_seed(pair_seed(seed, str(place))) for place in range(first, len(blocks))]
+    redrawn = (_redrawn_block(block, own) for block, own in zip(blocks[first:], generators, strict=True))
+    return (*blocks[:first], *redrawn)
+
+
+@torch.no_grad()
+def _redrawn_block(block: Block, generator: torch.Generator) -> Block:
+    return replace(
+        block,
+        query=_redrawn_affine(block.query, generator),
+        key=_redrawn_affine(block.key, generator),
+        value=_redrawn_affine(block.value, generator),
+        out=_redrawn(block.out, generator),
+        mlp=_redrawn(block.mlp, generator),
+        norm1=_redrawn(block.norm1, generator),
+        norm2=_redrawn(block.norm2, generator),
+    )
+
+
+def _redrawn(part: Map, generator: torch.Generator) -> Map:
+    """Copy a map with random weights.
+
+    Raises:
+        TypeError: it is neither a module nor an affine map, so its weights cannot be found.
+    """
+    if isinstance(part, Affine):
+        return _redrawn_affine(part, generator)
+    if isinstance(part, nn.Module):
+        return _redrawn_module(part, generator)
+    raise TypeError(f"the weights of {part!r} cannot be found: make it a module or an affine map")
+
+
+def _redrawn_module(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    copy = deepcopy(module)
+    for parameter in copy.parameters():
+        parameter.copy_(_drawn_like(parameter, generator))
+    return copy
+
+
+def _redrawn_affine(affine: Affine, generator: torch.Generator) -> Affine:
+    bias = None if affine.bias is None else _drawn_like(affine.bias, generator)
+    return Affine(weight=_drawn_like(affine.weight, generator), bias=bias)
+
+
+def _drawn_like(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw on the CPU, so that a seed means the same on every device."""
+    drawn = torch.randn(weight.shape, generator=generator).to(weight)
+    return drawn * weight.std(correction=0) + weight.mean()
+
+
+_WINDOW = 7  # cells a side, of the structural similarity; less where the grid is smaller
+_FEWEST = 3  # values to rank, and cells a side of a window
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """An attribution method, as far as this check asks."""
+
+    def explain_batch(
+        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True
+    ) -> tuple[tuple[Attribution, ...], ...]:
+        """Explain each request's image with each of its phrases."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeSettings:
+    """Which tower forgets, how far down, and the seed of its new weights."""
+
+    tower: TowerName = TowerName.IMAGE
+    blocks: tuple[int, ...] | None = None  # numbers of randomised blocks, from the top; None: 1, 2, ... all
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSimilarity:
+    """How like its trained self one pair's heat still is."""
+
+    spearman: float | None  # of the image heat, -1 to 1; None where either is flat, not finite or of under three cells
+    ssim: float | None  # of the min-max image heat, -1 to 1; None as above, or where a side has under three cells
+    words_spearman: float | None  # of the word heat; None as above, or where words were not explained
+    cosine: float  # of the pair under the randomised model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SanityStep:
+    """All pairs with one number of random blocks."""
+
+    tower: TowerName
+    blocks: int
+    pairs: tuple[tuple[PairSimilarity, ...], ...]  # for each request, one a phrase
+
+    @property
+    def spearman(self) -> float | None:
+        """Mean rank correlation of the image heats that could be compared; None where none could."""
+        return _mean([pair.spearman for request in self.pairs for pair in request])
+
+    @property
+    def ssim(self) -> float | None:
+        """Mean structural similarity of the image heats that could be compared; None where none could."""
+        return _mean([pair.ssim for request in self.pairs for pair in request])
+
+    @property
+    def words_spearman(self) -> float | None:
+        """Mean rank correlation of the word heats that could be compared; None where none could."""
+        return _mean([pair.words_spearman for request in self.pairs for pair in request])
+
+
+def cascade(
+    method: Explainer,
+    encoder: DualEncoder,
+    requests: Sequence[Request],
+    settings: CascadeSettings | None = None,
+    *,
+    words: bool = True,
+) -> Iterator[SanityStep]:
+    """Explain the requests with the trained model, then with ever more of one tower random, and compare.
+
+    The pairs keep their seeds, so a method's own noise is the same at every step. A step is worked out when it is
+    asked for, and its copy of the tower is dropped with it.
+
+    Raises:
+        ModelError: the tower is not made of transformer blocks.
+        ValueError: it has fewer blocks than were asked for.
+    """
+    settings = settings or CascadeSettings()
+    half = encoder.image if settings.tower is TowerName.IMAGE else encoder.text
+    trained = method.explain_batch(encoder, requests, words=words)
+    numbers = range(1, half.depth + 1) if settings.blocks is None else settings.blocks
+    for blocks in numbers:
+        model = randomised(encoder, settings.tower, blocks=blocks, seed=settings.seed)
+        found = method.explain_batch(model, requests, words=words)
+        compared = tuple(
+            tuple(similarity(before, after) for before, after in zip(own, others, strict=True))
+            for own, others in zip(trained, found, strict=True)
+        )
+        yield SanityStep(tower=settings.tower, blocks=blocks, pairs=compared)
+
+
+def similarity(trained: Attribution, found: Attribution) -> PairSimilarity:
+    """Compare two explanations of one pair; the first is the trained model's."""
+    first, second = (one.heat.detach().cpu().double().numpy() for one in (trained, found))
+    words = (np.array([heat for _, heat in one.words], dtype=float) for one in (trained, found))
+    return PairSimilarity(
+        spearman=rank_correlation(first, second),
+        ssim=_structural(first, second),
+        words_spearman=rank_correlation(*words),
+        cosine=found.cosine,
+    )
+
+
+def rank_correlation(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> float | None:
+    """Spearman's rank correlation, ties at their mean rank, -1 to 1; None for a flat map or fewer than three values."""
+    if first.size < _FEWEST or not (_has_relief(first) and _has_relief(second)):
+        return None
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)
+
+
+def _structural(first: Float[np.ndarray, "rows columns"], second: Float[np.ndarray, "rows columns"]) -> float | None:
+    """Structural similarity of two maps brought to 0 to 1, in windows of up to seven cells a side.
+
+    Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity".
+    """
+    side = min(first.shape)
+    if side < _FEWEST or not (_has_relief(first) and _has_relief(second)):
+        return None
+    window = min(_WINDOW, side - (side + 1) % 2)
+    scaled = [(one - one.min()) / (one.max() - one.min()) for one in (first, second)]
+    return float(structural_similarity(*scaled, data_range=1.0, win_size=window))  # type: ignore[no-untyped-call]
+
+
+def _has_relief(values: Float[np.ndarray, "*shape"]) -> bool:
+    return bool(np.isfinite(values).all()) and float(values.max()) > float(values.min())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return sum(measured) / len(measured) if measured else None

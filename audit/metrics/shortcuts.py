@@ -1,0 +1,141 @@
+"""Whether heat lies where no finding can be, and on the side and zone that the phrase names.
+
+These scores need no box. A share is that of the positive heat, over all that the model saw, collimators and padding
+included: a mask would hide what is looked for. Beside each stands the same share of plain area: what heat that is the
+same everywhere gets.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import distance_transform_edt
+
+from audit.metrics.pointing import hottest_point
+from audit.metrics.scores import Score, Tolerance
+from pipelines.regions import Lungs, Regions
+from pipelines.study import Phrase, Side
+
+__all__ = [
+    "AREA_SHARE",
+    "COLLIMATION_HEAT",
+    "MARKER_HEAT",
+    "MARKER_POINT",
+    "OUTSIDE_HEAT",
+    "SHORTCUT_SCORES",
+    "SIDE_HEAT",
+    "SIDE_POINT",
+    "ZONE_POINT",
+    "ShortcutScorer",
+]
+
+MARKER_POINT, MARKER_HEAT = "hottest point on a marker", "heat on markers"
+OUTSIDE_HEAT, COLLIMATION_HEAT = "heat outside the chest", "heat on collimation"
+SIDE_POINT, SIDE_HEAT = "hottest point on the named side", "heat on the named side"
+ZONE_POINT = "hottest point in the named zone"
+SHORTCUT_SCORES = (MARKER_POINT, MARKER_HEAT, OUTSIDE_HEAT, COLLIMATION_HEAT, SIDE_POINT, SIDE_HEAT, ZONE_POINT)
+_POINTS = (MARKER_POINT, SIDE_POINT, ZONE_POINT)
+AREA_SHARE = "area share"
+"""The reference of these scores: heat that is the same everywhere, a hottest point that may be anywhere."""
+
+_ZONE_MARGIN = 0.1
+"""Of the lungs' height. A point this near to the named zone counts as in it: a finding reaches over the border of the
+zone that its report names, and the border is found with an error. ``benchmarks.bench_zones`` measures both."""
+
+_REACH_PX = 15.0  # px of the model's input: about a patch, which heat cannot be finer than
+
+Grid = Float[np.ndarray, "grid_rows grid_columns"]
+Mask = Bool[np.ndarray, "grid_rows grid_columns"]
+
+
+class ShortcutScorer:
+    """Scores any heat on one image."""
+
+    def __init__(self, regions: Regions, *, model_px: tuple[float, float], flipped: bool) -> None:
+        """Take an image's regions.
+
+        Args:
+            regions: of the image.
+            model_px: height and width of a pixel of the model's input, in source pixels.
+            flipped: the patient's right lies at the image's right.
+        """
+        self._regions = regions
+        self._near = Tolerance.at_model(_REACH_PX, model_px)
+        self._flipped = flipped
+
+    def score(self, heat: Float[np.ndarray, "rows columns"], phrase: Phrase, *, method: str) -> tuple[Score, ...]:
+        """Score one heat; what cannot be measured says why.
+
+        Args:
+            heat: on source pixels, NaN only where the model did not see the image.
+            phrase: whose side and zone count.
+            method: the name under which the scores are listed.
+        """
+        cells = self._regions.on_grid(heat)
+        point = hottest_point(cells)
+        return tuple(_score(method, name, cells, point, found) for name, found in self._targets(phrase))
+
+    def area_shares(self, visible: Bool[np.ndarray, "rows columns"], phrase: Phrase) -> tuple[Score, ...]:
+        """Give the reference of each score that can be measured, over the pixels that the model sees."""
+        seen = self._regions.on_grid(visible)
+        return tuple(
+            Score(method=AREA_SHARE, score=name, value=float(found[seen].mean()), outcome="scored")
+            for name, found in self._targets(phrase)
+            if not isinstance(found, str) and seen.any()
+        )
+
+    def _targets(self, phrase: Phrase) -> Iterator[tuple[str, Mask | str]]:
+        """Give for each score the cells that it asks about, or why there are none."""
+        regions = self._regions
+        no_marker = "no marker was found on the image"
+        yield MARKER_POINT, self._near_marker if regions.markers.any() else no_marker
+        yield MARKER_HEAT, regions.markers if regions.markers.any() else no_marker
+        yield OUTSIDE_HEAT, "the lungs were not found on the image" if regions.chest is None else ~regions.chest
+        yield COLLIMATION_HEAT, "nothing of the image is collimated" if regions.valid.all() else ~regions.valid
+        side = self._side(phrase)
+        yield SIDE_POINT, side
+        yield SIDE_HEAT, side
+        yield ZONE_POINT, self._zone(phrase)
+
+    @cached_property
+    def _near_marker(self) -> Mask:
+        cell = tuple(side * unit for side, unit in zip(self._regions.pixel, self._near.pixel, strict=True))
+        near: Mask = distance_transform_edt(~self._regions.markers, sampling=cell) <= self._near.reach
+        return near
+
+    def _side(self, phrase: Phrase) -> Mask | str:
+        if phrase.side not in {Side.LEFT, Side.RIGHT}:
+            return "the phrase names no side" if phrase.side is None else "the phrase names both sides"
+        at_left = (phrase.side is Side.RIGHT) != self._flipped
+        return self._of_lungs(lambda lungs: lungs.half(at_left=at_left))
+
+    def _zone(self, phrase: Phrase) -> Mask | str:
+        zone = phrase.zone
+        return (
+            "the phrase names no zone"
+            if zone is None
+            else self._of_lungs(lambda lungs: lungs.zone(zone, margin=_ZONE_MARGIN))
+        )
+
+    def _of_lungs(self, mask: Callable[[Lungs], Mask]) -> Mask | str:
+        lungs = self._regions.lungs
+        return "the lungs were not found on the image" if lungs is None else mask(lungs)
+
+
+def _score(method: str, name: str, cells: Grid, point: tuple[int, int] | None, found: Mask | str) -> Score:
+    if isinstance(found, str):
+        return Score(method=method, score=name, value=None, outcome="unscored", reason=found)
+    if name not in _POINTS:
+        return Score(method=method, score=name, value=_share(cells, found), outcome="scored")
+    if point is None:
+        reason = "the map has no single hottest point"
+        return Score(method=method, score=name, value=None, outcome="unscored", reason=reason)
+    return Score(method=method, score=name, value=float(found[point]), outcome="scored")
+
+
+def _share(cells: Grid, mask: Mask) -> float:
+    """Share of the positive heat that lies in a mask; 0 where there is none."""
+    positive = np.where(np.isfinite(cells), np.maximum(cells, 0.0), 0.0).astype(np.float64)
+    total = positive.sum()
+    return float(positive[mask].sum() / total) if total > 0 else 0.0

@@ -1,0 +1,139 @@
+"""The pointing game by subgroup: whether a model looks as well at women, at children, at another maker's films.
+
+A subgroup is a value of one attribute of the image or its phrase. Each stands beside the content-blind map that does
+best on its own phrases, since boxes lie elsewhere and are of another size from one group to the next.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from audit.metrics.against_blind import POINTING_SCORE, best_blind, hits_beside_blind
+from audit.metrics.statistics import patient_interval
+from pipelines.study import Image
+from reports.record import ScoreDifference, SubgroupSummary
+
+__all__ = ["ATTRIBUTES", "NOT_KNOWN", "ImageFacts", "age_band", "facts_of", "summarise_subgroups"]
+
+NOT_KNOWN = "not known"
+ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric interpretation", "finding", "box size")
+"""What phrases are grouped by, in the order of the tables."""
+
+_BANDS = ((18.0, "0 to 17"), (40.0, "18 to 39"), (60.0, "40 to 59"), (80.0, "60 to 79"))
+_OLDEST = "80 and over"
+_SEXES = {"F": "female", "M": "male", "O": "other"}
+_SIZES = ("smallest third", "middle third", "largest third")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What an image's header says of the group that it belongs to."""
+
+    view: str
+    sex: str
+    age: str
+    manufacturer: str
+    photometric_interpretation: str
+
+
+def age_band(years: float | None) -> str:
+    """Name the band of an age in years, upper ends excluded."""
+    if years is None:
+        return NOT_KNOWN
+    return next((name for end, name in _BANDS if years < end), _OLDEST)
+
+
+def facts_of(image: Image) -> ImageFacts:
+    """Take from a header what a group is made of; the age becomes a band here and is kept nowhere."""
+    return ImageFacts(
+        view=image.view.value,
+        sex=_SEXES.get(image.sex or "", NOT_KNOWN),
+        age=age_band(image.age_years),
+        manufacturer=image.manufacturer or NOT_KNOWN,
+        photometric_interpretation=image.photometric_interpretation or NOT_KNOWN,
+    )
+
+
+def summarise_subgroups(
+    table: pd.DataFrame,
+    facts: Mapping[str, ImageFacts],
+    methods: Sequence[str],
+) -> tuple[SubgroupSummary, ...]:
+    """Summarise the pointing game of each method in every subgroup that has a scored phrase.
+
+    Args:
+        table: every score (:func:`audit.metrics.summary.score_table`).
+        facts: by ``image`` of the table.
+        methods: whose heat was scored.
+    """
+    pointing = table[table["score"] == POINTING_SCORE]
+    return tuple(
+        _summary(group, method, attribute, value)
+        for method in methods
+        for attribute, value, group in _groups(hits_beside_blind(pointing, method), facts)
+    )
+
+
+def _groups(hits: pd.DataFrame, facts: Mapping[str, ImageFacts]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    if hits.empty:
+        return
+    known = hits["image"].map(facts)
+    for attribute in ATTRIBUTES:
+        if attribute == "finding":
+            values = hits["finding"]
+        elif attribute == "box size":
+            values = _sizes(hits["random"])
+        else:
+            name = attribute.replace(" ", "_")
+            values = known.map(lambda fact, name=name: getattr(fact, name))
+        for value in sorted(set(values), key=_rank):
+            yield attribute, value, hits[(values == value).to_numpy()]
+
+
+def _rank(value: str) -> tuple[bool, int, str]:
+    """Sort by name, thirds by size, and what is not known last."""
+    third = next((place for place, name in enumerate(_SIZES) if value.startswith(name)), 0)
+    return value == NOT_KNOWN, third, value
+
+
+def _sizes(areas: pd.Series) -> pd.Series:
+    """Name each phrase's third by the area of its boxes: the chance that a random point hits them."""
+    if areas.isna().all():
+        return pd.Series(NOT_KNOWN, index=areas.index)
+    ends = np.nanquantile(areas, [1 / 3, 2 / 3]).tolist()
+    names = np.array([_size(place, ends) for place in range(len(_SIZES))])
+    return pd.Series(names[np.searchsorted(ends, areas.fillna(0.0))]).where(areas.notna(), NOT_KNOWN)
+
+
+def _size(place: int, ends: Sequence[float]) -> str:
+    low, high = (f"{100.0 * end:.1f} % of the image" for end in ends)
+    return f"{_SIZES[place]}: {(f'up to {low}', f'up to {high}', f'above {high}')[place]}"
+
+
+def _summary(group: pd.DataFrame, method: str, attribute: str, value: str) -> SubgroupSummary:
+    interval = patient_interval(group["value"].to_numpy(dtype=float), group["patient"].tolist())
+    blind = best_blind(group)
+    return SubgroupSummary(
+        attribute=attribute,
+        value=value,
+        method=method,
+        score=POINTING_SCORE,
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        scored=interval.values,
+        patients=interval.patients,
+        blind=None if blind is None else blind.share,
+        difference=None
+        if blind is None
+        else ScoreDifference(
+            reference=blind.method,
+            estimate=blind.difference.estimate,
+            low=blind.difference.low,
+            high=blind.difference.high,
+            scored=blind.difference.values,
+            patients=blind.difference.patients,
+        ),
+    )

@@ -1,0 +1,248 @@
+"""The one threshold that suits a cohort best, chosen for each patient on all the others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from audit.metrics.against_blind import filled
+from audit.metrics.human import HUMAN
+from audit.metrics.scores import BLIND_METHODS
+from audit.metrics.shortcuts import AREA_SHARE
+from audit.metrics.statistics import paired_difference, patient_interval
+from reports.record import ScoreDifference, ScoreSummary
+
+__all__ = ["REFERENCES", "iou_at_cohort_threshold", "is_reference", "score_table", "shuffled_name", "summarise"]
+
+
+def iou_at_cohort_threshold(
+    ious: Float[np.ndarray, "cases levels"], patients: Sequence[str]
+) -> Float[np.ndarray, " cases"]:
+    """Give each case its IoU at the level whose mean IoU over the other patients' cases is highest.
+
+    Of equal levels the lowest is taken. A patient's own cases never choose, or the score would be fitted to what it
+    measures.
+
+    Args:
+        ious: IoU of each case at each of a fixed ladder of thresholds, as a streamed run leaves them.
+        patients: whose case each is.
+
+    Returns:
+        NaN, not measured, where there is no other patient.
+
+    Source: Saporta et al. 2022, "Benchmarking saliency methods for chest X-ray interpretation", methods (one threshold
+    tuned on other cases for the best mean IoU); leaving one patient out is ours.
+    """
+    names, index = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        return np.full(len(ious), np.nan)
+    sums = np.zeros((len(names), ious.shape[1]))
+    counts = np.zeros(len(names))
+    np.add.at(sums, index, ious)
+    np.add.at(counts, index, 1.0)
+    others = (sums.sum(0) - sums) / (counts.sum() - counts)[:, None]
+    # Rounded, so that sums taken in another order choose the same of two equal levels.
+    best = np.round(others, 9).argmax(1)
+    chosen: Float[np.ndarray, " cases"] = ious[np.arange(len(ious)), best[index]]
+    return chosen
+
+
+REFERENCES = (*BLIND_METHODS, HUMAN, AREA_SHARE)
+"""What is listed beside a method and is none itself."""
+
+_SHUFFLED = "shuffled "
+
+_WORD = "category"  # a word stands in a cohort's table a thousand times, and is kept once
+
+_COLUMNS = {
+    "study": _WORD,
+    "image": _WORD,
+    "patient": _WORD,
+    "phrase": "int64",
+    "finding": _WORD,
+    "side": _WORD,
+    "zone": _WORD,
+    "context": _WORD,
+    "method": _WORD,
+    "score": _WORD,
+    "value": "float64",
+    "outcome": _WORD,
+    "reason": _WORD,
+}
+
+_NO_FINDING = -1
+
+
+def shuffled_name(method: str) -> str:
+    """Name the reference that is a method's own heat with its cells in another order: what any such values get."""
+    return _SHUFFLED + method
+
+
+def is_reference(method: str) -> bool:
+    """Whether a name of the table's ``method`` column stands beside methods and is none itself."""
+    return method in REFERENCES or method.startswith(_SHUFFLED)
+
+
+def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Make the long table, a row per image, phrase, method and score; ``value`` is missing where unscored.
+
+    Rows that carry ``levels`` instead of a value get it here, at the threshold that the other patients' rows choose.
+    """
+    columns = [*_COLUMNS, "levels"]
+    table = pd.DataFrame(rows) if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=columns)
+    return _at_cohort_threshold(table)[list(_COLUMNS)].astype(_COLUMNS)
+
+
+def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
+    """Fill in the values of rows with levels; the table that was handed in stays as it is."""
+    filled = table.reset_index(drop=True)
+    waiting = filled[filled["levels"].notna()]
+    for _, rows in waiting.groupby("method", observed=True, sort=False):
+        levels = np.array(rows["levels"].tolist(), dtype=float)
+        values = iou_at_cohort_threshold(levels, rows["patient"].astype(str).tolist())
+        measured = ~np.isnan(values)
+        chosen, alone = rows.index[measured], rows.index[~measured]
+        outcomes = filled["outcome"].astype("object").where(~filled.index.isin(chosen), "scored")
+        reasons = filled["reason"].astype("object").where(~filled.index.isin(chosen), None)
+        reasons = reasons.where(~filled.index.isin(alone), "no other patient to choose a threshold on")
+        values_now = filled["value"].astype("float64")
+        values_now.loc[chosen] = values[measured]
+        filled = filled.assign(value=values_now, outcome=outcomes, reason=reasons)
+    return filled
+
+
+def summarise(table: pd.DataFrame) -> list[ScoreSummary]:
+    """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
+
+    Beside a method's estimate stands its difference to each reference, on the cases where both were scored. Intervals
+    are those of :mod:`audit.metrics.statistics`.
+    """
+    summaries = []
+    for score, rows in table.groupby("score", observed=True, sort=False):
+        # One score at a time: a table of all of them would be the largest thing that a run holds.
+        cases = _Cases.of(rows)
+        for method, found in cases.methods.items():
+            summary = partial(cases.summary, {"method": method, "score": str(score)}, found)
+            summaries += [summary(averaging="micro"), summary(averaging="macro")]
+            codes = np.unique(cases.findings[found.present])
+            summaries += [summary(averaging="micro", finding=int(code)) for code in codes if code != _NO_FINDING]
+    return summaries
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a method, or a reference, has of one score."""
+
+    present: Bool[np.ndarray, " cases"]  # where the table has a row
+    values: Float[np.ndarray, " cases"]  # NaN where there is no row, or nothing was scored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cases:
+    """Every method's and reference's values of one score, in one order of the cases."""
+
+    patients: Int[np.ndarray, " cases"]  # numbered in the order of their names
+    findings: Int[np.ndarray, " cases"]  # places in ``names``, or _NO_FINDING
+    names: Sequence[str]  # of findings, sorted
+    methods: Mapping[str, _Found]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "_Cases":
+        """Bring the rows of one score into one order of cases: an image, a phrase and its finding."""
+        words = rows[["image", "patient", "finding", "method"]].astype("str")
+        case = words.assign(phrase=rows["phrase"])
+        key = ["image", "phrase", "finding"]
+        case["repeat"] = case.groupby([*key, "method"], sort=False, dropna=False).cumcount()
+        place = case.groupby([*key, "repeat"], sort=False, dropna=False).ngroup().to_numpy()
+        first = np.unique(place, return_index=True)[1]
+        patients, _ = pd.factorize(words["patient"].iloc[first], sort=True)
+        findings, names = pd.factorize(words["finding"].iloc[first], sort=True)
+        values = rows["value"].to_numpy(dtype=float)
+        methods: dict[str, _Found] = {}
+        for method, numbers in words.groupby("method", sort=False).indices.items():
+            present, found = np.zeros(len(first), dtype=bool), np.full(len(first), np.nan)
+            present[place[numbers]], found[place[numbers]] = True, values[numbers]
+            methods[str(method)] = _Found(present, found)
+        pairs = case.iloc[first].groupby(["image", "phrase"], sort=False).ngroup().to_numpy()
+        return cls(
+            patients=patients, findings=findings, names=names.tolist(), methods=_on_the_same_cases(methods, pairs)
+        )
+
+    def summary(
+        self, name: Mapping[str, str], found: _Found, *, averaging: str, finding: int | None = None
+    ) -> ScoreSummary:
+        """Summarise what a method has, over all phrases or those of one finding."""
+        asked = found.present if finding is None else found.present & (self.findings == finding)
+        scored = asked & ~np.isnan(found.values)
+        about = {
+            **name,
+            "averaging": averaging,
+            "finding": None if finding is None else self.names[finding],
+            "scored": int(scored.sum()),
+            "unscored": int((asked & ~scored).sum()),
+            "patients": len(np.unique(self.patients[scored])),
+        }
+        if not scored.any():
+            return ScoreSummary.model_validate({**about, "estimate": None, "low": None, "high": None})
+        interval = patient_interval(
+            found.values[scored],
+            self.patients[scored],
+            groups=self.findings[scored] if averaging == "macro" else None,
+        )
+        beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging)
+        low, high = (interval.low, interval.high) if interval.is_bounded else (None, None)
+        numbers = {"estimate": interval.estimate, "low": low, "high": high}
+        return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
+
+    def _differences(self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str) -> Iterator[ScoreDifference]:
+        """Give the method minus each reference where both were scored, on patients enough for an interval."""
+        own = self.methods[method].values
+        for reference in (*REFERENCES, shuffled_name(method)):
+            if reference not in self.methods:
+                continue
+            theirs = self.methods[reference].values
+            chosen = asked & ~np.isnan(own) & ~np.isnan(theirs)
+            if not chosen.any():
+                continue
+            difference = paired_difference(
+                own[chosen],
+                theirs[chosen],
+                self.patients[chosen],
+                groups=self.findings[chosen] if averaging == "macro" else None,
+            )
+            if not difference.is_bounded:
+                continue
+            yield ScoreDifference(
+                reference=reference,
+                estimate=difference.estimate,
+                low=difference.low,
+                high=difference.high,
+                scored=difference.values,
+                patients=difference.patients,
+            )
+
+
+def _on_the_same_cases(methods: Mapping[str, _Found], pairs: Int[np.ndarray, " cases"]) -> Mapping[str, _Found]:
+    """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both.
+
+    Content-blind maps are compared on the same cases (:func:`audit.metrics.against_blind.filled`).
+
+    Args:
+        methods: what each method and reference has.
+        pairs: the same number for cases of one image and phrase.
+    """
+    own = [found for method, found in methods.items() if not is_reference(method)]
+    if not own:
+        return methods
+    judged = np.any([~np.isnan(found.values) for found in own], axis=0)
+    kept = np.isin(pairs, pairs[judged])
+    blind = filled({method: found.values for method, found in methods.items() if method in BLIND_METHODS})
+    return {
+        method: replace(found, values=np.where(kept, blind.get(method, found.values), np.nan))
+        if is_reference(method)
+        else found
+        for method, found in methods.items()
+    }

@@ -1,0 +1,197 @@
+"""The folder OUT before and while a run writes it: what it may hold, and what a killed run has left there."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from audit.logbook import AUDIT_LOG, EVENT_LOG
+from audit.output.lock import is_lock
+from pipelines.errors import InputError, OutputError
+from pipelines.quoting import printable
+from reports.folder import study_folders
+from reports.writing import sync_folder, unwritable
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "RESULTS",
+    "SET_ASIDE",
+    "SHARDS",
+    "STUDIES",
+    "check_writable",
+    "clean",
+    "clean_finished",
+    "index_of",
+    "make",
+    "refusal_of",
+    "refuse_among",
+    "remove_results",
+]
+
+STUDIES = "studies"
+SET_ASIDE = "set-aside"  # studies that are no part of the result, kept until they are or the user deletes them
+SHARDS = "shards"  # what each shard says of itself
+RESULTS = ("index.html", "pages.sha256", "run.json", "scores.parquet", "scores.csv", "failures.csv")
+"""What a run makes of its studies; all of it can be made again."""
+
+_FOLDERS = (STUDIES, SET_ASIDE, SHARDS)
+_LEDGER = "review.sqlite"  # what reviewers said, with SQLite's own files: goes on beside a run, and is never removed
+_TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of reports.writing, and of older versions
+_KEY = re.compile(r"[0-9a-f]{16}")
+
+
+def check_writable(out: Path, *, overwrite: bool) -> None:
+    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
+
+    Raises:
+        OutputError: it cannot, or it holds foreign files, or reviewers' answers that ``overwrite`` would leave behind.
+    """
+    _held(out, overwrite=overwrite)
+    refused = refusal_of(out)
+    if refused is not None:
+        raise OutputError(refused)
+
+
+def refusal_of(out: Path) -> str | None:
+    """Say why OUT can neither be made nor written, whatever it holds; None where it can."""
+    absolute = str(out.absolute())
+    if printable(absolute) != absolute:
+        return f"--out {printable(absolute)} is no UTF-8, as names of tables have to be: name another folder"
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return None
+    return f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to"
+
+
+def make(out: Path, *, overwrite: bool) -> None:
+    """Make OUT ready to be written; what runs wrote there before is removed if ``overwrite`` says so.
+
+    Raises:
+        OutputError: OUT holds foreign files, or cannot be written.
+    """
+    held = _held(out, overwrite=overwrite)
+    try:
+        for name in held if overwrite else ():
+            path = out / name
+            if not (is_lock(name) or name == AUDIT_LOG):  # a run that is given up stays on record
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (out / STUDIES).mkdir(parents=True, exist_ok=True)
+        probe = out / STUDIES / f".write-probe.{os.getpid():08d}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"--out {out} cannot be written ({error.strerror}): name a folder that you may write to"
+        ) from error
+
+
+def remove_results(out: Path) -> None:
+    """Remove tables, ``run.json`` and the page over all: they speak of studies that are about to change.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    try:
+        for name in RESULTS:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    sync_folder(out)
+
+
+def clean(folders: Iterable[Path]) -> None:
+    """Remove the temporary files that a killed run has left in these folders.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for folder in folders:
+        try:
+            for path in folder.glob(".*") if folder.is_dir() else ():
+                if _TEMPORARY.fullmatch(path.name) and not is_lock(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+
+def clean_finished(out: Path) -> None:
+    """Remove the temporary files that a killed command has left in OUT and in its finished studies.
+
+    Args:
+        out: the folder, held by this command alone.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    clean([out, out / STUDIES, *study_folders(out)])
+
+
+def _held(out: Path, *, overwrite: bool) -> list[str]:
+    """List what OUT holds, if a run may go there."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out} is a file: name a folder")
+    try:
+        held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+        foreign = [name for name in held if not _is_ours(name, overwrite=overwrite)]
+        if any(name in RESULTS for name in held) and STUDIES not in held:
+            foreign += [name for name in held if name in RESULTS]  # index.html of something else
+        for folder in (STUDIES, SET_ASIDE):
+            names = [path.name for path in (out / folder).iterdir()] if (out / folder).is_dir() else []
+            foreign += [
+                f"{folder}/{name}" for name in names if not (_KEY.fullmatch(name) or _TEMPORARY.fullmatch(name))
+            ]
+    except OSError as error:
+        raise OutputError(f"--out {out} cannot be read ({error.strerror}): name another folder") from error
+    if foreign:
+        raise OutputError(f"--out {out} holds other files ({foreign[0]}): name an empty or a new folder")
+    return held
+
+
+def _is_ours(name: str, *, overwrite: bool) -> bool:
+    if name.startswith(_LEDGER):
+        return not overwrite
+    return (
+        name in (*RESULTS, *_FOLDERS, EVENT_LOG, AUDIT_LOG) or is_lock(name) or _TEMPORARY.fullmatch(name) is not None
+    )
+
+
+CACHE_VARIABLE = "M2IB_AUDIT_CACHE"
+
+
+def index_of(dicom_dir: Path) -> Path | None:
+    """Name the index of a folder: the same folder has the same, whatever way it is written.
+
+    The variable M2IB_AUDIT_CACHE names the folder that holds the indexes. Without it they lie in the user's cache
+    folder; None where this user has no home, as in some containers.
+
+    Source: XDG Base Directory Specification 0.8 (XDG_CACHE_HOME).
+    """
+    given = os.environ.get(CACHE_VARIABLE)
+    cache = Path(given) if given else _user_cache()
+    digest = sha256(os.fsencode(dicom_dir.resolve())).hexdigest()
+    return None if cache is None else cache / "scans" / f"{digest[:32]}.sqlite"
+
+
+def refuse_among(index: Path, folders: Iterable[Path], *, flag: str = "--index") -> None:
+    """Refuse an index or a list of keys that would lie among images or results: it holds patient and accession numbers.
+
+    Raises:
+        InputError: it lies in one of the folders.
+    """
+    for folder in folders:
+        if index.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{flag} {index} lies in {folder}, and it holds patient and accession numbers: give a file elsewhere"
+            )
+
+
+def _user_cache() -> Path | None:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():  # the specification has a relative path ignored
+        return Path(given) / "m2ib-audit"
+    try:
+        return Path.home() / ".cache" / "m2ib-audit"
+    except RuntimeError:  # how pathlib says that there is no home
+        return None

@@ -1,0 +1,199 @@
+"""What a run tells its two logs: settings, studies and failures under their keys, and how it ended."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from audit.logbook import AuditLog, EventLog, recorded_logging
+from audit.logbook.chain import (
+    BEGUN_OVER,
+    DONE,
+    FOUND_DONE,
+    OPENED,
+    SCORED_AGAIN,
+    STARTED_ANEW,
+    STUDY_FAILED,
+    result_checksums,
+)
+from audit.logbook.events import scrubbed_trace
+from audit.logbook.seals import Value
+from audit.output.folder import SHARDS
+from audit.output.reuse import Plan
+from audit.pipeline.inputs import Inputs
+from audit.pipeline.score import FinishedStudy, Finisher
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.redaction import shown_failures
+from pipelines.study import LeftOut
+from reports.folder import FAILED, study_folders
+from reports.reading import file_checksum
+from reports.record import RunRecord
+
+__all__ = ["Journal", "say_replaced"]
+
+_PLACES = ("dicom_dir", "reports", "boxes")  # stand in the log under keys, so that equal ones can be told
+_NOT_LOGGED = frozenset({*_PLACES, "out", "index", "model", "key_list"})  # paths, and what the log says otherwise
+
+
+def say_replaced(out: Path, salt: bytes) -> None:
+    """Say, before it is removed, that what a run left in OUT is given up.
+
+    Raises:
+        OutputError: OUT cannot be written.
+    """
+    AuditLog(out, salt).append(STARTED_ANEW)
+
+
+class Journal:
+    """The logs of one run; use it as a context. Nothing is written before :meth:`begin`."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings, self._stack = settings, ExitStack()
+        self._begun: tuple[EventLog, AuditLog, Keys] | None = None
+        self._known: dict[str, str] = {}  # checksums of records that the log stands for
+        self._run = "run" if settings.shard is None else "shard"
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say how a run that did not finish ended; of the error its type and place, never its words."""
+        try:
+            if self._begun is not None and error is not None:
+                events, log, _ = self._begun
+                event = f"{self._run} {'failed' if isinstance(error, Exception) else 'interrupted'}"
+                events.tell(event, level="error", error=type(error).__name__, trace=scrubbed_trace(error))
+                log.append(event, error=type(error).__name__)
+        finally:
+            self._stack.close()
+
+    def begin(self, finisher: Finisher, inputs: Inputs, plan: Plan) -> None:
+        """Begin the logs, once OUT is ready: what is run, on what, and what takes no part.
+
+        A log that is gone while studies are there is begun again by an entry that says so.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        settings, salt = self._settings, load_salt(outside=self._settings.out)
+        events, log = EventLog(settings.out), AuditLog(settings.out, salt)
+        self._begun = events, log, finisher.keys
+        self._stack.enter_context(recorded_logging(events))
+        begun_over = 0 if settings.overwrite or plan.known.is_there else len(study_folders(settings.out))
+        log.append_all(
+            [
+                *([(BEGUN_OVER, {"studies": begun_over})] if begun_over else []),
+                (f"{self._run} started", self._described(finisher, inputs)),
+            ]
+        )
+        self._known = dict(plan.known.said.records)
+        events.tell(f"{self._run} started", counts=dict(inputs.counts))
+        if settings.shard is None:
+            self._left_out(inputs.left_out)
+
+    def opened(self, *keys: str) -> None:
+        """Say that records are about to change or to leave the result; to be said before it happens.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        if self._begun is None:
+            return
+        _, log, _ = self._begun
+        log.append_all([(OPENED, {"study": key}) for key in keys if self._known.pop(key, None) is not None])
+
+    def kept(self, key: str, *, scored_again: bool) -> None:
+        """Say of a study that was done before which record stands for it now, where the log does not know.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        record = self._settings.out / "studies" / key / "record.json"
+        if self._begun is None or key in self._known or not record.exists():
+            return
+        _, log, _ = self._begun
+        self._known[key] = file_checksum(record)
+        log.append(SCORED_AGAIN if scored_again else FOUND_DONE, **_of_record(key, self._known[key]))
+
+    def noted(self, key: str) -> None:
+        """Say that a study's folder now holds the note that it failed.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        if self._begun is not None:
+            noted = file_checksum(self._settings.out / "studies" / key / FAILED)
+            self._begun[1].append(STUDY_FAILED, study=key, failed_sha256=noted)
+
+    def study(self, study: FinishedStudy) -> None:
+        """Say of a study that it is done, or which of its files failed.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        if self._begun is None:
+            return
+        events, log, _ = self._begun
+        if study.record_sha256:
+            log.append(DONE, **_of_record(study.key, study.record_sha256))
+            self._known[study.key] = study.record_sha256
+            seconds = {stage: round(taken, 3) for stage, taken in (study.seconds or {}).items()}
+            events.tell("study done", study=study.key, images=study.images, phrases=study.phrases, seconds=seconds)
+        self._left_out(study.left_out)
+
+    def finished(self, record: RunRecord) -> str:
+        """Say that the run came to its end, with the checksum of ``run.json``; a shard writes none.
+
+        Returns:
+            The checksum of the log's last line, for whoever keeps it elsewhere.
+
+        Raises:
+            OutputError: OUT cannot be written.
+        """
+        if self._begun is None:
+            return ""
+        events, log, _ = self._begun
+        counts = {name: record.counts[name] for name in ("audited", "failed", "left out")}
+        events.tell(f"{self._run} finished", counts=counts, not_done=record.not_done)
+        if self._settings.shard is not None:
+            name, out = f"{self._settings.shard}.json", self._settings.out
+            return log.append(
+                "shard finished", counts=counts, shard=name, shard_sha256=file_checksum(out / SHARDS / name)
+            )
+        return log.append("run finished", counts=counts, **result_checksums(self._settings.out))
+
+    def _left_out(self, items: Iterable[LeftOut]) -> None:
+        if self._begun is None:
+            return
+        events, log, keys = self._begun
+        settings, listed = self._settings, list(items)
+        folders = [settings.dicom_dir, settings.reports, *settings.boxes]
+        failed = [item for item in listed if item.failed]
+        shown = shown_failures(failed, folders, keys, show_phi=False)
+        log.append_all([("failed", {"source": item.source, "stage": item.stage}) for item in shown])
+        for item in shown:
+            events.tell("failed", level="warning", source=item.source, stage=item.stage)
+        for stage, count in Counter(item.stage for item in listed if not item.failed).items():
+            events.tell("left out by rule", stage=stage, count=count)
+
+    def _described(self, finisher: Finisher, inputs: Inputs) -> dict[str, Value]:
+        given = {name: getattr(self._settings, name) for name in self._settings.__slots__ if name not in _NOT_LOGGED}
+        places = [self._settings.dicom_dir, self._settings.reports, *self._settings.boxes]
+        return {
+            "command": "run",
+            "settings": json.loads(json.dumps(given, default=str)),
+            "method": json.loads(json.dumps(finisher.numbers, default=str)),
+            "inputs": [finisher.keys.key("path", str(place.absolute())) for place in places],
+            "counts": dict(inputs.counts),
+            "model": {"name": finisher.model.name, "sha256": finisher.model.sha256},
+            "software": dict(finisher.software),
+        }
+
+
+def _of_record(study: str, sha256: str) -> dict[str, Value]:
+    return {"study": study, "record_sha256": sha256}

@@ -1,0 +1,40 @@
+"""The pages of a run made again from what it has stored, and entered into its log."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from audit.logbook import AuditLog
+from audit.logbook.chain import BEGUN_OVER, result_checksums
+from audit.logbook.known import known_of
+from audit.output.folder import clean_finished
+from audit.privacy.pseudonyms import load_salt
+from reports.folder import RenderedFolder, damaged_tables, read_run, render_pages, study_folders
+
+__all__ = ["render_again"]
+
+
+def render_again(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
+    """Make every page again; no model and no DICOM is needed. Studies that are damaged or changed are left out.
+
+    Returns:
+        What was made, and a sentence for each study or table that is damaged.
+
+    Raises:
+        OutputError: ``run.json`` is missing, damaged or changed, OUT was written with another salt, or cannot be
+            written now.
+    """
+    run, salt = read_run(out), load_salt(outside=out)
+    known = known_of(out, salt)
+    known.check_run()
+    clean_finished(out)
+    log = AuditLog(out, salt)
+    log.append_all(
+        [
+            *([] if known.is_there else [(BEGUN_OVER, {"studies": len(study_folders(out))})]),
+            ("pages are made again", {}),
+        ]
+    )
+    found = render_pages(out, run, progress=progress, check=known.check, known=known.pages())
+    log.append("pages made again", studies=found.studies, pages_sha256=result_checksums(out)["pages_sha256"])
+    return replace(found, damaged=(*found.damaged, *damaged_tables(out, run)))

@@ -1,0 +1,234 @@
+"""Score a run's stored heat again and write its records, tables and pages anew."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from audit.logbook import AuditLog
+from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksums
+from audit.logbook.known import Known, known_of
+from audit.metrics.summary import score_table
+from audit.output.fingerprint import with_place
+from audit.output.folder import clean_finished
+from audit.output.reuse import finished_before
+from audit.output.stored_study import kept_study, keyed_rows, scored_again
+from audit.pipeline.aggregate import GrowingTable, Outcome, conclude
+from audit.pipeline.scoring_context import Targets
+from audit.pipeline.write import write_record, write_run
+from audit.privacy.messages import Told, told_of
+from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
+from audit.privacy.redaction import Shower, shown_failures
+from pipelines.boxes import read_boxes
+from pipelines.boxes.placing import place_boxes
+from pipelines.errors import BoxError, DamagedError, OutputError
+from pipelines.study import LeftOut, Study
+from reports.folder import damaged_tables, read_run, read_study, study_folders
+from reports.reading import file_checksum
+from reports.record import FailureRecord, RunRecord, StudyRecord
+
+__all__ = ["Rescored", "rescore"]
+
+_STAGE = "scoring again"
+_CONCLUSIONS = ("intervals", "summaries", "controls", "verdicts", "evidence", "subgroups")
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """How scoring again ended."""
+
+    page: Path
+    record: RunRecord
+    studies: int  # scored again
+    boxes: int  # that they have now
+    failed: tuple[LeftOut, ...]  # studies that could not be read, and boxes that no image takes
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+
+
+def rescore(
+    out: Path, boxes: Sequence[Path] = (), *, progress: Progress = lambda _stage, _done, _total: None
+) -> Rescored:
+    """Score the heat that a run has stored, against the boxes of a file or those that the run had.
+
+    What scores do not change stays as it is: heat, cosines, faithfulness. Pages, tables, summaries, controls' hits,
+    verdicts and subgroups are made anew. A study that cannot be read stays as it is, takes no part, and stops no other.
+
+    Args:
+        out: a folder that a run wrote.
+        boxes: annotation files, as a run takes them; none for those that the run had. The records keep the run's own
+            boxes while those of a file take their place. References join images through the salt that made the run's
+            keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
+        progress: told of each stage.
+
+    Raises:
+        OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
+        BoxError: the boxes cannot be read, or none belongs to any image of the run.
+    """
+    run, salt = read_run(out), load_salt(outside=out)
+    folders = _in_order(out, run)
+    shower = Shower(keys=Keys(salt), show_phi=run.patient_data_shown)
+    failed: list[LeftOut] = []
+    known = known_of(out, salt)
+    kept = dict(_readable(folders, failed, progress, known))
+    if not kept:
+        raise OutputError(f"{out} holds no study that can be read: audit again")
+    studies = list(kept.values())
+    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, shower)
+    known.check_run()
+    clean_finished(out)
+    tables = [Told(masked=said, to_owner=said) for said in damaged_tables(out, run)]
+    log = AuditLog(out, salt)
+    log.append_all(
+        [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
+    )
+    targets = Targets(studies, lambda image: image.patient_id)
+    table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
+    for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
+        try:
+            record = with_place(
+                scored_again(folder, study, targets, shower, keep_own=bool(boxes)), shower.keys, targets
+            )
+            log.append(OPENED, study=record.key)
+            log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))
+        except DamagedError as error:
+            failed.append(_failure(folder, error))
+        else:
+            finished = finished_before(record)
+            table.add(finished.rows)
+            outcome.add(finished)
+            methods.update(_methods(record))
+        progress("Scoring again", done, len(studies))
+    scores = score_table(table.to_frame())
+    found = conclude(scores, outcome, list(methods.items()))
+    noted, listed = _noted(failed, lost, boxes, shower), _listed_by_run(run)
+    count = sum(len(case.boxes) for study in studies for case in study.cases)
+    concluded = run.model_copy(
+        update={
+            **{name: getattr(found, name) for name in _CONCLUSIONS},
+            "rescored": datetime.now(UTC),
+            "counts": run.counts | {"boxes": count},
+            "failures": (*(item for item in listed if not boxes or item.stage != "boxes"), *noted),
+            "own_failures": listed if boxes else None,
+        }
+    )
+    rendered = write_run(out, concluded, scores, salt=salt, known=known_of(out, salt))
+    log.append("scoring again finished", **result_checksums(out))
+    return Rescored(
+        page=rendered.page,
+        record=concluded,
+        studies=outcome.audited,
+        boxes=count,
+        failed=(*failed, *(item for item in lost if item.failed)),
+        told=(*tables, *map(_of_keys, failed), *told_of(lost, list(boxes), shower.keys, show_phi=shower.show_phi)),
+    )
+
+
+def _in_order(out: Path, run: RunRecord) -> list[Path]:
+    """List the studies as the run's table has them, so that the table made anew is the same; unknown ones come last."""
+    path = out / "scores.parquet"
+    is_whole = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
+    try:
+        whole = pd.read_parquet(path, columns=["study"])["study"].unique().tolist() if is_whole else None
+        listed = _listed_in_text(out) if whole is None else whole
+    except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table: it is made anew anyway
+        listed = []
+    places = {str(key): place for place, key in enumerate(listed)}
+    return sorted(study_folders(out), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
+
+
+def _listed_in_text(out: Path) -> list[str]:
+    """List what begins the lines of ``scores.csv``, once each.
+
+    A command that was killed between a table and ``run.json`` leaves a table that nothing vouches for, in this order.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with (out / "scores.csv").open(encoding="utf-8", errors="replace") as lines:
+        return list(dict.fromkeys(line.partition(",")[0] for line in lines))
+
+
+def _readable(
+    folders: Sequence[Path], failed: list[LeftOut], progress: Progress, known: Known
+) -> Iterator[tuple[Path, Study]]:
+    for done, folder in enumerate(folders, start=1):
+        try:
+            record = read_study(folder).record  # heat and pictures too: references are made of all studies that count
+            known.check(folder)
+            yield folder, kept_study(record)
+        except DamagedError as error:
+            failed.append(_failure(folder, error))
+        progress("Reading records", done, len(folders))
+
+
+def _failure(folder: Path, error: DamagedError) -> LeftOut:
+    """List a study that could not be read, without where OUT lies."""
+    return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
+
+
+def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> tuple[list[Study], tuple[LeftOut, ...]]:
+    """Read boxes and give them to the studies' images, in the place of those that they had.
+
+    Raises:
+        BoxError: the file cannot be read, or names no image of the run.
+    """
+    read = read_boxes(paths)
+    images = [case.image for study in studies for case in study.cases]
+    keyed = {image.sop_instance_uid: image for image in images}
+    keyed_row = partial(
+        keyed_rows,
+        images=keyed,
+        keys=shower.keys,
+        show_phi=shower.show_phi,
+        most_frames=max(image.frame for image in images),
+    )
+    placed = place_boxes(images, [kept for row in read.rows for kept in keyed_row(row)])
+    if not any(placed.by_image.values()):
+        raise BoxError(
+            f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "
+            f"own boxes, and score as the user who ran it or with the same {SALT_VARIABLE}"
+        )
+    drawn = [
+        replace(
+            study,
+            cases=tuple(
+                replace(case, boxes=tuple(placed.by_image.get(case.image, ())), targets=None) for case in study.cases
+            ),
+        )
+        for study in studies
+    ]
+    return drawn, (*read.left_out, *dict.fromkeys(placed.left_out))  # a row may lie on several frames
+
+
+def _methods(record: StudyRecord) -> dict[str, str]:
+    """Name and unit of heat of every method, the study's own first."""
+    others = (other for image in record.images for phrase in image.phrases for other in phrase.others)
+    return {record.method: record.unit} | {other.method: other.unit for other in others}
+
+
+def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
+    """Give what the run left out, its own boxes among it, without what scoring again has added since."""
+    listed = run.failures if run.own_failures is None else run.own_failures
+    return tuple(item for item in listed if item.stage != _STAGE)
+
+
+def _of_keys(item: LeftOut) -> Told:
+    """Tell of a study that could not be read: it goes by its key in OUT."""
+    sentence = f"{item.source}: {item.reason}"
+    return Told(masked=sentence, to_owner=sentence)
+
+
+def _noted(
+    failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], shower: Shower
+) -> tuple[FailureRecord, ...]:
+    """Say what took no part this time, as far as it may be shown."""
+    shown = shown_failures(lost, list(boxes), shower.keys, show_phi=shower.show_phi)
+    own = (  # they name keys alone
+        FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
+    )
+    return (*own, *shown)

@@ -1,0 +1,215 @@
+"""A study as its record keeps it, in the form that scores are computed from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from audit.metrics.scores import SCORES
+from audit.metrics.shortcuts import SHORTCUT_SCORES
+from audit.pipeline.recording import box_records, hits, score_record, target_ids
+from audit.pipeline.scoring_context import ImageScorer, Targets, on_source
+from audit.privacy.pseudonyms import Keys, path_key
+from audit.privacy.redaction import Shower, shown_text
+from pipelines.boxes import BoxRow
+from pipelines.geometry import Placement
+from pipelines.privacy.burned_in import Area
+from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
+from pipelines.text.table import plain_stem
+from reports.folder import StudyFolder, read_study, valid_of
+from reports.overlay import check_picture, placement_of
+from reports.record import BoxRecord, ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.targets import own_boxes
+
+__all__ = ["kept_study", "keyed_rows", "scored_again"]
+
+
+def _stored_image(record: StudyRecord, image: ImageRecord) -> Image:
+    """Make the header of an image again; keys stand for identifiers and for the parts of its path."""
+    return Image(
+        path=Path(image.path_key or image.key),
+        sop_instance_uid=image.key,
+        study_instance_uid=record.key,
+        patient_id=record.patient or record.key,
+        accession_number="",
+        rows=image.rows,
+        columns=image.columns,
+        view=View(image.view),
+        view_source=image.view_source,
+        photometric_interpretation=image.photometric_interpretation or "",
+        spacing_mm=image.spacing_mm,
+        spacing_source=image.spacing_source,
+        sex=None,
+        age_years=None,
+        manufacturer=image.manufacturer,
+        series_description="",
+        horizontally_flipped=image.horizontally_flipped,
+        frames=image.frames,
+        frame=image.frame,
+    )
+
+
+def kept_study(record: StudyRecord) -> Study:
+    """Make a study again from its record, with the boxes that the run had for it."""
+    cases = (_case(record, image) for image in record.images)
+    return Study(
+        study_instance_uid=record.key,
+        report=Report(source="", text=""),
+        report_joined_by=record.report_joined_by,
+        cases=tuple(cases),
+    )
+
+
+def _case(record: StudyRecord, image: ImageRecord) -> Case:
+    own = own_boxes(image)
+    places = {box.id: place for place, box in enumerate(own.boxes)}
+    return Case(
+        image=_stored_image(record, image),
+        phrases=tuple(map(_stored_phrase, image.phrases)),
+        boxes=tuple(map(_box, own.boxes)),
+        targets=tuple(tuple(places[box] for box in target) for target in own.targets),
+    )
+
+
+def keyed_rows(
+    row: BoxRow, images: Mapping[str, Image], keys: Keys, *, show_phi: bool, most_frames: int = 1
+) -> Iterator[BoxRow]:
+    """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
+
+    A reference that is a key of ``images`` is one already (``m2ib-audit review boxes`` writes such). Else the keys are
+    those of the UID if they are among them, one for each frame that was audited, or one of each path part. The sentence
+    that the box was drawn for is masked as the record's sentences are, for it is compared with them.
+
+    Args:
+        row: as it was read.
+        images: of the run, by their keys.
+        most_frames: the highest number of a frame among them.
+        keys: of the run.
+        show_phi: whether the run shows sentences unmasked.
+    """
+    wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi).text
+    uids, frames = dict.fromkeys((row.image, plain_stem(row.image))), range(1, most_frames + 1)
+    found = [key for uid in uids for frame in frames if (key := keys.key("image", instance_of(uid, frame))) in images]
+    named = [key for key in found if not row.frames or images[key].frame in row.frames]
+    for key in [row.image] if row.image in images else named or found[:1] or [path_key(row.image, keys)]:
+        yield replace(row, image=key, box=replace(row.box, phrase=wording))
+
+
+def _stored_phrase(phrase: PhraseRecord) -> Phrase:
+    return Phrase(
+        text=phrase.text,
+        section=phrase.section,
+        finding=phrase.finding,
+        context=Context(phrase.context),
+        side=Side(phrase.side) if phrase.side else None,
+        zone=Zone(phrase.zone) if phrase.zone else None,
+    )
+
+
+def _box(box: BoxRecord) -> Box:
+    return Box(
+        x=box.x,
+        y=box.y,
+        width=box.width,
+        height=box.height,
+        label=box.label,
+        reader=box.reader,
+        phrase=box.phrase,
+        shape=box.shape,
+    )
+
+
+_PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptImage:
+    """One image of a finished study (:class:`audit.pipeline.scoring_context.Seen`)."""
+
+    case: Case
+    picture: bytes
+    valid: Bool[np.ndarray, "rows columns"]
+    placement: Placement
+    blanked: tuple[Area, ...] = ()
+
+
+def scored_again(
+    folder: Path, study: Study, targets: Targets, shower: Shower, *, keep_own: bool = False
+) -> StudyRecord:
+    """Score every heat of one finished study.
+
+    Args:
+        folder: of the study.
+        study: with the images of its record, in their order, and the boxes to score against.
+        targets: of the cohort.
+        shower: shows words of boxes as the record does.
+        keep_own: the boxes of ``study`` are not the run's own, which the record keeps beside them.
+
+    Raises:
+        OutputError: its record, heat, pictures or masks cannot be read.
+    """
+    stored = read_study(folder)
+    images = [
+        _image(stored, image, case, targets, shower, keep_own=keep_own)
+        for image, case in zip(stored.record.images, study.cases, strict=True)
+    ]
+    return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
+
+
+def _image(
+    stored: StudyFolder,
+    image: ImageRecord,
+    case: Case,
+    targets: Targets,
+    shower: Shower,
+    *,
+    keep_own: bool,
+) -> ImageRecord:
+    placement, picture = placement_of(image.placement), stored.pictures[image.picture]
+    check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
+    seen = _KeptImage(
+        case=case,
+        picture=picture,
+        valid=valid_of(stored, image),
+        placement=placement,
+        blanked=tuple(
+            Area(*area, letters=Area(*letters))
+            for area, letters in zip(image.blanked, image.letters or image.blanked, strict=True)
+        ),
+    )
+    scorer = ImageScorer(targets, seen)
+    phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
+    boxes = box_records(case, placement, shower=shower, spoken=[phrase.text for phrase in image.phrases])
+    scored = image.model_copy(update={"boxes": boxes, "own": None, "phrases": tuple(phrases)})
+    own = own_boxes(image)
+    return scored.model_copy(update={"own": own}) if keep_own and own != own_boxes(scored) else scored
+
+
+def _phrase(
+    record: PhraseRecord, index: int, seen: _KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
+) -> PhraseRecord:
+    phrase = seen.case.phrases[index]
+    names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
+    scores, points = [], {}
+    for place, (method, name) in enumerate(names.items()):
+        points[method], of_method = scorer.score(phrase, stored.heats[name], method=method)
+        scores += [*of_method, *(scorer.references(phrase) if place == 0 else ())]
+    kept = [score for score in record.scores if score.score not in _PLACE]
+    mask = targets.mask(seen, phrase)
+    return record.model_copy(
+        update={
+            "target": target_ids(seen.case, phrase),
+            "hottest": points[stored.record.method],
+            "scores": (*map(score_record, scores), *kept),
+            "controls": tuple(_control(control, seen, mask, stored) for control in record.controls),
+        }
+    )
+
+
+def _control(
+    control: ControlRecord, seen: _KeptImage, mask: Bool[np.ndarray, "rows columns"], stored: StudyFolder
+) -> ControlRecord:
+    hit = hits(on_source(seen, stored.heats[control.heat], masked=True), mask)
+    return control.model_copy(update={"hit": hit})

@@ -1,0 +1,1 @@
+"""The way of a study through a run: load, explain, score, write."""

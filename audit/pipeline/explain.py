@@ -1,0 +1,174 @@
+"""Explain: each phrase of a loaded study is attributed in its images, in batches across studies."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from audit.attribution.engine import Method, pair_seed
+from audit.attribution.m2ib import M2IB
+from audit.attribution.methods import GivenNumbers, SharedNumber, build_method, check_fit, numbers_by_method
+from audit.attribution.pairs import Attribution, Request
+from audit.controls.explained import ExplainedControl, explain_controls
+from audit.controls.plan import ControlPlan
+from audit.encoders.protocol import DualEncoder
+from audit.execution.machine import Stopwatch
+from audit.metrics.faithfulness.measures import score_faithfulness
+from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
+from audit.metrics.scores import Score
+from audit.metrics.summary import shuffled_name
+from audit.pipeline.load import LoadedStudy, failed_study
+from audit.pipeline.recording import ExplainedCase, phrase_texts
+from audit.pipeline.score import ExplainedStudy
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys
+from pipelines.errors import AuditError, ModelError
+from pipelines.transforms import LoadedCase
+
+__all__ = ["PAIRS_A_BATCH", "Explainer", "methods_of"]
+
+_SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
+
+
+def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...]:
+    """Build each method that was asked for, in their order.
+
+    Raises:
+        AuditError: a method is unknown, or a number is given that none of them has or that does not fit the model.
+    """
+    names = tuple(dict.fromkeys(settings.methods))
+    if settings.compiled and M2IB.name not in names:
+        raise AuditError(f"--compile is for m2ib, which is not among the methods ({', '.join(names)}): leave it out")
+    given = GivenNumbers(
+        shared=tuple(
+            SharedNumber(flag=f"--{name.replace('_', '-')}", name=name, value=value)
+            for name in _SHARED
+            if (value := getattr(settings, name)) is not None
+        ),
+        own=settings.numbers,
+    )
+    numbers = numbers_by_method(names, given)
+    speed = {"precision": settings.precision, "compiler": "inductor" if settings.compiled else None}
+    methods = tuple(
+        build_method(name, {**numbers[name], **speed} if name == M2IB.name else numbers[name]) for name in names
+    )
+    for method in methods:
+        check_fit(method, encoder)
+    return methods
+
+
+PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU gains nothing from pairs of other studies; a GPU has to be filled
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """One model and its methods at work."""
+
+    encoder: DualEncoder
+    methods: Sequence[Method]
+    controls: ControlPlan
+    faithfulness: ControlPlan
+    words: bool
+    device: torch.device
+    keys: Keys
+    seed: int
+    clock: Stopwatch
+
+    def explained(self, studies: Iterator[LoadedStudy]) -> Iterator[ExplainedStudy]:
+        """Explain studies in their order, as many at once as fill the device."""
+        batch: list[LoadedStudy] = []
+        for study in studies:
+            batch.append(study)
+            if sum(waiting.pairs for waiting in batch) >= PAIRS_A_BATCH.get(self.device.type, 1):
+                yield from self._isolated(batch)
+                batch = []
+        yield from self._isolated(batch)
+
+    def _isolated(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
+        """Explain a batch; if that fails, each of its studies alone, so that only the one at fault is lost.
+
+        Raises:
+            ModelError: a method cannot explain this model, whatever the study.
+        """
+        try:
+            return self._explain(batch)
+        except ModelError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the place where a batch isolates a study (see also workers.py)
+            if len(batch) > 1:
+                return [explained for study in batch for explained in self._isolated([study])]
+            (lost,) = batch
+            failure = failed_study(lost.study, self.keys, error)
+            return [ExplainedStudy(study=lost.study, cases=(), left_out=(*lost.left_out, failure))]
+
+    def _explain(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
+        cases = [case for study in batch for case in study.cases]
+        requests = [self._request(case) for case in cases]
+        by_method = [
+            method.explain_batch(self.encoder, requests, words=self.words, clock=self.clock) for method in self.methods
+        ]
+        explained = iter(
+            ExplainedCase(
+                loaded=case,
+                explanations=explanations,
+                controls=self._controls(case, request),
+                faithfulness=self._faithfulness(case, request, explanations),
+            )
+            for case, request, explanations in zip(cases, requests, zip(*by_method, strict=True), strict=True)
+        )
+        return [
+            ExplainedStudy(
+                study=study.study, cases=tuple(next(explained) for _ in study.cases), left_out=study.left_out
+            )
+            for study in batch
+        ]
+
+    def _controls(self, case: LoadedCase, request: Request) -> tuple[ExplainedControl, ...]:
+        planned = self.controls.of(case.case)
+        if not planned:
+            return ()
+        per_phrase = _per_phrase(case, request)
+        with self.clock("controls"):
+            return tuple(
+                control
+                for method in self.methods
+                for control in explain_controls(method, self.encoder, per_phrase, planned)
+            )
+
+    def _faithfulness(
+        self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Attribution]]
+    ) -> dict[int, tuple[Score, ...]]:
+        """Score the sampled phrases' heat, and beside it the same heat with its cells shuffled."""
+        sampled = [phrase.index for phrase in self.faithfulness.of(case.case)]
+        if not sampled:
+            return {}
+        texts = phrase_texts(case)
+        places = [texts.index(case.case.phrases[index].text) for index in sampled]
+        found: dict[int, tuple[Score, ...]] = {}
+        with self.clock("faithfulness"):
+            for method, explained in zip(self.methods, explanations, strict=True):
+                all_pairs = ExplainedPair.all_of(request, explained)
+                pairs = [all_pairs[place] for place in places]
+                moved = [shuffled(pair, seed=pair.seed) for pair in pairs]
+                own = score_faithfulness(self.encoder, pairs, method=method.name)
+                beside = score_faithfulness(self.encoder, moved, method=shuffled_name(method.name))
+                for index, *of_phrase in zip(sampled, own, beside, strict=True):
+                    found[index] = (*found.get(index, ()), *of_phrase[0], *of_phrase[1])
+        return found
+
+    def _request(self, case: LoadedCase) -> Request:
+        texts, uid = phrase_texts(case), case.case.image.instance
+        pixels = case.inputs
+        if self.device.type == "cuda":  # pinned, so that the copy goes on beside what the device computes
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
+
+
+def _per_phrase(case: LoadedCase, request: Request) -> Request:
+    """Give each phrase of a case its place, where the request that was explained has each sentence once."""
+    seeds = dict(zip(request.phrases, request.seeds, strict=True))
+    texts = [phrase.text for phrase in case.case.phrases]
+    return Request(pixels=request.pixels, phrases=texts, seeds=[seeds[text] for text in texts])

@@ -1,0 +1,176 @@
+"""Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from pipelines.boxes import BoxTable, read_boxes
+from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
+from pipelines.dicom.scan import keep_views, scan_folder
+from pipelines.errors import CohortError
+from pipelines.study import PART_OF_FILE, Image, LeftOut, Study
+from pipelines.text.reports import ReportTable, read_reports
+
+__all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
+
+NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them all the same"
+
+
+@runtime_checkable
+class InputSettings(Protocol):
+    """What says where inputs lie: the settings of a run, or of a check, which needs no model and no torch."""
+
+    @property
+    def dicom_dir(self) -> Path:
+        """Folder with the DICOM files."""
+
+    @property
+    def reports(self) -> Path:
+        """Folder or file of reports."""
+
+    @property
+    def boxes(self) -> tuple[Path, ...]:
+        """File of annotations."""
+
+    @property
+    def all_views(self) -> bool:
+        """Audit lateral and unknown views too."""
+
+    @property
+    def frames(self) -> Frames:
+        """Audit the first frame of a file, or each as an image of its own."""
+
+    @property
+    def index(self) -> Path | None:
+        """File that keeps what the headers say, as :func:`pipelines.dicom.scan.scan_folder` takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The studies to audit, in the order of their files."""
+
+    studies: tuple[Study, ...]
+    left_out: tuple[LeftOut, ...]
+    counts: dict[str, int]
+    images: tuple[Image, ...] = ()  # every image that was found, audited or not
+    joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
+    nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
+
+
+def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+    """Scan the DICOM folder, read reports and boxes, and join them.
+
+    Raises:
+        InputError: a folder or file is missing or of no known format.
+        CohortError: nothing is left to audit.
+    """
+    inputs = survey(settings, progress=progress)
+    if inputs.nothing is not None:
+        raise CohortError(inputs.nothing)
+    return inputs
+
+
+def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+    """Gather the inputs, and say what takes no part even where nothing is left to audit.
+
+    Images, reports and boxes are joined before views are chosen, so that the report of a lateral view is known for what
+    it is and not taken for an orphan.
+
+    Raises:
+        InputError: a folder or file is missing or of no known format.
+        CohortError: the DICOM folder is empty.
+    """
+    reports = read_reports(settings.reports)
+    boxes = read_boxes(settings.boxes)
+    scan = scan_folder(settings.dicom_dir, index=settings.index, progress=progress)
+    unread = tuple(_unless_read(scan.left_out, reports, boxes))
+    images = scan.images if settings.frames is Frames.FIRST else tuple(each_frame(scan.images))
+    cohort = match(images, reports, boxes, without=unread)
+    studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(images, cohort.studies)
+    nothing = cohort.nothing
+    if nothing is None and not studies:
+        nothing = (
+            f"{settings.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
+            "pass --all-views to audit them all the same"
+        )
+    kept = {study.study_instance_uid for study in studies}
+    without_view = (study.report.source for study in cohort.studies if study.study_instance_uid not in kept)
+    left_out = (
+        *unread,
+        *by_view,
+        *_unless_listed(cohort.left_out, by_view),
+        *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
+        *_partly_left_out(studies, cohort.boxes_on, settings.frames),
+    )
+    return Inputs(
+        studies=studies,
+        left_out=left_out,
+        counts={
+            "files": scan.files,
+            "reports": len(reports.reports),
+            "box rows": len(boxes.rows),
+            **_taking_part(studies),
+        },
+        images=images,
+        joins=cohort.joins,
+        nothing=nothing,
+    )
+
+
+def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
+    cases = [case for study in studies for case in study.cases]
+    return {
+        "studies": len(studies),
+        "images": len(cases),
+        "phrases": sum(len(case.phrases) for case in cases),
+        "boxes": sum(len(case.boxes) for case in cases),
+    }
+
+
+def _audited_views(
+    images: Sequence[Image], studies: tuple[Study, ...]
+) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:
+    kept, left_out = keep_views(images)
+    paths = {image.path for image in kept}
+    chosen = (
+        replace(study, cases=tuple(case for case in study.cases if case.image.path in paths)) for study in studies
+    )
+    return tuple(study for study in chosen if study.cases), left_out
+
+
+def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], frames: Frames) -> Iterator[LeftOut]:
+    """List the boxes of images that take no part, and of images that do the frames that are not audited."""
+    audited = {case.image: None for study in studies for case in study.cases}
+    for image, count in boxes_on.items():
+        if image not in audited:
+            boxes = "1 box lies" if count == 1 else f"{count:,} boxes lie"
+            reason = f"{boxes} on an image that takes no part: what to do is said where the image is listed"
+            yield LeftOut(source=image.source, stage="boxes", reason=reason, failed=False)
+    for image in audited:
+        if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):
+            mend = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
+            reason = (
+                f"the first of the image's {image.frames:,} frames is audited and the others are not: {mend} if they "
+                "should be"
+            )
+            yield LeftOut(source=image.source, stage="frames", reason=reason, failed=False)
+
+
+def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> Iterator[LeftOut]:
+    """Give what is not listed yet: the lateral view of a study that did not join takes no part for its view alone."""
+    listed = {item.source for item in before}
+    return (item for item in left_out if item.source not in listed)
+
+
+def _unless_read(left_out: Iterable[LeftOut], reports: ReportTable, boxes: BoxTable) -> Iterator[LeftOut]:
+    """Give what of a DICOM folder nobody could use: reports and boxes may lie between the images.
+
+    A subfolder that cannot be listed is a failure of each input that it lies in, and is given once.
+    """
+    left = (*reports.left_out, *boxes.left_out)
+    read = {PART_OF_FILE.sub("", item.source) for items in (reports.reports, left, boxes.rows) for item in items}
+    said = {(item.source, item.reason) for item in left}
+    for item in left_out:
+        if (item.source, item.reason) not in said if item.failed else item.source not in read:
+            yield item

@@ -1,0 +1,72 @@
+"""Load: the images of each study are decoded and prepared for the model, ahead of it and in several processes."""
+
+import logging
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from audit.encoders.protocol import DualEncoder
+from audit.execution.machine import Stopwatch
+from audit.logbook.events import scrubbed_trace
+from audit.pipeline.recording import phrase_texts
+from audit.privacy.pseudonyms import Keys
+from pipelines.errors import WorkerError
+from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
+from pipelines.privacy.burned_in import BurnedIn
+from pipelines.study import LeftOut, Study
+from pipelines.transforms import LoadedCase, load_cases
+
+__all__ = ["LoadedStudy", "failed_study", "loaded_studies"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedStudy:
+    """A study with its images' pixels."""
+
+    study: Study
+    cases: tuple[LoadedCase, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of image and sentence it has."""
+        return sum(len(phrase_texts(case)) for case in self.cases)
+
+
+def loaded_studies(
+    studies: Sequence[Study],
+    encoder: DualEncoder,
+    clock: Stopwatch,
+    *,
+    workers: int,
+    burned_in: BurnedIn = BurnedIn.KEEP,
+) -> Generator[LoadedStudy, None, None]:
+    """Load study after study, in their order; with ``workers`` several processes decode ahead."""
+    cases = [case for study in studies for case in study.cases]
+    loading = load_cases(cases, encoder.preprocessing, workers=workers, burned_in=burned_in)
+    for study in studies:
+        items = list(islice(loading, len(study.cases)))
+        loaded = tuple(item for item in items if isinstance(item, LoadedCase))
+        clock.add({"decode": sum(case.seconds for case in loaded)})
+        yield LoadedStudy(
+            study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, LeftOut))
+        )
+
+
+def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
+    """Say why a study was not audited: a process that died again and again, too little memory, or our own bug.
+
+    The log has the trace, without values.
+    """
+    key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
+    told = {"study": key, "error": type(error).__name__, "trace": trace}
+    _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
+    if isinstance(error, WorkerError):
+        reason = str(error)
+    elif is_out_of_memory(error):
+        reason = f"the audit of this study {NEEDS_MORE_MEMORY}"
+    else:
+        reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
+    return LeftOut(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)

@@ -1,0 +1,246 @@
+"""What was run: the model, the method's numbers, the software and the device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+
+import torch
+
+from audit.attribution.engine import Method
+from audit.attribution.m2ib import M2IB
+from audit.attribution.numerics import Precision, resolve
+from audit.controls.plan import ControlPlan
+from audit.encoders.loading import load_encoder
+from audit.encoders.protocol import DualEncoder
+from audit.execution.machine import Stopwatch
+from audit.logbook.known import Known, known_of
+from audit.logbook.seals import seal_key
+from audit.output.fingerprint import Fingerprints, shaping_settings
+from audit.output.reuse import Asked, Plan, plan
+from audit.pipeline.explain import Explainer, methods_of
+from audit.pipeline.inputs import Inputs, gather
+from audit.pipeline.score import Finisher
+from audit.pipeline.scoring_context import PatientKeys, Targets
+from audit.pipeline.settings import RunSettings
+from audit.privacy.pseudonyms import Keys, load_salt
+from pipelines.errors import AuditError
+from reports.record import ModelRecord
+
+__all__ = [
+    "Prepared",
+    "Progress",
+    "device_name",
+    "method_settings",
+    "model_record",
+    "pick_device",
+    "prepare",
+    "settings_by_method",
+    "software_versions",
+    "tokeniser_digest",
+]
+
+_SENTENCES = (  # each short enough for any context
+    "Small left-sided pleural effusion.",
+    "Adjacent atelectasis; cardiomegaly?",
+    "No pneumothorax (unchanged since 2019).",
+)
+_NAMED = ("m2ib-audit", "torch", "transformers", "pydicom", "monai", "numpy", "scikit-image", "pandas")
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of the packages that shape a result."""
+    return {name: version(name) for name in _NAMED}
+
+
+def model_record(encoder: DualEncoder) -> ModelRecord:
+    """Describe the audited model."""
+    info = encoder.info
+    return ModelRecord(
+        name=info.name,
+        family=info.family,
+        source=info.source,
+        sha256=info.sha256,
+        terms=info.terms,
+        is_phantom=info.is_phantom,
+    )
+
+
+def method_settings(
+    methods: Sequence[Method], encoder: DualEncoder, device: torch.device
+) -> dict[str, float | int | str | bool | None]:
+    """Every number that shapes a heat, by name; those of further methods carry their method's name."""
+    numbers: dict[str, float | int | str | bool | None] = {}
+    for place, (method, settings) in enumerate(settings_by_method(methods, encoder, device).items()):
+        prefix = "" if place == 0 else f"{method} "
+        for name, number in settings.items():
+            numbers[prefix + name.replace("_layer", " layer")] = number
+    return {"precision": Precision.FP32.value, **numbers, "fit": encoder.preprocessing.fit.value}
+
+
+def settings_by_method(
+    methods: Sequence[Method], encoder: DualEncoder, device: torch.device
+) -> dict[str, dict[str, float | int | str | bool | None]]:
+    """Each method's numbers under the names that ``--set`` takes, and M2IB's precision."""
+    settings: dict[str, dict[str, float | int | str | bool | None]] = {}
+    for method in methods:
+        settings[method.name] = dict(method.numbers_for(encoder))
+        if isinstance(method, M2IB):
+            settings[method.name]["precision"] = resolve(method.precision, device).value
+    return settings
+
+
+def tokeniser_digest(encoder: DualEncoder) -> str:
+    """Hash how sentences are cut into tokens: the checksum of the weights does not speak of the tokeniser."""
+    ids = encoder.text.tokenise(_SENTENCES).ids
+    return sha256(str(ids.tolist()).encode()).hexdigest()[:16]
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``--device`` into a device; "auto" takes a GPU where there is one.
+
+    Raises:
+        AuditError: the device is unknown or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AuditError(f"--device {name}: unknown; give auto, cpu, cuda or cuda:1") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise AuditError(f"--device {name}: not supported; give auto, cpu, cuda or cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise AuditError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; give auto or cpu"
+        )
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Name a device as its maker does."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} {'thread' if threads == 1 else 'threads'})"
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, what is done and what there is in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that is ready to begin."""
+
+    settings: RunSettings
+    created: datetime
+    clock: Stopwatch
+    device: torch.device
+    inputs: Inputs
+    explainer: Explainer
+    finisher: Finisher
+
+    def plan(self, progress: Progress = lambda _stage, _done, _total: None) -> Plan:
+        """Decide from what OUT holds what becomes of each study; nothing is written.
+
+        Raises:
+            OutputError: OUT holds studies of other inputs.
+        """
+        out, salt = self.settings.out, self.finisher.keys.salt
+        known = Known(out=out, key=seal_key(salt)) if self.settings.overwrite else known_of(out, salt)
+        asked = Asked(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
+        return plan(
+            self.settings.out,
+            self.inputs.studies,
+            self.finisher.fingerprints,
+            asked,
+            known=known,
+            progress=lambda done, total: progress("Looking at OUT", done, total),
+        )
+
+
+def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
+    """Gather the inputs and load the model; whatever can refuse the run is asked, and nothing is written.
+
+    Raises:
+        AuditError: the run cannot start.
+    """
+    created, clock = datetime.now(UTC), Stopwatch()
+    device = pick_device(settings.device)
+    with clock("inputs"):
+        inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
+    with clock("model"):
+        encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    methods, keys = methods_of(settings, encoder), Keys(load_salt(outside=settings.out))
+    explainer = Explainer(
+        encoder=encoder,
+        methods=methods,
+        controls=ControlPlan(inputs.studies, sample=settings.controls, seed=settings.seed),
+        faithfulness=ControlPlan(inputs.studies, sample=settings.faithfulness, seed=settings.seed),
+        words=settings.words,
+        device=device,
+        keys=keys,
+        seed=settings.seed,
+        clock=clock,
+    )
+    return Prepared(
+        settings=settings,
+        created=created,
+        clock=clock,
+        device=device,
+        inputs=inputs,
+        explainer=explainer,
+        finisher=_finisher(settings, created, inputs, explainer, methods),
+    )
+
+
+def _finisher(
+    settings: RunSettings, created: datetime, inputs: Inputs, explainer: Explainer, methods: tuple[Method, ...]
+) -> Finisher:
+    encoder, keys = explainer.encoder, explainer.keys
+    model, numbers = model_record(encoder), method_settings(methods, encoder, explainer.device)
+    targets = Targets(inputs.studies, PatientKeys(keys))
+    return Finisher(
+        keys=keys,
+        targets=targets,
+        settings=settings,
+        created=created,
+        model=model,
+        methods=tuple((method.name, method.unit) for method in methods),
+        numbers=numbers,
+        software=software_versions(),
+        fingerprints=Fingerprints(
+            keys=keys,
+            settings=_shaping(settings, model, numbers, explainer),
+            targets=targets,
+            controls=explainer.controls,
+            faithfulness=explainer.faithfulness,
+            show_phi=settings.show_phi,
+            began=created,
+        ),
+    )
+
+
+def _shaping(
+    settings: RunSettings,
+    model: ModelRecord,
+    numbers: dict[str, float | int | str | bool | None],
+    explainer: Explainer,
+) -> dict[str, float | int | str | bool | None]:
+    encoder: DualEncoder = explainer.encoder
+    made = asdict(encoder.preprocessing)
+    return shaping_settings(
+        settings,
+        model=model,
+        numbers=numbers,
+        prepared={
+            "input px": encoder.preprocessing.size,
+            "input mean": str(made["mean"]),
+            "input std": str(made["std"]),
+            "tokeniser": tokeniser_digest(encoder),
+            "device": explainer.device.type,
+        },
+        methods=[method.name for method in explainer.methods],
+    )

@@ -1,0 +1,273 @@
+"""A batch on this machine: every study explained, scored and written, and one that fails stops no other."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from audit.execution.machine import MemoryReturn
+from audit.execution.on_ray.batch import check_ray, finished_on_ray
+from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
+from audit.logbook.known import known_of
+from audit.metrics.summary import score_table
+from audit.output.folder import SHARDS, check_writable, make
+from audit.output.journal import Journal, say_replaced
+from audit.output.lock import held
+from audit.output.reuse import Plan, Planned, Standing, apply, kept_study_of, let_go, note_failure
+from audit.pipeline.aggregate import Conclusions, GrowingTable, Outcome, conclude
+from audit.pipeline.explain import Explainer
+from audit.pipeline.inputs import Inputs
+from audit.pipeline.load import failed_study, loaded_studies
+from audit.pipeline.prepare import Prepared, Progress, device_name, prepare, settings_by_method
+from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.settings import RunSettings
+from audit.pipeline.write import write_run
+from audit.privacy.messages import Told, told_of
+from audit.privacy.pseudonym_map import keys_of_inputs, write_key_list
+from audit.privacy.redaction import shown_failures
+from pipelines.errors import AuditError, DamagedError
+from pipelines.processes import preload
+from pipelines.study import LeftOut
+from reports.record import RunRecord, StageSeconds
+from reports.writing import write_text_atomically
+
+__all__ = ["Progress", "RunResult", "run"]
+
+Tell = Callable[[Plan], None]
+"""Called with what is to be done, before the work begins."""
+
+_MOST_WORKERS = 16
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    page: Path  # of a shard: what it says of itself
+    record: RunRecord
+    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+    damaged: tuple[str, ...] = ()  # what was found damaged while the pages were made; the next run audits it again
+    head: str = ""  # checksum of the log's last line
+    interrupted: bool = False  # asked to stop, before all was done
+
+
+def run(
+    settings: RunSettings,
+    *,
+    progress: Progress = lambda _stage, _done, _total: None,
+    tell: Tell = lambda _plan: None,
+    stopping: Stopping = never,
+) -> RunResult:
+    """Audit a folder of chest radiographs, or go on with an audit that was cut short or whose inputs have changed.
+
+    Everything that can refuse the run (OUT, the inputs, the model) is asked before anything is written.
+
+    Args:
+        settings: what to do.
+        progress: told of each stage.
+        tell: told what is done already, and what is done again and why, before the work begins.
+        stopping: what a signal does while studies are at work: the study at hand is finished, and the pages made.
+
+    Raises:
+        AuditError: the run could not start, or OUT could not be written.
+    """
+    check_writable(settings.out, overwrite=settings.overwrite)
+    if settings.overwrite and settings.shard is not None:
+        raise AuditError("--overwrite would give up what other shards did: leave it away, or name another --out")
+    if settings.engine == "ray":
+        check_ray()
+    with ExitStack() as lock:
+        is_there = settings.out.is_dir()
+        if is_there:  # asked before hours of work, not after
+            fence = lock.enter_context(held(settings.out, settings.shard))
+        prepared = prepare(settings, progress=progress)
+        if not is_there:
+            make(settings.out, overwrite=False)
+            fence = lock.enter_context(held(settings.out, settings.shard))
+        prepared = replace(prepared, finisher=replace(prepared.finisher, fence=fence))
+        if settings.overwrite:
+            say_replaced(settings.out, prepared.finisher.keys.salt)
+        make(settings.out, overwrite=settings.overwrite)
+        plan = prepared.plan(progress)
+        tell(plan)
+        if settings.key_list is not None:
+            write_key_list(settings.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
+        with Journal(settings) as journal:
+            journal.begin(prepared.finisher, prepared.inputs, plan)
+            journal.opened(*plan.replaced)
+            apply(settings.out, plan, is_whole=settings.shard is None)
+            with stopping() as stop:
+                return _carry_out(prepared, plan, journal, progress, stop)
+
+
+def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progress, stop: Stop) -> RunResult:
+    settings, finisher, clock = prepared.settings, prepared.finisher, prepared.clock
+    table, outcome = GrowingTable(), Outcome()
+    left_out = [] if settings.shard else list(prepared.inputs.left_out)
+    total, not_done = len(plan.studies), 0
+    progress("Auditing studies", 0, total)
+    memory = MemoryReturn()
+    for done, (planned, study) in enumerate(_studies(prepared, plan, journal, stop), start=1):
+        if study is None:
+            not_done += 1
+            continue
+        left_out.extend(study.left_out)
+        table.add(study.rows)
+        clock.add(study.seconds or {})
+        outcome.add(study)
+        if planned.standing is Standing.AGAIN:
+            let_go(settings.out, [planned.key])
+        memory.after_study()
+        progress("Auditing studies", done, total)
+    if not outcome.audited:
+        _log.warning("no study could be audited")
+    with clock("summary"):
+        scores = score_table(table.to_frame())
+        del table
+        whole = settings.shard is None
+        found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()
+        memory.now()
+    record = _record(prepared, plan, outcome, found, left_out, not_done=not_done)
+    if settings.shard is not None:
+        page = settings.out / SHARDS / f"{settings.shard}.json"
+        page.parent.mkdir(exist_ok=True)
+        damaged: tuple[str, ...] = ()
+        write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
+    else:
+        rendered = write_run(
+            settings.out, record, scores, salt=finisher.keys.salt, known=known_of(settings.out, finisher.keys.salt)
+        )
+        page, damaged = rendered.page, rendered.damaged
+    head = journal.finished(record)
+    failed = tuple(item for item in left_out if item.failed)
+    told = told_of(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi)
+    return RunResult(
+        page=page,
+        record=record,
+        failed=failed,
+        told=told,
+        damaged=damaged,
+        head=head,
+        interrupted=bool(not_done) and stop(),
+    )
+
+
+def _studies(
+    prepared: Prepared, plan: Plan, journal: Journal, stop: Stop
+) -> Iterator[tuple[Planned, FinishedStudy | None]]:
+    """Give every study of a plan in its order: read back, or done now; None where it is not done this time."""
+    to_do = replace(prepared.inputs, studies=plan.to_do)
+    finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
+    for planned in plan.studies:
+        if planned.standing.is_kept:
+            try:
+                kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
+            except DamagedError as error:  # since the run began
+                reason = str(error).replace(f"{prepared.settings.out}/", "")
+                damaged = LeftOut(source=planned.key, stage="reading back", reason=reason, failed=True)
+                yield planned, FinishedStudy(left_out=(damaged,))
+                continue
+            journal.kept(planned.key, scored_again=planned.standing is Standing.RESCORE)
+            yield planned, kept
+        elif planned.standing.is_to_do:
+            study = next(finished, None)
+            if study is not None and not study.images:
+                note_failure(prepared.settings.out, planned, study, prepared.finisher)
+                journal.noted(planned.key)
+            if study is not None:
+                journal.study(study)
+            yield planned, study
+        else:
+            yield planned, None
+
+
+def _record(
+    prepared: Prepared,
+    plan: Plan,
+    outcome: Outcome,
+    found: Conclusions,
+    left_out: Sequence[LeftOut],
+    *,
+    not_done: int,
+) -> RunRecord:
+    settings, finisher = prepared.settings, prepared.finisher
+    return RunRecord(
+        created=prepared.created,
+        finished=datetime.now(UTC),
+        model=finisher.model,
+        method=finisher.methods[0][0],
+        settings=finisher.numbers,
+        method_settings=settings_by_method(prepared.explainer.methods, prepared.explainer.encoder, prepared.device),
+        seed=settings.seed,
+        device=device_name(prepared.device),
+        software=finisher.software,
+        phantom_images=outcome.phantom_images,
+        patient_data_shown=settings.show_phi,
+        not_done=not_done,
+        history=plan.history(),
+        counts={
+            **prepared.inputs.counts,
+            "audited": outcome.audited,
+            "images audited": outcome.images,
+            "phrases audited": outcome.phrases,
+            "failed": sum(item.failed for item in left_out),
+            "left out": sum(not item.failed for item in left_out),
+        },
+        timings=tuple(StageSeconds(stage=stage, seconds=round(s, 3)) for stage, s in prepared.clock.seconds.items()),
+        intervals=found.intervals,
+        summaries=found.summaries,
+        controls=found.controls,
+        verdicts=found.verdicts,
+        evidence=found.evidence,
+        subgroups=found.subgroups,
+        failures=shown_failures(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi),
+    )
+
+
+def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: Stop) -> Iterator[FinishedStudy]:
+    """Load, explain, score and write studies, in their order: here, beside each other, or on a cluster's machines.
+
+    Where ``stop`` says so no further study is taken: what is under way is finished, and the rest does not come.
+    """
+    if finisher.settings.engine == "ray":
+        return finished_on_ray(inputs.studies, explainer, finisher, stop)
+    workers = _workers(finisher.settings, explainer.device)
+    preload("audit.pipeline.score")
+    loaded = guarded(
+        loaded_studies(
+            inputs.studies,
+            explainer.encoder,
+            explainer.clock,
+            workers=workers,
+            burned_in=finisher.settings.burned_in,
+        ),
+        finisher.settings.dicom_dir,
+        stop,
+    )
+
+    def lost(explained: ExplainedStudy, error: Exception) -> LeftOut:
+        return failed_study(explained.study, explainer.keys, error)
+
+    if workers == 0:
+        return finished_here(explainer.explained(loaded), finisher, lost)
+    ahead = running_ahead(loaded, most=workers)
+    return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
+
+
+def _workers(settings: RunSettings, device: torch.device) -> int:
+    """Take what was asked for, else none beside a CPU, which is busy itself, and a core each beside a GPU."""
+    if settings.workers is not None:
+        return settings.workers
+    return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+
+
+def _folders(settings: RunSettings) -> list[Path]:
+    return [settings.dicom_dir, settings.reports, *settings.boxes]

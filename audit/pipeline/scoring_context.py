@@ -1,0 +1,173 @@
+"""What each phrase's heat is scored against: its boxes, and the cohort's content-blind references."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from audit.metrics.blind import BlindCase, BlindMaps, drawn
+from audit.metrics.human import score_readers
+from audit.metrics.pointing import hottest_point
+from audit.metrics.scores import Score, box_mask, score_blind, score_heat, tolerances
+from audit.metrics.shortcuts import ShortcutScorer
+from audit.privacy.pseudonyms import Keys
+from pipelines.boxes.matching import target_boxes
+from pipelines.geometry import Placement
+from pipelines.privacy.burned_in import Area
+from pipelines.regions import regions_of
+from pipelines.study import Case, Image, Phrase, Study
+
+__all__ = ["ImageScorer", "PatientKeys", "Seen", "Targets", "on_source"]
+
+
+@runtime_checkable
+class Seen(Protocol):
+    """An image with what scores need of it, from a run or from its record."""
+
+    @property
+    def case(self) -> Case:
+        """Header, phrases and boxes."""
+
+    @property
+    def picture(self) -> bytes:
+        """PNG, as the page shows it."""
+
+    @property
+    def valid(self) -> Bool[np.ndarray, "rows columns"]:
+        """False behind collimators and in padding."""
+
+    @property
+    def blanked(self) -> tuple[Area, ...]:
+        """Where the picture hides text that the model saw."""
+
+    @property
+    def placement(self) -> Placement:
+        """In the model's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientKeys:
+    """Gives the patient of an image a key; a study without a PatientID counts as a patient of its own."""
+
+    keys: Keys
+
+    def __call__(self, image: Image) -> str:
+        """Key of the patient."""
+        if image.patient_id:
+            return self.keys.key("patient", image.patient_id)
+        return self.keys.key("patient of study", image.study_instance_uid)
+
+
+class Targets:
+    """The boxes of a cohort, known before any pixel is read."""
+
+    def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
+        """Take the cohort's studies, and what gives an image's patient a key."""
+        self._patients = patients
+        cases = [case for study in studies for case in study.cases]
+        blind = [self._blind_case(case, phrase) for case in cases for phrase in case.phrases]
+        self._maps = BlindMaps(blind)
+        self._digests = _digests(blind)
+
+    def patient(self, image: Image) -> str:
+        """Key of the patient."""
+        return self._patients(image)
+
+    def digest(self, finding: str) -> str | None:
+        """Hash the cohort's boxes of a finding, of which its references are made; None where there is none."""
+        return self._digests.get(finding)
+
+    def score(
+        self, loaded: Seen, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
+    ) -> tuple[Score, ...]:
+        """Score one heat on source pixels."""
+        image = loaded.case.image
+        return score_heat(
+            heat,
+            self.mask(loaded, phrase),
+            method=method,
+            model_px=loaded.placement.model_px,
+            spacing_mm=image.spacing_mm,
+        )
+
+    def references(self, loaded: Seen, phrase: Phrase) -> tuple[Score, ...]:
+        """Score what stands beside every method: the blind references and, where several drew, the readers."""
+        image = loaded.case.image
+        model_px = loaded.placement.model_px
+        blind = score_blind(
+            self._maps,
+            self._blind_case(loaded.case, phrase),
+            image_shape=(image.rows, image.columns),
+            model_px=model_px,
+            spacing_mm=image.spacing_mm,
+        )
+        boxes = target_boxes(loaded.case, phrase)
+        return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
+
+    def mask(self, loaded: Seen, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
+        """Mark the pixels of the phrase's boxes."""
+        image = loaded.case.image
+        return box_mask(target_boxes(loaded.case, phrase), rows=image.rows, columns=image.columns)
+
+    def _blind_case(self, case: Case, phrase: Phrase) -> BlindCase:
+        image = case.image
+        return BlindCase(
+            patient=self.patient(image),
+            finding=str(phrase.finding),
+            side=phrase.side.value if phrase.side else None,
+            zone=phrase.zone.value if phrase.zone else None,
+            boxes=tuple(drawn(box, rows=image.rows, columns=image.columns) for box in target_boxes(case, phrase)),
+        )
+
+
+def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
+    """Hash what the references of each finding are made of, in whatever order it comes."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.boxes:
+            boxes = [box if isinstance(box, tuple) else asdict(box) for box in case.boxes]
+            found[case.finding].add(json.dumps([case.patient, case.side, case.zone, boxes]))
+    return {finding: sha256("\n".join(sorted(of)).encode()).hexdigest() for finding, of in found.items()}
+
+
+class ImageScorer:
+    """Scores every heat of one image; what depends on the image alone is worked out once."""
+
+    def __init__(self, targets: Targets, loaded: Seen) -> None:
+        self._targets, self._loaded = targets, loaded
+        self._shortcuts = ShortcutScorer(
+            regions_of(loaded.picture, loaded.valid, loaded.blanked),
+            model_px=loaded.placement.model_px,
+            flipped=loaded.case.image.horizontally_flipped,
+        )
+
+    def score(
+        self, phrase: Phrase, stored: Float[np.ndarray, "grid_rows grid_columns"], *, method: str
+    ) -> tuple[tuple[float, float] | None, tuple[Score, ...]]:
+        """Give the hottest point, at a pixel's centre, and all scores of one heat on the model's grid."""
+        everywhere = on_source(self._loaded, stored, masked=False)
+        shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
+        everywhere[~self._loaded.valid] = np.nan
+        point = hottest_point(everywhere)
+        scores = self._targets.score(self._loaded, phrase, everywhere, method=method)
+        return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
+
+    def references(self, phrase: Phrase) -> tuple[Score, ...]:
+        """Score what stands beside every method."""
+        seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
+        return (*self._targets.references(self._loaded, phrase), *seen)
+
+
+def on_source(
+    loaded: Seen, stored: Float[np.ndarray, "grid_rows grid_columns"], *, masked: bool
+) -> Float[np.ndarray, "rows columns"]:
+    """Bring a heat to source pixels; NaN where the model did not look and, if masked, where no body is shown."""
+    heat = loaded.placement.heat_to_source(stored.astype(np.float32))
+    if masked:
+        heat[~loaded.valid] = np.nan
+    return heat

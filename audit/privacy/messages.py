@@ -1,0 +1,60 @@
+"""What took no part, in two forms: as anybody may read it, and as the owner of the files may on a terminal.
+
+The owner's form names files, columns of tables and labels of boxes, since these are what there is to correct. Neither
+form holds report text, words of DICOM headers or cells of a table. Which form is printed, and where, is the rule of
+docs/PRIVACY.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import shown_failures
+from pipelines.quoting import OF_LABELS, requoted_for_owner
+from pipelines.study import LeftOut
+from reports.record import FailureRecord
+
+__all__ = ["Told", "owned_failures", "told_of"]
+
+_LABELS_AT_MOST = 5  # public sets have dozens of labels that name no finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One thing that took no part, as a sentence with its source."""
+
+    masked: str  # as OUT has it
+    to_owner: str = field(repr=False)
+
+
+def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys) -> tuple[FailureRecord, ...]:
+    """List what took no part by the names of the files, from the folder that was handed in on."""
+    return tuple(
+        each.model_copy(update={"reason": requoted_for_owner(each.reason)})
+        for each in shown_failures(left_out, folders, keys, show_phi=True)
+    )
+
+
+def told_of(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[Told, ...]:
+    """Say what there is to correct: what failed, and labels of boxes that name no known finding.
+
+    Args:
+        left_out: all that took no part; what a rule leaves out is passed over.
+        folders: what was handed in.
+        keys: stand for names of files in the masked form.
+        show_phi: nothing is masked, in either form.
+    """
+    listed = list(left_out)
+    labels = [item for item in listed if not item.failed and item.reason.startswith(OF_LABELS)]
+    wrong = [*(item for item in listed if item.failed), *labels[:_LABELS_AT_MOST]]
+    masked = shown_failures(wrong, folders, keys, show_phi=show_phi)
+    owned = masked if show_phi else owned_failures(wrong, folders, keys)
+    told = [
+        Told(masked=f"{shown.source}: {shown.reason}", to_owner=f"{own.source}: {own.reason}")
+        for shown, own in zip(masked, owned, strict=True)
+    ]
+    if len(labels) > _LABELS_AT_MOST:
+        more = f"{len(labels) - _LABELS_AT_MOST:,} more labels name no known finding: `m2ib-audit check` lists them"
+        told.append(Told(masked=more, to_owner=more))
+    return tuple(told)

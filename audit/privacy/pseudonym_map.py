@@ -1,0 +1,97 @@
+"""Which file, study, image and patient a key stands for: for who owns the files, and kept outside OUT if at all."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from audit.pipeline.inputs import Inputs
+from audit.pipeline.scoring_context import PatientKeys
+from audit.privacy.pseudonyms import Keys
+from audit.privacy.redaction import name_of_source
+from pipelines.cohort import each_frame
+from pipelines.dicom.headers import inspect_file
+from pipelines.errors import InputError, OutputError
+from pipelines.input_folder import entries_under
+from pipelines.quoting import defused, printable
+from pipelines.study import Image, LeftOut
+
+__all__ = ["KeyRow", "keys_of_files", "keys_of_inputs", "write_key_list"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyRow:
+    """A key and what it stands for."""
+
+    key: str
+    kind: str  # "file", "study", "image" or "patient"
+    stands_for: str
+
+
+def keys_of_files(paths: Iterable[Path], keys: Keys) -> Iterator[KeyRow]:
+    """Give the keys of files, and of all files in folders; of a radiograph those of its study, image and patient too.
+
+    Raises:
+        InputError: a path is neither a file nor a folder.
+    """
+    for given in paths:
+        if given.is_file():
+            yield from _of_file(given, keys)
+        elif given.is_dir():
+            for entry in entries_under(given, stage="scan", with_hidden=True):
+                if isinstance(entry, LeftOut):
+                    yield _file_row(entry.source, keys)
+                else:
+                    yield from _of_file(entry.path, keys)
+        else:
+            raise InputError(f"{given} is neither a file nor a folder: give the files that a run was given")
+
+
+def keys_of_inputs(inputs: Inputs, keys: Keys) -> list[KeyRow]:
+    """Give every key that a run's outputs may name."""
+    sources = [item.source for item in inputs.left_out] + [study.report.source for study in inputs.studies]
+    rows = {_file_row(source, keys) for source in sources}
+    for image in inputs.images:
+        rows |= {_file_row(str(image.path), keys), *_of_image(image, keys)}
+    return sorted(rows)
+
+
+def write_key_list(path: Path, rows: Iterable[KeyRow]) -> None:
+    """Write a table of keys that its owner alone may read.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)  # an older one may be readable by others
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["key", "kind", "stands_for"])
+            table.writerows([defused(cell) for cell in astuple(row)] for row in rows)
+    except OSError as error:
+        raise OutputError(
+            f"--key-list {path} cannot be written ({error.strerror}): name a file in a folder of your own"
+        ) from error
+
+
+def _of_file(path: Path, keys: Keys) -> Iterator[KeyRow]:
+    yield _file_row(str(path), keys)
+    found = inspect_file(path)
+    if isinstance(found, Image):
+        for image in each_frame([found]):
+            yield from _of_image(image, keys)
+
+
+def _file_row(source: str, keys: Keys) -> KeyRow:
+    name = name_of_source(source)
+    return KeyRow(keys.file_key(name), "file", printable(source))
+
+
+def _of_image(image: Image, keys: Keys) -> list[KeyRow]:
+    return [
+        KeyRow(keys.key("image", image.instance), "image", image.instance),
+        KeyRow(keys.key("study", image.study_instance_uid), "study", image.study_instance_uid),
+        KeyRow(PatientKeys(keys)(image), "patient", image.patient_id or "no PatientID: a patient of its own"),
+    ]

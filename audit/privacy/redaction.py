@@ -1,0 +1,255 @@
+"""What of the inputs may be shown: names of files become keys, words of a report are masked."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path, PurePath
+
+from audit.privacy.pseudonyms import Keys
+from pipelines.privacy.masking import MaskedText, mask_identifiers, mask_report
+from pipelines.privacy.patterns import folded, normal_form
+from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
+from pipelines.privacy.vocabulary import is_known, may_be_name
+from pipelines.quoting import files_named_in, printable, requoted
+from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
+from reports.record import FailureRecord, TokenHeat
+
+__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
+
+_NOBODY = Identifiers()
+_KEY = re.compile(r"file-[0-9a-f]{16}")
+_STUDY = re.compile(r"[0-9a-f]{16}")
+_KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
+_WORD = re.compile(r"\w+")
+_BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
+_AROUND_NAMES = frozenset("\"'/\\")
+_AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
+
+
+def strange_name(path: str, keys: Keys | None) -> str:
+    """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
+    *folders, name = path.split("/")
+    parts = ["studies", "set-aside", "shards"]
+    shown = [part if part in parts or _STUDY.fullmatch(part) else strange_name(part, keys) for part in folders]
+    return "/".join([*shown, "file-" if keys is None else keys.file_key(name)])
+
+
+def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> MaskedText:
+    """A phrase as pages show it; what the images' headers say (``known``) is masked wherever the phrase repeats it."""
+    masked = mask_report(text, known)
+    return replace(masked, text=text, masked_words=0, spans=()) if show_phi else masked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shower:
+    """Shows what inputs say in free words: as it is with ``show_phi``, else under a key unless it can name nobody."""
+
+    keys: Keys
+    show_phi: bool
+
+    def label(self, label: str) -> str:
+        """What a box is labelled with: a finding, or whatever somebody typed."""
+        return label if self.show_phi or is_plain(label) else self._keyed("label", label)
+
+    def reader(self, reader: str | None) -> str | None:
+        """Who drew a box: readers stay apart from each other, and nobody is named."""
+        if reader is None or self.show_phi or is_reader_number(reader):
+            return reader
+        return self._keyed("reader", reader)
+
+    def wording(self, wording: str, spoken: Iterable[str]) -> str:
+        """For which sentence a box was drawn: words stay that the image's shown phrases say, and plain ones."""
+        if self.show_phi:
+            return wording
+        known = {word.casefold() for text in spoken for word in _WORD.findall(text)}
+
+        def shown(word: re.Match[str]) -> str:
+            return word[0] if word[0].casefold() in known or is_plain(word[0]) else "[masked]"
+
+        return _WORD.sub(shown, mask_identifiers(wording))
+
+    def maker(self, manufacturer: str | None) -> str | None:
+        """Who made the machine; some hospitals write something else there."""
+        if manufacturer is None or self.show_phi or is_maker(manufacturer):
+            return manufacturer
+        return self._keyed("maker", manufacturer)
+
+    def reason(self, reason: str) -> str:
+        """Why something took no part: what it quotes of a file is masked."""
+        return reason if self.show_phi else requoted(reason, self._quote)
+
+    def _quote(self, text: str) -> str:
+        """Mask what is quoted; keys of files in there stay."""
+        if is_plain(text) or _KEYED.fullmatch(text):
+            return text
+        kept = " ".join(_KEY.findall(text))
+        rest = _KEY.sub("", text).strip()
+        return " ".join(filter(None, (kept, rest if is_plain(rest) else self._keyed("label", rest))))
+
+    def _keyed(self, kind: str, text: str) -> str:
+        return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"
+
+
+def shown_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]) -> tuple[TokenHeat, ...]:
+    """Give the heat of a phrase's words; that of masked words goes to their mask.
+
+    Args:
+        text: of the phrase, as it was put to the model.
+        masked: how the phrase is shown.
+        words: of the phrase in their order, each with its heat.
+    """
+    plain = folded(normal_form(text))
+    shown: list[TokenHeat] = []
+    last: tuple[int, int, str] | None = None  # the mask that the word before is under
+    end = 0
+    for word, nats in words:
+        sought = folded(normal_form(word)).strip()
+        start = plain.find(sought, end) if sought else -1
+        if start < 0:
+            # The tokeniser writes it otherwise than the phrase: it cannot be told whether it is under a mask.
+            mask = (end, end, "masked") if masked.spans else None
+        else:
+            end = start + len(sought)
+            mask = masked.mask_at(start, end)
+        if mask is not None and mask == last:
+            shown[-1] = shown[-1].model_copy(update={"nats": shown[-1].nats + nats})
+        else:
+            shown.append(TokenHeat(word=word if mask is None else f"[{mask[2]}]", nats=nats))
+        last = mask
+    return tuple(shown)
+
+
+def name_of_source(source: str) -> str:
+    """Give the name of a source's file, whose key stands for it: without its folders and the row of a table."""
+    path = PART_OF_FILE.sub("", source)
+    return PurePath(path).name or path
+
+
+def shown_failures(
+    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool
+) -> tuple[FailureRecord, ...]:
+    """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""
+    given = [folder.parts for folder in folders]
+    listed = [_Listed.of(item, given) for item in left_out]
+    if show_phi:
+        return tuple(
+            each.record(printable(f"{'/'.join(each.below)}{each.row}"), printable(each.item.reason)) for each in listed
+        )
+    own, others = (each.below[-1] for each in listed), (files_named_in(each.item.reason) for each in listed)
+    names, shower = _Names(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
+    return tuple(
+        each.record(
+            f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))
+        )
+        for each in listed
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What took no part, its source taken apart."""
+
+    item: LeftOut
+    path: str
+    row: str  # " row 7" of a table, " message 7" of HL7, or ""
+    below: tuple[str, ...]  # the path's parts from the folder that was handed in on: OUT does not tell where it lies
+
+    @classmethod
+    def of(cls, item: LeftOut, folders: Sequence[tuple[str, ...]]) -> "_Listed":
+        found = PART_OF_FILE.search(item.source)
+        path, row = (item.source[: found.start()], found[0]) if found else (item.source, "")
+        parts = PurePath(path).parts
+        for folder in folders:
+            if len(parts) > len(folder) and parts[: len(folder)] == folder:
+                return cls(item, path, row, parts[len(folder) :])
+        return cls(item, path, row, parts[-1:] or ("",))
+
+    def record(self, source: str, reason: str) -> FailureRecord:
+        return FailureRecord(source=source, stage=self.item.stage, reason=reason, failed=self.item.failed)
+
+
+class _Names:
+    """The names of files that are not to be shown, and the keys that stand for them.
+
+    A reason may hold the name of its own file or of others. It is searched word by word, so that the time grows with
+    the reasons and not with reasons times names.
+    """
+
+    def __init__(self, names: Iterable[str], keys: Keys) -> None:
+        self._keys = keys
+        self._names = frozenset(filter(None, names))
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # first word of a name: how many words such names have
+        for name in self._names:
+            words = name.split()
+            self._lengths[words[0] if words else name].add(len(words))
+        self._masked: dict[str, str] = {}
+
+    def key_of(self, name: str) -> str:
+        return self._keys.file_key(name)
+
+    def masked_in(self, reason: str, path: str) -> str:
+        """Put a key in the place of each name, and of the path that leads to it; ``path`` is the reason's own file."""
+        reason = reason.replace(path, PurePath(path).name) if "/" in path else reason
+        if reason not in self._masked:
+            self._masked[reason] = self._masked_by_word(reason)
+        return self._masked[reason]
+
+    def _masked_by_word(self, reason: str) -> str:
+        words = list(re.finditer(r"\S+", reason))
+        shown: list[str] = []
+        end = 0
+        for index, word in enumerate(words):
+            if word.start() < end:
+                continue  # part of a name of several words
+            found = self._name_at(reason, words[index:])
+            if found is not None:
+                start, until, name = found
+                shown += [reason[end:start], self.key_of(name)]
+                end = until
+        return "".join([*shown, reason[end:]])
+
+    def _name_at(self, reason: str, words: Sequence[re.Match[str]]) -> tuple[int, int, str] | None:
+        """Find the longest name that begins in the first of some words: where it begins with its path, ends, and it."""
+        word = words[0]
+        best: tuple[int, int, str] | None = None
+        for start in _starts(word):
+            for until in self._ends(reason, start, words):
+                name = reason[start:until]
+                if _is_word(name) and reason[max(0, start - 1) : start] not in _AROUND_NAMES:
+                    continue  # a file that is called "out" does not make a name of the word
+                if name in self._names and (best is None or len(name) > len(best[2])):
+                    best = _path_start(word, start), until, name
+        return best
+
+    def _ends(self, reason: str, start: int, words: Sequence[re.Match[str]]) -> Iterator[int]:
+        """Give the places where a name that starts at ``start`` may end."""
+        first = reason[start : words[0].end()]
+        lengths = {1}.union(*(self._lengths.get(begun, ()) for begun in (first, first.rstrip(_AFTER_NAMES))))
+        for length in lengths:
+            if not 0 < length <= len(words):
+                continue
+            until = words[length - 1].end()
+            yield until
+            while until > start and reason[until - 1] in _AFTER_NAMES:
+                until -= 1
+                yield until
+
+
+def _is_word(name: str) -> bool:
+    """Whether a file's name is a word that sentences have, and names nobody."""
+    return name.isalpha() and name.islower() and is_known(name) and not may_be_name(name)
+
+
+def _starts(word: re.Match[str]) -> Iterator[int]:
+    yield word.start()
+    yield from (word.start() + found.end() for found in _BEFORE_NAMES.finditer(word[0]))
+
+
+def _path_start(word: re.Match[str], start: int) -> int:
+    """Where the path begins that a word gives before a name; a bracket or quote before it stays."""
+    begin = word.start()
+    while begin < start and word[0][begin - word.start()] in "([\"'":
+        begin += 1
+    return begin

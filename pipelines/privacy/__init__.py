@@ -1,0 +1,1 @@
+"""What of the inputs names a person, and how it is masked."""
