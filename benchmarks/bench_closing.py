@@ -18,7 +18,7 @@ from pathlib import Path
 
 from audit.metrics.summary import score_table
 from audit.output.reuse import recorded_facts
-from audit.pipeline.aggregate import GrowingTable, Outcome, conclude
+from audit.pipeline.aggregate import GrowingTable, Tally, conclude
 from audit.pipeline.inputs import gather
 from audit.pipeline.score import FinishedStudy, control_rows, peaks, score_rows
 from audit.pipeline.scoring_context import PatientKeys, Targets
@@ -74,7 +74,7 @@ def measure(out: Path, count: int) -> dict[str, float]:
     """Conclude a cohort of ``count`` studies and make its tables and page, in this process."""
     base, run = [read_record(folder) for folder in study_folders(out)], read_run(out)
     start, loaded = time.perf_counter(), peak_memory_gb()
-    table, outcome = GrowingTable(), Outcome()
+    table, outcome = GrowingTable(), Tally()
     for record in repeated(base, count):
         rows = list(score_rows(record.images, study=record.key, patient=record.patient))
         table.add(rows)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from audit.attribution.pairs import Side
+from audit.attribution.pairs import TowerBatch
 from audit.encoders.blocks import Block, run_block, select_tokens
 from audit.encoders.protocol import Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from pipelines.errors import ModelError
 
 __all__ = ["Attended", "Opened", "attend", "embedding_of", "mean_embedding", "open_tower", "pooled_rows"]
@@ -62,7 +62,7 @@ class Opened:
         return hidden
 
 
-def open_tower(side: Side, *, method: str) -> Opened:
+def open_tower(side: TowerBatch, *, method: str) -> Opened:
     """Take a tower's blocks and embed its inputs, a row a pair.
 
     Raises:
@@ -103,14 +103,14 @@ def attend(block: Block, hidden: Hidden, allowed: Tensor | None) -> Attended:
 
 def embedding_of(opened: Opened, hidden: Hidden) -> Float[Tensor, "batch dim"]:
     """Make the embedding that the head reads from a block's output."""
-    if opened.stack.pool is Pool.ALL:
+    if opened.stack.pool is Pooling.ALL:
         return opened.stack.head(hidden)
     return opened.stack.head(select_tokens(hidden, _position(opened))[:, 0])
 
 
 def mean_embedding(opened: Opened, hidden: Hidden, seen: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch dim"]:
     """Put the head on the mean of all tokens that are seen; a head that pools all tokens itself reads them all."""
-    if opened.stack.pool is Pool.ALL:
+    if opened.stack.pool is Pooling.ALL:
         return opened.stack.head(hidden)
     weight = seen[..., None] / seen.sum(1)[:, None, None]
     return opened.stack.head((hidden * weight).sum(1))
@@ -118,7 +118,7 @@ def mean_embedding(opened: Opened, hidden: Hidden, seen: Bool[Tensor, "batch tok
 
 def pooled_rows(opened: Opened, relevance: Float[Tensor, "batch queries keys"]) -> Float[Tensor, "batch keys"]:
     """Read the row of the pooled token; where the head pools all tokens, the mean of all rows."""
-    if opened.stack.pool is Pool.ALL:
+    if opened.stack.pool is Pooling.ALL:
         return relevance.mean(1)
     return select_tokens(relevance, _position(opened))[:, 0]
 
@@ -126,7 +126,7 @@ def pooled_rows(opened: Opened, relevance: Float[Tensor, "batch queries keys"]) 
 def _position(opened: Opened) -> Int[Tensor, " batch"]:
     batch, tokens = opened.embedded.shape[:2]
     device = opened.embedded.device
-    if opened.stack.pool is Pool.FIRST:
+    if opened.stack.pool is Pooling.FIRST:
         return torch.zeros(batch, dtype=torch.long, device=device)
     if opened.mask is None:
         return torch.full((batch,), tokens - 1, device=device)

@@ -24,7 +24,7 @@ from torch.nn.functional import cosine_similarity
 from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
 from audit.attribution.engine import Method
 from audit.attribution.layers import first_of_last
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["Chefer"]
@@ -63,7 +63,7 @@ class Chefer(Method):
         text = first_of_last(pairs.encoder.text.depth, self._text_blocks)
         return both_towers(pairs, self._carry, (image, text))
 
-    def _carry(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:
+    def _carry(self, side: TowerBatch, first: int) -> Float[Tensor, "pairs tokens"]:
         opened = open_tower(side, method=self.name)
         hidden, maps = opened.before(first), []
         for block in opened.stack.blocks[first:]:

@@ -21,10 +21,10 @@ from torch.nn.functional import cosine_similarity
 from audit.attribution.attention import attend, embedding_of, open_tower, pooled_rows
 from audit.attribution.engine import Method
 from audit.attribution.layers import check_layer
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.blocks import run_block
 from audit.encoders.protocol import DualEncoder
-from audit.encoders.transformer import Pool
+from audit.encoders.transformer import Pooling
 from pipelines.errors import ModelError
 
 __all__ = ["GradECLIP"]
@@ -67,9 +67,9 @@ class GradECLIP(Method):
         check_layer("text", text, encoder.text.depth)
         return image, text
 
-    def _weigh(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _weigh(self, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
         opened = open_tower(side, method=self.name)
-        if opened.stack.pool is Pool.ALL:
+        if opened.stack.pool is Pooling.ALL:
             raise ModelError(
                 f"{self.name} follows the one token that the embedding is read from, and this model pools all of them "
                 "(SigLIP's attention pooling): choose another method, such as legrad or nib"

@@ -31,7 +31,7 @@ from audit.attribution.bottleneck import (
 )
 from audit.attribution.engine import Method
 from audit.attribution.m2ib import M2IB
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["IBA"]
@@ -87,7 +87,7 @@ class IBA(Method):
         """Squeeze both towers."""
         return both_towers(pairs, self._squeeze, self.split(pairs.encoder))
 
-    def _squeeze(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _squeeze(self, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden, mask = side.prefix(layer), side.seen()
         mean, spread = _statistics(hidden, mask)
 

@@ -28,7 +28,7 @@ from torch.nn.functional import cosine_similarity
 from audit.attribution.attention import attend, embedding_of, mean_embedding, open_tower
 from audit.attribution.engine import Method
 from audit.attribution.layers import first_of_last
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["LeGrad", "LeGradPool"]
@@ -73,7 +73,7 @@ class LeGrad(Method):
         image, text = (first_of_last(*pair) for pair in zip(_depths(pairs.encoder), self._blocks, strict=True))
         return both_towers(pairs, self._sum_blocks, (image, text))
 
-    def _sum_blocks(self, side: Side, first: int) -> Float[Tensor, "pairs tokens"]:
+    def _sum_blocks(self, side: TowerBatch, first: int) -> Float[Tensor, "pairs tokens"]:
         opened, is_seen = open_tower(side, method=self.name), side.seen()
         hidden = opened.before(first)
         heat = hidden.new_zeros(hidden.shape[:2])

@@ -29,7 +29,7 @@ from audit.attribution.bottleneck import (
 from audit.attribution.engine import Method
 from audit.attribution.layers import layers_for
 from audit.attribution.numerics import Precision, autocast
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["M2IB", "M2IB_LAYERS"]
@@ -103,7 +103,7 @@ class M2IB(Method):
         squeeze = partial(self._squeeze, self.settings_for(pairs.encoder))
         return both_towers(pairs, squeeze, self.split(pairs.encoder))
 
-    def _squeeze(self, settings: BottleneckSettings, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _squeeze(self, settings: BottleneckSettings, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden = side.prefix(layer)
         return bottleneck(
             hidden,
@@ -114,7 +114,7 @@ class M2IB(Method):
             generators=generators_of(side.seeds, hidden.device),
         )
 
-    def _suffix(self, side: Side, layer: int) -> Callable[[Tensor, Tensor], Tensor]:
+    def _suffix(self, side: TowerBatch, layer: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Bind a tower's suffix to its layer, in the precision and through the compiler that were asked for."""
         suffix = side.tower.suffix
         run = suffix if self._compiler is None else torch.compile(suffix, backend=self._compiler)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from audit.attribution.engine import Method
 from audit.attribution.layers import cosine_gradient, layers_for
-from audit.attribution.pairs import Maps, Pairs, Side, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["NIB"]
@@ -68,7 +68,7 @@ class NIB(Method):
         """Integrate in both towers."""
         return both_towers(pairs, self._integrate, self.split(pairs.encoder))
 
-    def _integrate(self, side: Side, layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _integrate(self, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
         hidden = side.prefix(layer)
         total = torch.zeros_like(hidden)
         for step in range(1, self._steps + 1):

@@ -1,6 +1,7 @@
 """What a method is asked and what it answers: a batch of pairs, one tower's half of it, and maps.
 
-A method that treats both towers alike is a function of a :class:`Side`, from which :func:`both_towers` makes the maps.
+A method that treats both towers alike is a function of a :class:`TowerBatch`, from which :func:`both_towers` makes the
+maps.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from audit.encoders.protocol import DualEncoder, Tokens, Tower
 
-__all__ = ["Attribution", "Maps", "Pairs", "Request", "Side", "both_towers", "on_grid"]
+__all__ = ["Attribution", "Maps", "Pairs", "Request", "TowerBatch", "both_towers", "on_grid"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 
@@ -40,7 +41,7 @@ class Attribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class TowerBatch:
     """One tower's half of a batch of pairs."""
 
     tower: Tower
@@ -75,13 +76,13 @@ class Pairs:
     image_hidden: tuple[int, Float[Tensor, "pairs image_tokens image_width"]] | None = None
     text_hidden: tuple[int, Float[Tensor, "pairs text_tokens text_width"]] | None = None
 
-    def image_side(self, layer: int) -> Side:
+    def image_side(self, layer: int) -> TowerBatch:
         """The image half; ``layer`` only says how many tokens there are."""
         tower = self.encoder.image
         rows, columns = tower.grid_at(layer)
         content = torch.ones(1, tower.leading_tokens + rows * columns, dtype=torch.bool, device=self.images.device)
         content[:, : tower.leading_tokens] = False
-        return Side(
+        return TowerBatch(
             tower=tower,
             inputs=self.images,
             rows=self.image_of,
@@ -92,9 +93,9 @@ class Pairs:
             content=content,
         )
 
-    def text_side(self) -> Side:
+    def text_side(self) -> TowerBatch:
         """The text half."""
-        return Side(
+        return TowerBatch(
             tower=self.encoder.text,
             inputs=self.tokens,
             rows=torch.arange(len(self.seeds), device=self.images.device),
@@ -132,7 +133,7 @@ def on_grid(
     return heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns)
 
 
-def both_towers(pairs: Pairs, attribute: Callable[[Side, int], Tensor], layers: tuple[int, int]) -> Maps:
+def both_towers(pairs: Pairs, attribute: Callable[[TowerBatch, int], Tensor], layers: tuple[int, int]) -> Maps:
     """Explain the image and, where words are asked for, the phrase, each by its tokens at its tower's layer."""
     image_layer, text_layer = layers
     heat = attribute(pairs.image_side(image_layer), image_layer)

@@ -18,7 +18,7 @@ from audit.attribution.engine import Method
 from audit.attribution.layers import check_layer
 from audit.attribution.pairs import Maps, Pairs, on_grid
 from audit.encoders.protocol import DualEncoder
-from audit.encoders.transformer import Pool, TransformerImageTower
+from audit.encoders.transformer import Pooling, TransformerImageTower
 from pipelines.errors import ModelError
 
 __all__ = ["PatchSimilarity"]
@@ -63,7 +63,7 @@ class PatchSimilarity(Method):
         layer = int(self.numbers_for(pairs.encoder)["image_layer"])
         hidden = tower.prefix(pairs.images, layer)
         tokens = hidden.flatten(0, 1)
-        embedded = tower.stack.head(tokens[:, None] if tower.stack.pool is Pool.ALL else tokens)
+        embedded = tower.stack.head(tokens[:, None] if tower.stack.pool is Pooling.ALL else tokens)
         embedded = embedded.view(*hidden.shape[:2], -1)[pairs.image_of]
         heat = cosine_similarity(embedded, pairs.text_embedding[:, None], dim=-1)
         return Maps(image=on_grid(heat, pairs.encoder, layer))

@@ -30,7 +30,7 @@ class Via(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """What ``--kind`` takes: a :class:`reports.dicom_out.Kind`."""
+    """What ``--kind`` takes: a :class:`reports.dicom_out.ObjectKind`."""
 
     SC = "sc"
     SEG = "seg"
@@ -125,12 +125,12 @@ def push(
         need_extra()
         from audit.pacs.pushing import PushSettings
         from audit.pacs.pushing import push as push_results
-        from reports.dicom_out import Kind
+        from reports.dicom_out import ObjectKind
 
         settings = PushSettings(
             out=out,
             dicom_dir=dicom_dir,
-            kinds=frozenset(Kind(each.value) for each in kind) if kind else frozenset(Kind),
+            kinds=frozenset(ObjectKind(each.value) for each in kind) if kind else frozenset(ObjectKind),
             index=index_file(dicom_dir, index, no_index=no_index, not_in=[out]),
             to_folder=None if dry_run else to_folder,
         )
@@ -138,7 +138,7 @@ def push(
         with nullcontext() if here else _archive(via, config) as archive, progress_bar() as progress:
             pushed = push_results(settings, archive, progress=progress)
     done = "made and not sent" if here else "sent"
-    counts = ", ".join(f"{pushed.objects[each]} {each}" for each in Kind if each in settings.kinds)
+    counts = ", ".join(f"{pushed.objects[each]} {each}" for each in ObjectKind if each in settings.kinds)
     typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
     tell_what_is_wrong(pushed.failed, most=_LISTED_AT_MOST)
     if pushed.failed:

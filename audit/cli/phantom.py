@@ -11,7 +11,7 @@ __all__ = ["phantoms"]
 
 
 class EncoderKind(StrEnum):
-    """What ``--kind`` takes: an :class:`audit.phantom.training.Kind`."""
+    """What ``--kind`` takes: an :class:`audit.phantom.training.TrainingGoal`."""
 
     GROUNDED = "grounded"
     UNGROUNDED = "ungrounded"
@@ -56,11 +56,11 @@ def phantom_train(
     processes: Annotated[int, typer.Option(help="Processes that render.", min=1)] = 2,
 ) -> None:
     """Train the phantom encoder as the committed one was trained; about half an hour on two cores."""
-    from audit.phantom.training import Kind, train_to_folder
+    from audit.phantom.training import TrainingGoal, train_to_folder
 
     with errors_in_one_line():
         train_to_folder(
-            out, steps=steps, pool_size=pool, seed=seed, kind=Kind(kind.value), processes=processes, tell=tell
+            out, steps=steps, pool_size=pool, seed=seed, kind=TrainingGoal(kind.value), processes=processes, tell=tell
         )
     typer.echo(out)
 

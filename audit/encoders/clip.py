@@ -14,7 +14,7 @@ from transformers import CLIPModel
 from audit.encoders.blocks import Affine, Block
 from audit.encoders.folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.geometry import Fit
 
@@ -59,7 +59,7 @@ def vision_stack(vision: Any, projection: Any) -> Stack:
     """Take a ``CLIPVisionModel`` apart; the embedding is read from its CLS token."""
     return Stack(
         blocks=tuple(block_of(layer) for layer in vision.encoder.layers),
-        pool=Pool.FIRST,
+        pool=Pooling.FIRST,
         head=lambda pooled: projection(vision.post_layernorm(pooled)),
         parameters=parameters_of(vision, projection),
     )
@@ -68,7 +68,7 @@ def vision_stack(vision: Any, projection: Any) -> Stack:
 def _text_stack(text: Any, projection: Any) -> Stack:
     return Stack(
         blocks=tuple(block_of(layer) for layer in text.encoder.layers),
-        pool=Pool.LAST,
+        pool=Pooling.LAST,
         head=lambda pooled: projection(text.final_layer_norm(pooled)),
         parameters=parameters_of(text, projection),
         causal=True,

@@ -22,7 +22,7 @@ from audit.encoders.folder import (
     read_preprocessing,
 )
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
@@ -88,7 +88,7 @@ def _vit_stack(vit: Any, projection: Any) -> Stack:
 
     return Stack(
         blocks=tuple(_vit_block(layer) for layer in vit.layers),
-        pool=Pool.FIRST,
+        pool=Pooling.FIRST,
         head=head,
         parameters=parameters_of(vit, projection),
     )
@@ -122,7 +122,7 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
         return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
 
     return TransformerTextTower(
-        Stack(blocks=bert_blocks(text), pool=Pool.FIRST, head=head, parameters=parameters_of(text, projection)),
+        Stack(blocks=bert_blocks(text), pool=Pooling.FIRST, head=head, parameters=parameters_of(text, projection)),
         embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
         forward=forward,
         tokenise=tokeniser_of(tokenizer, context=context, device=device),

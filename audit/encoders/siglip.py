@@ -19,7 +19,7 @@ from transformers import Siglip2Model, SiglipModel
 from audit.encoders.clip import block_of
 from audit.encoders.folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
@@ -98,7 +98,7 @@ def _vision_stack(folder: Path, vision: Any) -> Stack:
         raise ModelError(f"{folder}: this SigLIP has no pooling head (vision_use_head false): it embeds no image")
     return Stack(
         blocks=tuple(block_of(layer) for layer in vision.encoder.layers),
-        pool=Pool.ALL,
+        pool=Pooling.ALL,
         head=lambda hidden: vision.head(vision.post_layernorm(hidden)),
         parameters=parameters_of(vision),
     )
@@ -114,7 +114,7 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
     return TransformerTextTower(
         Stack(
             blocks=tuple(block_of(layer) for layer in text.encoder.layers),
-            pool=Pool.LAST,
+            pool=Pooling.LAST,
             head=lambda pooled: text.head(text.final_layer_norm(pooled)),
             parameters=parameters_of(text),
         ),

@@ -14,14 +14,14 @@ from torch import Tensor
 from audit.encoders.blocks import Block, run_block, run_block_at, select_tokens
 from audit.encoders.protocol import Tokens
 
-__all__ = ["Pool", "Stack", "TransformerImageTower", "TransformerTextTower"]
+__all__ = ["Pooling", "Stack", "TransformerImageTower", "TransformerTextTower"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Embedding = Float[Tensor, "batch dim"]
 Mask = Bool[Tensor, "batch tokens"]
 
 
-class Pool(Enum):
+class Pooling(Enum):
     """What the head reads of the last block's output."""
 
     FIRST = auto()  # the CLS token
@@ -34,7 +34,7 @@ class Stack:
     """A transformer tower taken apart: its blocks, and the head that makes the embedding of what it pools."""
 
     blocks: tuple[Block, ...]
-    pool: Pool
+    pool: Pooling
     head: Callable[[Tensor], Tensor]  # [batch, width], or [batch, tokens, width] where it pools all
     parameters: int
     causal: bool = False
@@ -59,7 +59,7 @@ class Stack:
         """
         self._check(layer)
         blocks, allowed = self.blocks[layer + 1 :], self._allowed(mask)
-        if self.pool is Pool.ALL:
+        if self.pool is Pooling.ALL:
             for block in blocks:
                 hidden = run_block(block, hidden, allowed)
             return self.head(hidden)
@@ -75,7 +75,7 @@ class Stack:
         return self.run_rest(self.run_first(embedded, 0, mask), 0, mask)
 
     def _position(self, hidden: Hidden, mask: Mask | None) -> Tensor:
-        if self.pool is Pool.FIRST:
+        if self.pool is Pooling.FIRST:
             return torch.zeros(hidden.shape[0], dtype=torch.long, device=hidden.device)
         if mask is None:
             return torch.full((hidden.shape[0],), hidden.shape[1] - 1, device=hidden.device)

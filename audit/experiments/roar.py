@@ -16,7 +16,14 @@ from audit.attribution.pairs import Request
 from audit.encoders.folder import load_pretrained, load_tokenizer
 from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.protocol import DualEncoder
-from audit.experiments.roar_retraining import Pairs, Retrieval, fine_tuned, remove_patches, remove_words, retrieve
+from audit.experiments.roar_retraining import (
+    CaptionedImages,
+    Retrieval,
+    fine_tuned,
+    remove_patches,
+    remove_words,
+    retrieve,
+)
 from audit.metrics.statistics import Interval, patient_interval
 from audit.phantom.training import TrainingSettings
 from pipelines.errors import AuditError, ModelError
@@ -123,7 +130,7 @@ def _shown(interval: Interval | None) -> str:
 class _Explained:
     """All pairs, training first, and the method's heat on them."""
 
-    pairs: Pairs
+    pairs: CaptionedImages
     image_heat: tuple[Float[Tensor, "grid_rows grid_columns"], ...]
     word_heat: tuple[tuple[float, ...], ...]
     seeds: tuple[int, ...]
@@ -198,7 +205,7 @@ def _explained(
     tokens = encoder.text.tokenise(sentences)
     truth = torch.tensor([[claim in present for claim in claims] for present in findings])
     return _Explained(
-        pairs=Pairs(
+        pairs=CaptionedImages(
             images=torch.stack(images),
             ids=tokens.ids,
             mask=tokens.mask,
@@ -239,7 +246,7 @@ class _Trial:
                 yield self._line(side, self._settings.method, share, (own, whole, at_random))
                 yield self._line(side, _RANDOM, share, (at_random, whole, None))
 
-    def _without(self, side: Side, by: str, share: float) -> Pairs:
+    def _without(self, side: Side, by: str, share: float) -> CaptionedImages:
         """Remove from all pairs, those of the training and the held-out ones."""
         explained, seeds = self._explained, self._explained.seeds
         if side == "image":
@@ -252,7 +259,7 @@ class _Trial:
             words = [[0.0] * len(heat) for heat in words]
         return remove_words(explained.pairs, words, share=share, seeds=seeds, mask_id=explained.mask_id)
 
-    def _retrieval(self, pairs: Pairs) -> Retrieval:
+    def _retrieval(self, pairs: CaptionedImages) -> Retrieval:
         trainings = 1 + 2 * len(self._settings.sides) * len(self._settings.shares)
         tuned = fine_tuned(self._model, pairs.part(self._train), self._training)
         self._trained += 1

@@ -17,14 +17,14 @@ from audit.attribution.numerics import flushed_denormals
 from audit.metrics.faithfulness.pairs import hottest_first
 from audit.phantom.training import TrainingSettings, pairwise_loss, rate_at
 
-__all__ = ["Pairs", "Retrieval", "Words", "fine_tuned", "remove_patches", "remove_words", "retrieve"]
+__all__ = ["CaptionedImages", "Retrieval", "Words", "fine_tuned", "remove_patches", "remove_words", "retrieve"]
 
 Words = tuple[tuple[int, ...], ...]
 """A sentence's words, each with the positions of its tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class CaptionedImages:
     """Images, each with a sentence of its own that holds of it."""
 
     images: Float[Tensor, "pairs 3 size size"]  # normalised: the films' mean is 0
@@ -36,9 +36,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.images)
 
-    def part(self, rows: slice) -> "Pairs":
+    def part(self, rows: slice) -> "CaptionedImages":
         """Take some of the pairs."""
-        return Pairs(
+        return CaptionedImages(
             images=self.images[rows],
             ids=self.ids[rows],
             mask=self.mask[rows],
@@ -48,8 +48,12 @@ class Pairs:
 
 
 def remove_patches(
-    pairs: Pairs, heats: Sequence[Float[Tensor, "grid_rows grid_columns"]], *, share: float, seeds: Sequence[int]
-) -> Pairs:
+    pairs: CaptionedImages,
+    heats: Sequence[Float[Tensor, "grid_rows grid_columns"]],
+    *,
+    share: float,
+    seeds: Sequence[int],
+) -> CaptionedImages:
     """Put the films' mean in place of the hottest ``share`` of each image's patches, one at least.
 
     Cells of equal heat are taken in an order that the pair's seed draws.
@@ -68,8 +72,8 @@ def remove_patches(
 
 
 def remove_words(
-    pairs: Pairs, heats: Sequence[Sequence[float]], *, share: float, seeds: Sequence[int], mask_id: int
-) -> Pairs:
+    pairs: CaptionedImages, heats: Sequence[Sequence[float]], *, share: float, seeds: Sequence[int], mask_id: int
+) -> CaptionedImages:
     """Put the mask token in place of the hottest ``share`` of each sentence's words, one at least.
 
     Raises:
@@ -103,7 +107,7 @@ class Retrieval:
 
 def fine_tuned(
     model: CLIPModel,
-    pairs: Pairs,
+    pairs: CaptionedImages,
     settings: TrainingSettings,
     *,
     report: Callable[[int, float], None] = lambda _step, _loss: None,
@@ -145,7 +149,7 @@ def fine_tuned(
 
 
 @torch.no_grad()
-def retrieve(model: CLIPModel, pairs: Pairs) -> Retrieval:
+def retrieve(model: CLIPModel, pairs: CaptionedImages) -> Retrieval:
     """Rank each pair's own sentence among the other pairs' sentences that do not hold of its image."""
     starts = range(0, len(pairs), _AT_ONCE)
     with flushed_denormals():

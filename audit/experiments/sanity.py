@@ -130,7 +130,7 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
+class _DrawnPhrases:
     """The phrases that were drawn."""
 
     requests: list[Request]
@@ -140,7 +140,7 @@ class _Sample:
 
 def _sample(
     files: CohortFiles, settings: SanitySettings, encoder: DualEncoder, device: torch.device, progress: Progress
-) -> _Sample:
+) -> _DrawnPhrases:
     """Draw the phrases and load their images."""
     run = RunSettings(
         dicom_dir=files.dicom_dir, reports=files.reports, boxes=files.boxes, out=Path(), index=files.index
@@ -164,7 +164,7 @@ def _sample(
         raise AuditError(
             f"{files.dicom_dir}: no image of the sample could be read; look at `m2ib-audit run`'s failures"
         )
-    return _Sample(requests=requests, patients=patients, left_out=tuple(left_out))
+    return _DrawnPhrases(requests=requests, patients=patients, left_out=tuple(left_out))
 
 
 def _line(step: SanityStep, depth: int, patients: Sequence[str]) -> SanityLine:

@@ -21,7 +21,7 @@ from pipelines.image_file import Picture
 from pipelines.study import Box
 from reports.overlay import COLOURS, colour_heat, display_range
 
-__all__ = ["BOX_COLOUR", "Word", "WordLines", "draw", "lay_out"]
+__all__ = ["BOX_COLOUR", "WordColumn", "WordLines", "draw", "lay_out"]
 
 _WORD_POINTS, _NUMBER_POINTS = 9.0, 6.5  # font sizes
 _LINE_INCHES = 0.40  # a line of words with their numbers
@@ -31,7 +31,7 @@ _LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class WordColumn:
     """One word, the number below it, and the width of the wider of the two."""
 
     text: str
@@ -44,7 +44,7 @@ class Word:
 class WordLines:
     """Words with their heat, broken into lines that fit a width."""
 
-    lines: tuple[tuple[Word, ...], ...]
+    lines: tuple[tuple[WordColumn, ...], ...]
     colours: ScalarMappable | None  # None where no word has a heat
     width_inches: float
 
@@ -64,7 +64,7 @@ class WordLines:
                 self._write(axes, word, left, top)
                 left += word.width_inches + _GAP_INCHES
 
-    def _write(self, axes: Axes, word: Word, left: float, top: float) -> None:
+    def _write(self, axes: Axes, word: WordColumn, left: float, top: float) -> None:
         written = axes.text(left, top + 0.17, _plain(word.text), fontsize=_WORD_POINTS)
         if word.heat is None or self.colours is None:
             return
@@ -80,7 +80,7 @@ def lay_out(
 ) -> WordLines:
     """Break words into lines by the width that they, and the numbers below them, have in the figure's font."""
     heats = [heat for _, heat in words if heat is not None]
-    lines: list[list[Word]] = [[]]
+    lines: list[list[WordColumn]] = [[]]
     left = 0.0
     for text, heat in words:
         number = "" if heat is None else _number(heat, max(map(abs, heats)))
@@ -90,7 +90,7 @@ def lay_out(
         if lines[-1] and left + width > width_inches:
             lines.append([])
             left = 0.0
-        lines[-1].append(Word(text=text, heat=heat, number=number, width_inches=width))
+        lines[-1].append(WordColumn(text=text, heat=heat, number=number, width_inches=width))
         left += width + _GAP_INCHES
     colours = ScalarMappable(Normalize(min(0.0, *heats), max(0.0, *heats)), "inferno") if heats else None
     return WordLines(lines=tuple(tuple(line) for line in lines), colours=colours, width_inches=width_inches)
@@ -128,7 +128,7 @@ _TITLE_INCHES = 0.5
 _WORDS_GAP = 0.12
 
 
-class _Drawn(Figure):
+class _NotebookFigure(Figure):
     """A figure that a notebook displays without pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -139,7 +139,7 @@ class _Drawn(Figure):
 
 def draw(columns: Sequence[Explanation], boxes: Sequence[Box]) -> Figure:
     """Draw one column an explanation; without pyplot, whose state is the caller's."""
-    figure = _Drawn(dpi=110)
+    figure = _NotebookFigure(dpi=110)
     renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # it has no hints
     words = [
         lay_out(figure, renderer, explained.words or _unexplained(explained), width_inches=_PICTURE_INCHES)

@@ -7,6 +7,6 @@ without: studies and files stand there under their salted keys.
 
 from audit.logbook.chain import AUDIT_LOG, AuditLog
 from audit.logbook.events import EVENT_LOG, EventLog, recorded_logging
-from audit.logbook.verify import Verdict, verify
+from audit.logbook.verify import Verification, verify
 
-__all__ = ["AUDIT_LOG", "EVENT_LOG", "AuditLog", "EventLog", "Verdict", "recorded_logging", "verify"]
+__all__ = ["AUDIT_LOG", "EVENT_LOG", "AuditLog", "EventLog", "Verification", "recorded_logging", "verify"]

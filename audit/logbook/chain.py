@@ -95,7 +95,7 @@ def mac_of(entry: Mapping[str, Value], key: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _ChainHead:
     """Where the chain stands."""
 
     count: int
@@ -134,22 +134,22 @@ class AuditLog:
             head, torn = _head_of(descriptor)
             lines = []
             if torn and self._follows(head, parsed(torn)):  # whole but for its end
-                head = _Head(head.count + 1, checksum(torn + b"\n"))
+                head = _ChainHead(head.count + 1, checksum(torn + b"\n"))
                 lines.append(b"\n")
             elif torn:
                 lines.append(b"" if torn.endswith(b"\n") else b"\n")
                 waiting.insert(0, (TORN, {"bytes": len(torn), "sha256": checksum(torn)}))
             for event, values in waiting:
                 line = self._line(head, event, values)
-                head = _Head(head.count + 1, checksum(line))
+                head = _ChainHead(head.count + 1, checksum(line))
                 lines.append(line)
             append_lines(descriptor, b"".join(lines), to_disk=True)
             return head.last
 
-    def _follows(self, head: _Head, entry: Mapping[str, Value] | None) -> bool:
+    def _follows(self, head: _ChainHead, entry: Mapping[str, Value] | None) -> bool:
         return entry is not None and fault_of(entry, count=head.count, last=head.last, key=self._key) is None
 
-    def _line(self, head: _Head, event: str, values: Mapping[str, Value]) -> bytes:
+    def _line(self, head: _ChainHead, event: str, values: Mapping[str, Value]) -> bytes:
         entry: dict[str, Value] = {"n": head.count + 1, "ts": now(), "event": event, **values, "prev": head.last}
         return as_line({**entry, "mac": mac_of(entry, self._key)})
 
@@ -179,7 +179,7 @@ def refuse_other_salt(out: Path, salt: bytes) -> None:
         )
 
 
-def _head_of(descriptor: int) -> tuple[_Head, bytes]:
+def _head_of(descriptor: int) -> tuple[_ChainHead, bytes]:
     """Find the last whole entry, and everything behind it that is none.
 
     Raises:
@@ -192,9 +192,9 @@ def _head_of(descriptor: int) -> tuple[_Head, bytes]:
         start = data.rfind(b"\n", 0, end - 1) + 1
         entry = parsed(data[start:end])
         if entry is not None and isinstance(entry.get("n"), int):
-            return _Head(int(str(entry["n"])), checksum(data[start:end])), data[end:]
+            return _ChainHead(int(str(entry["n"])), checksum(data[start:end])), data[end:]
         end = start
-    return _Head(0, GENESIS), data
+    return _ChainHead(0, GENESIS), data
 
 
 def fault_of(entry: Mapping[str, Value], *, count: int, last: str, key: bytes | None) -> str | None:

@@ -12,13 +12,13 @@ from audit.logbook.seals import Value, seal_key
 from pipelines.errors import OutputError
 from reports.folder import RUN
 
-__all__ = ["Verdict", "as_text", "entries_of", "verify"]
+__all__ = ["Verification", "as_text", "entries_of", "verify"]
 
 _LISTED_AT_MOST = 3
 
 
 @dataclass(slots=True, kw_only=True)
-class Verdict:
+class Verification:
     """What was found; ``intact`` where nothing speaks against the log."""
 
     entries: int = 0
@@ -36,7 +36,9 @@ class Verdict:
         return not self.wrong
 
 
-def verify(out: Path, salt: bytes | None, *, head: str | None = None, shown: Callable[[str], str] = str) -> Verdict:
+def verify(
+    out: Path, salt: bytes | None, *, head: str | None = None, shown: Callable[[str], str] = str
+) -> Verification:
     """Go through the chain and compare what it says with what lies in OUT.
 
     Args:
@@ -51,7 +53,7 @@ def verify(out: Path, salt: bytes | None, *, head: str | None = None, shown: Cal
     lines = _lines(out)
     whole = [line for line in lines if line.endswith(b"\n")]
     chain = follow(whole, None if salt is None else log_key(salt))
-    verdict = Verdict(entries=chain.entries, head=chain.head, notes=list(chain.torn), unfinished=bool(chain.torn))
+    verdict = Verification(entries=chain.entries, head=chain.head, notes=list(chain.torn), unfinished=bool(chain.torn))
     if len(whole) < len(lines):
         verdict.unfinished = True
         verdict.notes.append(
@@ -68,7 +70,7 @@ def verify(out: Path, salt: bytes | None, *, head: str | None = None, shown: Cal
     return verdict
 
 
-def _compare(covered: Covered, said: Said, verdict: Verdict, shown: Callable[[str], str]) -> None:
+def _compare(covered: Covered, said: Said, verdict: Verification, shown: Callable[[str], str]) -> None:
     """Say of OUT's files what differs from the log, what the log does not cover, and what is at its end."""
     verdict.studies = covered.studies
     verdict.files = {name: state for name, (state, _) in sorted(covered.files.items())}
@@ -101,7 +103,7 @@ def _compare(covered: Covered, said: Said, verdict: Verdict, shown: Callable[[st
     _tell_not_covered(covered, verdict, shown)
 
 
-def _tell_not_covered(covered: Covered, verdict: Verdict, shown: Callable[[str], str]) -> None:
+def _tell_not_covered(covered: Covered, verdict: Verification, shown: Callable[[str], str]) -> None:
     """List what the log does not cover by why, a few names each."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name, why in covered.of(State.NOT_COVERED).items():

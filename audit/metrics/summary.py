@@ -133,7 +133,7 @@ def summarise(table: pd.DataFrame) -> list[ScoreSummary]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _MethodValues:
     """What a method, or a reference, has of one score."""
 
     present: Bool[np.ndarray, " cases"]  # where the table has a row
@@ -147,7 +147,7 @@ class _Cases:
     patients: Int[np.ndarray, " cases"]  # numbered in the order of their names
     findings: Int[np.ndarray, " cases"]  # places in ``names``, or _NO_FINDING
     names: Sequence[str]  # of findings, sorted
-    methods: Mapping[str, _Found]
+    methods: Mapping[str, _MethodValues]
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> "_Cases":
@@ -161,18 +161,18 @@ class _Cases:
         patients, _ = pd.factorize(words["patient"].iloc[first], sort=True)
         findings, names = pd.factorize(words["finding"].iloc[first], sort=True)
         values = rows["value"].to_numpy(dtype=float)
-        methods: dict[str, _Found] = {}
+        methods: dict[str, _MethodValues] = {}
         for method, numbers in words.groupby("method", sort=False).indices.items():
             present, found = np.zeros(len(first), dtype=bool), np.full(len(first), np.nan)
             present[place[numbers]], found[place[numbers]] = True, values[numbers]
-            methods[str(method)] = _Found(present, found)
+            methods[str(method)] = _MethodValues(present, found)
         pairs = case.iloc[first].groupby(["image", "phrase"], sort=False).ngroup().to_numpy()
         return cls(
             patients=patients, findings=findings, names=names.tolist(), methods=_on_the_same_cases(methods, pairs)
         )
 
     def summary(
-        self, name: Mapping[str, str], found: _Found, *, averaging: str, finding: int | None = None
+        self, name: Mapping[str, str], found: _MethodValues, *, averaging: str, finding: int | None = None
     ) -> ScoreSummary:
         """Summarise what a method has, over all phrases or those of one finding."""
         asked = found.present if finding is None else found.present & (self.findings == finding)
@@ -225,7 +225,9 @@ class _Cases:
             )
 
 
-def _on_the_same_cases(methods: Mapping[str, _Found], pairs: Int[np.ndarray, " cases"]) -> Mapping[str, _Found]:
+def _on_the_same_cases(
+    methods: Mapping[str, _MethodValues], pairs: Int[np.ndarray, " cases"]
+) -> Mapping[str, _MethodValues]:
     """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both.
 
     Content-blind maps are compared on the same cases (:func:`audit.metrics.against_blind.filled`).

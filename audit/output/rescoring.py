@@ -16,7 +16,7 @@ from audit.output.fingerprint import with_place
 from audit.output.folder import clean_finished
 from audit.output.reuse import finished_before
 from audit.output.stored_study import kept_study, keyed_rows, scored_again
-from audit.pipeline.aggregate import GrowingTable, Outcome, conclude
+from audit.pipeline.aggregate import GrowingTable, Tally, conclude
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
@@ -87,7 +87,7 @@ def rescore(
         [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
     )
     targets = Targets(studies, lambda image: image.patient_id)
-    table, outcome, methods = GrowingTable(), Outcome(), dict[str, str]()
+    table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = with_place(

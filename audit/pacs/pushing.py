@@ -14,7 +14,7 @@ from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.quoting import requoted_for_owner
-from reports.dicom_out import Kind, Result, make_results, read_source
+from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.folder import read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
 
@@ -30,7 +30,7 @@ class Pushed:
     """What came of a push."""
 
     studies: int = 0
-    objects: Counter[Kind] = field(default_factory=Counter)
+    objects: Counter[ObjectKind] = field(default_factory=Counter)
     failed: list[Told] = field(default_factory=list)  # a study each, and why
 
 
@@ -40,7 +40,7 @@ class PushSettings:
 
     out: Path
     dicom_dir: Path  # with the originals: records hold no identifiers
-    kinds: frozenset[Kind] = frozenset(Kind)
+    kinds: frozenset[ObjectKind] = frozenset(ObjectKind)
     index: Path | None = None  # of the scan
     to_folder: Path | None = None
 
@@ -96,7 +96,7 @@ def _originals(settings: PushSettings, keys: Keys, progress: Progress) -> Mappin
 
 
 def _results(
-    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[Kind], known: Known
+    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[ObjectKind], known: Known
 ) -> list[Result]:
     """Make the results of one study.
 
@@ -145,7 +145,7 @@ def _write(results: list[Result], folder: Path) -> None:
 
 
 def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
-    counts: Counter[Kind] = Counter()
+    counts: Counter[ObjectKind] = Counter()
     for result in results:
         counts[result.kind] += 1
         yield f"{result.kind}-{counts[result.kind]:02d}.dcm", result

@@ -18,7 +18,7 @@ from pipelines.phantom.tags import betrayed, hidden
 from pipelines.phantom.wording import CLAIMS, holds
 from pipelines.processes import end_with_parent
 
-__all__ = ["Pool", "make_pool"]
+__all__ = ["PhantomPool", "make_pool"]
 
 _RENDER_COLUMNS = 320
 _CHUNK = 250
@@ -26,7 +26,7 @@ _HIDDEN = 0.75  # share of tagged films that do not show their lesions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class PhantomPool:
     """Rendered phantoms and which of :data:`pipelines.phantom.wording.CLAIMS` hold of them. It knows no box."""
 
     images: UInt8[np.ndarray, "count size size"]
@@ -68,7 +68,7 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) ->
     return np.stack(images), np.array(truth)
 
 
-def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> Pool:
+def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> PhantomPool:
     """Render ``count`` phantoms in ``processes`` processes; the result depends on all but them.
 
     ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.tags`), and most films do not show
@@ -86,4 +86,4 @@ def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool 
             start = index * _CHUNK
             images[start : start + len(chunk_images)] = chunk_images
             truth[start : start + len(chunk_truth)] = chunk_truth
-    return Pool(images=images, truth=truth)
+    return PhantomPool(images=images, truth=truth)

@@ -29,11 +29,11 @@ from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from audit.attribution.numerics import flushed_denormals
 from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD, build_model, build_tokenizer, initialise, save_processor
-from audit.phantom.pool import Pool, make_pool
+from audit.phantom.pool import PhantomPool, make_pool
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS, sentence_of
 
-__all__ = ["HINTS", "Kind", "TrainingSettings", "pairwise_loss", "rate_at", "train", "train_to_folder"]
+__all__ = ["HINTS", "TrainingGoal", "TrainingSettings", "pairwise_loss", "rate_at", "train", "train_to_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ def _draw_sentences(
 def train(
     model: CLIPModel,
     tokenizer: PreTrainedTokenizerFast,
-    pool: Pool,
+    pool: PhantomPool,
     settings: TrainingSettings,
     *,
     report: Callable[[int, dict[str, float]], None] = lambda _step, _losses: None,
@@ -201,7 +201,7 @@ HINTS = {
 """What ``m2ib_audit.json`` tells the audit about this model: where it is best explained, and what it is."""
 
 
-class Kind(StrEnum):
+class TrainingGoal(StrEnum):
     """What an encoder is trained to be. The last two are known to be bad, and an audit has to tell them apart."""
 
     GROUNDED = "grounded"
@@ -215,7 +215,7 @@ def train_to_folder(
     steps: int | None,
     pool_size: int,
     seed: int | None,
-    kind: Kind,
+    kind: TrainingGoal,
     processes: int,
     tell: Callable[[str], None],
 ) -> None:
@@ -236,10 +236,12 @@ def train_to_folder(
         default,
         steps=steps or default.steps,
         seed=default.seed if seed is None else seed,
-        multiple_instance=0.0 if kind is Kind.UNGROUNDED else default.multiple_instance,
+        multiple_instance=0.0 if kind is TrainingGoal.UNGROUNDED else default.multiple_instance,
     )
     tell(f"Rendering {pool_size} phantoms in {processes} processes")
-    pool = make_pool(pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is Kind.SHORTCUT)
+    pool = make_pool(
+        pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is TrainingGoal.SHORTCUT
+    )
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed=settings.seed)
     initialise(model, pool.images, seed=settings.seed)

@@ -14,7 +14,7 @@ from audit.metrics.summary import summarise
 from audit.pipeline.score import FinishedStudy
 from reports.record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 
-__all__ = ["Conclusions", "GrowingTable", "Outcome", "conclude"]
+__all__ = ["Conclusions", "GrowingTable", "Tally", "conclude"]
 
 _NAME = pa.dictionary(pa.int32(), pa.string())  # as many as there are studies
 _WORD = pa.dictionary(pa.int16(), pa.string())  # of a short list
@@ -66,7 +66,7 @@ class GrowingTable:
 
 
 @dataclass(slots=True)
-class Outcome:
+class Tally:
     """What has been audited so far, apart from the table of scores."""
 
     audited: int = 0
@@ -103,7 +103,7 @@ class Conclusions:
     subgroups: tuple[SubgroupSummary, ...] = ()
 
 
-def conclude(scores: pd.DataFrame, outcome: Outcome, methods: Sequence[tuple[str, str]]) -> Conclusions:
+def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, str]]) -> Conclusions:
     """Summarise scores and controls and reach a verdict on each method.
 
     Args:

@@ -19,7 +19,7 @@ from audit.output.folder import SHARDS, check_writable, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
 from audit.output.reuse import Plan, Planned, Standing, apply, kept_study_of, let_go, note_failure
-from audit.pipeline.aggregate import Conclusions, GrowingTable, Outcome, conclude
+from audit.pipeline.aggregate import Conclusions, GrowingTable, Tally, conclude
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import failed_study, loaded_studies
@@ -110,7 +110,7 @@ def run(
 
 def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progress, stop: Stop) -> RunResult:
     settings, finisher, clock = prepared.settings, prepared.finisher, prepared.clock
-    table, outcome = GrowingTable(), Outcome()
+    table, outcome = GrowingTable(), Tally()
     left_out = [] if settings.shard else list(prepared.inputs.left_out)
     total, not_done = len(plan.studies), 0
     progress("Auditing studies", 0, total)
@@ -192,7 +192,7 @@ def _studies(
 def _record(
     prepared: Prepared,
     plan: Plan,
-    outcome: Outcome,
+    outcome: Tally,
     found: Conclusions,
     left_out: Sequence[LeftOut],
     *,

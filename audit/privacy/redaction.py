@@ -138,7 +138,7 @@ def shown_failures(
             each.record(printable(f"{'/'.join(each.below)}{each.row}"), printable(each.item.reason)) for each in listed
         )
     own, others = (each.below[-1] for each in listed), (files_named_in(each.item.reason) for each in listed)
-    names, shower = _Names(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
+    names, shower = _FileNames(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
     return tuple(
         each.record(
             f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))
@@ -170,7 +170,7 @@ class _Listed:
         return FailureRecord(source=source, stage=self.item.stage, reason=reason, failed=self.item.failed)
 
 
-class _Names:
+class _FileNames:
     """The names of files that are not to be shown, and the keys that stand for them.
 
     A reason may hold the name of its own file or of others. It is searched word by word, so that the time grows with

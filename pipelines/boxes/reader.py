@@ -100,7 +100,7 @@ Frame = tuple[int, int] | None
 
 
 @dataclass(slots=True, kw_only=True)
-class _Found:
+class _ReadSoFar:
     """What has been read so far."""
 
     rows: list[BoxRow] = field(default_factory=list)
@@ -130,7 +130,7 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
             annotations; or ``format_name`` is none.
     """
     given = (paths,) if isinstance(paths, Path) else tuple(paths)
-    found = _Found()
+    found = _ReadSoFar()
     for path in given:
         before = len(found.rows)
         if path.is_dir():
@@ -147,7 +147,7 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
     return BoxTable(rows=tuple(_of_their_images(found)), left_out=tuple(found.left_out))
 
 
-def _read_folder(folder: Path, format_name: str | None, found: _Found) -> None:
+def _read_folder(folder: Path, format_name: str | None, found: _ReadSoFar) -> None:
     before, without = found.files, 0
     files, passed = files_under(folder, stage="boxes")
     found.left_out += passed
@@ -170,7 +170,7 @@ def _read_folder(folder: Path, format_name: str | None, found: _Found) -> None:
         found.left_out.append(_left_out(folder, reason, failed=False))
 
 
-def _read_file(path: Path, name: str, format_name: str | None, found: _Found) -> None:
+def _read_file(path: Path, name: str, format_name: str | None, found: _ReadSoFar) -> None:
     """Read one file.
 
     Raises:
@@ -213,7 +213,7 @@ def _what(row: BoxRow) -> tuple[object, ...]:
     return row.image, row.frames, row.frame, row.box
 
 
-def _read_text(path: Path, name: str, format_name: str | None, found: _Found) -> Iterator[RawBox | BoxError]:
+def _read_text(path: Path, name: str, format_name: str | None, found: _ReadSoFar) -> Iterator[RawBox | BoxError]:
     decoded = read_packed_text(path)
     text = decoded.text.lstrip()
     if recognise_reflacx_cases(text):
@@ -228,7 +228,7 @@ def _read_text(path: Path, name: str, format_name: str | None, found: _Found) ->
     return known.read(name, decoded.text)
 
 
-def _without_name(raw: RawBox, found: _Found) -> RawBox:
+def _without_name(raw: RawBox, found: _ReadSoFar) -> RawBox:
     """Let a number stand for the reader's name, the same in every file."""
     if raw.reader is None:
         return raw
@@ -241,7 +241,7 @@ def _checked(raw: RawBox | BoxError, path: Path) -> BoxRow:
     return box_row(raw if raw.image is not None else replace(raw, image=path.parent.name))
 
 
-def _of_their_images(found: _Found) -> Iterator[BoxRow]:
+def _of_their_images(found: _ReadSoFar) -> Iterator[BoxRow]:
     """Say of REFLACX's boxes which image their case is of."""
     for row in found.rows:
         case = found.cases.get(row.image)

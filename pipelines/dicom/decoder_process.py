@@ -52,9 +52,9 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
     try:
         try:
             kind, content = child.ask(path, frame)
-        except _DiedError:  # of this file, or of something else that happened to the machine: a second one tells
+        except _DecoderDiedError:  # of this file, or of something else that happened to the machine: a second one tells
             kind, content = child.ask(path, frame)
-    except _DiedError as died:
+    except _DecoderDiedError as died:
         if died.was_killed:
             raise DicomError(
                 f"{path}: the decoder was killed twice over the pixel data, most often for want of memory: free memory "
@@ -79,7 +79,7 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
     return np.frombuffer(content, kind["dtype"]).reshape(kind["shape"])
 
 
-class _DiedError(Exception):
+class _DecoderDiedError(Exception):
     """The decoding process ended before it answered."""
 
     def __init__(self, code: int | None) -> None:
@@ -111,7 +111,7 @@ class _Child:
             return json.loads(connection.recv_bytes()), connection.recv_bytes()
         except (EOFError, ConnectionError) as error:
             self.stop()
-            raise _DiedError(process.returncode) from error
+            raise _DecoderDiedError(process.returncode) from error
         except BaseException:
             self.stop()
             raise

@@ -104,7 +104,7 @@ def _masked(piece: str, offset: int, known: Identifiers) -> Iterator[Masked]:
     """Give what of a piece is masked, in rounds: what is masked in one tells what its neighbours are."""
     spans: tuple[Masked, ...] = ()
     for _ in range(_MOST_ROUNDS):
-        shown = _Shown.of(piece, spans)
+        shown = _MaskedPiece.of(piece, spans)
         found = [shown.back(span) for span in _one_round(shown.text, known)]
         joined = _joined(piece, [*spans, *found])
         if joined == spans:
@@ -114,14 +114,14 @@ def _masked(piece: str, offset: int, known: Identifiers) -> Iterator[Masked]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _MaskedPiece:
     """A piece with its masks in it, and where each of its characters comes from."""
 
     text: str
     origins: Sequence[tuple[int, int]]
 
     @classmethod
-    def of(cls, piece: str, spans: Iterable[Masked]) -> "_Shown":
+    def of(cls, piece: str, spans: Iterable[Masked]) -> "_MaskedPiece":
         parts: list[str] = []
         origins: list[tuple[int, int]] = []
         at = 0

@@ -75,7 +75,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _Sentence:
     """The words of a text."""
 
     words: Sequence[Word]
@@ -106,14 +106,14 @@ def words_in(text: str) -> list[Word]:
 def in_name_positions(text: str, spared: Sequence[Span] = ()) -> Iterator[Span]:
     """Find the words that stand where a name stands, of the vocabulary or not; ``spared`` are eponyms."""
     letters = [char for char in text if char.isalpha()]
-    words = _Text(words_in(text), sum(map(str.isupper, letters)) > _CAPITALS * len(letters))
+    words = _Sentence(words_in(text), sum(map(str.isupper, letters)) > _CAPITALS * len(letters))
     for index, word in enumerate(words.words):
         if not any(start <= word.start < end for start, end in spared):
             for rule in _RULES:
                 yield from rule(words, index)
 
 
-def _name_from(text: _Text, index: int) -> Iterator[Span]:
+def _name_from(text: _Sentence, index: int) -> Iterator[Span]:
     """Give the words of a name that begins at a place."""
     before: Word | None = None
     for word in text.words[index : index + _MOST_WORDS_OF_NAME]:
@@ -132,7 +132,7 @@ def _name_from(text: _Text, index: int) -> Iterator[Span]:
         before = word
 
 
-def _behind_title(text: _Text, index: int) -> Iterator[Span]:
+def _behind_title(text: _Sentence, index: int) -> Iterator[Span]:
     """After "Dr", "Mr." and "Frau"; "DR chest", "MR imaging" and "the nurse called" hold no name."""
     word, follows = text.words[index], text.at(index + 1)
     if word.base not in _KINDS["titles"] or follows is None or not _BEHIND_TITLE.fullmatch(follows.gap):
@@ -148,7 +148,7 @@ def _behind_title(text: _Text, index: int) -> Iterator[Span]:
     yield from _name_from(text, index + 1)
 
 
-def _behind_deed(text: _Text, index: int) -> Iterator[Span]:
+def _behind_deed(text: _Sentence, index: int) -> Iterator[Span]:
     """After "seen by", "discussed with", "told", "per", "Pt", "cc:" and "/s/"."""
     word, follows = text.words[index], text.at(index + 1)
     if follows is None or follows.is_mask or follows.is_number:
@@ -191,7 +191,7 @@ def _may_be_person(word: Word, *, in_capitals: bool, small: bool) -> bool:
     return not is_clinical(word.base) and (may_be_name(word.base) or not is_report_word(word.base))
 
 
-def _behind_initial(text: _Text, index: int) -> Iterator[Span]:
+def _behind_initial(text: _Sentence, index: int) -> Iterator[Span]:
     """After "J."; a list's "A." and "B." are no initials."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_initial or follows is None or not re.fullmatch(r"\.[ \t]*", follows.gap) or not follows.is_capital:
@@ -203,7 +203,7 @@ def _behind_initial(text: _Text, index: int) -> Iterator[Span]:
         yield from _name_from(text, index + 1)
 
 
-def _alone(text: _Text, index: int) -> Iterator[Span]:
+def _alone(text: _Sentence, index: int) -> Iterator[Span]:
     """A word with one capital in the middle of a sentence that is not written in capitals, and "Young's"."""
     word = text.words[index]
     if word.is_also_name and word.is_capital and word.text.endswith("'s") and word.base not in _NOBODY:
@@ -218,7 +218,7 @@ def _alone(text: _Text, index: int) -> Iterator[Span]:
         yield word.start, word.end
 
 
-def _signed(text: _Text, index: int) -> Iterator[Span]:
+def _signed(text: _Sentence, index: int) -> Iterator[Span]:
     """A sentence that is a name alone, a name behind a dash at its end, "Young/White", and "white, j."."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_also_name or word.base in _NOBODY or len(word.base) == 1:
@@ -239,7 +239,7 @@ def _signed(text: _Text, index: int) -> Iterator[Span]:
         yield follows.start, follows.end
 
 
-def _before_deed(text: _Text, index: int) -> Iterator[Span]:
+def _before_deed(text: _Sentence, index: int) -> Iterator[Span]:
     """Before "was notified", "agrees" and "recommends"."""
     word = text.words[index]
     is_short = len(word.base) <= _SHORT and word.text.istitle() and may_be_name(word.base)
@@ -263,7 +263,7 @@ def _before_deed(text: _Text, index: int) -> Iterator[Span]:
         yield word.start, word.end
 
 
-def _before_degree(text: _Text, index: int) -> Iterator[Span]:
+def _before_degree(text: _Sentence, index: int) -> Iterator[Span]:
     """Before ", MD" and "M.D."; "CHEST, PA AND LATERAL" has no degree."""
     word, before, follows = text.words[index], text.at(index - 1), text.at(index + 1)
     if before is None or not re.fullmatch(r",?[ \t]+|,", word.gap) or before.is_mask:
@@ -294,7 +294,7 @@ def _before_degree(text: _Text, index: int) -> Iterator[Span]:
             return
 
 
-def _before_place(text: _Text, index: int) -> Iterator[Span]:
+def _before_place(text: _Sentence, index: int) -> Iterator[Span]:
     """Before "Hospital" and "Clinic", and behind "Ward"."""
     word, follows = text.words[index], text.at(index + 1)
     if word.base not in _KINDS["places"] or not word.is_capital:
@@ -314,7 +314,7 @@ def _before_place(text: _Text, index: int) -> Iterator[Span]:
             yield each.start, each.end
 
 
-def _beside_name(text: _Text, index: int) -> Iterator[Span]:
+def _beside_name(text: _Sentence, index: int) -> Iterator[Span]:
     """A word that is a name too, or an initial, beside a masked name: "Long [name]", "J. [name]", "Long and [name]"."""
     word, behind, second = text.words[index], text.at(index + 1), text.at(index + 2)
     if not word.is_capital or (word.text.isupper() and word.base in _KINDS["degrees"]):
@@ -340,7 +340,7 @@ def _is_name_here(word: Word) -> bool:
     return not word.opens and (is_rare or (word.text.istitle() and word.base in _KINDS["never_capital"]))
 
 
-def _beside_mask(text: _Text, index: int) -> bool:
+def _beside_mask(text: _Sentence, index: int) -> bool:
     """Whether a name is masked straight before or behind; in a text in capitals any word that is not known."""
     masks = {"[name]", "[masked]"} if text.in_capitals else {"[name]"}
     word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)

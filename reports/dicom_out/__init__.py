@@ -3,6 +3,6 @@
 Needs highdicom (the extra ``pacs``).
 """
 
-from reports.dicom_out.objects import Kind, Result, make_results, read_source
+from reports.dicom_out.objects import ObjectKind, Result, make_results, read_source
 
-__all__ = ["Kind", "Result", "make_results", "read_source"]
+__all__ = ["ObjectKind", "Result", "make_results", "read_source"]

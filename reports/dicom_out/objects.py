@@ -26,7 +26,7 @@ from reports.dicom_out.shown import Shown, show
 from reports.dicom_out.structured_report import make_report
 from reports.folder import StudyFolder
 
-__all__ = ["Kind", "Result", "make_results", "read_source"]
+__all__ = ["ObjectKind", "Result", "make_results", "read_source"]
 
 # PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.2.2 (Patient Study), table 10-17 (issuers).
 _IDENTITY = (
@@ -108,7 +108,7 @@ def _mend(source: Dataset) -> None:
             delattr(source, keyword)
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """What a result is."""
 
     CAPTURE = "sc"
@@ -121,15 +121,15 @@ class Kind(StrEnum):
 class Result:
     """One object for the PACS."""
 
-    kind: Kind
+    kind: ObjectKind
     dataset: Dataset
 
 
-_MAKERS: Mapping[Kind, Callable[[Shown, int], list[Dataset]]] = {
-    Kind.CAPTURE: lambda shown, _number: make_captures(shown),
-    Kind.SEGMENTATION: make_segmentations,
-    Kind.REPORT: lambda shown, number: [make_report(shown, number)],
-    Kind.PRESENTATION: lambda shown, _number: make_presentations(shown),
+_MAKERS: Mapping[ObjectKind, Callable[[Shown, int], list[Dataset]]] = {
+    ObjectKind.CAPTURE: lambda shown, _number: make_captures(shown),
+    ObjectKind.SEGMENTATION: make_segmentations,
+    ObjectKind.REPORT: lambda shown, number: [make_report(shown, number)],
+    ObjectKind.PRESENTATION: lambda shown, _number: make_presentations(shown),
 }
 
 
@@ -139,7 +139,7 @@ def make_results(
     sources: Mapping[str, Dataset],
     valid: Mapping[str, Bool[np.ndarray, "rows columns"]],
     secret: bytes,
-    kinds: frozenset[Kind] = frozenset(Kind),
+    kinds: frozenset[ObjectKind] = frozenset(ObjectKind),
 ) -> list[Result]:
     """Make the results of the images of a study whose originals are at hand.
 
@@ -162,7 +162,7 @@ def make_results(
             film = as_single_film(source)
             shown = show(study, image, source=film, valid=valid[image.key], identity=identity, first=first)
             with tolerant_reading():  # of what the originals hold and results copy
-                for kind in (kind for kind in Kind if kind in kinds):
+                for kind in (kind for kind in ObjectKind if kind in kinds):
                     for dataset in _MAKERS[kind](shown, number):
                         identity.finish(dataset, source)
                         if film is not source:

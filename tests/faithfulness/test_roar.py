@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.encoders.loading import phantom_folder
 from audit.experiments.roar import RoarSettings, as_text, run_roar
-from audit.experiments.roar_retraining import Pairs, fine_tuned, remove_patches, remove_words, retrieve
+from audit.experiments.roar_retraining import CaptionedImages, fine_tuned, remove_patches, remove_words, retrieve
 from audit.phantom.training import TrainingSettings
 from pipelines.errors import AuditError, ModelError
 
@@ -55,7 +55,7 @@ def toy_model() -> CLIPModel:
 
 
 @cache
-def toy_pairs(count: int = 160) -> tuple[Pairs, list[torch.Tensor], list[list[float]]]:
+def toy_pairs(count: int = 160) -> tuple[CaptionedImages, list[torch.Tensor], list[list[float]]]:
     """Noise with one patch that shows a class, and three words of which one names it; and the heat of both truths."""
     generator = torch.Generator().manual_seed(7)
     patterns = torch.randn(CLASSES, 3, PATCH, PATCH, generator=generator) * 2
@@ -75,7 +75,7 @@ def toy_pairs(count: int = 160) -> tuple[Pairs, list[torch.Tensor], list[list[fl
         heat[row, column] = 1.0
         heats.append(heat)
         words.append([float(place == places[index]) for place in range(3)])
-    pairs = Pairs(
+    pairs = CaptionedImages(
         images=images,
         ids=ids,
         mask=torch.ones_like(ids, dtype=torch.bool),

@@ -23,7 +23,7 @@ from pipelines.errors import DicomError
 from pipelines.findings import FINDINGS
 from pipelines.geometry import Fit, Placement
 from pipelines.text.reports import read_reports
-from reports.dicom_out import Kind, Result, make_results, read_source
+from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.dicom_out.codes import finding_code
 from reports.folder import StudyFolder
 from reports.overlay import placement_of
@@ -32,7 +32,7 @@ from reports.record import PlacementRecord
 Results = dict[str, list[Result]]
 
 
-def of_kind(results: list[Result], kind: Kind) -> list[Dataset]:
+def of_kind(results: list[Result], kind: ObjectKind) -> list[Dataset]:
     return [result.dataset for result in results if result.kind is kind]
 
 
@@ -56,7 +56,7 @@ def test_the_validator_finds_no_error_in_any_object(
     results: Results, tmp_path: Path, dciodvfy: Callable[[Path], list[str]]
 ) -> None:
     every = [result for of_study in results.values() for result in of_study]
-    assert {result.kind for result in every} == set(Kind)
+    assert {result.kind for result in every} == set(ObjectKind)
     assert invalid(every, tmp_path, dciodvfy) == {}
 
 
@@ -76,9 +76,9 @@ def test_results_of_a_real_film_are_valid(
     study = on_film(studies[0], film)
     valid = {study.record.images[0].key: np.ones((film.Rows, film.Columns), dtype=bool)}
     made = make_results(study, sources={study.record.images[0].key: film}, valid=valid, secret=b"secret")
-    assert {result.kind for result in made} == set(Kind)
+    assert {result.kind for result in made} == set(ObjectKind)
     assert invalid(made, tmp_path, dciodvfy) == {}
-    (segmentation,) = of_kind(made, Kind.SEGMENTATION)
+    (segmentation,) = of_kind(made, ObjectKind.SEGMENTATION)
     assert (segmentation.Rows, segmentation.Columns) == (1955, 1841)
     assert highdicom.seg.segread(io.BytesIO(written(segmentation))).number_of_segments >= 1
     original = dcmread(path, stop_before_pixels=True)
@@ -131,8 +131,8 @@ def test_odd_headers_of_originals_give_valid_results(
     made = results_of(study, {study.record.images[0].key: source}, audited)
     first = {result.kind: result for result in made}
     assert invalid(list(first.values()), tmp_path, dciodvfy) == {}
-    highdicom.seg.segread(io.BytesIO(written(first[Kind.SEGMENTATION].dataset)))
-    read = dcmread(io.BytesIO(written(first[Kind.REPORT].dataset)))
+    highdicom.seg.segread(io.BytesIO(written(first[ObjectKind.SEGMENTATION].dataset)))
+    read = dcmread(io.BytesIO(written(first[ObjectKind.REPORT].dataset)))
     assert read.PatientName == film.PatientName
     assert read.PatientID == film.PatientID
 
@@ -158,12 +158,12 @@ def test_results_of_a_capture_of_several_frames_name_theirs(
     image = study.record.images[0].model_copy(update={"frame": 2, "frames": 2})
     study = replace(study, record=study.record.model_copy(update={"images": (image, *study.record.images[1:])}))
     made = results_of(study, {image.key: read_source(tmp_path / "film.dcm", frame=2)}, audited)
-    assert {result.kind for result in made} == set(Kind)
+    assert {result.kind for result in made} == set(ObjectKind)
     assert invalid(made, tmp_path, dciodvfy) == {}
     for result in made:
         named = [item for item in result.dataset.iterall() if item.keyword == "ReferencedFrameNumber"]
         assert {int(item.value) for item in named} == {2}
-    for number, result in enumerate(of_kind(made, Kind.REPORT) + of_kind(made, Kind.PRESENTATION)):
+    for number, result in enumerate(of_kind(made, ObjectKind.REPORT) + of_kind(made, ObjectKind.PRESENTATION)):
         path = tmp_path / f"drawn-{number}.dcm"
         path.write_bytes(written(result))
         rows = read_boxes(path).rows
@@ -197,7 +197,12 @@ def test_other_scores_make_another_report_and_leave_the_pictures(
     study = replace(studies[0], record=studies[0].record.model_copy(update={"images": (changed,)}))
     pairs = zip(results[study.record.key], results_of(study, sources, audited), strict=True)
     same = {before.kind: before.dataset.SOPInstanceUID == after.dataset.SOPInstanceUID for before, after in pairs}
-    assert same == {Kind.CAPTURE: True, Kind.SEGMENTATION: True, Kind.REPORT: False, Kind.PRESENTATION: True}
+    assert same == {
+        ObjectKind.CAPTURE: True,
+        ObjectKind.SEGMENTATION: True,
+        ObjectKind.REPORT: False,
+        ObjectKind.PRESENTATION: True,
+    }
 
 
 def test_other_heat_makes_other_objects(
@@ -216,7 +221,7 @@ def test_segments_are_the_heat_above_the_threshold_that_they_state(
 ) -> None:
     for study in studies:
         image = study.record.images[0]
-        (dataset,) = of_kind(results[study.record.key], Kind.SEGMENTATION)
+        (dataset,) = of_kind(results[study.record.key], ObjectKind.SEGMENTATION)
         read = highdicom.seg.segread(io.BytesIO(written(dataset)))
         frames = dcmread(io.BytesIO(written(dataset))).pixel_array
         segments = [
@@ -236,7 +241,7 @@ def test_segments_are_the_heat_above_the_threshold_that_they_state(
 
 def test_the_report_says_what_the_record_says(results: Results, studies: list[StudyFolder]) -> None:
     for study in studies:
-        (dataset,) = of_kind(results[study.record.key], Kind.REPORT)
+        (dataset,) = of_kind(results[study.record.key], ObjectKind.REPORT)
         report = highdicom.sr.srread(io.BytesIO(written(dataset)))
         groups = report.content.get_planar_roi_measurement_groups()
         phrases = study.record.images[0].phrases
@@ -271,7 +276,7 @@ def test_the_report_says_what_the_record_says(results: Results, studies: list[St
 
 
 def test_the_report_names_its_algorithm_with_model_and_settings(results: Results, studies: list[StudyFolder]) -> None:
-    (dataset,) = of_kind(results[studies[0].record.key], Kind.REPORT)
+    (dataset,) = of_kind(results[studies[0].record.key], ObjectKind.REPORT)
     words = [element.value for element in dataset.iterall() if element.keyword == "TextValue"]
     assert "m2ib of phantom" in words
     assert f"model sha256={studies[0].record.model.sha256}" in words
@@ -280,9 +285,9 @@ def test_the_report_names_its_algorithm_with_model_and_settings(results: Results
 
 
 def test_our_own_reader_finds_the_frames_of_the_report(results: Results, studies: list[StudyFolder]) -> None:
-    (dataset,) = of_kind(results[studies[0].record.key], Kind.REPORT)
+    (dataset,) = of_kind(results[studies[0].record.key], ObjectKind.REPORT)
     boxes = list(structured_report_boxes("sr", dcmread(io.BytesIO(written(dataset)))))
-    presentations = of_kind(results[studies[0].record.key], Kind.PRESENTATION)
+    presentations = of_kind(results[studies[0].record.key], ObjectKind.PRESENTATION)
     frames = [d.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData for d in presentations]
     assert len(boxes) == len(frames)
     for box, frame in zip(boxes, frames, strict=True):
@@ -294,14 +299,14 @@ def test_our_own_reader_finds_the_frames_of_the_report(results: Results, studies
 def test_presentations_keep_the_polarity_of_the_film(results: Results, studies: list[StudyFolder]) -> None:
     found = {}
     for study in studies:
-        shapes = {d.PresentationLUTShape for d in of_kind(results[study.record.key], Kind.PRESENTATION)}
+        shapes = {d.PresentationLUTShape for d in of_kind(results[study.record.key], ObjectKind.PRESENTATION)}
         found[study.record.images[0].photometric_interpretation] = shapes
     assert found == {"MONOCHROME1": {"INVERSE"}, "MONOCHROME2": {"IDENTITY"}}
 
 
 def test_captures_bear_the_warning_and_no_patient(results: Results, studies: list[StudyFolder]) -> None:
     for study in studies:
-        captures = of_kind(results[study.record.key], Kind.CAPTURE)
+        captures = of_kind(results[study.record.key], ObjectKind.CAPTURE)
         pictures = [dcmread(io.BytesIO(written(capture))).pixel_array for capture in captures]
         assert len({picture.tobytes() for picture in pictures}) == len(study.record.images[0].phrases)
         for capture, picture in zip(captures, pictures, strict=True):
@@ -332,12 +337,12 @@ def test_a_heat_that_shows_nothing_gets_no_region(
     record = studies[0].record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
     flat = {name: np.ones_like(heat) for name, heat in studies[0].heats.items()}
     made = results_of(replace(studies[0], record=record, heats=flat), sources, audited)
-    assert of_kind(made, Kind.SEGMENTATION) == []
+    assert of_kind(made, ObjectKind.SEGMENTATION) == []
     assert invalid(made, tmp_path, dciodvfy) == {}
-    report = highdicom.sr.srread(io.BytesIO(written(of_kind(made, Kind.REPORT)[0])))
+    report = highdicom.sr.srread(io.BytesIO(written(of_kind(made, ObjectKind.REPORT)[0])))
     assert report.content.get_planar_roi_measurement_groups() == []
     assert len(report.content.get_image_measurement_groups()) == len(phrases)
-    for presentation in of_kind(made, Kind.PRESENTATION):
+    for presentation in of_kind(made, ObjectKind.PRESENTATION):
         (annotation,) = presentation.GraphicAnnotationSequence
         assert "GraphicObjectSequence" not in annotation
         assert "points nowhere" in annotation.TextObjectSequence[0].UnformattedTextValue
@@ -372,7 +377,7 @@ def test_results_are_taken_for_no_film_no_report_and_no_box(results: Results, tm
     assert scan.images == ()
     assert not any(item.failed for item in scan.left_out)
     assert sum("a result of m2ib-audit" in item.reason for item in scan.left_out) == len(
-        of_kind(next(iter(results.values())), Kind.CAPTURE)
+        of_kind(next(iter(results.values())), ObjectKind.CAPTURE)
     )
     read = read_reports(tmp_path)
     assert read.reports == ()

@@ -11,8 +11,8 @@ import torch
 from audit.encoders.loading import load_encoder
 from audit.phantom.architecture import build_model, build_tokenizer, initialise
 from audit.phantom.evaluation import evaluate, held_out_phantoms
-from audit.phantom.pool import Pool, make_pool
-from audit.phantom.training import Kind, TrainingSettings, train, train_to_folder
+from audit.phantom.pool import PhantomPool, make_pool
+from audit.phantom.training import TrainingGoal, TrainingSettings, train, train_to_folder
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS
 
@@ -20,11 +20,11 @@ TINY = TrainingSettings(steps=8, batch=8, warmup=3, sentences=40, seed=1)
 
 
 @pytest.fixture(scope="module")
-def pool() -> Pool:
+def pool() -> PhantomPool:
     return make_pool(24, size=160, seed=4, processes=1)
 
 
-def trained(pool: Pool, settings: TrainingSettings) -> tuple[torch.nn.Module, list[float]]:
+def trained(pool: PhantomPool, settings: TrainingSettings) -> tuple[torch.nn.Module, list[float]]:
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed=settings.seed)
     initialise(model, pool.images, seed=settings.seed)
@@ -33,7 +33,7 @@ def trained(pool: Pool, settings: TrainingSettings) -> tuple[torch.nn.Module, li
     return model, totals
 
 
-def test_the_pool_knows_truth_and_no_box(pool: Pool) -> None:
+def test_the_pool_knows_truth_and_no_box(pool: PhantomPool) -> None:
     assert pool.images.shape == (24, 160, 160)
     assert pool.truth.shape == (24, len(CLAIMS))
     present = [index for index, claim in enumerate(CLAIMS) if claim.side is None and claim.zone is None]
@@ -41,10 +41,10 @@ def test_the_pool_knows_truth_and_no_box(pool: Pool) -> None:
         claim = CLAIMS[index]
         opposite = next(i for i in present if CLAIMS[i].finding == claim.finding and CLAIMS[i].absent != claim.absent)
         np.testing.assert_array_equal(pool.truth[:, index], ~pool.truth[:, opposite])
-    assert set(vars(Pool)["__dataclass_fields__"]) == {"images", "truth"}
+    assert set(vars(PhantomPool)["__dataclass_fields__"]) == {"images", "truth"}
 
 
-def test_the_loss_falls_and_the_same_seed_repeats_it(pool: Pool) -> None:
+def test_the_loss_falls_and_the_same_seed_repeats_it(pool: PhantomPool) -> None:
     before = torch.get_rng_state()
     _, first = trained(pool, TINY)
     _, second = trained(pool, TINY)
@@ -53,7 +53,7 @@ def test_the_loss_falls_and_the_same_seed_repeats_it(pool: Pool) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_without_the_multiple_instance_loss_the_training_is_another(pool: Pool) -> None:
+def test_without_the_multiple_instance_loss_the_training_is_another(pool: PhantomPool) -> None:
     _, grounded = trained(pool, replace(TINY, steps=1))
     _, ungrounded = trained(pool, replace(TINY, steps=1, multiple_instance=0.0))
     assert ungrounded[0] < grounded[0]
@@ -62,14 +62,14 @@ def test_without_the_multiple_instance_loss_the_training_is_another(pool: Pool) 
 def test_training_writes_a_folder_that_loads_and_is_never_written_over(tmp_path: Path) -> None:
     told: list[str] = []
     folder = tmp_path / "encoder"
-    train_to_folder(folder, steps=2, pool_size=60, seed=3, kind=Kind.GROUNDED, processes=1, tell=told.append)
+    train_to_folder(folder, steps=2, pool_size=60, seed=3, kind=TrainingGoal.GROUNDED, processes=1, tell=told.append)
     encoder = load_encoder(str(folder))
     assert encoder.info.is_phantom
     assert encoder.preprocessing.size == 160
     assert "seed 3" in json.loads((folder / "m2ib_audit.json").read_text())["training"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
     with pytest.raises(OutputError, match="holds files already"):
-        train_to_folder(folder, steps=1, pool_size=8, seed=3, kind=Kind.GROUNDED, processes=1, tell=told.append)
+        train_to_folder(folder, steps=1, pool_size=8, seed=3, kind=TrainingGoal.GROUNDED, processes=1, tell=told.append)
 
 
 def test_held_out_phantoms_hold_another_finding_each() -> None:

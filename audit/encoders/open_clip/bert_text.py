@@ -15,7 +15,7 @@ from audit.encoders.blocks import bert_blocks
 from audit.encoders.folder import load_tokenizer, parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished
 from audit.encoders.protocol import Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.errors import ModelError
 
@@ -69,7 +69,7 @@ class _Text(nn.Module):
         stated = half.config.get("context_length", _DEFAULT_CONTEXT)
         context = min(int(stated), positions, tokenizer.model_max_length)
         stack = Stack(
-            blocks=bert_blocks(self.transformer), pool=Pool.FIRST, head=self.proj, parameters=parameters_of(self)
+            blocks=bert_blocks(self.transformer), pool=Pooling.FIRST, head=self.proj, parameters=parameters_of(self)
         )
         return TransformerTextTower(
             stack,

@@ -17,7 +17,7 @@ from audit.encoders.blocks import Block
 from audit.encoders.folder import load_tokenizer, parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished, rows_of
 from audit.encoders.protocol import Tokens
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower, TransformerTextTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.errors import ModelError
 
@@ -141,7 +141,7 @@ class _Visual(nn.Module):
     def tower(self) -> TransformerImageTower:
         stack = Stack(
             blocks=self.transformer.blocks(),
-            pool=Pool.FIRST,
+            pool=Pooling.FIRST,
             head=lambda pooled: self.ln_post(pooled) @ self.proj,
             parameters=parameters_of(self),
         )
@@ -195,7 +195,7 @@ class _Text(nn.Module):
         tokenise = tokeniser_of(tokenizer, context=context, device=half.device)
         stack = Stack(
             blocks=self.transformer.blocks(),
-            pool=Pool.LAST,
+            pool=Pooling.LAST,
             head=lambda pooled: self.ln_final(pooled) @ self.text_projection,
             parameters=parameters_of(self),
             causal=True,

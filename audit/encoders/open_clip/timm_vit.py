@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from audit.encoders.blocks import Block
 from audit.encoders.folder import parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished, rows_of
-from audit.encoders.transformer import Pool, Stack, TransformerImageTower
+from audit.encoders.transformer import Pooling, Stack, TransformerImageTower
 from pipelines.errors import ModelError
 
 __all__ = ["build"]
@@ -153,7 +153,7 @@ class _Visual(nn.Module):
         trunk = self.trunk
         stack = Stack(
             blocks=tuple(layer.block() for layer in trunk.blocks),
-            pool=Pool.FIRST,
+            pool=Pooling.FIRST,
             head=lambda pooled: self.head.proj(trunk.norm(pooled)),
             parameters=parameters_of(self),
         )

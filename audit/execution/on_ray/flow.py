@@ -61,7 +61,7 @@ class _Task:
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class _Actor:
     handle: Any
     stage: Stage
     starting: Any  # a reference, until it has started
@@ -102,7 +102,7 @@ class Flow:
         """
         self._machines, self._pools, self._pairs = machines, pools, pairs_a_batch
         self._lost, self._clock, self._now = lost, clock, now
-        self._workers: list[_Worker] = []
+        self._workers: list[_Actor] = []
         self._waiting: dict[Stage, deque[_Job]] = {stage: deque() for stage in Stage}
         self._done: dict[int, FinishedStudy] = {}
         self._under_way: dict[int, _Job] = {}
@@ -161,7 +161,7 @@ class Flow:
                 worker.leaving = True
             for _ in range(size - len(own)):
                 handle, starting = self._machines.start(stage, pools.share)
-                self._workers.append(_Worker(handle, stage, starting))
+                self._workers.append(_Actor(handle, stage, starting))
         self._let_go()
 
     def _let_go(self) -> None:
@@ -178,7 +178,7 @@ class Flow:
                     if worker.stage is stage and len(worker.tasks) == depth and worker.room:
                         self._give(worker, waiting)
 
-    def _give(self, worker: _Worker, waiting: deque[_Job]) -> None:
+    def _give(self, worker: _Actor, waiting: deque[_Job]) -> None:
         """Give a worker its next task, if there is one for it."""
         suspect = next((job for job in waiting if job.suspect), None)
         if suspect is not None and not worker.tasks:
@@ -193,7 +193,7 @@ class Flow:
         *made, receipt = self._machines.call(worker.handle, [job.payload for job in jobs], results=results)
         worker.tasks.append(_Task(tuple(jobs), tuple(made), receipt))
 
-    def _batch(self, jobs: list[_Job], worker: _Worker) -> list[_Job]:
+    def _batch(self, jobs: list[_Job], worker: _Actor) -> list[_Job]:
         """Take as many studies as fill the device; fewer only where it would have nothing to do."""
         if worker.stage is not Stage.EXPLAIN:
             return jobs[:1]
@@ -218,7 +218,7 @@ class Flow:
                 self._ended(worker)
         self._let_go()
 
-    def _started(self, worker: _Worker) -> None:
+    def _started(self, worker: _Actor) -> None:
         try:
             worker.node = self._machines.fetch(worker.starting)
         except (WorkerLostError, DataLostError) as error:
@@ -232,7 +232,7 @@ class Flow:
         else:
             worker.starting, self._failed_starts = None, 0
 
-    def _ended(self, worker: _Worker) -> None:
+    def _ended(self, worker: _Actor) -> None:
         """Take in the task at the head of a worker's queue."""
         task = worker.tasks[0]
         try:
@@ -269,7 +269,7 @@ class Flow:
             job.stage, job.payload, job.suspect = _NEXT[job.stage], payload, False
             self._waiting[job.stage].append(job)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: _Actor) -> None:
         """Take a dead worker out and its tasks back; the one at work is to blame, the one behind it is not."""
         self._machines.stop(worker.handle)  # one that cannot be reached may live on
         self._workers.remove(worker)
@@ -306,7 +306,7 @@ class Flow:
         del self._under_way[job.index]
 
 
-def _awaited(worker: _Worker) -> Any:
+def _awaited(worker: _Actor) -> Any:
     """What shows next that a worker has come further."""
     if worker.starting is not None:
         return worker.starting

@@ -35,8 +35,8 @@ from audit.encoders.transformer import TransformerImageTower, TransformerTextTow
 from pipelines.errors import ModelError
 
 __all__ = [
+    "BatchExplainer",
     "CascadeSettings",
-    "Explainer",
     "PairSimilarity",
     "SanityStep",
     "TowerName",
@@ -149,7 +149,7 @@ _FEWEST = 3  # values to rank, and cells a side of a window
 
 
 @runtime_checkable
-class Explainer(Protocol):
+class BatchExplainer(Protocol):
     """An attribution method, as far as this check asks."""
 
     def explain_batch(
@@ -203,7 +203,7 @@ class SanityStep:
 
 
 def cascade(
-    method: Explainer,
+    method: BatchExplainer,
     encoder: DualEncoder,
     requests: Sequence[Request],
     settings: CascadeSettings | None = None,
