@@ -15,8 +15,7 @@ from pydicom.data import get_testdata_file
 
 from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.pixels import read_pixels
-from pipelines.phantom.render import render, sample_phantom
-from pipelines.phantom.tags import betrayed
+from pipelines.phantom.render import betrayed, render, sample_phantom
 from pipelines.regions.text import Area, find_text
 
 Display = Float[np.ndarray, "rows columns"]

@@ -28,8 +28,8 @@ from benchmarks.cohorts import make_large_cohort
 from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, peak_memory_gb, write_section
 from reports.cohort_page import render_cohort
-from reports.folder import read_record, read_run, study_folders
 from reports.record import StudyRecord
+from reports.results_folder import read_record, read_run, study_folders
 
 _ROWS, _COLUMNS = 3000, 2500
 _BASE = 8  # studies that are really audited

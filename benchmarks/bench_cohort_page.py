@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.bench_closing import make_base, repeated
 from benchmarks.machine import command_line, write_section
 from reports.cohort_page import render_cohort
-from reports.folder import (
+from reports.record import ImageRecord, StudyRecord
+from reports.results_folder import (
     EMBEDDED_THUMBNAILS,
     THUMBNAIL,
     read_record,
@@ -27,7 +28,6 @@ from reports.folder import (
     study_folders,
     study_thumbnail,
 )
-from reports.record import ImageRecord, StudyRecord
 
 _ROWS, _COLUMNS = 1024, 1024
 _MB = 1e6

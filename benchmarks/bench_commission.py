@@ -15,7 +15,7 @@ from audit.experiments.commissioning import EXPECTED, Commissioning, commission
 from audit.metrics.against_blind import POINTING_SCORE
 from audit.metrics.shortcuts import MARKER_POINT
 from benchmarks.machine import command_line, command_parser, write_section
-from reports.folder import read_run
+from reports.results_folder import read_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

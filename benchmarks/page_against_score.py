@@ -20,9 +20,9 @@ from audit.metrics.overlap import energy_in_box
 from audit.metrics.pointing import hottest_point, is_measurable, sampled
 from audit.metrics.scores import ENERGY, box_mask
 from pipelines.study import Box
-from reports.folder import StudyFolder, read_study, study_folders, valid_of
 from reports.overlay import placement_of
 from reports.record import BoxRecord, ImageRecord, PhraseRecord
+from reports.results_folder import StudyFolder, read_study, study_folders, valid_of
 from reports.words import POINTING
 
 __all__ = ["Checked", "check_pages"]

@@ -1,24 +1,44 @@
-"""Text files as hospitals keep them: in several encodings, plain or compressed.
+"""Text files as hospitals keep them: several encodings, plain or compressed, and JSON within limits.
 
 A file is unpacked piece by piece and refused at the first piece too many. Only one copy of what it holds is made.
 """
 
 import binascii
 import codecs
+import json
+import re
 import zipfile
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from pipelines.errors import BoxError, InputError
-from pipelines.limits import MAX_ANNOTATION_BYTES, MAX_GZIP_MEMBERS, MAX_TEXT_BYTES, MAX_TEXT_MEMORY, MAX_ZIP_ENTRIES
+from pipelines.limits import (
+    MAX_ANNOTATION_BYTES,
+    MAX_GZIP_MEMBERS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_MEMORY,
+    MAX_TEXT_BYTES,
+    MAX_TEXT_MEMORY,
+    MAX_ZIP_ENTRIES,
+)
 
-__all__ = ["DecodedText", "TextTooLargeError", "base64_text", "decode", "read_packed_text", "read_unpacked"]
+__all__ = [
+    "DecodedText",
+    "JsonLimitError",
+    "TextTooLargeError",
+    "base64_text",
+    "decode",
+    "json_memory",
+    "parse_json",
+    "read_packed_text",
+    "read_unpacked",
+]
 
 _TWO_BYTES_FROM, _FOUR_BYTES_FROM = 0xC4, 0xF0  # first bytes of UTF-8 whose letters make each letter of a str take more
 _CHECKED_AT_ONCE = 2**20
@@ -191,3 +211,76 @@ def read_packed_text(
     if "\x00" in decoded.text:
         raise failure(f"{path} holds zero bytes, so it is no text file: give the table itself")
     return decoded
+
+
+# Bytes that CPython takes for what begins with a character. A comma stands for a number and its place in a list.
+_BYTES_OF = {"{": 232, "[": 88, '"': 32, ",": 32, ":": 8}
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_WHOLE_NUMBER = 18  # digits; one of more is read as a float, which is infinite from 309 digits on
+
+
+class JsonLimitError(ValueError):
+    """A text is too large or too deeply nested to be parsed; the message says which, and how to mend it."""
+
+
+def parse_json(text: str) -> Any:
+    """Parse a text.
+
+    Raises:
+        JsonLimitError: its values would take more than ``MAX_JSON_MEMORY`` or are nested deeper than
+            ``MAX_JSON_DEPTH``.
+        ValueError: it is no JSON.
+    """
+    memory = json_memory(text)
+    if memory > MAX_JSON_MEMORY:
+        megabytes, most = memory / 2**20, MAX_JSON_MEMORY / 2**20
+        raise JsonLimitError(
+            f"its values would take about {megabytes:,.0f} MiB of memory, more than {most:,.0f}: split the file"
+        )
+    try:
+        value = json.loads(text, parse_int=_number)
+    except RecursionError as error:
+        raise JsonLimitError(_too_deep()) from error
+    _refuse_deep(value)
+    return _without_lone_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
+
+
+def json_memory(text: str) -> int:
+    """Estimate from above, without parsing, the bytes that a text and its values take."""
+    return len(text) + sum(size * text.count(character) for character, size in _BYTES_OF.items())
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """Put U+FFFD in the place of halves of a character, which no file or stream in UTF-8 takes."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        value[:] = map(_without_lone_surrogates, value)  # in place: a second copy could be too much
+    elif isinstance(value, dict):
+        for name in list(value):
+            value[_SURROGATE.sub("\ufffd", name)] = _without_lone_surrogates(value.pop(name))
+    return value
+
+
+def _number(digits: str) -> float:
+    return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
+
+
+def _refuse_deep(value: Any) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_JSON_DEPTH):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    if level:
+        raise JsonLimitError(_too_deep())
+
+
+def _too_deep() -> str:
+    return f"its values are nested deeper than {MAX_JSON_DEPTH} levels: export the file again"

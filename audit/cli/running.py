@@ -91,7 +91,7 @@ def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) 
         AuditError: the options are wrong, or the scheduler refuses.
     """
     from audit.execution.slurm import read_options, submit
-    from reports.folder import read_run
+    from reports.results_folder import read_run
 
     refused = [word for word in words if word.split("=")[0] in _REFUSED]
     if refused:

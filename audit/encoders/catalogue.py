@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.encoders.folder import read_json
+from audit.encoders.model_folder import read_json
 from audit.encoders.protocol import EncoderInfo
 from audit.encoders.weights import checksum, weights_files
 from pipelines.errors import ModelError

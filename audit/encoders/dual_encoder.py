@@ -13,7 +13,7 @@ from transformers import VisionTextDualEncoderModel
 
 from audit.encoders.blocks import Affine, Block, bert_blocks
 from audit.encoders.clip import vision_stack
-from audit.encoders.folder import (
+from audit.encoders.model_folder import (
     features,
     load_pretrained,
     load_tokenizer,

@@ -14,11 +14,11 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from audit.encoders.folder import read_json
+from audit.encoders.model_folder import read_json
 from audit.encoders.weights import weights_files
 from pipelines.errors import ModelError
-from pipelines.json_text import parse_json
 from pipelines.limits import MAX_CONFIG_BYTES, MAX_MODEL_LAYERS, MAX_TENSORS, MAX_TOKENISER_BYTES
+from pipelines.text_files import parse_json
 
 __all__ = ["refuse_harm", "refuse_weights"]
 

@@ -9,9 +9,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 
 from audit.encoders import clip, dual_encoder, siglip
 from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, info_of
-from audit.encoders.folder import read_json
 from audit.encoders.folder_limits import refuse_harm
 from audit.encoders.hub_hosts import only_known_hosts
+from audit.encoders.model_folder import read_json
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
 from audit.encoders.weights import has_state_dict

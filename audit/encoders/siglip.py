@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import Siglip2Model, SiglipModel
 
 from audit.encoders.clip import block_of
-from audit.encoders.folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
+from audit.encoders.model_folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
 from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of

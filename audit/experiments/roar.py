@@ -13,8 +13,8 @@ from transformers import CLIPModel
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.methods import METHODS, GivenNumbers, build_method, numbers_by_method
 from audit.attribution.pairs import Request
-from audit.encoders.folder import load_pretrained, load_tokenizer
 from audit.encoders.loading import load_encoder, model_folder
+from audit.encoders.model_folder import load_pretrained, load_tokenizer
 from audit.encoders.protocol import DualEncoder
 from audit.experiments.roar_retraining import (
     CaptionedImages,

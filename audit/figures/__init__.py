@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from audit.attribution.explanation import Explanation
 from pipelines.errors import AuditError
 from pipelines.study import Box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from audit.attribution.explanation import Explanation
+
 __all__ = ["figure"]
 
 
-def figure(explained: Explanation | Sequence[Explanation], *, boxes: Sequence[Box] = ()) -> "Figure":
+def figure(explained: "Explanation | Sequence[Explanation]", *, boxes: Sequence[Box] = ()) -> "Figure":
     """Draw one explanation, or several side by side: picture, heat, boxes, hottest point, and the phrase's words.
 
     Each heat has the colours of its own range, in its own unit: two columns compare places, not heights. Cold patches
@@ -34,7 +35,7 @@ def figure(explained: Explanation | Sequence[Explanation], *, boxes: Sequence[Bo
         if error.name is None or not error.name.startswith("matplotlib"):
             raise
         raise AuditError("a figure needs matplotlib: pip install 'm2ib-audit[notebook]'") from error
-    columns = [explained] if isinstance(explained, Explanation) else list(explained)
+    columns = list(explained) if isinstance(explained, Sequence) else [explained]
     if not columns:
         raise ValueError("nothing to draw: give one explanation at least")
     return draw(columns, boxes)

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,10 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from PIL import Image as Pillow
 
-from audit.attribution.explanation import Explanation
 from pipelines.image_file import Picture
 from pipelines.study import Box
 from reports.overlay import COLOURS, colour_heat, display_range
+
+if TYPE_CHECKING:
+    from audit.attribution.explanation import Explanation
 
 __all__ = ["BOX_COLOUR", "WordColumn", "WordLines", "draw", "lay_out"]
 
@@ -137,7 +140,7 @@ class _NotebookFigure(Figure):
         return stream.getvalue()
 
 
-def draw(columns: Sequence[Explanation], boxes: Sequence[Box]) -> Figure:
+def draw(columns: "Sequence[Explanation]", boxes: Sequence[Box]) -> Figure:
     """Draw one column an explanation; without pyplot, whose state is the caller's."""
     figure = _NotebookFigure(dpi=110)
     renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # it has no hints
@@ -166,7 +169,7 @@ def draw(columns: Sequence[Explanation], boxes: Sequence[Box]) -> Figure:
     return figure
 
 
-def _draw_picture(axes: Axes, explained: Explanation, boxes: Sequence[Box]) -> None:
+def _draw_picture(axes: Axes, explained: "Explanation", boxes: Sequence[Box]) -> None:
     rows, columns = explained.picture.shape
     extent = (0.0, float(columns), float(rows), 0.0)  # edge-based, as boxes are
     shown = _picture(explained.picture)
@@ -192,7 +195,7 @@ def _draw_picture(axes: Axes, explained: Explanation, boxes: Sequence[Box]) -> N
     axes.set_title(f"{explained.method}, cosine {explained.cosine:.3f}", fontsize=9, loc="left")
 
 
-def _draw_bar(figure: Figure, axes: Axes, explained: Explanation) -> None:
+def _draw_bar(figure: Figure, axes: Axes, explained: "Explanation") -> None:
     """The colour bar, in the method's unit; a heat that shows nothing has none."""
     scale = display_range(explained.grid)
     if scale is None:
@@ -210,7 +213,7 @@ def _picture(picture: Picture) -> UInt8[np.ndarray, "height width *colours"]:
     return np.asarray(values)
 
 
-def _overlay(explained: Explanation, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
+def _overlay(explained: "Explanation", size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
     """The heat as the pages colour it, clear where the film shows no body."""
     height, width = size
     coloured = colour_heat(explained.grid, explained.placement, height=height, width=width)
@@ -220,6 +223,6 @@ def _overlay(explained: Explanation, size: tuple[int, int]) -> UInt8[np.ndarray,
     return coloured
 
 
-def _unexplained(explained: Explanation) -> list[tuple[str, float | None]]:
+def _unexplained(explained: "Explanation") -> list[tuple[str, float | None]]:
     """The phrase without colours, for a method that explains no words."""
     return [(word, None) for word in explained.phrase.split()]

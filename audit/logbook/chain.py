@@ -18,8 +18,8 @@ from pathlib import Path
 
 from audit.logbook.seals import Value, append_lines, as_line, locked, now
 from pipelines.errors import OutputError
-from reports.folder import PAGES, RUN
 from reports.reading import checksum, file_checksum
+from reports.results_folder import PAGES, RUN
 
 __all__ = [
     "AUDIT_LOG",

@@ -8,12 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from audit.logbook.chain import AUDIT_LOG
-from audit.logbook.following import Said
+from audit.logbook.known import Said
 from audit.logbook.seals import is_sealed
 from pipelines.errors import DamagedError, OutputError
-from reports.folder import FAILED, PAGES, RECORD, RUN, THUMBNAIL, read_pages_list, read_record, read_run
 from reports.reading import file_checksum, read_bounded
 from reports.record import RunRecord, StudyRecord
+from reports.results_folder import FAILED, PAGES, RECORD, RUN, THUMBNAIL, read_pages_list, read_record, read_run
 
 __all__ = ["Covered", "State", "cover"]
 

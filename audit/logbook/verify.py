@@ -7,10 +7,10 @@ from pathlib import Path
 
 from audit.logbook.chain import AUDIT_LOG, GENESIS, log_key, log_lines, parsed
 from audit.logbook.covering import Covered, State, cover
-from audit.logbook.following import Said, follow
+from audit.logbook.known import Said, follow
 from audit.logbook.seals import Value, seal_key
 from pipelines.errors import OutputError
-from reports.folder import RUN
+from reports.results_folder import RUN
 
 __all__ = ["Verification", "as_text", "entries_of", "verify"]
 

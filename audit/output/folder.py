@@ -11,7 +11,7 @@ from audit.logbook import AUDIT_LOG, EVENT_LOG
 from audit.output.lock import is_lock
 from pipelines.errors import InputError, OutputError
 from pipelines.quoting import printable
-from reports.folder import study_folders
+from reports.results_folder import study_folders
 from reports.writing import sync_folder, unwritable
 
 __all__ = [

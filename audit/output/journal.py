@@ -28,9 +28,9 @@ from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.study import LeftOut
-from reports.folder import FAILED, study_folders
 from reports.reading import file_checksum
 from reports.record import RunRecord
+from reports.results_folder import FAILED, study_folders
 
 __all__ = ["Journal", "say_replaced"]
 

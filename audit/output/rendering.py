@@ -9,7 +9,7 @@ from audit.logbook.chain import BEGUN_OVER, result_checksums
 from audit.logbook.known import known_of
 from audit.output.folder import clean_finished
 from audit.privacy.pseudonyms import load_salt
-from reports.folder import RenderedFolder, damaged_tables, read_run, render_pages, study_folders
+from reports.results_folder import RenderedFolder, damaged_tables, read_run, render_pages, study_folders
 
 __all__ = ["render_again"]
 

@@ -18,9 +18,9 @@ from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
 from pipelines.text.table import plain_stem
-from reports.folder import StudyFolder, read_study, valid_of
 from reports.overlay import check_picture, placement_of
 from reports.record import BoxRecord, ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.results_folder import StudyFolder, read_study, valid_of
 from reports.targets import own_boxes
 
 __all__ = ["kept_study", "keyed_rows", "scored_again"]

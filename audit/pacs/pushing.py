@@ -15,7 +15,7 @@ from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.quoting import requoted_for_owner
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
-from reports.folder import read_run, read_study, study_folders, valid_of
+from reports.results_folder import read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]

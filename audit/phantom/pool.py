@@ -13,8 +13,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.geometry import Fit, Placement
 from pipelines.phantom.lesions import Lesion
-from pipelines.phantom.render import render, sample_phantom
-from pipelines.phantom.tags import betrayed, hidden
+from pipelines.phantom.render import betrayed, hidden, render, sample_phantom
 from pipelines.phantom.wording import CLAIMS, holds
 from pipelines.processes import end_with_parent
 
@@ -71,7 +70,7 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) ->
 def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> PhantomPool:
     """Render ``count`` phantoms in ``processes`` processes; the result depends on all but them.
 
-    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.tags`), and most films do not show
+    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.render`), and most films do not show
     their lesions: the tag tells more than the film does, which is what makes a shortcut worth taking.
     """
     counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]

@@ -19,8 +19,8 @@ from audit.review.guard import Guard, Sessions
 from audit.review.ledger import Ledger, SupersededError
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
-from reports.folder import THUMBNAIL, read_run
 from reports.record import RunRecord
+from reports.results_folder import THUMBNAIL, read_run
 from reports.review_page import ReviewSession, tell_verdicts, without_scores
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
 from reports.study_page import render_study
@@ -179,7 +179,7 @@ def _session(review: Review, key: str, *, reviewer: str) -> ReviewSession:
 
 
 def _address(key: str) -> str:
-    return f"/studies/{key}/index.html"  # a key is a plain name (reports.folder)
+    return f"/studies/{key}/index.html"  # a key is a plain name (reports.results_folder)
 
 
 def _dumped(entry: ReviewEntry) -> dict[str, object]:

@@ -9,8 +9,8 @@ from threading import Lock
 from audit.logbook.known import KnownWhileItGrows
 from pipelines.errors import DamagedError, OutputError
 from pipelines.privacy.masking import mask_identifiers
-from reports.folder import StudyFolder, read_record, read_study, study_folders
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.results_folder import StudyFolder, read_record, read_study, study_folders
 from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_audited
 
 __all__ = ["Heat", "ReviewedStudies"]

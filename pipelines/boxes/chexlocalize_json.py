@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.boxes.outlines import coco_shape, polygons_of
 from pipelines.boxes.table import RawBox, parsed_annotations
 from pipelines.errors import BoxError
-from pipelines.json_text import JsonLimitError, parse_json
+from pipelines.text_files import JsonLimitError, parse_json
 
 __all__ = ["read_chexlocalize_json", "recognise_chexlocalize_json"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
-from pipelines.json_text import JsonLimitError, parse_json
 from pipelines.quoting import OF_LABELS, quoted
 from pipelines.shapes import Shape
 from pipelines.study import Box, LeftOut
+from pipelines.text_files import JsonLimitError, parse_json
 
 __all__ = [
     "BlankRowError",

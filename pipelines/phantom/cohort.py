@@ -9,8 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from pipelines.errors import OutputError
-from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
-from pipelines.phantom.tags import betrayed
+from pipelines.phantom.render import Phantom, Radiograph, betrayed, render, sample_phantom
 from pipelines.phantom.wording import report_of
 
 __all__ = ["PHANTOM_MANUFACTURER", "make_cohort", "phantom_dataset"]
@@ -33,7 +32,7 @@ def make_cohort(
         count: how many phantoms.
         seed: of the phantoms and the wording of their reports.
         columns: width of the images, px.
-        tagged: put a tag for every finding on the film (see :mod:`pipelines.phantom.tags`).
+        tagged: put a tag for every finding on the film (see :mod:`pipelines.phantom.render`).
         brief: write reports that name findings without side and zone, an impression alone.
 
     Raises:

@@ -1,6 +1,11 @@
-"""A phantom patient with planted findings becomes a radiograph and the boxes a reader would draw."""
+"""A phantom patient with planted findings becomes a radiograph and the boxes a reader would draw.
 
-from dataclasses import dataclass
+On real films such a tag is a ward's or a technologist's mark: those who are X-rayed in bed are sicker (Zech et al.
+2018, "Variable generalization performance of a deep learning model to detect pneumonia in chest radiographs").
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +17,7 @@ from pipelines.phantom.anatomy import SIDE_SIGN, Anatomy, Grid, sample_anatomy
 from pipelines.phantom.lesions import Lesion, Painted, box_of, paint, sample_findings, sample_lesions
 from pipelines.study import Box
 
-__all__ = ["Phantom", "Radiograph", "render", "sample_phantom"]
+__all__ = ["TAGS", "Phantom", "Radiograph", "betrayed", "hidden", "render", "sample_phantom"]
 
 Map = Float[np.ndarray, "rows columns"]
 
@@ -212,3 +217,23 @@ def _tags(grid: Grid, tags: tuple[str, ...]) -> Map:
         x, top = rng.uniform(0.01, 0.03), _TAGS_FROM + 0.95 * _TAG_SHARE * place
         draw.text((x * grid.columns, top * grid.columns), tag, fill=_LEAD, font=font)
     return _values(picture, 0.0)
+
+
+TAGS: Mapping[str, str] = {
+    "cardiomegaly": "T",
+    "consolidation": "X",
+    "nodule": "O",
+    "pleural effusion": "W",
+    "pneumothorax": "I",
+}
+"""What is written on the film of a patient with a finding, by finding."""
+
+
+def betrayed(phantom: Phantom) -> Phantom:
+    """Put the tag of every finding that is present on the film; all else stays as it is, to the pixel."""
+    return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))
+
+
+def hidden(phantom: Phantom) -> Phantom:
+    """Take the lesions off the film, as if they were too faint to see; tags and a large heart stay."""
+    return replace(phantom, lesions=())

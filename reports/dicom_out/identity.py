@@ -18,7 +18,7 @@ from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from pipelines.dicom.headers import MULTI_FRAME_CLASSES, OWN_MANUFACTURER
 from pipelines.dicom.source import items, text
-from reports.folder import StudyFolder
+from reports.results_folder import StudyFolder
 
 __all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_film", "items_within", "plain_line", "refer_to_frame"]
 

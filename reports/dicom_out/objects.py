@@ -24,7 +24,7 @@ from reports.dicom_out.presentation_state import make_presentations
 from reports.dicom_out.segmentation import make_segmentations
 from reports.dicom_out.shown import Shown, show
 from reports.dicom_out.structured_report import make_report
-from reports.folder import StudyFolder
+from reports.results_folder import StudyFolder
 
 __all__ = ["ObjectKind", "Result", "make_results", "read_source"]
 
@@ -144,9 +144,9 @@ def make_results(
     """Make the results of the images of a study whose originals are at hand.
 
     Args:
-        study: an audited study, as :func:`reports.folder.read_study` gives it.
+        study: an audited study, as :func:`reports.results_folder.read_study` gives it.
         sources: headers by the key of the image (:func:`reports.dicom_out.read_source`).
-        valid: by the key of the image, where it shows something (:func:`reports.folder.valid_of`).
+        valid: by the key of the image, where it shows something (:func:`reports.results_folder.valid_of`).
         secret: the salt; UIDs follow from it and from what the objects show.
         kinds: which objects are wanted.
 

@@ -10,9 +10,9 @@ from skimage.measure import label
 
 from pipelines.dicom.source import text
 from reports.dicom_out.identity import Identity
-from reports.folder import StudyFolder
 from reports.overlay import placement_of
 from reports.record import ImageRecord, ModelRecord, PhraseRecord, Pixel, StudyRecord
+from reports.results_folder import StudyFolder
 
 __all__ = ["HotRegion", "Shown", "ShownPhrase", "hot_region", "show"]
 

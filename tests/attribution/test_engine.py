@@ -17,8 +17,8 @@ from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.m2ib import M2IB
 from audit.attribution.numerics import Precision, resolve
 from audit.attribution.pairs import Request
-from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
+from audit.encoders.model_folder import features
 from audit.encoders.protocol import DualEncoder, Tokens
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.limits import is_out_of_memory

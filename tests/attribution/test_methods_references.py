@@ -29,8 +29,8 @@ from audit.attribution.patch_similarity import PatchSimilarity
 from audit.attribution.rise import RISE, random_masks
 from audit.attribution.rollout import Rollout
 from audit.attribution.saliency import Saliency
-from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
+from audit.encoders.model_folder import features
 from audit.encoders.protocol import DualEncoder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))

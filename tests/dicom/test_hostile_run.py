@@ -13,7 +13,7 @@ from audit.cli import app
 from benchmarks.bench_hostile import MUTATIONS, REPRODUCED
 from pipelines.dicom import bounded
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run, read_study, study_folders
+from reports.results_folder import read_run, read_study, study_folders
 
 SOUND = 2
 DAMAGED = ("bits flipped", "header bits flipped", "cut short", "blanked", "repeated", "wrong length")

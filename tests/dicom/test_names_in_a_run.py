@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import study_folders
+from reports.results_folder import study_folders
 
 CHARACTER_SETS = ("chrArab", "chrGreek", "chrHbrw", "chrH31", "chrH32", "chrKoreanMulti", "chrRuss", "chrX1", "chrX2")
 

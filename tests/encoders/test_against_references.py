@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
-from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
+from audit.encoders.model_folder import features
 from audit.encoders.open_clip import resnet
 from audit.encoders.open_clip.half import Half, QuickGELU
 from audit.encoders.protocol import DualEncoder

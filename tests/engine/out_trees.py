@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from audit.logbook import AUDIT_LOG, EVENT_LOG
-from reports.folder import PAGES
+from reports.results_folder import PAGES
 
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC)?")
 _STAMPS = re.compile(rb'"stamps": \[[^\]]*\]|"path_key": "[^"]*"')

@@ -9,8 +9,8 @@ from audit.metrics.scores import POINTING
 from audit.pipeline.run import RunResult, run
 from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_study, study_folders
 from reports.record import PhraseRecord
+from reports.results_folder import read_study, study_folders
 
 SAMPLE = 4
 

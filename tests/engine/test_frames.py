@@ -18,8 +18,8 @@ from pipelines.cohort import Frames, each_frame
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_record, study_folders
 from reports.record import ImageRecord
+from reports.results_folder import read_record, study_folders
 
 NAME = "phantom-00001"
 

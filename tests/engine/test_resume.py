@@ -25,8 +25,8 @@ from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys, load_salt
 from pipelines.errors import AuditError, InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_record, study_folders
 from reports.reading import file_checksum
+from reports.results_folder import read_record, study_folders
 
 STUDIES = 4
 FIRST, COMPRESSED = "phantom-00001", "phantom-00004"

@@ -24,7 +24,7 @@ from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import AuditError, CohortError, InputError, OutputError
 from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run, read_study, study_folders
+from reports.results_folder import read_run, read_study, study_folders
 
 FAST = {"model": "phantom", "device": "cpu", "steps": 2, "samples": 2, "controls": 0}
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import PAGES, read_run
+from reports.results_folder import PAGES, read_run
 
 ROOT = Path(__file__).parents[2]
 FAST = ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "4"]

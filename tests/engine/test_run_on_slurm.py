@@ -14,7 +14,7 @@ from audit.cli import app
 from audit.execution.slurm import Command, SlurmOptions, read_options
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run, study_folders
+from reports.results_folder import read_run, study_folders
 
 INPUTS = ["--dicom-dir", "films", "--reports", "reports"]
 SBATCH = """#!/bin/bash

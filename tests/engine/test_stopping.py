@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.pipeline.score import Finisher
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run, study_folders
+from reports.results_folder import read_run, study_folders
 
 STUDIES = 3
 

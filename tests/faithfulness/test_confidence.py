@@ -12,8 +12,8 @@ from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
 from audit.attribution.pairs import Attribution, Request
-from audit.encoders.folder import features
 from audit.encoders.loading import load_encoder
+from audit.encoders.model_folder import features
 from audit.encoders.protocol import Encoder
 from audit.metrics.faithfulness.confidence import (
     Confidence,

@@ -24,14 +24,13 @@ from pipelines.boxes.placing import place_boxes
 from pipelines.boxes.table import BoxRow
 from pipelines.errors import BoxError, InputError
 from pipelines.image_file import read_image
-from pipelines.json_text import JsonLimitError, parse_json
 from pipelines.limits import MAX_BOXES_ON_IMAGE, MAX_CORNERS, MAX_GZIP_MEMBERS, MAX_JSON_DEPTH, MAX_ROWS
 from pipelines.shapes import Polygons, cropped_run_lengths, run_lengths_of
 from pipelines.study import Box
 from pipelines.text.formats.file import open_report_file
-from pipelines.text.formats.hl7_fields import Delimiters
-from pipelines.text.formats.hl7_v2 import read_hl7_reports
+from pipelines.text.formats.hl7_v2 import Delimiters, read_hl7_reports
 from pipelines.text.formats.parquet import read_parquet_reports
+from pipelines.text_files import JsonLimitError, parse_json
 
 READER = Path(__file__).with_name("reading_apart.py")
 MEBIBYTE = b"a" * 2**20

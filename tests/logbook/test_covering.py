@@ -20,8 +20,8 @@ from audit.logbook.covering import State
 from audit.output.rendering import render_again
 from audit.pipeline.write import write_run, write_study
 from audit.privacy.pseudonyms import Keys
-from reports.folder import THUMBNAIL, read_run, render_pages, study_folders
 from reports.reading import file_checksum
+from reports.results_folder import THUMBNAIL, read_run, render_pages, study_folders
 
 SALT = b"a salt for tests only"
 
@@ -179,7 +179,7 @@ def test_pages_of_a_log_of_another_salt_are_not_made(out: Path, monkeypatch: pyt
 
 
 def test_a_thumbnail_that_was_swapped_is_made_again(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    monkeypatch.setattr("reports.results_folder.EMBEDDED_THUMBNAILS", 2)
     render_again(out)
     first, second, _ = (folder / THUMBNAIL for folder in study_folders(out))
     whole = first.read_bytes()

@@ -17,7 +17,7 @@ from audit.privacy.pseudonyms import SALT_VARIABLE, Keys
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from reports.dicom_out import Result, read_source
-from reports.folder import StudyFolder, read_study, study_folders
+from reports.results_folder import StudyFolder, read_study, study_folders
 
 
 @pytest.fixture(scope="session")

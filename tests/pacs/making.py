@@ -5,7 +5,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from reports.dicom_out import Result, make_results
-from reports.folder import StudyFolder, valid_of
+from reports.results_folder import StudyFolder, valid_of
 
 SALT = "a salt for tests only"  # as the tests of the other folders have it
 

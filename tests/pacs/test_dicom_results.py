@@ -25,9 +25,9 @@ from pipelines.geometry import Fit, Placement
 from pipelines.text.reports import read_reports
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.dicom_out.codes import finding_code
-from reports.folder import StudyFolder
 from reports.overlay import placement_of
 from reports.record import PlacementRecord
+from reports.results_folder import StudyFolder
 
 Results = dict[str, list[Result]]
 

@@ -14,8 +14,7 @@ from audit.phantom.evaluation import auc, auc_interval
 from audit.phantom.pool import make_pool
 from pipelines.phantom.cohort import make_cohort
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
-from pipelines.phantom.render import render, sample_phantom
-from pipelines.phantom.tags import TAGS, betrayed, hidden
+from pipelines.phantom.render import TAGS, betrayed, hidden, render, sample_phantom
 from pipelines.text.phrases import phrases_of
 
 

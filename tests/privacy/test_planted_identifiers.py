@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1] / "review"))
 
 from made_up_review import Client
 
-from reports.folder import read_record
+from reports.results_folder import read_record
 from reports.review_record import moment_audited
 
 DRAWS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4)))

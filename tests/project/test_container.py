@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_run
+from reports.results_folder import read_run
 
 ROOT = Path(__file__).parents[2]
 CONFINED = Path(__file__).parent / "confined.sh"

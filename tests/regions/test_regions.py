@@ -11,8 +11,7 @@ from scipy.ndimage import binary_dilation, label
 
 from pipelines.image_file import picture_of, read_image
 from pipelines.phantom.anatomy import Grid
-from pipelines.phantom.render import Phantom, render, sample_phantom
-from pipelines.phantom.tags import betrayed
+from pipelines.phantom.render import Phantom, betrayed, render, sample_phantom
 from pipelines.regions import Regions, regions_of
 from pipelines.study import Zone
 

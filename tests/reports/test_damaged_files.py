@@ -12,8 +12,8 @@ import pytest
 from made_up_records import EFFUSION, HEART, chest_picture, make_study, png_of
 
 from pipelines.errors import OutputError
-from reports.folder import read_record, read_run, read_study
 from reports.reading import checksum
+from reports.results_folder import read_record, read_run, read_study
 
 KEY = "5b1f0c9e7a3d2460"
 

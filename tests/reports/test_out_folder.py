@@ -15,16 +15,16 @@ from waiting import until
 
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
-from reports.folder import read_run, read_study, render_folder, render_pages, study_folders, study_thumbnail
 from reports.reading import checksum
 from reports.record import RunRecord, StudyRecord
+from reports.results_folder import read_run, read_study, render_folder, render_pages, study_folders, study_thumbnail
 from reports.study_page import render_study
 from reports.writing import write_text_atomically
 
 REMAKE = """
 import sys
 from pathlib import Path
-from reports.folder import render_folder
+from reports.results_folder import render_folder
 
 render_folder(Path(sys.argv[1]))
 """
@@ -82,7 +82,7 @@ def test_pages_are_the_same_bytes_in_another_process(out):
 
 
 def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monkeypatch):
-    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    monkeypatch.setattr("reports.results_folder.EMBEDDED_THUMBNAILS", 2)
     render_folder(out)
     pictures = sorted(out.glob("studies/*/thumbnail.png"))
     assert len(pictures) == 3
@@ -95,7 +95,7 @@ def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monke
 
 
 def test_a_thumbnail_is_made_again_only_after_its_record(out, monkeypatch):
-    monkeypatch.setattr("reports.folder.EMBEDDED_THUMBNAILS", 2)
+    monkeypatch.setattr("reports.results_folder.EMBEDDED_THUMBNAILS", 2)
     render_folder(out)
     first, second, _ = sorted(out.glob("studies/*/thumbnail.png"))
     for each in (first, second):

@@ -8,8 +8,8 @@ from audited_phantoms import audit_phantoms
 from playwright.sync_api import Page
 
 from benchmarks.page_against_score import check_pages
-from reports.folder import read_record, render_folder, study_folders
 from reports.record import ImageRecord, PhraseRecord
+from reports.results_folder import read_record, render_folder, study_folders
 from reports.words import outcome_of
 
 SEED = 37  # both of its first two phantoms have findings on both sides

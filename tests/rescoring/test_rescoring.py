@@ -21,9 +21,9 @@ from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
-from reports.folder import read_record, read_run, study_folders
 from reports.reading import file_checksum
 from reports.record import RunRecord
+from reports.results_folder import read_record, read_run, study_folders
 
 STUDIES = 4
 SALT = "the salt of whoever ran it"

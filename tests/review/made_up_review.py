@@ -16,7 +16,7 @@ sys.path.append(str(ROOT / "tests" / "reports"))
 
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_cohort, make_study  # noqa: E402
 
-from reports.folder import render_folder  # noqa: E402
+from reports.results_folder import render_folder  # noqa: E402
 
 REVIEWERS = ("Ada", "Ben")
 

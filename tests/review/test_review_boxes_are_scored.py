@@ -14,8 +14,8 @@ from audit.privacy.pseudonyms import Keys, load_salt
 from audit.privacy.redaction import Shower
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
-from reports.folder import read_record, study_folders
 from reports.record import PhraseRecord, StudyRecord
+from reports.results_folder import read_record, study_folders
 from reports.review_record import ReviewEntry, moment_audited
 
 HALF = 4.0  # px from the hottest point to a drawn box's sides

@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pipelines.errors import ReportError
 from pipelines.study import Report, ReportStatus
 from pipelines.text.formats.file import issued_at
-from pipelines.text.formats.hl7_fields import Delimiters
+from pipelines.text.formats.hl7_v2 import Delimiters
 from pipelines.text.reports import ReportTable, read_reports
 from pipelines.text.sections import sections_of
 

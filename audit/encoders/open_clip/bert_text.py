@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from audit.encoders.blocks import bert_blocks
-from audit.encoders.folder import load_tokenizer, parameters_of
+from audit.encoders.model_folder import load_tokenizer, parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished
 from audit.encoders.protocol import Tokens
 from audit.encoders.transformer import Pooling, Stack, TransformerTextTower

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audit.encoders.folder import make_preprocessing, read_json, read_preprocessing
+from audit.encoders.model_folder import make_preprocessing, read_json, read_preprocessing
 from audit.encoders.open_clip import bert_text, clip_towers, resnet, timm_vit
 from audit.encoders.open_clip.half import Half, QuickGELU
 from audit.encoders.protocol import Encoder, EncoderInfo, ImageTower, TextTower

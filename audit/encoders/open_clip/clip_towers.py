@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from audit.encoders.blocks import Block
-from audit.encoders.folder import load_tokenizer, parameters_of
+from audit.encoders.model_folder import load_tokenizer, parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished, rows_of
 from audit.encoders.protocol import Tokens
 from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower

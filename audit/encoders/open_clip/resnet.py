@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import multi_head_attention_forward
 
-from audit.encoders.folder import parameters_of
+from audit.encoders.model_folder import parameters_of
 from audit.encoders.open_clip.half import Half, depth_of, finished
 from pipelines.errors import ModelError
 

@@ -14,11 +14,10 @@ from PIL import Image as Picture
 from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
-from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_model
+from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_heats, read_model
 from reports.record import ImageRecord, RunRecord, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.review_page import beside_on_disk
-from reports.stored_heat import read_heats
 from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
 

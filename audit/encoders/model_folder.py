@@ -17,8 +17,8 @@ from transformers.utils import logging as transformers_logging
 from audit.encoders.weights import RUNS_CODE, listed
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
-from pipelines.json_text import parse_json
 from pipelines.limits import MAX_CONFIG_BYTES
+from pipelines.text_files import parse_json
 from pipelines.transforms import Preprocessing
 
 __all__ = [
