@@ -34,7 +34,6 @@ DRAWS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4)))
 IN_SHORT = DRAWS[0]
 FAST = ("--model", "phantom", "--device", "cpu", "--steps", "1", "--samples", "1", "--controls", "1")
 COMPARED = ("--model", "phantom", "--device", "cpu", "--methods", "rollout", "--faithfulness", "0")
-KINDS = {False: (), True: ("--kind", "sr", "--kind", "gsps")}  # of a control, no pictures
 IDENTITY = (  # what results of DICOM take from their original, to be filed with it
     *("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "OtherPatientIDsSequence", "StudyInstanceUID"),
     *("StudyDate", "StudyID", "StudyDescription", "AccessionNumber", "ReferringPhysicianName"),
@@ -90,7 +89,7 @@ def audited(folder: Path, draw: Draw) -> Audited:
         home.call(*serve, during=lambda server: review(done, server))
         commands += [
             ("review", "export", str(done.out), "--format", "json"),
-            ("push", str(done.out), "--dicom-dir", cohort.given[1], "--to-folder", results, *KINDS[draw.control]),
+            ("push", str(done.out), "--dicom-dir", cohort.given[1], "--to-folder", results),
         ]
     saved.write_text(json.dumps(saved_file(done)), "utf-8")
     for words in commands:
