@@ -164,7 +164,7 @@ class Identifiers:
 class Phrase:
     """One sentence of a report that is put to the model, with what it claims."""
 
-    text: str
+    text: str  # with the sentence before it where a pronoun stands for a finding named there
     section: str  # "findings" or "impression"
     finding: str | None  # a name of pipelines.findings.FINDINGS, or None where the sentence names no known finding
     context: Context

@@ -6,15 +6,16 @@ compared. A word of comparison holds for the findings of its own part of the sen
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from pipelines.findings import FindingMention, findings_in
 from pipelines.study import Context, Phrase, Side, Zone
 from pipelines.text.context import contexts_of
 from pipelines.text.places import Place, places_of
-from pipelines.text.pronouns import with_pronouns
+from pipelines.text.pronouns import from_sentence_before, with_pronouns
 from pipelines.text.sections import sections_of
-from pipelines.text.sentences import sentences_of
+from pipelines.text.sentences import LONGEST_SENTENCE, sentences_of
 
 __all__ = ["compared_with_prior", "phrases_in_sentence", "phrases_of"]
 
@@ -84,24 +85,40 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
     denies ("no effusion on the right, small one on the left") is present, on the side where it is affirmed. A
     finding of the patient's past is a phrase that says so; whether a sentence compares with an earlier film stands
     beside its context, so that an unchanged effusion is present. The same sentence in findings and impression gives one
-    phrase. Sentences without a known finding give none.
+    phrase. Sentences without a known finding give none, except that a pronoun may stand for the finding of the sentence
+    before: "No left effusion. A small one on the right." gives a second phrase, whose text is both sentences.
     """
     found: dict[tuple[str, str], Phrase] = {}
     for section in sections_of(text):
+        before = ""
         for sentence in sentences_of(section.text):
-            for phrase in phrases_in_sentence(sentence, section.name):
-                found.setdefault((_NOT_LETTERS.sub(" ", sentence).strip().casefold(), phrase.finding or ""), phrase)
+            phrases = _continued(sentence, section.name, before) or phrases_in_sentence(sentence, section.name)
+            for phrase in phrases:
+                found.setdefault((_NOT_LETTERS.sub(" ", phrase.text).strip().casefold(), phrase.finding or ""), phrase)
+            before = max((phrase.text for phrase in phrases), key=len, default=sentence)
     return tuple(found.values())
 
 
 @lru_cache(maxsize=_SENTENCES_KEPT)
 def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phrase, ...]:
     """Give a phrase for each finding that one sentence names. Reports repeat sentences: each is taken apart once."""
-    return tuple(_phrases(sentence, section))
+    return tuple(_phrases(sentence, section, with_pronouns(sentence, findings_in(sentence))))
 
 
-def _phrases(sentence: str, section: str) -> Iterator[Phrase]:
-    mentions = with_pronouns(sentence, findings_in(sentence))
+def _continued(sentence: str, section: str, before: str) -> tuple[Phrase, ...]:
+    """Give the phrases of a sentence with a pronoun for a finding of the sentence before; none where it has none.
+
+    The phrase of that finding has the text of both sentences, since the model is to be told what "one" is.
+    """
+    text = f"{before} {sentence}"
+    meant = from_sentence_before(sentence, before) if len(text) <= LONGEST_SENTENCE else None
+    if meant is None:
+        return ()
+    phrases = _phrases(sentence, section, with_pronouns(sentence, (meant, *findings_in(sentence))))
+    return tuple(replace(each, text=text) if each.finding == meant.finding else each for each in phrases)
+
+
+def _phrases(sentence: str, section: str, mentions: Sequence[FindingMention]) -> Iterator[Phrase]:
     if not mentions:
         return
     contexts = contexts_of(sentence, mentions)

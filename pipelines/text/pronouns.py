@@ -1,18 +1,19 @@
-"""Words that stand for a finding named earlier in the sentence: "no left effusion; small right *one*".
+"""Words that stand for a finding named earlier: "no left effusion; small right *one*".
 
 Such a word is one more mention of the finding, with a context and a place of its own. It stands for the last finding
-before it that can be on one side only, unless the sentence names another thing in between that it may stand for ("the
-left hilum is larger than the right one") or it means an earlier film ("smaller than on the previous one").
+before it that can be on one side only; where its own sentence names none before it, for the only one of the sentence
+before. It stands for nothing if another thing is named in between that it may stand for ("the left hilum is larger than
+the right one") or if it means an earlier film ("smaller than on the previous one").
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
-from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention
+from pipelines.findings import MIDLINE_OR_DIFFUSE, FindingMention, findings_in
 from pipelines.text.clauses import SEEN
 from pipelines.text.trigger_parts import ON_EARLIER_FILM
 
-__all__ = ["with_pronouns"]
+__all__ = ["from_sentence_before", "with_pronouns"]
 
 _SIDE = r"(?:left|right|[lr]t|[LR])"
 _POSITIONED = (
@@ -29,12 +30,14 @@ _PRONOUN = re.compile(
 )
 _SIZE = r"(?:small|tiny|trace|minimal|mild|moderate|large)"
 # The noun is left out: "trace on the right", "small right", "that on the right is small", "the right is small".
-_NOUN_LEFT_OUT = re.compile(
-    r"(?:[,;]|\b(?:but|and|although|though|with))\s+(?:(?:but|and|with|only|just|also|there\s+(?:is|are)|an?)\s+)*"
-    rf"(?P<word>(?:{_SIZE}|some|little|that|those)(?=(?:\s+(?:amount|volume))?\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
-    rf"the\s+(?:left|right)(?=\s+(?:is|remains|appears)\s+(?:\w+ly\s+)?(?:{_SIZE}|larger|smaller|bigger)\b))",
-    re.IGNORECASE,
+_WORDS_AHEAD = r"(?:(?:but|and|with|only|just|also|there\s+(?:is|are)|an?)\s+)*"
+_WITHOUT_NOUN = (
+    rf"{_WORDS_AHEAD}(?P<word>(?:{_SIZE}|some|little|that|those)(?=(?:\s+(?:amount|volume))?\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
+    rf"the\s+(?:left|right)(?=\s+(?:is|remains|appears)\s+(?:\w+ly\s+)?(?:{_SIZE}|larger|smaller|bigger)\b))"
 )
+_NOUN_LEFT_OUT = re.compile(rf"(?:[,;]|\b(?:but|and|although|though|with))\s+{_WITHOUT_NOUN}", re.IGNORECASE)
+_OPENS_WITHOUT_NOUN = re.compile(_WITHOUT_NOUN, re.IGNORECASE)
+_SOMEBODY = re.compile(r"one\s+(?:can|cannot|could|may|might|must)\b", re.IGNORECASE)  # "One may ask"
 _IS_A_NUMBER_OR_PERSON = re.compile(
     r"(?:\b(?:no|any|every|some|which|least|than|or|number|phase|stage|grade|type|level|day|view|image|figure|series|rib|"
     r"[tlc])\s+|[-/\d])\Z",
@@ -70,10 +73,39 @@ def with_pronouns(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Fi
     for start, end in _pronouns(sentence):
         if any(mention.start < end and start < mention.end for mention in mentions):
             continue
-        meant = [mention for mention in mentions if mention.end <= start and mention.finding not in _NEVER_TWO]
-        if meant and not _OTHER_THING.search(_NAMES_A_PLACE.sub(" ", sentence[meant[-1].end : start])):
-            added.append(FindingMention(finding=meant[-1].finding, start=start, end=end))
+        finding = _meant(sentence, mentions, start)
+        if finding is not None:
+            added.append(FindingMention(finding=finding, start=start, end=end))
     return tuple(sorted([*mentions, *added], key=lambda mention: mention.start))
+
+
+def from_sentence_before(sentence: str, before: str) -> FindingMention | None:
+    """Give the mention that a pronoun makes of the finding of the sentence before it.
+
+    "No left effusion. A small right one." has a mention of an effusion in its second sentence.
+
+    Returns:
+        The mention, at its place in ``sentence``. None where the sentence has no pronoun, names a finding before it, or
+        where ``before`` names no finding or several, since no rule says which of them is meant.
+    """
+    opening = _OPENS_WITHOUT_NOUN.match(sentence)
+    places = [*([opening.span("word")] if opening else []), *_pronouns(sentence)]
+    if not before or not places or _SOMEBODY.match(sentence):
+        return None
+    start, end = min(places)
+    earlier = with_pronouns(before, findings_in(before))
+    if len({mention.finding for mention in earlier}) != 1 or any(own.start < end for own in findings_in(sentence)):
+        return None
+    finding = _meant(f"{before} {sentence}", earlier, len(before) + 1 + start)
+    return None if finding is None else FindingMention(finding=finding, start=start, end=end)
+
+
+def _meant(text: str, mentions: Sequence[FindingMention], start: int) -> str | None:
+    """Give the finding that a pronoun at ``start`` stands for; None where it is none, or may be another thing."""
+    earlier = [mention for mention in mentions if mention.end <= start and mention.finding not in _NEVER_TWO]
+    if not earlier or _OTHER_THING.search(_NAMES_A_PLACE.sub(" ", text[earlier[-1].end : start])):
+        return None
+    return earlier[-1].finding
 
 
 def _pronouns(sentence: str) -> Iterator[tuple[int, int]]:
