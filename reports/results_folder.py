@@ -31,6 +31,8 @@ __all__ = [
     "RenderedFolder",
     "StudyFolder",
     "damaged_tables",
+    "foreign_folder",
+    "is_study_key",
     "read_failed",
     "read_pages_list",
     "read_record",
@@ -48,6 +50,7 @@ EMBEDDED_THUMBNAILS = 1000
 
 THUMBNAIL = "thumbnail.png"
 
+_STUDY_KEY = re.compile(r"[0-9a-f]{16}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 RECORD, FAILED, RUN = "record.json", "failed.json", "run.json"
@@ -107,14 +110,19 @@ def read_record(folder: Path) -> StudyRecord:
     """
     path = folder / RECORD
     record = read_model(path, StudyRecord, OF_STUDY)
-    _check_plain(record.key, what="key", file=path)
     if record.key != folder.name:
+        key = f"the key {record.key}" if is_study_key(record.key) else "a key that no run gives"
         raise DamagedError(
-            f"{path} has the key {record.key!r}, not its folder's name: "
-            "rename the folder to the key, or audit the study again"
+            f"{path} has {key}, not its folder's name: rename the folder to the key, or audit the study again"
         )
+    _check_plain(record.key, what="key", file=path)
     _check_sizes(record, path)
     return record
+
+
+def is_study_key(name: str) -> bool:
+    """Whether a name has the form that runs give the folders of studies; any other was given by somebody."""
+    return _STUDY_KEY.fullmatch(name) is not None
 
 
 def read_failed(folder: Path) -> FailedStudyRecord:
@@ -129,6 +137,11 @@ def read_failed(folder: Path) -> FailedStudyRecord:
 def study_folders(out: Path) -> list[Path]:
     """List the folders of finished studies, by name: those whose record has been written."""
     return sorted(record.parent for record in (out / "studies").glob(f"*/{RECORD}"))
+
+
+def foreign_folder(folder: Path) -> str:
+    """Say that a folder among the studies is none that a run wrote. Mask its name before the sentence is shown."""
+    return f"{folder} is no study of a run, since its name is no study's key: move it out of OUT"
 
 
 def study_thumbnail(study: StudyFolder) -> bytes | None:
@@ -204,7 +217,8 @@ def render_pages(
 ) -> RenderedFolder:
     """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
 
-    A study that cannot be read is left away from the page over all, and stops no other. The checksums of all pages go
+    A study that cannot be read is left away from the page over all, and stops no other; so is a folder whose name is no
+    study's key, to which no page leads. The checksums of all pages go
     to ``pages.sha256``, in the form of ``sha256sum``.
 
     Args:
@@ -249,12 +263,13 @@ class _Pages:
         known: Mapping[str, str],
         write_line: Callable[[str], object],
     ) -> None:
-        self._run, self._folders, self._progress = run, folders, progress
+        self._run, self._progress = run, progress
+        self._folders = [folder for folder in folders if is_study_key(folder.name)]
         self._check, self._known, self._write_line = check, known, write_line
-        self._keys = [folder.name for folder in folders]
-        self._embedded = len(folders) <= EMBEDDED_THUMBNAILS
+        self._keys = [folder.name for folder in self._folders]
+        self._embedded = len(self._folders) <= EMBEDDED_THUMBNAILS
         self.thumbnails: dict[str, bytes | str] = {}
-        self.damaged: list[str] = []
+        self.damaged = [foreign_folder(folder) for folder in folders if not is_study_key(folder.name)]
         self.made = 0
 
     def records(self) -> Iterator[StudyRecord]:

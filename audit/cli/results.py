@@ -46,14 +46,14 @@ def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
     from audit.output.lock import held
     from audit.output.rendering import render_again
+    from audit.privacy.messages import told_of_studies
+    from audit.privacy.pseudonyms import Keys, load_salt
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
+        told = told_of_studies(found.damaged, out, Keys(load_salt(outside=out)))
     tell(f"{found.studies} study pages made")
-    for sentence in found.damaged[:_LISTED_AT_MOST]:
-        tell(f"  {sentence}")
-    if len(found.damaged) > _LISTED_AT_MOST:
-        tell(f"  and {len(found.damaged) - _LISTED_AT_MOST} more")
+    tell_what_is_wrong(told, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.damaged:
         raise typer.Exit(_FAILURES_LISTED)

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from audit.cli.options import errors_in_one_line, tell
+from audit.cli.telling import tell_what_is_wrong
 from pipelines.quoting import counted
 
 __all__ = ["reviews"]
@@ -138,7 +139,7 @@ def review_export(
     if found.strange:
         spoken = counted(found.strange, "entry speaks", "entries speak")
         tell(f"{spoken} of heats of an earlier audit: left out")
-    _leave_damaged(found.damaged)
+    _leave_damaged(found.damaged, out)
 
 
 @reviews.command("boxes")
@@ -161,14 +162,13 @@ def review_boxes(
         drawn = counted(found.unnamed, "was", "were")
         tell(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
     typer.echo(to)
-    _leave_damaged(found.damaged)
+    _leave_damaged(found.damaged, out)
 
 
-def _leave_damaged(sentences: tuple[str, ...]) -> None:
+def _leave_damaged(sentences: tuple[str, ...], out: Path) -> None:
     """Say which studies were left out since they cannot be read, and end with a status that says so."""
-    for sentence in sentences[:_LISTED_AT_MOST]:
-        tell(f"  {sentence}")
-    if len(sentences) > _LISTED_AT_MOST:
-        tell(f"  and {len(sentences) - _LISTED_AT_MOST} more studies")
+    from audit.privacy.messages import told_of_studies
+
+    tell_what_is_wrong(told_of_studies(sentences, out, keys=None), most=_LISTED_AT_MOST, things="studies")
     if sentences:
         raise typer.Exit(_LEFT_OUT)

@@ -134,6 +134,7 @@ def run_and_tell(settings: "RunSettings") -> None:
         AuditError: the run could not start, or OUT could not be written.
     """
     from audit.pipeline.run import run
+    from audit.privacy.messages import told_of_studies
 
     signals = Signals()
     try:
@@ -157,8 +158,7 @@ def run_and_tell(settings: "RunSettings") -> None:
     tell(
         f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {settings.out} --head` takes it"
     )
-    for sentence in result.damaged:
-        tell(f"  {sentence}")
+    tell_what_is_wrong(told_of_studies(result.damaged, settings.out, keys=None))
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
     if result.failed or result.damaged:

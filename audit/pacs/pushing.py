@@ -8,14 +8,14 @@ from pathlib import Path
 from audit.logbook.known import Known, known_of
 from audit.output.folder import clean
 from audit.pacs.archive import Archive
-from audit.privacy.messages import Told
+from audit.privacy.messages import Told, told_of_studies
 from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
 from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.quoting import requoted_for_owner
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
-from reports.results_folder import read_run, read_study, study_folders, valid_of
+from reports.results_folder import foreign_folder, is_study_key, read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]
@@ -63,8 +63,10 @@ def push(
     read_run(settings.out)
     salt = load_salt(outside=settings.out)
     paths = _originals(settings, Keys(salt), progress)
-    folders, known = study_folders(settings.out), known_of(settings.out, salt)
-    pushed, lost = Pushed(), 0
+    found, known = study_folders(settings.out), known_of(settings.out, salt)
+    folders = [folder for folder in found if is_study_key(folder.name)]
+    foreign = [foreign_folder(folder) for folder in found if folder not in folders]
+    pushed, lost = Pushed(failed=list(told_of_studies(foreign, settings.out, Keys(salt)))), 0
     for done, folder in enumerate(folders, start=1):
         try:
             results = _results(folder, paths, salt, settings.kinds, known)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.privacy.pseudonyms import Keys
-from audit.privacy.redaction import shown_failures
-from pipelines.quoting import OF_LABELS, requoted_for_owner
+from audit.privacy.redaction import shown_failures, strange_name
+from pipelines.quoting import OF_LABELS, printable, requoted_for_owner
 from pipelines.study import LeftOut
 from reports.record import FailureRecord
+from reports.results_folder import is_study_key
 
-__all__ = ["Told", "owned_failures", "told_of"]
+__all__ = ["Told", "owned_failures", "told_of", "told_of_studies"]
 
 _LABELS_AT_MOST = 5  # public sets have dozens of labels that name no finding
 
@@ -58,3 +59,23 @@ def told_of(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *,
         more = f"{len(labels) - _LABELS_AT_MOST:,} more labels name no known finding: `m2ib-audit check` lists them"
         told.append(Told(masked=more, to_owner=more))
     return tuple(told)
+
+
+def told_of_studies(sentences: Iterable[str], out: Path, keys: Keys | None) -> tuple[Told, ...]:
+    """Say what is wrong with studies of OUT. A folder there that has no study's key for a name may be a patient's.
+
+    Args:
+        sentences: that may hold the paths of such folders.
+        out: the folder, as the sentences have it.
+        keys: stand for the names of such folders in the masked form; without them the sentence says no name.
+    """
+    studies = out / "studies"
+    strange = [folder.name for folder in studies.iterdir() if not is_study_key(folder.name)] if studies.is_dir() else []
+    longest_first = sorted(strange, key=len, reverse=True)
+
+    def masked(sentence: str) -> str:
+        for name in longest_first:
+            sentence = sentence.replace(f"{studies}/{name}", f"{out}/{strange_name(f'studies/{name}', keys)}")
+        return sentence
+
+    return tuple(Told(masked=masked(sentence), to_owner=printable(sentence)) for sentence in sentences)

@@ -15,12 +15,12 @@ from pipelines.privacy.vocabulary import is_known, may_be_name
 from pipelines.quoting import files_named_in, printable, requoted
 from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
 from reports.record import FailureRecord, TokenHeat
+from reports.results_folder import is_study_key
 
 __all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
-_STUDY = re.compile(r"[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _WORD = re.compile(r"\w+")
 _BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
@@ -32,7 +32,7 @@ def strange_name(path: str, keys: Keys | None) -> str:
     """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
     *folders, name = path.split("/")
     parts = ["studies", "set-aside", "shards"]
-    shown = [part if part in parts or _STUDY.fullmatch(part) else strange_name(part, keys) for part in folders]
+    shown = [part if part in parts or is_study_key(part) else strange_name(part, keys) for part in folders]
     return "/".join([*shown, "file-" if keys is None else keys.file_key(name)])
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import InputError, OutputError
-from reports.review_record import ReviewEntry, ReviewFile
+from reports.review_record import ReviewBox, ReviewEntry, ReviewFile, Subject
 
 __all__ = ["BroughtIn", "bring_in"]
 
@@ -68,5 +68,11 @@ def _read(path: Path) -> ReviewFile:
         raise InputError(f"{path} cannot be read ({error.strerror}): name a file that a page saved") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its top"
+        place = ".".join(map(_place_name, first["loc"])) or "its top"
         raise InputError(f"{path} is no file that a page saved, at {place} ({first['msg']}): save it again") from error
+
+
+def _place_name(part: int | str) -> str:
+    """Name a part of a file: a number or a field of ours, not one that the file alone has."""
+    ours = (ReviewFile, ReviewEntry, Subject, ReviewBox)
+    return str(part) if isinstance(part, int) or any(part in model.model_fields for model in ours) else "..."

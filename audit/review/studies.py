@@ -10,7 +10,7 @@ from audit.logbook.known import KnownWhileItGrows
 from pipelines.errors import DamagedError, OutputError
 from pipelines.privacy.masking import mask_identifiers
 from reports.record import ImageRecord, PhraseRecord, StudyRecord
-from reports.results_folder import StudyFolder, read_record, read_study, study_folders
+from reports.results_folder import StudyFolder, foreign_folder, is_study_key, read_record, read_study, study_folders
 from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_audited
 
 __all__ = ["Heat", "ReviewedStudies"]
@@ -38,7 +38,8 @@ class ReviewedStudies:
             OutputError: there is none, or the log cannot be read.
         """
         # A link could lead out of OUT: what it leads to is no part of the audit.
-        self._folders = {folder.name: folder for folder in study_folders(out) if not folder.is_symlink()}
+        found = [folder for folder in study_folders(out) if not folder.is_symlink()]
+        self._folders = {folder.name: folder for folder in found if is_study_key(folder.name)}
         if not self._folders:
             raise OutputError(f"{out} holds no finished study: name a folder that `m2ib-audit run` wrote")
         self.keys = tuple(self._folders)
@@ -46,7 +47,8 @@ class ReviewedStudies:
         self._records: OrderedDict[str, StudyRecord] = OrderedDict()
         self._lock = Lock()
         self._log = KnownWhileItGrows(out)
-        self.damaged: dict[str, str] = {}  # a sentence for each study that was asked for and could not be read
+        # A sentence for each folder that is no study, and for each study that was asked for and could not be read.
+        self.damaged = {folder.name: foreign_folder(folder) for folder in found if folder.name not in self._folders}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -109,7 +111,8 @@ class ReviewedStudies:
             OutputError: OUT has no such heat, or its study was audited again since.
         """
         if subject.study not in self:
-            raise OutputError(f"study {subject.study} is none of this audit: name the OUT that it was reviewed in")
+            named = f"study {subject.study}" if is_study_key(subject.study) else "a study whose key no run gives"
+            raise OutputError(f"{named} is none of this audit: name the OUT that it was reviewed in")
         study = self.record(subject.study)
         if moment_audited(study) != subject.audited:
             raise OutputError(
@@ -120,7 +123,10 @@ class ReviewedStudies:
             for phrase in image.phrases:
                 if (image.key, phrase.heat) == (subject.image, subject.heat):
                     return Heat(study=study, image=image, phrase=phrase)
-        raise OutputError(f"study {subject.study} has no heat {subject.heat!r} on an image {subject.image}")
+        raise OutputError(
+            f"study {subject.study} has no heat of the name and image that an entry gives: name the OUT that it was "
+            "reviewed in"
+        )
 
     def accepted(self, entry: ReviewEntry) -> ReviewEntry:
         """Check an entry, and give it as it is kept: its comment is masked unless its study shows patient data.

@@ -163,6 +163,22 @@ def test_rendering_leaves_out_what_was_changed_and_signs_nothing_of_it(out: Path
     assert {sentence.split()[0] for sentence in wrong} == {f"studies/{folder.name}/record.json", "scores.parquet"}
 
 
+@pytest.mark.parametrize("names", ["hide", "show"])
+def test_a_folder_of_another_name_among_the_studies_is_named_to_its_owner_alone(
+    out: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    monkeypatch.setenv("M2IB_AUDIT_NAMES", names)
+    shutil.copytree(study_folders(out)[0], out / "studies" / "Anna Kowalska")
+    told = CliRunner().invoke(app, ["render", str(out)])
+    assert (told.exit_code, "no study of a run" in told.stderr) == (3, True)
+    assert ("studies/Anna Kowalska is" in told.stderr, "studies/file-" in told.stderr) == (
+        names == "show",
+        names == "hide",
+    )
+    assert ("Kowalska" in told.output) is (names == "show")
+    assert not any("Kowalska" in path.read_text() for path in [*out.rglob("*.html"), out / "pages.sha256"])
+
+
 def test_a_changed_run_json_has_no_pages_made_of_it(out: Path) -> None:
     path = out / "run.json"
     path.write_text(path.read_text().replace('"seed": ', '"seed": 1', 1))

@@ -17,7 +17,15 @@ from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
 from reports.reading import checksum
 from reports.record import RunRecord, StudyRecord
-from reports.results_folder import read_run, read_study, render_folder, render_pages, study_folders, study_thumbnail
+from reports.results_folder import (
+    foreign_folder,
+    read_run,
+    read_study,
+    render_folder,
+    render_pages,
+    study_folders,
+    study_thumbnail,
+)
 from reports.study_page import render_study
 from reports.writing import write_text_atomically
 
@@ -189,7 +197,7 @@ def escape_picture(folder: Path) -> None:
 
 
 def rename_folder(folder: Path) -> None:
-    folder.rename(folder.with_name("another"))
+    folder.rename(folder.with_name("f" * 16))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +228,26 @@ def test_a_damaged_study_is_named_with_what_is_wrong_and_stops_no_other(out, spo
     assert all((folder / "index.html").exists() for folder in (first, last))
     page = rendered.page.read_text()
     assert [folder.name in page for folder in (first, spoilt, last)] == [True, False, True]
+
+
+def test_a_folder_of_another_name_is_no_study_and_no_page_leads_to_it(out):
+    first, *_ = study_folders(out)
+    shutil.copytree(first, out / "studies" / "Anna Kowalska")
+    rendered = render_folder(out)
+    assert rendered.studies == 3
+    assert rendered.damaged == (foreign_folder(out / "studies" / "Anna Kowalska"),)
+    pages = [path for path in out.rglob("*.html") if path.parent.name != "Anna Kowalska"]
+    assert len(pages) == 4
+    assert not any("Kowalska" in path.read_text() for path in [*pages, out / "pages.sha256"])
+
+
+def test_a_record_with_the_key_of_somebody_else_does_not_repeat_it(out):
+    first, *_ = study_folders(out)
+    record = first / "record.json"
+    record.write_text(record.read_text().replace(f'"key":"{first.name}"', '"key":"Anna-Kowalska"', 1))
+    (sentence,) = render_folder(out).damaged
+    assert "record.json has a key that no run gives, not its folder's name" in sentence
+    assert "Kowalska" not in sentence
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from made_up_records import EFFUSION, make_study
@@ -275,6 +276,44 @@ def test_entries_on_other_audits_are_left_out_with_a_sentence(out, tmp_path):
     assert "is none of this audit" in done.stderr
     assert "audited again" in done.stderr
     assert "lies outside its image of 1150 x 1400 px" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("study", "a study whose key no run gives is none of this audit"),
+        ("image", "has no heat of the name and image that an entry gives"),
+        ("heat", "has no heat of the name and image that an entry gives"),
+    ],
+)
+def test_what_an_entry_names_wrongly_is_not_repeated(out, tmp_path, field, said):
+    strange = entry_of(ONE, 1)
+    strange["subject"] |= {field: "Anna_Kowalska"}
+    done = CliRunner().invoke(app, ["review", "import", str(out), str(saved(tmp_path / "saved.json", strange))])
+    assert done.exit_code == 3
+    assert said in done.stderr
+    assert "Kowalska" not in done.output
+
+
+def test_a_field_that_no_page_saves_is_not_repeated(out, tmp_path):
+    file = saved(tmp_path / "saved.json", entry_of(ONE, 1) | {"Anna Kowalska": 1})
+    done = CliRunner().invoke(app, ["review", "import", str(out), str(file)])
+    assert done.exit_code == 1
+    assert r"at entries.0...." in done.stderr
+    assert "Kowalska" not in done.output
+
+
+@pytest.mark.parametrize("names", ["hide", "show"])
+def test_a_folder_of_another_name_is_named_to_its_owner_alone(said, tmp_path, monkeypatch, names):
+    monkeypatch.setenv("M2IB_AUDIT_NAMES", names)
+    copytree(said / "studies" / ONE.record.key, said / "studies" / "Anna Kowalska")
+    for words in (("export", str(said)), ("boxes", str(said), "--out", str(tmp_path / "b.csv"), "--with-run-boxes")):
+        done = CliRunner().invoke(app, ["review", *words])
+        assert done.exit_code == 3
+        assert "is no study of a run, since its name is no study's key" in done.stderr
+        assert ("Anna Kowalska" in done.stderr) is (names == "show")
+        assert "Kowalska" not in done.stdout
+    assert "Kowalska" not in (tmp_path / "b.csv").read_text()
 
 
 @pytest.mark.parametrize(
