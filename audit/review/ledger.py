@@ -138,8 +138,12 @@ class Ledger:
             new = [entry for entry in entries if self._again(entry) is None]
             once = {(entry.reviewer, entry.id): entry for entry in new}
             for entry in once.values():
-                # A browser whose clock runs ahead must not outdo what is said later here.
-                self._insert(entry.model_copy(update={"moment": min(entry.moment, now)}), received=now)
+                # A browser whose clock runs ahead must not outdo what is said later here, and one whose clock was set
+                # back must not put an entry behind the one that it replaces.
+                moment = min(entry.moment, now)
+                if (replaced := self._replaced_by(entry)) is not None:
+                    moment = max(moment, replaced.moment)
+                self._insert(entry.model_copy(update={"moment": moment}), received=now)
             return len(once)
 
     def entries(self, *, study: str | None = None, reviewer: str | None = None) -> list[KeptEntry]:
@@ -247,6 +251,14 @@ class Ledger:
             "SELECT *, 0 AS is_latest FROM entries WHERE reviewer = ? AND id = ?", (entry.reviewer, entry.id)
         ).fetchone()
         return None if row is None else _kept(row).entry
+
+    def _replaced_by(self, entry: ReviewEntry) -> ReviewEntry | None:
+        """Find the entry on the same heat that an entry replaces; None where there is none here."""
+        row = self._db.execute(
+            "SELECT *, 0 AS is_latest FROM entries WHERE reviewer = ? AND id = ?", (entry.reviewer, entry.replaces)
+        ).fetchone()
+        found = None if row is None else _kept(row).entry
+        return found if found is not None and found.subject == entry.subject else None
 
     def _latest_of(self, entry: ReviewEntry) -> ReviewEntry | None:
         row = self._db.execute(

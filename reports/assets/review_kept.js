@@ -14,12 +14,19 @@ const reviewKept = (() => {
 
   const subjectKey = (subject) => `${subject.image}\n${subject.heat}`;
 
+  /** The latest entry of each reviewer on each heat: one that no other replaces, since a clock may be set back. */
   const latestOf = (entries) => {
+    const replaced = new Set(entries.map(({ reviewer, replaces }) => `${reviewer}\n${replaces}`));
+    const isReplaced = ({ reviewer, id }) => replaced.has(`${reviewer}\n${id}`);
+    const isLater = (entry, other) =>
+      isReplaced(entry) === isReplaced(other)
+        ? Date.parse(other.moment) <= Date.parse(entry.moment)
+        : isReplaced(other);
     const found = new Map();
     for (const entry of entries) {
       const key = `${subjectKey(entry.subject)}\n${entry.reviewer}`;
       const other = found.get(key);
-      if (!other || Date.parse(other.moment) <= Date.parse(entry.moment)) found.set(key, entry);
+      if (!other || isLater(entry, other)) found.set(key, entry);
     }
     return [...found.values()];
   };
@@ -126,15 +133,21 @@ const reviewKept = (() => {
     earlier.forget();
   };
 
-  /** Add an entry, and others that the browser did not keep before; gives the latest entry where this one replaces another. */
+  /**
+   * Add an entry, and others that the browser did not keep before; gives the latest entry where this one replaces another.
+   *
+   * Its moment is not before that of the entry that it replaces, as the review server has it too.
+   */
   const append = async (folder, place, entry, others) => {
     const answer = await transact("readwrite", async (studies) => {
       const study = await studyAt(studies, place);
       const isOwn = ({ reviewer, subject }) => reviewer === entry.reviewer && subjectKey(subject) === subjectKey(entry.subject);
       const [latest = null] = latestOf(joined(study.entries, others).filter(isOwn));
       if ((latest?.id ?? null) !== entry.replaces) return { latest };
-      put(studies, place, study, folder, [...others, entry]);
-      return { entry };
+      const isSetBack = latest && Date.parse(latest.moment) > Date.parse(entry.moment);
+      const stamped = isSetBack ? { ...entry, moment: latest.moment } : entry;
+      put(studies, place, study, folder, [...others, stamped]);
+      return { entry: stamped };
     });
     if (answer.entry) tellOthers();
     return answer;

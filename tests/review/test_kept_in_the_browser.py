@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
@@ -11,6 +12,7 @@ from browser_store import begin_with_local_storage, entries_kept, keep_nothing, 
 from made_up_review import MadeUp, entry_of, ready, three_studies
 from playwright.sync_api import Dialog, Page, expect
 
+from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.saved_files import bring_in
 
 ONE, TWO, FOUR = three_studies()
@@ -58,6 +60,34 @@ def folder_of(out: Path) -> str:
 def browser_name(request) -> str:
     """A browser of its own for each test: what one keeps, no other sees."""
     return request.node.name
+
+
+def test_an_answer_is_kept_though_the_clock_was_set_back(open_file, out, browser_name, tmp_path) -> None:
+    page = open_file(out, TWO.record.key, browser_name)
+    page.keyboard.press("r")
+    for verdict, hour in (("1", 10), ("3", 9), ("2", 8)):
+        page.clock.set_fixed_time(f"2026-03-05T{hour:02}:00:00Z")
+        page.keyboard.press(verdict)
+        kept(page)
+    page.reload()
+    ready(page)
+    assert said(page) == "partly"
+    entries = save(page, tmp_path / "saved.json")
+    assert [entry["verdict"] for entry in entries] == ["agree", "disagree", "partly"]
+    assert {entry["moment"] for entry in entries} == {"2026-03-05T10:00:00.000Z"}
+    bring_in(out, [tmp_path / "saved.json"], now=datetime.now(UTC))
+    with closing(Ledger(out / LEDGER_NAME)) as ledger:
+        assert [entry.verdict for entry in ledger.latest()] == ["partly"]
+
+
+def test_of_answers_of_an_earlier_version_none_is_shown_that_another_replaces(open_file, out, browser_name) -> None:
+    first = entry_of(TWO, 1, reviewer="AB", verdict="agree", moment="2026-03-05T10:00:00Z")
+    second = entry_of(TWO, 2, reviewer="AB", verdict="disagree", moment="2026-03-05T09:00:00Z", replaces=first["id"])
+    page = open_file(out, ONE.record.key, browser_name)
+    begin_with_local_storage(page, local_storage_of(folder_of(out), first, second))
+    page.goto((out / "studies" / TWO.record.key / "index.html").as_uri())
+    ready(page)
+    assert said(page) == "disagree"
 
 
 def test_nothing_is_missed_by_a_reader_who_answers_and_goes_on_at_once(open_file, out, browser_name) -> None:

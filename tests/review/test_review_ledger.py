@@ -106,6 +106,18 @@ def test_what_is_brought_in_twice_is_kept_once_and_its_moment_decides_what_count
     assert [each.verdict for each in ledger.latest()] == ["disagree"]
 
 
+def test_a_browser_whose_clock_was_set_back_puts_no_entry_behind_the_one_that_it_replaces(path):
+    ledger, earlier = Ledger(path), (NOW - timedelta(days=2)).isoformat()
+    first = entry(1, moment=NOW.isoformat())
+    second = entry(2, verdict="disagree", replaces=first.id, moment=earlier)
+    of_another_heat = entry(3, place=1, replaces=first.id, moment=earlier)
+    assert ledger.bring_in([first, second, of_another_heat], now=NOW) == 3
+    assert [(each.verdict, each.moment) for each in ledger.latest()] == [
+        ("disagree", NOW),
+        ("agree", NOW - timedelta(days=2)),
+    ]
+
+
 def test_a_browser_whose_clock_runs_ahead_does_not_outdo_what_is_said_later(path):
     ledger = Ledger(path)
     ledger.bring_in([entry(1, moment=(NOW + timedelta(days=900)).isoformat())], now=NOW)
