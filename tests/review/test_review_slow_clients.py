@@ -14,7 +14,7 @@ import pytest
 from made_up_review import ROOT, Client, Server, entry_of, three_studies
 from starlette.types import Message
 
-from audit.review import connections
+from audit.review import serving
 from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.serving import MOST_WAITING, REQUESTS_AT_ONCE, Watched
 
@@ -77,12 +77,12 @@ def test_the_oldest_that_have_sent_nothing_go_when_too_many_wait(server: Server)
 def test_a_request_that_does_not_come_to_its_end_is_dropped(
     server: Server, half: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "REQUEST_S", 0.05)
+    monkeypatch.setattr(serving, "REQUEST_S", 0.05)
     until_closed(connected(server, HALVES[half]))  # ends by itself, or this test never does
 
 
 def test_a_head_that_drips_is_dropped(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
+    monkeypatch.setattr(serving, "REQUEST_S", 0.2)
     with connected(server, b"GET / HTTP/1.1\r\nX-Endless: ") as connection, contextlib.suppress(ConnectionError):
         while not select.select([connection], [], [], 0.01)[0]:  # the server says nothing until it ends this
             connection.sendall(b"x")
@@ -90,7 +90,7 @@ def test_a_head_that_drips_is_dropped(server: Server, monkeypatch: pytest.Monkey
 
 
 def test_a_second_request_of_a_connection_has_its_limit_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_S", 0.05)
+    monkeypatch.setattr(serving, "REQUEST_S", 0.05)
     connection = connected(server, f"GET /favicon.ico HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
     assert connection.recv(12) == b"HTTP/1.1 204"
     connection.sendall(b"GET /index.html HT")
@@ -100,7 +100,7 @@ def test_a_second_request_of_a_connection_has_its_limit_too(server: Server, monk
 def test_a_client_that_takes_nothing_of_its_answer_is_dropped(
     server: Server, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "READING_S", 0.05)
+    monkeypatch.setattr(serving, "READING_S", 0.05)
     page = out / "index.html"
     page.write_bytes(page.read_bytes() + b" " * 2**24)
     client = server.client()

@@ -1,0 +1,104 @@
+"""What CONTRIBUTING's table promises: one file and one line, and a run takes what was added all the way to its page."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from audit.attribution.engine import Method
+from audit.attribution.methods import METHODS
+from audit.attribution.pairs import Maps, Pairs
+from audit.cli import app
+from audit.encoders import clip
+from audit.encoders.loading import FAMILIES, phantom_folder
+from audit.metrics.scores import POINTING
+from pipelines.boxes.reader import FORMATS as FORMATS_OF_BOXES
+from pipelines.boxes.reader import BoxFormat
+from pipelines.boxes.table import RawBox
+from pipelines.errors import BoxError
+from pipelines.phantom.cohort import make_cohort
+from pipelines.study import Report
+from pipelines.text import reports
+from pipelines.text.formats.file import ReadReports, ReportFile
+from pipelines.text.reports import ReportFormat
+
+
+class Brightness(Method):
+    """How bright each cell of the image is: a method that asks the model nothing."""
+
+    name = "brightness"
+    unit = "grey"
+
+    def attribute(self, pairs: Pairs) -> Maps:
+        """Average each cell of the grid."""
+        grid = pairs.encoder.image.grid_at(0)
+        pixels = pairs.images[pairs.image_of].mean(1, keepdim=True)
+        cell = pixels.shape[-1] // grid[0]
+        return Maps(image=pixels.unfold(2, cell, cell).unfold(3, cell, cell).mean((-2, -1))[:, 0], tokens=None)
+
+
+def recognise_dictation(file: ReportFile) -> bool:
+    return file.text.startswith("DICTATION OF ")
+
+
+def read_dictation(file: ReportFile) -> ReadReports:
+    uid, _, text = file.text.removeprefix("DICTATION OF ").partition("\n")
+    return (Report(source=str(file.path), text=text, study_instance_uid=uid),), ()
+
+
+def recognise_crosses(text: str) -> bool:
+    return text.startswith("crosses\n")
+
+
+def read_crosses(name: str, text: str) -> Iterator[RawBox | BoxError]:
+    for number, line in enumerate(text.splitlines()[1:], start=2):
+        image, label, x, y, width, height = line.split("|")
+        yield RawBox(source=f"{name} row {number}", image=image, label=label, x=x, y=y, width=width, height=height)
+
+
+def in_new_formats(folder: Path) -> None:
+    """Write a cohort's reports and boxes again, in formats that only this test knows."""
+    for film in sorted((folder / "dicom").iterdir()):
+        report = folder / "reports" / f"{film.stem}.txt"
+        uid = dcmread(film, stop_before_pixels=True).StudyInstanceUID
+        report.write_text(f"DICTATION OF {uid}\n{report.read_text()}")
+    drawn = pd.read_csv(folder / "boxes.csv", dtype=str)[["image", "label", "x", "y", "width", "height"]]
+    lines = ["crosses", *drawn.agg("|".join, axis=1)]
+    (folder / "boxes.crosses").write_text("\n".join(lines))
+
+
+def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, Brightness.name, Brightness)
+    dictation = ReportFormat(recognise=recognise_dictation, read=read_dictation)
+    monkeypatch.setattr(reports, "FORMATS", {"dictation": dictation, **reports.FORMATS})
+    monkeypatch.setitem(FORMATS_OF_BOXES, "crosses", BoxFormat(recognise=recognise_crosses, read=read_crosses))
+    monkeypatch.setitem(FAMILIES, "twin", clip.load)
+    make_cohort(tmp_path, count=2, seed=5)
+    in_new_formats(tmp_path)
+    model = tmp_path / "twin"
+    shutil.copytree(phantom_folder(), model)
+    config = model / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "twin"}))
+    words = [
+        "--dicom-dir",
+        tmp_path / "dicom",
+        "--reports",
+        tmp_path / "reports",
+        "--boxes",
+        tmp_path / "boxes.crosses",
+    ]
+    words += ["--model", model, "--method", "brightness", "--device", "cpu", "--workers", 0, "--no-index"]
+    done = CliRunner().invoke(app, ["run", *map(str, words), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv")
+    peaks = scores[(scores.method == "brightness") & (scores.score == POINTING[0])]
+    assert set(peaks.outcome) <= {"hit", "miss"}
+    assert len(peaks) == len(scores[(scores.method == "random") & (scores.score == POINTING[0])]) > 0
+    for folder in (tmp_path / "out" / "studies").iterdir():
+        assert json.loads((folder / "record.json").read_text())["report_joined_by"] == "StudyInstanceUID"
+        assert "brightness" in (folder / "index.html").read_text()
