@@ -19,7 +19,8 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 from ray.cluster_utils import Cluster
 
 from audit.cli import app
-from audit.execution.on_ray.cluster import DataLostError, RayMachines, Stage, WorkerLostError, connect
+from audit.execution.on_ray.cluster import DataLostError, Stage, WorkerLostError
+from audit.execution.on_ray.machines import RayMachines, connect
 from pipelines.errors import ModelError
 
 NODE = {"object_store_memory": 100 * 2**20}

@@ -37,6 +37,14 @@ def test_help_answers_without_loading_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
 
 
+def test_a_run_needs_no_extra() -> None:
+    code = (
+        "import sys, audit.pipeline.run, audit.cli.running; "
+        "sys.exit(any(m in sys.modules for m in ('ray', 'submitit', 'highdicom', 'pynetdicom')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
 def test_the_version_is_printed() -> None:
     result = CliRunner().invoke(app, ["--version"])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

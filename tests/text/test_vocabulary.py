@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.findings import FINDINGS
+from pipelines.privacy import vocabulary
 from pipelines.privacy.masking import mask_report
 from pipelines.privacy.vocabulary import is_clinical, is_common, is_known, is_report_word, may_be_name
-from pipelines.privacy import vocabulary
 
 LISTS = Path(vocabulary.__file__).parent
 ROOT = Path(__file__).parents[2]

@@ -47,7 +47,7 @@ def finished_on_ray(
     _prepare_environment()
     import ray  # noqa: PLC0415 - an extra
 
-    from audit.execution.on_ray.cluster import RayMachines, connect  # noqa: PLC0415 - imports Ray
+    from audit.execution.on_ray.machines import RayMachines, connect  # noqa: PLC0415 - imports Ray
 
     on_gpu = explainer.device.type == "cuda"
     recipe = Recipe(
