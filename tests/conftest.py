@@ -1,10 +1,12 @@
 """Shapes in type hints are checked at run time, nothing reaches a network, and every run sees the same."""
 
 import os
+import re
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -12,10 +14,12 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 from playwright.sync_api import Browser, expect, sync_playwright
 
-# This file puts tests/ on the path, and an editable install is looked up after it: without the root beside it,
-# tests/reports would be taken for the package of that name.
-sys.path.append(str(Path(__file__).parents[1]))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
+if TYPE_CHECKING:
+    from made_up_models import Made
+
+    from audit.encoders.protocol import DualEncoder
+
 install_import_hook(["audit", "pipelines", "reports"], "type_checker.check")  # before any of them is imported
 
 # The same examples in every run, and no example or health check that fails because the machine is busy.
@@ -54,3 +58,29 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def made_model(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], Made]":
+    """The small random model of a family by its name, made once for all tests of a process."""
+    from made_up_models import FAMILIES  # noqa: PLC0415 - imports transformers, which most tests do not need
+
+    @cache
+    def make(family: str) -> "Made":
+        return FAMILIES[family](tmp_path_factory.mktemp("models") / re.sub(r"\W", "-", family))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_clip(made_model: "Callable[[str], Made]") -> "Made":
+    """A small random CLIP."""
+    return made_model("clip")
+
+
+@pytest.fixture(scope="session")
+def encoder(small_clip: "Made") -> "DualEncoder":
+    """The small random CLIP as an encoder."""
+    from audit.encoders.loading import load_encoder  # noqa: PLC0415 - behind the import hook
+
+    return load_encoder(str(small_clip.folder))

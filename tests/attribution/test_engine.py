@@ -3,11 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_up_models import PHRASES
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
@@ -25,22 +25,8 @@ from pipelines.limits import is_out_of_memory
 from pipelines.phantom.wording import Claim, sentence_of
 from pipelines.transforms import place_image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import PHRASES, Made, clip
-
 SETTINGS = BottleneckSettings(beta=0.5, variance=1.3, steps=4, samples=3)
 IMAGE_LAYER, TEXT_LAYER = 1, 0
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Made:
-    return clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def encoder(made) -> DualEncoder:
-    return load_encoder(str(made.folder))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +70,8 @@ def plain_heat(
     return heat
 
 
-def test_both_maps_are_those_of_the_plain_form_under_the_same_noise(made, encoder, images) -> None:
-    model, phrase, seed = made.reference, PHRASES[1], 31
+def test_both_maps_are_those_of_the_plain_form_under_the_same_noise(small_clip, encoder, images) -> None:
+    model, phrase, seed = small_clip.reference, PHRASES[1], 31
     tokens: Tokens = encoder.text.tokenise([phrase])
     words = {"input_ids": tokens.ids, "attention_mask": tokens.mask.long()}
 
@@ -143,8 +129,8 @@ DEVICES = [pytest.param("cpu", id="cpu"), pytest.param("cuda", marks=pytest.mark
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_pairs_of_several_images_in_one_batch_give_what_single_runs_give(made, images, device) -> None:
-    encoder, there = load_encoder(str(made.folder), device=device), images.to(device)
+def test_pairs_of_several_images_in_one_batch_give_what_single_runs_give(small_clip, images, device) -> None:
+    encoder, there = load_encoder(str(small_clip.folder), device=device), images.to(device)
     assert_same(method().explain_batch(encoder, requests(there)), singly(encoder, there))
 
 
@@ -272,9 +258,9 @@ print(torch._dynamo.utils.counters["frames"]["ok"])
 
 
 @pytest.mark.slow
-def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(made) -> None:
+def test_a_compiled_suffix_gives_the_same_heat_in_one_graph_a_tower(small_clip) -> None:
     """In a process of its own: the compiler cannot see through the shape checks that the tests put around functions."""
-    command = [sys.executable, "-c", COMPILED, str(made.folder)]
+    command = [sys.executable, "-c", COMPILED, str(small_clip.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "2"

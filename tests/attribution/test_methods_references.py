@@ -1,16 +1,15 @@
 """Each method against a plain form of it, written with hooks and recorded attention on transformers' own CLIP."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations
 from math import factorial
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_models import DEPTH, PHRASES, SIZE, Made
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
@@ -29,13 +28,8 @@ from audit.attribution.patch_similarity import PatchSimilarity
 from audit.attribution.rise import RISE, random_masks
 from audit.attribution.rollout import Rollout
 from audit.attribution.saliency import Saliency
-from audit.encoders.loading import load_encoder
 from audit.encoders.model_folder import features
 from audit.encoders.protocol import DualEncoder
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import DEPTH, PHRASES, SIZE, Made, clip
 
 PHRASE, SEED = PHRASES[1], 31
 SIDES = [pytest.param("image", id="image"), pytest.param("text", id="text")]
@@ -111,18 +105,8 @@ def hooked(module: nn.Module, hook: Callable) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Made:
-    return clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def encoder(made) -> DualEncoder:
-    return load_encoder(str(made.folder))
-
-
-@pytest.fixture(scope="module")
-def plains(made, encoder) -> dict[str, Plain]:
-    return {side: Plain(made, encoder, side) for side in ("image", "text")}
+def plains(small_clip, encoder) -> dict[str, Plain]:
+    return {side: Plain(small_clip, encoder, side) for side in ("image", "text")}
 
 
 def explained(method: Method, encoder: DualEncoder, plain: Plain) -> Attribution:

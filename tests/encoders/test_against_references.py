@@ -89,8 +89,8 @@ def test_an_openai_state_dict_gives_what_transformers_gives(tmp_path, patch) -> 
     compare(made.folder, made.reference, size=SIZE)
 
 
-def test_open_clips_own_architecture_has_the_exact_gelu(made) -> None:
-    compare(made("open_clip's own").folder, made("open_clip's own").reference, size=SIZE)
+def test_open_clips_own_architecture_has_the_exact_gelu(made_model) -> None:
+    compare(made_model("open_clip's own").folder, made_model("open_clip's own").reference, size=SIZE)
 
 
 @pytest.mark.slow
@@ -146,8 +146,8 @@ def plain_resnet(tensors: dict[str, Tensor], pixels: Tensor, depths: tuple[int, 
     return project("c_proj", (weights @ value).transpose(1, 2).flatten(2)[:, 0])
 
 
-def test_openais_resnet_is_the_plain_network(made) -> None:
-    encoder = load_encoder(str(made("openai resnet").folder))
+def test_openais_resnet_is_the_plain_network(made_model) -> None:
+    encoder = load_encoder(str(made_model("openai resnet").folder))
     pixels = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
     plain = plain_resnet(resnet_names(), pixels, (1, 2, 1, 1))
     torch.testing.assert_close(encoder.image.forward(pixels), plain, atol=1e-4, rtol=1e-4)
@@ -163,5 +163,5 @@ def test_a_full_size_rn50_has_the_number_of_weights_that_openai_published() -> N
     assert (tower.parameters, tower.depth, size) == (38_316_896, 16, 224)
 
 
-def test_full_depth_towers_split_where_the_paper_says(made) -> None:
-    assert load_encoder(str(made("clip").folder)).image.depth == DEPTH
+def test_full_depth_towers_split_where_the_paper_says(made_model) -> None:
+    assert load_encoder(str(made_model("clip").folder)).image.depth == DEPTH

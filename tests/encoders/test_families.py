@@ -18,10 +18,10 @@ EXACT = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def encoder(request, made) -> DualEncoder:
+def encoder(request, made_model) -> DualEncoder:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return load_encoder(str(made(request.param).folder))
+        return load_encoder(str(made_model(request.param).folder))
 
 
 @pytest.fixture

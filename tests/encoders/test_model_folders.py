@@ -18,10 +18,10 @@ BIOMEDCLIP = Path(__file__).parent / "biomedclip-tiny"
 
 
 @pytest.fixture
-def copy(made, tmp_path):
+def copy(made_model, tmp_path):
     def make(family: str) -> Path:
         target = tmp_path / "model"
-        shutil.copytree(made(family).folder, target, copy_function=shutil.copyfile)
+        shutil.copytree(made_model(family).folder, target, copy_function=shutil.copyfile)
         return target
 
     return make
@@ -56,13 +56,13 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
         ("openai resnet", "open_clip"),
     ],
 )
-def test_a_family_is_told_apart_by_its_files(made, family, name) -> None:
-    assert family_of(made(family).folder) == name
+def test_a_family_is_told_apart_by_its_files(made_model, family, name) -> None:
+    assert family_of(made_model(family).folder) == name
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "biomedclip"])
-def test_mean_deviation_and_size_come_from_the_folder(made, family) -> None:
-    preprocessing = load_encoder(str(made(family).folder)).preprocessing
+def test_mean_deviation_and_size_come_from_the_folder(made_model, family) -> None:
+    preprocessing = load_encoder(str(made_model(family).folder)).preprocessing
     assert (list(preprocessing.mean), list(preprocessing.std), preprocessing.size) == (MEAN, STD, SIZE)
     assert preprocessing.fit is Fit.LETTERBOX
 
@@ -76,8 +76,8 @@ def test_mean_deviation_and_size_come_from_the_folder(made, family) -> None:
         pytest.param("biomedclip", Fit.CROP, id="shortest"),
     ],
 )
-def test_the_models_own_fit_is_what_its_files_say(made, family, fit) -> None:
-    assert load_encoder(str(made(family).folder), fit=None).preprocessing.fit is fit
+def test_the_models_own_fit_is_what_its_files_say(made_model, family, fit) -> None:
+    assert load_encoder(str(made_model(family).folder), fit=None).preprocessing.fit is fit
 
 
 def test_transformers_5s_joint_processor_file_is_read(copy) -> None:
@@ -100,13 +100,13 @@ def test_safetensors_are_preferred_to_a_pickle(copy) -> None:
     assert not torch.allclose(encoder.text.forward(tokens), other.text.forward(tokens))
 
 
-def test_sharded_safetensors_are_read_and_all_of_them_are_in_the_checksum(made, copy) -> None:
+def test_sharded_safetensors_are_read_and_all_of_them_are_in_the_checksum(made_model, copy) -> None:
     folder = copy("clip")
     (folder / "model.safetensors").unlink()
-    made("clip").reference.save_pretrained(folder, max_shard_size="300KB")
+    made_model("clip").reference.save_pretrained(folder, max_shard_size="300KB")
     files = weights_files(folder, transformers=True)
     assert len(files) > 3
-    whole, sharded = load_encoder(str(made("clip").folder)), load_encoder(str(folder))
+    whole, sharded = load_encoder(str(made_model("clip").folder)), load_encoder(str(folder))
     tokens = whole.text.tokenise(PHRASES)
     assert torch.equal(whole.text.forward(tokens), sharded.text.forward(tokens))
     files[2].write_bytes(files[2].read_bytes()[:-1] + b"\1")
@@ -268,7 +268,7 @@ def test_several_files_that_could_be_the_weights_are_not_guessed_at(copy) -> Non
         load_encoder(str(folder))
 
 
-def test_another_models_tokeniser_is_noticed(copy, made) -> None:
+def test_another_models_tokeniser_is_noticed(copy, made_model) -> None:
     folder = copy("openai state dict")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(BIOMEDCLIP / name, folder / name)
@@ -311,8 +311,8 @@ def test_a_half_of_another_kind_is_one_sentence(copy) -> None:
         load_encoder(str(folder))
 
 
-def test_siglips_words_are_the_phrases_own_though_its_tokeniser_drops_punctuation(made) -> None:
-    tokens = load_encoder(str(made("siglip").folder)).text.tokenise(["Left effusion - no pneumothorax."])
+def test_siglips_words_are_the_phrases_own_though_its_tokeniser_drops_punctuation(made_model) -> None:
+    tokens = load_encoder(str(made_model("siglip").folder)).text.tokenise(["Left effusion - no pneumothorax."])
     assert [word for word, _ in tokens.words[0]] == ["Left", "effusion", "no", "pneumothorax."]
     members = [index for _, indices in tokens.words[0] for index in indices]
     assert members == [index for index, special in enumerate(tokens.special[0].tolist()) if not special]

@@ -1,13 +1,11 @@
 """Confidence drop and increase, against the library's own forward pass and against a cosine in closed form."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_models import FAMILIES, PHRASES
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
@@ -28,21 +26,7 @@ from audit.metrics.faithfulness.pairs import ExplainedPair, cosines_of_images, u
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit, Placement
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import FAMILIES, PHRASES, clip
-
 VALUES = {"left": 0.5, "pleural": 2.0, "effusion": 1.0}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def encoder(made):
-    return load_encoder(str(made.folder))
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +55,17 @@ def phrase_pair(**heat: float) -> ExplainedPair:
     )
 
 
-def test_the_image_is_weighted_by_its_min_max_heat(made, encoder, pairs) -> None:
+def test_the_image_is_weighted_by_its_min_max_heat(small_clip, encoder, pairs) -> None:
+    model = small_clip.reference
     """By the library's own forward pass, and by the interpolation that brings heat to source pixels."""
     placement = Placement.of(64, 64, size=64, fit=Fit.STRETCH)
     for pair, found in zip(pairs, image_confidence(encoder, pairs), strict=True):
         fine = placement.heat_to_source(pair.heat.numpy())
         weights = torch.from_numpy((fine - fine.min()) / (fine.max() - fine.min()))
         with torch.no_grad():
-            images = features(made.reference.get_image_features(torch.stack([pair.pixels, pair.pixels * weights])))
+            images = features(model.get_image_features(torch.stack([pair.pixels, pair.pixels * weights])))
             tokens = encoder.text.tokenise([pair.phrase])
-            phrase = features(made.reference.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
+            phrase = features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
         whole, weighted = cosine_similarity(images, phrase).tolist()
         assert (found.whole, found.weighted) == pytest.approx((whole, weighted), abs=1e-5)
         assert found.drop == pytest.approx(max(0.0, whole - weighted), abs=2e-5)
@@ -101,7 +86,8 @@ def between_the_extremes(heat: list[float]) -> list[float]:
     [(TextMask.MINMAX, between_the_extremes), (TextMask.MEDIAN, above_the_median)],
     ids=["minmax", "median"],
 )
-def test_words_are_weighted_in_their_embeddings_by_their_heat(made, encoder, pairs, mask, expected) -> None:
+def test_words_are_weighted_in_their_embeddings_by_their_heat(small_clip, encoder, pairs, mask, expected) -> None:
+    model = small_clip.reference
     """By the library's own forward pass, its embedding layer's output multiplied token by token."""
     several = [pair for pair in pairs if len(pair.words) > 1]
     assert len(several) == 2
@@ -111,13 +97,13 @@ def test_words_are_weighted_in_their_embeddings_by_their_heat(made, encoder, pai
         factors = torch.ones(tokens.ids.shape[1])
         for weight, (_, members) in zip(expected(heat), tokens.words[0], strict=True):
             factors[list(members)] = weight
-        handle = made.reference.text_model.embeddings.register_forward_hook(
+        handle = model.text_model.embeddings.register_forward_hook(
             lambda _module, _inputs, output, factors=factors: output * factors[:, None]
         )
         with torch.no_grad():
-            phrase = features(made.reference.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
+            phrase = features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
             handle.remove()
-            image = features(made.reference.get_image_features(pair.pixels[None]))
+            image = features(model.get_image_features(pair.pixels[None]))
             whole = encoder.text.forward(tokens)
         assert found.weighted == pytest.approx(float(cosine_similarity(image, phrase)), abs=1e-5)
         assert found.whole == pytest.approx(float(cosine_similarity(image, whole)), abs=1e-5)
@@ -125,8 +111,8 @@ def test_words_are_weighted_in_their_embeddings_by_their_heat(made, encoder, pai
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_phrase_whose_words_all_weigh_one_is_the_whole_phrase_in_every_family(family, tmp_path) -> None:
-    encoder = load_encoder(str(FAMILIES[family](tmp_path / "model").folder))
+def test_a_phrase_whose_words_all_weigh_one_is_the_whole_phrase_in_every_family(family, made_model) -> None:
+    encoder = load_encoder(str(made_model(family).folder))
     tokens = encoder.text.tokenise(PHRASES)
     torch.testing.assert_close(
         encoder.text.run(encoder.text.embed(tokens), tokens.mask), encoder.text.forward(tokens), atol=1e-5, rtol=1e-5
@@ -283,7 +269,7 @@ def test_a_text_tower_without_embeddings_is_refused_by_name() -> None:
         text_confidence(encoder, [phrase_pair(left=1.0, pleural=2.0)])
 
 
-def test_scoring_leaves_no_gradient_and_the_same_weights(made, encoder, pairs) -> None:
+def test_scoring_leaves_no_gradient_and_the_same_weights(small_clip, encoder, pairs) -> None:
     names = ("image", "text")
     blocks = [block for name in names for block in getattr(encoder, name).stack.blocks]
     weights = [block.query.weight for block in blocks]

@@ -1,20 +1,18 @@
 """Deletion and insertion: the best and the worst order by a cosine in closed form, each step by brute force."""
 
-import sys
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_models import PHRASES
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
-from audit.encoders.loading import load_encoder
 from audit.metrics.faithfulness.curves import (
     Baseline,
     Change,
@@ -27,18 +25,9 @@ from audit.metrics.faithfulness.curves import (
 )
 from audit.metrics.faithfulness.pairs import ExplainedPair, hottest_first
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import PHRASES, clip
-
 WORDS = ["left", "pleural", "effusion", "unchanged"]
 nine = st.lists(st.floats(0.05, 2.0), min_size=9, max_size=9)
 orders = st.permutations(range(9))
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return load_encoder(str(clip(tmp_path_factory.mktemp("clip")).folder))
 
 
 def pair_of(patches, heat, *, seed: int = 0) -> ExplainedPair:

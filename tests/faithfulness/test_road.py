@@ -1,31 +1,20 @@
 """ROAD: the imputation against elimination on the full matrix, the score by a closed form and by brute force."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_models import PHRASES
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, of_patches
 
-from audit.encoders.loading import load_encoder
 from audit.metrics.faithfulness.pairs import ExplainedPair
 from audit.metrics.faithfulness.road import Road, RoadSettings, impute_linearly, road
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import PHRASES, clip
-
 QUIET = RoadSettings(noise=0.0)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return load_encoder(str(clip(tmp_path_factory.mktemp("clip")).folder))
 
 
 def eliminated(plane: np.ndarray, missing: np.ndarray) -> np.ndarray:

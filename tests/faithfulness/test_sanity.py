@@ -1,14 +1,12 @@
 """Cascading randomisation: copies that forget from the top, and heats that should notice."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from made_up_models import FAMILIES, PHRASES, openai_resnet
 from scipy.stats import rankdata
 from torch.nn import Module
 from torch.nn.functional import adaptive_avg_pool2d
@@ -30,27 +28,13 @@ from audit.metrics.faithfulness.cascade import (
 )
 from pipelines.errors import ModelError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "encoders"))
-
-from made_up_models import FAMILIES, PHRASES, clip, openai_resnet
-
 TRANSFORMERS = [family for family in FAMILIES if family != "openai resnet"]
 METHOD = M2IB(BottleneckSettings(beta=0.01, steps=4, samples=2), image_layer=1, text_layer=1)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return clip(tmp_path_factory.mktemp("clip"))
-
-
-@pytest.fixture(scope="module")
-def encoder(made):
-    return load_encoder(str(made.folder))
-
-
 @pytest.fixture(scope="module", params=TRANSFORMERS)
-def of_any_family(request, tmp_path_factory):
-    return load_encoder(str(FAMILIES[request.param](tmp_path_factory.mktemp("family") / "model").folder))
+def of_any_family(request, made_model):
+    return load_encoder(str(made_model(request.param).folder))
 
 
 @pytest.fixture(scope="module")
@@ -115,17 +99,17 @@ def test_the_model_is_untouched_and_collects_no_gradient(of_any_family) -> None:
     assert torch.equal(encoder.text.forward(tokens), phrases)
 
 
-def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(made, encoder, requests) -> None:
-    fresh = {name: tensor.clone() for name, tensor in made.reference.state_dict().items()}
+def test_all_weights_of_the_library_model_are_bit_equal_after_a_cascade(small_clip, encoder, requests) -> None:
+    fresh = {name: tensor.clone() for name, tensor in small_clip.reference.state_dict().items()}
     weights = [block.query.weight for block in encoder.image.stack.blocks]
     before = [weight.clone() for weight in weights]
     for tower in TowerName:
         list(cascade(METHOD, encoder, requests, CascadeSettings(tower=tower)))
     assert all(torch.equal(one, other) for one, other in zip(weights, before, strict=True))
-    loaded_again = load_encoder(str(made.folder))
+    loaded_again = load_encoder(str(small_clip.folder))
     pixels = requests[0].pixels[None]
     assert torch.equal(encoder.image.forward(pixels), loaded_again.image.forward(pixels))
-    assert all(torch.equal(tensor, fresh[name]) for name, tensor in made.reference.state_dict().items())
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in small_clip.reference.state_dict().items())
 
 
 def test_prefix_and_suffix_of_a_random_tower_are_its_whole_at_every_layer(of_any_family) -> None:

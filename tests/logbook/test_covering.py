@@ -2,16 +2,12 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
-
-sys.path.append(str(Path(__file__).parents[1] / "reports"))
-
 from made_up_records import make_cohort
+from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, AuditLog, verify

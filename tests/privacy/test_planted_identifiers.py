@@ -7,7 +7,6 @@ the archive, which take as long again; the slow tests draw the others, whole.
 import json
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ from pathlib import Path
 
 import pytest
 from drawing import Draw, Kind
+from made_up_review import Client
 from pictures import LEGIBLE, legible_in, pictures_in
 from planted_cohort import PlantedCohort, plant_draw
 from pydicom import dcmread
 from searching import files_in, found, more_than_in_control
 from watching import Home, printed
-
-sys.path.append(str(Path(__file__).parents[1] / "review"))
-
-from made_up_review import Client
 
 from reports.results_folder import read_record
 from reports.review_record import moment_audited

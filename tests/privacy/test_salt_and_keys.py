@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_up_records import make_cohort as made_up_cohort
 from typer.testing import CliRunner
 
 from audit.cli import app
@@ -16,10 +17,6 @@ from audit.privacy.pseudonym_map import KeyRow, keys_of_files, write_key_list
 from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt, salt_file
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
-
-sys.path.append(str(Path(__file__).parents[1] / "reports"))
-
-from made_up_records import make_cohort as made_up_cohort
 
 
 @pytest.fixture

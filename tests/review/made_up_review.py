@@ -2,22 +2,18 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_cohort, make_study
 from playwright.sync_api import Page
 
+from reports.results_folder import render_folder
+
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests" / "reports"))
-
-from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_cohort, make_study  # noqa: E402
-
-from reports.results_folder import render_folder  # noqa: E402
-
 REVIEWERS = ("Ada", "Ben")
 
 
