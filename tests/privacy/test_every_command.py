@@ -1,30 +1,23 @@
 """Every command names what is to be corrected on its owner's terminal alone: a new command without a case fails here.
 
-``test_terminal.py`` starts the commands that read a whole cohort as processes; the others are called here in this
-process, with a pseudo-terminal or a pipe in the place of stderr.
+``test_terminal.py`` has the commands that read a whole cohort.
 """
 
 import inspect
-import io
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import pandas as pd
 import pytest
 import typer
+from calling import SALT, called
+from made_up_records import make_cohort as make_records
 from planting import IN_BOXES, IN_NAMES, TABLE_HEAD
 from pydicom import dcmread
 from searching import found
 from test_terminal import SHOWN
-
-sys.path.append(str(Path(__file__).parents[1] / "reports"))
-
-from made_up_records import make_cohort as make_records
 
 from audit.cli import app
 from audit.logbook import AuditLog
@@ -35,11 +28,9 @@ from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 
 Callback = Callable[..., object]
-SALT = "a salt for tests only"
 NAMES = [*IN_NAMES.values(), TABLE_HEAD, "Labelmanski"]
 """Of files, columns and labels; all other planted words are shown nowhere."""
 
-AS_PROCESSES = set(SHOWN)  # in test_terminal.py
 OF_NO_COHORT = {"commission", "demo", "doctor", "roar", "phantom make", "phantom train", "phantom evaluate"} | {
     "models list",
     "models fetch",
@@ -63,40 +54,6 @@ def all_commands(group: typer.Typer = app, before: str = "") -> Iterator[tuple[s
 
 def takes_path(hint: object) -> bool:
     return hint is Path or any(takes_path(part) for part in get_args(hint))
-
-
-def called(words: list[str], *, terminal: bool) -> tuple[int, bytes, bytes]:
-    """Call a command; give exit status, stdout and stderr, which is a terminal or a pipe."""
-    ours, theirs = os.openpty() if terminal else os.pipe()
-    said: list[bytes] = []
-
-    def listen() -> None:
-        while True:
-            try:
-                heard = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other end of a pseudo-terminal is closed
-                return
-            if not heard:
-                return
-            said.append(heard)
-
-    listener = Thread(target=listen)
-    listener.start()
-    stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch, os.fdopen(theirs, "w", encoding="utf-8") as stderr:
-        patch.setattr(sys, "stdout", stdout)
-        patch.setattr(sys, "stderr", stderr)
-        patch.setenv("COLUMNS", "80")
-        patch.delenv("M2IB_AUDIT_NAMES", raising=False)
-        try:
-            app(words)
-            status = 0
-        except SystemExit as ending:
-            status = ending.code if isinstance(ending.code, int) else 0
-        stdout.flush()
-    listener.join()
-    os.close(ours)
-    return status, stdout.buffer.getvalue(), b"".join(said)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +127,7 @@ CASES: dict[str, tuple[int, list[str]]] = {  # exit status, and the names that a
 
 
 def test_every_command_has_a_case() -> None:
-    assert {name for name, _ in all_commands()} == AS_PROCESSES | OF_NO_COHORT | set(CASES)
+    assert {name for name, _ in all_commands()} == set(SHOWN) | OF_NO_COHORT | set(CASES)
 
 
 @pytest.mark.parametrize("command", sorted(OF_NO_COHORT))
@@ -187,7 +144,7 @@ def test_a_command_names_on_a_terminal_what_a_pipe_gets_by_key(
     status, names = CASES[command]
     words = words_of(command, written, planted[0])
     secrets = [secret for secret in planted[1] if command not in PRINTS_NAMES or secret not in IN_NAMES.values()]
-    on_terminal, in_pipe = (called(words, terminal=terminal) for terminal in (True, False))
+    on_terminal, in_pipe = (called(*words, terminal=terminal) for terminal in (True, False))
     for ended, stdout, stderr in (on_terminal, in_pipe):
         assert ended == status, (stdout + stderr).decode()
         assert found([secret for secret in secrets if secret not in NAMES], [("stderr", stderr)]) == []

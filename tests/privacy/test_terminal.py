@@ -1,17 +1,14 @@
 """Who owns the files sees on a terminal which file, column and label is wrong; a redirected stderr and OUT see keys."""
 
-import os
-import pty
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from calling import called, started
 from planting import IN_BOXES, IN_NAMES, TABLE_HEAD
 from pydicom import dcmread
 from searching import files_in, found
+
+from pipelines.phantom.cohort import make_cohort
 
 Planted = tuple[Path, list[str]]
 
@@ -19,40 +16,6 @@ Planted = tuple[Path, list[str]]
 NAMED = [IN_NAMES["file"], IN_NAMES["orphan"], TABLE_HEAD, "Labelmanski"]
 OF_OWNERS = [*NAMED, *IN_NAMES.values()]  # names of files and folders, columns, labels
 MODEL = ("--model", "phantom", "--device", "cpu")
-
-
-def on_a_terminal(*command: str, names: str = "") -> tuple[int, bytes, bytes]:
-    """Call the command with a terminal as its stderr; give exit status, stdout and stderr."""
-    ours, theirs = pty.openpty()
-    settings = os.environ | {"M2IB_AUDIT_SALT": "a salt for tests only", "M2IB_AUDIT_NAMES": names, "COLUMNS": "80"}
-    words = [sys.executable, "-m", "audit.cli", *command]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=theirs, stdin=subprocess.DEVNULL, env=settings)
-    os.close(theirs)
-    said: list[bytes] = []
-
-    def listen() -> None:
-        while True:
-            try:
-                heard = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other end is closed
-                return
-            if not heard:
-                return
-            said.append(heard)
-
-    listener = Thread(target=listen)
-    listener.start()
-    stdout, _ = process.communicate(timeout=500)
-    listener.join()
-    os.close(ours)
-    return process.returncode, stdout, b"".join(said)
-
-
-def redirected(*command: str, names: str = "") -> tuple[int, bytes, bytes]:
-    settings = os.environ | {"M2IB_AUDIT_SALT": "a salt for tests only", "M2IB_AUDIT_NAMES": names}
-    words = [sys.executable, "-m", "audit.cli", *command]
-    result = subprocess.run(words, capture_output=True, check=False, timeout=500, env=settings)
-    return result.returncode, result.stdout, result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -100,37 +63,47 @@ def test_names_are_shown_on_a_terminal_and_keys_elsewhere(command: str, commands
     secrets = planted[1]
     never = [secret for secret in secrets if secret not in OF_OWNERS]
 
-    def said(call: Callable[..., tuple[int, bytes, bytes]], names: str = "") -> tuple[bytes, bytes]:
-        status, stdout, stderr = call(*given[command], names=names)
+    def said(*, terminal: bool) -> bytes:
+        status, stdout, stderr = called(*given[command], terminal=terminal)
         assert status in {0, 3}, stderr.decode()
         assert found([s for s in secrets if s not in OWN_TABLES.get(command, ())], [("stdout", stdout)]) == []
         assert found(never, [("stderr", stderr)]) == []
-        return stdout, stderr
+        return stderr
 
-    _, on_terminal = said(on_a_terminal)
-    assert {secret for secret, _ in found(NAMED, [("stderr", on_terminal)])} >= set(SHOWN[command])
-    _, in_a_log = said(redirected)
+    assert {secret for secret, _ in found(NAMED, [("stderr", said(terminal=True))])} >= set(SHOWN[command])
     repeated = OWN_TABLES[command] if command == "evaluate" else ()
+    in_a_log = said(terminal=False)
     assert found([secret for secret in secrets if secret not in repeated], [("stderr", in_a_log)]) == []
 
 
-@pytest.mark.parametrize(("call", "names", "shown"), [(on_a_terminal, "hide", False), (redirected, "show", True)])
-def test_a_variable_says_otherwise(call, names: str, shown: bool, commands, planted: Planted) -> None:
-    _, _, stderr = call(*commands[1]["check"], names=names)
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "log"])
+def test_a_process_of_its_own_tells_a_terminal_from_a_log(terminal: bool, commands, planted: Planted) -> None:
+    status, stdout, stderr = started(*commands[1]["check"], terminal=terminal)
+    assert status in {0, 3}, stderr.decode()
+    shown = NAMED if terminal else []
+    assert {secret for secret, _ in found(NAMED, [("stderr", stderr)])} == set(shown)
+    hidden = [secret for secret in planted[1] if secret not in (OF_OWNERS if terminal else ())]
+    assert found(hidden, [("stderr", stderr)]) == []
+    assert found(planted[1], [("stdout", stdout)]) == []
+
+
+@pytest.mark.parametrize(
+    ("terminal", "names", "shown"), [(True, "hide", False), (False, "show", True)], ids=["hide", "show"]
+)
+def test_a_variable_says_otherwise(terminal: bool, names: str, shown: bool, commands, planted: Planted) -> None:
+    _, _, stderr = called(*commands[1]["check"], terminal=terminal, names=names)
     assert bool(found(NAMED, [("stderr", stderr)])) is shown
     assert found([s for s in planted[1] if s not in OF_OWNERS], [("stderr", stderr)]) == []
 
 
 def test_what_a_terminal_shows_is_in_no_file(commands, planted: Planted) -> None:
     out, given = commands
-    on_a_terminal(*given["run"])
+    called(*given["run"], terminal=True)
     assert len(list((out / "run" / "studies").glob("*/record.json"))) >= 2
     assert found(planted[1], files_in(out / "run")) == []
 
 
 def test_of_two_files_with_one_image_and_of_two_reports_each_is_named(tmp_path: Path) -> None:
-    from pipelines.phantom.cohort import make_cohort  # noqa: PLC0415
-
     make_cohort(tmp_path, count=2, seed=5, columns=64, brief=True)
     film, other = sorted((tmp_path / "dicom").glob("*.dcm"))
     (tmp_path / "dicom" / "sub").mkdir()
@@ -139,11 +112,11 @@ def test_of_two_files_with_one_image_and_of_two_reports_each_is_named(tmp_path: 
     report = tmp_path / "reports" / f"{other.stem}.txt"
     (tmp_path / "reports" / "sub" / report.name).write_text(report.read_text() + " Dr. Ignatiusowicz.")
     given = ["check", "--dicom-dir", str(tmp_path / "dicom"), "--reports", str(tmp_path / "reports"), "--no-index"]
-    _, stdout, stderr = on_a_terminal(*given)
+    _, stdout, stderr = called(*given, terminal=True)
     told = " ".join(stderr.decode().split())
     assert f'The file "{film.name}" of the folder holds the same image' in told
     assert "sub/Duplikatowa.dcm" in told
     assert f"reports/{report.name}, sub/{report.name}" in told
-    _, _, in_a_log = redirected(*given)
+    _, _, in_a_log = called(*given, terminal=False)
     assert found(["Duplikatowa", film.stem, other.stem], [("stdout", stdout), ("stderr", in_a_log)]) == []
     assert found([IN_BOXES["reader"], "Ignatiusowicz"], [("stdout", stdout), ("stderr", stderr)]) == []
