@@ -5,18 +5,16 @@ Worker processes are those of :mod:`pipelines.processes`: the death of a loader'
 """
 
 import logging
+import sys
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from monai.data.dataloader import DataLoader
-from monai.data.dataset import CacheDataset, Dataset
-from monai.transforms.compose import Compose
-from monai.transforms.transform import MapTransform, Transform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -29,6 +27,27 @@ from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.processes import ProcessPool, outcomes_in_order
 from pipelines.study import Case, Identifiers, LeftOut
+
+
+@contextmanager
+def _not_installed(*packages: str) -> Iterator[None]:
+    """Let the import of these packages fail for a while, unless they have been imported already."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: https://docs.python.org/3/reference/import.html#the-module-cache
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+# MONAI imports all its modules, which import what they might use where it is installed. These two packages take half of
+# the seconds, in each process that reads images, and only its bundles and networks use them.
+with _not_installed("jsonschema", "transformers"):
+    from monai.data.dataloader import DataLoader
+    from monai.data.dataset import CacheDataset, Dataset
+    from monai.transforms.compose import Compose
+    from monai.transforms.transform import MapTransform, Transform
 
 __all__ = [
     "BurnedInRadiographd",
