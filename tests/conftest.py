@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+import type_checker
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
 from playwright.sync_api import Browser, expect, sync_playwright
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from audit.encoders.protocol import DualEncoder
 
-install_import_hook(["audit", "pipelines", "reports"], "type_checker.check")  # before any of them is imported
+type_checker.install(["audit", "pipelines", "reports"])  # before any package of ours is imported
+
+from pipelines.processes import preload  # noqa: E402
+
+# The server of processes starts but once, for whatever test comes first: with all that any of them needs.
+preload("audit.pipeline.score")
 
 # The same examples in every run, and no example or health check that fails because the machine is busy.
 settings.register_profile("m2ib", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

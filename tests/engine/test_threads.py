@@ -51,7 +51,9 @@ def test_openmp_and_openblas_read_what_the_command_has_chosen() -> None:
 WORKERS = """
 import torch
 from pathlib import Path
+from pipelines.processes import preload
 from test_workers import FakeFinisher, explained, finished_in_processes, lost
+preload("test_workers")  # once, by the server
 assert torch.get_num_threads() == 2
 studies = (explained(name) for name in "123")
 for study in finished_in_processes(studies, FakeFinisher(Path(FOLDER)), lost, workers=2):

@@ -170,13 +170,13 @@ def test_nothing_passes_through_shared_memory_of_which_a_container_has_little() 
 
 KILLED = """
 import os, signal, sys, time
-from multiprocessing import forkserver
 from pathlib import Path
-from pipelines.processes import ProcessPool
-import test_workers
+from pipelines.processes import ProcessPool, preload
+from busy import busy
 
 def main():
-    pool = ProcessPool(test_workers.busy, 2, name="is busy")
+    preload("pipelines.processes")
+    pool = ProcessPool(busy, 2, name="is busy")
     for number in range(2):
         pool.submit(Path(sys.argv[1]) / str(number))
     while len(list(Path(sys.argv[1]).iterdir())) < 2:
@@ -186,13 +186,6 @@ def main():
 if __name__ == "__main__":
     main()
 """
-
-
-def busy(path: Path) -> None:
-    """Say which processes there are, then compute in C code that never lets the interpreter go."""
-    path.with_suffix(".new").write_text(f"{os.getpid()} {os.getppid()}")
-    path.with_suffix(".new").rename(path)
-    pow(3, 10**9)
 
 
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path) -> None:

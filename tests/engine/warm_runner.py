@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 from kill_targets import pulled
 
+import audit.pacs.pushing  # noqa: F401 - imported by a command only when it is given, and then in each fork
+import reports.dicom_out  # noqa: F401
 from audit.cli import app
 from audit.pipeline.run import run
 from audit.pipeline.settings import RunSettings
