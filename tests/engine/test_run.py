@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Picture
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
@@ -53,14 +53,36 @@ def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
     return RunSettings(**values)
 
 
+def command(cohort: Path, out: Path, *more: str) -> list[str]:
+    flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
+    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "2", "--samples", "2"]
+    flags += ["--controls", "0", "--device", "cpu"]
+    return ["run", *flags, *more]
+
+
+@pytest.fixture(scope="module")
+def clean(phantom_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The OUT of the command over the whole cohort, to be read only, and how the command ended."""
+    out = tmp_path_factory.mktemp("clean") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
+        ended = CliRunner().invoke(app, command(phantom_cohort, out, "--no-index"))
+    assert ended.exit_code == 0, ended.output
+    return out, ended
+
+
+@pytest.fixture
+def finished(clean: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(clean[0], tmp_path / "finished"))
+
+
 def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_a_run_leaves_pages_records_heat_and_tables(cohort: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = run(settings_for(cohort, out))
-    assert result.page == out / "index.html"
+def test_a_run_leaves_pages_records_heat_and_tables(clean: tuple[Path, Result]) -> None:
+    out, _ = clean
     assert {path.name for path in out.iterdir()} == {
         "index.html",
         "pages.sha256",
@@ -85,9 +107,8 @@ def test_a_run_leaves_pages_records_heat_and_tables(cohort: Path, tmp_path: Path
                 assert np.isclose(study.heats[phrase.heat].sum(), phrase.total_nats, rtol=0.01)
 
 
-def test_the_table_holds_a_row_per_image_phrase_method_and_score(cohort: Path, tmp_path: Path) -> None:
-    run(settings_for(cohort, tmp_path / "out"))
-    table = pd.read_parquet(tmp_path / "out" / "scores.parquet")
+def test_the_table_holds_a_row_per_image_phrase_method_and_score(clean: tuple[Path, Result]) -> None:
+    table = pd.read_parquet(clean[0] / "scores.parquet")
     assert not table.duplicated(["image", "phrase", "method", "score"]).any()
     assert set(table["method"]) == {"m2ib", "random", "centre", "class-mean box", "words-only prior", AREA_SHARE}
     of_boxes = table[table["score"].isin(SCORES)]
@@ -256,30 +277,24 @@ def test_two_reports_for_one_study_are_both_named(cohort: Path, tmp_path: Path) 
     assert result.stderr.count("different reports belong to one study") >= 2
 
 
-def command(cohort: Path, out: Path, *more: str) -> list[str]:
-    flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "2", "--samples", "2"]
-    flags += ["--controls", "0"]
-    return ["run", *flags, *more]
-
-
-def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_and_its_page(cohort: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
-    assert result.exit_code == 0, result.output
-    record = read_run(tmp_path / "out")
+def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_and_its_page(clean: tuple[Path, Result]) -> None:
+    out, result = clean
+    record = read_run(out)
     counts, verdict, hits, page = result.stdout.splitlines()
     assert (
         counts == f"{record.counts['audited']} studies audited, 0 failed, {record.counts['left out']} left out by rule"
     )
     assert verdict == f"Verdict on m2ib: {record.verdicts[0].verdict}"
     assert hits.startswith("  hits ")
-    assert page == str(tmp_path / "out" / "index.html")
+    assert page == str(out / "index.html")
 
 
-def test_a_run_with_nothing_to_do_prints_the_same_ending(cohort: Path, tmp_path: Path) -> None:
-    first, again = (CliRunner().invoke(app, command(cohort, tmp_path / "out")) for _ in range(2))
+def test_a_run_with_nothing_to_do_prints_the_same_ending(
+    phantom_cohort: Path, clean: tuple[Path, Result], finished: Path
+) -> None:
+    again = CliRunner().invoke(app, command(phantom_cohort, finished))
     assert "0 to do" in again.stderr
-    assert again.stdout == first.stdout
+    assert again.stdout == clean[1].stdout.replace(str(clean[0]), str(finished))
 
 
 def test_every_method_of_a_run_gets_its_verdict_and_hits(cohort: Path, tmp_path: Path) -> None:
@@ -331,13 +346,12 @@ def test_an_out_that_is_taken_is_refused(cohort: Path, tmp_path: Path) -> None:
     assert (out / "thesis.docx").read_text() == "mine"
 
 
-def test_a_run_is_replaced_only_on_demand(cohort: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    first = run(settings_for(cohort, out)).record
-    kept = run(settings_for(cohort, out)).record
+def test_a_run_is_replaced_only_on_demand(phantom_cohort: Path, finished: Path) -> None:
+    out, first = finished, read_run(finished)
+    kept = run(settings_for(phantom_cohort, out)).record
     assert (kept.history.done_before, kept.created > first.created) == (4, True)
     assert {read_study(folder).record.created for folder in study_folders(out)} == {first.created}
-    replaced = run(settings_for(cohort, out, overwrite=True)).record
+    replaced = run(settings_for(phantom_cohort, out, overwrite=True)).record
     assert replaced.history.done_before == 0
     assert {read_study(folder).record.created for folder in study_folders(out)} == {replaced.created}
 
@@ -453,29 +467,25 @@ def test_uncompressed_and_lossless_jpeg_2000_give_the_same_heat(tmp_path: Path) 
         np.testing.assert_array_equal(heats[0][key], heats[1][key])
 
 
-def test_run_json_is_valid_json_without_nan(cohort: Path, tmp_path: Path) -> None:
-    run(settings_for(cohort, tmp_path / "out"))
-
+def test_run_json_is_valid_json_without_nan(clean: tuple[Path, Result]) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} in a record")
 
-    for path in (tmp_path / "out").rglob("*.json"):
+    for path in clean[0].rglob("*.json"):
         json.loads(path.read_text(), parse_constant=refuse)
 
 
-def test_workers_change_nothing_but_the_time(cohort: Path, tmp_path: Path) -> None:
-    run(settings_for(cohort, tmp_path / "here"))
-    run(settings_for(cohort, tmp_path / "beside", workers=2))
-    here, beside = (
-        {p.relative_to(f): p for p in f.rglob("*") if p.is_file()} for f in (tmp_path / "here", tmp_path / "beside")
-    )
+def test_workers_change_nothing_but_the_time(phantom_cohort: Path, clean: tuple[Path, Result], tmp_path: Path) -> None:
+    outs = clean[0], tmp_path / "beside"
+    run(settings_for(phantom_cohort, outs[1], workers=2))
+    here, beside = ({p.relative_to(out): p for p in out.rglob("*") if p.is_file()} for out in outs)
     assert here.keys() == beside.keys()
     for name in here:
         if name.suffix in {".npz", ".png", ".jpg"}:
             assert here[name].read_bytes() == beside[name].read_bytes(), name
-    one, other = (pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("here", "beside"))
+    one, other = (pd.read_parquet(out / "scores.parquet") for out in outs)
     pd.testing.assert_frame_equal(one, other, rtol=1e-6)  # sums over pixels round by how many threads share them
-    told = {stage.stage for stage in read_run(tmp_path / "beside").timings}
+    told = {stage.stage for stage in read_run(outs[1]).timings}
     assert told == {"inputs", "model", "decode", "prefix", "attribution", "scoring", "pages", "writing", "summary"}
 
 

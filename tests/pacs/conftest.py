@@ -63,6 +63,8 @@ def audited(cohort: Path) -> Path:
                 out=out,
                 model="phantom",
                 device="cpu",
+                steps=2,
+                samples=2,
                 controls=0,
             )
         )
