@@ -78,6 +78,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
             assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_run_on_ray_leaves_what_a_local_run_leaves(tmp_path: Path) -> None:
     make_cohort(tmp_path / "cohort", count=3, seed=3, columns=160, brief=True)
     broken = tmp_path / "cohort" / "dicom" / "phantom-00002.dcm"
