@@ -32,6 +32,31 @@ settings.register_profile("m2ib", deadline=None, derandomize=True, suppress_heal
 settings.load_profile("m2ib")
 expect.set_options(timeout=120_000)  # ms; ends a hang: pages of a busy machine take many seconds
 
+LONGEST = (
+    "test_resume.py",
+    "test_run.py",
+    "test_planted_identifiers.py",
+    "test_resume_after_kill.py",
+    "test_rescoring.py",
+    "test_systematic_faults.py",
+    "test_quickstart.py",
+    "test_transforms.py",
+    "test_compare_command.py",
+    "test_sections_and_sentences.py",
+    "test_input_bombs.py",
+    "test_threads.py",
+    "test_workers.py",
+    "test_with_orthanc.py",
+    "test_terminal.py",
+)
+"""Files that take the longest. They come first: begun last, one would leave the other worker without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores
 
