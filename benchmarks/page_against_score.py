@@ -19,9 +19,7 @@ from jaxtyping import Bool
 from audit.metrics.overlap import energy_in_box
 from audit.metrics.pointing import hottest_point, is_measurable, sampled
 from audit.metrics.scores import ENERGY, box_mask
-from pipelines.study import Box
-from reports.overlay import placement_of
-from reports.record import BoxRecord, ImageRecord, PhraseRecord
+from reports.record import ImageRecord, PhraseRecord, ScoredBox
 from reports.results_folder import StudyFolder, read_study, study_folders, valid_of
 from reports.words import POINTING
 
@@ -82,7 +80,7 @@ def check_pages(out: Path) -> Checked:
 class _Shown:
     """What a page shows of one phrase's target."""
 
-    boxes: tuple[BoxRecord, ...]  # highlighted
+    boxes: tuple[ScoredBox, ...]  # highlighted
     sentence: str
     offered: list[dict[str, float]]  # to be copied by a reviewer
 
@@ -96,8 +94,8 @@ def _disagreements(
 ) -> Iterator[str]:
     method = study.record.method
     kept = {score.score: score for score in phrase.scores if score.method == method}
-    mask = box_mask(map(_box, shown.boxes), rows=image.rows, columns=image.columns)
-    heat = placement_of(image.placement).heat_to_source(study.heats[phrase.heat].astype(np.float32))
+    mask = box_mask(shown.boxes, rows=image.rows, columns=image.columns)
+    heat = image.placement.heat_to_source(study.heats[phrase.heat].astype(np.float32))
     heat[~valid] = np.nan
     energy = energy_in_box(*sampled(heat, mask)) if is_measurable(heat, mask) else None
     if energy != kept[ENERGY].value:
@@ -112,10 +110,6 @@ def _disagreements(
             yield f"{len(shown.boxes)} boxes are highlighted, the page says {shown.sentence!r}"
     if shown.offered != [{"x": b.x, "y": b.y, "width": b.width, "height": b.height} for b in shown.boxes]:
         yield f"{len(shown.boxes)} boxes are highlighted, others ({len(shown.offered)}) are there to be copied"
-
-
-def _box(box: BoxRecord) -> Box:
-    return Box(x=box.x, y=box.y, width=box.width, height=box.height, label=box.label, shape=box.shape)
 
 
 @dataclass

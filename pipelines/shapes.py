@@ -5,10 +5,11 @@ pixel. A pixel belongs to a shape if its centre lies inside.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
+from pydantic import Discriminator
 from skimage.measure import approximate_polygon, find_contours
 
 __all__ = ["Bounds", "Ellipse", "Point", "Polygons", "RunLengths", "Shape", "cropped_run_lengths", "run_lengths_of"]
@@ -142,7 +143,7 @@ class RunLengths:
         return mask
 
 
-Shape = Polygons | Ellipse | RunLengths
+Shape = Annotated[Polygons | Ellipse | RunLengths, Discriminator("kind")]
 
 
 def run_lengths_of(cells: Bool[np.ndarray, "rows columns"]) -> RunLengths:

@@ -9,6 +9,7 @@ Renslow (2018); every 15th of their 256 entries, between which they are straight
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DamagedError
-from pipelines.geometry import Fit, Placement
-from reports.record import PlacementRecord
+from pipelines.geometry import Placement
 
 __all__ = [
     "COLOURS",
@@ -27,7 +27,6 @@ __all__ = [
     "colour_heat",
     "display_range",
     "picture_size",
-    "placement_of",
     "thumbnail",
 ]
 
@@ -70,11 +69,6 @@ COLOURS: Final = TABLES["inferno"]
 """The table of every picture until its reader chooses another."""
 
 
-def placement_of(record: PlacementRecord) -> Placement:
-    """Make the record's placement one that computes."""
-    return Placement(**{**record.model_dump(), "fit": Fit(record.fit)})
-
-
 def display_range(heat: Float[np.ndarray, "grid_rows grid_columns"]) -> tuple[float, float] | None:
     """Give the coldest and hottest cell in nats, or None for a map that shows nothing (flat, empty or not finite)."""
     if heat.size == 0 or not np.isfinite(heat).all():
@@ -100,16 +94,7 @@ def colour_heat(
     if scale is None:
         return coloured
     low, high = scale
-    over_picture = Placement(
-        rows=height,
-        columns=width,
-        size=placement.size,
-        fit=placement.fit,
-        resized_rows=placement.resized_rows,
-        resized_columns=placement.resized_columns,
-        top=placement.top,
-        left=placement.left,
-    )
+    over_picture = replace(placement, rows=height, columns=width)
     share = (over_picture.heat_to_source(heat) - low) / (high - low)
     seen = np.isfinite(share)
     share = np.clip(np.where(seen, share, 0.0), 0.0, 1.0)
@@ -150,7 +135,7 @@ def thumbnail(
     *,
     heats: Mapping[str, Float[np.ndarray, "grid_rows grid_columns"]],
     show: str | None,
-    placement: PlacementRecord,
+    placement: Placement,
     side: int = 96,
 ) -> bytes:
     """Shrink a picture to at most ``side`` px and lay the heat named ``show`` over it, if any.
@@ -169,7 +154,7 @@ def thumbnail(
         raise DamagedError("the picture of a thumbnail is no readable JPEG or PNG: audit the study again") from error
     shown = picture.convert("RGBA")
     if show is not None:
-        overlay = colour_heat(heats[show], placement_of(placement), height=picture.height, width=picture.width)
+        overlay = colour_heat(heats[show], placement, height=picture.height, width=picture.width)
         overlay[..., 3] = overlay[..., 3] * 0.7
         shown.alpha_composite(Image.fromarray(overlay))
     out = io.BytesIO()

@@ -6,17 +6,18 @@ an older or newer ``schema_version`` refuses it rather than guess.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema
 
-from pipelines.shapes import Shape
+from pipelines.geometry import Placement
+from pipelines.study import Box, PixelStep
 from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
 
 __all__ = [
     "SCHEMA_VERSION",
-    "BoxRecord",
     "ControlRecord",
     "ControlSummary",
     "Estimate",
@@ -27,13 +28,12 @@ __all__ = [
     "OtherHeatRecord",
     "OwnBoxes",
     "PhraseRecord",
-    "PlacementRecord",
-    "ReceiptStep",
     "ReportRecord",
     "RunRecord",
+    "Score",
     "ScoreDifference",
-    "ScoreRecord",
     "ScoreSummary",
+    "ScoredBox",
     "StageSeconds",
     "StudyRecord",
     "SubgroupSummary",
@@ -48,62 +48,46 @@ SCHEMA_VERSION: Literal["1"] = "1"
 Pixel = tuple[float, float]  # (row, column), edge-based source coordinates
 
 
-def _end_at_first_fault(schema: object) -> None:
+def _end_at_first_fault(schema: object, handler: GetCoreSchemaHandler) -> None:
     if isinstance(schema, list):
         for each in schema:
-            _end_at_first_fault(each)
+            _end_at_first_fault(each, handler)
     elif isinstance(schema, dict):
         if schema.get("type") in {"tuple", "list", "dict"}:
             schema["fail_fast"] = True
+        if schema.get("type") == "definition-ref":  # a dataclass; none of them contains itself
+            _end_at_first_fault(handler.resolve_ref_schema(cast("CoreSchema", schema)), handler)
         for name, each in schema.items():
             if name not in {"metadata", "cls"}:
-                _end_at_first_fault(each)
+                _end_at_first_fault(each, handler)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+class _EndsAtFirstFault:
+    """Ends reading at the first fault of a sequence: a damaged file may have millions, and each takes memory."""
+
+    __slots__ = ()
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let reading end at the first fault of a sequence: a damaged file may have millions, and each takes memory."""
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Mark every sequence of the class, and of the dataclasses that it holds."""
         schema = handler(source)
-        _end_at_first_fault(schema)
+        _end_at_first_fault(schema, handler)
         return schema
 
 
-class ReceiptStep(_Record):
-    """One step from stored pixel values to the displayed image, in the order applied."""
-
-    step: str  # "modality LUT", "VOI window", "polarity", ...
-    detail: str  # what was applied, with its numbers and the header element it came from
+_CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
 
-class PlacementRecord(_Record):
-    """The fields of :class:`pipelines.geometry.Placement`, to redo the mapping."""
-
-    rows: int
-    columns: int
-    size: int
-    fit: Literal["letterbox", "crop", "stretch"]
-    resized_rows: int
-    resized_columns: int
-    top: int
-    left: int
+class _Record(_EndsAtFirstFault, BaseModel):
+    model_config = ConfigDict(frozen=True, **_CONFIG)
 
 
-class BoxRecord(_Record):
-    """A radiologist's box or other shape in source pixels, with how much of it the model could see."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class ScoredBox(_EndsAtFirstFault, Box):
+    """A box that phrases are scored against: masked as the run may show it, with how much of it the model could see."""
 
     id: str = ""  # "box-1", "box-2", ... among its image's boxes; empty in records of version 0.1.0
-    x: float
-    y: float
-    width: float
-    height: float
-    label: str
-    reader: str | None = None
-    phrase: str | None = None  # the sentence that the box was drawn for, masked as phrases are
-    visible_fraction: float = Field(ge=0, le=1)
-    shape: Shape | None = Field(default=None, discriminator="kind")  # what was drawn, where that is no rectangle
+    visible_fraction: Annotated[float, Field(ge=0, le=1)]  # of its area
 
 
 class TokenHeat(_Record):
@@ -113,7 +97,7 @@ class TokenHeat(_Record):
     nats: float
 
 
-class ScoreRecord(_Record):
+class Score(_Record):
     """One score of one map; ``value`` is None where nothing could be measured, never 0 or NaN."""
 
     method: str  # "m2ib", or a reference: "random", "centre", "class-mean box", "words-only prior", "another reader"
@@ -121,7 +105,7 @@ class ScoreRecord(_Record):
     value: float | None
     outcome: Literal["hit", "miss", "scored", "unscored"]
     reason: str | None = None  # why unscored
-    levels: tuple[float, ...] | None = None  # IoU at each threshold of a ladder, where the cohort chooses among them
+    levels: tuple[float, ...] | None = None  # IoU at audit.metrics.overlap.LEVELS, where the cohort gives the value
 
 
 class ControlRecord(_Record):
@@ -166,7 +150,7 @@ class PhraseRecord(_Record):
     hottest: Pixel | None  # None where the map points nowhere (flat, NaN, two separate maxima)
     tokens: tuple[TokenHeat, ...]
     token_total_nats: float
-    scores: tuple[ScoreRecord, ...]
+    scores: tuple[Score, ...]
     controls: tuple[ControlRecord, ...] = ()  # empty where the phrase is not in the run's sample
     others: tuple[OtherHeatRecord, ...] = ()  # further methods of the run
 
@@ -174,7 +158,7 @@ class PhraseRecord(_Record):
 class OwnBoxes(_Record):
     """The boxes that a run had for an image, kept where those of another file took their place."""
 
-    boxes: tuple[BoxRecord, ...]
+    boxes: tuple[ScoredBox, ...]
     targets: tuple[tuple[str, ...], ...]  # for each phrase of the image the ids of the boxes it was scored against
 
 
@@ -198,11 +182,11 @@ class ImageRecord(_Record):
     photometric_interpretation: str | None = None
     frame: int = 1  # of the file, counted from 1
     frames: int = 1  # that the file has
-    receipt: tuple[ReceiptStep, ...]
+    receipt: tuple[PixelStep, ...]
     blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
     letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them
-    placement: PlacementRecord
-    boxes: tuple[BoxRecord, ...]
+    placement: Placement
+    boxes: tuple[ScoredBox, ...]
     own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
     phrases: tuple[PhraseRecord, ...]
 
@@ -217,7 +201,7 @@ class ImageRecord(_Record):
         return self
 
 
-def _check_ids(boxes: Sequence[BoxRecord], targets: Sequence[Sequence[str]]) -> None:
+def _check_ids(boxes: Sequence[ScoredBox], targets: Sequence[Sequence[str]]) -> None:
     ids = [box.id for box in boxes if box.id]
     if len(set(ids)) < len(ids):
         raise ValueError("two boxes have the same id")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.record import ScoreRecord
+from reports.record import Score
 from reports.words import CONTENT_BLIND, method_name
 
 __all__ = ["ScoreRow", "score_rows", "single_reasons"]
@@ -16,11 +16,11 @@ class ScoreRow:
     name: str
     is_subject: bool  # the audited method
     is_first_blind: bool  # the first of the references that never look at the image
-    cells: tuple[ScoreRecord | None, ...]
+    cells: tuple[Score | None, ...]
     reason: str | None
 
 
-def score_rows(scores: Sequence[ScoreRecord], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
+def score_rows(scores: Sequence[Score], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
     """Lay a phrase's scores out: the audited method, those beside it, then what never looks at the image."""
     in_order = dict.fromkeys(score.method for score in scores)
     methods = sorted(in_order, key=lambda method: (method != subject, method in CONTENT_BLIND))

@@ -1,25 +1,25 @@
 """One study's page: the radiograph under its heat, each phrase with its scores, and how all of it was made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 
 from pipelines.errors import OutputError
+from pipelines.geometry import Placement
 from pipelines.study import View
 from reports.judgement import verdict_views
-from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size, placement_of
+from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
 from reports.page import render_page
 from reports.record import (
-    BoxRecord,
     ControlRecord,
     EvidenceRecord,
     ImageRecord,
     PhraseRecord,
-    PlacementRecord,
     RunRecord,
+    ScoredBox,
     StudyRecord,
     TokenHeat,
 )
@@ -94,7 +94,7 @@ class PhraseView:
 class BoxView:
     """One box with the phrases (by place in the list) that are scored against it."""
 
-    record: BoxRecord
+    record: ScoredBox
     name: str
     phrases: str  # "0 2"
     is_lost: bool
@@ -253,7 +253,7 @@ def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:
     return {
         "rows": image.rows,
         "columns": image.columns,
-        "placement": image.placement.model_dump(),
+        "placement": asdict(image.placement),
         "phrases": [_phrase_data(phrase, heats) for phrase in view.phrases],
     }
 
@@ -337,7 +337,7 @@ def _box_views(image: ImageRecord) -> tuple[BoxView, ...]:
     )
 
 
-def _outline(box: BoxRecord) -> str:
+def _outline(box: ScoredBox) -> str:
     if box.shape is None:
         return f"M{box.x:.2f} {box.y:.2f}h{box.width:.2f}v{box.height:.2f}h{-box.width:.2f}Z"
     return "".join(f"M{'L'.join(f'{x:.2f} {y:.2f}' for x, y in line)}Z" for line in box.shape.outline())
@@ -357,9 +357,9 @@ def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:
     return ("L", "R") if image.horizontally_flipped else ("R", "L")
 
 
-def _hidden_outline(record: PlacementRecord) -> str | None:
+def _hidden_outline(record: Placement) -> str | None:
     """Draw what a centre crop keeps from the model: the image's outline with the seen part cut out, even-odd."""
-    placement = placement_of(record)
+    placement = record
     top, left = placement.to_source(0.0, 0.0)
     bottom, right = placement.to_source(float(record.size), float(record.size))
     top, left = max(top, 0.0), max(left, 0.0)

@@ -1,11 +1,14 @@
 """The boxes that a recorded phrase is scored against: what pages, review and results in DICOM show as its target."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 from pipelines.boxes.matching import places_for
-from reports.record import BoxRecord, ImageRecord, OwnBoxes, PhraseRecord
+from pipelines.geometry import Placement
+from pipelines.study import Box
+from reports.record import ImageRecord, OwnBoxes, PhraseRecord, ScoredBox
 
-__all__ = ["box_ids", "own_boxes", "target_boxes", "target_places"]
+__all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_places"]
 
 
 def box_ids(count: int) -> tuple[str, ...]:
@@ -13,7 +16,19 @@ def box_ids(count: int) -> tuple[str, ...]:
     return tuple(f"box-{number}" for number in range(1, count + 1))
 
 
-def target_boxes(image: ImageRecord, phrase: PhraseRecord) -> tuple[BoxRecord, ...]:
+def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox, ...]:
+    """Name the boxes of one image, and say how much of each lies in the model's input."""
+    return tuple(
+        ScoredBox(
+            **{each.name: getattr(box, each.name) for each in fields(Box)},
+            id=name,
+            visible_fraction=placement.visible_fraction(box),
+        )
+        for name, box in zip(box_ids(len(boxes)), boxes, strict=True)
+    )
+
+
+def target_boxes(image: ImageRecord, phrase: PhraseRecord) -> tuple[ScoredBox, ...]:
     """Give the boxes that a phrase is scored against."""
     return tuple(image.boxes[place] for place in target_places(image, phrase))
 
@@ -41,5 +56,5 @@ def own_boxes(image: ImageRecord) -> OwnBoxes:
     )
 
 
-def _named(boxes: Sequence[BoxRecord], ids: Sequence[str]) -> tuple[BoxRecord, ...]:
-    return tuple(box.model_copy(update={"id": name}) for box, name in zip(boxes, ids, strict=True))
+def _named(boxes: Sequence[ScoredBox], ids: Sequence[str]) -> tuple[ScoredBox, ...]:
+    return tuple(replace(box, id=name) for box, name in zip(boxes, ids, strict=True))

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from reports.overlay import placement_of
 from reports.page import shown_percent, shown_percents
 from reports.record import (
-    BoxRecord,
     EvidenceRecord,
     ImageRecord,
     PhraseRecord,
     RunRecord,
-    ScoreRecord,
+    Score,
+    ScoredBox,
     ScoreSummary,
     StudyRecord,
 )
@@ -150,7 +149,7 @@ def warnings_of_place(phrase: PhraseRecord, *, method: str) -> tuple[tuple[str, 
     )
 
 
-def is_lost_to_crop(box: BoxRecord) -> bool:
+def is_lost_to_crop(box: ScoredBox) -> bool:
     """Say whether the model could see none of a box."""
     return box.visible_fraction == 0.0
 
@@ -175,18 +174,18 @@ def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verd
     values = {"finding": phrase.finding or text("outcome.this_phrase")}
     if told == "near" and image.placement.fit == "stretch":
         several += "_stretched"
-        down, across = placement_of(image.placement).model_px
+        down, across = image.placement.model_px
         values |= {"down": f"{_NEAR_PX * down:.0f}", "across": f"{_NEAR_PX * across:.0f}"}
     sentence = text(f"outcome.{told}{several}", **values)
     return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
 
 
-def _score(phrase: PhraseRecord, method: str, name: str) -> ScoreRecord | None:
+def _score(phrase: PhraseRecord, method: str, name: str) -> Score | None:
     found = [score for score in phrase.scores if (score.method, score.score) == (method, name)]
     return found[-1] if found else None
 
 
-def _why_unscored(score: ScoreRecord | None) -> str:
+def _why_unscored(score: Score | None) -> str:
     if score is None:
         return text("outcome.unscored")
     return text("outcome.unscored_for", reason=(score.reason or text("outcome.no_reason")).rstrip("."))

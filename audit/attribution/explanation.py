@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from audit.metrics.pointing import hottest_point
-from audit.metrics.scores import Score, box_mask, score_heat
+from audit.metrics.scores import box_mask, score_heat
 from pipelines.geometry import Placement
 from pipelines.image_file import Picture
 from pipelines.study import Box
+from reports.record import Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

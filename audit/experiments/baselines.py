@@ -6,17 +6,17 @@ file names no patients, each image is. Tolerances in pixels are those of a model
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from audit.metrics.blind import BlindCase, BlindMaps, cells_touched, drawn
 from audit.metrics.human import HUMAN, reader_pairs
-from audit.metrics.scores import POINTING, Score, score_blind, tolerances
+from audit.metrics.scores import POINTING, score_blind, tolerances
 from audit.metrics.summary import score_table, summarise
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError
 from pipelines.findings import side_of, zone_of
 from pipelines.geometry import Fit, Placement
-from reports.record import ScoreSummary
+from reports.record import Score, ScoreSummary
 
 __all__ = ["MODEL_SIZE_PX", "PUBLISHED", "Baselines", "Progress", "baselines_of"]
 
@@ -156,7 +156,7 @@ def _table_row(target: _Target, number: int, score: Score) -> dict[str, object]:
         "side": None,
         "zone": None,
         "context": "present",
-        **asdict(score),
+        **score.model_dump(),
     }
 
 

@@ -14,7 +14,6 @@ from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import MemoryReturn, Stopwatch
-from audit.metrics.scores import Score
 from audit.pipeline.aggregate import GrowingTable
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import Inputs
@@ -25,6 +24,7 @@ from audit.pipeline.scoring_context import PatientKeys, Targets
 from audit.privacy.pseudonyms import Keys
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Case, LeftOut, Study
+from reports.record import Score
 
 __all__ = ["Cost", "Explaining", "MeasuredMethod", "PeakMemory", "Progress", "measured_as"]
 

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from audit.metrics.pointing import centre_pixel
-from audit.metrics.scores import IOUS, NO_SPACING, POINTING, SCORES, Score, Tolerance
+from audit.metrics.scores import IOUS, NO_SPACING, POINTING, SCORES, Tolerance
 from pipelines.shapes import Bounds, Polygons, Shape
 from pipelines.study import Box
+from reports.record import Score
 
 __all__ = ["HUMAN", "ReaderPair", "centre_distance", "iou_between", "reader_pairs", "score_readers"]
 

@@ -21,8 +21,9 @@ from audit.metrics.overlap import (
     mean_of_levels,
     relevance_rank,
 )
-from audit.metrics.pointing import Outcome, Target, distance_to, hottest_point, is_measurable, sampled
+from audit.metrics.pointing import Target, distance_to, hottest_point, is_measurable, sampled
 from pipelines.study import Box
+from reports.record import Score
 
 __all__ = [
     "BLIND_METHODS",
@@ -31,7 +32,6 @@ __all__ = [
     "NO_SPACING",
     "POINTING",
     "SCORES",
-    "Score",
     "Tolerance",
     "box_mask",
     "score_blind",
@@ -49,18 +49,6 @@ IOUS = (OTSU_IOU, COHORT_IOU, MEAN_IOU)
 SCORES = (*POINTING, ENERGY, RANK, PRECISION, *IOUS, CONTRAST)
 BLIND_METHODS = ("random", "centre", "class-mean box", "words-only prior")
 NO_SPACING = "the header does not say how large a pixel is"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One score of one map; ``value`` is None where nothing could be measured."""
-
-    method: str
-    score: str
-    value: float | None
-    outcome: str  # "hit", "miss", "scored" or "unscored"
-    reason: str | None = None
-    levels: tuple[float, ...] | None = None  # IoU at audit.metrics.overlap.LEVELS, where the cohort gives the value
 
 
 def box_mask(boxes: Iterable[Box], *, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
@@ -144,7 +132,7 @@ def score_heat(
             scores.append(_unscored(method, name, NO_SPACING))
         elif point is None:
             reason = "the map has no single hottest point"
-            scores.append(Score(method=method, score=name, value=0.0, outcome=Outcome.MISS.value, reason=reason))
+            scores.append(Score(method=method, score=name, value=0.0, outcome="miss", reason=reason))
         else:
             distance = distance_to(target, point, spacing=tolerance.pixel)
             scores.append(_pointing(method, name, hit=distance <= tolerance.reach))
@@ -198,8 +186,7 @@ def _near(case: BlindCase, image_shape: tuple[int, int], tolerance: Tolerance) -
 
 
 def _pointing(method: str, name: str, *, hit: bool) -> Score:
-    outcome = Outcome.HIT if hit else Outcome.MISS
-    return Score(method=method, score=name, value=float(hit), outcome=outcome.value)
+    return Score(method=method, score=name, value=float(hit), outcome="hit" if hit else "miss")
 
 
 def _unscored(method: str, name: str, reason: str) -> Score:

@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 
 from audit.metrics.pointing import hottest_point
-from audit.metrics.scores import Score, Tolerance
+from audit.metrics.scores import Tolerance
 from pipelines.regions import Lungs, Regions
 from pipelines.study import Phrase, Side
+from reports.record import Score
 
 __all__ = [
     "AREA_SHARE",

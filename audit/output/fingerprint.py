@@ -8,21 +8,20 @@ differ (a copied or restored folder) is the file read and its contents decide.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from audit.controls.plan import ControlPlan
-from audit.pipeline.recording import box_record
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
 from audit.privacy.redaction import Shower
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
-from pipelines.study import Case, Study
-from reports.record import SCHEMA_VERSION, BoxRecord, ModelRecord, StudyRecord
+from pipelines.study import Box, Case, Study
+from reports.record import SCHEMA_VERSION, ModelRecord, StudyRecord
 from reports.resume_record import FingerprintRecord
 
 __all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_place"]
@@ -135,10 +134,7 @@ class Fingerprints:
         findings = {str(phrase.finding) for case in study.cases for phrase in case.phrases}
         shower = Shower(keys=self.keys, show_phi=self.show_phi)
         boxes = {
-            self.keys.key("image", case.image.instance): [
-                box_record(box, visible_fraction=0.0, shower=shower, spoken=()) for box in case.boxes
-            ]
-            for case in study.cases
+            self.keys.key("image", case.image.instance): shower.boxes(case.boxes, spoken=()) for case in study.cases
         }
         return _place_digests(self.keys, boxes, findings, self.targets)
 
@@ -170,7 +166,7 @@ class Fingerprints:
 
 
 def _place_digests(
-    keys: Keys, boxes: Mapping[str, Sequence[BoxRecord]], findings: Iterable[str], targets: Targets
+    keys: Keys, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: Targets
 ) -> dict[str, str]:
     """Hash what heat is scored against, as it can be had from a record too.
 
@@ -187,9 +183,11 @@ def _place_digests(
     }
 
 
-def _drawn(box: BoxRecord) -> list[object]:
+def _drawn(box: Box) -> list[object]:
     """Give what counts of a box; of its sentence the plain words, which a record keeps whatever it masks."""
-    return [box.model_dump(exclude={"id", "visible_fraction", "phrase"}), plain_words(box.phrase or "")]
+    drawn = {each.name: getattr(box, each.name) for each in fields(Box) if each.name not in {"phrase", "shape"}}
+    shape = None if box.shape is None else asdict(box.shape)
+    return [{**drawn, "shape": shape}, plain_words(box.phrase or "")]
 
 
 def with_place(record: StudyRecord, keys: Keys, targets: Targets) -> StudyRecord:

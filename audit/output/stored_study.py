@@ -9,19 +9,19 @@ from jaxtyping import Bool
 
 from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
-from audit.pipeline.recording import box_records, hits, score_record, target_ids
+from audit.pipeline.recording import hits, target_ids
 from audit.pipeline.scoring_context import ImageScorer, Targets, on_source
 from audit.privacy.pseudonyms import Keys, path_key
 from audit.privacy.redaction import Shower, shown_text
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
-from pipelines.study import Box, Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
+from pipelines.study import Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
 from pipelines.text.table import plain_stem
-from reports.overlay import check_picture, placement_of
-from reports.record import BoxRecord, ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.overlay import check_picture
+from reports.record import ControlRecord, ImageRecord, PhraseRecord, StudyRecord
 from reports.results_folder import StudyFolder, read_study, valid_of
-from reports.targets import own_boxes
+from reports.targets import own_boxes, scored_boxes
 
 __all__ = ["kept_study", "keyed_rows", "scored_again"]
 
@@ -68,7 +68,7 @@ def _case(record: StudyRecord, image: ImageRecord) -> Case:
     return Case(
         image=_stored_image(record, image),
         phrases=tuple(map(_stored_phrase, image.phrases)),
-        boxes=tuple(map(_box, own.boxes)),
+        boxes=own.boxes,
         targets=tuple(tuple(places[box] for box in target) for target in own.targets),
     )
 
@@ -105,19 +105,6 @@ def _stored_phrase(phrase: PhraseRecord) -> Phrase:
         context=Context(phrase.context),
         side=Side(phrase.side) if phrase.side else None,
         zone=Zone(phrase.zone) if phrase.zone else None,
-    )
-
-
-def _box(box: BoxRecord) -> Box:
-    return Box(
-        x=box.x,
-        y=box.y,
-        width=box.width,
-        height=box.height,
-        label=box.label,
-        reader=box.reader,
-        phrase=box.phrase,
-        shape=box.shape,
     )
 
 
@@ -167,13 +154,13 @@ def _image(
     *,
     keep_own: bool,
 ) -> ImageRecord:
-    placement, picture = placement_of(image.placement), stored.pictures[image.picture]
+    picture = stored.pictures[image.picture]
     check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
     seen = _KeptImage(
         case=case,
         picture=picture,
         valid=valid_of(stored, image),
-        placement=placement,
+        placement=image.placement,
         blanked=tuple(
             Area(*area, letters=Area(*letters))
             for area, letters in zip(image.blanked, image.letters or image.blanked, strict=True)
@@ -181,7 +168,7 @@ def _image(
     )
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
-    boxes = box_records(case, placement, shower=shower, spoken=[phrase.text for phrase in image.phrases])
+    boxes = scored_boxes(shower.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = image.model_copy(update={"boxes": boxes, "own": None, "phrases": tuple(phrases)})
     own = own_boxes(image)
     return scored.model_copy(update={"own": own}) if keep_own and own != own_boxes(scored) else scored
@@ -202,7 +189,7 @@ def _phrase(
         update={
             "target": target_ids(seen.case, phrase),
             "hottest": points[stored.record.method],
-            "scores": (*map(score_record, scores), *kept),
+            "scores": (*scores, *kept),
             "controls": tuple(_control(control, seen, mask, stored) for control in record.controls),
         }
     )

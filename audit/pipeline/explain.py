@@ -16,7 +16,6 @@ from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
 from audit.metrics.faithfulness.measures import score_faithfulness
 from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
-from audit.metrics.scores import Score
 from audit.metrics.summary import shuffled_name
 from audit.pipeline.load import LoadedStudy, failed_study
 from audit.pipeline.recording import ExplainedCase, phrase_texts
@@ -25,6 +24,7 @@ from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
 from pipelines.errors import AuditError, ModelError
 from pipelines.transforms import LoadedCase
+from reports.record import Score
 
 __all__ = ["PAIRS_A_BATCH", "Explainer", "methods_of"]
 

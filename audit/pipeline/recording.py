@@ -1,7 +1,7 @@
 """One image's heats become its record: points, scores and controls."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +11,29 @@ from audit.attribution.pairs import Attribution
 from audit.controls.evidence import pearson
 from audit.controls.explained import ExplainedControl
 from audit.metrics.pointing import hottest_point, is_measurable
-from audit.metrics.scores import Score
 from audit.metrics.subgroups import facts_of
 from audit.pipeline.scoring_context import ImageScorer, Targets, on_source
 from audit.privacy.pseudonyms import Keys, path_key
 from audit.privacy.redaction import Shower, shown_text, shown_words
 from pipelines.boxes.matching import target_places
 from pipelines.dicom.identifiers import read_identifiers
-from pipelines.geometry import Placement
-from pipelines.study import Box, Case, Identifiers, Phrase
+from pipelines.study import Case, Identifiers, Phrase
 from pipelines.transforms import LoadedCase
 from reports.record import (
-    BoxRecord,
     ControlRecord,
     ImageRecord,
     OtherHeatRecord,
     PhraseRecord,
-    PlacementRecord,
-    ReceiptStep,
-    ScoreRecord,
+    Score,
 )
-from reports.targets import box_ids
+from reports.targets import box_ids, scored_boxes
 
 __all__ = [
     "ExplainedCase",
     "ImageRecorder",
     "RecordedImage",
-    "box_record",
-    "box_records",
     "hits",
     "phrase_texts",
-    "score_record",
     "stored_heat",
     "target_ids",
 ]
@@ -131,12 +123,12 @@ class ImageRecorder:
             photometric_interpretation=facts.photometric_interpretation,
             frame=image.frame,
             frames=image.frames,
-            receipt=tuple(ReceiptStep(step=step.step, detail=step.detail) for step in loaded.receipt),
+            receipt=loaded.receipt,
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),
-            placement=PlacementRecord(**asdict(loaded.placement)),
-            boxes=box_records(
-                loaded.case, loaded.placement, shower=self.shower, spoken=[phrase.text for phrase in phrases]
+            placement=loaded.placement,
+            boxes=scored_boxes(
+                self.shower.boxes(loaded.case.boxes, spoken=[phrase.text for phrase in phrases]), loaded.placement
             ),
             phrases=phrases,
         )
@@ -183,7 +175,7 @@ class ImageRecorder:
             hottest=point,
             tokens=tokens,
             token_total_nats=sum(word.nats for word in tokens),
-            scores=tuple(score_record(score) for score in (*scores, *explained.faithfulness.get(index, ()))),
+            scores=(*scores, *explained.faithfulness.get(index, ())),
             controls=tuple(self._controls(explained, index, name, heats)),
             others=tuple(others),
         )
@@ -232,31 +224,6 @@ def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
     return tuple(ids[place] for place in target_places(case, phrase))
 
 
-def box_records(case: Case, placement: Placement, *, shower: Shower, spoken: Sequence[str]) -> tuple[BoxRecord, ...]:
-    """Record the boxes of a case under their ids; ``spoken`` are its phrases, as they are shown."""
-    return tuple(
-        box_record(box, visible_fraction=placement.visible_fraction(box), shower=shower, spoken=spoken).model_copy(
-            update={"id": name}
-        )
-        for name, box in zip(box_ids(len(case.boxes)), case.boxes, strict=True)
-    )
-
-
-def box_record(box: Box, *, visible_fraction: float, shower: Shower, spoken: Iterable[str]) -> BoxRecord:
-    """Record a box with how much of it the model sees; ``spoken`` are the phrases of its image, as they are shown."""
-    return BoxRecord(
-        x=box.x,
-        y=box.y,
-        width=box.width,
-        height=box.height,
-        label=shower.label(box.label),
-        reader=shower.reader(box.reader),
-        phrase=None if box.phrase is None else shower.wording(box.phrase, spoken),
-        visible_fraction=visible_fraction,
-        shape=box.shape,
-    )
-
-
 def hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows columns"]) -> bool | None:
     """Play the pointing game at tolerance 0; None where there is nothing to hit."""
     if not is_measurable(heat, mask):
@@ -267,8 +234,3 @@ def hits(heat: Float[np.ndarray, "rows columns"], mask: Bool[np.ndarray, "rows c
 
 def _total(heat: Grid) -> float:
     return float(heat.astype(np.float64).sum())
-
-
-def score_record(score: Score) -> ScoreRecord:
-    """Record a score."""
-    return ScoreRecord(**asdict(score))

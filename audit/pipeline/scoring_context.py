@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from audit.metrics.blind import BlindCase, BlindMaps, drawn
 from audit.metrics.human import score_readers
 from audit.metrics.pointing import hottest_point
-from audit.metrics.scores import Score, box_mask, score_blind, score_heat, tolerances
+from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Keys
 from pipelines.boxes.matching import target_boxes
@@ -21,6 +21,7 @@ from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
 from pipelines.study import Case, Image, Phrase, Study
+from reports.record import Score
 
 __all__ = ["ImageScorer", "PatientKeys", "Seen", "Targets", "on_source"]
 

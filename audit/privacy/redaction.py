@@ -13,7 +13,7 @@ from pipelines.privacy.patterns import folded, normal_form
 from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
 from pipelines.privacy.vocabulary import is_known, may_be_name
 from pipelines.quoting import files_named_in, printable, requoted
-from pipelines.study import PART_OF_FILE, Identifiers, LeftOut
+from pipelines.study import PART_OF_FILE, Box, Identifiers, LeftOut
 from reports.record import FailureRecord, TokenHeat
 from reports.results_folder import is_study_key
 
@@ -58,6 +58,18 @@ class Shower:
         if reader is None or self.show_phi or is_reader_number(reader):
             return reader
         return self._keyed("reader", reader)
+
+    def boxes(self, boxes: Iterable[Box], *, spoken: Sequence[str]) -> tuple[Box, ...]:
+        """Mask who drew boxes and what they wrote; ``spoken`` are the phrases of their image, as they are shown."""
+        return tuple(
+            replace(
+                box,
+                label=self.label(box.label),
+                reader=self.reader(box.reader),
+                phrase=None if box.phrase is None else self.wording(box.phrase, spoken),
+            )
+            for box in boxes
+        )
 
     def wording(self, wording: str, spoken: Iterable[str]) -> str:
         """For which sentence a box was drawn: words stay that the image's shown phrases say, and plain ones."""

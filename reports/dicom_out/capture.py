@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pipelines.dicom.source import texts
 from reports.dicom_out.identity import SeriesLabel, plain_line
 from reports.dicom_out.shown import Shown, ShownPhrase
-from reports.overlay import COLOURS, colour_heat, display_range, placement_of
+from reports.overlay import COLOURS, colour_heat, display_range
 
 __all__ = ["CAPTURES", "draw_capture", "make_captures"]
 
@@ -79,7 +79,7 @@ def _film(shown: Shown, phrase: ShownPhrase) -> Picture.Image:
     factor = _FILM_SIDE / max(grey.size)
     size = round(grey.width * factor), round(grey.height * factor)
     film = grey.resize(size, Picture.Resampling.LANCZOS).convert("RGBA")
-    colours = colour_heat(phrase.heat, placement_of(shown.record.placement), height=size[1], width=size[0])
+    colours = colour_heat(phrase.heat, shown.record.placement, height=size[1], width=size[0])
     colours[..., 3] = (colours[..., 3] * _OPACITY).astype(np.uint8)
     film.alpha_composite(Picture.fromarray(colours))
     outline = phrase.region.outline if phrase.region is not None else None

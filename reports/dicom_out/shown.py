@@ -10,7 +10,6 @@ from skimage.measure import label
 
 from pipelines.dicom.source import text
 from reports.dicom_out.identity import Identity
-from reports.overlay import placement_of
 from reports.record import ImageRecord, ModelRecord, PhraseRecord, Pixel, StudyRecord
 from reports.results_folder import StudyFolder
 
@@ -126,7 +125,7 @@ def show(
     phrases = []
     for number, phrase in enumerate(image.phrases, start=first):
         grid = study.heats[phrase.heat]
-        on_source = placement_of(image.placement).heat_to_source(grid)
+        on_source = image.placement.heat_to_source(grid)
         on_source[~valid] = np.nan
         region = hot_region(on_source, phrase.hottest)
         phrases.append(ShownPhrase(number=number, record=phrase, heat=grid, region=region))

@@ -25,8 +25,6 @@ from pipelines.geometry import Fit, Placement
 from pipelines.text.reports import read_reports
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.dicom_out.codes import finding_code
-from reports.overlay import placement_of
-from reports.record import PlacementRecord
 from reports.results_folder import StudyFolder
 
 Results = dict[str, list[Result]]
@@ -90,14 +88,7 @@ def on_film(study: StudyFolder, film: Dataset) -> StudyFolder:
     """Let a study's first image have the size of another film."""
     image = study.record.images[0]
     placement = Placement.of(film.Rows, film.Columns, size=image.placement.size, fit=Fit.LETTERBOX)
-    fields = {name: getattr(placement, name) for name in PlacementRecord.model_fields}
-    moved = image.model_copy(
-        update={
-            "rows": film.Rows,
-            "columns": film.Columns,
-            "placement": PlacementRecord(**fields | {"fit": "letterbox"}),
-        }
-    )
+    moved = image.model_copy(update={"rows": film.Rows, "columns": film.Columns, "placement": placement})
     return replace(study, record=study.record.model_copy(update={"images": (moved,)}))
 
 
@@ -230,7 +221,7 @@ def test_segments_are_the_heat_above_the_threshold_that_they_state(
         ]
         assert segments == list(range(1, len(image.phrases) + 1))
         for number, phrase in enumerate(image.phrases, start=1):
-            heat = placement_of(image.placement).heat_to_source(study.heats[phrase.heat])
+            heat = image.placement.heat_to_source(study.heats[phrase.heat])
             threshold = threshold_otsu(heat, nbins=256)
             assert (frames[number - 1] == (heat > threshold)).all()
             described = read.get_segment_description(number)

@@ -21,8 +21,8 @@ from reports.record import (
     PhraseRecord,
     ReportRecord,
     RunRecord,
+    Score,
     ScoreDifference,
-    ScoreRecord,
     ScoreSummary,
     SubgroupSummary,
     UnputSentence,
@@ -78,8 +78,8 @@ def _study(made: MadeUp, **others: object) -> str:
     return render_study(made.record, heats=made.heats, pictures=made.pictures, **others)  # type: ignore[arg-type]
 
 
-def _placed(score: str, value: float) -> ScoreRecord:
-    return ScoreRecord(method="m2ib", score=score, value=value, outcome="scored")
+def _placed(score: str, value: float) -> Score:
+    return Score(method="m2ib", score=score, value=value, outcome="scored")
 
 
 def with_other_heats(
@@ -131,7 +131,7 @@ def _full_study() -> MadeUp:
         noted = _changed(phrase, scores=scores, side="left", zone="lower")
         phrases.append(with_other_heats(made, noted, texts=texts, hits=hits))
     first = phrases[1]
-    unscored = ScoreRecord(method="m2ib", score="IoU at Otsu", value=None, outcome="unscored", reason="too flat.")
+    unscored = Score(method="m2ib", score="IoU at Otsu", value=None, outcome="unscored", reason="too flat.")
     kept = tuple(s for s in first.scores if (s.method, s.score) != ("m2ib", "IoU at Otsu"))
     phrases[1] = _changed(first, scores=(*kept, unscored))
     made.record = _changed(

@@ -10,7 +10,7 @@ from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
-from reports.record import PhraseRecord, ReportRecord, ScoreRecord
+from reports.record import PhraseRecord, ReportRecord, Score
 from reports.study_page import render_study
 from reports.texts import all_texts
 from reports.words import CONTENT_BLIND, OF_PLACE, POINTING, POINTING_NEAR, SHORTCUTS
@@ -44,9 +44,9 @@ def _study(made: MadeUp) -> str:
     return render_study(made.record, heats=made.heats, pictures=made.pictures)
 
 
-def _pointing(outcome: str, *, near: str = "miss", reason: str | None = None) -> tuple[ScoreRecord, ...]:
+def _pointing(outcome: str, *, near: str = "miss", reason: str | None = None) -> tuple[Score, ...]:
     return tuple(
-        ScoreRecord(method="m2ib", score=score, value=None, outcome=found, reason=reason)  # type: ignore[arg-type]
+        Score(method="m2ib", score=score, value=None, outcome=found, reason=reason)  # type: ignore[arg-type]
         for score, found in ((POINTING, outcome), (POINTING_NEAR, near))
     )
 

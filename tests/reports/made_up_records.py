@@ -8,22 +8,21 @@ import numpy as np
 from PIL import Image
 
 from pipelines.geometry import Fit, Placement
-from pipelines.study import Box
+from pipelines.study import Box, PixelStep
 from reports.record import (
-    BoxRecord,
     FailureRecord,
     ImageRecord,
     ModelRecord,
     PhraseRecord,
-    PlacementRecord,
-    ReceiptStep,
     RunRecord,
-    ScoreRecord,
+    Score,
+    ScoredBox,
     ScoreSummary,
     StageSeconds,
     StudyRecord,
     TokenHeat,
 )
+from reports.targets import scored_boxes
 
 SCORES = ("pointing game, tau 0", "pointing game, tau 15", "energy in box", "IoU at Otsu")
 REFERENCES = {"random": 0.06, "centre": 0.04, "class-mean box": 0.37}
@@ -160,7 +159,7 @@ def make_image(
     picture = png_of(chest_picture(round(rows * shrink), round(columns * shrink), seed))
     heats: dict[str, np.ndarray] = {}
     phrases: list[PhraseRecord] = []
-    boxes: list[BoxRecord] = []
+    boxes: list[ScoredBox] = []
     for number, claim in enumerate(claims):
         name = f"{key}-{number}"
         heats[name] = heat_on_grid(placement, claim.heat_at, seed + number)
@@ -178,21 +177,12 @@ def make_image(
         spacing_source="ImagerPixelSpacing",
         horizontally_flipped=flipped,
         receipt=(
-            ReceiptStep(step="stored values", detail="12 of 16 bits, unsigned, 83 to 4,011"),
-            ReceiptStep(step="modality LUT", detail="none in the header"),
-            ReceiptStep(step="VOI window", detail="LINEAR, centre 2048, width 3400 (first of 2)"),
-            ReceiptStep(step="polarity", detail="inverted once: PhotometricInterpretation is MONOCHROME1"),
+            PixelStep(step="stored values", detail="12 of 16 bits, unsigned, 83 to 4,011"),
+            PixelStep(step="modality LUT", detail="none in the header"),
+            PixelStep(step="VOI window", detail="LINEAR, centre 2048, width 3400 (first of 2)"),
+            PixelStep(step="polarity", detail="inverted once: PhotometricInterpretation is MONOCHROME1"),
         ),
-        placement=PlacementRecord(
-            rows=rows,
-            columns=columns,
-            size=SIZE,
-            fit=fit.value,
-            resized_rows=placement.resized_rows,
-            resized_columns=placement.resized_columns,
-            top=placement.top,
-            left=placement.left,
-        ),
+        placement=placement,
         boxes=tuple(boxes),
         phrases=tuple(phrases),
     )
@@ -324,12 +314,10 @@ def _varied(claim: Claim, rng: np.random.Generator, *, at_box: bool) -> Claim:
     return replace(claim, **changes)
 
 
-def _boxes(claim: Claim, placement: Placement) -> list[BoxRecord]:
-    records = []
-    for (top, left, height, width), reader in zip(
-        claim.boxes, claim.readers or (None,) * len(claim.boxes), strict=True
-    ):
-        box = Box(
+def _boxes(claim: Claim, placement: Placement) -> list[ScoredBox]:
+    readers = claim.readers or (None,) * len(claim.boxes)
+    drawn = [
+        Box(
             x=left * placement.columns,
             y=top * placement.rows,
             width=width * placement.columns,
@@ -337,21 +325,12 @@ def _boxes(claim: Claim, placement: Placement) -> list[BoxRecord]:
             label=claim.finding or "",
             reader=reader,
         )
-        records.append(
-            BoxRecord(
-                x=box.x,
-                y=box.y,
-                width=box.width,
-                height=box.height,
-                label=box.label,
-                reader=reader,
-                visible_fraction=placement.visible_fraction(box),
-            )
-        )
-    return records
+        for (top, left, height, width), reader in zip(claim.boxes, readers, strict=True)
+    ]
+    return [replace(box, id="") for box in scored_boxes(drawn, placement)]  # as version 0.1.0 recorded them
 
 
-def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, boxes: list[BoxRecord]) -> PhraseRecord:
+def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, boxes: list[ScoredBox]) -> PhraseRecord:
     source = placement.heat_to_source(heat)
     row, column = np.unravel_index(np.nanargmax(source), source.shape)
     hottest = None if claim.heat_at is None else (float(row) + 0.5, float(column) + 0.5)
@@ -375,10 +354,10 @@ def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, box
     )
 
 
-def _scores(claim: Claim, hottest: tuple[float, float] | None, boxes: list[BoxRecord]) -> list[ScoreRecord]:
+def _scores(claim: Claim, hottest: tuple[float, float] | None, boxes: list[ScoredBox]) -> list[Score]:
     if not boxes:
         return [
-            ScoreRecord(method=method, score=score, value=None, outcome="unscored", reason=claim.reason)
+            Score(method=method, score=score, value=None, outcome="unscored", reason=claim.reason)
             for method in ("m2ib", *REFERENCES)
             for score in SCORES
         ]
@@ -386,16 +365,16 @@ def _scores(claim: Claim, hottest: tuple[float, float] | None, boxes: list[BoxRe
         box.y <= hottest[0] < box.y + box.height and box.x <= hottest[1] < box.x + box.width for box in boxes
     )
     records = [
-        ScoreRecord(method="m2ib", score=score, value=float(inside), outcome="hit" if inside else "miss")
+        Score(method="m2ib", score=score, value=float(inside), outcome="hit" if inside else "miss")
         for score in SCORES[:2]
     ]
     records += [
-        ScoreRecord(method="m2ib", score=score, value=value, outcome="scored")
+        Score(method="m2ib", score=score, value=value, outcome="scored")
         for score, value in zip(SCORES[2:], (0.612, 0.344) if inside else (0.081, 0.0), strict=True)
     ]
     for method, rate in REFERENCES.items():
         records += [
-            ScoreRecord(method=method, score=score, value=rate + 0.01 * place, outcome="scored")
+            Score(method=method, score=score, value=rate + 0.01 * place, outcome="scored")
             for place, score in enumerate(SCORES)
         ]
     return records

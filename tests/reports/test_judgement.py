@@ -18,8 +18,8 @@ from reports.record import (
     ControlSummary,
     Estimate,
     EvidenceRecord,
+    Score,
     ScoreDifference,
-    ScoreRecord,
     ScoreSummary,
     VerdictRecord,
     VerdictWord,
@@ -176,8 +176,8 @@ def test_the_cohort_page_has_a_section_for_markers_only_where_the_run_measured_t
     assert "0.86 to 0.96" in pages[0]
 
 
-def placed(score: str, value: float) -> ScoreRecord:
-    return ScoreRecord(method="m2ib", score=score, value=value, outcome="scored")
+def placed(score: str, value: float) -> Score:
+    return Score(method="m2ib", score=score, value=value, outcome="scored")
 
 
 @pytest.mark.parametrize(

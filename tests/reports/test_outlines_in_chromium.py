@@ -1,5 +1,7 @@
 """What a radiologist drew stands on the page in its own shape."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up_records import EFFUSION, make_study
@@ -28,7 +30,7 @@ def test_the_outline_on_the_page_encloses_what_is_scored(open_study, shape):
     made = make_study("a", (EFFUSION,))
     image = made.record.images[0]
     x, y, width, height = shape.bounds()
-    box = image.boxes[0].model_copy(update={"x": x, "y": y, "width": width, "height": height, "shape": shape})
+    box = replace(image.boxes[0], x=x, y=y, width=width, height=height, shape=shape)
     changed = image.model_copy(update={"boxes": (box,)})
     made.record = made.record.model_copy(update={"images": (changed,)})
     page = open_study(made)

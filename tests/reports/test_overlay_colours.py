@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipelines.errors import OutputError
 from pipelines.geometry import Fit, Placement
-from reports.overlay import COLOURS, colour_heat, display_range, picture_size, placement_of, thumbnail
+from reports.overlay import COLOURS, colour_heat, display_range, picture_size, thumbnail
+from reports.record import StudyRecord
 
 # Machado, Oliveira and Fernandes 2009, "A physiologically-based model for simulation of color vision deficiency",
 # table 1, severity 1.0; linear RGB.
@@ -79,14 +80,15 @@ def test_one_bad_cell_blanks_the_map_rather_than_colour_the_rest():
 
 
 def test_a_placement_goes_through_its_record_unchanged():
-    record = make_study("a", (EFFUSION,), fit=Fit.CROP).record.images[0].placement
-    assert placement_of(record) == Placement.of(1400, 1150, size=224, fit=Fit.CROP)
+    record = make_study("a", (EFFUSION,), fit=Fit.CROP).record
+    read = StudyRecord.model_validate_json(record.model_dump_json())
+    assert read.images[0].placement == Placement.of(1400, 1150, size=224, fit=Fit.CROP)
 
 
 def test_a_thumbnail_is_small_and_shows_the_heat():
     png = png_of(chest_picture(280, 230))
     record = make_study("a", (EFFUSION,)).record.images[0].placement
-    heat = {"h": heat_on_grid(placement_of(record), (0.76, 0.24))}
+    heat = {"h": heat_on_grid(record, (0.76, 0.24))}
     plain = thumbnail(png, heats=heat, show=None, placement=record)
     warm = thumbnail(png, heats=heat, show="h", placement=record)
     assert max(picture_size(warm, name="warm")) == 96

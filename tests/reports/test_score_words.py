@@ -5,7 +5,7 @@ from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, m
 
 from pipelines.geometry import Fit
 from reports.page import shown_heat, shown_number, shown_percent
-from reports.record import ReportRecord, ScoreRecord, ScoreSummary, TokenHeat
+from reports.record import ReportRecord, Score, ScoreSummary, TokenHeat
 from reports.study_page import shaded_text
 from reports.words import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
 
@@ -15,10 +15,10 @@ def verdict_of(claim: Claim, **changes: object):
     return verdict_on(image.phrases[0].model_copy(update=changes), image, method="m2ib")
 
 
-def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> ScoreRecord:
+def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> Score:
     value = {"hit": 1.0, "miss": 0.0}.get(outcome)
     score = f"pointing game, tau {tau}"
-    return ScoreRecord(method="m2ib", score=score, value=value, outcome=outcome, reason=reason)
+    return Score(method="m2ib", score=score, value=value, outcome=outcome, reason=reason)
 
 
 @pytest.mark.parametrize(

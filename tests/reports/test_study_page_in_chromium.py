@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from pipelines.geometry import Fit
-from reports.overlay import COLOURS, colour_heat, placement_of
+from reports.overlay import COLOURS, colour_heat
 
 READ_CANVAS = """(canvas) => {
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -79,7 +79,7 @@ def test_the_page_paints_heat_as_the_library_does(open_study, fit):
     painted = canvas_of(open_study(made))
     expected = colour_heat(
         made.heats[image.phrases[0].heat],
-        placement_of(image.placement),
+        image.placement,
         height=painted.shape[0],
         width=painted.shape[1],
     )

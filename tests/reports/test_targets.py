@@ -6,7 +6,7 @@ import pytest
 from made_up_records import EFFUSION, Claim, make_study
 from pydantic import ValidationError
 
-from reports.record import BoxRecord, ImageRecord, StudyRecord
+from reports.record import ImageRecord, ScoredBox, StudyRecord
 from reports.study_page import render_study
 from reports.targets import own_boxes, target_boxes
 from reports.words import verdict_on
@@ -30,7 +30,7 @@ def with_names(image: ImageRecord) -> ImageRecord:
     return image.model_copy(update={"boxes": own.boxes, "phrases": phrases})
 
 
-def ids(boxes: tuple[BoxRecord, ...]) -> list[str]:
+def ids(boxes: tuple[ScoredBox, ...]) -> list[str]:
     return [box.id for box in boxes]
 
 

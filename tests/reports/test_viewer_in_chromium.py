@@ -1,6 +1,7 @@
 """The film on the study page: zoom, window, lines, thresholds, colours, and a second film beside it."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -256,9 +257,7 @@ def test_letter_keys_can_be_switched_off(open_study, made) -> None:
 
 def test_boxes_of_one_reader_can_be_put_away(open_study, made) -> None:
     image = made.record.images[0]
-    boxes = tuple(
-        box.model_copy(update={"reader": reader}) for box, reader in zip(image.boxes, ("A", "B", "B"), strict=False)
-    )
+    boxes = tuple(replace(box, reader=reader) for box, reader in zip(image.boxes, ("A", "B", "B"), strict=False))
     made.record = made.record.model_copy(update={"images": (image.model_copy(update={"boxes": boxes}),)})
     page = open_study(made)
     assert page.locator(".box:visible").count() == len(boxes)

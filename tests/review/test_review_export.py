@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
@@ -197,7 +198,7 @@ def test_the_other_sides_box_stays_where_a_reviewer_drew_for_one_side(tmp_path):
 def test_a_broader_label_is_replaced_where_a_reviewer_drew_for_the_narrower(tmp_path):
     made = make_study("e" * 16, (EFFUSION,))
     (image,) = made.record.images
-    lesion = image.boxes[0].model_copy(update={"label": "lung lesion"})
+    lesion = replace(image.boxes[0], label="lung lesion")
     nodule = image.phrases[0].model_copy(update={"finding": "nodule"})
     image = image.model_copy(update={"boxes": (lesion,), "phrases": (nodule,)})
     made.record = made.record.model_copy(update={"images": (image,)})

@@ -20,7 +20,7 @@ from audit.metrics.faithfulness.curves import (
 )
 from audit.metrics.faithfulness.pairs import ExplainedPair
 from audit.metrics.faithfulness.road import RoadSettings, road
-from audit.metrics.scores import Score
+from reports.record import Score
 
 __all__ = ["FaithfulnessSettings", "is_lower_better", "score_faithfulness"]
 
