@@ -65,7 +65,7 @@ def repeated(base: Sequence[StudyRecord], count: int) -> Iterator[StudyRecord]:
     """Give ``count`` records, each of another study, image and patient."""
     for number in range(count):
         record = base[number % len(base)]
-        images = tuple(image.model_copy(update={"key": f"{image.key}{number}"}) for image in record.images)
+        images = tuple(replace(image, key=f"{image.key}{number}") for image in record.images)
         update = {"key": f"{number:016x}", "patient": f"patient {number}", "images": images}
         yield record.model_copy(update=update)
 

@@ -10,6 +10,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -18,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks.bench_closing import make_base, repeated
 from benchmarks.machine import command_line, write_section
 from reports.cohort_page import render_cohort
-from reports.record import ImageRecord, StudyRecord
+from reports.record import ScoredImage, StudyRecord
 from reports.results_folder import (
     EMBEDDED_THUMBNAILS,
     THUMBNAIL,
@@ -55,9 +56,9 @@ def distinct(base: Sequence[StudyRecord], count: int) -> Iterator[StudyRecord]:
         yield record.model_copy(update={"images": tuple(_told_apart(image, number) for image in record.images)})
 
 
-def _told_apart(image: ImageRecord, number: int) -> ImageRecord:
-    phrases = (phrase.model_copy(update={"text": f"{phrase.text}, {number}"}) for phrase in image.phrases)
-    return image.model_copy(update={"phrases": tuple(phrases)})
+def _told_apart(image: ScoredImage, number: int) -> ScoredImage:
+    phrases = (replace(phrase, text=f"{phrase.text}, {number}") for phrase in image.phrases)
+    return replace(image, phrases=tuple(phrases))
 
 
 def thumbnails_of(out: Path, folder: Path, count: int) -> dict[str, bytes | str]:

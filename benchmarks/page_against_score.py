@@ -19,7 +19,7 @@ from jaxtyping import Bool
 from audit.metrics.overlap import energy_in_box
 from audit.metrics.pointing import hottest_point, is_measurable, sampled
 from audit.metrics.scores import ENERGY, box_mask
-from reports.record import ImageRecord, PhraseRecord, ScoredBox
+from reports.record import ScoredBox, ScoredImage, ScoredPhrase
 from reports.results_folder import StudyFolder, read_study, study_folders, valid_of
 from reports.words import POINTING
 
@@ -87,8 +87,8 @@ class _Shown:
 
 def _disagreements(
     study: StudyFolder,
-    image: ImageRecord,
-    phrase: PhraseRecord,
+    image: ScoredImage,
+    phrase: ScoredPhrase,
     shown: _Shown,
     valid: Bool[np.ndarray, "rows columns"],
 ) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """What a study is made of: images, report, phrases, boxes, and the case that the audit works on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pipelines.shapes import Shape
 
@@ -18,12 +19,14 @@ __all__ = [
     "LeftOut",
     "Phrase",
     "PixelStep",
+    "Radiograph",
     "Report",
     "ReportStatus",
     "Side",
     "Study",
     "View",
     "Zone",
+    "fields_of",
     "instance_of",
 ]
 
@@ -101,7 +104,24 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Radiograph:
+    """What the header of a radiograph says of its pixels and of how it was taken: nothing that names a patient."""
+
+    rows: int
+    columns: int
+    view: View
+    view_source: str  # the header element that decided the view, for example "ViewPosition"
+    photometric_interpretation: str | None = None
+    spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if not known
+    spacing_source: str | None  # "PixelSpacing" or "ImagerPixelSpacing"
+    manufacturer: str | None = None
+    horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
+    frames: int = 1  # in the file
+    frame: int = 1  # the one that this is, counted from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image(Radiograph):
     """One radiograph's header, as far as the audit needs it. The pixels stay in the file."""
 
     path: Path
@@ -109,21 +129,10 @@ class Image:
     study_instance_uid: str
     patient_id: str  # "" where the header has none
     accession_number: str  # "" where the header has none
-    rows: int
-    columns: int
-    view: View
-    view_source: str  # the header element that decided the view, for example "ViewPosition"
-    photometric_interpretation: str
-    spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if not known
-    spacing_source: str | None  # "PixelSpacing" or "ImagerPixelSpacing"
+    accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
     sex: str | None  # "F", "M", "O" or None
     age_years: float | None
-    manufacturer: str | None
     series_description: str
-    horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
-    accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
-    frames: int = 1  # in the file
-    frame: int = 1  # the one that this is, counted from 1
 
     @property
     def instance(self) -> str:
@@ -134,6 +143,11 @@ class Image:
     def source(self) -> str:
         """Name the file, and the frame where it is not the first, as :class:`LeftOut` names its source."""
         return str(self.path) if self.frame == 1 else f"{self.path} frame {self.frame}"
+
+
+def fields_of(item: object, kind: type) -> dict[str, Any]:
+    """Give the values of the fields that ``item`` has as a ``kind``: what a dataclass that extends ``kind`` takes."""
+    return {field.name: getattr(item, field.name) for field in fields(kind)}
 
 
 def instance_of(sop_instance_uid: str, frame: int) -> str:

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema
 
 from pipelines.geometry import Placement
-from pipelines.study import Box, PixelStep
+from pipelines.study import Box, Phrase, PixelStep, Radiograph
 from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
 
 __all__ = [
@@ -23,17 +23,17 @@ __all__ = [
     "Estimate",
     "EvidenceRecord",
     "FailureRecord",
-    "ImageRecord",
     "ModelRecord",
     "OtherHeatRecord",
     "OwnBoxes",
-    "PhraseRecord",
     "ReportRecord",
     "RunRecord",
     "Score",
     "ScoreDifference",
     "ScoreSummary",
     "ScoredBox",
+    "ScoredImage",
+    "ScoredPhrase",
     "StageSeconds",
     "StudyRecord",
     "SubgroupSummary",
@@ -133,15 +133,10 @@ class OtherHeatRecord(_Record):
     tokens: tuple[TokenHeat, ...]  # ``nats`` is in the method's unit here
 
 
-class PhraseRecord(_Record):
-    """One phrase put to the model on one image."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class ScoredPhrase(_EndsAtFirstFault, Phrase):
+    """A phrase that was put to the model on one image, masked as the run may show it, with the scores of its heat."""
 
-    text: str  # what is no word of reports is masked unless the run was made with --show-phi
-    section: str
-    finding: str | None
-    context: str
-    side: str | None
-    zone: str | None
     target: tuple[str, ...] | None = None  # ids of the boxes it is scored against; None in records of version 0.1.0
     cosine: float  # similarity of the whole image and the whole phrase, -1 to 1
     heat: str  # name of this phrase's grid in heat.npz
@@ -162,36 +157,26 @@ class OwnBoxes(_Record):
     targets: tuple[tuple[str, ...], ...]  # for each phrase of the image the ids of the boxes it was scored against
 
 
-class ImageRecord(_Record):
-    """One radiograph of a study."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class ScoredImage(_EndsAtFirstFault, Radiograph):
+    """One radiograph of a study, under keys, with its boxes and phrases."""
 
     key: str  # salted hash of the SOPInstanceUID
     path_key: str | None = None  # salted hashes of the file's folders and stem, by which a box file may name the image
     valid: str | None = None  # 1-bit PNG beside record.json: black behind collimators and in padding; None: all white
     picture: str  # file name of the displayed image beside record.json: 8-bit grey JPEG (PNG in older records)
-    view: str
-    view_source: str
-    rows: int
-    columns: int
-    spacing_mm: tuple[float, float] | None  # (row, column)
-    spacing_source: str | None
-    horizontally_flipped: bool
     sex: str | None = None  # "female", "male", "other" or "not known"; None in records of older versions
     age: str | None = None  # a band of years, never the age
-    manufacturer: str | None = None
-    photometric_interpretation: str | None = None
-    frame: int = 1  # of the file, counted from 1
-    frames: int = 1  # that the file has
     receipt: tuple[PixelStep, ...]
     blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
     letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them
     placement: Placement
     boxes: tuple[ScoredBox, ...]
     own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
-    phrases: tuple[PhraseRecord, ...]
+    phrases: tuple[ScoredPhrase, ...]
 
     @model_validator(mode="after")
-    def _targets_are_boxes(self) -> "ImageRecord":
+    def _targets_are_boxes(self) -> "ScoredImage":
         """Check that ids are unique and that each target names boxes of the image."""
         _check_ids(self.boxes, [phrase.target or () for phrase in self.phrases])
         if self.own is not None:
@@ -257,7 +242,7 @@ class StudyRecord(_Record):
     patient_data_shown: bool
     report_joined_by: str
     report: ReportRecord | None = None  # None in records of older versions
-    images: tuple[ImageRecord, ...]
+    images: tuple[ScoredImage, ...]
     left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
     fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run
     files: dict[str, str] | None = None  # SHA-256 of heat, pictures and masks beside it; None in records of 0.1.0

@@ -15,7 +15,7 @@ from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
 from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_heats, read_model
-from reports.record import ImageRecord, RunRecord, StudyRecord
+from reports.record import RunRecord, ScoredImage, StudyRecord
 from reports.resume_record import FailedStudyRecord
 from reports.review_page import beside_on_disk
 from reports.study_page import render_study
@@ -66,9 +66,9 @@ class StudyFolder:
     """One finished study as it lies in OUT/studies: enough to make its page."""
 
     record: StudyRecord
-    heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by PhraseRecord.heat
-    pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ImageRecord.picture
-    masks: dict[str, bytes]  # PNG, by ImageRecord.valid
+    heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by ScoredPhrase.heat
+    pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ScoredImage.picture
+    masks: dict[str, bytes]  # PNG, by ScoredImage.valid
 
 
 def read_run(out: Path) -> RunRecord:
@@ -157,7 +157,7 @@ def study_thumbnail(study: StudyFolder) -> bytes | None:
     )
 
 
-def valid_of(study: StudyFolder, image: ImageRecord) -> Bool[np.ndarray, "rows columns"]:
+def valid_of(study: StudyFolder, image: ScoredImage) -> Bool[np.ndarray, "rows columns"]:
     """Give where an image of a study shows something: False behind collimators and in padding.
 
     Raises:
@@ -324,7 +324,7 @@ def _within_out(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _read_picture(folder: Path, image: ImageRecord, files: Mapping[str, str] | None) -> bytes:
+def _read_picture(folder: Path, image: ScoredImage, files: Mapping[str, str] | None) -> bytes:
     """Read a picture; one whose checksum nobody noted is decoded to its end, since nothing else would tell."""
     picture = _read_beside(folder, image.picture, files)
     width, height = picture_size(picture, name=str(folder / image.picture))

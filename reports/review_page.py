@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from reports.page import json_for_script
-from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.review_record import FILE_FORMAT, REASONS, ReviewEntry, moment_audited
 from reports.targets import target_boxes
 from reports.texts import text
@@ -101,7 +101,7 @@ def without_scores(page: bytes) -> bytes | None:
     return page.replace(b'<body class="cohort-page', b'<body class="cohort-page scores-hidden', 1)
 
 
-def _image_data(image: ImageRecord) -> dict[str, object]:
+def _image_data(image: ScoredImage) -> dict[str, object]:
     return {
         "key": image.key,
         "rows": image.rows,
@@ -112,6 +112,6 @@ def _image_data(image: ImageRecord) -> dict[str, object]:
     }
 
 
-def _boxes(image: ImageRecord, phrase: PhraseRecord) -> list[dict[str, float]]:
+def _boxes(image: ScoredImage, phrase: ScoredPhrase) -> list[dict[str, float]]:
     """The boxes that a phrase is scored against, to be corrected."""
     return [{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in target_boxes(image, phrase)]

@@ -73,8 +73,8 @@ class Subject(_Record):
 
     study: Key
     audited: AwareDatetime  # StudyRecord.created: of a study that was audited again, old verdicts say nothing
-    image: Key  # ImageRecord.key
-    heat: Annotated[str, StringConstraints(min_length=1, max_length=200)]  # PhraseRecord.heat
+    image: Key  # ScoredImage.key
+    heat: Annotated[str, StringConstraints(min_length=1, max_length=200)]  # ScoredPhrase.heat
 
 
 class ReviewEntry(_Record):

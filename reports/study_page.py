@@ -16,10 +16,10 @@ from reports.page import render_page
 from reports.record import (
     ControlRecord,
     EvidenceRecord,
-    ImageRecord,
-    PhraseRecord,
     RunRecord,
     ScoredBox,
+    ScoredImage,
+    ScoredPhrase,
     StudyRecord,
     TokenHeat,
 )
@@ -74,7 +74,7 @@ class ControlLine:
 class PhraseView:
     """One phrase as the template shows it."""
 
-    record: PhraseRecord
+    record: ScoredPhrase
     verdict: Verdict
     pieces: tuple[ShadedText, ...]
     words: tuple[tuple[TokenHeat, int], ...]  # with its shade
@@ -105,7 +105,7 @@ class BoxView:
 class ImageView:
     """One radiograph as the template shows it. Shapes are in source pixels, the canvas in picture pixels."""
 
-    record: ImageRecord
+    record: ScoredImage
     title: str
     picture: bytes
     width: int
@@ -135,8 +135,8 @@ def render_study(
 
     Args:
         record: What the audit found.
-        heats: Heat on the model's grid in the method's unit, by ``PhraseRecord.heat``.
-        pictures: The displayed radiographs as JPEG or PNG, by ``ImageRecord.picture``.
+        heats: Heat on the model's grid in the method's unit, by ``ScoredPhrase.heat``.
+        pictures: The displayed radiographs as JPEG or PNG, by ``ScoredImage.picture``.
         run: The whole run, once it is known: one scale of heat over all studies, the total below which a phrase has
             no localisable evidence, and how often maps that never look hit a finding.
         session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
@@ -182,7 +182,7 @@ def render_study(
     )
 
 
-def _image_view(image: ImageRecord, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:
+def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:
     if image.picture not in pictures:
         raise OutputError(f"study {record.key} lacks the picture {image.picture!r}: audit the study again")
     picture = pictures[image.picture]
@@ -213,7 +213,7 @@ def _shown_unit(record: StudyRecord) -> str:
     return "" if record.unit == "dimensionless" else record.unit
 
 
-def _phrase_view(phrase: PhraseRecord, image: ImageRecord, *, record: StudyRecord, heats: Heats) -> PhraseView:
+def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecord, heats: Heats) -> PhraseView:
     if phrase.heat not in heats or np.ndim(heats[phrase.heat]) != 2:
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
@@ -323,7 +323,7 @@ def _shades(tokens: Sequence[TokenHeat]) -> list[int]:
     return [round(SHADES * max(token.nats, 0.0) / hottest) if np.isfinite(token.nats) else 0 for token in tokens]
 
 
-def _box_views(image: ImageRecord) -> tuple[BoxView, ...]:
+def _box_views(image: ScoredImage) -> tuple[BoxView, ...]:
     targets = [target_places(image, phrase) for phrase in image.phrases]
     return tuple(
         BoxView(
@@ -343,14 +343,14 @@ def _outline(box: ScoredBox) -> str:
     return "".join(f"M{'L'.join(f'{x:.2f} {y:.2f}' for x, y in line)}Z" for line in box.shape.outline())
 
 
-def _image_title(image: ImageRecord) -> str:
+def _image_title(image: ScoredImage) -> str:
     title = text("view.named", view=image.view) if image.view in {View.PA, View.AP} else named("view", image.view)
     if image.frames == 1:
         return title
     return text("study.of_frames", title=title, frame=image.frame, frames=image.frames)
 
 
-def _side_letters(image: ImageRecord) -> tuple[str | None, str | None]:
+def _side_letters(image: ScoredImage) -> tuple[str | None, str | None]:
     """Name the patient's side at the image's left and right; a lateral or unknown view has none to show."""
     if image.view not in {View.PA, View.AP, View.FRONTAL}:
         return None, None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from reports.page import data_url
-from reports.record import PhraseRecord, StudyRecord
+from reports.record import ScoredPhrase, StudyRecord
 from reports.review_record import moment_audited
 from reports.texts import named
 from reports.words import Outcome, outcome_of, warned
@@ -57,14 +57,14 @@ class CaseLine:
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    record: PhraseRecord
+    record: ScoredPhrase
     outcome: Outcome
     flags: tuple[str, ...]  # the outcome, and what was noted beside it
     energy: float | None
     anchor: str  # where its card stands on the study's page
 
 
-def _phrase(record: PhraseRecord, method: str, *, anchor: str) -> _Phrase:
+def _phrase(record: ScoredPhrase, method: str, *, anchor: str) -> _Phrase:
     outcome = outcome_of(record, method=method)
     return _Phrase(record, outcome, (outcome, *warned(record, method=method)), _energy(record, method), anchor)
 
@@ -223,7 +223,7 @@ def _push(heap: list[_Item], item: _Item) -> None:
         heapq.heappushpop(heap, item)
 
 
-def _energy(phrase: PhraseRecord, method: str) -> float | None:
+def _energy(phrase: ScoredPhrase, method: str) -> float | None:
     return next((score.value for score in phrase.scores if (score.method, score.score) == (method, _ENERGY)), None)
 
 

@@ -1,12 +1,12 @@
 """The boxes that a recorded phrase is scored against: what pages, review and results in DICOM show as its target."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from pipelines.boxes.matching import places_for
 from pipelines.geometry import Placement
-from pipelines.study import Box
-from reports.record import ImageRecord, OwnBoxes, PhraseRecord, ScoredBox
+from pipelines.study import Box, fields_of
+from reports.record import OwnBoxes, ScoredBox, ScoredImage, ScoredPhrase
 
 __all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_places"]
 
@@ -20,7 +20,7 @@ def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox,
     """Name the boxes of one image, and say how much of each lies in the model's input."""
     return tuple(
         ScoredBox(
-            **{each.name: getattr(box, each.name) for each in fields(Box)},
+            **fields_of(box, Box),
             id=name,
             visible_fraction=placement.visible_fraction(box),
         )
@@ -28,12 +28,12 @@ def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox,
     )
 
 
-def target_boxes(image: ImageRecord, phrase: PhraseRecord) -> tuple[ScoredBox, ...]:
+def target_boxes(image: ScoredImage, phrase: ScoredPhrase) -> tuple[ScoredBox, ...]:
     """Give the boxes that a phrase is scored against."""
     return tuple(image.boxes[place] for place in target_places(image, phrase))
 
 
-def target_places(image: ImageRecord, phrase: PhraseRecord) -> tuple[int, ...]:
+def target_places(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
     """Give the places in ``image.boxes`` of those that a phrase is scored against.
 
     A record of version 0.1.0 does not name them: they follow by the rule that scored it, from what the record says of
@@ -45,7 +45,7 @@ def target_places(image: ImageRecord, phrase: PhraseRecord) -> tuple[int, ...]:
     return tuple(places[box] for box in phrase.target)
 
 
-def own_boxes(image: ImageRecord) -> OwnBoxes:
+def own_boxes(image: ScoredImage) -> OwnBoxes:
     """Give the boxes that the run had, with the phrases' targets among them, whatever it was scored against since."""
     if image.own is not None:
         return image.own

@@ -6,11 +6,11 @@ from typing import Final, Literal
 from reports.page import shown_percent, shown_percents
 from reports.record import (
     EvidenceRecord,
-    ImageRecord,
-    PhraseRecord,
     RunRecord,
     Score,
     ScoredBox,
+    ScoredImage,
+    ScoredPhrase,
     ScoreSummary,
     StudyRecord,
 )
@@ -125,7 +125,7 @@ def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
     return named("control", control), instead or (text(f"instead.{control}") if control in CONTROLS else "")
 
 
-def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> bool:
+def lacks_evidence(phrase: ScoredPhrase, evidence: EvidenceRecord | None) -> bool:
     """Say whether a phrase's heat amounts to no more than that of other patients' phrases, where that means anything.
 
     It means nothing where such phrases get as much heat as right ones (:class:`reports.record.EvidenceRecord`).
@@ -133,13 +133,13 @@ def lacks_evidence(phrase: PhraseRecord, evidence: EvidenceRecord | None) -> boo
     return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
 
 
-def warned(phrase: PhraseRecord, *, method: str) -> tuple[str, ...]:
+def warned(phrase: ScoredPhrase, *, method: str) -> tuple[str, ...]:
     """Tell what of :data:`WARNINGS` holds of a phrase; no box is needed."""
     found = {score.score: score.value for score in phrase.scores if score.method == method}
     return tuple(warning for warning, (score, value) in WARNINGS.items() if found.get(score) == value)
 
 
-def warnings_of_place(phrase: PhraseRecord, *, method: str) -> tuple[tuple[str, str], ...]:
+def warnings_of_place(phrase: ScoredPhrase, *, method: str) -> tuple[tuple[str, str], ...]:
     """Say, in two words and in a sentence each, what is wrong with where the hottest point lies."""
     side, zone = named("side", phrase.side or "–"), named("zone", phrase.zone or "–")
     values = {"other side": {"side": side}, "other zone": {"zone": zone}}
@@ -154,13 +154,13 @@ def is_lost_to_crop(box: ScoredBox) -> bool:
     return box.visible_fraction == 0.0
 
 
-def outcome_of(phrase: PhraseRecord, *, method: str) -> Outcome:
+def outcome_of(phrase: ScoredPhrase, *, method: str) -> Outcome:
     """Tell the outcome of one phrase in the pointing game."""
     inside = _score(phrase, method, POINTING)
     return "unscored" if inside is None or inside.outcome == "scored" else inside.outcome
 
 
-def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verdict:
+def verdict_on(phrase: ScoredPhrase, image: ScoredImage, *, method: str) -> Verdict:
     """Put the outcome of one phrase into words."""
     outcome = outcome_of(phrase, method=method)
     if outcome == "unscored":
@@ -180,7 +180,7 @@ def verdict_on(phrase: PhraseRecord, image: ImageRecord, *, method: str) -> Verd
     return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
 
 
-def _score(phrase: PhraseRecord, method: str, name: str) -> Score | None:
+def _score(phrase: ScoredPhrase, method: str, name: str) -> Score | None:
     found = [score for score in phrase.scores if (score.method, score.score) == (method, name)]
     return found[-1] if found else None
 
@@ -234,7 +234,7 @@ def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None
     return max(references, key=lambda summary: summary.estimate or 0.0, default=None)
 
 
-def blind_share(phrase: PhraseRecord, run: RunRecord) -> str | None:
+def blind_share(phrase: ScoredPhrase, run: RunRecord) -> str | None:
     """Say how often a map that never looks hits this phrase's finding; None where the run cannot say."""
     if phrase.finding is None:
         return None

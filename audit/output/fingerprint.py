@@ -8,7 +8,7 @@ differ (a copied or restored folder) is the file read and its contents decide.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from audit.privacy.pseudonyms import Keys
 from audit.privacy.redaction import Shower
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
-from pipelines.study import Box, Case, Study
+from pipelines.study import Box, Case, Study, fields_of
 from reports.record import SCHEMA_VERSION, ModelRecord, StudyRecord
 from reports.resume_record import FingerprintRecord
 
@@ -185,9 +185,8 @@ def _place_digests(
 
 def _drawn(box: Box) -> list[object]:
     """Give what counts of a box; of its sentence the plain words, which a record keeps whatever it masks."""
-    drawn = {each.name: getattr(box, each.name) for each in fields(Box) if each.name not in {"phrase", "shape"}}
-    shape = None if box.shape is None else asdict(box.shape)
-    return [{**drawn, "shape": shape}, plain_words(box.phrase or "")]
+    drawn = {**fields_of(box, Box), "shape": None if box.shape is None else asdict(box.shape)}
+    return [drawn, plain_words(drawn.pop("phrase") or "")]
 
 
 def with_place(record: StudyRecord, keys: Keys, targets: Targets) -> StudyRecord:

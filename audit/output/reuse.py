@@ -21,7 +21,7 @@ from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Keys, path_key
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import LeftOut, Study
-from reports.record import ImageRecord, StudyRecord
+from reports.record import ScoredImage, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.resume_record import DoneAgain, FailedStudyRecord, HistoryRecord, LeftOutImage
 from reports.writing import sync_folder, unwritable
@@ -321,7 +321,7 @@ def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Keys) -> 
     )
 
 
-def recorded_facts(image: ImageRecord) -> ImageFacts:
+def recorded_facts(image: ScoredImage) -> ImageFacts:
     """What a record says of the groups that an image belongs to."""
     return ImageFacts(
         view=image.view,
@@ -356,7 +356,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
         again = scored_again(folder, study, finisher.targets, finisher.shower)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
-        image.model_copy(update={"path_key": path_key(str(case.image.path), finisher.keys), "own": None})
+        replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)
         for image, case in zip(record.images, study.cases, strict=True)
     )
     record = record.model_copy(update={"images": images})

@@ -16,38 +16,28 @@ from audit.privacy.redaction import Shower, shown_text
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
-from pipelines.study import Case, Context, Image, Phrase, Report, Side, Study, View, Zone, instance_of
+from pipelines.study import Case, Image, Radiograph, Report, Study, fields_of, instance_of
 from pipelines.text.table import plain_stem
 from reports.overlay import check_picture
-from reports.record import ControlRecord, ImageRecord, PhraseRecord, StudyRecord
+from reports.record import ControlRecord, ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, read_study, valid_of
 from reports.targets import own_boxes, scored_boxes
 
 __all__ = ["kept_study", "keyed_rows", "scored_again"]
 
 
-def _stored_image(record: StudyRecord, image: ImageRecord) -> Image:
+def _stored_image(record: StudyRecord, image: ScoredImage) -> Image:
     """Make the header of an image again; keys stand for identifiers and for the parts of its path."""
     return Image(
+        **fields_of(image, Radiograph),
         path=Path(image.path_key or image.key),
         sop_instance_uid=image.key,
         study_instance_uid=record.key,
         patient_id=record.patient or record.key,
         accession_number="",
-        rows=image.rows,
-        columns=image.columns,
-        view=View(image.view),
-        view_source=image.view_source,
-        photometric_interpretation=image.photometric_interpretation or "",
-        spacing_mm=image.spacing_mm,
-        spacing_source=image.spacing_source,
         sex=None,
         age_years=None,
-        manufacturer=image.manufacturer,
         series_description="",
-        horizontally_flipped=image.horizontally_flipped,
-        frames=image.frames,
-        frame=image.frame,
     )
 
 
@@ -62,12 +52,12 @@ def kept_study(record: StudyRecord) -> Study:
     )
 
 
-def _case(record: StudyRecord, image: ImageRecord) -> Case:
+def _case(record: StudyRecord, image: ScoredImage) -> Case:
     own = own_boxes(image)
     places = {box.id: place for place, box in enumerate(own.boxes)}
     return Case(
         image=_stored_image(record, image),
-        phrases=tuple(map(_stored_phrase, image.phrases)),
+        phrases=image.phrases,
         boxes=own.boxes,
         targets=tuple(tuple(places[box] for box in target) for target in own.targets),
     )
@@ -95,17 +85,6 @@ def keyed_rows(
     named = [key for key in found if not row.frames or images[key].frame in row.frames]
     for key in [row.image] if row.image in images else named or found[:1] or [path_key(row.image, keys)]:
         yield replace(row, image=key, box=replace(row.box, phrase=wording))
-
-
-def _stored_phrase(phrase: PhraseRecord) -> Phrase:
-    return Phrase(
-        text=phrase.text,
-        section=phrase.section,
-        finding=phrase.finding,
-        context=Context(phrase.context),
-        side=Side(phrase.side) if phrase.side else None,
-        zone=Zone(phrase.zone) if phrase.zone else None,
-    )
 
 
 _PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
@@ -147,13 +126,13 @@ def scored_again(
 
 def _image(
     stored: StudyFolder,
-    image: ImageRecord,
+    image: ScoredImage,
     case: Case,
     targets: Targets,
     shower: Shower,
     *,
     keep_own: bool,
-) -> ImageRecord:
+) -> ScoredImage:
     picture = stored.pictures[image.picture]
     check_picture(picture, name=f"{image.picture!r} of study {stored.record.key}")
     seen = _KeptImage(
@@ -169,14 +148,14 @@ def _image(
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
     boxes = scored_boxes(shower.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
-    scored = image.model_copy(update={"boxes": boxes, "own": None, "phrases": tuple(phrases)})
+    scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))
     own = own_boxes(image)
-    return scored.model_copy(update={"own": own}) if keep_own and own != own_boxes(scored) else scored
+    return replace(scored, own=own) if keep_own and own != own_boxes(scored) else scored
 
 
 def _phrase(
-    record: PhraseRecord, index: int, seen: _KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
-) -> PhraseRecord:
+    record: ScoredPhrase, index: int, seen: _KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
+) -> ScoredPhrase:
     phrase = seen.case.phrases[index]
     names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
     scores, points = [], {}
@@ -185,13 +164,12 @@ def _phrase(
         scores += [*of_method, *(scorer.references(phrase) if place == 0 else ())]
     kept = [score for score in record.scores if score.score not in _PLACE]
     mask = targets.mask(seen, phrase)
-    return record.model_copy(
-        update={
-            "target": target_ids(seen.case, phrase),
-            "hottest": points[stored.record.method],
-            "scores": (*scores, *kept),
-            "controls": tuple(_control(control, seen, mask, stored) for control in record.controls),
-        }
+    return replace(
+        record,
+        target=target_ids(seen.case, phrase),
+        hottest=points[stored.record.method],
+        scores=(*scores, *kept),
+        controls=tuple(_control(control, seen, mask, stored) for control in record.controls),
     )
 
 

@@ -1,7 +1,7 @@
 """One image's heats become its record: points, scores and controls."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,14 @@ from audit.privacy.pseudonyms import Keys, path_key
 from audit.privacy.redaction import Shower, shown_text, shown_words
 from pipelines.boxes.matching import target_places
 from pipelines.dicom.identifiers import read_identifiers
-from pipelines.study import Case, Identifiers, Phrase
+from pipelines.study import Case, Identifiers, Phrase, Radiograph, fields_of
 from pipelines.transforms import LoadedCase
 from reports.record import (
     ControlRecord,
-    ImageRecord,
     OtherHeatRecord,
-    PhraseRecord,
     Score,
+    ScoredImage,
+    ScoredPhrase,
 )
 from reports.targets import box_ids, scored_boxes
 
@@ -57,7 +57,7 @@ class ExplainedCase:
 class RecordedImage:
     """An image's record and the heats that it names."""
 
-    record: ImageRecord
+    record: ScoredImage
     heats: Mapping[str, np.ndarray]
 
 
@@ -102,27 +102,21 @@ class ImageRecorder:
         record = self._image(explained.loaded, phrases, prefix)
         return RecordedImage(record=record, heats=heats)
 
-    def _image(self, loaded: LoadedCase, phrases: tuple[PhraseRecord, ...], prefix: str) -> ImageRecord:
+    def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
         image = loaded.case.image
         facts = facts_of(image)
-        return ImageRecord(
+        seen = fields_of(image, Radiograph) | {
+            "manufacturer": self.shower.maker(facts.manufacturer),
+            "photometric_interpretation": facts.photometric_interpretation,
+        }
+        return ScoredImage(
+            **seen,
             key=self.keys.key("image", image.instance),
             path_key=path_key(str(image.path), self.keys),
             valid=None if loaded.valid.all() else f"{prefix}-valid.png",
             picture=f"{prefix}.jpg",
-            view=image.view.value,
-            view_source=image.view_source,
-            rows=image.rows,
-            columns=image.columns,
-            spacing_mm=image.spacing_mm,
-            spacing_source=image.spacing_source,
-            horizontally_flipped=image.horizontally_flipped,
             sex=facts.sex,
             age=facts.age,
-            manufacturer=self.shower.maker(facts.manufacturer),
-            photometric_interpretation=facts.photometric_interpretation,
-            frame=image.frame,
-            frames=image.frames,
             receipt=loaded.receipt,
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),
@@ -135,7 +129,7 @@ class ImageRecorder:
 
     def _phrase(
         self, explained: ExplainedCase, scorer: ImageScorer, index: int, name: str, heats: dict[str, np.ndarray]
-    ) -> PhraseRecord:
+    ) -> ScoredPhrase:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
         shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known | loaded.identifiers)
@@ -160,13 +154,8 @@ class ImageRecorder:
                     tokens=shown_words(phrase.text, shown, explanation.words),
                 )
             )
-        return PhraseRecord(
-            text=shown.text,
-            section=phrase.section,
-            finding=phrase.finding,
-            context=phrase.context.value,
-            side=phrase.side.value if phrase.side else None,
-            zone=phrase.zone.value if phrase.zone else None,
+        return ScoredPhrase(
+            **fields_of(replace(phrase, text=shown.text), Phrase),
             target=target_ids(loaded.case, phrase),
             cosine=own.cosine,
             heat=name,

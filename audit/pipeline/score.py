@@ -24,13 +24,13 @@ from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Identifiers, LeftOut, Study
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_people
-from reports.record import ImageRecord, ModelRecord, PhraseRecord, ReportRecord, StudyRecord, UnputSentence
+from reports.record import ModelRecord, ReportRecord, ScoredImage, ScoredPhrase, StudyRecord, UnputSentence
 from reports.resume_record import LeftOutImage
 
 __all__ = ["ExplainedStudy", "FinishedStudy", "Finisher", "control_rows", "peaks", "score_rows"]
 
 
-def score_rows(images: Iterable[ImageRecord], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
+def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
     """Give a row of the score table a phrase, method and score, under the keys of study and patient."""
     for image in images:
         for index, phrase in enumerate(image.phrases):
@@ -75,7 +75,7 @@ def peaks(record: StudyRecord) -> Iterator[tuple[str, float]]:
         yield from ((other.method, other.peak) for other in phrase.others)
 
 
-def _phrases(record: StudyRecord) -> Iterator[PhraseRecord]:
+def _phrases(record: StudyRecord) -> Iterator[ScoredPhrase]:
     return (phrase for image in record.images for phrase in image.phrases)
 
 

@@ -57,7 +57,7 @@ def write_study(
     Returns:
         The checksum of ``record.json``, for the audit log.
 
-    ``masks`` are :func:`valid_png`, by ``ImageRecord.valid``. Heats are kept in the precision that they come in
+    ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``. Heats are kept in the precision that they come in
     (:func:`audit.pipeline.recording.stored_heat`).
     ``clock`` is told the stages "pages" and "writing".
 

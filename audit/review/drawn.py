@@ -12,7 +12,7 @@ from audit.review.ledger import LEDGER_NAME, Ledger
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import DamagedError, OutputError
 from pipelines.quoting import defused
-from reports.record import ImageRecord, ScoredBox
+from reports.record import ScoredBox, ScoredImage
 from reports.review_record import ReviewBox, ReviewEntry
 from reports.targets import own_boxes
 from reports.writing import write_text_atomically
@@ -98,7 +98,7 @@ def _run_rows(studies: ReviewedStudies, redrawn: set[tuple[str, str]]) -> Iterat
 
 
 def _row(
-    image: ImageRecord, label: str, box: ReviewBox | ScoredBox, *, reader: str | None, phrase: str | None
+    image: ScoredImage, label: str, box: ReviewBox | ScoredBox, *, reader: str | None, phrase: str | None
 ) -> list[str]:
     sides = (f"{side:.10g}" for side in (box.x, box.y, box.width, box.height))
     return [image.key, defused(label), *sides, defused(reader or ""), defused(phrase or "")]

@@ -9,7 +9,7 @@ from threading import Lock
 from audit.logbook.known import KnownWhileItGrows
 from pipelines.errors import DamagedError, OutputError
 from pipelines.privacy.masking import mask_identifiers
-from reports.record import ImageRecord, PhraseRecord, StudyRecord
+from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, foreign_folder, is_study_key, read_record, read_study, study_folders
 from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_audited
 
@@ -24,8 +24,8 @@ class Heat:
     """One heat of a study with the phrase and image that it belongs to."""
 
     study: StudyRecord
-    image: ImageRecord
-    phrase: PhraseRecord
+    image: ScoredImage
+    phrase: ScoredPhrase
 
 
 class ReviewedStudies:

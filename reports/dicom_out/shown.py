@@ -10,7 +10,7 @@ from skimage.measure import label
 
 from pipelines.dicom.source import text
 from reports.dicom_out.identity import Identity
-from reports.record import ImageRecord, ModelRecord, PhraseRecord, Pixel, StudyRecord
+from reports.record import ModelRecord, Pixel, ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder
 
 __all__ = ["HotRegion", "Shown", "ShownPhrase", "hot_region", "show"]
@@ -80,7 +80,7 @@ class ShownPhrase:
     """One phrase put to the model, its heat, and where that is hot."""
 
     number: int  # over all images of the study, from 1
-    record: PhraseRecord
+    record: ScoredPhrase
     heat: Float[np.ndarray, "grid_rows grid_columns"]
     region: HotRegion | None  # None: the map shows nothing
 
@@ -90,7 +90,7 @@ class Shown:
     """One image of an audited study, beside its original's header."""
 
     identity: Identity
-    record: ImageRecord
+    record: ScoredImage
     source: Dataset
     picture: bytes
     phrases: tuple[ShownPhrase, ...]
@@ -114,7 +114,7 @@ class Shown:
 
 def show(
     study: StudyFolder,
-    image: ImageRecord,
+    image: ScoredImage,
     *,
     source: Dataset,
     valid: Bool[np.ndarray, "rows columns"],

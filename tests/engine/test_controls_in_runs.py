@@ -9,7 +9,7 @@ from audit.metrics.scores import POINTING
 from audit.pipeline.run import RunResult, run
 from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
-from reports.record import PhraseRecord
+from reports.record import ScoredPhrase
 from reports.results_folder import read_study, study_folders
 
 SAMPLE = 4
@@ -36,7 +36,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     )
 
 
-def phrases_of(result: RunResult) -> list[tuple[PhraseRecord, dict[str, np.ndarray]]]:
+def phrases_of(result: RunResult) -> list[tuple[ScoredPhrase, dict[str, np.ndarray]]]:
     studies = [read_study(folder) for folder in study_folders(result.page.parent)]
     return [(phrase, study.heats) for study in studies for image in study.record.images for phrase in image.phrases]
 

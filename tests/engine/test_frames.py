@@ -18,7 +18,7 @@ from pipelines.cohort import Frames, each_frame
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
-from reports.record import ImageRecord
+from reports.record import ScoredImage
 from reports.results_folder import read_record, study_folders
 
 NAME = "phantom-00001"
@@ -62,7 +62,7 @@ def finished(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ru
         return run(settings_for(cohort, out)), out
 
 
-def images_of(out: Path) -> list[ImageRecord]:
+def images_of(out: Path) -> list[ScoredImage]:
     """The images of the study that has several."""
     records = [read_record(folder) for folder in study_folders(out)]
     return max((list(record.images) for record in records), key=len)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ PLAIN = {"steps": 4, "beta": 1.0, "limit": 1}  # early steps follow the sign of 
 
 
 def phrases_in(out: Path) -> list[dict[str, object]]:
-    return [p.model_dump() for f in study_folders(out) for i in read_study(f).record.images for p in i.phrases]
+    return [asdict(p) for f in study_folders(out) for i in read_study(f).record.images for p in i.phrases]
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def on_film(study: StudyFolder, film: Dataset) -> StudyFolder:
     """Let a study's first image have the size of another film."""
     image = study.record.images[0]
     placement = Placement.of(film.Rows, film.Columns, size=image.placement.size, fit=Fit.LETTERBOX)
-    moved = image.model_copy(update={"rows": film.Rows, "columns": film.Columns, "placement": placement})
+    moved = replace(image, rows=film.Rows, columns=film.Columns, placement=placement)
     return replace(study, record=study.record.model_copy(update={"images": (moved,)}))
 
 
@@ -146,7 +146,7 @@ def test_results_of_a_capture_of_several_frames_name_theirs(
     film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
     film.save_as(tmp_path / "film.dcm")
     study = next(s for s in studies if s.record.images[0].photometric_interpretation == "MONOCHROME1")
-    image = study.record.images[0].model_copy(update={"frame": 2, "frames": 2})
+    image = replace(study.record.images[0], frame=2, frames=2)
     study = replace(study, record=study.record.model_copy(update={"images": (image, *study.record.images[1:])}))
     made = results_of(study, {image.key: read_source(tmp_path / "film.dcm", frame=2)}, audited)
     assert {result.kind for result in made} == set(ObjectKind)
@@ -183,8 +183,8 @@ def test_other_scores_make_another_report_and_leave_the_pictures(
     results: Results, studies: list[StudyFolder], sources: dict[str, Dataset], audited: Path
 ) -> None:
     image = studies[0].record.images[0]
-    phrase = image.phrases[0].model_copy(update={"scores": ()})
-    changed = image.model_copy(update={"phrases": (phrase, *image.phrases[1:])})
+    phrase = replace(image.phrases[0], scores=())
+    changed = replace(image, phrases=(phrase, *image.phrases[1:]))
     study = replace(studies[0], record=studies[0].record.model_copy(update={"images": (changed,)}))
     pairs = zip(results[study.record.key], results_of(study, sources, audited), strict=True)
     same = {before.kind: before.dataset.SOPInstanceUID == after.dataset.SOPInstanceUID for before, after in pairs}
@@ -324,8 +324,8 @@ def test_a_heat_that_shows_nothing_gets_no_region(
     studies: list[StudyFolder], sources: dict[str, Dataset], audited: Path, tmp_path: Path, dciodvfy
 ) -> None:
     image = studies[0].record.images[0]
-    phrases = tuple(phrase.model_copy(update={"hottest": None}) for phrase in image.phrases)
-    record = studies[0].record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
+    phrases = tuple(replace(phrase, hottest=None) for phrase in image.phrases)
+    record = studies[0].record.model_copy(update={"images": (replace(image, phrases=phrases),)})
     flat = {name: np.ones_like(heat) for name, heat in studies[0].heats.items()}
     made = results_of(replace(studies[0], record=record, heats=flat), sources, audited)
     assert of_kind(made, ObjectKind.SEGMENTATION) == []
@@ -344,11 +344,9 @@ def test_hostile_phrases_and_names_stay_text(
 ) -> None:
     image = studies[0].record.images[0]
     words = "back\\slash \x00 null \r\n line " + "very long " * 300 + "\u80ba\u708e"
-    phrases = (image.phrases[0].model_copy(update={"text": words}),)
+    phrases = (replace(image.phrases[0], text=words),)
     model = studies[0].record.model.model_copy(update={"name": "m\\n\x07" * 40, "terms": "t" * 3000, "sha256": ""})
-    record = studies[0].record.model_copy(
-        update={"images": (image.model_copy(update={"phrases": phrases}),), "model": model}
-    )
+    record = studies[0].record.model_copy(update={"images": (replace(image, phrases=phrases),), "model": model})
     made = results_of(replace(studies[0], record=record), sources, audited)
     assert len(made) == 4
     assert invalid(made, tmp_path, dciodvfy) == {}

@@ -5,6 +5,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
@@ -73,7 +74,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     log.append("run started")
     keys = [Keys(SALT.encode()).key("image", image.instance), "0" * 16]
     for each, key in zip(made.studies, keys, strict=True):
-        images = tuple(shown.model_copy(update={"key": key}) for shown in each.record.images[:1])
+        images = tuple(replace(shown, key=key) for shown in each.record.images[:1])
         record = each.record.model_copy(update={"images": images})
         checksum = write_study(out, record, salt=SALT.encode(), heats=each.heats, pictures=each.pictures)
         log.append(DONE, study=record.key, record_sha256=checksum)

@@ -18,11 +18,11 @@ from reports.record import (
     EvidenceRecord,
     FailureRecord,
     OtherHeatRecord,
-    PhraseRecord,
     ReportRecord,
     RunRecord,
     Score,
     ScoreDifference,
+    ScoredPhrase,
     ScoreSummary,
     SubgroupSummary,
     UnputSentence,
@@ -83,8 +83,8 @@ def _placed(score: str, value: float) -> Score:
 
 
 def with_other_heats(
-    made: MadeUp, phrase: PhraseRecord, *, texts: Sequence[str | None], hits: Sequence[bool | None]
-) -> PhraseRecord:
+    made: MadeUp, phrase: ScoredPhrase, *, texts: Sequence[str | None], hits: Sequence[bool | None]
+) -> ScoredPhrase:
     """Give a phrase a second method's heat, and each control's with its text and hit."""
     heat = made.heats[phrase.heat]
     made.heats[f"{phrase.heat}-other"] = heat[::-1].copy()
@@ -112,7 +112,7 @@ def with_other_heats(
                 total=3.0,
             )
         )
-    return phrase.model_copy(update={"controls": tuple(controls), "others": (other,)})
+    return replace(phrase, controls=tuple(controls), others=(other,))
 
 
 def _full_study() -> MadeUp:

@@ -10,7 +10,7 @@ from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
-from reports.record import PhraseRecord, ReportRecord, Score
+from reports.record import ReportRecord, Score, ScoredPhrase
 from reports.study_page import render_study
 from reports.texts import all_texts
 from reports.words import CONTENT_BLIND, OF_PLACE, POINTING, POINTING_NEAR, SHORTCUTS
@@ -63,8 +63,8 @@ def _rare_outcomes() -> MadeUp:
         {"scores": _pointing("miss", near="hit")},
     ]
     boxes = (*first.boxes[:1], *first.boxes[5:])  # one for the effusion
-    phrases: list[PhraseRecord] = [
-        phrase.model_copy(update=change | {"side": side, "zone": zone, "context": context})
+    phrases: list[ScoredPhrase] = [
+        replace(phrase, **(change | {"side": side, "zone": zone, "context": context}))
         for phrase, change, side, zone, context in zip(
             first.phrases,
             changes,
@@ -74,7 +74,7 @@ def _rare_outcomes() -> MadeUp:
             strict=True,
         )
     ]
-    image = first.model_copy(update={"boxes": boxes, "phrases": tuple(phrases), "frame": 2, "frames": 3})
+    image = replace(first, boxes=boxes, phrases=tuple(phrases), frame=2, frames=3)
     made.record = made.record.model_copy(update={"images": (image, second)})
     return made
 
@@ -83,8 +83,8 @@ def _stretched_misses() -> MadeUp:
     """A miss within the tolerance, of one box and of several, on an image that was stretched."""
     made = make_study("q", (EFFUSION, NODULE), fit=Fit.STRETCH)
     (image,) = made.record.images
-    phrases = tuple(p.model_copy(update={"scores": _pointing("miss", near="hit")}) for p in image.phrases)
-    made.record = made.record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
+    phrases = tuple(replace(p, scores=_pointing("miss", near="hit")) for p in image.phrases)
+    made.record = made.record.model_copy(update={"images": (replace(image, phrases=phrases),)})
     return made
 
 

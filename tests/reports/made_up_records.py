@@ -11,12 +11,12 @@ from pipelines.geometry import Fit, Placement
 from pipelines.study import Box, PixelStep
 from reports.record import (
     FailureRecord,
-    ImageRecord,
     ModelRecord,
-    PhraseRecord,
     RunRecord,
     Score,
     ScoredBox,
+    ScoredImage,
+    ScoredPhrase,
     ScoreSummary,
     StageSeconds,
     StudyRecord,
@@ -152,13 +152,13 @@ def make_image(
     seed: int = 0,
     flipped: bool = False,
     picture_side: int = 256,
-) -> tuple[ImageRecord, dict[str, np.ndarray], bytes]:
+) -> tuple[ScoredImage, dict[str, np.ndarray], bytes]:
     """Make one image's record, its heat by name and its picture."""
     placement = Placement.of(rows, columns, size=SIZE, fit=fit)
     shrink = picture_side / max(rows, columns)
     picture = png_of(chest_picture(round(rows * shrink), round(columns * shrink), seed))
     heats: dict[str, np.ndarray] = {}
-    phrases: list[PhraseRecord] = []
+    phrases: list[ScoredPhrase] = []
     boxes: list[ScoredBox] = []
     for number, claim in enumerate(claims):
         name = f"{key}-{number}"
@@ -166,7 +166,7 @@ def make_image(
         own = _boxes(claim, placement)
         boxes += own
         phrases.append(_phrase(claim, name, heats[name], placement, own))
-    record = ImageRecord(
+    record = ScoredImage(
         key=key,
         picture=f"{key}.png",
         view=view,
@@ -330,13 +330,13 @@ def _boxes(claim: Claim, placement: Placement) -> list[ScoredBox]:
     return [replace(box, id="") for box in scored_boxes(drawn, placement)]  # as version 0.1.0 recorded them
 
 
-def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, boxes: list[ScoredBox]) -> PhraseRecord:
+def _phrase(claim: Claim, name: str, heat: np.ndarray, placement: Placement, boxes: list[ScoredBox]) -> ScoredPhrase:
     source = placement.heat_to_source(heat)
     row, column = np.unravel_index(np.nanargmax(source), source.shape)
     hottest = None if claim.heat_at is None else (float(row) + 0.5, float(column) + 0.5)
     words = claim.text.rstrip(".").replace(",", " ,").split()
     nats = claim.token_nats if len(claim.token_nats) == len(words) else tuple(float(len(word)) for word in words)
-    return PhraseRecord(
+    return ScoredPhrase(
         text=claim.text,
         section="findings",
         finding=claim.finding,

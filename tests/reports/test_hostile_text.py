@@ -26,7 +26,7 @@ HOSTILE = [
     '=HYPERLINK("http://example.org")',
 ]
 IDS = ["script", "end of script", "markup", "attributes", "address", "template", "direction", "comment", "formula"]
-OURS = {"schema_version", "fit", "outcome", "averaging", "view"}
+OURS = {"schema_version", "fit", "outcome", "averaging", "view", "context", "side", "zone"}  # of a list of words
 
 
 def overwritten(value: Any, text: str) -> Any:

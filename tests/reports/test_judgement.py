@@ -1,5 +1,6 @@
 """The verdict on a run and what it rests on, as the cohort page and the studies' pages say it."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -126,7 +127,7 @@ def test_the_amount_of_heat_is_put_into_words_both_ways() -> None:
     ids=["below", "above", "below where it says nothing"],
 )
 def test_a_phrase_lacks_evidence_only_below_a_floor_that_tells(total: float, tells: bool, lacks: bool) -> None:
-    phrase = make_study("a", (EFFUSION,)).record.images[0].phrases[0].model_copy(update={"total_nats": total})
+    phrase = replace(make_study("a", (EFFUSION,)).record.images[0].phrases[0], total_nats=total)
     assert lacks_evidence(phrase, EVIDENCE.model_copy(update={"tells": tells})) is lacks
     assert not lacks_evidence(phrase, None)
 
@@ -202,12 +203,12 @@ def placed(score: str, value: float) -> Score:
 def test_a_hottest_point_in_the_wrong_place_is_said_at_the_phrase(score, value, short, sentence, open_study) -> None:
     made = make_study("a", (EFFUSION, NODULE))
     image = made.record.images[0]
-    first = image.phrases[0].model_copy(update={"scores": (placed(score, value),), "side": "left", "zone": "lower"})
+    first = replace(image.phrases[0], scores=(placed(score, value),), side="left", zone="lower")
     assert warnings_of_place(first, method="m2ib") == ((short, sentence),)
     assert warnings_of_place(first, method="nib") == ()
-    right = first.model_copy(update={"scores": (placed(score, 1.0 - value),)})
+    right = replace(first, scores=(placed(score, 1.0 - value),))
     assert warnings_of_place(right, method="m2ib") == ()
-    changed = image.model_copy(update={"phrases": (first, *image.phrases[1:])})
+    changed = replace(image, phrases=(first, *image.phrases[1:]))
     made.record = made.record.model_copy(update={"images": (changed,)})
     page = open_study(made)
     assert page.locator(".warned").all_inner_texts()[0] == sentence

@@ -31,7 +31,7 @@ def test_the_outline_on_the_page_encloses_what_is_scored(open_study, shape):
     image = made.record.images[0]
     x, y, width, height = shape.bounds()
     box = replace(image.boxes[0], x=x, y=y, width=width, height=height, shape=shape)
-    changed = image.model_copy(update={"boxes": (box,)})
+    changed = replace(image, boxes=(box,))
     made.record = made.record.model_copy(update={"images": (changed,)})
     page = open_study(made)
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """What a page highlights is what the phrase is scored against: a run over phantoms with findings on both sides."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from audited_phantoms import audit_phantoms
 from playwright.sync_api import Page
 
 from benchmarks.page_against_score import check_pages
-from reports.record import ImageRecord, PhraseRecord
+from reports.record import ScoredImage, ScoredPhrase
 from reports.results_folder import read_record, render_folder, study_folders
 from reports.words import outcome_of
 
@@ -25,7 +26,7 @@ def finished(tmp_path_factory) -> Path:
     return audit_phantoms(tmp_path_factory.mktemp("cohort"), count=2, seed=SEED)
 
 
-def one_sided(image: ImageRecord) -> list[PhraseRecord]:
+def one_sided(image: ScoredImage) -> list[ScoredPhrase]:
     """Phrases that name one side of a finding that was boxed on both."""
     drawn = [box.label for box in image.boxes]
     return [phrase for phrase in image.phrases if phrase.side in {"left", "right"} and drawn.count(phrase.finding) == 2]
@@ -46,10 +47,8 @@ def test_a_page_that_highlights_both_sides_is_found(finished: Path, tmp_path: Pa
     (image,) = record.images
     wrong = one_sided(image)[0]
     both = tuple(box.id for box in image.boxes if box.label == wrong.finding)
-    phrases = (
-        phrase.model_copy(update={"target": both}) if phrase.heat == wrong.heat else phrase for phrase in image.phrases
-    )
-    changed = record.model_copy(update={"images": (image.model_copy(update={"phrases": tuple(phrases)}),)})
+    phrases = (replace(phrase, target=both) if phrase.heat == wrong.heat else phrase for phrase in image.phrases)
+    changed = record.model_copy(update={"images": (replace(image, phrases=tuple(phrases)),)})
     (folder / "record.json").write_text(changed.model_dump_json(), encoding="utf-8")
     render_folder(out)
     assert len(check_pages(out).disagreements) == 1

@@ -1,6 +1,7 @@
 """What the pages may weigh, how fast a long one is, and the paper they print on."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def with_everything(made: MadeUp) -> MadeUp:
         with_other_heats(made, phrase, texts=(phrase.text,) * count, hits=(False,) * count) for phrase in image.phrases
     ]
     made.record = made.record.model_copy(
-        update={"images": (image.model_copy(update={"phrases": tuple(phrases)}),)},
+        update={"images": (replace(image, phrases=tuple(phrases)),)},
     )
     return made
 

@@ -18,6 +18,15 @@ FIELDS = {
         *("id", "x", "y", "width", "height", "label", "reader", "phrase"),
         *("visible_fraction", "shape"),
     },
+    "phrases": {
+        *("text", "section", "finding", "context", "side", "zone", "compared_with_prior", "target", "cosine", "heat"),
+        *("total_nats", "peak_nats", "hottest", "tokens", "token_total_nats", "scores", "controls", "others"),
+    },
+    "images": {
+        *("key", "path_key", "valid", "picture", "view", "view_source", "rows", "columns", "spacing_mm"),
+        *("spacing_source", "horizontally_flipped", "sex", "age", "manufacturer", "photometric_interpretation"),
+        *("frame", "frames", "receipt", "blanked", "letters", "placement", "boxes", "own", "phrases"),
+    },
     "scores": {"method", "score", "value", "outcome", "reason", "levels"},
 }
 
@@ -30,15 +39,16 @@ def written() -> Json:
     image = made.images[0]
     shape = Polygons(rings=(((1.0, 1.0), (9.0, 1.0), (9.0, 9.0)),))
     boxes = (replace(image.boxes[0], id="box-1", shape=shape), *image.boxes[1:])
-    record = made.model_copy(update={"images": (image.model_copy(update={"boxes": boxes}),)})
+    record = made.model_copy(update={"images": (replace(image, boxes=boxes),)})
     stored: Json = json.loads(record.model_dump_json())
     return stored
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_part_of_a_record_is_written_flat_under_the_names_of_earlier_versions(name: str) -> None:
-    image = written()["images"][0]
-    part = (image["phrases"][0] if name == "scores" else image)[name]
+    record = written()
+    image = record["images"][0]
+    part = {"images": record, "scores": image["phrases"][0]}.get(name, image)[name]
     assert set(part if isinstance(part, dict) else part[0]) == FIELDS[name]
 
 
@@ -50,6 +60,22 @@ def test_the_values_of_names_are_words() -> None:
 
 def unknown_fit(image: Json) -> None:
     image["placement"]["fit"] = "tilted"
+
+
+def unknown_view(image: Json) -> None:
+    image["view"] = "oblique"
+
+
+def unknown_context(image: Json) -> None:
+    image["phrases"][0]["context"] = "<script>"
+
+
+def more_of_a_phrase(image: Json) -> None:
+    image["phrases"][0]["patient"] = "Doe"
+
+
+def more_of_an_image(image: Json) -> None:
+    image["patient_id"] = "12"
 
 
 def more_of_the_placement(image: Json) -> None:
@@ -83,6 +109,7 @@ def an_outcome_of_its_own(image: Json) -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        *(unknown_view, unknown_context, more_of_a_phrase, more_of_an_image),
         *(unknown_fit, more_of_the_placement, more_of_a_step, more_of_a_box, more_of_a_shape),
         *(another_kind_of_shape, seen_twice, an_outcome_of_its_own),
     ],
@@ -96,7 +123,7 @@ def test_a_record_that_says_something_else_is_refused(change: Callable[[Json], N
         StudyRecord.model_validate_json(json.dumps(record))
 
 
-@pytest.mark.parametrize("part", ["boxes", "receipt", "corners"])
+@pytest.mark.parametrize("part", ["boxes", "receipt", "phrases", "corners"])
 def test_reading_ends_at_the_first_fault_of_a_sequence(part: str) -> None:
     record = written()
     image = record["images"][0]

@@ -1,5 +1,7 @@
 """The sentences before the numbers say what the numbers say."""
 
+from dataclasses import replace
+
 import pytest
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, make_study
 
@@ -12,7 +14,7 @@ from reports.words import best_reference, cohort_summary, masking_summary, study
 
 def verdict_of(claim: Claim, **changes: object):
     image = make_study("a", (claim,)).record.images[0]
-    return verdict_on(image.phrases[0].model_copy(update=changes), image, method="m2ib")
+    return verdict_on(replace(image.phrases[0], **changes), image, method="m2ib")
 
 
 def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> Score:
@@ -62,7 +64,7 @@ def test_a_verdict_says_what_the_pointing_game_found(claim, changes, sentence):
 def test_on_a_stretched_film_close_is_an_ellipse(claim, boxes):
     """15 px of a model input of 224 px are 15 / 224 of each side."""
     image = make_study("a", (claim,), fit=Fit.STRETCH).record.images[0]
-    near = image.phrases[0].model_copy(update={"scores": (pointing("miss"), pointing("hit", tau=15))})
+    near = replace(image.phrases[0], scores=(pointing("miss"), pointing("hit", tau=15)))
     sentence = verdict_on(near, image, method="m2ib").sentence
     assert sentence.startswith(f"The hottest point lies outside {boxes} radiologist's box")
     down, across = round(image.rows * 15 / 224), round(image.columns * 15 / 224)

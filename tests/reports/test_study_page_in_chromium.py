@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,8 +320,8 @@ def test_a_score_without_a_value_is_a_dash_and_its_reason_stands_below(open_stud
         for score in phrase.scores
     )
     assert scores != phrase.scores
-    phrases = (phrase.model_copy(update={"scores": scores}),)
-    made.record = made.record.model_copy(update={"images": (image.model_copy(update={"phrases": phrases}),)})
+    phrases = (replace(phrase, scores=scores),)
+    made.record = made.record.model_copy(update={"images": (replace(image, phrases=phrases),)})
     page = open_study(made)
     row = page.locator(".scores tbody tr", has_text="Random point")
     assert row.locator("td").last.inner_text().startswith("–")

@@ -1,12 +1,13 @@
 """The boxes that a record names as a phrase's target, and what version 0.1.0 left to be derived."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from made_up_records import EFFUSION, Claim, make_study
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from reports.record import ImageRecord, ScoredBox, StudyRecord
+from reports.record import ScoredBox, ScoredImage, StudyRecord
 from reports.study_page import render_study
 from reports.targets import own_boxes, target_boxes
 from reports.words import verdict_on
@@ -16,18 +17,16 @@ RIGHT = Claim(text="Right effusion.", side="right", boxes=((0.64, 0.12, 0.24, 0.
 BOTH = Claim(text="Effusions.", side=None, zone=None, boxes=())
 
 
-def image_of(*claims: Claim, named: bool) -> ImageRecord:
+def image_of(*claims: Claim, named: bool) -> ScoredImage:
     """An image's record, of this version (whose boxes have ids and whose phrases name them) or of version 0.1.0."""
     image = make_study("a", claims).record.images[0]
     return image if not named else with_names(image)
 
 
-def with_names(image: ImageRecord) -> ImageRecord:
+def with_names(image: ScoredImage) -> ScoredImage:
     own = own_boxes(image)
-    phrases = tuple(
-        phrase.model_copy(update={"target": target}) for phrase, target in zip(image.phrases, own.targets, strict=True)
-    )
-    return image.model_copy(update={"boxes": own.boxes, "phrases": phrases})
+    phrases = tuple(replace(phrase, target=target) for phrase, target in zip(image.phrases, own.targets, strict=True))
+    return replace(image, boxes=own.boxes, phrases=phrases)
 
 
 def ids(boxes: tuple[ScoredBox, ...]) -> list[str]:
@@ -44,7 +43,7 @@ def test_a_phrase_of_one_side_has_the_boxes_of_that_side(named: bool) -> None:
 def test_the_record_is_believed_and_the_rule_is_not_asked_again() -> None:
     image = image_of(LEFT, RIGHT, named=True)
     left, right = image.phrases
-    moved = image.model_copy(update={"phrases": (left.model_copy(update={"target": ("box-2",)}), right)})
+    moved = replace(image, phrases=(replace(left, target=("box-2",)), right))
     assert ids(target_boxes(moved, moved.phrases[0])) == ["box-2"]
 
 
@@ -53,7 +52,7 @@ def test_the_sentence_counts_the_boxes_of_the_target_alone(named: bool) -> None:
     image = image_of(LEFT, RIGHT, BOTH, named=named)
     sentences = [verdict_on(phrase, image, method="m2ib").sentence for phrase in image.phrases[:2]]
     assert not any("one of" in sentence for sentence in sentences)
-    scored = image.phrases[2].model_copy(update={"scores": image.phrases[0].scores})
+    scored = replace(image.phrases[2], scores=image.phrases[0].scores)
     assert "one of the radiologist's boxes" in verdict_on(scored, image, method="m2ib").sentence
 
 
@@ -86,8 +85,9 @@ def test_a_record_of_version_0_1_0_is_read_and_shows_the_same_page() -> None:
     ids=["target", "id", "own target", "own targets"],
 )
 def test_a_record_whose_targets_are_no_boxes_is_refused(changed: dict[str, object], message: str) -> None:
-    record = image_of(EFFUSION, LEFT, named=True).model_dump(mode="json")
+    kind = TypeAdapter(ScoredImage)
+    record = kind.dump_python(image_of(EFFUSION, LEFT, named=True), mode="json")
     place = {"target": record["phrases"][0], "id": record["boxes"][0], "own": record}[next(iter(changed))]
     place.update(changed)
     with pytest.raises(ValidationError, match=message):
-        ImageRecord.model_validate(record)
+        kind.validate_python(record)

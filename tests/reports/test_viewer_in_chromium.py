@@ -45,8 +45,8 @@ def made():
     other = OtherHeatRecord(
         method="grad_cam", unit="dimensionless", heat="other", total=1.0, peak=1.0, hottest=(10.0, 20.0), tokens=()
     )
-    phrases = (phrase.model_copy(update={"controls": (control,), "others": (other,)}), *image.phrases[1:])
-    changed = image.model_copy(update={"phrases": phrases})
+    phrases = (replace(phrase, controls=(control,), others=(other,)), *image.phrases[1:])
+    changed = replace(image, phrases=phrases)
     study.record = study.record.model_copy(update={"images": (changed,)})
     return study
 
@@ -258,7 +258,7 @@ def test_letter_keys_can_be_switched_off(open_study, made) -> None:
 def test_boxes_of_one_reader_can_be_put_away(open_study, made) -> None:
     image = made.record.images[0]
     boxes = tuple(replace(box, reader=reader) for box, reader in zip(image.boxes, ("A", "B", "B"), strict=False))
-    made.record = made.record.model_copy(update={"images": (image.model_copy(update={"boxes": boxes}),)})
+    made.record = made.record.model_copy(update={"images": (replace(image, boxes=boxes),)})
     page = open_study(made)
     assert page.locator(".box:visible").count() == len(boxes)
     page.locator(".reader-switch[value=A]").uncheck()

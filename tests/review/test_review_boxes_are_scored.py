@@ -14,7 +14,7 @@ from audit.privacy.pseudonyms import Keys, load_salt
 from audit.privacy.redaction import Shower
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
-from reports.record import PhraseRecord, StudyRecord
+from reports.record import ScoredPhrase, StudyRecord
 from reports.results_folder import read_record, study_folders
 from reports.review_record import ReviewEntry, moment_audited
 
@@ -33,7 +33,7 @@ def around(point: tuple[float, float], *, away: bool) -> dict[str, float]:
     return {"x": x, "y": max(row - HALF, 0), "width": 2 * HALF, "height": 2 * HALF}
 
 
-def draw(out: Path, *, away: bool) -> dict[tuple[str, str], PhraseRecord]:
+def draw(out: Path, *, away: bool) -> dict[tuple[str, str], ScoredPhrase]:
     """Draw a box around, or far beside, the hottest point of every first phrase with a finding."""
     ledger, drawn = Ledger(out / LEDGER_NAME), {}
     for number, folder in enumerate(study_folders(out)):

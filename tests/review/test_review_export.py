@@ -199,8 +199,8 @@ def test_a_broader_label_is_replaced_where_a_reviewer_drew_for_the_narrower(tmp_
     made = make_study("e" * 16, (EFFUSION,))
     (image,) = made.record.images
     lesion = replace(image.boxes[0], label="lung lesion")
-    nodule = image.phrases[0].model_copy(update={"finding": "nodule"})
-    image = image.model_copy(update={"boxes": (lesion,), "phrases": (nodule,)})
+    nodule = replace(image.phrases[0], finding="nodule")
+    image = replace(image, boxes=(lesion,), phrases=(nodule,))
     made.record = made.record.model_copy(update={"images": (image,)})
     out = lay_down(tmp_path / "out", made)
     say(out, entry_of(made, boxes=[BOX]))
