@@ -18,7 +18,7 @@ from pipelines.errors import OutputError
 from pipelines.quoting import OF_LABELS, defused
 from pipelines.study import Case, LeftOut, Study
 from pipelines.text.joining import Key
-from reports.record import FailureRecord
+from reports.run_record import FailureRecord
 
 __all__ = [
     "CheckRow",

@@ -13,7 +13,8 @@ from reports.judgement import (
     verdict_views,
 )
 from reports.page import render_page
-from reports.record import RunRecord, ScoreDifference, ScoreSummary, StudyRecord
+from reports.record import StudyRecord
+from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
 from reports.study_table import StudyTable
 from reports.texts import counted, text
 from reports.words import (

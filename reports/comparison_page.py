@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord, ScoreKind
 from reports.page import render_page, shown_number
-from reports.record import ScoreDifference
+from reports.run_record import ScoreDifference
 from reports.texts import counted, text
 from reports.words import CONTENT_BLIND, FEW_PATIENTS, OF_PLACE, ON_PAGES, method_name, reference_name, score_name
 

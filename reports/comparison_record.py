@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from reports.record import FailureRecord, ModelRecord, ScoreDifference
+from reports.record import ModelRecord, Record, Scalar
+from reports.run_record import FailureRecord, ScoreDifference
 
 __all__ = ["COMPARISON_VERSION", "ComparedMethod", "ComparedScore", "ComparisonRecord", "ScoreKind"]
 
@@ -14,18 +15,14 @@ COMPARISON_VERSION: Literal["1"] = "1"
 ScoreKind = Literal["localisation", "faithfulness", "shortcut"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-
-class ComparedMethod(_Record):
+class ComparedMethod(Record):
     """One method that was asked for, and what it cost."""
 
     name: str
     unit: str
     explains_words: bool
-    settings: dict[str, float | int | str | bool | None]
-    own_settings: dict[str, float | int | str | bool | None] = {}  # the method's own numbers where others were taken
+    settings: dict[str, Scalar]
+    own_settings: dict[str, Scalar] = Field(default_factory=dict)  # the method's own numbers where others were taken
     refused: str | None  # why it does not explain this model; such a method has no scores
     pairs: int  # explained by their image
     seconds_image: float | None  # a pair, without its words
@@ -34,7 +31,7 @@ class ComparedMethod(_Record):
     memory_mb: float | None  # 10^6 bytes, see ComparisonRecord.memory; None where it cannot be measured
 
 
-class ComparedScore(_Record):
+class ComparedScore(Record):
     """One score of a method or of a reference over the cohort, with its 95 % interval over patients."""
 
     method: str
@@ -54,7 +51,7 @@ class ComparedScore(_Record):
     to_baseline: ScoreDifference | None  # to ComparisonRecord.baseline
 
 
-class ComparisonRecord(_Record):
+class ComparisonRecord(Record):
     """Everything that the page and the tables of a comparison show."""
 
     schema_version: Literal["1"] = COMPARISON_VERSION

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reports.page import shown_number, shown_percent, shown_percents
-from reports.record import (
+from reports.run_record import (
     ControlSummary,
     EvidenceRecord,
     RunRecord,

@@ -1,7 +1,9 @@
-"""The contract between the audit and its pages: what ``record.json`` and ``run.json`` hold.
+"""What ``record.json`` of a study holds, and ``failed.json`` of one that could not be audited.
 
-Pages are made from these records and from ``heat.npz`` alone, without a model and without the DICOM files. A reader of
-an older or newer ``schema_version`` refuses it rather than guess.
+Pages are made from this, from ``run.json`` (:mod:`reports.run_record`) and from ``heat.npz`` alone, without a model and
+without the DICOM files. Boxes, phrases, radiographs, placements and processing steps are those of :mod:`pipelines`:
+a record extends them by keys, scores and file names. A reader of an older or newer ``schema_version`` refuses it rather
+than guess.
 """
 
 from collections.abc import Sequence
@@ -14,38 +16,33 @@ from pydantic_core import CoreSchema
 
 from pipelines.geometry import Placement
 from pipelines.study import Box, Phrase, PixelStep, Radiograph
-from reports.resume_record import FingerprintRecord, HistoryRecord, LeftOutImage
 
 __all__ = [
     "SCHEMA_VERSION",
     "ControlRecord",
-    "ControlSummary",
-    "Estimate",
-    "EvidenceRecord",
-    "FailureRecord",
+    "FailedStudyRecord",
+    "FingerprintRecord",
+    "LeftOutImage",
     "ModelRecord",
     "OtherHeatRecord",
     "OwnBoxes",
+    "Pixel",
+    "Record",
     "ReportRecord",
-    "RunRecord",
+    "Scalar",
     "Score",
-    "ScoreDifference",
-    "ScoreSummary",
     "ScoredBox",
     "ScoredImage",
     "ScoredPhrase",
-    "StageSeconds",
     "StudyRecord",
-    "SubgroupSummary",
     "TokenHeat",
     "UnputSentence",
-    "VerdictRecord",
-    "VerdictWord",
 ]
 
 SCHEMA_VERSION: Literal["1"] = "1"
 
 Pixel = tuple[float, float]  # (row, column), edge-based source coordinates
+Scalar = float | int | str | bool | None
 
 
 def _end_at_first_fault(schema: object, handler: GetCoreSchemaHandler) -> None:
@@ -78,7 +75,9 @@ class _EndsAtFirstFault:
 _CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
 
-class _Record(_EndsAtFirstFault, BaseModel):
+class Record(_EndsAtFirstFault, BaseModel):
+    """A part of a file that a command writes: whole, and with nothing beside what is expected."""
+
     model_config = ConfigDict(frozen=True, **_CONFIG)
 
 
@@ -90,14 +89,14 @@ class ScoredBox(_EndsAtFirstFault, Box):
     visible_fraction: Annotated[float, Field(ge=0, le=1)]  # of its area
 
 
-class TokenHeat(_Record):
+class TokenHeat(Record):
     """Information kept at one word of the phrase, in nats."""
 
     word: str
     nats: float
 
 
-class Score(_Record):
+class Score(Record):
     """One score of one map; ``value`` is None where nothing could be measured, never 0 or NaN."""
 
     method: str  # "m2ib", or a reference: "random", "centre", "class-mean box", "words-only prior", "another reader"
@@ -108,7 +107,7 @@ class Score(_Record):
     levels: tuple[float, ...] | None = None  # IoU at audit.metrics.overlap.LEVELS, where the cohort gives the value
 
 
-class ControlRecord(_Record):
+class ControlRecord(Record):
     """What became of a phrase's heat when one thing was changed on purpose."""
 
     method: str
@@ -121,7 +120,7 @@ class ControlRecord(_Record):
     total: float  # sum of the heat over the grid, in the method's unit
 
 
-class OtherHeatRecord(_Record):
+class OtherHeatRecord(Record):
     """The heat of a further method on the same phrase; its scores stand among the phrase's."""
 
     method: str
@@ -150,7 +149,7 @@ class ScoredPhrase(_EndsAtFirstFault, Phrase):
     others: tuple[OtherHeatRecord, ...] = ()  # further methods of the run
 
 
-class OwnBoxes(_Record):
+class OwnBoxes(Record):
     """The boxes that a run had for an image, kept where those of another file took their place."""
 
     boxes: tuple[ScoredBox, ...]
@@ -195,7 +194,7 @@ def _check_ids(boxes: Sequence[ScoredBox], targets: Sequence[Sequence[str]]) -> 
         raise ValueError(f"a phrase's target is {unknown[0]!r}, which is no box of its image")
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """The model that was audited."""
 
     name: str
@@ -206,7 +205,7 @@ class ModelRecord(_Record):
     is_phantom: bool  # trained on synthetic radiographs: says nothing about patients
 
 
-class UnputSentence(_Record):
+class UnputSentence(Record):
     """A sentence of the report whose finding was not put to the model, and what it says of the finding."""
 
     text: str  # masked as phrases are
@@ -215,7 +214,7 @@ class UnputSentence(_Record):
     context: str  # "absent", "historical", ...
 
 
-class ReportRecord(_Record):
+class ReportRecord(Record):
     """The report that a study was joined with, as its page shows it."""
 
     text: str  # masked as phrases are, and without letterhead and signature unless the run was made with --show-phi
@@ -225,7 +224,23 @@ class ReportRecord(_Record):
     not_put: tuple[UnputSentence, ...] = ()
 
 
-class StudyRecord(_Record):
+class FingerprintRecord(Record):
+    """What a study was made from: its record is good for as long as all of this is the same."""
+
+    inputs: dict[str, str]  # salted hashes of "images", "report", "phrases", "boxes", "references", "controls", ...
+    settings: dict[str, Scalar]  # what of the run shapes a study: model, method, numbers, seed, program
+    stamps: tuple[str | None, ...]  # an image file's size and times, salted: while it stands, contents are not read
+
+
+class LeftOutImage(Record):
+    """An image of a study that could not be audited."""
+
+    image: str  # salted hash of the SOPInstanceUID
+    stage: str
+    reason: str  # as failures.csv shows it
+
+
+class StudyRecord(Record):
     """Everything that one study's page shows. Written last: its presence marks the study as done."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
@@ -235,7 +250,7 @@ class StudyRecord(_Record):
     model: ModelRecord
     method: str
     unit: str = "nats"  # of the method's heat: a heat compares with heat of its own method only
-    settings: dict[str, float | int | str | bool | None]  # of the method: beta, variance, layers, steps, samples, ...
+    settings: dict[str, Scalar]  # of the method: beta, variance, layers, steps, samples, ...
     seed: int
     software: dict[str, str]  # package -> version
     phantom_images: bool
@@ -249,144 +264,10 @@ class StudyRecord(_Record):
     seal: str | None = None  # HMAC of the file by who had the salt (audit.logbook.seals); None in records of 0.1.0
 
 
-class ScoreDifference(_Record):
-    """A method's score minus a reference's on the same cases, with its paired 95 % interval over patients."""
-
-    reference: str  # "random", "centre", "class-mean box", "words-only prior", "another reader"
-    estimate: float
-    low: float
-    high: float
-    scored: int  # cases where both were scored
-    patients: int
-
-
-class ScoreSummary(_Record):
-    """One score over the cohort, with its 95 % interval over patients."""
-
-    method: str
-    score: str
-    finding: str | None  # None: all phrases (micro)
-    averaging: Literal["micro", "macro"]
-    estimate: float | None  # None where no phrase could be scored
-    low: float | None
-    high: float | None
-    scored: int
-    unscored: int
-    patients: int
-    differences: tuple[ScoreDifference, ...] = ()  # to each reference; a reference itself has none
-
-
-class Estimate(_Record):
-    """A mean with its 95 % interval over patients."""
-
-    estimate: float
-    low: float
-    high: float
-    cases: int
-    patients: int
-
-
-class ControlSummary(_Record):
-    """What one control did to one method's heat, over the sampled phrases."""
-
-    method: str
-    control: str
-    phrases: int
-    pearson: Estimate | None  # of the heat with the original's; None where no pair of maps could be compared
-    hit: Estimate | None  # share of hits on the phrases' own boxes, under the control; None without boxes
-    hit_fall: Estimate | None  # share of hits without the control minus with it, on the same phrases
-    cosine_change: Estimate  # with the control minus without
-
-
-class SubgroupSummary(_Record):
-    """The pointing game of one method in one subgroup, beside the content-blind map that does best there."""
-
-    attribute: str  # "view", "sex", "age", "manufacturer", "photometric interpretation", "finding" or "box size"
-    value: str
-    method: str
-    score: str
-    estimate: float
-    low: float
-    high: float
-    scored: int  # phrases
-    patients: int
-    blind: float | None  # that map's share of hits on the same phrases; None where no map was scored
-    difference: ScoreDifference | None  # to that map
-
-
-VerdictWord = Literal[
-    "grounded",
-    "not better than a blind map",
-    "does not depend on the words",
-    "looks at the marker",
-    "too few cases to say",
-]
-
-
-class VerdictRecord(_Record):
-    """What a run says of one method on one model, and which rule says so."""
-
-    method: str
-    verdict: VerdictWord
-    because: tuple[str, ...]  # the tests in the order of the rule, with their figures
-    rule: str
-
-
-class EvidenceRecord(_Record):
-    """Whether the information in a heat tells a report's phrases from those of other patients' reports."""
-
-    method: str
-    unit: str
-    floor: float  # median total of the shuffled reports' heat: a phrase below it has no more than a wrong one
-    exceeds: Estimate  # share of phrases whose total is above that of the shuffled report on the same image
-    tells: bool  # whether the share is above one half beyond its interval; if not, the floor marks no phrase
-    scale: float  # 99th percentile of the phrases' hottest cells: the top of one colour scale over all studies
-
-
-class FailureRecord(_Record):
-    """A file, report or box that took no part, and why."""
-
-    source: str  # path relative to the folder handed in, or its salted key unless --show-phi
-    stage: str
-    reason: str
-    failed: bool  # False: left out by rule
-
-
-class StageSeconds(_Record):
-    """Time spent in one stage of the run, summed over studies."""
-
-    stage: str
-    seconds: float
-
-
-class RunRecord(_Record):
-    """What ``run.json`` holds: everything the cohort page shows beside the studies' own records."""
+class FailedStudyRecord(Record):
+    """What ``failed.json`` holds where none of a study's images could be audited, so that it is not tried for ever."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
-    created: datetime
-    finished: datetime
-    rescored: datetime | None = None  # when stored heat was last scored again
-    model: ModelRecord
-    method: str
-    settings: dict[str, float | int | str | bool | None]
-    method_settings: dict[str, dict[str, float | int | str | bool | None]] = {}  # by method, as ``--set`` names them
-    seed: int
-    device: str
-    software: dict[str, str]
-    phantom_images: bool
-    patient_data_shown: bool
-    not_done: int = 0  # studies that are still to be audited: the run was interrupted, or limited
-    history: HistoryRecord | None = None  # None in runs of older versions
-    counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
-    timings: tuple[StageSeconds, ...]
-    files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
-    seal: str | None = None  # as a study's; None in runs of version 0.1.0
-    intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
-    summaries: tuple[ScoreSummary, ...]
-    controls: tuple[ControlSummary, ...] = ()
-    verdicts: tuple[VerdictRecord, ...] = ()  # one a method
-    evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
-    subgroups: tuple[SubgroupSummary, ...] = ()
-    failures: tuple[FailureRecord, ...]
-    own_failures: tuple[FailureRecord, ...] | None = None
-    """What the run listed, while it is scored against the boxes of another file, whose failures stand in its place"""
+    key: str
+    fingerprint: FingerprintRecord
+    left_out: tuple[LeftOutImage, ...]

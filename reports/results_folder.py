@@ -15,9 +15,9 @@ from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
 from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_heats, read_model
-from reports.record import RunRecord, ScoredImage, StudyRecord
-from reports.resume_record import FailedStudyRecord
+from reports.record import FailedStudyRecord, ScoredImage, StudyRecord
 from reports.review_page import beside_on_disk
+from reports.run_record import RunRecord
 from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
 

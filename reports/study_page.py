@@ -13,17 +13,9 @@ from pipelines.study import View
 from reports.judgement import verdict_views
 from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
 from reports.page import render_page
-from reports.record import (
-    ControlRecord,
-    EvidenceRecord,
-    RunRecord,
-    ScoredBox,
-    ScoredImage,
-    ScoredPhrase,
-    StudyRecord,
-    TokenHeat,
-)
+from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
 from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
+from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.targets import target_places
 from reports.texts import named, text

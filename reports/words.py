@@ -4,16 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from reports.page import shown_percent, shown_percents
-from reports.record import (
-    EvidenceRecord,
-    RunRecord,
-    Score,
-    ScoredBox,
-    ScoredImage,
-    ScoredPhrase,
-    ScoreSummary,
-    StudyRecord,
-)
+from reports.record import Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord
+from reports.run_record import EvidenceRecord, RunRecord, ScoreSummary
 from reports.targets import target_places
 from reports.texts import counted, named, text
 
@@ -128,7 +120,7 @@ def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
 def lacks_evidence(phrase: ScoredPhrase, evidence: EvidenceRecord | None) -> bool:
     """Say whether a phrase's heat amounts to no more than that of other patients' phrases, where that means anything.
 
-    It means nothing where such phrases get as much heat as right ones (:class:`reports.record.EvidenceRecord`).
+    It means nothing where such phrases get as much heat as right ones (:class:`reports.run_record.EvidenceRecord`).
     """
     return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
 

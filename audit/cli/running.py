@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.quoting import counted
 
 if TYPE_CHECKING:
-    from reports.record import RunRecord, ScoreSummary
+    from reports.run_record import RunRecord, ScoreSummary
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from audit.controls.plan import Control
 from audit.metrics.statistics import Interval, paired_difference, patient_interval
-from reports.record import ControlSummary, Estimate, EvidenceRecord
+from reports.run_record import ControlSummary, Estimate, EvidenceRecord
 
 __all__ = ["ControlRow", "evidence_of", "pearson", "summarise_controls"]
 

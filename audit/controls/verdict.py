@@ -10,7 +10,7 @@ from audit.metrics.against_blind import best_blind, hits_beside_blind, values_of
 from audit.metrics.shortcuts import MARKER_POINT
 from audit.metrics.statistics import INTERVAL, Interval, patient_interval
 from pipelines.quoting import counted
-from reports.record import ControlSummary, Estimate, VerdictRecord, VerdictWord
+from reports.run_record import ControlSummary, Estimate, VerdictRecord, VerdictWord
 
 __all__ = ["BLIND_MARGIN", "LEAST_PHRASES", "RULE", "verdict_of"]
 

@@ -16,7 +16,7 @@ from pipelines.boxes import read_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import defused, requoted_for_owner
 from pipelines.study import LeftOut
-from reports.record import ScoreSummary
+from reports.run_record import ScoreSummary
 from reports.texts import counted
 from reports.words import method_name
 from reports.writing import write_text_atomically

@@ -16,7 +16,8 @@ from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError
 from pipelines.findings import side_of, zone_of
 from pipelines.geometry import Fit, Placement
-from reports.record import Score, ScoreSummary
+from reports.record import Score
+from reports.run_record import ScoreSummary
 
 __all__ = ["MODEL_SIZE_PX", "PUBLISHED", "Baselines", "Progress", "baselines_of"]
 

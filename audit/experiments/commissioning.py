@@ -16,7 +16,7 @@ from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import BurnedIn
-from reports.record import VerdictRecord, VerdictWord
+from reports.run_record import VerdictRecord, VerdictWord
 
 __all__ = ["EXPECTED", "LEAST_STUDIES", "CommissionedModel", "Commissioning", "commission"]
 

@@ -15,7 +15,7 @@ from audit.output.folder import check_writable
 from pipelines.errors import OutputError
 from reports.comparison_page import Cell, ComparisonTable, comparison_tables, render_comparison, summary_sentences
 from reports.comparison_record import ComparedScore, ComparisonRecord, ScoreKind
-from reports.record import ScoreDifference, ScoreSummary
+from reports.run_record import ScoreDifference, ScoreSummary
 from reports.words import method_name
 from reports.writing import write_text_atomically
 

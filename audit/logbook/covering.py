@@ -12,8 +12,9 @@ from audit.logbook.known import Said
 from audit.logbook.seals import is_sealed
 from pipelines.errors import DamagedError, OutputError
 from reports.reading import file_checksum, read_bounded
-from reports.record import RunRecord, StudyRecord
+from reports.record import StudyRecord
 from reports.results_folder import FAILED, PAGES, RECORD, RUN, THUMBNAIL, read_pages_list, read_record, read_run
+from reports.run_record import RunRecord
 
 __all__ = ["Covered", "State", "cover"]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from audit.metrics.against_blind import POINTING_SCORE, best_blind, hits_beside_blind
 from audit.metrics.statistics import patient_interval
 from pipelines.study import Image
-from reports.record import ScoreDifference, SubgroupSummary
+from reports.run_record import ScoreDifference, SubgroupSummary
 
 __all__ = ["ATTRIBUTES", "NOT_KNOWN", "ImageFacts", "age_band", "facts_of", "summarise_subgroups"]
 

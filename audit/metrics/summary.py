@@ -13,7 +13,7 @@ from audit.metrics.human import HUMAN
 from audit.metrics.scores import BLIND_METHODS
 from audit.metrics.shortcuts import AREA_SHARE
 from audit.metrics.statistics import paired_difference, patient_interval
-from reports.record import ScoreDifference, ScoreSummary
+from reports.run_record import ScoreDifference, ScoreSummary
 
 __all__ = ["REFERENCES", "iou_at_cohort_threshold", "is_reference", "score_table", "shuffled_name", "summarise"]
 

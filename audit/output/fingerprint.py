@@ -21,8 +21,7 @@ from audit.privacy.redaction import Shower
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
 from pipelines.study import Box, Case, Study, fields_of
-from reports.record import SCHEMA_VERSION, ModelRecord, StudyRecord
-from reports.resume_record import FingerprintRecord
+from reports.record import SCHEMA_VERSION, FingerprintRecord, ModelRecord, StudyRecord
 
 __all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_place"]
 

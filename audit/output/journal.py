@@ -29,8 +29,8 @@ from audit.privacy.pseudonyms import Keys, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.study import LeftOut
 from reports.reading import file_checksum
-from reports.record import RunRecord
 from reports.results_folder import FAILED, study_folders
+from reports.run_record import RunRecord
 
 __all__ = ["Journal", "say_replaced"]
 

@@ -27,8 +27,9 @@ from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import LeftOut, Study
 from reports.reading import file_checksum
-from reports.record import FailureRecord, RunRecord, StudyRecord
+from reports.record import StudyRecord
 from reports.results_folder import damaged_tables, read_run, read_study, study_folders
+from reports.run_record import FailureRecord, RunRecord
 
 __all__ = ["Rescored", "rescore"]
 

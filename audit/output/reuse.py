@@ -21,9 +21,9 @@ from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Keys, path_key
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import LeftOut, Study
-from reports.record import ScoredImage, StudyRecord
+from reports.record import FailedStudyRecord, LeftOutImage, ScoredImage, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
-from reports.resume_record import DoneAgain, FailedStudyRecord, HistoryRecord, LeftOutImage
+from reports.run_record import DoneAgain, HistoryRecord
 from reports.writing import sync_folder, unwritable
 
 __all__ = [

@@ -12,7 +12,7 @@ from audit.metrics.statistics import INTERVAL
 from audit.metrics.subgroups import ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
 from audit.pipeline.score import FinishedStudy
-from reports.record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
+from reports.run_record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 
 __all__ = ["Conclusions", "GrowingTable", "Tally", "conclude"]
 

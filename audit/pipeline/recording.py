@@ -19,13 +19,7 @@ from pipelines.boxes.matching import target_places
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.study import Case, Identifiers, Phrase, Radiograph, fields_of
 from pipelines.transforms import LoadedCase
-from reports.record import (
-    ControlRecord,
-    OtherHeatRecord,
-    Score,
-    ScoredImage,
-    ScoredPhrase,
-)
+from reports.record import ControlRecord, OtherHeatRecord, Score, ScoredImage, ScoredPhrase
 from reports.targets import box_ids, scored_boxes
 
 __all__ = [

@@ -33,7 +33,7 @@ from audit.privacy.redaction import shown_failures
 from pipelines.errors import AuditError, DamagedError
 from pipelines.processes import preload
 from pipelines.study import LeftOut
-from reports.record import RunRecord, StageSeconds
+from reports.run_record import RunRecord, StageSeconds
 from reports.writing import write_text_atomically
 
 __all__ = ["Progress", "RunResult", "run"]

@@ -24,8 +24,15 @@ from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Identifiers, LeftOut, Study
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_people
-from reports.record import ModelRecord, ReportRecord, ScoredImage, ScoredPhrase, StudyRecord, UnputSentence
-from reports.resume_record import LeftOutImage
+from reports.record import (
+    LeftOutImage,
+    ModelRecord,
+    ReportRecord,
+    ScoredImage,
+    ScoredPhrase,
+    StudyRecord,
+    UnputSentence,
+)
 
 __all__ = ["ExplainedStudy", "FinishedStudy", "Finisher", "control_rows", "peaks", "score_rows"]
 

@@ -21,9 +21,9 @@ from audit.logbook.known import Known
 from audit.logbook.seals import UNSEALED, seal_key, sealed
 from pipelines.quoting import defused
 from reports.reading import HEAT, checksum, file_checksum
-from reports.record import FailureRecord, RunRecord, StudyRecord
+from reports.record import FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, RUN, RenderedFolder, render_pages
-from reports.resume_record import FailedStudyRecord
+from reports.run_record import FailureRecord, RunRecord
 from reports.study_page import render_study
 from reports.writing import (
     check_fence,

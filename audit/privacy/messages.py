@@ -13,8 +13,8 @@ from audit.privacy.pseudonyms import Keys
 from audit.privacy.redaction import shown_failures, strange_name
 from pipelines.quoting import OF_LABELS, printable, requoted_for_owner
 from pipelines.study import LeftOut
-from reports.record import FailureRecord
 from reports.results_folder import is_study_key
+from reports.run_record import FailureRecord
 
 __all__ = ["Told", "owned_failures", "told_of", "told_of_studies"]
 

@@ -14,8 +14,9 @@ from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
 from pipelines.privacy.vocabulary import is_known, may_be_name
 from pipelines.quoting import files_named_in, printable, requoted
 from pipelines.study import PART_OF_FILE, Box, Identifiers, LeftOut
-from reports.record import FailureRecord, TokenHeat
+from reports.record import TokenHeat
 from reports.results_folder import is_study_key
+from reports.run_record import FailureRecord
 
 __all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
 

@@ -19,10 +19,10 @@ from audit.review.guard import Guard, Sessions
 from audit.review.ledger import Ledger, SupersededError
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
-from reports.record import RunRecord
 from reports.results_folder import THUMBNAIL, read_run
 from reports.review_page import ReviewSession, tell_verdicts, without_scores
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
+from reports.run_record import RunRecord
 from reports.study_page import render_study
 
 __all__ = ["Review", "make_app"]

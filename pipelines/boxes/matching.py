@@ -6,59 +6,17 @@ The target is decided here alone. A run stores it in each phrase's record, by th
 
 import re
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from pipelines.findings import BROADER
-from pipelines.study import Box, Case, Phrase, Side
+from pipelines.study import Box, Case, Phrase, Radiograph, Side
 
 __all__ = ["boxes_for", "places_for", "side_of_box", "target_boxes", "target_places"]
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
-@runtime_checkable
-class _Drawn(Protocol):
-    """What counts of a box, in memory or in a record."""
-
-    @property
-    def x(self) -> float: ...
-
-    @property
-    def width(self) -> float: ...
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def phrase(self) -> str | None: ...
-
-
-@runtime_checkable
-class _Said(Protocol):
-    """What counts of a phrase, in memory or in a record."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def finding(self) -> str | None: ...
-
-    @property
-    def side(self) -> str | None: ...
-
-
-@runtime_checkable
-class _Shown(Protocol):
-    """What counts of an image, in memory or in a record."""
-
-    @property
-    def columns(self) -> int: ...
-
-    @property
-    def horizontally_flipped(self) -> bool: ...
-
-
-_Box = TypeVar("_Box", bound=_Drawn)
+_Box = TypeVar("_Box", bound=Box)
 
 
 def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
@@ -75,12 +33,12 @@ def target_boxes(case: Case, phrase: Phrase) -> tuple[Box, ...]:
     return tuple(case.boxes[place] for place in target_places(case, phrase))
 
 
-def boxes_for(phrase: _Said, boxes: Sequence[_Box], image: _Shown) -> tuple[_Box, ...]:
+def boxes_for(phrase: Phrase, boxes: Sequence[_Box], image: Radiograph) -> tuple[_Box, ...]:
     """Give the boxes that are the target of a phrase by the rule of :func:`places_for`, in their order."""
     return tuple(boxes[place] for place in places_for(phrase, boxes, image))
 
 
-def places_for(phrase: _Said, boxes: Sequence[_Drawn], image: _Shown) -> tuple[int, ...]:
+def places_for(phrase: Phrase, boxes: Sequence[Box], image: Radiograph) -> tuple[int, ...]:
     """Give the places in ``boxes`` of those that are the target of a phrase, in ascending order.
 
     1. Boxes labelled with the phrase's finding; where there are none, boxes with its broader label ("nodule" meets
@@ -100,7 +58,7 @@ def places_for(phrase: _Said, boxes: Sequence[_Drawn], image: _Shown) -> tuple[i
     return tuple(targets)
 
 
-def side_of_box(box: _Drawn, image: _Shown) -> Side:
+def side_of_box(box: Box, image: Radiograph) -> Side:
     """Say on which side of the patient a box's centre lies: the right is at the image's left unless it is flipped."""
     on_image_left = box.x + box.width / 2 < image.columns / 2
     return Side.RIGHT if on_image_left is not image.horizontally_flipped else Side.LEFT

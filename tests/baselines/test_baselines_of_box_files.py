@@ -15,7 +15,7 @@ from audit.metrics.human import HUMAN
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError, OutputError
 from pipelines.study import Box
-from reports.record import ScoreSummary
+from reports.run_record import ScoreSummary
 
 HIT = "pointing game, tau 0"
 FRAME = (1024, 1024)

@@ -9,7 +9,7 @@ from audit.controls.verdict import RULE, verdict_of
 from audit.metrics.against_blind import POINTING_SCORE
 from audit.metrics.scores import BLIND_METHODS
 from audit.metrics.shortcuts import MARKER_POINT
-from reports.record import ControlSummary
+from reports.run_record import ControlSummary
 
 
 def table_of(hits: list[float], blind: list[float], marker: list[float] | None = None) -> pd.DataFrame:

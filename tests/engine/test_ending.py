@@ -4,7 +4,8 @@ import pytest
 
 from audit.cli.running import counts_of, findings_of
 from pipelines.findings import FINDINGS
-from reports.record import FailureRecord, ModelRecord, RunRecord, ScoreSummary, VerdictRecord
+from reports.record import ModelRecord
+from reports.run_record import FailureRecord, RunRecord, ScoreSummary, VerdictRecord
 
 POINTING = "pointing game, tau 0"
 

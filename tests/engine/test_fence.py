@@ -12,7 +12,7 @@ import pytest
 from audit.output.lock import Fence, Shard, held
 from audit.pipeline.write import write_failed_study
 from pipelines.errors import OutputError
-from reports.resume_record import FailedStudyRecord
+from reports.record import FailedStudyRecord
 from reports.writing import replaced, write_durably, write_text_atomically
 
 KEY = "0123456789abcdef"

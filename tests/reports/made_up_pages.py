@@ -11,25 +11,20 @@ from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
-from reports.record import (
-    ControlRecord,
+from reports.record import ControlRecord, OtherHeatRecord, ReportRecord, Score, ScoredPhrase, UnputSentence
+from reports.review_page import ReviewSession
+from reports.run_record import (
     ControlSummary,
     Estimate,
     EvidenceRecord,
     FailureRecord,
-    OtherHeatRecord,
-    ReportRecord,
     RunRecord,
-    Score,
     ScoreDifference,
-    ScoredPhrase,
     ScoreSummary,
     SubgroupSummary,
-    UnputSentence,
     VerdictRecord,
     VerdictWord,
 )
-from reports.review_page import ReviewSession
 from reports.study_page import render_study
 from reports.words import CONTROLS, OF_PLACE, SHORTCUTS
 

@@ -9,19 +9,8 @@ from PIL import Image
 
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box, PixelStep
-from reports.record import (
-    FailureRecord,
-    ModelRecord,
-    RunRecord,
-    Score,
-    ScoredBox,
-    ScoredImage,
-    ScoredPhrase,
-    ScoreSummary,
-    StageSeconds,
-    StudyRecord,
-    TokenHeat,
-)
+from reports.record import ModelRecord, Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
+from reports.run_record import FailureRecord, RunRecord, ScoreSummary, StageSeconds
 from reports.targets import scored_boxes
 
 SCORES = ("pointing game, tau 0", "pointing game, tau 15", "energy in box", "IoU at Otsu")

@@ -6,7 +6,7 @@ import pytest
 from made_up_records import make_cohort
 
 from reports.cohort_page import difference_table, render_cohort
-from reports.record import RunRecord, ScoreDifference, ScoreSummary
+from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
 from reports.words import FEW_PATIENTS, POINTING, cohort_summary
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from made_up_records import EFFUSION, HEART, MadeUp, make_cohort, make_study
 
 from reports.cohort_page import render_cohort
-from reports.record import RunRecord, StudyRecord
+from reports.record import StudyRecord
+from reports.run_record import RunRecord
 from reports.study_page import render_study
 
 HOSTILE = [

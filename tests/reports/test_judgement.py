@@ -15,11 +15,11 @@ from reports.judgement import (
     shortcut_rows,
     verdict_views,
 )
-from reports.record import (
+from reports.record import Score
+from reports.run_record import (
     ControlSummary,
     Estimate,
     EvidenceRecord,
-    Score,
     ScoreDifference,
     ScoreSummary,
     VerdictRecord,

@@ -13,8 +13,8 @@ from audit.metrics.scores import BLIND_METHODS, SCORES
 from audit.metrics.shortcuts import AREA_SHARE, SHORTCUT_SCORES
 from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone
-from reports.record import VerdictWord
 from reports.review_record import REASONS
+from reports.run_record import VerdictWord
 from reports.texts import all_texts
 from reports.words import CONTENT_BLIND, CONTROLS, OF_PLACE, SHORTCUTS
 

@@ -16,7 +16,7 @@ from waiting import until
 from pipelines.errors import OutputError
 from reports.cohort_page import render_cohort
 from reports.reading import checksum
-from reports.record import RunRecord, StudyRecord
+from reports.record import StudyRecord
 from reports.results_folder import (
     foreign_folder,
     read_run,
@@ -26,6 +26,7 @@ from reports.results_folder import (
     study_folders,
     study_thumbnail,
 )
+from reports.run_record import RunRecord
 from reports.study_page import render_study
 from reports.writing import write_text_atomically
 

@@ -24,7 +24,7 @@ JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
-NO_PAGE = {"record", "comparison_record", "resume_record", "review_record", "results_folder", "reading", "writing"}
+NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*OF_PLACE, *CONTROLS, *SHORTCUTS, *WARNINGS, *CONTENT_BLIND, "another reader", "area share"}
 IDENTIFIERS |= {"faithfulness sample", "shuffled …", "no different", " deletion "}

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparisonRecord
-from reports.record import ScoreDifference
+from reports.run_record import ScoreDifference
 from reports.study_page import render_study
 
 PRINTED_WIDTH = 703  # px: 210 mm of A4 without 2 x 12 mm of margin, 96 px to 25.4 mm

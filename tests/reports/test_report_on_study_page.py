@@ -4,7 +4,8 @@ from made_up_pages import made_up_report
 from made_up_records import make_cohort, make_study
 from playwright.sync_api import expect
 
-from reports.record import StudyRecord, VerdictRecord
+from reports.record import StudyRecord
+from reports.run_record import VerdictRecord
 from reports.study_page import render_study
 
 VERDICT = VerdictRecord(method="m2ib", verdict="not better than a blind map", because=("one",), rule="A rule. 1. Few.")

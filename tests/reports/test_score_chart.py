@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from reports.cohort_page import render_cohort
-from reports.record import ScoreSummary
+from reports.run_record import ScoreSummary
 
 PLACES = "(drawn, name) => drawn.map((each) => parseFloat(each.getAttribute(name)))"
 SHARES = [("m2ib", 0.4, 0.3, 0.5), ("centre", 0.1, 0.0, 0.2), ("random", 0.05, None, None)]

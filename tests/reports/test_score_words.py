@@ -7,7 +7,8 @@ from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, m
 
 from pipelines.geometry import Fit
 from reports.page import shown_heat, shown_number, shown_percent
-from reports.record import ReportRecord, Score, ScoreSummary, TokenHeat
+from reports.record import ReportRecord, Score, TokenHeat
+from reports.run_record import ScoreSummary
 from reports.study_page import shaded_text
 from reports.words import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
 

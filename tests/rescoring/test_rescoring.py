@@ -22,8 +22,8 @@ from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.reading import file_checksum
-from reports.record import RunRecord
 from reports.results_folder import read_record, read_run, study_folders
+from reports.run_record import RunRecord
 
 STUDIES = 4
 SALT = "the salt of whoever ran it"

@@ -7,7 +7,7 @@ from audit.metrics.overlap import LEVELS
 from audit.metrics.scores import COHORT_IOU, SCORES
 from audit.metrics.statistics import paired_difference
 from audit.metrics.summary import iou_at_cohort_threshold, score_table, summarise
-from reports.record import ScoreSummary
+from reports.run_record import ScoreSummary
 
 
 def row(patient: str, value: float | None, *, finding: str = "nodule", method: str = "m2ib") -> dict[str, object]:

@@ -1,0 +1,184 @@
+"""What ``run.json`` holds: the settings, summaries and verdicts of a whole cohort, and what took no part in it."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
+
+__all__ = [
+    "ControlSummary",
+    "DoneAgain",
+    "Estimate",
+    "EvidenceRecord",
+    "FailureRecord",
+    "HistoryRecord",
+    "RunRecord",
+    "ScoreDifference",
+    "ScoreSummary",
+    "StageSeconds",
+    "SubgroupSummary",
+    "VerdictRecord",
+    "VerdictWord",
+]
+
+
+class ScoreDifference(Record):
+    """A method's score minus a reference's on the same cases, with its paired 95 % interval over patients."""
+
+    reference: str  # "random", "centre", "class-mean box", "words-only prior", "another reader"
+    estimate: float
+    low: float
+    high: float
+    scored: int  # cases where both were scored
+    patients: int
+
+
+class ScoreSummary(Record):
+    """One score over the cohort, with its 95 % interval over patients."""
+
+    method: str
+    score: str
+    finding: str | None  # None: all phrases (micro)
+    averaging: Literal["micro", "macro"]
+    estimate: float | None  # None where no phrase could be scored
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: int
+    patients: int
+    differences: tuple[ScoreDifference, ...] = ()  # to each reference; a reference itself has none
+
+
+class Estimate(Record):
+    """A mean with its 95 % interval over patients."""
+
+    estimate: float
+    low: float
+    high: float
+    cases: int
+    patients: int
+
+
+class ControlSummary(Record):
+    """What one control did to one method's heat, over the sampled phrases."""
+
+    method: str
+    control: str
+    phrases: int
+    pearson: Estimate | None  # of the heat with the original's; None where no pair of maps could be compared
+    hit: Estimate | None  # share of hits on the phrases' own boxes, under the control; None without boxes
+    hit_fall: Estimate | None  # share of hits without the control minus with it, on the same phrases
+    cosine_change: Estimate  # with the control minus without
+
+
+class SubgroupSummary(Record):
+    """The pointing game of one method in one subgroup, beside the content-blind map that does best there."""
+
+    attribute: str  # "view", "sex", "age", "manufacturer", "photometric interpretation", "finding" or "box size"
+    value: str
+    method: str
+    score: str
+    estimate: float
+    low: float
+    high: float
+    scored: int  # phrases
+    patients: int
+    blind: float | None  # that map's share of hits on the same phrases; None where no map was scored
+    difference: ScoreDifference | None  # to that map
+
+
+VerdictWord = Literal[
+    "grounded",
+    "not better than a blind map",
+    "does not depend on the words",
+    "looks at the marker",
+    "too few cases to say",
+]
+
+
+class VerdictRecord(Record):
+    """What a run says of one method on one model, and which rule says so."""
+
+    method: str
+    verdict: VerdictWord
+    because: tuple[str, ...]  # the tests in the order of the rule, with their figures
+    rule: str
+
+
+class EvidenceRecord(Record):
+    """Whether the information in a heat tells a report's phrases from those of other patients' reports."""
+
+    method: str
+    unit: str
+    floor: float  # median total of the shuffled reports' heat: a phrase below it has no more than a wrong one
+    exceeds: Estimate  # share of phrases whose total is above that of the shuffled report on the same image
+    tells: bool  # whether the share is above one half beyond its interval; if not, the floor marks no phrase
+    scale: float  # 99th percentile of the phrases' hottest cells: the top of one colour scale over all studies
+
+
+class FailureRecord(Record):
+    """A file, report or box that took no part, and why."""
+
+    source: str  # path relative to the folder handed in, or its salted key unless --show-phi
+    stage: str
+    reason: str
+    failed: bool  # False: left out by rule
+
+
+class StageSeconds(Record):
+    """Time spent in one stage of the run, summed over studies."""
+
+    stage: str
+    seconds: float
+
+
+class DoneAgain(Record):
+    """Studies that were done although OUT held them, and why."""
+
+    because: tuple[str, ...]
+    rescored: bool  # stored heat was scored again, and the model not asked
+    studies: tuple[str, ...]  # keys
+
+
+class HistoryRecord(Record):
+    """What a run found in OUT and made of it."""
+
+    done_before: int  # studies
+    failed_before: int  # studies that were not tried again
+    done_again: tuple[DoneAgain, ...]
+    set_aside: tuple[str, ...]  # keys of studies that are no part of this run and lie in the folder "set-aside"
+
+
+class RunRecord(Record):
+    """What ``run.json`` holds: everything the cohort page shows beside the studies' own records."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    created: datetime
+    finished: datetime
+    rescored: datetime | None = None  # when stored heat was last scored again
+    model: ModelRecord
+    method: str
+    settings: dict[str, Scalar]
+    method_settings: dict[str, dict[str, Scalar]] = Field(default_factory=dict)  # by method, as ``--set`` names them
+    seed: int
+    device: str
+    software: dict[str, str]
+    phantom_images: bool
+    patient_data_shown: bool
+    not_done: int = 0  # studies that are still to be audited: the run was interrupted, or limited
+    history: HistoryRecord | None = None  # None in runs of older versions
+    counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
+    timings: tuple[StageSeconds, ...]
+    files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
+    seal: str | None = None  # as a study's; None in runs of version 0.1.0
+    intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
+    summaries: tuple[ScoreSummary, ...]
+    controls: tuple[ControlSummary, ...] = ()
+    verdicts: tuple[VerdictRecord, ...] = ()  # one a method
+    evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
+    subgroups: tuple[SubgroupSummary, ...] = ()
+    failures: tuple[FailureRecord, ...]
+    own_failures: tuple[FailureRecord, ...] | None = None
+    """What the run listed, while it is scored against the boxes of another file, whose failures stand in its place"""
