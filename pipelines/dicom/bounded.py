@@ -1,8 +1,8 @@
-"""Opening a file for pydicom so that reading it ends: size, inflated size and number of reads are limited.
+"""Opens a file for pydicom with limits on its size, its inflated size and the number of reads.
 
-pydicom takes one or two reads for each element and makes an object of each. A file of a few megabytes that consists
-of empty elements, or some kilobytes that inflate to such a file, would otherwise take minutes and gigabytes. And it
-inflates a deflated data set whole, whatever comes of it: here that is done for it, up to a limit.
+pydicom makes one or two reads and one object per element. Without limits, a file of a few megabytes that consists of
+empty elements, or a few kilobytes that inflate to such a file, takes minutes and gigabytes. pydicom also inflates a
+deflated data set as a whole, without a limit. This module inflates it instead, up to a limit.
 """
 
 import os
@@ -26,16 +26,16 @@ __all__ = ["BoundedFile", "open_bounded"]
 
 _EXPLICIT_LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
 _SMALL = 2**12
-_MOST_META_ELEMENTS = 64  # group 0002 knows 21
+_MOST_META_ELEMENTS = 64  # the standard defines 21 elements of group 0002
 _TRANSFER_SYNTAX = b"\x02\x00\x10\x00"
 
 
 class BoundedFile(BufferedReader):
-    """A file that may be read ``MAX_DICOM_READS`` times, and never without saying how much.
+    """A file that allows at most ``MAX_DICOM_READS`` reads, each of a stated size.
 
     Attributes:
-        size: bytes in all, after inflating.
-        deflated: whether the data set was deflated. Then it is presented as explicit VR little endian.
+        size: size in bytes, after inflating.
+        deflated: whether the data set was deflated. If so, it is presented as explicit VR little endian.
     """
 
     def __init__(self, raw: FileIO | BytesIO, path: Path, *, largest_read: int) -> None:
@@ -50,26 +50,26 @@ class BoundedFile(BufferedReader):
 
     @property
     def name(self) -> str:
-        """The path, which pydicom asks for; an inflated file has none of its own."""
+        """The path, as pydicom expects it; also for an inflated file, which exists in memory only."""
         return str(self._path)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as a file does.
+        """Read like an ordinary file.
 
         Raises:
-            DicomError: the file has been read too often or too much is asked for at once; or pydicom asks for the
-                whole rest: it has met a deflated data set that :func:`open_bounded` did not find, and would inflate
-                it without limit.
+            DicomError: the file was read too often, or a read is too large. Also if pydicom asks for the whole rest of
+                the file: it then found a deflated data set that :func:`open_bounded` did not find, and would inflate
+                it without a limit.
         """
         self._reads += 1
         self._left -= size or 0
-        # The common case first: this is called once or twice for every element of every file.
+        # The common case comes first: this runs once or twice for every element of every file.
         if size is not None and 0 <= size <= _SMALL and self._reads <= MAX_DICOM_READS and self._left >= 0:
             return self._read(size)
         return self._read(self._allowed(size))
 
     def _allowed(self, size: int | None) -> int:
-        """Give how much may be read, or refuse."""
+        """Return how many bytes may be read, or raise."""
         if self._reads > MAX_DICOM_READS:
             raise DicomError(
                 f"{self._path}: the header has more elements than {MAX_DICOM_READS:,} reads can reach, the limit for "
@@ -77,8 +77,8 @@ class BoundedFile(BufferedReader):
             )
         if size is None or size < 0:
             raise DicomError(
-                f"{self._path}: the data set is deflated, and the file meta information before it is not as it "
-                "should be; export it again, or without compression."
+                f"{self._path}: the data set is deflated, but its file meta information is damaged; export the image "
+                "again, or export it without compression."
             )
         if size > self._largest_read and self.tell() + size <= self.size:
             raise DicomError(
@@ -90,10 +90,10 @@ class BoundedFile(BufferedReader):
                 f"{self._path}: the header has more than {MAX_HEADER_BYTES:,} bytes, the limit for one file; take it "
                 "out of the folder."
             )
-        return min(size, self.size)  # a false length makes no room for what the file does not have
+        return min(size, self.size)  # a wrong length must not allocate more than the file holds
 
     def peek_at(self, start: int, size: int) -> bytes:
-        """Read some bytes from ``start`` on, uncounted; the file stands behind them afterwards."""
+        """Read ``size`` bytes at ``start`` without counting the read; the file position is after them."""
         self.seek(start)
         return self._read(min(size, self.size))
 
@@ -103,12 +103,12 @@ def open_bounded(path: Path, *, largest_read: int = MAX_DICOM_BYTES, most_bytes:
 
     Args:
         path: the file.
-        largest_read: bytes that may be asked for at once; a header does with ``MAX_DICOM_VALUE_BYTES``, and with
-            ``MAX_HEADER_BYTES`` in all.
-        most_bytes: of the file; ``MAX_DICOM_BYTES`` by default.
+        largest_read: limit in bytes for a single read. ``MAX_DICOM_VALUE_BYTES`` is enough for a header, and then the
+            sum of all reads is limited to ``MAX_HEADER_BYTES``.
+        most_bytes: limit in bytes for the file; ``MAX_DICOM_BYTES`` by default.
 
     Raises:
-        DicomError: the file is, or inflates to, more than any radiograph; or its deflated data set is cut short.
+        DicomError: the file, or its inflated data set, is larger than any radiograph; or its data set is truncated.
         OSError: the file cannot be read.
         zlib.error: the deflated data set is damaged.
 
@@ -134,7 +134,7 @@ def open_bounded(path: Path, *, largest_read: int = MAX_DICOM_BYTES, most_bytes:
 
 @dataclass(frozen=True, slots=True)
 class _TransferSyntax:
-    """The transfer syntax, and where in the file its value and then the data set begin."""
+    """The transfer syntax, and the file offsets of its value and of the data set."""
 
     uid: bytes
     value_start: int
@@ -143,10 +143,10 @@ class _TransferSyntax:
 
 
 def _transfer_syntax(file: BoundedFile) -> _TransferSyntax | None:
-    """Find TransferSyntaxUID in the file meta information; None where that is missing or not as it should be.
+    """Find TransferSyntaxUID in the file meta information; None if it is missing or malformed.
 
-    As pydicom does, it takes the data set to begin with the first element of another group, whatever File Meta
-    Information Group Length says.
+    Like pydicom, this assumes that the data set starts at the first element of another group, and ignores File Meta
+    Information Group Length.
     """
     uid = None
     start = value_start = value_length = 0
@@ -171,7 +171,7 @@ def _inflate(deflated: bytes, path: Path) -> bytes:
     inflated = inflater.decompress(deflated, MAX_INFLATED_BYTES + 1)
     _refuse_too_large(len(inflated), MAX_INFLATED_BYTES, path, "the deflated data set inflates to")
     if not inflater.eof:
-        raise DicomError(f"{path}: the deflated data set is cut short; export or copy it again.")
+        raise DicomError(f"{path}: the deflated data set is truncated; export or copy it again.")
     return inflated
 
 

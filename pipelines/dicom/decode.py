@@ -1,4 +1,4 @@
-"""A frame's stored values, decoded only after the header has shown that decoding them is safe."""
+"""Decodes a frame's stored values, after checking in the header that decoding is safe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ _DECODER_PACKAGES = {
     "5": "pylibjpeg pylibjpeg-rle",
 }
 
-_MOST_LOSSY_BITS = 8  # that GDCM and Pillow decode of JPEG Extended
+_MOST_LOSSY_BITS = 8  # the most that GDCM and Pillow decode of JPEG Extended
 _JPEG_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, and SOF55 of JPEG-LS
 
 
@@ -55,11 +55,11 @@ class Encoding:
     bits_stored: int
     signed: bool
     transfer_syntax: UID
-    high_bit: int  # place of the highest stored bit; above BitsStored - 1 the values are kept in the upper bits
+    high_bit: int  # index of the highest stored bit; above BitsStored - 1, the values are in the upper bits
 
 
 def read_whole(path: Path) -> FileDataset:
-    """Read a file with its pixel data, which are not decoded yet.
+    """Read a file with its pixel data, without decoding them.
 
     Raises:
         DicomError: the file cannot be read as DICOM.
@@ -72,10 +72,10 @@ def read_whole(path: Path) -> FileDataset:
     except MemoryError as error:  # the file is within its limit
         raise DicomError(f"{path}: reading the file {NEEDS_MORE_MEMORY}.") from error
     except READ_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's, and not what the bytes are
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the system, not of the content
             raise DicomError(f"{path}: the file {why_unreadable(error)}") from error
         raise DicomError(
-            f"{path}: the file cannot be read ({type(error).__name__}); it is cut short or damaged: export it again."
+            f"{path}: the file cannot be read ({type(error).__name__}); it is truncated or damaged: export it again."
         ) from error
     _drop_bulk(dataset)
     if "PixelData" not in dataset:
@@ -84,9 +84,9 @@ def read_whole(path: Path) -> FileDataset:
 
 
 def _drop_bulk(dataset: FileDataset) -> None:
-    """Take out large elements that are neither pixels nor overlay: a sequence is parsed, without limit, when asked for.
+    """Remove large elements that are neither pixels nor overlays: pydicom would parse such a sequence without a limit.
 
-    Nothing that is read of an image comes near the limit.
+    No element that is read from an image comes near the limit.
     """
     for element in list(dataset.values()):
         of_image = element.tag.group == 0x7FE0 or element.tag.group & 0xFF00 == 0x6000
@@ -97,11 +97,11 @@ def _drop_bulk(dataset: FileDataset) -> None:
 def decode_frame(
     dataset: FileDataset, path: Path, *, frame: int = 1, max_pixels: int = MAX_PIXELS
 ) -> tuple[Integer[np.ndarray, "rows columns *samples"], Encoding]:
-    """Decode one frame, counted from 1; colour comes back as RGB, a palette as its indices.
+    """Decode one frame, counted from 1. Colour is returned as RGB, a palette image as its indices.
 
     Raises:
-        DicomError: there is no such frame, or the header promises more than ``max_pixels``, an encoding that is not
-            read here, or other pixels than the file has.
+        DicomError: there is no such frame; the header claims more than ``max_pixels``; the encoding is not supported;
+            or the pixel data do not match the header.
 
     Source: PS3.3 C.7.6.3 (Image Pixel Module), PS3.5 8 and A (pixel data and transfer syntaxes).
     """
@@ -117,11 +117,11 @@ def decode_frame(
         else:
             dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
             values = _stored_values(dataset, encoding, frame)
-    except MemoryError as error:  # here: the process that decodes says otherwise what goes beyond its limit
+    except MemoryError as error:  # raised in this process; the decoding process reports its own limit differently
         raise DicomError(f"{path}: reading the pixel data {NEEDS_MORE_MEMORY}.") from error
     except (*READ_ERRORS, RuntimeError) as error:
         raise DicomError(
-            f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is cut short or "
+            f"{path}: the pixel data ({encoding.transfer_syntax.name}) cannot be decoded; the file is truncated or "
             "damaged: export it again, or without compression."
         ) from error
     if values.shape[:2] != (encoding.rows, encoding.columns) or values.dtype.kind not in "ui":
@@ -132,10 +132,10 @@ def decode_frame(
 def _stored_values(
     dataset: FileDataset, encoding: Encoding, frame: int
 ) -> Integer[np.ndarray, "rows columns *samples"]:
-    """Read uncompressed values, which older files keep in the upper bits of their words.
+    """Read uncompressed values. Older files store them in the upper bits of their words.
 
-    Some headers say so of values that lie in the lower bits after all: what has nothing above BitsStored is one of
-    them. pydicom takes the lower bits in either case.
+    Some headers claim this although the values are in the lower bits: if no bit above BitsStored is set, the header is
+    wrong. pydicom always takes the lower bits.
 
     Source: PS3.5 8.1.1 (HighBit, which is BitsStored - 1 in newer files).
     """
@@ -148,14 +148,14 @@ def _stored_values(
 
 
 def _encoding(dataset: FileDataset, path: Path) -> Encoding:
-    """Read the Image Pixel Module; an element that decoding cannot do without is refused by its name."""
+    """Read the Image Pixel Module; a missing element that decoding needs raises an error that names it."""
 
     def integer(keyword: str, default: int | None = None) -> int:
         values = numbers(dataset, keyword)
         if values:
             return int(values[0])
         if default is None:
-            raise DicomError(f"{path}: {keyword} is missing or no number, so the pixels cannot be read; export again.")
+            raise DicomError(f"{path}: {keyword} is missing or not a number; export the image again.")
         return default
 
     bits_allocated = integer("BitsAllocated")
@@ -174,7 +174,7 @@ def _encoding(dataset: FileDataset, path: Path) -> Encoding:
 
 
 def _transfer_syntax(dataset: FileDataset) -> UID:
-    """Take the transfer syntax from the file meta information, else from how the header itself was written."""
+    """Read the transfer syntax from the file meta information, or else derive it from the header's own encoding."""
     stated = text(dataset.file_meta, "TransferSyntaxUID")
     if stated:
         return UID(stated)
@@ -185,27 +185,27 @@ def _transfer_syntax(dataset: FileDataset) -> UID:
 
 
 def _refuse_unsafe(encoding: Encoding, path: Path, max_pixels: int) -> None:
-    """Refuse what would take more memory or other arithmetic than a radiograph does."""
+    """Refuse images that need more memory, or another kind of pixel arithmetic, than a radiograph."""
     if min(encoding.rows, encoding.columns, encoding.frames) < 1:
         raise DicomError(f"{path}: Rows, Columns or NumberOfFrames is not positive, so there is no image.")
     pixels = encoding.rows * encoding.columns * encoding.frames
     if pixels > max_pixels:
-        raise DicomError(f"{path}: the header promises {pixels:,} pixels; the limit for one file is {max_pixels:,}.")
+        raise DicomError(f"{path}: the header claims {pixels:,} pixels; the limit for one file is {max_pixels:,}.")
     samples = _SAMPLES.get(encoding.photometric_interpretation)
     if samples is None or samples != encoding.samples:
         raise DicomError(
             f"{path}: PhotometricInterpretation {quoted(encoding.photometric_interpretation)} with "
-            f"{encoding.samples} samples a pixel is not read; export it as MONOCHROME2."
+            f"{encoding.samples} samples per pixel is not supported; export the image as MONOCHROME2."
         )
     if encoding.bits_allocated not in {8, 16} or not 1 <= encoding.bits_stored <= encoding.bits_allocated:
         raise DicomError(
-            f"{path}: {encoding.bits_stored} bits stored in {encoding.bits_allocated} are not read, only up to 16 in "
-            "8 or 16; export it as a CR or DX image."
+            f"{path}: {encoding.bits_stored} bits stored in {encoding.bits_allocated} are not supported (at most 16 in "
+            "8 or 16); export the image as CR or DX."
         )
 
 
 def _refuse_undecodable(encoding: Encoding, path: Path) -> None:
-    """Refuse a transfer syntax without decoder, and name the package that brings it."""
+    """Refuse a transfer syntax without an installed decoder, and name the package that provides one."""
     syntax = encoding.transfer_syntax
     try:
         available = get_decoder(syntax).is_available
@@ -214,12 +214,12 @@ def _refuse_undecodable(encoding: Encoding, path: Path) -> None:
     if available:
         return
     package = _DECODER_PACKAGES.get(syntax.removeprefix("1.2.840.10008.1.2."))
-    mend = f"install it: pip install {package}" if package else "export the image without compression"
-    raise DicomError(f"{path}: there is no decoder for the transfer syntax {syntax.name} ({syntax}); {mend}.")
+    remedy = f"install it: pip install {package}" if package else "export the image without compression"
+    raise DicomError(f"{path}: there is no decoder for the transfer syntax {syntax.name} ({syntax}); {remedy}.")
 
 
 def _refuse_other_stream(dataset: FileDataset, encoding: Encoding, path: Path, frame: int) -> None:
-    """Refuse, before a decoder makes room for it, a stream of another size, or of a depth that no decoder here has."""
+    """Refuse a stream whose size differs from the header or whose depth no decoder supports, before it is decoded."""
     stream = get_frame(dataset.PixelData, frame - 1, number_of_frames=encoding.frames)
     size = _jpeg_2000_size(stream)
     header = _jpeg_frame_header(stream)
@@ -228,23 +228,23 @@ def _refuse_other_stream(dataset: FileDataset, encoding: Encoding, path: Path, f
         size = (stated[0], stated[1])
         if precision > _MOST_LOSSY_BITS and not _decodes_twelve_bits(encoding.transfer_syntax):
             raise DicomError(
-                f"{path}: lossy JPEG of {precision} bits needs a decoder that does not come along, since its licence "
-                "is the GPL: pip install 'm2ib-audit[extended]', or export the image without compression."
+                f"{path}: lossy JPEG of {precision} bits needs a decoder that is not bundled, because its licence is "
+                "the GPL: pip install 'm2ib-audit[extended]', or export the image without compression."
             )
     if size is not None and size != (encoding.rows, encoding.columns):
         raise DicomError(
-            f"{path}: the compressed image is {size[0]} x {size[1]} and the header says {encoding.rows} x "
-            f"{encoding.columns}; export it again."
+            f"{path}: the compressed image is {size[0]} x {size[1]}, but the header says {encoding.rows} x "
+            f"{encoding.columns}; export the image again."
         )
 
 
 def _decodes_twelve_bits(syntax: UID) -> bool:
-    """Whether this is another syntax than JPEG Extended, or pylibjpeg-libjpeg is there to read it."""
+    """Return True if the syntax is not JPEG Extended, or if pylibjpeg-libjpeg is installed to decode it."""
     return syntax != JPEGExtended12Bit or "pylibjpeg" in get_decoder(syntax).available_plugins
 
 
 def _jpeg_2000_size(stream: bytes) -> tuple[int, int] | None:
-    """Read (rows, columns) from a JPEG 2000 stream; None where it is none.
+    """Read (rows, columns) from a JPEG 2000 stream; None if it is not JPEG 2000.
 
     Source: ISO/IEC 15444-1 A.5.1 (SIZ).
     """
@@ -256,7 +256,7 @@ def _jpeg_2000_size(stream: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_frame_header(stream: bytes) -> tuple[int, int, int] | None:
-    """Read (bits, rows, columns) from the frame header of a JPEG or JPEG-LS stream; None where it is neither.
+    """Read (bits, rows, columns) from the frame header of a JPEG or JPEG-LS stream; None if it is neither.
 
     Source: ISO/IEC 10918-1 B.2.2, ISO/IEC 14495-1 C.2.2.
     """

@@ -1,9 +1,9 @@
-"""Decompression in a process of its own, which a damaged file may bring down without bringing down the audit.
+"""Decompresses pixel data in a separate process, so that a damaged file cannot crash the audit.
 
-The decoders are C and C++: on some corrupt JPEG streams GDCM calls ``abort`` and takes the interpreter with it, and no
-``except`` helps. So compressed pixel data are decoded by a child that lives as long as this process, is started on
-first use (about 0.4 s), and is started again after it died or hung. It ends when this process does. Uncompressed pixel
-data never come here.
+The decoders are C and C++ code. On some corrupt JPEG streams GDCM calls ``abort``, which ends the interpreter and
+cannot be caught. Compressed pixel data are therefore decoded in a child process. The child starts on first use (about
+0.4 s), lives as long as this process, and is restarted after it died or hung. Uncompressed pixel data are decoded in
+this process.
 """
 
 import atexit
@@ -39,11 +39,11 @@ __all__ = ["decode_apart"]
 
 SECONDS_TO_DECODE = 120.0
 _SECONDS_TO_END = 1.0
-MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest image that is read takes a tenth of it decoded
+MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest accepted image takes a tenth of this when decoded
 
 
 def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows columns *samples"]:
-    """Decode one frame of a compressed file, counted from 1, in the child.
+    """Decode one frame (counted from 1) of a compressed file in the child process.
 
     Raises:
         DicomError: the decoder refuses the pixel data, dies of them, or does not end.
@@ -52,28 +52,28 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
     try:
         try:
             kind, content = child.ask(path, frame)
-        except _DecoderDiedError:  # of this file, or of something else that happened to the machine: a second one tells
+        except _DecoderDiedError:  # caused by this file or by something else on the machine: a second attempt tells
             kind, content = child.ask(path, frame)
     except _DecoderDiedError as died:
         if died.was_killed:
             raise DicomError(
-                f"{path}: the decoder was killed twice over the pixel data, most often for want of memory: free memory "
-                "or give fewer --workers, then run again with --retry-failed."
+                f"{path}: the decoder was killed twice on the pixel data, most often for lack of memory: free memory "
+                "or use fewer --workers, then run again with --retry-failed."
             ) from died
         raise DicomError(
-            f"{path}: the decoder broke down over the pixel data; the file is damaged: export it again, or without "
+            f"{path}: the decoder broke down on the pixel data; the file is damaged: export it again, or without "
             "compression."
         ) from died
     except OSError as error:
         if is_out_of_memory(error):
             raise DicomError(f"{path}: decoding the pixel data {NEEDS_MORE_MEMORY}.") from error
         raise DicomError(
-            f"{path}: the decoder broke down over the pixel data ({error}); the file is damaged: export it again, or "
+            f"{path}: the decoder broke down on the pixel data ({error}); the file is damaged: export it again, or "
             "without compression."
         ) from error
     if "error" in kind:
         raise DicomError(
-            f"{path}: the pixel data cannot be decoded ({kind['error']}); the file is cut short or damaged: export it "
+            f"{path}: the pixel data cannot be decoded ({kind['error']}); the file is truncated or damaged: export it "
             "again, or without compression."
         )
     return np.frombuffer(content, kind["dtype"]).reshape(kind["shape"])
@@ -88,17 +88,17 @@ class _DecoderDiedError(Exception):
 
 
 class _Child:
-    """The decoding process, started when it is first asked and whenever it is gone."""
+    """The decoding process, started on first use and after it has died."""
 
     def __init__(self) -> None:
         self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
         atexit.register(self.stop)
 
     def ask(self, path: Path, frame: int) -> tuple[dict[str, Any], bytes]:
-        """Send a path and a number and wait for the frame; whatever goes wrong meanwhile ends the child.
+        """Send a path and a frame number and wait for the frame; any failure ends the child.
 
         Raises:
-            _DiedError: the child died.
+            _DecoderDiedError: the child died.
             OSError: it took longer than ``SECONDS_TO_DECODE``, or could not be started.
         """
         if self._running is None:
@@ -124,7 +124,7 @@ class _Child:
         self._running = None
         connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_END)  # of itself, or as it has ended already: the status then tells how
+            process.wait(_SECONDS_TO_END)  # it ends by itself, or has ended: its status then tells how
         process.kill()
         process.wait()
         if process.stdin is not None:
@@ -133,22 +133,22 @@ class _Child:
 
 @cache
 def _child_of(_pid: int) -> _Child:
-    """Keep one child for each process: a forked worker must not talk into its parent's connection."""
+    """Return the child of this process: a forked worker must not use its parent's connection."""
     return _Child()
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Connection]:
     here, there = Pipe()
-    # -P: a folder named "pipelines" where the user happens to stand is not what is meant.
+    # -P: do not import from a folder named "pipelines" in the current directory.
     command = [sys.executable, "-P", "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
-    # What decoders print about damaged streams would land amid the command's own output.
+    # Decoders print messages about damaged streams; keep them out of the command's own output.
     process = subprocess.Popen(  # noqa: S603 our own module, and a number
         command,
-        stdin=subprocess.PIPE,  # closed when this process ends, and the child with it
+        stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
         pass_fds=[there.fileno()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        process_group=0,  # out of reach of Ctrl-C, which would make a good file look like one that kills decoders
+        process_group=0,  # Ctrl-C must not reach the child: the file would look like one that crashes the decoder
     )
     there.close()
     return process, here
@@ -160,13 +160,13 @@ def _await(connection: Connection) -> None:
 
 
 def _limit_memory() -> None:
-    """Let a stream that unpacks without end fail in here, where it harms nobody; Windows knows no such limit."""
+    """Limit the memory of this process, so that a decompression bomb fails here; not available on Windows."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
 
 def _serve(connection: Connection) -> None:
-    """Answer paths and numbers with frames until the connection closes."""
+    """Read paths and frame numbers and answer with frames, until the connection closes."""
     end_when_closed(sys.stdin.fileno())
     _limit_memory()
     while True:
@@ -177,7 +177,7 @@ def _serve(connection: Connection) -> None:
             return
         try:
             with tolerant_reading(), open_bounded(Path(path), most_bytes=MAX_PIXEL_FILE_BYTES) as file:
-                # Not by the path alone: that way of pydicom's refuses pixel data after an item of unusual form.
+                # Not by the path alone: with a path, pydicom refuses pixel data after an item of unusual form.
                 frame = np.ascontiguousarray(pixel_array(dcmread(file, force=True), index=index))
         except (*READ_ERRORS, RuntimeError, DicomError) as error:
             kind: dict[str, Any] = {"error": type(error).__name__}

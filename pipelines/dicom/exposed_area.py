@@ -1,4 +1,4 @@
-"""Which pixels show the patient: not padding, not behind the shutter, not outside the collimated field."""
+"""Finds the pixels that show the patient: not padding, not behind the shutter, not outside the collimated field."""
 
 import numpy as np
 from jaxtyping import Bool, Integer
@@ -12,21 +12,21 @@ __all__ = ["find_valid_pixels"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 
-# A mask that would leave less than this share of the picture is a mistake of the header, not a field of exposure.
+# A mask that leaves less than this share of the image visible is an error in the header, not a field of exposure.
 _LEAST_SHARE = 0.05
 
-# Edges this far (share of the side) outside the picture are met in real headers; farther ones are in another unit:
-# the chest radiograph of pydicom-data has -184 to 184 for columns, which are millimetres from the centre.
+# Real headers have edges up to this share of a side outside the image. Edges farther out are in another unit: the chest
+# radiograph of pydicom-data has columns from -184 to 184, which are millimetres from the centre.
 _SLACK = 0.05
 
 
 def find_valid_pixels(
     dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"]
 ) -> tuple[Mask, tuple[PixelStep, ...]]:
-    """Mask out padding, display shutter and collimator; a mask that cannot be meant is passed over and says so.
+    """Mask out padding, display shutter and collimator; an implausible mask is ignored, and the step says so.
 
     Returns:
-        True where a pixel shows the patient, and one step for each mask that the header has.
+        True where a pixel shows the patient, and one processing step for each mask in the header.
 
     Source: PS3.3 C.7.5.1.1.2 (Pixel Padding Value), C.7.6.11 (Display Shutter), C.8.7.3 (X-Ray Collimator).
     """
@@ -48,7 +48,7 @@ def find_valid_pixels(
 
 
 def _padding(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"]) -> tuple[Mask | None, str]:
-    """Mask pixels whose stored value lies from PixelPaddingValue to PixelPaddingRangeLimit."""
+    """Mask pixels with a stored value between PixelPaddingValue and PixelPaddingRangeLimit."""
     values = numbers(dataset, "PixelPaddingValue")
     if len(values) != 1:
         return None, ""
@@ -58,7 +58,7 @@ def _padding(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"]) 
 
 
 def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
-    """Undo a padding value written with the other sign: 65,535 for -1, or the reverse."""
+    """Correct a padding value that was written with the wrong signedness: 65,535 for -1, or the reverse."""
     bits = 8 * int(dtype.itemsize)
     if dtype.kind == "u":
         return value % (1 << bits)
@@ -66,7 +66,7 @@ def _as_stored(value: int, dtype: np.dtype[np.integer]) -> int:
 
 
 def _shapes(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
-    """Intersect the shapes that ShutterShape or CollimatorShape names."""
+    """Intersect the shapes that ShutterShape or CollimatorShape lists."""
     names = [name.upper() for name in texts(dataset, f"{kind}Shape") if name]
     if not names:
         return None, ""
@@ -82,7 +82,7 @@ def _shapes(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Ma
 
 
 def _rectangle(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
-    """Keep the pixels from edge to edge, edges included; coordinates count from 1 (some makers: from 0)."""
+    """Keep the pixels between the edges, edges included; coordinates start at 1 (at 0 for some manufacturers)."""
     keywords = ("UpperHorizontalEdge", "LowerHorizontalEdge", "LeftVerticalEdge", "RightVerticalEdge")
     edges = [numbers(dataset, kind + keyword) for keyword in keywords]
     if any(len(edge) != 1 for edge in edges):
@@ -102,7 +102,7 @@ def _inside(low: int, high: int, size: int) -> bool:
 
 
 def _circle(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
-    """Keep the pixels whose centre lies within the radius; the centre is given as row and column from 1."""
+    """Keep the pixels whose centre is within the radius; the circle's centre is (row, column), counted from 1."""
     centre, radius = numbers(dataset, f"CenterOfCircular{kind}"), numbers(dataset, f"RadiusOfCircular{kind}")
     if len(centre) != 2 or len(radius) != 1:
         return None, "without centre or radius"
@@ -113,7 +113,7 @@ def _circle(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Ma
 
 
 def _polygon(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
-    """Keep the pixels inside the polygon, border included; its vertices are given as row and column from 1."""
+    """Keep the pixels inside the polygon, border included; its vertices are (row, column), counted from 1."""
     values = numbers(dataset, f"VerticesOfThePolygonal{kind}")
     vertices = [(column - 1.0, row - 1.0) for row, column in zip(values[::2], values[1::2], strict=False)]
     if len(vertices) < 3:
@@ -128,7 +128,7 @@ def _polygon(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[M
 
 
 def _bitmap(dataset: FileDataset, kind: str, shape: tuple[int, ...]) -> tuple[Mask | None, str]:
-    """Keep the pixels where the overlay that ShutterOverlayGroup names is 0; it is as large as the picture.
+    """Keep the pixels where the overlay that ShutterOverlayGroup names is 0; it must have the size of the image.
 
     Source: PS3.3 C.7.6.15 (Bitmap Display Shutter), C.9.2 (Overlay Plane).
     """

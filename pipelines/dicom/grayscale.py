@@ -1,11 +1,11 @@
-"""From stored values to displayed grey: modality, VOI and presentation, by window or lookup table.
+"""Maps stored values to displayed grey: modality, VOI and presentation, by window or lookup table.
 
-Two things in real headers are not what the standard says: the number of bits in the descriptor (16 is written where
-the data fill 12, which would leave the picture black), and the sign of the first input value (written unsigned where
-rescaling makes values negative).
+Real headers depart from the standard in two ways. The descriptor's number of bits can be wrong: 16 is written where
+the data use 12, which would make the image black. The sign of the first input value can be wrong: it is written as
+unsigned although rescaling makes values negative.
 
-A radiograph has at most 65,536 different stored values, so each step is done once for each of them, in float64, and
-the picture is one look-up at the end. A table holds what the steps so far give for each possible stored value in turn.
+A radiograph has at most 65,536 different stored values. Each step is therefore computed once per value, in float64,
+and the image is a single look-up at the end. A table holds the result of the steps so far for each possible value.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupTable:
-    """Outputs for the inputs ``first``, ``first + 1``, ...; inputs beyond either end take the end's output.
+    """Outputs for the inputs ``first``, ``first + 1``, ...; inputs outside the range take the nearest output.
 
     Source: PS3.3 C.11.1.1.1 and C.11.2.1.1.
     """
@@ -48,29 +48,29 @@ class LookupTable:
         return float(2**self.bits - 1)
 
     def apply(self, inputs: Float[np.ndarray, " inputs"]) -> Float[np.ndarray, " inputs"]:
-        """Look up each input; a fraction is cut off."""
+        """Look up each input; fractions are truncated."""
         index = np.clip(np.floor(inputs - self.first), 0, len(self.outputs) - 1).astype(np.intp)
         found: Float[np.ndarray, " inputs"] = self.outputs[index]
         return found
 
     def __str__(self) -> str:
-        """Say the table's size for the receipt, and what of its descriptor was not believed."""
+        """Describe the table for the processing steps, and any value of its descriptor that was corrected."""
         doubt = "" if self.bits == self.stated_bits else f" (the descriptor says {self.stated_bits}, the data do not)"
         return f"{len(self.outputs)} entries from {self.first:g}, {self.bits} bits{doubt}"
 
 
 def read_lookup_table(item: Dataset, dataset: FileDataset, *, lowest_input: float) -> LookupTable | None:
-    """Read an item of a Modality or VOI LUT Sequence; None where it is incomplete.
+    """Read an item of a Modality or VOI LUT Sequence; None if it is incomplete.
 
     Args:
-        item: the sequence's item.
-        dataset: the image it belongs to, for its byte order.
-        lowest_input: the lowest value that can be looked up; below 0 it makes the descriptor's first value signed.
+        item: the item of the sequence.
+        dataset: the image that the item belongs to, for its byte order.
+        lowest_input: the lowest value to look up; if negative, the descriptor's first value is read as signed.
     """
     descriptor = numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
         return None
-    entries = int(descriptor[0]) % 2**16 or 2**16  # 0 stands for 65,536; read as signed, 40,000 is -25,536
+    entries = int(descriptor[0]) % 2**16 or 2**16  # 0 means 65,536; read as signed, 40,000 is -25,536
     first, stated_bits = descriptor[1], int(descriptor[2])
     if lowest_input < 0 and first >= 2**15:
         first -= 2**16
@@ -78,17 +78,17 @@ def read_lookup_table(item: Dataset, dataset: FileDataset, *, lowest_input: floa
     if outputs is None or not 1 <= stated_bits <= 16:
         return None
     needed_bits = max(1, int(outputs.max()).bit_length())
-    # A table whose brightest output stays in the lower half of its own range was written with the wrong depth.
+    # If the brightest output is in the lower half of the range, the descriptor states the wrong depth.
     bits = stated_bits if needed_bits == stated_bits else needed_bits
     return LookupTable(first=first, outputs=outputs, bits=bits, stated_bits=stated_bits)
 
 
 def little_endian_palette(dataset: FileDataset) -> Dataset:
-    """Give a palette colour image's header with the palette's words in little-endian order, as pydicom takes them.
+    """Return a palette image's header with the palette's words in little-endian order, as pydicom expects them.
 
-    A palette has the VR OW, so that a big-endian file holds its words swapped, whether an entry has 16 bits or two of 8
-    bits share a word; pydicom gives the bytes as they lie in the file, and minds
-    the file's order in segmented palettes of 16-bit entries alone, so that the header given says little-endian.
+    A palette has the VR OW, so its words are swapped in a big-endian file. This holds for 16-bit entries and for 8-bit
+    entries packed two to a word. pydicom returns the bytes in file order, and takes the byte order into account only
+    for segmented palettes of 16-bit entries. The returned header therefore says little-endian.
 
     Source: PS3.5 7.3 and 8.1.1 (byte order of OW), PS3.3 C.7.6.3.1.6 and C.7.9.2 (palettes, plain and segmented).
     """
@@ -96,7 +96,7 @@ def little_endian_palette(dataset: FileDataset) -> Dataset:
         return dataset
     header = Dataset()
     header.update(dataset)
-    header.file_meta = FileMetaDataset()  # where pydicom looks for the order of segmented palettes
+    header.file_meta = FileMetaDataset()  # where pydicom looks up the byte order of segmented palettes
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     for kind in ("", "Segmented"):
         for colour in ("Red", "Green", "Blue", "Alpha"):
@@ -114,7 +114,7 @@ def _is_big_endian(dataset: FileDataset) -> bool:
 
 
 def _outputs(item: Dataset, entries: int, big_endian: bool) -> Float[np.ndarray, " entries"] | None:
-    """Read LUTData, whose VR is US or OW and whose 8-bit entries may be packed two to a word; None if too short."""
+    """Read LUTData, with VR US or OW; 8-bit entries may be packed two to a word. None if there are too few entries."""
     raw = item.get("LUTData")
     if isinstance(raw, bytes):
         if entries <= len(raw) < 2 * entries:
@@ -135,7 +135,7 @@ _PERCENTILES = (1.0, 99.0)
 
 
 def apply_modality(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]:
-    """Map stored values to modality values: by the Modality LUT Sequence, else by rescale slope and intercept.
+    """Map stored values to modality values with the Modality LUT Sequence, or else with rescale slope and intercept.
 
     Source: PS3.3 C.11.1.
     """
@@ -151,16 +151,16 @@ def apply_modality(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep
 
 
 def apply_voi(dataset: FileDataset, table: Table, counts: Int[np.ndarray, " stored_values"]) -> tuple[Table, PixelStep]:
-    """Map modality values to [0, 1]: by the first VOI LUT, else the first window, else percentiles of valid pixels.
+    """Map modality values to [0, 1] with the first VOI LUT, or the first window, or percentiles of the valid pixels.
 
-    A VOI that leaves the whole picture one grey is passed over, since nothing could be seen or attributed in it.
+    A VOI that makes the whole image a single grey is ignored, because nothing could be seen or attributed in it.
 
     Args:
         dataset: the image's header.
-        table: modality value for each stored value.
-        counts: how many valid pixels have each stored value.
+        table: modality value of each stored value.
+        counts: number of valid pixels with each stored value.
 
-    Source: PS3.3 C.11.2; where several are given "only one shall be applied", and the first is what viewers open with.
+    Source: PS3.3 C.11.2: of several, "only one shall be applied"; the first is the one that viewers apply by default.
     """
     for item in items(dataset, "VOILUTSequence")[:1]:
         lookup = read_lookup_table(item, dataset, lowest_input=float(table.min()))
@@ -176,7 +176,7 @@ def apply_voi(dataset: FileDataset, table: Table, counts: Int[np.ndarray, " stor
 
 
 def is_inverse(dataset: FileDataset) -> bool:
-    """Say whether low values are shown bright: MONOCHROME1, PresentationLUTShape INVERSE, or both (one inversion).
+    """Return True if low values are shown bright: MONOCHROME1, PresentationLUTShape INVERSE, or both (one inversion).
 
     Source: PS3.3 C.7.6.3.1.2 (MONOCHROME1), C.11.6.1.2 (Presentation LUT Shape; INVERSE belongs to MONOCHROME1).
     """
@@ -185,7 +185,7 @@ def is_inverse(dataset: FileDataset) -> bool:
 
 
 def apply_polarity(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]:
-    """Turn [0, 1] round, once, where low values are to be shown bright, so that dense tissue is bright in the end."""
+    """Invert [0, 1] once if low values are shown bright, so that dense tissue is always bright."""
     photometric = _known(text(dataset, "PhotometricInterpretation"), ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"))
     shape = _known(text(dataset, "PresentationLUTShape"), ("IDENTITY", "INVERSE"))
     inverse = is_inverse(dataset)
@@ -194,13 +194,13 @@ def apply_polarity(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep
 
 
 def _known(stated: str, terms: tuple[str, ...]) -> str:
-    """Repeat a defined term; anything else may be anybody's words."""
+    """Return a defined term as it is, and anything else in quotes, because it may be free text."""
     term = stated.upper()
     return term if term in terms else "another term" if term else "not given"
 
 
 def _apply_window(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep] | None:
-    """Apply the first window; None where there is none that the standard allows.
+    """Apply the first window; None if there is no window that the standard allows.
 
     Source: PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
     """
@@ -227,7 +227,7 @@ def _apply_window(dataset: FileDataset, table: Table) -> tuple[Table, PixelStep]
 
 
 def _ramp(table: Table, centre: float, width: float) -> Table:
-    """0 up to ``centre - width / 2``, 1 above ``centre + width / 2``, straight in between; a step for width 0."""
+    """Ramp from 0 at ``centre - width / 2`` to 1 at ``centre + width / 2``; a step if the width is 0."""
     if width == 0.0:
         return (table > centre).astype(np.float64)
     ramp: Table = np.clip((table - centre) / width + 0.5, 0.0, 1.0)
@@ -235,12 +235,12 @@ def _ramp(table: Table, centre: float, width: float) -> Table:
 
 
 def _apply_percentiles(table: Table, counts: Int[np.ndarray, " stored_values"]) -> tuple[Table, PixelStep]:
-    """Stretch the 1st to the 99th percentile of the valid pixels (nearest rank) to [0, 1]."""
+    """Stretch the range from the 1st to the 99th percentile (nearest rank) of the valid pixels to [0, 1]."""
     order = np.argsort(table, kind="stable")
     cumulated = np.cumsum(counts[order])
     ranks = [np.ceil(percentile / 100.0 * cumulated[-1]) for percentile in _PERCENTILES]
     low, high = (float(table[order[np.searchsorted(cumulated, rank)]]) for rank in ranks)
-    if low == high:  # more than 98 % of the pixels have one value: what remains is the picture
+    if low == high:  # more than 98 % of the pixels have one value: the other pixels are the image
         seen = table[counts > 0]
         low, high = float(seen.min()), float(seen.max())
         if low == high:

@@ -1,6 +1,7 @@
-"""What the audit needs from a radiograph's header, and which files are no radiographs to audit.
+"""Reads what the audit needs from a radiograph's header, and decides which files are not chest radiographs.
 
-A result that comes back with the next pull must be taken for no film, no radiologist's report and no radiologist's box.
+Results of an earlier audit may come back from the archive. They must not be read as a radiograph, as a radiologist's
+report or as a radiologist's box.
 """
 
 import re
@@ -63,8 +64,7 @@ _KEYWORDS = (
     *VIEW_KEYWORDS,
 )
 
-# PS3.4 B.5: the storage classes in which chest radiographs come. Secondary captures are what converted public
-# collections (RSNA, SIIM) are written as.
+# PS3.4 B.5: the storage classes of chest radiographs. Converted public collections (RSNA, SIIM) are secondary captures.
 MULTI_FRAME_CLASSES: Final = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
@@ -80,27 +80,27 @@ _RADIOGRAPH_CLASSES = MULTI_FRAME_CLASSES | {
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPH_MODALITIES = {"", "CR", "DX", "DR", "RG", "RF", "OT", "SC"}
 
-# Films of the spine, the thoracic among them, are taken with another beam and centre: T SPINE is no chest film.
+# Radiographs of the spine, thoracic spine included, have another beam and centre: T SPINE is not a chest radiograph.
 _SPINE = re.compile(r"\w*SPINE|\w*SPINAL|VERTEBRA\w*")
 _CHEST_WORDS = ("CHEST", "THORA", "LUNG", "RIB", "HEART", "STERN", "CLAVIC")
-# PS3.16 CID 4031 "Common Anatomic Region", as BodyPartExamined spells it, without parts that a chest film may be filed
-# under; and words that name such regions in practice.
+# PS3.16 CID 4031 "Common Anatomic Region", as BodyPartExamined spells it, without the parts under which a chest
+# radiograph may be filed; and other words that are used for such regions in practice.
 _OTHER_PARTS = (
     *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CALCANEUS", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT"),
     *("FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "KUB", "LEG", "MANDIBLE", "PATELLA"),
     *("PELVIS", "SHOULDER", "SINUS", "SKULL", "TIBIA", "TOE", "WRIST", "ZYGOMA", "CERVICAL", "LUMBAR", "SACRUM"),
 )
-_MISSPELT = 0.85  # likeness: EXTREMETY is EXTREMITY
+_MISSPELT = 0.85  # similarity at which a word counts as misspelt: EXTREMETY is EXTREMITY
 
 _MAX_AGE_YEARS = 130.0
 _DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25, "": 365.25}
 
 
 def read_image_header(path: Path) -> Image:
-    """Read a chest radiograph's header. Values that make no sense are read as not known.
+    """Read a chest radiograph's header. Implausible values are read as unknown.
 
     Raises:
-        DicomError: the file is no DICOM, is cut short, or is no radiograph that the audit takes.
+        DicomError: the file is not DICOM, is truncated, or is not a radiograph that the audit accepts.
     """
     with tolerant_reading():
         found = _inspect(path)
@@ -110,11 +110,11 @@ def read_image_header(path: Path) -> Image:
 
 
 def inspect_file(path: Path) -> Image | LeftOut:
-    """Read a file's header, or say why the file takes no part.
+    """Read a file's header, or return why the file is excluded.
 
     Returns:
-        The image; or a :class:`LeftOut` that has failed where the file should be readable and is not, and is left out
-        by rule where it is another kind of object.
+        The image, or a :class:`LeftOut`. It has ``failed`` if the file should be readable and is not; another kind of
+        object is excluded by rule.
     """
     try:
         with tolerant_reading():
@@ -124,11 +124,11 @@ def inspect_file(path: Path) -> Image | LeftOut:
 
 
 def _inspect(path: Path) -> Image | LeftOut:
-    """Read the header of a radiograph, or name the rule that leaves the object out."""
+    """Read the header of a radiograph, or return the rule that excludes the object."""
     dataset, has_pixels = read_elements(path, _KEYWORDS)
     sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
     if not sop_class:
-        raise DicomError(f"{path}: SOPClassUID is missing, so the file is no DICOM object; take it out of the folder.")
+        raise DicomError(f"{path}: SOPClassUID is missing, so this is not a DICOM object; remove it from the folder.")
     rule = _rule_against(dataset, sop_class)
     if rule is not None:
         return LeftOut(
@@ -141,11 +141,11 @@ def _inspect(path: Path) -> Image | LeftOut:
             accession_issuer=accession_issuer(dataset),
         )
     if not has_pixels:
-        raise DicomError(f"{path}: the file has no pixel data: it is cut short, or only a header; export it again.")
+        raise DicomError(f"{path}: the file has no pixel data: it is truncated, or only a header; export it again.")
     identifiers = {keyword: text(dataset, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID")}
     for keyword, value in identifiers.items():
         if not value:
-            raise DicomError(f"{path}: {keyword} is missing, so the image cannot be told from others; export it again.")
+            raise DicomError(f"{path}: {keyword} is missing, so the image cannot be identified; export it again.")
     rows, columns = (_positive_integer(dataset, keyword, path) for keyword in ("Rows", "Columns"))
     lift_functional_groups(dataset, frame=1)
     view, view_source = find_view(dataset)
@@ -174,36 +174,37 @@ def _inspect(path: Path) -> Image | LeftOut:
 
 
 def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
-    """Name the rule that leaves this object out, or None for a radiograph."""
+    """Return the rule that excludes this object, or None for a radiograph."""
     intent = text(dataset, "PresentationIntentType").upper()
     modality = text(dataset, "Modality").upper()
     if sop_class == _FOR_PROCESSING_CLASS or intent == "FOR PROCESSING":
         return "The image is FOR PROCESSING, not for display; send the FOR PRESENTATION image of the same exposure."
     if sop_class == MediaStorageDirectoryStorage:
-        return "This is a DICOMDIR; nothing is to be done: the files it names are read where they lie in the folder."
+        return "DICOMDIR; skipped. The files that it lists are read from the folder itself."
     if sop_class not in _RADIOGRAPH_CLASSES:
         name = UID(sop_class).name
-        known = "of a class that is not known" if name == sop_class else name
-        return f"This object ({known}) is no projection radiograph; nothing is to be done."
+        known = "of an unknown class" if name == sop_class else name
+        return f"Not a projection radiograph ({known}); skipped."
     if is_own_result(dataset):
         return LEFT_OUT_REASON
     if modality not in _RADIOGRAPH_MODALITIES:
-        return f"The image is no chest radiograph: its Modality is {_spoken(modality)}; nothing is to be done."
+        return f"Not a chest radiograph (Modality is {_spoken(modality)}); skipped."
     return _rule_against_body_part(text(dataset, "BodyPartExamined"))
 
 
 def _rule_against_body_part(stated: str) -> str | None:
-    """Leave out what is stated to be another part of the body; blank, and what means nothing to us, takes part.
+    """Exclude an image that is stated to show another part of the body; blank or unknown values are accepted.
 
-    A third of chest films leave it blank, others hold "CHEST AP" or a misspelling. In this order: a part that names the
-    chest takes part; the spine does not, whichever part of it; then a part of the thorax does; then any other part of
-    the body, misspelt or not, does not; and what is left ("TRUNK", "CHST", "12345") does.
+    A third of chest radiographs leave the element blank; others hold "CHEST AP" or a misspelling. The rules apply in
+    this order. A part that names the chest is accepted. Any part of the spine is excluded. Another part of the thorax
+    is accepted. Any other part of the body, misspelt or not, is excluded. Anything else ("TRUNK", "CHST", "12345") is
+    accepted.
     """
     words = re.findall(r"[A-Z]+", stated.upper())
     if any("CHEST" in word for word in words):
         return None
     if any(_SPINE.fullmatch(word) for word in words):
-        return _no_chest("of the spine")
+        return _no_chest("SPINE")
     if any(chest in word for word in words for chest in _CHEST_WORDS):
         return None
     parts = [part for word in words for part in get_close_matches(word, _OTHER_PARTS, n=1, cutoff=_MISSPELT)]
@@ -211,30 +212,30 @@ def _rule_against_body_part(stated: str) -> str | None:
 
 
 def _no_chest(part: str) -> str:
-    """Name our own word for the part: what else stands in the element may be anybody's words."""
-    return f"The image is no chest radiograph: its BodyPartExamined is {part}; nothing is to be done."
+    """Name the part with a word of our own list, because the element may hold free text."""
+    return f"Not a chest radiograph (BodyPartExamined is {part}); skipped."
 
 
 def _spoken(modality: str) -> str:
-    """Repeat a modality that has the form of a defined term (PS3.3 C.7.3.1.1.1)."""
+    """Return a modality as it is if it has the form of a defined term (PS3.3 C.7.3.1.1.1), else in quotes."""
     return modality if re.fullmatch(r"[A-Z]{2,3}", modality) else quoted(modality)
 
 
 def _positive_integer(dataset: FileDataset, keyword: str, path: Path) -> int:
     values = numbers(dataset, keyword)
     if len(values) != 1 or values[0] < 1:
-        raise DicomError(f"{path}: {keyword} is missing or not positive, so the file is no image; export it again.")
+        raise DicomError(f"{path}: {keyword} is missing or not positive, so this is not an image; export it again.")
     return int(values[0])
 
 
 def _frames(dataset: FileDataset) -> int:
-    """Read how many frames the file says it has; one where it does not say."""
+    """Read the number of frames; 1 if the file does not state it."""
     values = numbers(dataset, "NumberOfFrames")
     return int(values[0]) if len(values) == 1 and values[0] >= 1 else 1
 
 
 def _spacing(dataset: FileDataset) -> tuple[tuple[float, float] | None, str | None]:
-    """Read (row, column) spacing in mm and its element; PixelSpacing, which may be calibrated, comes first.
+    """Read (row, column) spacing in mm and its element; PixelSpacing comes first, because it may be calibrated.
 
     Source: PS3.3 10.7.1.3 (Pixel Spacing Calibration Type), C.8.11.4 (Imager Pixel Spacing).
     """
@@ -251,7 +252,7 @@ def _sex(dataset: FileDataset) -> str | None:
 
 
 def _age_years(dataset: FileDataset) -> float | None:
-    """Read PatientAge ("045Y", "012M"; bare "45", as RSNA writes it), else count from the birth date to the study."""
+    """Read PatientAge ("045Y", "012M"; RSNA writes "45"), or else compute the age from birth date and study date."""
     stated = re.fullmatch(r"(\d{1,3})([DWMY]?)", text(dataset, "PatientAge").upper())
     if stated:
         age = int(stated[1]) * _DAYS_PER_UNIT[stated[2]] / 365.25
@@ -273,7 +274,7 @@ def _date(value: str) -> date | None:
         return None
 
 
-# By macro, what is read of it. The other macros place frames in time and space, which a radiograph has no use for.
+# Elements to read, by macro. The other macros place frames in time and space and do not apply to a radiograph.
 _ELEMENTS = {
     "PixelMeasuresSequence": ("PixelSpacing",),
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope"),
@@ -282,9 +283,9 @@ _ELEMENTS = {
 
 
 def lift_functional_groups(dataset: Dataset, frame: int) -> None:
-    """Put what the functional groups say of a frame, counted from 1, into the data set itself.
+    """Copy a frame's functional group values into the data set itself. Frames are counted from 1.
 
-    What is said of the frame alone goes before what is said of all frames, and both before the data set's own element.
+    A value of the frame takes precedence over a value shared by all frames, and both over the data set's own element.
 
     Source: PS3.3 C.7.6.16 (Multi-frame Functional Groups), C.7.6.16.2.1 (Pixel Measures), C.7.6.16.2.9 (Pixel Value
     Transformation), C.7.6.16.2.10 (Frame VOI LUT).
@@ -300,10 +301,10 @@ def lift_functional_groups(dataset: Dataset, frame: int) -> None:
 
 
 OWN_MANUFACTURER = "m2ib-audit"
-"""Manufacturer (0008,0070) of every object that is made from an audit."""
-LEFT_OUT_REASON = "This object is a result of m2ib-audit, made from an earlier audit; nothing is to be done."
+"""Manufacturer (0008,0070) of every object that an audit creates."""
+LEFT_OUT_REASON = "A result of an earlier m2ib-audit run; skipped."
 
 
 def is_own_result(dataset: Dataset) -> bool:
-    """Whether m2ib-audit has made an object from an audit; its Manufacturer must have been read."""
+    """Return True if an audit created the object; its Manufacturer must have been read."""
     return text(dataset, "Manufacturer") == OWN_MANUFACTURER

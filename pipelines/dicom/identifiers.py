@@ -1,7 +1,7 @@
-"""What the text elements of a header say: to be found again in the words of the report.
+"""Collects the text of a header's elements, to find it again in the words of the report.
 
-Any of them may name the patient, a person or a place, so all are read, those of private blocks and of items of
-sequences too. Nothing of it is kept or shown; it lives as long as the image is worked on.
+Any text element may name the patient, another person or a place. All of them are read, including private blocks and
+items of sequences. The text is neither stored nor shown, and is discarded when the image is done.
 
 Source: PS3.5 table 6.2-1 (value representations); PS3.15 table E.1-1, for which of them name places.
 """
@@ -36,19 +36,19 @@ _TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "
 _BYTES = frozenset({"OB", "UN"})
 _PIXEL_GROUP = 0x7FE0
 _READABLE = re.compile(rb"[\x20-\x7e\x80-\xff]{3,}")
-_READABLE_IN_LARGE = re.compile(rb"[\x20-\x7e]{6,}")  # in binary data shorter runs come about by chance
+_READABLE_IN_LARGE = re.compile(rb"[\x20-\x7e]{6,}")  # shorter runs occur by chance in binary data
 _LARGE = 1 << 16  # bytes
-_MOST_ELEMENTS = 20_000  # real headers have some hundreds
+_MOST_ELEMENTS = 20_000  # real headers have a few hundred
 _MOST_CHARACTERS = 1 << 20
 _DEEPEST = 8  # levels of sequences
 
 
 def identifiers_in(dataset: Dataset) -> Identifiers:
-    """Gather the words of a header.
+    """Collect the words of a header.
 
     Returns:
-        What the text elements say. It is not ``complete`` if the header has more than 20,000 elements, 1 MiB of text or
-        8 levels of sequences, or an element that cannot be read.
+        The text of its elements. It is not ``complete`` if the header has more than 20,000 elements, 1 MiB of text or
+        8 levels of sequences, or if an element cannot be read.
     """
     gathering = _Gathering()
     complete = gathering.read(dataset)
@@ -61,7 +61,7 @@ def identifiers_in(dataset: Dataset) -> Identifiers:
 
 
 def read_identifiers(path: Path) -> Identifiers:
-    """Gather them from a file; of one that cannot be read they are not complete."""
+    """Collect the words of a file's header; they are not complete if the file cannot be read."""
     try:
         with tolerant_reading():
             return identifiers_in(read_header(path))
@@ -71,7 +71,7 @@ def read_identifiers(path: Path) -> Identifiers:
 
 @dataclass(slots=True)
 class _Gathering:
-    """What is gathered from a header, each value once, and how much more may be."""
+    """The text collected from a header, each value once, and how much more is allowed."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[str, None] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class _Gathering:
     characters_left: int = _MOST_CHARACTERS
 
     def read(self, dataset: Dataset, level: int = 0) -> bool:
-        """Read a data set and the items of its sequences; say whether nothing was passed over."""
+        """Read a data set and the items of its sequences; return False if anything was skipped."""
         if level > _DEEPEST:
             return False
         complete = True
@@ -101,9 +101,9 @@ class _Gathering:
         return complete and self.characters_left >= 0
 
     def _keep_as_stored(self, dataset: Dataset, tag: BaseTag) -> bool:
-        """Keep the bytes of an element whose value does not conform; say whether there are any."""
+        """Store the bytes of an element whose value does not conform; return whether there are any."""
         try:
-            stored: object = dataset.get_item(tag)  # pydicom declares less than it gives
+            stored: object = dataset.get_item(tag)  # pydicom's declared type is too narrow
         except READ_ERRORS:
             return False
         if not isinstance(stored, RawDataElement) or not isinstance(stored.value, bytes):
@@ -122,7 +122,7 @@ class _Gathering:
 
 def _values(element: DataElement) -> Iterator[str]:
     value = element.value
-    if element.VR in _TEXT or isinstance(value, str):  # a number that is none is read as text
+    if element.VR in _TEXT or isinstance(value, str):  # an invalid number is read as text
         for each in value if isinstance(value, MultiValue | list | tuple) else (value,):
             yield from _texts(each)
     elif element.VR in _BYTES and isinstance(value, bytes) and element.tag.group != _PIXEL_GROUP:
@@ -132,7 +132,7 @@ def _values(element: DataElement) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Give a value as text; a person's name in each of the scripts that it is written in."""
+    """Return a value as text; a person's name in each script in which it is written."""
     if value is None:
         return
     text = str(value) if not isinstance(value, PersonName) else str(value).replace("=", " ").replace("^", " ")

@@ -1,4 +1,4 @@
-"""From a DICOM file to the picture a radiologist would see, with a receipt of every step on the way."""
+"""Turns a DICOM file into the image that a radiologist would see, and records every processing step."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,16 +34,16 @@ class Pixels:
 
 
 def read_pixels(path: Path, *, frame: int = 1, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a frame of a file and bring it to display values.
+    """Decode a frame of a file and convert it to display values.
 
     Args:
         path: the DICOM file.
-        frame: which one, counted from 1.
-        max_pixels: rows x columns x frames beyond which the file is refused before it is decoded.
+        frame: number of the frame, counted from 1.
+        max_pixels: limit for rows x columns x frames; a larger file is refused before it is decoded.
 
     Raises:
-        DicomError: the file cannot be read, has no such frame, promises too many pixels, or needs a decoder that is
-            not installed.
+        DicomError: the file cannot be read, has no such frame, claims too many pixels, or needs a decoder that is not
+            installed.
 
     Source: PS3.4 N.2 (the order of the grayscale transformations), PS3.3 C.11.1 and C.11.2.
     """
@@ -84,10 +84,10 @@ def _from_colour(
     path: Path,
     bits: int,
 ) -> Pixels:
-    """Take the luminance of a colour picture: a secondary capture, which is meant to be shown as it is.
+    """Compute the luminance of a colour image, which is a secondary capture and is shown as stored.
 
     Modality and VOI transformations do not apply to colour (PS3.3 C.11.1, C.11.2: monochrome only). Full scale is that
-    of the ``bits`` stored, unless the values need more, or of the palette's entries.
+    of the stored ``bits`` (more if the values need it), or that of the palette's entries.
     """
     if values.ndim == 2:
         try:

@@ -1,4 +1,4 @@
-"""A folder becomes the radiographs in it, and a list of everything else with its reason."""
+"""Finds the radiographs in a folder, and lists every other file with the reason why it is excluded."""
 
 import multiprocessing
 import os
@@ -24,22 +24,22 @@ __all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
 
 FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
 
-_AT_ONCE = 64  # files that a process reads before it gives them back
-_AHEAD = 3  # portions a process: enough that none waits, few enough that memory does not grow with the folder
-_MANY_FILES = 2000  # below, a process takes longer to start than the files to read
+_AT_ONCE = 64  # files that a process reads per portion
+_AHEAD = 3  # portions per process: enough that none waits, few enough that memory does not grow with the folder
+_MANY_FILES = 2000  # for fewer files, starting a process takes longer than reading them
 _MOST_PROCESSES = 16
-_LONGEST_PATH = 4096  # characters, as Linux has it
-_MOST_STEPS = 1000  # of the progress: a bar that moves more often costs more than the second scan
+_LONGEST_PATH = 4096  # characters, the limit of Linux
+_MOST_STEPS = 1000  # progress updates: more of them would cost more than a second scan
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What a folder holds. Every entry is in ``images`` or in ``left_out``, in the order of the paths."""
+    """The contents of a folder. Every entry is in ``images`` or in ``left_out``, in the order of the paths."""
 
     images: tuple[Image, ...]
     left_out: tuple[LeftOut, ...]
-    files: int  # with what is no file to read: links that lead out, folders that cannot be listed
+    files: int  # including entries that cannot be read: links that lead out, folders that cannot be listed
 
 
 def scan_folder(
@@ -51,19 +51,19 @@ def scan_folder(
 ) -> Scan:
     """Read the header of every file below a folder.
 
-    Symbolic links to folders are not followed, and links to files only where they stay inside the folder. Of several
-    files with one SOPInstanceUID the first in the order of paths is kept.
+    Symbolic links to folders are not followed; links to files are followed only if they stay inside the folder. Of
+    several files with the same SOPInstanceUID, the first in path order is used.
 
     Args:
-        folder: what to scan, with its subfolders.
-        index: file that keeps what was found, so that files which have not changed are not read at the next scan. It
-            holds patient and accession numbers. None: every file is read.
-        processes: that read headers. None: this one for a small folder, else one a CPU.
-        progress: called with the count of files done and in all, after each file or, of many, after some.
+        folder: the folder to scan, with its subfolders.
+        index: file that stores the findings, so that the next scan does not read unchanged files again. It holds
+            patient and accession numbers. None: every file is read.
+        processes: number of processes that read headers. None: one for a small folder, else one per CPU.
+        progress: called with the number of files done and in total, after each file, or less often for many files.
 
     Raises:
-        InputError: the folder is missing or is none.
-        CohortError: the folder holds no file.
+        InputError: the folder does not exist or is not a folder.
+        CohortError: the folder is empty.
     """
     if not folder.exists():
         raise InputError(f"The folder {folder} does not exist; give the folder that holds the DICOM files.")
@@ -98,7 +98,7 @@ def scan_folder(
 def keep_views(
     images: Iterable[Image], views: Collection[View] = FRONTAL_VIEWS
 ) -> tuple[tuple[Image, ...], tuple[LeftOut, ...]]:
-    """Part the images into those of the wanted views and the others, which are left out by rule."""
+    """Split the images into those with a wanted view and the others, which are excluded by rule."""
     kept: list[Image] = []
     left_out: list[LeftOut] = []
     for image in images:
@@ -113,17 +113,17 @@ def keep_views(
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the folder, as it was before anything was read."""
+    """A file of the folder, with its state before any file was read."""
 
     path: Path
-    name: str  # its path from the folder on
+    name: str  # its path relative to the folder
     stamp: Stamp | None
 
 
 def _files(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> list[_File]:
-    """Give the files below a folder in the order of their paths; what is no file to read goes to ``left_out``.
+    """Yield the files below a folder in path order; entries that cannot be read go to ``left_out``.
 
-    A file is stamped before any is read: a change in between is seen at the next scan.
+    Every file is stamped before any is read, so that the next scan sees a change in between.
     """
     files: list[_File] = []
     for entry in entries_under(folder, stage="scan", with_hidden=True):
@@ -135,10 +135,10 @@ def _files(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> list[_Fil
 
 
 def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
-    """Give what each file holds, in the order of the paths; a few portions are read ahead and no more."""
+    """Yield the finding of each file in path order; only a few portions are read ahead."""
     with ExitStack() as stack:
         known = None if index is None else stack.enter_context(ScanIndex(index))
-        # Its processes start with the first file that has to be read.
+        # The pool starts its processes with the first file that has to be read.
         pool = None if processes < 2 else stack.enter_context(_pool(processes))
         ahead = 0 if pool is None else _AHEAD * processes
         waiting: deque[_Portion] = deque()
@@ -151,18 +151,18 @@ def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> 
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")  # forking would copy the locks of whatever threads run here
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks held by other threads
     return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
 
 
 def _begin() -> None:
-    signal(SIGINT, SIG_IGN)  # an interrupt is the parent's to handle
+    signal(SIGINT, SIG_IGN)  # the parent handles interrupts
     end_with_parent()
 
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Some files: what the index knows of them, and the others on their way."""
+    """Some files: findings that the index has, and pending reads of the others."""
 
     files: Sequence[_File]
     known: Sequence[Image | LeftOut | None]
@@ -177,12 +177,12 @@ class _Portion:
         unread = [file.path for file, found in zip(files, known, strict=True) if found is None]
         reading = None
         if pool is not None and unread:
-            with suppress(BrokenProcessPool):  # then they are read here
+            with suppress(BrokenProcessPool):  # the files are then read in this process
                 reading = pool.submit(_look_at_all, unread)
         return cls(files, known, reading)
 
     def findings(self, index: ScanIndex | None) -> Iterator[Image | LeftOut]:
-        """Give what each file holds, and let the index keep what is new."""
+        """Yield the finding of each file, and store new ones in the index."""
         unread = [file.path for file, found in zip(self.files, self.known, strict=True) if found is None]
         read = iter(self._read(unread))
         for file, known in zip(self.files, self.known, strict=True):
@@ -196,7 +196,7 @@ class _Portion:
 
     def _read(self, unread: Sequence[Path]) -> Sequence[Image | LeftOut]:
         if self.reading is not None:
-            with suppress(BrokenProcessPool):  # the system has killed a process: on without them
+            with suppress(BrokenProcessPool):  # the system killed a process: continue in this one
                 return self.reading.result()
         return _look_at_all(unread)
 
@@ -206,12 +206,12 @@ def _look_at_all(paths: Iterable[Path]) -> list[Image | LeftOut]:
 
 
 def _look_at(path: Path) -> Image | LeftOut:
-    """Read one file's header, if it is DICOM by its name or its first bytes."""
+    """Read one file's header, if its name or its first bytes say that it is DICOM."""
     try:
         if is_apple_double(path):
             return _by_rule(path, APPLE_DOUBLE)
         if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
-            return _by_rule(path, "This is no DICOM file; nothing is to be done.")
+            return _by_rule(path, "Not DICOM; skipped.")
     except OSError as error:
         return LeftOut(source=str(path), stage="scan", reason=f"The file {why_unreadable(error)}", failed=True)
     return inspect_file(path)

@@ -1,7 +1,7 @@
-"""What earlier scans of a folder found, so that a file that has not changed is not read again.
+"""Stores the findings of earlier scans of a folder, so that unchanged files are not read again.
 
-The index holds what the audit needs of each header, patient and accession numbers among it, and nothing else: it is
-made readable by its owner alone, and what has left the folder leaves the index at the next scan.
+The index holds only what the audit needs of each header. This includes patient and accession numbers, so only the
+owner may read the file. Files that were removed from the folder are removed from the index at the next scan.
 """
 
 import json
@@ -23,13 +23,13 @@ from pipelines.study import Image, LeftOut, View
 
 __all__ = ["ScanIndex", "Stamp"]
 
-_YOUNGEST_NS = 2_000_000_000  # FAT counts in two seconds: what is younger may change again under the same time
-_AT_ONCE = 2000  # entries written in one go: short enough that no other scan waits for long
-_PATIENCE_SECONDS = 10.0  # for another scan that writes
+_YOUNGEST_NS = 2_000_000_000  # FAT has a resolution of 2 s: a younger file may change again with the same time
+_AT_ONCE = 2000  # entries per write: short enough that no other scan waits long
+_PATIENCE_SECONDS = 10.0  # how long to wait for another scan that writes
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 _SQLITE_HEADER = b"SQLite format 3\0"
 _OURS = 0x6D326269  # "m2bi", the application id
-_OURS_AT = slice(68, 72)  # where SQLite keeps it in the file
+_OURS_AT = slice(68, 72)  # its offset in an SQLite file
 _IMAGE_FIELDS = tuple(field.name for field in fields(Image) if field.name != "path")
 _LEFT_OUT_FIELDS = tuple(field.name for field in fields(LeftOut) if field.name not in {"source", "failed"})
 
@@ -38,19 +38,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes when a file changes."""
+    """The properties of a file that change when the file changes."""
 
     size: int
     modified_ns: int
-    changed_ns: int  # also moves where the time of modification was set back
+    changed_ns: int  # changes even if the modification time was set back
     inode: int
 
     @classmethod
     def of(cls, file: "Path | os.DirEntry[str]") -> "Stamp | None":
-        """Take a file's stamp; None for what an index does not speak of.
+        """Return a file's stamp; None for a file that is not indexed.
 
-        That is links and all else that is no regular file, and what was written just now: it may change again under
-        the same stamp.
+        Links and other entries that are not regular files are not indexed. Nor are files written just now, which may
+        change again without a change of their stamp.
         """
         try:
             seen = file.stat(follow_symlinks=False)
@@ -66,16 +66,16 @@ class Stamp:
 
 
 class ScanIndex:
-    """Findings by path, kept in a file for the next scan; use it as a context.
+    """Findings by path, stored in a file for the next scan; use it as a context manager.
 
-    A file that is damaged, or was written by another version of the header code, is made anew. One that cannot be
-    used at all (a full disk, another scan that holds it, a file that is no index) is left alone and gone without, with
-    a warning: an index never stops a scan. Several scans may use one file at the same time. What the folder does not
-    hold any more is forgotten when a scan comes to its end, and not where it was interrupted.
+    An index that is damaged, or was written by another version of the header code, is rebuilt. If the index cannot be
+    used at all (disk full, locked by another scan, the file is not an index), it is left unchanged and the scan
+    continues without it, with a warning. Several scans may use one file at the same time. Files that are no longer in
+    the folder are removed when a scan completes, but not when it is interrupted.
     """
 
     def __init__(self, file: Path) -> None:
-        """Open or make the index, and read it whole: a question a file would take longer than the files' stamps."""
+        """Open or create the index and read it completely: one query per file would be slower than the stamps."""
         self._file = file
         self._known: dict[str, tuple[str, str]] = {}  # path: stamp and finding
         self._new: list[tuple[str, str, str]] = []
@@ -84,13 +84,13 @@ class ScanIndex:
             if not _may_be_index(file):
                 self._usable = False
                 _log.warning(
-                    "%s is no index of earlier scans and is left as it is: give --index another file", file.name
+                    "%s is not an index of earlier scans and is left unchanged: give --index another file", file.name
                 )
             else:
                 self._known = self._read()
         except sqlite3.Error as error:
             if _is_damaged(error):
-                _log.warning("the index of earlier scans is damaged (%s) and is made anew", error)
+                _log.warning("the index of earlier scans is damaged (%s) and is rebuilt", error)
                 self._remake()
             else:
                 self._go_without(error)
@@ -106,23 +106,23 @@ class ScanIndex:
         self._write(forget=kind is None)
 
     def find(self, name: str, stamp: Stamp, path: Path) -> Image | LeftOut | None:
-        """Give what was found in a file, or None where it is not known or the file has changed since.
+        """Return the finding for a file, or None if there is none or the file has changed.
 
         Args:
-            name: the file's path from the scanned folder on, so that a folder that moves keeps its index.
-            stamp: of the file as it is now.
-            path: of the file, for what is given back.
+            name: the file's path relative to the scanned folder, so that the index stays valid if the folder moves.
+            stamp: the current stamp of the file.
+            path: the path to put into the returned finding.
         """
         stamped, text = self._known.get(name, ("", ""))
         if stamped != str(stamp):
             return None
         found = _decoded(text, path)
         if found is not None:
-            del self._known[name]  # what stays is what the folder does not hold any more
+            del self._known[name]  # what is left at the end is no longer in the folder
         return found
 
     def keep(self, name: str, stamp: Stamp, found: Image | LeftOut) -> None:
-        """Remember what was found. Failures are not kept: a disk may have failed, and not the file."""
+        """Store a finding. Failures are not stored, because the cause may be the disk and not the file."""
         if isinstance(found, LeftOut) and found.failed:
             return
         self._known.pop(name, None)
@@ -131,7 +131,7 @@ class ScanIndex:
             self._write(forget=False)
 
     def _write(self, *, forget: bool) -> None:
-        """Write what is new, and take out what was not met."""
+        """Write new findings, and delete those of files that are gone."""
         new, self._new = self._new, []
         gone = [(_stored(name),) for name in self._known] if forget else []
         if not self._usable or not (new or gone):
@@ -164,10 +164,10 @@ class ScanIndex:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one read or write; it is held no longer than that, and not at all while files are read."""
+        """Open the database for one read or write. It is not held while files are read."""
         database = sqlite3.connect(self._file, timeout=_PATIENCE_SECONDS, isolation_level=None)
         try:
-            database.execute("PRAGMA secure_delete = ON")  # what has left the folder shall not stay in free pages
+            database.execute("PRAGMA secure_delete = ON")  # deleted entries must not stay in free pages
             database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
@@ -186,16 +186,16 @@ class ScanIndex:
         self._usable, self._known = False, {}
         if isinstance(error, sqlite3.Error) and _is_damaged(error):
             with suppress(OSError):
-                self._remove()  # the next scan makes it anew
+                self._remove()  # the next scan creates a new one
 
     def _remove(self) -> None:
-        # The journal first: SQLite would roll an old one back into a new file.
+        # The journal first: SQLite would otherwise roll an old journal back into a new file.
         self._file.with_name(f"{self._file.name}-journal").unlink(missing_ok=True)
         self._file.unlink(missing_ok=True)
 
 
 def _may_be_index(file: Path) -> bool:
-    """Whether a file is an index, whole or damaged, or none yet: nobody else's file is written over.
+    """Return True for an index, damaged or not, and for a new file: other files are never overwritten.
 
     Source: SQLite's file format, section 1.3 (the database header; application id at offset 68).
     """
@@ -203,7 +203,7 @@ def _may_be_index(file: Path) -> bool:
         return True
     with file.open("rb") as opened:
         head = opened.read(100)
-    # A crash of the system may leave nothing but zeros.
+    # After a system crash the file may consist of zeros.
     return not head.strip(b"\0") or (head.startswith(_SQLITE_HEADER) and head[_OURS_AT] == _OURS.to_bytes(4))
 
 
@@ -212,7 +212,7 @@ def _stored(name: str) -> bytes:
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:
-    # Text that is none has no code; the upper bits say more closely where.
+    # Invalid text has no error code; the upper bits only give details.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
 
 
@@ -222,7 +222,7 @@ def _encoded(found: Image | LeftOut) -> str:
 
 
 def _decoded(text: str, path: Path) -> Image | LeftOut | None:
-    """Read a finding; None where it is none."""
+    """Read a finding; None if it is invalid."""
     try:
         values = json.loads(text)
         if len(values) == len(_LEFT_OUT_FIELDS):
@@ -238,7 +238,7 @@ def _decoded(text: str, path: Path) -> Image | LeftOut | None:
 
 @cache
 def _header_code() -> int:
-    """Number the code that reads headers: whatever changes in it makes every older index invalid."""
+    """Return a number for the header code: any change of the code invalidates older indexes."""
     here = Path(__file__).parent
     digest = sha256(f"{version('m2ib-audit')} {version('pydicom')}".encode())
     for source in (*sorted(here.glob("*.py")), here.parent / "study.py"):

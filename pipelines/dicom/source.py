@@ -1,6 +1,6 @@
-"""Opening a file that may be DICOM, and reading its header so that nothing in it can do harm.
+"""Opens a file that may be DICOM, and reads its header safely.
 
-pydicom is asked to read odd values quietly: its warnings print the values, and a value may name a patient.
+pydicom must read invalid values without a warning: its warnings contain the values, and a value may name a patient.
 """
 
 import logging
@@ -53,7 +53,7 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (integer) Pixel Data
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 
-# What pydicom raises, version by version, on bytes that are no DICOM or a value that is not what its VR says.
+# What pydicom raises, depending on its version, for bytes that are not DICOM or for a value that contradicts its VR.
 _VALUE_ERRORS = (
     *(ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, AttributeError),
     *(struct.error, BytesLengthException),
@@ -62,14 +62,14 @@ READ_ERRORS = (*_VALUE_ERRORS, InvalidDicomError, EOFError, OSError, zlib.error,
 
 
 def reason_without_path(error: DicomError, path: Path) -> str:
-    """Take the path off the message of a :class:`DicomError`: reasons stand on pages, and a path may name a patient."""
+    """Remove the path from a :class:`DicomError`'s message: pages show reasons, and a path may name a patient."""
     reason = str(error).removeprefix(f"{path}: ")
     return reason[:1].upper() + reason[1:]
 
 
 @contextmanager
 def tolerant_reading() -> Iterator[None]:
-    """Let pydicom read what does not conform, without a warning or log line that prints the value."""
+    """Let pydicom read non-conforming values without warnings or log lines that contain the value."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     with warnings.catch_warnings(), config.disable_value_validation():
@@ -82,25 +82,25 @@ def tolerant_reading() -> Iterator[None]:
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Say whether the file starts as DICOM does: "DICM" after the preamble, or an element of group 0002 or 0008.
+    """Return True if the file starts like DICOM: "DICM" after the preamble, or an element of group 0002 or 0008.
 
     Raises:
         OSError: the file cannot be read.
 
-    Source: PS3.10 7.1; files without preamble are older than it or were written by a network receiver.
+    Source: PS3.10 7.1; files without a preamble predate it or were written by a network receiver.
     """
     with path.open("rb") as file:
         return _is_dicom(file.read(132))
 
 
 def refuse_other_format(file: BoundedFile, path: Path) -> None:
-    """Refuse a file that does not start as DICOM does; otherwise it stands at its beginning afterwards.
+    """Refuse a file that does not start like DICOM; otherwise rewind it to its beginning.
 
     Raises:
-        DicomError: it is no DICOM file.
+        DicomError: it is not a DICOM file.
     """
     if not _is_dicom(file.peek_at(0, 132)):
-        raise DicomError(f"{path}: this is not a DICOM file, whatever its name says; take it out of the folder.")
+        raise DicomError(f"{path}: this is not a DICOM file, despite its name; remove it from the folder.")
     file.seek(0)
 
 
@@ -109,7 +109,7 @@ def _is_dicom(head: bytes) -> bool:
 
 
 def _starts_with_an_element(head: bytes) -> bool:
-    """Whether the first bytes are a tag of group 0002 or 0008 in either byte order, then a VR or a short length."""
+    """Return True for a tag of group 0002 or 0008 in either byte order, followed by a VR or a short length."""
     if len(head) < 16:
         return False
     little = head[0] in {0x02, 0x08} and head[1] == 0 and head[3] in {0x00, 0x01}
@@ -120,7 +120,7 @@ def _starts_with_an_element(head: bytes) -> bool:
 
 @dataclass(slots=True)
 class _PixelElement:
-    """A stop condition for pydicom that remembers where it stopped."""
+    """A stop condition for pydicom that records where it stopped."""
 
     length: int | None = None
     implicit: bool = False
@@ -139,7 +139,7 @@ def read_elements(path: Path, keywords: Iterable[str]) -> tuple[FileDataset, boo
         The data set, and whether pixel data follow it.
 
     Raises:
-        DicomError: the file is no DICOM, cannot be parsed, or ends before its pixel data do.
+        DicomError: the file is not DICOM, cannot be parsed, or ends before its pixel data do.
     """
     return _read(path, [Tag(keyword) for keyword in keywords])
 
@@ -148,7 +148,7 @@ def read_header(path: Path) -> FileDataset:
     """Read all header elements, without the pixel data.
 
     Raises:
-        DicomError: the file is no DICOM, cannot be parsed, or ends before its pixel data do.
+        DicomError: the file is not DICOM, cannot be parsed, or ends before its pixel data do.
     """
     return _read(path, None)[0]
 
@@ -164,23 +164,23 @@ def _read(path: Path, tags: list[BaseTag | int] | None) -> tuple[FileDataset, bo
             name_deflated(dataset, file)
             _refuse_truncated(file, pixels, path)
     except READ_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's, and not what the bytes are
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the system, not of the content
             raise DicomError(f"{path}: the file {why_unreadable(error)}") from error
         raise DicomError(
-            f"{path}: the header cannot be read ({type(error).__name__}); the file is cut short or damaged: "
+            f"{path}: the header cannot be read ({type(error).__name__}); the file is truncated or damaged: "
             "export or copy it again."
         ) from error
     return dataset, pixels.length is not None
 
 
 def name_deflated(dataset: FileDataset, file: BoundedFile) -> None:
-    """Give a data set that was read inflated the transfer syntax that its file has."""
+    """Restore the file's original transfer syntax in a data set that was read from its inflated form."""
     if file.deflated:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
 
 def _refuse_truncated(file: BoundedFile, pixels: _PixelElement, path: Path) -> None:
-    """Follow the pixel data element's lengths to their end, without reading the pixels."""
+    """Check that the pixel data element is complete by following its lengths, without reading the pixels."""
     if pixels.length is None:
         return
     file.seek(8 if pixels.implicit else 12, SEEK_CUR)
@@ -191,7 +191,7 @@ def _refuse_truncated(file: BoundedFile, pixels: _PixelElement, path: Path) -> N
         for _ in range(_MAX_FRAGMENTS):
             header = file.read(8)
             if len(header) < 8:
-                break  # some writers leave the sequence delimiter out
+                break  # some writers omit the sequence delimiter
             group, element, length = struct.unpack("<HHL", header)
             if group << 16 | element != _ITEM:
                 break
@@ -199,13 +199,13 @@ def _refuse_truncated(file: BoundedFile, pixels: _PixelElement, path: Path) -> N
             file.seek(end)
     if end > file.size:
         raise DicomError(
-            f"{path}: the file is cut short: its pixel data should end at byte {end} and the file has {file.size}; "
+            f"{path}: the file is truncated: its pixel data should end at byte {end} and the file has {file.size}; "
             "export or copy it again."
         )
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """Read the values of a text element; empty where it is absent or cannot be read."""
+    """Read the values of a text element; empty if it is absent or unreadable."""
     try:
         value = dataset.get(keyword)
     except READ_ERRORS:
@@ -218,12 +218,12 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Read a text element as one string, its values parted by a backslash; "" where it is not known."""
+    """Read a text element as one string, its values separated by backslashes; "" if it is unknown."""
     return "\\".join(texts(dataset, keyword))
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """Read the values of a numeric element; empty where it is absent, or any of them is no finite number."""
+    """Read the values of a numeric element; empty if it is absent, or if any value is not a finite number."""
     try:
         value = dataset.get(keyword)
         items = value if isinstance(value, MultiValue | list | tuple) else () if value in {None, ""} else (value,)
@@ -234,7 +234,7 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Read the items of a sequence; empty where it is absent or cannot be read."""
+    """Read the items of a sequence; empty if it is absent or unreadable."""
     try:
         value = dataset.get(keyword)
     except READ_ERRORS:
@@ -243,7 +243,7 @@ def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
 
 
 def element(dataset: Dataset, keyword: str) -> DataElement | None:
-    """Give an element; None where it is absent or cannot be read."""
+    """Return an element; None if it is absent or unreadable."""
     try:
         return dataset.get(Tag(keyword))
     except READ_ERRORS:
@@ -251,7 +251,7 @@ def element(dataset: Dataset, keyword: str) -> DataElement | None:
 
 
 def accession_issuer(dataset: Dataset) -> str:
-    """Name who gave the accession number: the universal identifier, else the local one; "" where neither is known.
+    """Return who issued the accession number: the universal identifier, else the local one; "" if both are unknown.
 
     Source: PS3.3 table 10-17, HL7v2 Hierarchic Designator Macro.
     """

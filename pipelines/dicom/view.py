@@ -1,7 +1,8 @@
-"""Which projection a header says the radiograph is, and which way round the patient lies in it.
+"""Determines a radiograph's projection from its header, and whether the image is mirrored.
 
-Real headers leave ViewPosition blank in a third of files (2,586 of the 7,469 of the Indiana collection), so the code,
-the patient's orientation and the free text are asked next. What names no projection, or two, is not guessed.
+ViewPosition is blank in a third of real files (2,586 of the 7,469 of the Indiana collection). The view code, the
+patient's orientation and the free text are then used, in this order. If they name no projection, or two, none is
+guessed.
 """
 
 import re
@@ -23,8 +24,8 @@ VIEW_KEYWORDS = (
     *_TEXT_KEYWORDS,
 )
 
-# PS3.16 CID 4010 "DX View": SNOMED CT codes, and the SNOMED RT codes that older files hold. Codes of the list that are
-# not here (obliques, skull and breast views) are no chest view that is read against a frontal report.
+# PS3.16 CID 4010 "DX View": SNOMED CT codes, and the SNOMED RT codes of older files. Codes that are missing here
+# (obliques, skull and breast views) are not chest views that a frontal report describes.
 _VIEW_CODES = {
     **dict.fromkeys(("272479007", "R-10214", "R-40888"), View.PA),
     **dict.fromkeys(("399348003", "R-10206"), View.AP),
@@ -37,7 +38,7 @@ _WORDS = {
     **dict.fromkeys(("AP", "ANTEROPOSTERIOR"), View.AP),
     **dict.fromkeys(("FRONTAL", "FRONT"), View.FRONTAL),
     **dict.fromkeys(("LATERAL", "LAT", "LATERALE", "LL", "RL", "SEITLICH"), View.LATERAL),
-    # Neither the upright frontal nor the lateral chest, whatever else the text says ("AP LLD", "AP OBLIQUE").
+    # Not an upright frontal or a lateral chest view, whatever else the text says ("AP LLD", "AP OBLIQUE").
     **dict.fromkeys(("LAO", "RAO", "LPO", "RPO", "LLO", "RLO", "OBLIQUE", "OBL"), View.UNKNOWN),
     **dict.fromkeys(("LLD", "RLD", "DECUBITUS", "DECUB", "SWIMMERS", "XTABLE", "CROSSTABLE"), View.UNKNOWN),
 }
@@ -47,12 +48,13 @@ _ABBREVIATIONS = re.compile(r"\b(?:(P)[./-]?(A)|(A)[./-]?(P))\b|\b(POSTERO|ANTER
 
 
 def find_view(dataset: FileDataset) -> tuple[View, str]:
-    """Decide the projection from ViewPosition, else ViewCodeSequence, PatientOrientation, then the descriptions.
+    """Determine the projection from ViewPosition, else ViewCodeSequence, PatientOrientation, then the descriptions.
 
-    The code comes before the orientation since it tells PA from AP, and before free text since it is unambiguous.
+    The code comes before the orientation because it distinguishes PA from AP, and before free text because it is
+    unambiguous.
 
     Returns:
-        The view, and the element that decided it ("" where none did).
+        The view, and the element that decided it ("" if none did).
 
     Source: PS3.3 C.8.1.1 and C.8.11.5 (ViewPosition, ViewCodeSequence), C.7.6.1.1.1 (PatientOrientation).
     """
@@ -73,11 +75,11 @@ def find_view(dataset: FileDataset) -> tuple[View, str]:
 
 
 def is_mirrored(dataset: FileDataset) -> bool:
-    r"""Say whether the patient's right lies at the image's right.
+    r"""Return True if the patient's right side is at the image's right.
 
-    PatientOrientation describes the image as it is stored and decides. FieldOfViewHorizontalFlip only says how the
-    image was made from the detector's: all 61 PA films of the Indiana collection that carry YES are oriented L\F, the
-    usual way round. It is therefore asked only where the orientation is blank.
+    PatientOrientation decides, because it describes the stored image. FieldOfViewHorizontalFlip only describes how the
+    image was made from the detector's: all 61 PA radiographs of the Indiana collection with YES are oriented L\F,
+    which is not mirrored. It is therefore used only if the orientation is blank.
 
     Source: PS3.3 C.7.6.1.1.1 (PatientOrientation), C.8.11.4 (FieldOfViewHorizontalFlip).
     """
@@ -85,12 +87,12 @@ def is_mirrored(dataset: FileDataset) -> bool:
     if row_direction in {"L", "R"}:
         return row_direction == "R"
     if row_direction:
-        return False  # a lateral: left and right are not in the picture
+        return False  # a lateral view does not show left and right
     return text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES"
 
 
 def _view_in_words(description: str) -> View | None:
-    """Read a view from words; None where they name none, or two that differ ("PA AND LATERAL")."""
+    """Read a view from free text; None if it names no view, or two different ones ("PA AND LATERAL")."""
     joined = _ABBREVIATIONS.sub(lambda match: "".join(part for part in match.groups() if part), description.upper())
     found = {_WORDS[word] for word in re.findall(r"[^\W\d_]+", joined) if word in _WORDS}
     if View.UNKNOWN in found:
@@ -109,7 +111,7 @@ def _view_of_codes(codes: tuple[Dataset, ...]) -> View | None:
 
 
 def _first_letters(orientation: tuple[str, ...]) -> str:
-    r"""First letter of each direction: "LF" for L\F, and for "LH\FP" of a slightly turned patient too."""
+    r"""First letter of each direction: "LF" for L\F, and also for "LH\FP" of a slightly rotated patient."""
     return "".join(direction[:1] for direction in orientation).upper()
 
 

@@ -127,7 +127,7 @@ def test_a_hidden_file_or_folder_is_listed(kind: str, folder: Path, name: str) -
     _, left_out = READERS[kind](folder)
     top = Path(name).name if kind == "dicom" else Path(name).parts[0]  # images are looked for in hidden folders too
     (reason,) = reasons_of(top, left_out)
-    assert ("no DICOM file" if kind == "dicom" else "is hidden") in reason
+    assert ("Not DICOM" if kind == "dicom" else "is hidden") in reason
 
 
 def test_what_macos_keeps_beside_files_is_one_row_with_a_count(kind: str, folder: Path) -> None:

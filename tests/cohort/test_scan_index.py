@@ -162,7 +162,7 @@ def test_a_damaged_index_is_named_in_a_warning(folder, index, caplog):
     index.write_bytes(data[:100] + b"\xa5" * (len(data) - 100))
     scan_folder(folder, index=index)
     assert "damaged" in caplog.text
-    assert "made anew" in caplog.text
+    assert "rebuilt" in caplog.text
 
 
 def foreign_database(path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_index_is_left_as_it_is(folder, tmp_path, caplog, make
     before = other.read_bytes()
     assert scan_folder(folder, index=other) == scan_folder(folder)
     assert other.read_bytes() == before
-    assert "boxes.csv is no index of earlier scans" in caplog.text
+    assert "boxes.csv is not an index of earlier scans" in caplog.text
 
 
 @pytest.mark.parametrize("entry", ["", "[]", "{}", "null", "[1, 2, 3]", '["scan"]'])

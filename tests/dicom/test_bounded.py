@@ -90,14 +90,14 @@ def test_what_follows_the_deflated_data_set_is_not_read(tmp_path: Path) -> None:
 def test_a_deflated_data_set_whose_pixels_end_too_early_is_called_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "image.dcm"
     path.write_bytes(deflated_file(image_body(8, 8, bytes(128))[:-10]))
-    with pytest.raises(DicomError, match="cut short: its pixel data should end at byte"):
+    with pytest.raises(DicomError, match="truncated: its pixel data should end at byte"):
         read_image_header(path)
 
 
 def test_a_deflated_stream_that_is_cut_is_called_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "image.dcm"
     path.write_bytes(DEFLATED.read_bytes()[:-100])
-    with pytest.raises(DicomError, match="the deflated data set is cut short"):
+    with pytest.raises(DicomError, match="the deflated data set is truncated"):
         read_image_header(path)
 
 
@@ -119,7 +119,7 @@ def test_a_deflated_data_set_behind_meta_information_in_implicit_vr_is_refused_a
     meta = struct.pack("<HHI", 2, 0x0010, len(uid)) + uid
     path = tmp_path / "image.dcm"
     path.write_bytes(bytes(128) + b"DICM" + meta + deflate(image_body(8, 8, bytes(128))))
-    with pytest.raises(DicomError, match="the file meta information before it is not as it should be"):
+    with pytest.raises(DicomError, match="its file meta information is damaged"):
         read_image_header(path)
 
 
