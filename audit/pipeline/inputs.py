@@ -145,7 +145,7 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
     for image, count in boxes_on.items():
         if image not in audited:
             boxes = "1 box lies" if count == 1 else f"{count:,} boxes lie"
-            reason = f"{boxes} on an image that takes no part: what to do is said where the image is listed"
+            reason = f"{boxes} on an image that is not audited: see the image's own entry"
             yield LeftOut(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
         if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):

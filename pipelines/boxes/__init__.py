@@ -1,4 +1,4 @@
-"""Annotation files become boxes."""
+"""Reads annotation files and places their boxes on images."""
 
 from pipelines.boxes.reader import read_boxes
 from pipelines.boxes.table import BoxRow, BoxTable

@@ -1,6 +1,6 @@
-"""Boxes and polygons of ChestX-Det: one object an image, with parallel lists, in the image's own pixels.
+"""Boxes and polygons of ChestX-Det: one object per image with parallel lists, in the image's own pixels.
 
-An image without findings has empty lists: nothing was drawn there, and it gives no box.
+An image without findings has empty lists and therefore no boxes.
 
 Source: Lian et al. 2021, "A structure-aware relation network for thoracic diseases detection and segmentation".
 """
@@ -18,15 +18,15 @@ _KEYS = ("file_name", "syms", "boxes")
 
 
 def recognise_chestx_det_json(text: str) -> bool:
-    """Say whether this is a JSON list that speaks of file names, findings ("syms") and boxes."""
+    """Return True for a JSON list with file names, findings ("syms") and boxes."""
     return text.lstrip().startswith("[") and all(f'"{key}"' in text for key in _KEYS)
 
 
 def read_chestx_det_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each pair of a finding and a box.
+    """Yield one raw box per pair of a finding and a box.
 
     Raises:
-        BoxError: the file is no JSON, or more of it than is read.
+        BoxError: the file is not valid JSON, or exceeds the limits.
     """
     entries = parsed_annotations(name, text)
     for number, entry in enumerate(entries, start=1):
@@ -39,7 +39,7 @@ def _raw_boxes(source: str, entry: Any) -> Iterator[RawBox | BoxError]:
         return
     labels, boxes, polygons = entry["syms"], entry["boxes"], entry.get("polygons")
     if len(labels) != len(boxes):
-        # Which label belongs to which box cannot be known, so none is guessed.
+        # It is unknown which label belongs to which box, so none is guessed.
         yield BoxError(f"{source} has {len(labels)} syms and {len(boxes)} boxes: give one of syms for each box")
         return
     image = str(entry.get("file_name") or "")

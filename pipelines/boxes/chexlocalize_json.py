@@ -1,7 +1,7 @@
-"""Contours and masks of CheXlocalize: one JSON object, by image, then by finding.
+"""Contours and masks of CheXlocalize: one JSON object, by image and then by finding.
 
-A finding has either polygons (``gt_annotations``, with the image's size beside them) or a mask as packed run lengths
-(``gt_segmentations``). The points of its human benchmark cover no area, so nothing can lie inside them.
+A finding has either polygons (``gt_annotations``, with the image's size) or a mask as packed run lengths
+(``gt_segmentations``). The points of its human benchmark have no area, so nothing can be scored against them.
 
 Source: Saporta et al. 2022, "Benchmarking saliency methods for chest X-ray interpretation".
 """
@@ -20,13 +20,13 @@ _SIZE = "img_size"
 
 
 def recognise_chexlocalize_json(text: str) -> bool:
-    """Say whether this is a JSON object of objects whose values are contours, masks or points."""
+    """Return True for a JSON object of objects with contours, masks or points as values."""
     if not text.lstrip().startswith("{"):
         return False
     try:
         content = parse_json(text)
     except JsonLimitError:
-        return True  # its reader says so
+        return True  # the reader reports the error
     except ValueError:
         return False
     first = next(iter(content.values()), None)
@@ -38,10 +38,10 @@ def _is_drawn(value: Any) -> bool:
 
 
 def read_chexlocalize_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each contour, or for each mask that is not empty.
+    """Yield one raw box per contour, or per mask that is not empty.
 
     Raises:
-        BoxError: more of the file than is read.
+        BoxError: the file exceeds the limits.
     """
     for number, (image, findings) in enumerate(parsed_annotations(name, text).items(), start=1):
         source = f"{name} entry {number}"

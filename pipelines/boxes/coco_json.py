@@ -1,4 +1,4 @@
-"""Boxes and segmentations in COCO's JSON, as MS-CXR ships them too: three lists joined by ids.
+"""Boxes and segmentations in COCO JSON, which MS-CXR also uses: three lists joined by ids.
 
 Source: Lin et al. 2014, "Microsoft COCO", data format of object detection; ``label_text`` is MS-CXR's addition.
 """
@@ -18,15 +18,15 @@ _KEYS = ("images", "annotations", "categories")
 
 
 def recognise_coco_json(text: str) -> bool:
-    """Say whether this is a JSON object that speaks of images, annotations and categories."""
+    """Return True for a JSON object with images, annotations and categories."""
     return text.lstrip().startswith("{") and all(f'"{key}"' in text for key in _KEYS)
 
 
 def read_coco_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each annotation.
+    """Yield one raw box per annotation.
 
     Raises:
-        BoxError: the file is no JSON, more of it than is read, or not of COCO's shape.
+        BoxError: the file is not valid JSON, exceeds the limits, or does not have COCO's structure.
     """
     content = parsed_annotations(name, text)
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in _KEYS):
@@ -40,27 +40,27 @@ _Things = Mapping[str, Mapping[str, Any]]
 
 
 def _by_id(things: list[Any]) -> _Things:
-    # Ids are numbers in some exports and strings in others, sometimes both in one file.
+    # Ids are numbers in some exports and strings in others, sometimes both in the same file.
     return {str(thing["id"]): thing for thing in things if isinstance(thing, dict) and "id" in thing}
 
 
 def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things) -> RawBox | BoxError:
     if not isinstance(annotation, dict):
-        return BoxError(f"{source} is no object: write image_id, category_id and bbox")
+        return BoxError(f"{source} is not an object: write image_id, category_id and bbox")
     image = images.get(str(annotation.get("image_id")))
     category = categories.get(str(annotation.get("category_id")))
     box = annotation.get("bbox")
     if image is None or category is None:
         key = "image" if image is None else "category"
         unknown = quoted(annotation.get(f"{key}_id"), most=40)
-        return BoxError(f"{source} names {key} {unknown}, which the file does not list: add it")
+        return BoxError(f"{source} refers to {key} {unknown}, which the file does not list: add it")
     try:
         shape = coco_shape(source, annotation.get("segmentation"))
     except BoxError as error:
         return error
     size = (image.get("height"), image.get("width"))
     if isinstance(shape, RunLengths) and None not in size and annotation["segmentation"]["size"] != list(size):
-        return BoxError(f"{source} has run lengths of another size than its image's: write both for one size")
+        return BoxError(f"{source} has run lengths for another size than that of its image: use one size for both")
     if box is None and shape is not None:
         box = list(shape.bounds())
     if not isinstance(box, list) or len(box) != 4:
@@ -82,7 +82,7 @@ def _raw_box(source: str, annotation: Any, images: _Things, categories: _Things)
 
 
 def _is_its_box(shape: Polygons | RunLengths, box: list[Any]) -> bool:
-    """Whether a segmentation only repeats the box, as exporters of plain boxes write it."""
+    """Return True if a segmentation only repeats the box, as some exporters of plain boxes write it."""
     return (
         isinstance(shape, Polygons)
         and len(shape.rings) == 1
@@ -92,7 +92,7 @@ def _is_its_box(shape: Polygons | RunLengths, box: list[Any]) -> bool:
 
 
 def _optional_text(value: Any) -> str | None:
-    """MS-CXR gives the sentence as one string or, in some versions, as a list with one string."""
+    """Read the sentence: MS-CXR gives it as a string or, in some versions, as a list with one string."""
     if isinstance(value, list):
         return " ".join(str(part) for part in value) or None
     return None if value is None else str(value)

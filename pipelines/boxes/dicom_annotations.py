@@ -1,15 +1,15 @@
 """Boxes of DICOM presentation states and structured reports.
 
-Source: PS3.3 C.18.6 (spatial coordinates of structured reports) and C.10.5 (graphic annotation): both count from the
+Source: PS3.3 C.18.6 (spatial coordinates of structured reports) and C.10.5 (graphic annotation): both measure from the
 outer corner of the top-left pixel.
 
-What a graphic shows is said by the text beside it, else by its layer. Words that name no known finding are not kept:
-they may name the patient.
+Presentation states: a graphic is labelled by its annotation's text, or else by its layer. Text that names no known
+finding is discarded, because it may name the patient.
 
 Source: PS3.3 C.10.5 (graphic annotation), C.10.4 (displayed area), C.10.6 (spatial transformation), C.10.7 (layers).
 
-A region is a content item of spatial coordinates (SCOORD), on the image that it was selected from. What it shows is the
-finding of its group, or the code that it hangs below.
+Structured reports: a region is a content item of spatial coordinates (SCOORD) on the image that it was selected from.
+It is labelled by the finding of its group, or by the code of its parent item.
 
 Source: PS3.16 TID 1500 (Measurement Report), TID 1410 (Planar ROI Measurements); PS3.3 C.17.3 (content items), C.18.6.
 """
@@ -39,23 +39,23 @@ __all__ = [
 ]
 
 _NO_AREA = frozenset({"POINT", "MULTIPOINT"})
-_POLYGONS = frozenset({"POLYLINE", "INTERPOLATED"})  # an interpolated curve runs through its points
+_POLYGONS = frozenset({"POLYLINE", "INTERPOLATED"})  # an interpolated curve passes through its points
 _FEWEST_CORNERS = 3
 
 
 def graphic_shape(source: str, graphic: str, points: Sequence[Point]) -> Shape:
-    """Make a shape of a graphic type and its points.
+    """Convert a graphic type and its points to a shape.
 
-    An open line of three points or more is taken for the outline that it nearly closes, as annotators leave it.
+    An open line of three points or more is closed, because annotators often leave an outline almost closed.
 
     Raises:
-        BlankRowError: a point, or a line of two points, which cover nothing.
-        BoxError: the points do not fit the type, or the type is not known.
+        BlankRowError: a point, or a line of two points; neither has an area.
+        BoxError: the points do not fit the type, or the type is unknown.
     """
     if not all(math.isfinite(number) for point in points for number in point):
-        raise BoxError(f"{source} has a coordinate that is no number: export it again")
+        raise BoxError(f"{source} has a coordinate that is not a number: export it again")
     if graphic in _NO_AREA or (graphic in _POLYGONS and len(set(points)) < _FEWEST_CORNERS):
-        raise BlankRowError(f"{source} is a point or a line, which covers no area: draw an outline to score against it")
+        raise BlankRowError(f"{source} is a point or a line without an area: draw an outline to score against it")
     if graphic in _POLYGONS:
         return polygons_of(source, [[list(point) for point in points]])
     if graphic == "CIRCLE" and len(points) == 2:
@@ -76,10 +76,10 @@ def graphic_shape(source: str, graphic: str, points: Sequence[Point]) -> Shape:
 
 
 def frame_numbers(source: str, reference: Dataset) -> tuple[float, ...]:
-    """Read which frames a reference to an image means, counted from 1; none where it means all of them.
+    """Read the frames that an image reference names, counted from 1; empty if it means all frames.
 
     Raises:
-        BoxError: it names some, in what are no numbers.
+        BoxError: the frame numbers are not numbers.
 
     Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro).
     """
@@ -87,13 +87,13 @@ def frame_numbers(source: str, reference: Dataset) -> tuple[float, ...]:
     if not found and "ReferencedFrameNumber" in reference:
         stated = element(reference, "ReferencedFrameNumber")
         if stated is None or not stated.is_empty:
-            raise BoxError(f"{source} names frames of its image in what are no numbers: export it again")
+            raise BoxError(f"{source} has invalid frame numbers: export it again")
     return found
 
 
 def _with_area(source: str, ellipse: Ellipse) -> Ellipse:
     if ellipse.first[0] * ellipse.second[1] == ellipse.first[1] * ellipse.second[0]:
-        raise BoxError(f"{source} is an ellipse that covers nothing: draw it again")
+        raise BoxError(f"{source} is an ellipse without an area: draw it again")
     return ellipse
 
 
@@ -101,7 +101,7 @@ UNNAMED = "graphic without a known finding"
 
 
 def presentation_state_boxes(name: str, state: Dataset) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each graphic and each image that it lies on."""
+    """Yield one raw box per graphic and image on which it is drawn."""
     number = 0
     for annotation in items(state, "GraphicAnnotationSequence"):
         label = _label(annotation, state)
@@ -129,14 +129,14 @@ def _box_of_graphic(
 
 
 def _is_of(source: str, one: Dataset, other: Dataset) -> bool:
-    """Whether two references may mean the same frame of an image; one without frames means all of them."""
+    """Return True if two references may mean the same frame of an image; without frame numbers all are meant."""
     frames, of_other = frame_numbers(source, one), frame_numbers(source, other)
     shared = not frames or not of_other or bool({*frames} & {*of_other})
     return shared and text(one, "ReferencedSOPInstanceUID") == text(other, "ReferencedSOPInstanceUID")
 
 
 def _all_images(state: Dataset) -> list[Dataset]:
-    """Every image that the presentation state is made for: an annotation that names none lies on all."""
+    """Return every image of the presentation state: an annotation that names no image applies to all."""
     return [
         reference
         for series in items(state, "ReferencedSeriesSequence")
@@ -156,13 +156,13 @@ def _label(annotation: Dataset, state: Dataset) -> str:
 
 
 def _on_image(source: str, points: list[Point], state: Dataset, reference: Dataset) -> list[Point]:
-    """Bring shares of the displayed area into pixels of the image.
+    """Convert fractions of the displayed area to pixels of the image.
 
-    The area is given by the pixels that are displayed at its top left and bottom right: a flip shows in their order,
-    and a quarter turn exchanges the axes.
+    The area is given by its top-left and bottom-right pixels. A flip reverses their order, and a quarter turn swaps the
+    axes.
 
     Raises:
-        BoxError: the file does not say which area is displayed.
+        BoxError: the file does not state the displayed area.
     """
     areas = [
         area
@@ -175,7 +175,7 @@ def _on_image(source: str, points: list[Point], state: Dataset, reference: Datas
         for pair in (numbers(areas[0], keyword) if areas else ())
     ]
     if len(corners) != 4:
-        raise BoxError(f"{source} lies in shares of a displayed area that the file does not give: export it again")
+        raise BoxError(f"{source} is relative to a displayed area that the file does not state: export it again")
     (left, right), (top, bottom) = _edges(corners[0], corners[2]), _edges(corners[1], corners[3])
     quarter_turned = "".join(texts(state, "ImageRotation")) in {"90", "270"}
     return [
@@ -185,7 +185,7 @@ def _on_image(source: str, points: list[Point], state: Dataset, reference: Datas
 
 
 def _edges(first: float, last: float) -> tuple[float, float]:
-    """Give the outer edges of a row of pixels, which are counted from 1."""
+    """Return the outer edges of a row of pixels, which are counted from 1."""
     return (first - 1, last) if first <= last else (first, last - 1)
 
 
@@ -196,7 +196,7 @@ _DEEPEST = 30  # levels; reports have fewer than ten
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where the walk through a report stands."""
+    """The current state of the walk through a report."""
 
     root: Dataset
     label: str = ""
@@ -204,7 +204,7 @@ class _Place:
 
 
 def structured_report_boxes(name: str, report: Dataset) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each region, in the order of the document."""
+    """Yield one raw box per region, in document order."""
     reader = next(
         (text(item, "PersonName") for item in items(report, "ContentSequence") if _code(item)[0] == _OBSERVER), None
     )
@@ -247,7 +247,7 @@ def _box_of_region(source: str, place: _Place, item: Dataset, reader: str | None
 
 
 def _image(region: Dataset, root: Dataset) -> Dataset:
-    """Give the reference to the image that a region was selected from, an empty one where none is named."""
+    """Return the reference to the image that a region was selected from; empty if none is named."""
     for child in items(region, "ContentSequence"):
         image = _referred(child, root)
         for reference in items(image, "ReferencedSOPSequence"):
@@ -256,7 +256,7 @@ def _image(region: Dataset, root: Dataset) -> Dataset:
 
 
 def _referred(item: Dataset, root: Dataset) -> Dataset:
-    """Follow a by-reference relationship: the place of the content item meant, counted from the root as 1."""
+    """Resolve a by-reference relationship: the position of the target item, counted from the root as 1."""
     path = [int(number) for number in numbers(item, "ReferencedContentItemIdentifier")]
     found = root
     for number in path[1:]:
@@ -268,7 +268,7 @@ def _referred(item: Dataset, root: Dataset) -> Dataset:
 
 
 def _code(item: Dataset, keyword: str = "ConceptNameCodeSequence") -> tuple[str, str]:
-    """Give a code and its meaning, blank where there is none."""
+    """Return a code and its meaning, blank if there is none."""
     for code in items(item, keyword):
         return text(code, "CodeValue"), text(code, "CodeMeaning")
     return "", ""
@@ -289,7 +289,7 @@ _KEYWORDS = (
 
 
 def read_dicom_annotations(path: Path, name: str) -> list[RawBox | BoxError] | None:
-    """Give what a DICOM object has drawn, its readers by name; None for an object of another class.
+    """Read the annotations of a DICOM object, readers included by name; None for another class of object.
 
     Raises:
         BoxError: the object is damaged.
@@ -301,7 +301,7 @@ def read_dicom_annotations(path: Path, name: str) -> list[RawBox | BoxError] | N
             if not sop_class.startswith((_STRUCTURED_REPORTS, _PRESENTATION_STATES)):
                 return None
             if is_own_result(kind):
-                return [BlankRowError(LEFT_OUT_REASON)]  # a model's region is no radiologist's box
+                return [BlankRowError(LEFT_OUT_REASON)]  # a model's region is not a radiologist's box
             dataset, _ = read_elements(path, _KEYWORDS)
             return list(_boxes(sop_class, dataset, name))
         except (DicomError, *READ_ERRORS) as error:

@@ -1,6 +1,6 @@
-"""Boxes in a plain table: image, label, x, y, width, height; where known reader, phrase, image size and frame.
+"""Boxes in a plain table: image, label, x, y, width, height; optionally reader, phrase, image size and frame.
 
-Two opposite corners (x_min, y_min, x_max, y_max, however spelt) are as good as a corner, width and height.
+Two opposite corners (x_min, y_min, x_max, y_max, in any spelling) are accepted instead of a corner, width and height.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pipelines.text.table import BadRow, Table, columns_of, parse_table, pick_co
 
 __all__ = ["COLUMNS", "NEEDED", "SIZES", "read_generic_csv", "recognise_generic_csv", "table_boxes"]
 
-# Best first; case, spaces and underscores do not matter.
+# In order of preference; case, spaces and underscores are ignored.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "image": (
         "image",
@@ -39,23 +39,23 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 NEEDED = ("image", "label", "x", "y")
 SIZES = (("width", "height"), ("right", "bottom"))
-"""Columns of which either the first two or the others are needed."""
+"""The columns for the size of a box: either pair is sufficient."""
 
 
 def recognise_generic_csv(text: str) -> bool:
-    """Say whether the header names an image, a label and the four numbers of a box."""
+    """Return True if the header names an image, a label and the four numbers of a box."""
     columns = _columns(columns_of(text))
     return all(columns[name] is not None for name in NEEDED) and _sizes(columns) is not None
 
 
 def read_generic_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box a row."""
+    """Yield one raw box per row."""
     table = parse_table(text)
     return table_boxes(name, table, _columns(table.columns))
 
 
 def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each row of a table whose columns are known."""
+    """Yield one raw box per row of a table with known columns."""
     by_edges = _sizes(columns) == SIZES[1]
     for row in table.rows:
         source = f"{name} row {row.number}"
@@ -80,7 +80,7 @@ def table_boxes(name: str, table: Table, columns: dict[str, str | None]) -> Iter
 
 
 def _sizes(columns: dict[str, str | None]) -> tuple[str, str] | None:
-    """Say by which two columns the table says how far a box reaches."""
+    """Return the two columns that define the size of a box."""
     return next((names for names in SIZES if all(columns.get(name) is not None for name in names)), None)
 
 

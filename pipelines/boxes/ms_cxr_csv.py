@@ -1,4 +1,4 @@
-"""Boxes of MS-CXR as it ships them in CSV: one row a box, coordinates in the JPEG's pixels.
+"""Boxes of MS-CXR in its CSV: one row per box, with coordinates in the JPEG's pixels.
 
 Source: Boecking et al. 2022, "Making the most of text semantics to improve biomedical vision-language processing", and
 the data descriptor of MS-CXR 0.1 and 1.1.0 on PhysioNet.
@@ -27,13 +27,13 @@ _COLUMNS = {
 
 
 def recognise_ms_cxr_csv(text: str) -> bool:
-    """Say whether the header names every column of MS-CXR."""
+    """Return True if the header names every column of MS-CXR."""
     columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _COLUMNS.values())
 
 
 def read_ms_cxr_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box a row, with the annotated sentence and the frame it was drawn in."""
+    """Yield one raw box per row, with the annotated sentence and the image size that its coordinates refer to."""
     table = parse_table(text)
     columns = {key: pick_column(table.columns, (column,)) for key, column in _COLUMNS.items()}
     return table_boxes(name, table, {**columns, "reader": None, "frame": None})

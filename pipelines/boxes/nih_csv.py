@@ -1,6 +1,6 @@
-"""Boxes of NIH ChestX-ray14 (``BBox_List_2017.csv``): one row a box, in the 1,024 x 1,024 px of the released PNG.
+"""Boxes of NIH ChestX-ray14 (``BBox_List_2017.csv``): one row per box, in the 1,024 x 1,024 px of the released PNG.
 
-The header writes the four numbers as ``Bbox [x,y,w,h],,,``, whose commas make nine columns over rows of six cells.
+The header writes the four numbers as ``Bbox [x,y,w,h],,,``: nine columns because of its commas, but six cells per row.
 
 Source: Wang et al. 2017, "ChestX-ray8", and the files of the NIH Clinical Center's release.
 """
@@ -19,13 +19,13 @@ _HEADER = "Image Index,Finding Label,x,y,w,h"
 
 
 def recognise_nih_csv(text: str) -> bool:
-    """Say whether the header is that of NIH's list of boxes."""
+    """Return True if the header is that of NIH's list of boxes."""
     columns = first_line(text).split(",")
     return tuple(column_key(column) for column in columns[:3]) == _STARTS
 
 
 def read_nih_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box a row; the first part of an image's name is its patient."""
+    """Yield one raw box per row; an image's name starts with its patient's number."""
     _, _, rows = text.lstrip().partition("\n")
     for row in parse_table(f"{_HEADER}\n{rows}").rows:
         source = f"{name} row {row.number}"

@@ -1,4 +1,4 @@
-"""Outlines as annotation files write them become shapes; what makes no sense becomes a sentence."""
+"""Converts outlines from annotation files to shapes, and rejects malformed ones with a message."""
 
 import math
 from typing import Any
@@ -12,15 +12,15 @@ from pipelines.shapes import Ellipse, Point, Polygons, RunLengths, cropped_run_l
 __all__ = ["coco_shape", "inscribed_ellipse", "points_of", "polygons_of", "unpacked_counts"]
 
 _FEWEST_CORNERS = 3
-_FARTHEST = 1e300  # a whole number beyond it may be more than any float
+_FARTHEST = 1e300  # a larger integer may exceed the range of a float
 
 
 def polygons_of(source: str, rings: Any) -> Polygons:
-    """Make a shape of lists of [x, y].
+    """Build a shape from lists of [x, y].
 
     Raises:
-        BoxError: there is no ring, or one has fewer than three corners, covers nothing, or holds what is no number; or
-            there are more corners than any annotator draws.
+        BoxError: there is no ring; a ring has fewer than three corners, no area or an invalid number; or there are more
+            corners than a person would draw.
     """
     if not isinstance(rings, list) or not rings:
         raise BoxError(f"{source} has no polygon: write a list of [x, y] corners")
@@ -37,7 +37,7 @@ def points_of(source: str, points: Any) -> tuple[Point, ...]:
     """Read a list of [x, y].
 
     Raises:
-        BoxError: it is none, or holds what is no finite number.
+        BoxError: it is not a list, or holds an invalid number.
     """
     if not isinstance(points, list) or not all(_is_point(point) for point in points):
         raise BoxError(f"{source} has a corner that is not two numbers: write [x, y] in pixels")
@@ -54,9 +54,9 @@ def _ring(source: str, corners: Any) -> tuple[Point, ...]:
     with np.errstate(over="ignore", invalid="ignore"):
         area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1)))
     if math.isinf(area) or math.isnan(area):
-        raise BoxError(f"{source} has a polygon whose corners are too far apart: write them in pixels")
+        raise BoxError(f"{source} has a polygon with corners too far apart: write them in pixels")
     if not area > 0:
-        raise BoxError(f"{source} has a polygon whose corners lie on one line: it covers nothing")
+        raise BoxError(f"{source} has a polygon with all corners on one line: it has no area")
     return points
 
 
@@ -64,20 +64,20 @@ def _is_point(point: Any) -> bool:
     return (
         isinstance(point, list)
         and len(point) == 2
-        and all(type(number) in {int, float} and abs(number) < _FARTHEST for number in point)  # false for NaN as well
+        and all(type(number) in {int, float} and abs(number) < _FARTHEST for number in point)  # also False for NaN
     )
 
 
 def inscribed_ellipse(x: float, y: float, width: float, height: float) -> Ellipse:
-    """The ellipse whose axes are those of a rectangle."""
+    """Return the ellipse with the axes of a rectangle."""
     return Ellipse(centre=(x + width / 2, y + height / 2), first=(width / 2, 0.0), second=(0.0, height / 2))
 
 
 def coco_shape(source: str, segmentation: Any) -> Polygons | RunLengths | None:
-    """Read COCO's ``segmentation``: polygons, run lengths, or run lengths packed into text; None where nothing is set.
+    """Read COCO's ``segmentation``: polygons, run lengths, or run lengths packed as text; None if no pixel is set.
 
     Raises:
-        BoxError: it is none of these, or does not fit its own size.
+        BoxError: it is none of these, or does not match its stated size.
 
     Source: Lin et al. 2014, "Microsoft COCO", data format and mask API.
     """
@@ -95,10 +95,10 @@ def coco_shape(source: str, segmentation: Any) -> Polygons | RunLengths | None:
     if not isinstance(counts, list) or not all(
         type(count) is int and 0 <= count <= MAX_MASK_PIXELS for count in counts
     ):
-        raise BoxError(f"{source} has run lengths that are no whole numbers of pixels: export them again")
+        raise BoxError(f"{source} has run lengths that are not whole numbers of pixels: export them again")
     if sum(counts) != rows * columns:
         raise BoxError(
-            f"{source} has run lengths of {sum(counts)} px in all for {rows} x {columns} px: export it again"
+            f"{source} has run lengths of {sum(counts)} px in total for {rows} x {columns} px: export it again"
         )
     return cropped_run_lengths(np.array(counts), rows, columns) if any(counts[1::2]) else None
 
@@ -120,11 +120,11 @@ def _size(source: str, size: Any) -> tuple[int, int]:
 
 
 def unpacked_counts(source: str, text: str) -> list[int]:
-    """Unpack COCO's text of run lengths.
+    """Unpack COCO's compressed run lengths.
 
-    Each number is written in groups of five bits, lowest first, in characters from "0" on; the sixth bit says that more
-    follow, and the last group's fifth bit is the sign. From the fourth number on, each is the difference to the one
-    two before.
+    Each number is written in groups of five bits, lowest first, as characters starting at "0". The sixth bit says that
+    more groups follow; the last group's fifth bit is the sign. From the fourth number on, each is the difference from
+    the number two places before.
 
     Raises:
         BoxError: the text holds other characters or ends within a number.
@@ -146,5 +146,5 @@ def unpacked_counts(source: str, text: str) -> list[int]:
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value, shift = 0, 0
     if shift:
-        raise BoxError(f"{source} has packed run lengths that are cut short: export them again")
+        raise BoxError(f"{source} has packed run lengths that are truncated: export them again")
     return counts

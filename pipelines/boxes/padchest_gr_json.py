@@ -1,6 +1,6 @@
-"""Boxes of PadChest-GR: a JSON list of studies with their sentences, each with boxes in shares of the image.
+"""Boxes of PadChest-GR: a JSON list of studies with sentences, each with boxes in fractions of the image.
 
-A box is [left, top, right, bottom], 0 to 1. ``boxes`` are one reader's, ``extra_boxes`` another's; neither is named.
+A box is [left, top, right, bottom], 0 to 1. ``boxes`` are of one reader, ``extra_boxes`` of another; both are unnamed.
 
 Source: Castro et al. 2024, "PadChest-GR: a bilingual chest X-ray dataset for grounded radiology report generation".
 """
@@ -20,15 +20,15 @@ _SHARES = (1, 1)
 
 
 def recognise_padchest_gr_json(text: str) -> bool:
-    """Say whether this is a JSON list that speaks of images and of their findings' sentences."""
+    """Return True for a JSON list with images and sentences for their findings."""
     return text.lstrip().startswith("[") and all(f'"{key}"' in text for key in _KEYS)
 
 
 def read_padchest_gr_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each box and each finding that its sentence is labelled with.
+    """Yield one raw box per box and per finding with which its sentence is labelled.
 
     Raises:
-        BoxError: the file is no JSON, or more of it than is read.
+        BoxError: the file is not valid JSON, or exceeds the limits.
     """
     studies = parsed_annotations(name, text)
     for number, study in enumerate(studies, start=1):
@@ -41,7 +41,7 @@ def read_padchest_gr_json(name: str, text: str) -> Iterator[RawBox | BoxError]:
             if isinstance(finding, dict):
                 yield from _raw_boxes(f"{source} finding {place}", str(study.get("ImageID") or ""), finding)
             else:
-                yield BoxError(f"{source} finding {place} is no object: write its sentence, labels and boxes")
+                yield BoxError(f"{source} finding {place} is not an object: write its sentence, labels and boxes")
 
 
 def _raw_boxes(source: str, image: str, finding: dict[str, Any]) -> Iterator[RawBox | BoxError]:
@@ -49,7 +49,7 @@ def _raw_boxes(source: str, image: str, finding: dict[str, Any]) -> Iterator[Raw
     for key, reader in _READERS.items():
         boxes = finding.get(key) or []
         if not isinstance(boxes, list):
-            yield BoxError(f"{source} has {key} that are no list: write lists of [left, top, right, bottom]")
+            yield BoxError(f"{source} has {key} that are not a list: write lists of [left, top, right, bottom]")
             continue
         for number, box in enumerate(boxes, start=1):
             where = f"{source} {key.removesuffix('es')} {number}"
@@ -73,7 +73,7 @@ def _raw_boxes(source: str, image: str, finding: dict[str, Any]) -> Iterator[Raw
 
 
 def _labels(finding: dict[str, Any]) -> tuple[str, ...]:
-    """Give a sentence's labels, each finding once: several labels may be names of one."""
+    """Return a sentence's labels, each finding once: several labels may name the same finding."""
     labels = finding.get("labels")
     written = [str(label) for label in labels] if isinstance(labels, list) else []
     return tuple({canonical_finding(label) or label: label for label in written}.values()) or ("",)

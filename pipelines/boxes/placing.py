@@ -1,4 +1,4 @@
-"""Boxes find their images and are brought into their pixels."""
+"""Assigns boxes to their images and converts them to the images' pixels."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,26 +11,26 @@ from pipelines.text.table import plain_stem
 
 __all__ = ["PlacedBoxes", "place_boxes"]
 
-_ROUNDING_PX = 1.0  # annotation tools round: an overhang below this is no news
-_NAMED_AT_MOST = 5  # rows that one sentence lists
-_MOST_FOLDERS = 3  # that CheXlocalize writes before an image's name: of its patient and study
+_ROUNDING_PX = 1.0  # annotation tools round: a smaller overhang is not reported
+_NAMED_AT_MOST = 5  # rows listed in one message
+_MOST_FOLDERS = 3  # patient and study folders that CheXlocalize writes before an image's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedBoxes:
-    """Each image's boxes in its own pixels, and what happened to those that lie outside."""
+    """Each image's boxes in its own pixels, and a report of the boxes that lie outside."""
 
     by_image: Mapping[Image, Sequence[Box]]
     left_out: tuple[LeftOut, ...]
 
 
 def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
-    """Give each box to its image, rescaled from the frame it was drawn in and clipped to the image.
+    """Assign each box to its image, rescale it from the size that it refers to, and clip it to the image.
 
     A reference is a SOP Instance UID, a path or its last parts, a file stem, or the last parts of a path written as one
-    name ("patient1_study1_view1_frontal"). Folders in a reference decide only where the name alone does not: where two
-    images have it, or the box file uses it in two folders. Of a file with several frames a box lies on those that its
-    row names, and on all where it names none.
+    name ("patient1_study1_view1_frontal"). The folders of a reference are used only if its name is ambiguous: two
+    images have the name, or the box file uses it in two folders. In a multi-frame file a box lies on the frames
+    that its row names, or on all frames if it names none.
     """
     finder = _Finder(images, rows)
     by_image: dict[Image, list[Box]] = defaultdict(list)
@@ -64,7 +64,7 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
 
 
 class _Finder:
-    """Finds the images that a reference fits."""
+    """Finds the images that match a reference."""
 
     def __init__(self, images: Iterable[Image], rows: Iterable[BoxRow]) -> None:
         self._by_uid: dict[str, list[Image]] = defaultdict(list)
@@ -95,12 +95,12 @@ class _Finder:
         return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
 
     def has_name(self, reference: str) -> bool:
-        """Whether some image has the name that a reference ends in, in whatever folder."""
+        """Return True if some image, in any folder, has the name at the end of the reference."""
         return plain_stem(reference).casefold() in self._by_stem
 
 
 def _is_one_file(images: Sequence[Image]) -> bool:
-    """Whether they are one image, or frames of one file."""
+    """Return True if they are one image, or frames of one file."""
     return len({image.path for image in images}) == 1 and len({image.frame for image in images}) == len(images)
 
 
@@ -125,7 +125,7 @@ def _rescaled(row: BoxRow, image: Image) -> Box:
 
 
 def _clipped(box: Box, image: Image) -> tuple[Box, float] | None:
-    """Give the part of a box inside the image and the widest overhang in px; None where no part is inside."""
+    """Return the part of a box inside the image and the largest overhang in px; None if the box is outside."""
     left, top = max(box.x, 0.0), max(box.y, 0.0)
     right, bottom = min(box.x + box.width, float(image.columns)), min(box.y + box.height, float(image.rows))
     if right <= left or bottom <= top:
@@ -140,18 +140,18 @@ def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
     where = f"x {box.x:g} to {box.x + box.width:g}, y {box.y:g} to {box.y + box.height:g}"
     size = f"image of {image.columns} x {image.rows} px"
     if lost:
-        what, mend = f"lies outside its {size}", "correct the box, or say which image size it refers to"
+        what, remedy = f"lies outside its {size}", "correct the box, or state which image size it refers to"
     else:
-        what, mend = f"reaches over the edge of its {size} and was clipped", "check that it refers to this image size"
+        what, remedy = f"extends past the edge of its {size} and was clipped", "check that it refers to this image size"
     return LeftOut(
-        source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {mend}", failed=lost
+        source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {remedy}", failed=lost
     )
 
 
 def _too_many(image: Image, count: int) -> LeftOut:
     reason = (
-        f"{count:,} boxes lie on one image, more than {MAX_BOXES_ON_IMAGE:,}, so none of them is read: give "
-        "those of its readers alone"
+        f"{count:,} boxes lie on one image, more than {MAX_BOXES_ON_IMAGE:,}, so none of them is used: give "
+        "only the boxes of its readers"
     )
     return LeftOut(source=str(image.path), stage="boxes", reason=reason, failed=True)
 
@@ -161,7 +161,7 @@ def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> LeftOut:
     if number > count:
         reason = f"{row.source} lies on frame {number} of an image of {count}: correct the frame's number"
         return LeftOut(source=row.source, stage="boxes", reason=reason, failed=True)
-    reason = f"{row.source} lies on frame {number} of its image, which takes no part: pass --frames each if it should"
+    reason = f"{row.source} lies on frame {number} of its image, which is not audited: pass --frames each to audit it"
     return LeftOut(source=row.source, stage="boxes", reason=reason, failed=False)
 
 
@@ -174,11 +174,9 @@ def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewh
         )
     elif elsewhere:
         reason = (
-            f"{listed}: the images of this name lie in other folders than the boxes say: write folders as they are "
+            f"{listed}: the images of this name are in other folders than the boxes say: write folders as they are "
             "below --dicom-dir, or refer to images by SOP Instance UID"
         )
     else:
-        reason = (
-            f"{listed}: no image that takes part has this name: refer to images by SOP Instance UID, path or file stem"
-        )
+        reason = f"{listed}: no audited image has this name: refer to images by SOP Instance UID, path or file stem"
     return LeftOut(source=sources[0], stage="boxes", reason=reason, failed=bool(fits) or nothing_joined)

@@ -1,6 +1,6 @@
-"""Read annotation files of any known format into one table of boxes.
+"""Reads annotation files of any known format into one table of boxes.
 
-To add a format: write one file with a recogniser and a reader, and add one line to :data:`FORMATS`.
+To add a format, write one file with a recogniser and a reader, and add one line to :data:`FORMATS`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,13 +39,13 @@ __all__ = ["FORMATS", "BoxFormat", "format_of", "read_boxes"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxFormat:
-    """One annotation format: ``recognise`` takes the text, ``read`` the file's name and the text."""
+    """An annotation format: ``recognise`` takes the text; ``read`` takes the file's name and the text."""
 
     recognise: Callable[[str], bool]
     read: Callable[[str, str], Iterator[RawBox | BoxError]]
 
 
-# Tried in this order: MS-CXR's table would pass for a generic one, and CheXlocalize's recogniser reads a whole file.
+# Tried in this order: the generic reader would accept MS-CXR's table; CheXlocalize's recogniser parses the whole file.
 FORMATS: dict[str, BoxFormat] = {
     "MS-CXR CSV": BoxFormat(recognise=recognise_ms_cxr_csv, read=read_ms_cxr_csv),
     "NIH CSV": BoxFormat(recognise=recognise_nih_csv, read=read_nih_csv),
@@ -59,14 +59,14 @@ FORMATS: dict[str, BoxFormat] = {
     "PadChest-GR JSON": BoxFormat(recognise=recognise_padchest_gr_json, read=read_padchest_gr_json),
     "CheXlocalize JSON": BoxFormat(recognise=recognise_chexlocalize_json, read=read_chexlocalize_json),
 }
-"""The formats that are text; DICOM's own are in :mod:`pipelines.boxes.dicom_annotations`."""
+"""The text formats; the DICOM formats are in :mod:`pipelines.boxes.dicom_annotations`."""
 
 
 def format_of(path: Path, text: str, format_name: str | None = None) -> BoxFormat:
-    """Tell the format of a file's text, or check that it is the one named.
+    """Determine the format of a file's text, or check that it has the stated format.
 
     Raises:
-        BoxError: the text is of no known format, or not of the one named, or none has this name.
+        BoxError: the text has no known format or not the stated one, or no format has this name.
     """
     if format_name is None:
         known = next((known for known in FORMATS.values() if known.recognise(text)), None)
@@ -75,9 +75,9 @@ def format_of(path: Path, text: str, format_name: str | None = None) -> BoxForma
         return known
     named = {name.casefold(): known for name, known in FORMATS.items()}.get(format_name.strip().casefold())
     if named is None:
-        raise BoxError(f'--format "{format_name}" is none that is known: give one of {", ".join(FORMATS)}')
+        raise BoxError(f'--format "{format_name}" is not a known format: give one of {", ".join(FORMATS)}')
     if not named.recognise(text):
-        raise BoxError(f"{path} is no {format_name}: leave --format away to have its format told by what it holds")
+        raise BoxError(f"{path} is not in the format {format_name}: omit --format to have the format detected")
     return named
 
 
@@ -89,10 +89,10 @@ def _unknown(path: Path, text: str) -> str:
         name for name in COLUMNS if name not in {*NEEDED, *(each for names in SIZES for each in names)}
     )
     found = columns_of(text)
-    its = spoken_columns(found) if len(found) > 1 else "it is no table"
+    content = spoken_columns(found) if len(found) > 1 else "it is not a table"
     return (
-        f"{path} is of no known format ({', '.join(FORMATS)}): {its}; give a CSV with the columns {needed}, {size} (or "
-        f"xmin, ymin, xmax and ymax instead of the last four); {optional} may be missing"
+        f"{path} has none of the known formats ({', '.join(FORMATS)}): {content}; give a CSV with the columns "
+        f"{needed}, {size} (or xmin, ymin, xmax and ymax instead of the last four); {optional} are optional"
     )
 
 
@@ -101,33 +101,34 @@ Frame = tuple[int, int] | None
 
 @dataclass(slots=True, kw_only=True)
 class _ReadSoFar:
-    """What has been read so far."""
+    """The results of reading so far."""
 
     rows: list[BoxRow] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     cases: dict[str, ReflacxCase] = field(default_factory=dict)
-    people: dict[str, str] = field(default_factory=dict)  # readers whom DICOM files name, and what stands for the name
-    seen: set[tuple[object, ...]] = field(default_factory=set)  # in the files before
-    repeated: int = 0  # boxes of a file before
-    files: int = 0  # that hold annotations, or say whose they are
+    people: dict[str, str] = field(default_factory=dict)  # readers named in DICOM files, and their replacement names
+    seen: set[tuple[object, ...]] = field(default_factory=set)  # boxes of earlier files
+    repeated: int = 0  # boxes that an earlier file also has
+    files: int = 0  # files with annotations, or with the assignment of annotations to images
 
 
 class _NoAnnotationsError(BoxError):
-    """A file that holds no annotations: a mistake where it is given itself, none where it lies in a folder."""
+    """The file has no annotations: an error if the file was given itself, but not if it is in a given folder."""
 
 
 def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) -> BoxTable:
-    """Read every box of annotation files, which gzip or zip may have packed, and of all files in folders.
+    """Read every box of annotation files, including gzip and zip archives, and of all files in folders.
 
-    Each file's format is told by its content, unless ``format_name`` names one of :data:`FORMATS`, whatever its case. A
-    row that cannot be used is left out with a sentence and stops nothing else; a row without coordinates is left out by
-    rule, and so is what else a folder holds (other files, hidden ones, links that lead out of it); a label that names
-    no known finding is noted once, with the number of its boxes, which are kept. A box that an earlier file has too
-    counts once. Readers whom DICOM files name are numbered: no name goes further.
+    The format of each file is detected from its content, unless ``format_name`` names one of :data:`FORMATS`
+    (case-insensitive). A row that cannot be used is excluded with a reason and does not affect the others. A row
+    without coordinates is excluded by rule, and so are unrelated entries of a folder (other files, hidden files, links
+    that lead out of it). A label that names no known finding is reported once, with the number of its boxes, which are
+    kept. A box that an earlier file also has counts once. Readers named in DICOM files are numbered, so that their
+    names are not passed on.
 
     Raises:
-        BoxError: a file is missing, or given itself and unreadable or of no known format; a folder holds no
-            annotations; or ``format_name`` is none.
+        BoxError: a file is missing; a file that was given itself is unreadable or has no known format; a folder has no
+            annotations; or ``format_name`` is unknown.
     """
     given = (paths,) if isinstance(paths, Path) else tuple(paths)
     found = _ReadSoFar()
@@ -142,7 +143,7 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
             raise BoxError(f"{path} {what}: give --boxes files of annotations, or folders of them")
         found.left_out += unmapped_labels(str(path), tuple(found.rows[before:]))
     if found.repeated:
-        reason = f"{found.repeated:,} boxes of one file stand in another too, and count once"
+        reason = f"{found.repeated:,} boxes occur in more than one file, and count once"
         found.left_out.append(_left_out(given[0], reason, failed=False))
     return BoxTable(rows=tuple(_of_their_images(found)), left_out=tuple(found.left_out))
 
@@ -164,9 +165,7 @@ def _read_folder(folder: Path, format_name: str | None, found: _ReadSoFar) -> No
         known = ", ".join((*FORMATS, "DICOM SR", "DICOM GSPS"))
         raise BoxError(f"{folder} holds no annotations{others} ({known}): give their folder")
     if without:
-        reason = (
-            f"{without:,} {'file holds' if without == 1 else 'files hold'} no annotations in a format that is known"
-        )
+        reason = f"{without:,} {'file holds' if without == 1 else 'files hold'} no annotations in a known format"
         found.left_out.append(_left_out(folder, reason, failed=False))
 
 
@@ -174,8 +173,8 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _ReadSoFar
     """Read one file.
 
     Raises:
-        _NoAnnotationsError: it is of no known format.
-        BoxError: it is damaged, or no file of the format that is named.
+        _NoAnnotationsError: it has no known format.
+        BoxError: it is damaged, or does not have the stated format.
     """
     raw: Iterable[RawBox | BoxError]
     try:
@@ -209,7 +208,7 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _ReadSoFar
 
 
 def _what(row: BoxRow) -> tuple[object, ...]:
-    """Give what tells a box from every other."""
+    """Return the values that identify a box."""
     return row.image, row.frames, row.frame, row.box
 
 
@@ -229,7 +228,7 @@ def _read_text(path: Path, name: str, format_name: str | None, found: _ReadSoFar
 
 
 def _without_name(raw: RawBox, found: _ReadSoFar) -> RawBox:
-    """Let a number stand for the reader's name, the same in every file."""
+    """Replace the reader's name by a number, which is the same in every file."""
     if raw.reader is None:
         return raw
     return replace(raw, reader=found.people.setdefault(raw.reader, f"reader {len(found.people) + 1}"))
@@ -242,7 +241,7 @@ def _checked(raw: RawBox | BoxError, path: Path) -> BoxRow:
 
 
 def _of_their_images(found: _ReadSoFar) -> Iterator[BoxRow]:
-    """Say of REFLACX's boxes which image their case is of."""
+    """Assign REFLACX's boxes to the images of their cases."""
     for row in found.rows:
         case = found.cases.get(row.image)
         yield row if case is None else replace(row, image=case.image, frame=case.frame)

@@ -1,7 +1,7 @@
-"""Ellipses of REFLACX: one row an ellipse, by its rectangle, with a column for each label.
+"""Ellipses of REFLACX: one row per ellipse, given by its rectangle, with one column per label.
 
-A file lies in the folder of its case and names no image; the tables of metadata beside these folders say which image
-each case is of. The number of certainty is not used: an ellipse stands for what its reader saw, however sure.
+A file lies in the folder of its case and names no image. The metadata tables next to these folders state the image of
+each case. The certainty is not used: an ellipse counts whatever certainty its reader stated.
 
 Source: Lanfredi et al. 2022, "REFLACX, a dataset of reports and eye-tracking data for localization of abnormalities in
 chest x-rays".
@@ -30,20 +30,20 @@ _CASE_COLUMNS = ("id", "dicom_id", "image_size_x", "image_size_y")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReflacxCase:
-    """The image that a case is of."""
+    """The image of a case."""
 
     image: str
     frame: tuple[int, int] | None  # (rows, columns)
 
 
 def recognise_reflacx_csv(text: str) -> bool:
-    """Say whether the header names the four edges of an ellipse and the reader's certainty."""
+    """Return True if the header names the four edges of an ellipse and the reader's certainty."""
     columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in (*_EDGES, _CERTAINTY))
 
 
 def read_reflacx_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box for each label that a row sets."""
+    """Yield one raw box per label that is set in a row."""
     table = parse_table(text)
     edges = [pick_column(table.columns, (column,)) or column for column in _EDGES]
     certainty = pick_column(table.columns, (_CERTAINTY,))
@@ -56,7 +56,7 @@ def read_reflacx_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
         try:
             left, top, right, bottom = (float(row.cells[edge]) for edge in edges)
         except ValueError:
-            yield BoxError(f"{source} has an edge that is no number: write xmin, ymin, xmax and ymax in pixels")
+            yield BoxError(f"{source} has an edge that is not a number: write xmin, ymin, xmax and ymax in pixels")
             continue
         named = [label for label in labels if row.cells[label].strip().casefold() in {"true", "1", "1.0"}]
         for label in named or ("",):
@@ -74,13 +74,13 @@ def read_reflacx_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
 
 
 def recognise_reflacx_cases(text: str) -> bool:
-    """Say whether this is REFLACX's table of cases, which names the image of each."""
+    """Return True for REFLACX's table of cases, which names the image of each."""
     columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _CASE_COLUMNS)
 
 
 def read_reflacx_cases(text: str) -> Mapping[str, ReflacxCase]:
-    """Give the image of each case, by the case's name."""
+    """Return the image of each case, by the case's name."""
     table = parse_table(text)
     case, image, *size = (pick_column(table.columns, (column,)) or column for column in _CASE_COLUMNS)
     rows = [row for row in table.rows if isinstance(row, Row) and row.cells[case] and row.cells[image]]
@@ -91,7 +91,7 @@ def read_reflacx_cases(text: str) -> Mapping[str, ReflacxCase]:
 
 
 def _frame(rows: str, columns: str) -> tuple[int, int] | None:
-    """Give the image's size where the table has it; without, coordinates are taken for those of the image itself."""
+    """Return the image's size if the table has it; without it, coordinates refer to the image itself."""
     try:
         frame = int(float(rows)), int(float(columns))
     except (ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""Boxes of the RSNA Pneumonia Detection Challenge: one row a box, or a blank row for an image without one.
+"""Boxes of the RSNA Pneumonia Detection Challenge: one row per box, or a blank row for an image without boxes.
 
-All images are 1,024 x 1,024 px. The boxes mark opacities that suggest pneumonia, and are read as what was drawn: "lung
-opacity".
+All images are 1,024 x 1,024 px. The boxes mark opacities that suggest pneumonia, and are labelled with what was drawn:
+"lung opacity".
 
 Source: Shih et al. 2019, "Augmenting the National Institutes of Health chest radiograph dataset with expert
 annotations of possible pneumonia"; ``stage_2_train_labels.csv`` on Kaggle.
@@ -21,13 +21,13 @@ _NOTHING_DRAWN = {"0", "0.0"}
 
 
 def recognise_rsna_csv(text: str) -> bool:
-    """Say whether the header names every column of the challenge's labels."""
+    """Return True if the header names every column of the challenge's labels."""
     columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _COLUMNS)
 
 
 def read_rsna_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box a row; a row whose target is 0 says that nothing was drawn, and gives none."""
+    """Yield one raw box per row; a row with target 0 means that nothing was drawn, and yields none."""
     table = parse_table(text)
     columns = {column: pick_column(table.columns, (column,)) or column for column in _COLUMNS}
     for row in table.rows:
@@ -38,7 +38,7 @@ def read_rsna_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
         cells = {key: row.cells[column] for key, column in columns.items()}
         if cells["Target"] in _NOTHING_DRAWN:
             if cells["x"]:
-                yield BoxError(f"{source} has coordinates and Target 0, which says that nothing was drawn: correct one")
+                yield BoxError(f"{source} has coordinates but Target 0, which means that nothing is drawn: correct one")
             continue
         yield RawBox(
             source=source,

@@ -1,4 +1,4 @@
-"""One row of an annotation file becomes a box, or a sentence that says why it is none."""
+"""Converts one row of an annotation file to a box, or rejects it with the reason."""
 
 import math
 from collections import Counter
@@ -27,57 +27,57 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxRow:
-    """One box as its file has it, before its image is known."""
+    """A box as its file states it, before its image is known."""
 
     image: str  # reference as written: path, SOP Instance UID, dicom_id or file stem
     box: Box  # in pixels of ``frame``
     frame: tuple[int, int] | None  # (rows, columns) that the coordinates refer to; None: the source image's own pixels
     source: str  # "boxes.csv row 7"
-    patient: str | None = None  # where the file says whose image it is
-    frames: tuple[int, ...] = ()  # of the image, counted from 1, that the box lies on; none: on all of them
+    patient: str | None = None  # if the file states whose image it is
+    frames: tuple[int, ...] = ()  # frames of the image on which the box lies, counted from 1; empty: all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxTable:
-    """Every box that was read, and everything that was not, in the order of the file."""
+    """Every box that was read, and everything that was not, in file order."""
 
     rows: tuple[BoxRow, ...]
     left_out: tuple[LeftOut, ...]
 
 
-_LONGEST = {"image": 1000, "label": 200, "reader": 100, "phrase": 2000}  # characters: more is no name and no sentence
+_LONGEST = {"image": 1000, "label": 200, "reader": 100, "phrase": 2000}  # characters; longer values are not names
 
 
 class BlankRowError(BoxError):
-    """A row without coordinates: its reader looked and drew nothing, which is no mistake."""
+    """A row without coordinates: the reader looked and drew nothing, which is not an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawBox:
-    """What an annotation format found in one row, still as written."""
+    """The content of one row as an annotation format found it, not yet converted."""
 
     source: str
-    image: str | None  # None: the file does not say, the folder it lies in is named after the image or case
+    image: str | None  # None: not stated; the file's folder is named after the image or case
     label: str
     x: object = None
     y: object = None
     width: object = None
     height: object = None
-    shape: Shape | None = None  # stands for the four numbers
+    shape: Shape | None = None  # replaces the four numbers
     frame: tuple[object, object] | None = None  # (rows, columns)
     reader: str | None = None
     phrase: str | None = None
     patient: str | None = None
-    frames: tuple[object, ...] = ()  # of the image, counted from 1; none: all of them
+    frames: tuple[object, ...] = ()  # frames of the image, counted from 1; empty: all of them
 
 
 def box_row(raw: RawBox) -> BoxRow:
-    """Check a raw box and make it one of ours; its label becomes a known finding where it names one.
+    """Validate and convert a raw box; its label becomes a known finding if it names one.
 
     Raises:
         BlankRowError: all four coordinates are blank.
-        BoxError: the image or label is missing or longer than a name is, or a number is none, is not finite, or gives
-            no area.
+        BoxError: the image or label is missing or too long, or a number is invalid, is not finite, or results in no
+            area.
     """
     drawn = (raw.x, raw.y, raw.width, raw.height) if raw.shape is None else raw.shape.bounds()
     sides: Mapping[str, object] = dict(zip(("x", "y", "width", "height"), drawn, strict=True))
@@ -90,11 +90,11 @@ def box_row(raw: RawBox) -> BoxRow:
     for name, most in _LONGEST.items():
         length = len(getattr(raw, name) or "")
         if length > most:
-            raise BoxError(f"{raw.source} has a {name} of {length:,} characters: write one of {most:,} at most")
+            raise BoxError(f"{raw.source} has a {name} of {length:,} characters: write at most {most:,}")
     number = {name: _number(raw.source, name, value) for name, value in sides.items()}
     for name in ("width", "height"):
         if number[name] <= 0:
-            raise BoxError(f"{raw.source} has {name} {number[name]:g}: a box needs a positive one, in pixels")
+            raise BoxError(f"{raw.source} has {name} {number[name]:g}: write a positive number of pixels")
     return BoxRow(
         image=raw.image.strip(),
         box=Box(
@@ -118,18 +118,18 @@ def parsed_annotations(name: str, text: str) -> Any:
     """Parse the JSON of an annotation file.
 
     Raises:
-        BoxError: it is none, or more of it than is read.
+        BoxError: it is not valid JSON, or exceeds the limits.
     """
     try:
         return parse_json(text)
     except JsonLimitError as error:
         raise BoxError(f"{name} is not read: {error}") from error
     except ValueError as error:
-        raise BoxError(f"{name} is no valid JSON ({error}): export the annotations again") from error
+        raise BoxError(f"{name} is not valid JSON ({error}): export the annotations again") from error
 
 
 def extent(start: str | None, end: str | None) -> object:
-    """Subtract two edges; where one is no number, give the other as written, so that the row is named for it."""
+    """Subtract two edges; if one is not a number, return the other as written, so that the error names the row."""
     try:
         distance = float(end or "") - float(start or "")
     except ValueError:
@@ -138,14 +138,14 @@ def extent(start: str | None, end: str | None) -> object:
 
 
 def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...]:
-    """Note every label once that names no known finding: its boxes are kept and no phrase can meet them."""
+    """Report every label that names no known finding once: its boxes are kept, but no phrase can match them."""
     unknown = Counter(row.box.label for row in rows if canonical_finding(row.box.label) is None)
     return tuple(
         LeftOut(
             source=source,
             stage="boxes",
             reason=(
-                f"{OF_LABELS}{quoted(label)} names no known finding, so no phrase meets its {count:,} "
+                f"{OF_LABELS}{quoted(label)} names no known finding, so no phrase matches its {count:,} "
                 f"{'box' if count == 1 else 'boxes'}: rename it if one should"
             ),
             failed=False,

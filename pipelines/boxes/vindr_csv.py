@@ -1,4 +1,4 @@
-"""Boxes of VinDr-CXR, of its Kaggle competition and of PhysioNet: one row a box and reader, in the DICOM's own pixels.
+"""Boxes of VinDr-CXR (Kaggle and PhysioNet): one row per box and reader, in the DICOM image's own pixels.
 
 A reader who found nothing has one row with blank coordinates. The consensus of PhysioNet's test set names no reader.
 
@@ -18,13 +18,13 @@ _NOTHING_DRAWN = "no finding"
 
 
 def recognise_vindr_csv(text: str) -> bool:
-    """Say whether the header names an image, a class and the four edges of a box."""
+    """Return True if the header names an image, a class and the four edges of a box."""
     columns = columns_of(text)
     return all(pick_column(columns, (column,)) is not None for column in _NEEDED)
 
 
 def read_vindr_csv(name: str, text: str) -> Iterator[RawBox | BoxError]:
-    """Give one raw box a row; a blank row of "No finding" says that its reader drew nothing, and gives none."""
+    """Yield one raw box per row; a blank row of "No finding" means that its reader drew nothing, and yields none."""
     table = parse_table(text)
     columns = {column: pick_column(table.columns, (column,)) for column in (*_NEEDED, "rad_id")}
     for row in table.rows:

@@ -69,7 +69,7 @@ def test_a_table_without_boxes_names_the_columns_of_both_forms_and_those_that_ma
         read(tmp_path, "Bild,Klasse\na,b\n")
     sentence = str(refused.value)
     assert "image, label, x, y, width and height (or xmin, ymin, xmax and ymax instead of the last four)" in sentence
-    assert sentence.endswith("; reader, phrase, image_height, image_width, frame may be missing")
+    assert sentence.endswith("; reader, phrase, image_height, image_width, frame are optional")
 
 
 def test_a_generic_row_may_name_its_frame(tmp_path: Path) -> None:
@@ -155,10 +155,12 @@ def test_a_bad_annotation_is_named(tmp_path: Path, changes: dict[str, Any], word
     [
         pytest.param("", "is empty: give --boxes", id="empty"),
         pytest.param(
-            "image,label,x,y\n", r'no known format .*its columns are "image, label, x, y"; give a CSV', id="csv"
+            "image,label,x,y\n",
+            r'none of the known formats .*its columns are "image, label, x, y"; give a CSV',
+            id="csv",
         ),
-        pytest.param("just a report", "it is no table", id="prose"),
-        pytest.param('{"images": [], "annotations": [], "categories": [', "no valid JSON", id="truncated JSON"),
+        pytest.param("just a report", "it is not a table", id="prose"),
+        pytest.param('{"images": [], "annotations": [], "categories": [', "is not valid JSON", id="truncated JSON"),
         pytest.param('{"images": 1, "annotations": [], "categories": []}', "not COCO: it needs the lists", id="shape"),
         pytest.param('{"images": [], "annotations": [], "categories": ' + "[" * 100_000, "nested deeper", id="deep"),
     ],

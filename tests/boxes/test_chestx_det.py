@@ -57,5 +57,5 @@ def test_a_bad_entry_is_named_and_stops_no_other(tmp_path: Path, entry: Any, nam
 def test_a_cut_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps([GOOD])[:-3], encoding="utf-8")
-    with pytest.raises(BoxError, match="no valid JSON"):
+    with pytest.raises(BoxError, match="not valid JSON"):
         read_boxes(path)

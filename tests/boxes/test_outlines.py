@@ -90,10 +90,10 @@ def test_packed_run_lengths_are_read_as_pycocotools_reads_them(seed: int, share:
 @pytest.mark.parametrize(
     ("segmentation", "words"),
     [
-        pytest.param({"size": [4, 4], "counts": [3, 3]}, "6 px in all for 4 x 4", id="too few"),
-        pytest.param({"size": [4, 4], "counts": [-3, 19]}, "no whole numbers", id="negative"),
+        pytest.param({"size": [4, 4], "counts": [3, 3]}, "6 px in total for 4 x 4", id="too few"),
+        pytest.param({"size": [4, 4], "counts": [-3, 19]}, "not whole numbers", id="negative"),
         pytest.param({"size": [4, 4], "counts": "\x7f"}, "damaged", id="other characters"),
-        pytest.param({"size": [4, 4], "counts": "P"}, "cut short", id="cut short"),
+        pytest.param({"size": [4, 4], "counts": "P"}, "truncated", id="cut short"),
         pytest.param({"size": [4, 4], "counts": "o" * 99}, "damaged", id="endless number"),
         pytest.param({"counts": [16]}, r"write \[rows, columns\]", id="no size"),
         pytest.param({"size": [10**6, 10**6], "counts": [10**12]}, "more than any radiograph", id="huge"),

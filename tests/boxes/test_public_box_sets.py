@@ -149,9 +149,9 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, suffix: st
 
 def test_a_format_may_be_named_and_must_then_be_that_of_the_file(tmp_path: Path) -> None:
     assert len(read(tmp_path, NIH, format_name="nih csv").rows) == 2
-    with pytest.raises(BoxError, match="is no VinDr CSV"):
+    with pytest.raises(BoxError, match="is not in the format VinDr CSV"):
         read(tmp_path, NIH, format_name="VinDr CSV")
-    with pytest.raises(BoxError, match='--format "NIH" is none that is known: give one of MS-CXR CSV, NIH CSV'):
+    with pytest.raises(BoxError, match='--format "NIH" is not a known format: give one of MS-CXR CSV, NIH CSV'):
         read(tmp_path, NIH, format_name="NIH")
 
 

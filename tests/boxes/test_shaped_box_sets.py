@@ -135,7 +135,7 @@ def test_siim_runs_go_down_the_columns_and_count_from_the_run_before(tmp_path: P
     assert (row.box.x, row.box.y, row.box.width, row.box.height) == (3.0, 10.0, 2.0, 5.0)
     assert isinstance(row.box.shape, RunLengths)
     assert ["mask without a pixel" in each.reason for each in table.left_out] == [True, False]
-    assert "row 5 has EncodedPixels that run over 1024 x 1024 px" in table.left_out[1].reason
+    assert "row 5 has EncodedPixels that exceed 1024 x 1024 px" in table.left_out[1].reason
 
 
 def test_coco_segmentations_keep_their_shape_unless_they_repeat_the_box(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_run_lengths_of_another_size_than_the_image_are_refused(
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 1, 1, 2], "segmentation": mask}],
     }
     table = read(tmp_path, "coco.json", content)
-    assert (len(table.rows), ["of another size" in left.reason for left in table.left_out]) == (
+    assert (len(table.rows), ["for another size" in left.reason for left in table.left_out]) == (
         (1, []) if read_too else (0, [True])
     )
 
@@ -182,8 +182,8 @@ def test_files_and_folders_are_read_together_and_a_repeated_box_counts_once(tmp_
     assert [row.source for row in table.rows] == ["one.csv row 2", "one.csv row 3", "two.csv row 4"]
     reasons = " | ".join(left.reason for left in table.left_out)
     assert "1 file holds no annotations" in reasons
-    assert "2 boxes of one file stand in another too" in reasons
-    assert '"strange mark" names no known finding, so no phrase meets its 1 box' in reasons
+    assert "2 boxes occur in more than one file" in reasons
+    assert '"strange mark" names no known finding, so no phrase matches its 1 box' in reasons
 
 
 def test_a_damaged_file_in_a_folder_stops_no_other(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_damaged_file_in_a_folder_stops_no_other(tmp_path: Path) -> None:
     table = read_boxes(tmp_path)
     assert len(table.rows) == 1
     assert [left.failed for left in table.left_out] == [True]
-    assert "no valid JSON" in table.left_out[0].reason
+    assert "not valid JSON" in table.left_out[0].reason
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:

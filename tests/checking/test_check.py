@@ -166,7 +166,7 @@ def test_a_report_in_a_table_of_a_ct_is_no_orphan(cohort, column, value, failed)
 
 def test_boxes_of_an_image_that_takes_no_part_are_listed(torn):
     [lost] = [row for row in rows(torn, "boxes", Fate.LEFT_OUT) if row.source == "phantom-00001.dcm"]
-    assert re.fullmatch(r"(1 box lies|\d boxes lie) on an image that takes no part: .*", lost.reason)
+    assert re.fullmatch(r"(1 box lies|\d boxes lie) on an image that is not audited: .*", lost.reason)
     checked = check(settings(torn, show_phi=True), KEYS)
     assert [row.fate for row in checked.rows if row.kind == "image" and row.source == lost.source] == [Fate.LEFT_OUT]
 
@@ -315,7 +315,7 @@ def test_the_text_gives_what_to_mend_before_what_is_left_out_by_rule(torn):
 def test_rows_of_one_trouble_are_one_reason(torn):
     with (torn / "boxes.csv").open("a") as file:
         file.write("elsewhere,nodule,1,1,5,5,r\nelsewhere,nodule,1,1,5,5,r\n")
-    [homeless] = [each for each in check(settings(torn), KEYS).reasons if "no image that takes part" in each.reason]
+    [homeless] = [each for each in check(settings(torn), KEYS).reasons if "no audited image" in each.reason]
     assert homeless.reason.startswith("no image")
     assert homeless.count == 3  # nowhere, elsewhere, and the film that is cut short
 

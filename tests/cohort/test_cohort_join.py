@@ -188,14 +188,14 @@ def test_folders_written_into_one_name_decide_too_and_only_whole() -> None:
     placed = boxes(row("p2_study1_view1"), row("study1_view1", source="row 3"), row("p12_study1_view1", source="row 4"))
     cohort = join(twins, reports, placed)
     assert joined_boxes(cohort) == {"1.2.1.1": (), "1.2.2.1": (BOX,)}
-    assert [left.reason[:24] for left in cohort.left_out] == ["row 3: 2 images have the", "row 4: no image that tak"]
+    assert [left.reason[:24] for left in cohort.left_out] == ["row 3: 2 images have the", "row 4: no audited image "]
 
 
 def test_boxes_in_folders_that_no_image_lies_in_say_so() -> None:
     twins = [replace(image, path=image.path.with_name("im.dcm")) for image in (IMAGE, OTHER)]
     reports = table(report(stem="study1"), report(stem="study2"))
     (left,) = join(twins, reports, boxes(row("elsewhere/study2/im.dcm"))).left_out
-    assert "boxes.csv row 7: the images of this name lie in other folders than the boxes say" in left.reason
+    assert "boxes.csv row 7: the images of this name are in other folders than the boxes say" in left.reason
     assert left.failed
 
 
@@ -211,7 +211,7 @@ def test_boxes_of_other_images_are_listed_once_for_each_image() -> None:
     (left,) = cohort.left_out
     assert not left.failed
     assert "boxes.csv row 3" in left.reason
-    assert "and 2 more: no image" in left.reason
+    assert "and 2 more: no audited image" in left.reason
 
 
 def test_boxes_of_which_none_joins_are_a_failure() -> None:
@@ -230,7 +230,7 @@ def test_a_box_over_the_edge_is_clipped_and_noted() -> None:
     assert joined_boxes(cohort)["1.2.1.1"] == (replace(BOX, x=0, y=80, width=20, height=20),)
     (note,) = cohort.left_out
     assert not note.failed
-    assert "x -10 to 20, y 80 to 120) reaches over the edge of its image of 200 x 100 px" in note.reason
+    assert "x -10 to 20, y 80 to 120) extends past the edge of its image of 200 x 100 px" in note.reason
 
 
 def test_an_overhang_of_rounding_is_clipped_without_a_word() -> None:

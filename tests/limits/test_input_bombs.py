@@ -254,8 +254,8 @@ BOXES: dict[str, tuple[Callable[[Path], None], str]] = {
     "names.json": (coco_of_nested_names, "nested deeper than 100 levels"),
     "lists.json": (chexlocalize_of_empty_lists, "MiB of memory"),
     "number.json": (chexlocalize_of_a_number, "neither contours nor a mask"),
-    "padchest.json": (padchest_of_a_number, "boxes that are no list"),
-    "siim.csv": (siim_of_nothing_but_runs, "run over"),
+    "padchest.json": (padchest_of_a_number, "boxes that are not a list"),
+    "siim.csv": (siim_of_nothing_but_runs, "exceed"),
 }
 
 
