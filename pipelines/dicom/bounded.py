@@ -73,7 +73,7 @@ class BoundedFile(BufferedReader):
         if self._reads > MAX_DICOM_READS:
             raise DicomError(
                 f"{self._path}: the header has more elements than {MAX_DICOM_READS:,} reads can reach, the limit for "
-                "one file; take it out of the folder."
+                "one file; remove it from the folder."
             )
         if size is None or size < 0:
             raise DicomError(
@@ -83,7 +83,7 @@ class BoundedFile(BufferedReader):
         if size > self._largest_read and self.tell() + size <= self.size:
             raise DicomError(
                 f"{self._path}: one element of the header holds {size:,} bytes; the limit is {self._largest_read:,}: "
-                "take it out of the folder."
+                "remove it from the folder."
             )
         if self._left < 0 and self.tell() + size <= self.size:
             raise DicomError(
@@ -178,5 +178,5 @@ def _inflate(deflated: bytes, path: Path) -> bytes:
 def _refuse_too_large(size: int, limit: int, path: Path, what: str) -> None:
     if size > limit:
         raise DicomError(
-            f"{path}: {what} more than {limit / 2**20:g} MiB, the limit for one radiograph; take it out of the folder."
+            f"{path}: {what} more than {limit / 2**20:g} MiB, the limit for one radiograph; remove it from the folder."
         )

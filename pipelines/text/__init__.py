@@ -1,1 +1,1 @@
-"""Report files become reports, and reports become phrases."""
+"""Reads report files and extracts phrases from the reports."""

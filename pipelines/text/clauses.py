@@ -1,9 +1,9 @@
-"""Where the clauses of a sentence begin, so that what is said in one is not read into the next.
+"""Splits a sentence into clauses, so that a statement of one clause is not applied to the next.
 
-A report's sentence strings statements together: "No pneumothorax, small left effusion, heart size normal". A semicolon,
-"but" and the like always begin a clause. A comma or "and" does so where what follows cannot go on with the list before
-it: it has a subject and a verb of its own, or its finding carries a word that nobody denies ("small", "stable",
-"healed"). The places where a clause begins are words, without a parser, so that a reader can predict them.
+A report's sentence is often a list of statements: "No pneumothorax, small left effusion, heart size normal". A
+semicolon, "but" and similar words always start a clause. A comma or "and" starts one if the words after it cannot
+continue the list: they have a subject and a verb of their own, or the finding has an adjective that is never denied
+("small", "stable", "healed"). Clause starts are found by words, without a parser, so that a reader can predict them.
 
 Source: the termination terms of Chapman et al. 2001 (NegEx) and Harkema et al. 2009 (ConText); Peng et al. 2018
 (NegBio) for clauses that need a subject of their own.
@@ -39,7 +39,7 @@ HARD_END = re.compile(
     r"while|whilst|besides|nevertheless|yet|beyond|only|merely|just)\b",
     re.IGNORECASE,
 )
-"""A clause ends here whatever stands around it."""
+"""A clause ends here, whatever the context."""
 FINITE_VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|had|remains?|persists?|shows?|demonstrates?|appears?|there|projects?|"
     r"overl(?:y|ies)|"
@@ -47,13 +47,13 @@ FINITE_VERB = re.compile(
     re.IGNORECASE,
 )
 
-_SENTENCES_KEPT = 64  # context and place ask for the same sentence one after the other
+_SENTENCES_KEPT = 64  # context and place of the same sentence are computed one after the other
 _JOINT = re.compile(
     r",\s*(?:and\s+|with\s+(?!no\b|out\b|or\b))?|\band\s+|\s+"
     r"(?=no\b(?!\s+(?:longer|larger|bigger|smaller|worse|better|more|less|different)\b)|nil\b(?!\s*(?:[.,;)]|\Z))|without\b)",
     re.IGNORECASE,
 )
-# Words that open a statement of their own, even where the list would go on with "or".
+# Words that start a statement of their own, even if the list continues with "or".
 _OPENS = re.compile(
     r"(?:there|this|these|one|that\s+(?:on|in|at)|n(?:or|either)\s+(?:can|could|is|are)|(?:it|they|both)\s+(?:is|are|has|have|was|were|had)|the\s+(?:\w+\s+){1,4}?(?:is|are|has|have|remains?|appears?|shows?)|an?|(?:is|are|has|have|"
     r"remains?|now)|no|nil|without|query|\?(?=\s*\w)|stable|unchanged|persist\w*|small|mild\w*|moderate\w*|minimal\w*|"
@@ -63,7 +63,7 @@ _OPENS = re.compile(
     r"(?:heart|cardiac)\s+(?:\w+\s+){0,2}?(?:enlarged|large|normal|prominent))(?:(?!\w)|(?<=\?))",
     re.IGNORECASE,
 )
-# Words that open one unless the list goes on: a denied effusion may be large, new or on the left.
+# Words that start a statement unless the list continues: a denied effusion may be large, new or on the left.
 _MAY_OPEN = re.compile(
     r"(?:the|large|severe|marked\w*|new|increas\w+|worsen\w+|improv\w+|decreas\w+|prominent|dense|enlarged|extensive|"
     r"diffuse|patchy|multiple|multifocal|several|left|right|bilateral|bi(?:basilar|basal|apical)|l[lu]l|r[lmu]l|both|"
@@ -73,7 +73,7 @@ _MAY_OPEN = re.compile(
 )
 _LIST_GOES_ON = re.compile(r"[^;:.]{0,90}?\b(?:or|nor)\b", re.IGNORECASE)
 _BREAKS_LIST = re.compile(r"\b(?:is|are|has|have|there|which|may|might|could|with|remains?)\b", re.IGNORECASE)
-# "Effusion is seen" ends a list of what is denied; "effusion has improved" is a statement.
+# "Effusion is seen" ends a list of denied findings; "effusion has improved" is a statement.
 _OWN_VERB = re.compile(
     rf"(?:\s+[\w-]+ly)?\s+(?:has|have|had|remains?|persists?|appears?|(?:continues?|increases?|improves?)|"
     rf"(?:essentially\s+|largely\s+)?unchanged|stable|similar|(?:consistent|compatible|in\s+keeping)\s+with|"
@@ -85,7 +85,7 @@ _OWN_VERB = re.compile(
 _IN_PLACE = re.compile(r"\s+(?:remains?\s+)?in\s+(?:situ|place|position)\b", re.IGNORECASE)
 _IS_THERE = re.compile(
     r"\s+(?:(?:is|are)\s+)?(?:again\s+|also\s+)?(?:present|noted|evident)\b|"
-    # "No effusion, fibrosis at the bases" tells where it is.
+    # "No effusion, fibrosis at the bases" states a location.
     r"\s+(?:at|in)\s+(?:the\s+|both\s+)?(?:(?:left|right|lung)\s+)*(?:bases?|apex|apices|lingula)\s*(?:[.,;]|\Z)",
     re.IGNORECASE,
 )
@@ -119,7 +119,7 @@ _DESCRIBED = re.compile(
     re.IGNORECASE,
 )
 _STANDS_ALONE = re.compile(r"\b(?:nil|nothing)\s+(?:acute|new|significant|focal|active|else)\s*\Z", re.IGNORECASE)
-# "Left and right effusions" names one place.
+# "Left and right effusions" is one place.
 _SIDE_BEFORE = re.compile(r"(?<!\bthe\s)\b(?:left|right|upper|lower|middle|mid)\s*\Z", re.IGNORECASE)
 _SIDE_AFTER = re.compile(r"(?:left|right|upper|lower|middle|mid)\b", re.IGNORECASE)
 _LEADS_IN = re.compile(r"\s*(?:on|in|at|within|over|along)\s[^,;:]{1,60}", re.IGNORECASE)
@@ -149,10 +149,10 @@ _PARENTHESIS_SPEAKS = re.compile(
 
 
 def parentheses(sentence: str) -> tuple[tuple[int, int], ...]:
-    """Give the spans of clauses put between a subject and its verb: "..., which was seen before, has resolved".
+    """Return the spans of clauses between a subject and its verb: "..., which was seen before, has resolved".
 
-    What is inside speaks neither for the subject nor for its verb. Where it denies or doubts, it speaks for the subject
-    and is no such span.
+    The words inside apply neither to the subject nor to its verb. A clause that denies or doubts applies to the subject
+    and is not such a span.
     """
     return tuple(
         match.span()
@@ -163,7 +163,7 @@ def parentheses(sentence: str) -> tuple[tuple[int, int], ...]:
 
 
 def ends_with_a_noun(sentence: str, start: int, end: int, mentions: Sequence[FindingMention]) -> bool:
-    """Whether ``sentence[start:end]`` is more than adjectives of what follows, so that a list may end there."""
+    """Return True if ``sentence[start:end]`` is more than adjectives of the next words, so a list may end there."""
     if any(start < mention.end <= end for mention in mentions):
         return True
     words = _LAST_JOINT.sub("", sentence[start:end])
@@ -172,7 +172,7 @@ def ends_with_a_noun(sentence: str, start: int, end: int, mentions: Sequence[Fin
 
 @lru_cache(maxsize=_SENTENCES_KEPT)
 def clause_starts(sentence: str, mentions: tuple[FindingMention, ...]) -> tuple[int, ...]:
-    """Give the positions where the clauses of a sentence begin, from 0 up."""
+    """Return the positions at which the clauses of a sentence start, beginning with 0."""
     hard = [0, *(match.end() for match in HARD_END.finditer(sentence)), len(sentence)]
     starts: list[int] = []
     for begin, end in pairwise(hard):
@@ -207,7 +207,7 @@ def _stands_on_its_own(
 
 
 def _continues_the_list(sentence: str, joint: re.Match[str], before: str, own: FindingMention, *, named: bool) -> bool:
-    """Whether "or" is still to come, or "and" joins two names of one thing or two subjects of one verb."""
+    """Return True if "or" still follows, or "and" joins two names of one thing or two subjects of one verb."""
     goes_on = _LIST_GOES_ON.match(sentence, joint.end())
     if goes_on and not _BREAKS_LIST.search(goes_on.group()):
         return True
@@ -220,13 +220,13 @@ def _continues_the_list(sentence: str, joint: re.Match[str], before: str, own: F
 
 
 def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: FindingMention) -> bool:
-    """Whether the next finding is described as what is there, or has a verb of its own."""
+    """Return True if the next finding is described as present, or has a verb of its own."""
     denies = _DENIES.search(before) is not None
     words = sentence[joint.end() : own.start]
     comma = joint.group()[0] == ","
     if comma and _MEANS.search(words):
         return True
-    # Only adjectives that are denied as a rule ("pleural", "focal") keep up a list of what is denied.
+    # Only adjectives that are commonly denied ("pleural", "focal") continue a list of denied findings.
     if comma and denies and _DESCRIBED.fullmatch(words) and not _DENIED_ADJECTIVES.fullmatch(words):
         return True
     if re.search(r",|\band\b", words):
@@ -238,7 +238,7 @@ def _states_its_finding(sentence: str, joint: re.Match[str], before: str, own: F
     return bool(_OWN_VERB.match(sentence, own.end) or (comma and _IS_THERE.match(sentence, own.end)))
 
 
-# "PTX - absent", "Effusion: none", "Consolidation (no)", "Pneumothorax?": what comes before is answered or asked.
+# "PTX - absent", "Effusion: none", "Consolidation (no)", "Pneumothorax?": an answer to the words before, or a question.
 _ANSWERS: tuple[tuple[Meaning, str], ...] = (
     (
         Meaning.ABSENT,
@@ -265,4 +265,4 @@ def _answer(words: str) -> re.Pattern[str]:
 
 
 ANSWER_PATTERNS = tuple((meaning, _answer(words)) for meaning, words in _ANSWERS)
-"""Compiled answers with what each says about the finding before it. Letter case tells where the next heading begins."""
+"""Compiled answers with their meaning for the finding before. They are case-sensitive: a capital starts a heading."""

@@ -1,14 +1,14 @@
-"""Whether a sentence affirms, doubts or denies each finding that it mentions, or speaks of it as past.
+"""Decides whether a sentence affirms, doubts or denies each finding that it mentions, or reports it as past.
 
-Trigger words with a scope, in the manner of NegEx and ConText: a trigger reaches forward or backward within its clause
-(:mod:`pipelines.text.clauses`). Denial wins over doubt where both reach a mention ("no opacity suspicious for
-pneumonia" denies pneumonia); wordings that look like denial and are none ("cannot exclude", "no change in") are taken
-out first.
+The method is trigger words with a scope, as in NegEx and ConText: a trigger applies forward or backward within its
+clause (:mod:`pipelines.text.clauses`). If both denial and doubt apply to a mention, denial wins ("no opacity suspicious
+for pneumonia" denies pneumonia). Phrases that only look like denial ("cannot exclude", "no change in") are removed
+first.
 
 Source: Chapman et al. 2001, "A simple algorithm for identifying negated findings"; Harkema et al. 2009, "ConText";
 Irvin et al. 2019 (CheXpert). Unlike CheXpert's labeller there is no dependency parser: the scopes below are words, so
-that a reader can predict them. "No definite effusion" denies: whoever writes it has looked and seen none. How often all
-this is right is measured on sentences labelled by hand (``benchmarks/bench_context.py``).
+that a reader can predict them. "No definite effusion" denies: the radiologist has looked and seen none. The accuracy is
+measured on sentences labelled by hand (``benchmarks/bench_context.py``).
 """
 
 import re
@@ -33,7 +33,7 @@ __all__ = ["contexts_of"]
 
 _NEAR = 60  # characters
 _ASKED = re.compile(r"(?:(?<=[\s(/,])|\A)\?(?=\s*\w)")  # "? pneumonia"
-# A trigger that reaches forward ends here too: what follows is not its object.
+# A forward trigger also ends here: the words after it are not its object.
 _FORWARD_END = re.compile(
     r":(?!\s*(?:no|none)\b)|\b(?:(?<!compatible\s)(?<!consistent\s)(?<!keeping\s)with(?!\s+(?:no|or)\b)|after|since|following|status\s+post|"
     r"post(?!\s+\w+(?:ive|al|ic|ary)\b)(?=\s)|s/p|despite|"
@@ -49,7 +49,7 @@ _WITHIN = re.compile(
 _OF_THE = re.compile(r"\bof\s+(?:the|this|these)\s+(?:(?!and\b|or\b|nor\b)[\w-]+\s+){0,3}\Z", re.IGNORECASE)
 _NOT_BESIDE = re.compile(r"\b(?:for|represent\w*|may|could|likely|suggest\w*|which|due|reflect\w*)\b", re.IGNORECASE)
 _CAUSE = re.compile(r"(?:secondary|due|related|because|post)", re.IGNORECASE)
-# The trigger's own verb, and no earlier clause's: "is [hard to exclude]".
+# The trigger's own verb, not one of an earlier clause: "is [hard to exclude]".
 _PREDICATE = re.compile(
     (
         rf"\b(?:{BE}|seems?|remains?|appears?|(?:has|have|had)(?:\s+been)?)(?:\s+(?:\w+ly|also|now|very|quite|still|not|felt|"
@@ -57,7 +57,7 @@ _PREDICATE = re.compile(
     ),
     re.IGNORECASE,
 )
-# A subject that stands for the finding named before: "there was an effusion, but it has resolved".
+# A subject that refers to the finding named before: "there was an effusion, but it has resolved".
 _PRONOUN = re.compile(
     r"\s*(?:this|it|(?P<several>these|they|both|all))\s*(?:(?:has|have|is|are|was|were|can|could)\s*)?", re.IGNORECASE
 )
@@ -75,14 +75,14 @@ _EITHER = re.compile(
     re.IGNORECASE,
 )
 _AFTER_HEADING = re.compile(r"(?:\(s\))?\s*:\s+(?:(?:an?|the)\s+)?")
-# "No consolidation except at the left base": there is some.
+# "No consolidation except at the left base": some is present.
 _EXCEPT_SOME = re.compile(
     r"(?:except|other\s+than|aside\s+from|apart\s+from|beyond)(?:\s+for)?\s+(?:(?:at|in|on|over|along)\b|"
     r"(?:an?\s+|the\s+)?(?:trace|(?:tiny|minimal|small)\s+(?:amount|one|at|on|in)\b)|"
     r"(?:that|those|the\s+(?:known|ones?|previously|described))\b)",
     re.IGNORECASE,
 )
-_EITHER_FAR = 60  # characters between two findings that "or" still joins
+_EITHER_FAR = 60  # maximum number of characters between two findings joined by "or"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class _Scope:
 
 
 def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Context, ...]:
-    """Say for each mention whether the sentence affirms, doubts or denies it, or speaks of it as past."""
+    """Return for each mention whether the sentence affirms, doubts or denies it, or reports it as past."""
     meanings: list[set[Meaning]] = [set() for _ in mentions]
     for part in _read_apart(sentence):
         own = [index for index, mention in enumerate(mentions) if part[mention.start] != " "]
@@ -110,7 +110,7 @@ def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Cont
         between = sentence[mentions[index].end : mentions[index + 1].start]
         apart = any(mentions[index].end <= start <= mentions[index + 1].start for start in starts)
         either = len(between) <= _EITHER_FAR and not apart and _EITHER.match(between)
-        # "No change in the edema or effusions" speaks of both.
+        # "No change in the edema or effusions" applies to both.
         both = Meaning.NOTHING in meanings[index] & meanings[index + 1]
         if either and not both and mentions[index].finding != mentions[index + 1].finding:
             meanings[index].add(Meaning.UNCERTAIN)
@@ -119,7 +119,7 @@ def contexts_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Cont
 
 
 def _read_apart(sentence: str) -> Iterator[str]:
-    """The sentence without its parentheses, then each parenthesis alone, at their places in the sentence."""
+    """Yield the sentence without its parentheses, then each parenthesis alone, at its position in the sentence."""
     outer = sentence
     for start, end in parentheses(sentence):
         yield " " * start + sentence[start:end] + " " * (len(sentence) - end)
@@ -136,7 +136,7 @@ def _context(meanings: set[Meaning]) -> Context:
 
 
 def _triggers(sentence: str) -> Iterator[tuple[Meaning, Reach, int, int]]:
-    """Every trigger with its place, in the order in which they are tried."""
+    """Yield every trigger with its position, in the order in which they are tried."""
     for answer, pattern in ANSWER_PATTERNS:
         for match in pattern.finditer(sentence):
             yield answer, Reach.ANSWER, *match.span()
@@ -158,16 +158,16 @@ def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scop
     for meaning, direction, start, end in triggers:
         if any(taken[start:end]):
             continue
-        # "Heart size is not increased" is one finding denied, not a finding that did not change.
+        # "Heart size is not increased" denies one finding; it does not mean a finding without change.
         if meaning is Meaning.NOTHING and any(m.start < start < m.end for m in mentions):
             continue
-        if direction is not Reach.EARLIER:  # whose "may" speaks of a finding after it too
+        if direction is not Reach.EARLIER:  # its "may" also applies to a finding after it
             taken[start:end] = b"\x01" * (end - start)
         yield from _reached(meaning, direction, (start, end), reach)
 
 
 def _reached(meaning: Meaning, direction: Reach, trigger: tuple[int, int], reach: "_Reaches") -> Iterator[_Scope]:
-    """The words that a trigger speaks of."""
+    """Yield the words to which a trigger applies."""
     start, end = trigger
     if direction in {Reach.FORWARD, Reach.AROUND}:
         yield _Scope(meaning, end, reach.denied_end(end) if meaning is Meaning.ABSENT else reach.forward_end(end))
@@ -188,7 +188,7 @@ def _reached(meaning: Meaning, direction: Reach, trigger: tuple[int, int], reach
 
 
 class _Reaches:
-    """How far a trigger at a position of one sentence reaches."""
+    """The range to which a trigger at a position of one sentence applies."""
 
     def __init__(self, sentence: str, mentions: Sequence[FindingMention]) -> None:
         self._sentence = sentence
@@ -196,7 +196,7 @@ class _Reaches:
         self._starts = clause_starts(sentence, tuple(mentions))
 
     def forward_end(self, start: int) -> int:
-        """Where the clause ends; words between a trigger and its first noun ("no large, ...") end nothing."""
+        """Return the end of the clause; words between a trigger and its first noun ("no large, ...") do not end it."""
         hard = HARD_END.search(self._sentence, start)
         end = hard.start() if hard else len(self._sentence)
         for cut in self._starts:
@@ -213,8 +213,8 @@ class _Reaches:
                 end = place.start()
                 break
         for soft in _FORWARD_END.finditer(self._sentence, start, end):
-            # "May be due to edema" still doubts the edema, "no edema due to ..." says no more; nor does a "with" that
-            # follows at once ("possibly with an effusion") end anything.
+            # "May be due to edema" still doubts the edema, but "no edema due to ..." says nothing more. A "with" that
+            # follows directly ("possibly with an effusion") does not end anything.
             if self._names(start, soft.start()) or not (
                 _CAUSE.match(soft.group()) or self._sentence[start : soft.end()].split() == ["with"]
             ):
@@ -225,7 +225,7 @@ class _Reaches:
         return any(start < mention.end <= end for mention in self._mentions)
 
     def denied_end(self, start: int) -> int:
-        """Where a denial ends: before the last finding if some of it is excepted, as "except at the left base" does."""
+        """Return the end of a denial: before the last finding if part of it is excepted ("except at the left base")."""
         end = self.forward_end(start)
         if not (some := _EXCEPT_SOME.match(self._sentence, end)):
             return end
@@ -236,12 +236,12 @@ class _Reaches:
         return max((mention.start for mention in self._mentions if start <= mention.start < end), default=end)
 
     def near_end(self, start: int) -> int:
-        """Where the words of one finding end: "previous pneumonia has left a scar" affirms the scar."""
+        """Return the end of one finding's words: "previous pneumonia has left a scar" affirms the scar."""
         verb = FINITE_VERB.search(self._sentence, start)
         return min(self.forward_end(start), start + _NEAR, verb.start() if verb else len(self._sentence))
 
     def answers_a_heading(self, start: int, end: int) -> bool:
-        """Whether a doubt is what is said of a heading: "Effusion: possible trace on the left"."""
+        """Return True if a doubt answers a heading: "Effusion: possible trace on the left"."""
         named = self._names(start, self.forward_end(end))
         return not named and any(_AFTER_HEADING.fullmatch(self._sentence, m.end, start) for m in self._mentions)
 
@@ -258,7 +258,7 @@ class _Reaches:
         if pronoun := _PRONOUN.fullmatch(self._sentence, start, subject_end):
             return self._meant_start(start, several=pronoun["several"] is not None)
         verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]
-        # "Effusion smaller, pneumothorax gone": the earlier finding has its own word, without a verb.
+        # "Effusion smaller, pneumothorax gone": the earlier finding has its own predicate, without a verb.
         verbs += [
             said.end() - 1
             for mention in self._mentions
@@ -267,31 +267,31 @@ class _Reaches:
         if not verbs:
             return start
         verbs.sort()
-        # An earlier clause has its own verb: only what follows the last comma or "and" belongs to this trigger.
+        # An earlier clause has its own verb: only words after the last comma or "and" belong to this trigger.
         parts = [match.end() for match in _PART_OF_LIST.finditer(self._sentence, verbs[-1], subject_end)]
         return max([verbs[-1], *parts])
 
     def _meant_start(self, end: int, *, several: bool) -> int:
-        """Where the findings begin that a pronoun at ``end`` stands for: the last, or all of the last clause."""
+        """Return the start of the findings that a pronoun at ``end`` means: the last, or all of the last clause."""
         earlier = [mention.start for mention in self._mentions if mention.end <= end]
         if not earlier:
             return end
         return min(start for start in earlier if start >= self.clause_start(earlier[-1])) if several else earlier[-1]
 
     def question_start(self, end: int) -> int:
-        """Where the words begin that an answer ("PTX: none") is given to."""
+        """Return the start of the words that an answer ("PTX: none") refers to."""
         start = self.clause_start(end)
         return max((match.end() for match in _ANSWERED_BEFORE.finditer(self._sentence, start, end)), default=start)
 
     def earlier_start(self, start: int, end: int) -> int:
-        """Where the last mention before a trigger begins that names no finding itself: "nodule, may be a rib end"."""
+        """Return the start of the last mention before a trigger without a finding: "nodule, may be a rib end"."""
         after = self.forward_end(end)
         if any(end <= mention.start < after for mention in self._mentions):
             return start
         return max((mention.start for mention in self._mentions if mention.end <= start), default=start)
 
     def last_start(self, end: int) -> int:
-        """Where the last mention before ``end`` begins, with no comma between."""
+        """Return the start of the last mention before ``end`` with no comma in between."""
         start = self.clause_start(end)
         last = max((m for m in self._mentions if start <= m.start < end), key=lambda m: m.start, default=None)
         between = "," if last is None else self._sentence[last.end : end].rstrip(" ,")

@@ -1,4 +1,4 @@
-"""Which study each report belongs to: by identifier, else by name, and never by guess."""
+"""Joins each report to its study: by identifier, else by name, and never by guess."""
 
 import re
 from collections import defaultdict
@@ -13,27 +13,25 @@ from pipelines.text.table import plain_stem
 __all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
 
 _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as folder and file "s50414267"
-_NAMED_AT_MOST = 5  # reports that one sentence lists
-_OF_LEFT_OUT = "the file that the report is named after takes no part: what to do is said where that file is listed"
-_OF_OTHER_OBJECTS = (
-    "the study has no radiograph to audit, only files that are left out: what to do is said where they are listed"
-)
-_SAME = "another report of this study says the same and is taken: nothing is to be done"
+_NAMED_AT_MOST = 5  # reports listed in one message
+_OF_LEFT_OUT = "the file that the report is named after is not audited: see the file's own entry"
+_OF_OTHER_OBJECTS = "the study has no radiograph to audit, only excluded files: see their own entries"
+_SAME = "an identical report of this study is used; skipped"
 
 
 class Key(StrEnum):
-    """What joins a report to its study, the strongest first; records and pages show these words."""
+    """The key that joins a report to its study, strongest first; records and pages show these values."""
 
     STUDY = "StudyInstanceUID"
     ISSUED_ACCESSION = "AccessionNumber and issuer"
-    ACCESSION = "AccessionNumber"  # one side, or both, do not say who gave it
+    ACCESSION = "AccessionNumber"  # at least one side does not state the issuer
     NAME = "file name"
     FOLDER = "folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinedReport:
-    """A study's report and the key that joined them."""
+    """A study's report, and the key that joined them."""
 
     report: Report
     by: Key
@@ -41,19 +39,19 @@ class JoinedReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinedReports:
-    """Each study's report, the studies that have several different ones, and the reports that joined none."""
+    """Each study's report, the studies with several different reports, and the reports without a study."""
 
     by_study: Mapping[str, JoinedReport]
     ambiguous: frozenset[str]
     left_out: tuple[LeftOut, ...]
 
 
-_NAMED_BY = (Key.NAME, Key.NAME, Key.FOLDER)  # for each of the names that are tried
+_NAMED_BY = (Key.NAME, Key.NAME, Key.FOLDER)  # one for each kind of name that is tried
 
 
 @dataclass(slots=True)
 class _Keys:
-    """The studies that each key fits; the names stand in the order in which they are tried."""
+    """The studies that match each key; names are in the order in which they are tried."""
 
     uids: set[str] = field(default_factory=set)
     accessions: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))  # (study, issuer)
@@ -80,15 +78,16 @@ class _Keys:
 def join_reports(
     studies: Mapping[str, Sequence[Image]], reports: Iterable[Report], without: Iterable[LeftOut] = ()
 ) -> JoinedReports:
-    """Find each report's study.
+    """Find the study of each report.
 
-    Two reports of one study that say the same count as one; where they differ, or where two issuers gave their
-    accession numbers, all are left out and the study with them, since no rule says which one is about these images.
+    Two identical reports of a study count as one. If the reports differ, or if their accession numbers are of two
+    issuers, all of them and the study are excluded, because no rule says which report describes the images.
 
     Args:
         studies: the images by StudyInstanceUID.
-        reports: as read.
-        without: files that are no image to audit: a report of such a name is no orphan, and takes part as little.
+        reports: the reports as they were read.
+        without: files that are not audited: a report named after such a file is not reported as an orphan, and is
+            excluded as well.
     """
     keys = _Keys.of(studies)
     others = _Others.of(without)
@@ -116,13 +115,13 @@ def join_reports(
 
 
 def _rank(candidate: JoinedReport) -> tuple[int, str]:
-    """Order reports that say the same, whatever the order they came in: the strongest key first."""
+    """Order identical reports independently of their input order: the strongest key first."""
     return list(Key).index(candidate.by), candidate.report.source
 
 
 @dataclass(frozen=True, slots=True)
 class _Others:
-    """Files that are no image to audit, by what a report may know them by."""
+    """Files that are not audited, by the names and numbers that a report may refer to."""
 
     by_name: Mapping[str, LeftOut]
     uids: frozenset[str]
@@ -138,7 +137,7 @@ class _Others:
         )
 
     def have(self, report: Report) -> bool:
-        """Whether the report is of a study of theirs, by its StudyInstanceUID or else by its accession number."""
+        """Return True if the report belongs to one of their studies, by StudyInstanceUID or else accession number."""
         if report.study_instance_uid:
             return report.study_instance_uid in self.uids
         number, issuer = (report.accession_number or "").strip(), _issuer(report.accession_issuer)
@@ -147,7 +146,7 @@ class _Others:
 
 
 def _orphan(report: Report, others: _Others) -> LeftOut:
-    """Say why no image is a report's: it has none, or what it is named after or of is left out itself."""
+    """Explain why a report has no image: there is none, or the file that it is named after is excluded itself."""
     names = filter(None, (*report.image_names, report.stem))
     file = next((others.by_name[key] for key in map(_name_key, names) if key in others.by_name), None)
     if file is not None:
@@ -155,20 +154,20 @@ def _orphan(report: Report, others: _Others) -> LeftOut:
     if others.have(report):
         return LeftOut(source=report.source, stage="join", reason=_OF_OTHER_OBJECTS, failed=False)
     if report.study_instance_uid is not None:
-        reason = "no image has the report's StudyInstanceUID: give or mend its DICOM files, or correct the identifier"
+        reason = "no image has the report's StudyInstanceUID: add or repair its DICOM files, or correct the identifier"
     else:
         key = "accession number or name" if report.accession_number else "name"
         reason = (
-            f"no image has the report's {key}: give or mend its DICOM files, or name the report by its "
+            f"no image has the report's {key}: add or repair its DICOM files, or name the report by its "
             "StudyInstanceUID, accession number, DICOM file or folder"
         )
     return LeftOut(source=report.source, stage="join", reason=reason, failed=True)
 
 
 def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str | None:
-    """Give (StudyInstanceUID, key that joined), a sentence that says why several fit, or None where none does."""
+    """Return (StudyInstanceUID, key that joined), a message if several studies match, or None if none does."""
     if report.study_instance_uid is not None:
-        # The report says itself which study it is of: a weaker key could only contradict it.
+        # The report states its study: a weaker key could only contradict it.
         return (report.study_instance_uid, Key.STUDY) if report.study_instance_uid in keys.uids else None
     numbered = keys.accessions.get((report.accession_number or "").strip())
     if numbered:
@@ -183,27 +182,27 @@ def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str | None:
 
 
 def _study_of_accession(issuer: str, numbered: Iterable[tuple[str, str]]) -> tuple[str, Key] | str:
-    """Find the study of an accession number that images have: within its issuer, or where there is but one study.
+    """Find the study of an accession number that images have: for the same issuer, or if there is only one study.
 
-    Source: PS3.3 C.7.2.1 (Issuer of Accession Number Sequence): a number is unique within its issuer, and only there.
+    Source: PS3.3 C.7.2.1 (Issuer of Accession Number Sequence): a number is unique only within its issuer.
     """
     issued = {uid for uid, of_image in numbered if issuer and of_image == issuer}
     possible = issued or {uid for uid, of_image in numbered if not issuer or not of_image}
     everywhere = {uid for uid, _ in numbered}
     if not possible:
         return (
-            "the report's accession number is that of an image and another issuer gave it: correct the issuer, or give "
-            "the report a StudyInstanceUID"
+            "the report's accession number matches an image of another issuer: correct the issuer, or give the report "
+            "a StudyInstanceUID"
         )
     if len(issued) == 1:
         return issued.pop(), Key.ISSUED_ACCESSION
     if not issued and len(everywhere) == 1:
         return possible.pop(), Key.ACCESSION
-    mend = "give the report a StudyInstanceUID"
+    remedy = "give the report a StudyInstanceUID"
     if issued:
-        return f"the report's accession number and issuer fit {len(issued)} studies: {mend}"
-    unknown = "one of their issuers is not known" if issuer else "the report does not say which issuer gave it"
-    return f"the report's accession number fits {len(everywhere)} studies, and {unknown}: {mend}, or the issuer"
+        return f"the report's accession number and issuer match {len(issued)} studies: {remedy}"
+    unknown = "one of their issuers is unknown" if issuer else "the report does not state the issuer"
+    return f"the report's accession number matches {len(everywhere)} studies, and {unknown}: {remedy}, or the issuer"
 
 
 def _issuer(name: str | None) -> str:
@@ -211,7 +210,7 @@ def _issuer(name: str | None) -> str:
 
 
 def _named(report: Report, keys: _Keys) -> tuple[set[str], Key]:
-    """The studies that the report's images, else its own name, fit, and by what."""
+    """Return the studies that match the report's images, or else its own name, and the key that matched."""
     for words in (report.image_names, (report.stem,)):
         for names, by in zip(keys.names, _NAMED_BY, strict=True):
             fits = {uid for word in filter(None, words) for uid in names.get(_name_key(word), ())}
@@ -221,7 +220,7 @@ def _named(report: Report, keys: _Keys) -> tuple[set[str], Key]:
 
 
 def _conflict(candidates: Sequence[JoinedReport]) -> str | None:
-    """Say why the reports of one study cannot be one; None where they can."""
+    """Explain why the reports of a study cannot be merged; None if they can."""
     reports = [candidate.report for candidate in candidates]
     one_issuer = (
         len({_issuer(each.report.accession_issuer) for each in candidates if each.by is Key.ACCESSION} - {""}) < 2
@@ -229,7 +228,7 @@ def _conflict(candidates: Sequence[JoinedReport]) -> str | None:
     if one_issuer and len({" ".join(report.text.split()) for report in reports}) == 1:
         return None
     names = [Path(report.source).name for report in reports]
-    if len(set(names)) < len(names):  # of files in several folders, which one is to be kept shows by the folder
+    if len(set(names)) < len(names):  # files in several folders: the folder shows which one to keep
         names = ["/".join(Path(report.source).parts[-2:]) for report in reports]
     listed = ", ".join(sorted(names)[:_NAMED_AT_MOST]) + (" and more" if len(names) > _NAMED_AT_MOST else "")
     if not one_issuer:

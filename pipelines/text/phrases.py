@@ -1,7 +1,7 @@
-"""Whether a sentence compares a finding with an earlier examination: "unchanged", "new since", "has been removed".
+"""Detects whether a sentence compares a finding with an earlier examination: "unchanged", "new since", "removed".
 
-This stands beside the context and not among it: an unchanged effusion is there, a drained one is not, and both are
-compared. A word of comparison holds for the findings of its own part of the sentence.
+The comparison is independent of the context: an unchanged effusion is present, a drained one is not, and both are
+compared. A word of comparison applies to the findings of its own part of the sentence.
 """
 
 import re
@@ -35,7 +35,7 @@ _WORDS = (
     r"remain(?:s|ed|ing)?",
     r"interval(?:ly)?(?! (?:follow|film|imag))",
     r"decreas(?:ed|es|ing)|diminish\w+",
-    # "Increased markings" may be more than is normal; what has increased, or is increasing, was less before.
+    # "Increased markings" may mean more than normal; "has increased" and "is increasing" compare with before.
     r"increas(?:es|ing)",
     r"(?:is|are|has|have|been|appears?|slightly|mildly|since|interval) increased",
     r"increased? (?:in|since|from|size|compared|compatible)",
@@ -52,7 +52,7 @@ _WORDS = (
     r"(?:seen|noted|present|visualized|identified|appreciated) (?:\w+ ){0,2}(?:previously|before)",
 )
 _COMPARES = re.compile(rf"\b(?:{'|'.join(_WORDS)})(?!\w)", re.IGNORECASE)
-# What follows stands on its own. "With no" and "without" deny what a word before them does not compare.
+# The words after these are separate. "With no" and "without" deny; a comparison before them does not apply.
 _PART_ENDS = re.compile(
     r"[;]|\.\s|\b(?:but(?!\s+(?:stable|unchanged))|however|although|though|otherwise|whereas|while|with(?:out)?)\b(?!\s+(?:the\s+)?(?:prior|previous|"
     r"comparison))|,\s*(?=no\b|there\b)",
@@ -61,7 +61,7 @@ _PART_ENDS = re.compile(
 
 
 def compared_with_prior(sentence: str, mentions: Sequence[FindingMention]) -> tuple[bool, ...]:
-    """Say for each mention whether its part of the sentence compares it with an earlier examination."""
+    """Return for each mention whether its part of the sentence compares it with an earlier examination."""
     cuts = [0, *(match.start() for match in _PART_ENDS.finditer(sentence)), len(sentence)]
     words = [match.span() for match in _COMPARES.finditer(sentence)]
 
@@ -79,14 +79,15 @@ _SENTENCES_KEPT = 1 << 14
 
 
 def phrases_of(text: str) -> tuple[Phrase, ...]:
-    """Give every phrase of a report's findings and impression, in the order of the text.
+    """Return every phrase of a report's findings and impression, in text order.
 
-    A sentence that names two findings gives two phrases of the same text. A finding that one sentence both affirms and
-    denies ("no effusion on the right, small one on the left") is present, on the side where it is affirmed. A
-    finding of the patient's past is a phrase that says so; whether a sentence compares with an earlier film stands
-    beside its context, so that an unchanged effusion is present. The same sentence in findings and impression gives one
-    phrase. Sentences without a known finding give none, except that a pronoun may stand for the finding of the sentence
-    before: "No left effusion. A small one on the right." gives a second phrase, whose text is both sentences.
+    A sentence with two findings results in two phrases with the same text. A finding that one sentence both affirms and
+    denies ("no effusion on the right, small one on the left") is present, on the side where it is affirmed. A finding
+    of the patient's past results in a phrase marked as such. Comparison with an earlier image is stored separately from
+    the context, so that an unchanged effusion is present. A sentence that occurs in both findings and impression
+    results in one phrase. Sentences without a known finding result in none, unless a pronoun refers to a finding of the
+    previous sentence: "No left effusion. A small one on the right." results in a second phrase with both sentences as
+    its text.
     """
     found: dict[tuple[str, str], Phrase] = {}
     for section in sections_of(text):
@@ -101,14 +102,14 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
 
 @lru_cache(maxsize=_SENTENCES_KEPT)
 def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phrase, ...]:
-    """Give a phrase for each finding that one sentence names. Reports repeat sentences: each is taken apart once."""
+    """Return one phrase per finding in a sentence. Reports repeat sentences, so results are cached."""
     return tuple(_phrases(sentence, section, with_pronouns(sentence, findings_in(sentence))))
 
 
 def _continued(sentence: str, section: str, before: str) -> tuple[Phrase, ...]:
-    """Give the phrases of a sentence with a pronoun for a finding of the sentence before; none where it has none.
+    """Return the phrases of a sentence with a pronoun for a finding of the previous sentence; empty if there is none.
 
-    The phrase of that finding has the text of both sentences, since the model is to be told what "one" is.
+    The phrase has the text of both sentences, because the model needs to know what "one" means.
     """
     text = f"{before} {sentence}"
     meant = from_sentence_before(sentence, before) if len(text) <= LONGEST_SENTENCE else None
@@ -126,7 +127,7 @@ def _phrases(sentence: str, section: str, mentions: Sequence[FindingMention]) ->
     places = places_of(sentence, mentions)
     for finding in dict.fromkeys(mention.finding for mention in mentions):
         own = [index for index, mention in enumerate(mentions) if mention.finding == finding]
-        # "Fractures: no acute fracture" has a heading, which states nothing beside its text.
+        # "Fractures: no acute fracture": the heading itself states nothing.
         own = [index for index in own if not _HEADING.match(sentence, mentions[index].end)] or own
         context = next(c for c in _STRONGEST_FIRST if any(contexts[index] is c for index in own))
         own = [index for index in own if contexts[index] is context]
@@ -143,7 +144,7 @@ def _phrases(sentence: str, section: str, mentions: Sequence[FindingMention]) ->
 
 
 def _one_place(places: Sequence[Place]) -> tuple[Side | None, Zone | None]:
-    """The place of a finding that is named more than once: two sides are both, two zones none."""
+    """Return the place of a finding that is named more than once: two sides become both, two zones become none."""
     sides = {place.side for place in places} - {None}
     zones = {place.zone for place in places} - {None}
     side = Side.BILATERAL if len(sides) > 1 else next(iter(sides), None)

@@ -1,9 +1,9 @@
-"""Side and zone of each finding in a sentence: the words of place in its own clause, and no other's.
+"""Finds the side and zone of each finding in a sentence, from the words of place in its own clause.
 
-A clause is cut into pieces at commas, "and", "with" and the like. A finding takes the place that its own piece names;
-else that of a piece without a finding that goes with it ("opacity, in the left base"; "at the right base, there is
-..."); else the one that its neighbours in the clause agree on. What is said of a lung that is clear, and what a finding
-is compared with ("compared to the left"), is no place of a finding.
+A clause is split into pieces at commas, "and", "with" and similar words. A finding takes the place that its own piece
+names. Otherwise it takes the place of an associated piece without a finding ("opacity, in the left base"; "at the right
+base, there is ..."), or else the one on which its neighbours in the clause agree. Statements about a clear lung and
+comparisons ("compared to the left") are not places of a finding.
 """
 
 import re
@@ -24,7 +24,7 @@ _PLACE = (
     r"ll[lz]|lu[lz]|lmz|"
     r"rl[lz]|ru[lz]|rm[lz]|bilateral|bilaterally|both|periphery|retrocardiac|region|area)"
 )
-# "Left and right", "left upper and right lower lobes" name one place: their "and" parts nothing.
+# "Left and right", "left upper and right lower lobes" are one place: their "and" does not split a clause.
 _PAIRED = re.compile(
     (
         rf"\b(?:{_PLACE}[\s-]+)*{_PLACE}\s*(?:,\s*and|,\s*or|,|and|or|&|/|to|than)\s*(?:(?:on|in|at|of|the|"
@@ -75,7 +75,7 @@ _LEADS_IN = re.compile(r"\s*(?:on|in|at|within|over\w*|along|involving|throughou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a finding lies, as far as the sentence says."""
+    """The location of a finding, as far as the sentence states it."""
 
     side: Side | None
     zone: Zone | None
@@ -86,13 +86,13 @@ class _Piece:
     clause: int
     text: str
     mentions: tuple[int, ...]
-    companion: bool  # begins with "with", "without" or "no"
-    comma: bool  # begins a clause after a comma or "and", so that a list goes on over it
-    lends: bool  # a device's place says nothing about the findings beside it
+    companion: bool  # starts with "with", "without" or "no"
+    comma: bool  # starts a clause after a comma or "and", so that a list may continue across it
+    lends: bool  # False for a device: its place does not apply to adjacent findings
 
 
 def places_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Place, ...]:
-    """Give the side and zone of each mention, in the order of the mentions."""
+    """Return the side and zone of each mention, in the order of the mentions."""
     if side_of(sentence) is None and not names_a_zone(sentence):
         return (Place(side=None, zone=None),) * len(mentions)
     pieces = list(_pieces(sentence, mentions))
@@ -103,7 +103,7 @@ def places_of(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Place,
 
 
 def _readable(sentence: str) -> str:
-    """The sentence with blanks for what is no finding's place, and without the words that join two places."""
+    """Blank out words that are not the place of a finding, and the words that join two places."""
     for pattern in (_COMPARED, _CLEAR_PLACE):
         sentence = pattern.sub(lambda match: " " * len(match.group()), sentence)
     return sentence
@@ -132,7 +132,7 @@ def _pieces(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Piec
 
 
 def _narrow(sentence: str, mentions: Sequence[FindingMention], number: int) -> str:
-    """The words between the mention before and the one after."""
+    """Return the words between the previous mention and the next one."""
     start = mentions[number - 1].end if number else 0
     end = mentions[number + 1].start if number + 1 < len(mentions) else len(sentence)
     return sentence[start:end]
@@ -154,7 +154,7 @@ def _place(number: int, finding: str, pieces: Sequence[_Piece], narrow: str) -> 
     if alone:
         return Place(side=side, zone=zone)
     lenders = [Place(side=side_of(piece.text), zone=zone_of(piece.text)) for piece in _lenders(at, pieces)]
-    # With a side of its own the finding lies elsewhere than its neighbours, whatever their zone.
+    # A finding with a side of its own is not where its neighbours are, whatever their zone.
     zones = {place.zone for place in lenders if place.zone is not None} if side is None else set()
     sides = {place.side for place in lenders if place.side is not None}
     return Place(
@@ -164,7 +164,7 @@ def _place(number: int, finding: str, pieces: Sequence[_Piece], narrow: str) -> 
 
 
 def _attached(at: int, pieces: Sequence[_Piece]) -> Iterator[str]:
-    """Pieces after it that hold nothing but words of place: "on the left [and on the right]"."""
+    """Yield the following pieces that hold only words of place: "on the left [and on the right]"."""
     for piece in pieces[at + 1 :]:
         if piece.mentions or piece.companion or not _ONLY_PLACE.match(piece.text):
             return
@@ -172,7 +172,7 @@ def _attached(at: int, pieces: Sequence[_Piece]) -> Iterator[str]:
 
 
 def _going_with(at: int, pieces: Sequence[_Piece]) -> Iterator[_Piece]:
-    """Pieces without a finding beside it, in its clause, that say where it is."""
+    """Yield the pieces of its clause that hold no other finding and state where it is."""
     for piece in pieces[at + 1 :]:
         words = piece.text.lstrip(" ,()")
         if piece.mentions or piece.companion or piece.clause != pieces[at].clause:
@@ -187,10 +187,10 @@ def _going_with(at: int, pieces: Sequence[_Piece]) -> Iterator[_Piece]:
 
 
 def _lenders(at: int, pieces: Sequence[_Piece]) -> Iterator[_Piece]:
-    """The pieces whose place may hold for the one at ``at`` too.
+    """Yield the pieces with a place that may also apply to the piece at ``at``.
 
-    "Right effusion with atelectasis" lends forward, "pneumonia with right effusion" does not lend back, a list does
-    both.
+    The place of "right effusion with atelectasis" applies forward; that of "pneumonia with right effusion" does not
+    apply backward; a list applies in both directions.
     """
     for earlier in range(at - 1, -1, -1):
         if pieces[earlier + 1].clause != pieces[earlier].clause and not pieces[earlier + 1].comma:

@@ -1,9 +1,9 @@
-"""Words that stand for a finding named earlier: "no left effusion; small right *one*".
+"""Finds pronouns for a finding named earlier: "no left effusion; small right *one*".
 
-Such a word is one more mention of the finding, with a context and a place of its own. It stands for the last finding
-before it that can be on one side only; where its own sentence names none before it, for the only one of the sentence
-before. It stands for nothing if another thing is named in between that it may stand for ("the left hilum is larger than
-the right one") or if it means an earlier film ("smaller than on the previous one").
+A pronoun is one more mention of the finding, with its own context and place. It refers to the last finding before it
+that can be on one side only. If its own sentence names none before it, it refers to the only finding of the previous
+sentence. It refers to nothing if another possible noun is named in between ("the left hilum is larger than the right
+one") or if it means an earlier image ("smaller than on the previous one").
 """
 
 import re
@@ -20,7 +20,7 @@ _POSITIONED = (
     rf"(?:medial|lateral|inferior|superior|anterior|posterior)\w*|remaining|persisting|measuring|extending|projecting|"
     rf"overlying|{SEEN}"
 )
-# "One" before any other word is a number: "one rib", "one or two".
+# "One" before another word is a number: "one rib", "one or two".
 _PRONOUN = re.compile(
     r"\b(?P<word>ones?)\b(?=\s*(?:[.,;:)]|\Z)|\s+(?:in|on|at|over|along|near|within|behind|above|below|under|"
     r"of\s+(?:the\s+)?(?:left|right)|and|but|with|without|that|which|than|not|now|too|also|again|still|only|is|are|was|"
@@ -29,7 +29,7 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 _SIZE = r"(?:small|tiny|trace|minimal|mild|moderate|large)"
-# The noun is left out: "trace on the right", "small right", "that on the right is small", "the right is small".
+# The noun is omitted: "trace on the right", "small right", "that on the right is small", "the right is small".
 _WORDS_AHEAD = r"(?:(?:but|and|with|only|just|also|there\s+(?:is|are)|an?)\s+)*"
 _WITHOUT_NOUN = (
     rf"{_WORDS_AHEAD}(?P<word>(?:{_SIZE}|some|little|that|those)(?=(?:\s+(?:amount|volume))?\s+(?:on|at|in)\s+(?:the\s+)?{_SIDE}\b|\s+{_SIDE}\s*(?:[.,;]|\Z))|"
@@ -57,7 +57,7 @@ _THING = (
     r"(?:lung|hilum|(?:hemi)?diaphragm|lobe|clavicle|shoulder|breast|kidney|angle|sulcus|border|contour|side|volume|film|"
     r"view|image|study|examination|exam|radiograph)"
 )
-# "At the left base", "the right lung has a small one": these name a place and are not what the pronoun stands for.
+# "At the left base", "the right lung has a small one": these are places; the pronoun does not refer to them.
 _NAMES_A_PLACE = re.compile(
     rf"\b(?:in|on|at|of|over|to|within|along|near|from)\s+(?:[\w-]+\s+){{0,4}}?{_THING}\b|"
     rf"\b{_THING}\s+(?:\w+\s+)?(?:has|had|shows?|contains?|demonstrates?)\b",
@@ -68,7 +68,7 @@ _NEVER_TWO = MIDLINE_OR_DIFFUSE - {"hernia"}
 
 
 def with_pronouns(sentence: str, mentions: Sequence[FindingMention]) -> tuple[FindingMention, ...]:
-    """Give the mentions and those that pronouns make of them, in the order of the text."""
+    """Return the mentions together with those of pronouns, in text order."""
     added: list[FindingMention] = []
     for start, end in _pronouns(sentence):
         if any(mention.start < end and start < mention.end for mention in mentions):
@@ -80,13 +80,13 @@ def with_pronouns(sentence: str, mentions: Sequence[FindingMention]) -> tuple[Fi
 
 
 def from_sentence_before(sentence: str, before: str) -> FindingMention | None:
-    """Give the mention that a pronoun makes of the finding of the sentence before it.
+    """Return the mention that a pronoun makes of the finding of the previous sentence.
 
     "No left effusion. A small right one." has a mention of an effusion in its second sentence.
 
     Returns:
-        The mention, at its place in ``sentence``. None where the sentence has no pronoun, names a finding before it, or
-        where ``before`` names no finding or several, since no rule says which of them is meant.
+        The mention, at its position in ``sentence``. None if the sentence has no pronoun or names a finding before it,
+        or if ``before`` names no finding or several, because no rule says which of them is meant.
     """
     opening = _OPENS_WITHOUT_NOUN.match(sentence)
     places = [*([opening.span("word")] if opening else []), *_pronouns(sentence)]
@@ -101,7 +101,7 @@ def from_sentence_before(sentence: str, before: str) -> FindingMention | None:
 
 
 def _meant(text: str, mentions: Sequence[FindingMention], start: int) -> str | None:
-    """Give the finding that a pronoun at ``start`` stands for; None where it is none, or may be another thing."""
+    """Return the finding that a pronoun at ``start`` refers to; None if there is none or the reference is ambiguous."""
     earlier = [mention for mention in mentions if mention.end <= start and mention.finding not in _NEVER_TWO]
     if not earlier or _OTHER_THING.search(_NAMES_A_PLACE.sub(" ", text[earlier[-1].end : start])):
         return None

@@ -1,8 +1,8 @@
-"""Read a folder of report files, or one table of reports, and keep the latest version of each.
+"""Reads a folder of report files, or one table of reports, and keeps the latest version of each.
 
 Source: HL7 v2.5.1, table 0123; FHIR R4, DiagnosticReport.status; PS3.3 C.17.2 (SR Document General).
 
-To add a format: write one file in ``formats`` with a recogniser and a reader, and add one line to :data:`FORMATS`.
+To add a format, write one file in ``formats`` with a recogniser and a reader, and add one line to :data:`FORMATS`.
 """
 
 from collections import defaultdict
@@ -44,12 +44,12 @@ __all__ = [
 
 
 def recognise_plain_report(file: ReportFile) -> bool:
-    """Say whether this is a text report: by its name, since any text may be a report."""
+    """Return True for a text report. The file name decides, because any text may be a report."""
     return file.decoded is not None and file.suffix in {".txt", ".text", ".rpt"}
 
 
 def read_plain_report(file: ReportFile) -> ReadReports:
-    """Read the whole file as one report, joined by the file's stem."""
+    """Read the whole file as one report; its file stem joins it to a study."""
     source = str(file.path)
     if not file.text.strip():
         reason = f"the report {file.path.name} is empty: put the radiologist's text into it, or remove the file"
@@ -62,11 +62,11 @@ _COMPLETE = frozenset({ReportStatus.FINAL, ReportStatus.CORRECTED})
 
 
 def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tuple[LeftOut, ...]]:
-    """Keep one report of the versions that were sent of it; versions are known by their accession number or study.
+    """Keep one of the versions that were sent of a report; versions share an accession number or a study.
 
-    A final or corrected version stands in the place of all before it; an addendum is appended; a preliminary version
-    counts until there is a final one; a withdrawn report counts no more. Versions are taken in the order in which they
-    were issued, else in that of the files. Reports of formats that know no versions stay as they are.
+    A final or corrected version replaces all earlier ones. An addendum is appended. A preliminary version counts until
+    there is a final one. A withdrawn report is discarded. Versions are ordered by the time of issue, or else by file.
+    Reports in formats without versions are unchanged.
     """
     versions: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
     for index, report in enumerate(reports):
@@ -75,7 +75,7 @@ def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tupl
     kept: dict[int, Report] = {index: report for index, report in enumerate(reports) if report.status is None}
     left_out: list[LeftOut] = []
     for indices in versions.values():
-        # Sorting is stable: what has no time keeps its place among the files.
+        # Sorting is stable: reports without a time keep their file order.
         ordered = sorted((reports[index] for index in indices), key=lambda report: report.issued or _EARLIEST)
         settled, lost = _settled(ordered)
         left_out += lost
@@ -103,7 +103,7 @@ def _settled(ordered: Sequence[Report]) -> tuple[Report | None, list[LeftOut]]:
             lost += _withdrawn([*filter(None, [body]), *addenda, version])
             body, addenda = None, []
         elif version.status in _COMPLETE or body is None or body.status is ReportStatus.PRELIMINARY:
-            # What was added to an older version is part of a newer one, as its writer left it.
+            # A newer version already contains the addenda to an older one.
             lost += _superseded([*filter(None, [body]), *addenda], version)
             body, addenda = version, []
         else:
@@ -123,18 +123,18 @@ def _with_addenda(body: Report, addenda: Iterable[Report]) -> Report:
 
 
 def _superseded(versions: Iterable[Report], by: Report) -> list[LeftOut]:
-    reason = f"a {by.status} version of this report stands in its place: nothing is to be done"
+    reason = f"replaced by a {by.status} version of this report; skipped"
     return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
 
 
 def _withdrawn(versions: Iterable[Report]) -> list[LeftOut]:
-    reason = "the report was withdrawn by its sender: nothing is to be done"
+    reason = "the report was withdrawn by its sender; skipped"
     return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportTable:
-    """Every report that was read, and everything that was not, in the order of the files' names."""
+    """Every report that was read, and everything that was not, in the order of the file names."""
 
     reports: tuple[Report, ...]
     left_out: tuple[LeftOut, ...]
@@ -142,13 +142,13 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFormat:
-    """One format: both functions take the opened file."""
+    """A format; both functions take the opened file."""
 
     recognise: Callable[[ReportFile], bool]
     read: Callable[[ReportFile], ReadReports]
 
 
-# Tried in this order: what names itself comes before what may be any text.
+# Tried in this order: formats that identify themselves come before those that accept any text.
 FORMATS: dict[str, ReportFormat] = {
     "DICOM SR": ReportFormat(recognise=recognise_structured_report, read=read_structured_report),
     "Parquet table": ReportFormat(recognise=recognise_parquet_reports, read=read_parquet_reports),
@@ -161,15 +161,15 @@ FORMATS: dict[str, ReportFormat] = {
 
 
 def read_reports(path: Path) -> ReportTable:
-    """Read the reports in a file, or in all files of a folder and its subfolders, of whatever formats.
+    """Read the reports in a file, or in all files of a folder and its subfolders, in any of the formats.
 
-    The format of a file is told by what it holds; gzip or zip may have packed it. What cannot be read is left out with
-    a sentence and stops nothing else. Hidden files and links that lead out of the folder are listed and not read; files
-    that are no reports are counted by their ending. Of several versions of a report the last counts
+    The format is detected from the content; gzip and zip archives are unpacked. A file that cannot be read is excluded
+    with a reason and does not affect the others. Hidden files and links that lead out of the folder are listed and not
+    read. Files that are not reports are counted by their suffix. Of several versions of a report the latest counts
     (:func:`pipelines.text.reports.settle_versions`).
 
     Raises:
-        ReportError: ``path`` is missing, holds no report file, or is one file of no known format.
+        ReportError: ``path`` does not exist, holds no report file, or is a single file of no known format.
     """
     if not path.exists():
         raise ReportError(f"{path} does not exist: give --reports a folder or a file of reports")
@@ -186,16 +186,16 @@ def read_reports(path: Path) -> ReportTable:
         left_out += read[1]
     if not reports and not left_out:
         if path.is_file():
-            raise ReportError(f"{path} ends like no format of reports: give {_known_formats()}")
+            raise ReportError(f"{path} does not have the suffix of a report format: give {_known_formats()}")
         entries = len(files) + len(passed)
-        raise ReportError(f"{path} holds no report among {entries:,} files: put {_known_formats()} there")
+        raise ReportError(f"{path} holds no report among {entries:,} files: add {_known_formats()}")
     settled, older = settle_versions(reports)
     by_rule = (item for item in passed if not item.failed)
     return ReportTable(reports=settled, left_out=(*left_out, *older, *by_rule, *_not_reports(path, others)))
 
 
 def _read_file(path: Path) -> ReadReports | None:
-    """Read one file; None where it is none that holds reports."""
+    """Read one file; None if it does not hold reports."""
     try:
         file = open_report_file(path)
         if file is None:
@@ -207,7 +207,7 @@ def _read_file(path: Path) -> ReadReports | None:
         return (), (_of_no_format(file),)
     read, left_out = known.read(file)
     if file.is_dicom and not read and not left_out:
-        return None  # an image, counted with the other files that are no reports
+        return None  # an image, counted among the files that are not reports
     lost = list(left_out)
     if file.text and file.decoded is not None and file.decoded.doubt is not None:
         lost.append(left_out_by_rule(str(path), f"{path.name}: {file.decoded.doubt}"))
@@ -228,19 +228,19 @@ def _format_of(file: ReportFile) -> ReportFormat | None:
 def _of_no_format(file: ReportFile) -> LeftOut:
     name = file.path.name
     if file.decoded is None:
-        reason = f"{name} holds zero bytes, so it is no text file: save it as UTF-8 text"
+        reason = f"{name} holds zero bytes, so it is not a text file: save it as UTF-8 text"
     elif not file.text.strip():
         reason = f"{name} is empty: put reports into it, or remove the file"
     else:
-        reason = f"{name} holds none of the formats that are read: give {_known_formats()}"
+        reason = f"{name} has none of the known formats: give {_known_formats()}"
     return failed(str(file.path), reason)
 
 
 def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
     for suffix, count in sorted(others.items()):
         ending = suffix if suffix in _KNOWN_ENDINGS else quoted(suffix)
-        one, many = (f"ends in {ending}", f"end in {ending}") if suffix else ("has no ending", "have no ending")
-        what = f"1 file {one} and is no report" if count == 1 else f"{count:,} files {many} and are no reports"
+        one, many = (f"ends in {ending}", f"end in {ending}") if suffix else ("has no suffix", "have no suffix")
+        what = f"1 file {one} and is not a report" if count == 1 else f"{count:,} files {many} and are not reports"
         reason = f"{what}: give {_known_formats()} if {'it' if count == 1 else 'they'} should be"
         yield LeftOut(source=str(folder / f"*{suffix}"), stage="report", reason=reason, failed=False)
 
@@ -252,7 +252,7 @@ _KNOWN_ENDINGS = frozenset(
         *(".nrrd", ".md", ".ini", ".db", ".log", ".html", ".htm", ".yaml", ".yml", ".toml", ".bak", ".tmp"),
         *(".sqlite", ".py", ".ipynb", ".mp3", ".wav", ".csv", ".tsv", ".txt", ".xml", ".json", ".parquet"),
     )
-)  # any other may be what a point in a name leaves: "report.Smith"
+)  # anything else may be part of the name after a full stop: "report.Smith"
 
 
 def _known_formats() -> str:

@@ -1,6 +1,6 @@
-"""The parts of a report that say what is on the image: findings and impression.
+"""Extracts the sections of a report that describe the image: findings and impression.
 
-History, indication, technique and comparison are left away: what they name is not a claim about this image.
+History, indication, technique and comparison are excluded: what they mention is not a claim about this image.
 """
 
 import re
@@ -12,7 +12,7 @@ __all__ = ["Section", "headed_text", "heading_of", "is_heading", "sections_of", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One part of a report that speaks of the image. ``name`` is "findings" or "impression"."""
+    """A section of a report that describes the image. ``name`` is "findings" or "impression"."""
 
     name: str
     text: str
@@ -20,7 +20,7 @@ class Section:
 
 _FINDINGS, _IMPRESSION, _OTHER = "findings", "impression", "other"
 
-# Longer spellings first, so that "findings and impression" is not read as "findings".
+# Longer spellings come first, so that "findings and impression" is not read as "findings".
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     _FINDINGS: (
         r"(?:findings?|impressions?)\s*(?:and|/|&)\s*(?:findings?|impressions?|conclusions?|recommendations?)",
@@ -77,7 +77,7 @@ _HEADER = re.compile(
     # At the start of a line: "FINDINGS:", "  **Impression**:", "IMPRESSION - ", or alone on the line.
     rf"^[^\w\n]{{0,6}}(?:(?P<line>{_ANY_SPELLING})[ \t]*[*_]{{0,2}}:[*_]{{0,2}}"
     rf"|(?P<bare>{_ANY_SPELLING})(?:[ \t]*$|[ \t]+-[ \t]))"
-    # Tables hold whole reports on one line: there a header follows the end of a sentence, or is written in capitals.
+    # Tables hold whole reports on one line: a header there follows the end of a sentence, or is in capitals.
     rf"|(?:(?<=[.!?:;\]_][ \t])|(?<=[ \t]{{2}}))(?P<inline>{_ANY_SPELLING})[ \t]?:"
     rf"|(?<=[ \t])(?P<capital>{_ANY_SPELLING})[ \t]?:",
     re.IGNORECASE | re.MULTILINE,
@@ -101,10 +101,10 @@ class _Part:
 
 
 def sections_of(text: str) -> tuple[Section, ...]:
-    """Split a report into its findings and impression, in the order of the text.
+    """Split a report into its findings and impression, in text order.
 
-    Text under no header counts as findings where the report has no findings header; a report without any header is
-    findings from end to end. "Findings and impression" under one header counts as findings.
+    Text without a header counts as findings if the report has no findings header; a report without any header is all
+    findings. "Findings and impression" under one header counts as findings.
     """
     parts = list(_parts(_TITLE_LINE.sub("\n", text)))
     has_findings = any(part.kind == _FINDINGS and part.text.strip() for part in parts)
@@ -113,16 +113,16 @@ def sections_of(text: str) -> tuple[Section, ...]:
         if part.kind in {_FINDINGS, _IMPRESSION}:
             sections.append(Section(name=part.kind, text=part.text))
         elif not has_findings:
-            # Nobody wrote "FINDINGS": the body stands before the first header, or a blank line below another section.
+            # No "FINDINGS" header: the body is before the first header, or after a blank line below another section.
             body = part.text if part.kind is None else _below_first_paragraph(part.text)
             sections.append(Section(name=_FINDINGS, text=body))
     return tuple(section for section in sections if section.text.strip())
 
 
 def without_people(text: str) -> str:
-    """Give a report without what is about people: its letterhead, the patient's data, signatures and who was told.
+    """Remove text about people from a report: letterhead, patient data, signatures and who was informed.
 
-    A letterhead is what stands before the first heading, in a report that has headings.
+    In a report with headings, the letterhead is the text before the first heading.
     """
     headers = list(_headers(text))
     if not headers:
@@ -137,7 +137,7 @@ def without_people(text: str) -> str:
 
 
 def is_heading(words: str) -> bool:
-    """Say whether these words, alone, are the heading of a section of a report."""
+    """Return True if these words alone are the heading of a report section."""
     return _kind_of(words) is not None
 
 
@@ -151,10 +151,10 @@ def _parts(text: str) -> Iterator[_Part]:
 
 
 def _headers(text: str) -> Iterator[tuple[int, int, str]]:
-    """Give (start, end, words) of every header."""
+    """Yield (start, end, words) of every header."""
     for match in _HEADER.finditer(text):
         bare, capital = match["bare"], match["capital"]
-        # Without its colon, or in mid-line, a lower-case word is part of a sentence: "... no acute\nfindings".
+        # Without a colon, or within a line, a lower-case word is part of a sentence: "... no acute\nfindings".
         if (bare and not bare[0].isupper()) or (capital and not capital.isupper()):
             continue
         yield match.start(), match.end(), match["line"] or match["inline"] or bare or capital
@@ -170,7 +170,7 @@ def _below_first_paragraph(text: str) -> str:
     return paragraphs[1] if len(paragraphs) == 2 else ""
 
 
-# PS3.16 CID 7001 (Diagnostic Imaging Report Heading) and CID 7002 (its elements), in DICOM's and in LOINC's codes.
+# PS3.16 CID 7001 (Diagnostic Imaging Report Heading) and CID 7002 (its elements), in DICOM and LOINC codes.
 _CODED = {
     "FINDINGS": ("121070", "121071", "59776-5", "18782-3"),
     "IMPRESSION": ("121072", "121073", "19005-8", "121076", "121077", "55110-1", "121111", "55112-7"),
@@ -185,9 +185,9 @@ _HEADING_OF_CODE = {code: heading for heading, codes in _CODED.items() for code 
 
 
 def heading_of(code: str, meaning: str) -> str | None:
-    """Name the section that a coded concept opens, or None where it opens none.
+    """Return the name of the section that a coded concept starts, or None if it starts none.
 
-    ``meaning`` decides where the code is not known, if it is spelt as a heading of a report is ("Impression").
+    For an unknown code, ``meaning`` decides if it is spelt like the heading of a report ("Impression").
     """
     if code in _HEADING_OF_CODE:
         return _HEADING_OF_CODE[code]
@@ -196,7 +196,7 @@ def heading_of(code: str, meaning: str) -> str | None:
 
 
 def headed_text(parts: Iterable[tuple[str | None, str]]) -> str:
-    """Write (heading, text) parts as one report; a part without heading goes on where the one before it ended."""
+    """Write (heading, text) parts as one report; a part without a heading continues the previous one."""
     written: list[str] = []
     current: str | None = None
     for heading, text in parts:

@@ -1,4 +1,4 @@
-"""Rows of a CSV or TSV file, with what is wrong with each: shared by the tables of reports and of boxes."""
+"""Parses the rows of a CSV or TSV file and reports malformed ones; used for tables of reports and of boxes."""
 
 import csv
 import re
@@ -32,7 +32,7 @@ _FILE_SUFFIX = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row, its cells by column name as the header spells it. ``number`` counts as spreadsheets do: header is 1."""
+    """One row, its cells by column name as in the header. ``number`` counts like a spreadsheet: the header is row 1."""
 
     number: int
     cells: Mapping[str, str]
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
-    """A row whose cells cannot be told apart, and a sentence that says why."""
+    """A row that cannot be split into cells, and the reason."""
 
     number: int
     reason: str
@@ -48,9 +48,9 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A parsed table: its header and its rows, good and bad, in the order of the file.
+    """A parsed table: its header and its rows, valid or not, in file order.
 
-    The rows are parsed each time they are iterated over: as objects they take many times the memory of the text.
+    The rows are parsed on each iteration, because row objects take many times the memory of the text.
     """
 
     columns: tuple[str, ...]
@@ -58,14 +58,14 @@ class Table:
 
 
 class LongLineError(csv.Error):
-    """A line is longer than any row."""
+    """A line is longer than any row may be."""
 
 
 class Lines(Iterator[str]):
-    """The lines of a text with their ends, one after the other, for :func:`csv.reader`.
+    """Iterates over the lines of a text with their line ends, for :func:`csv.reader`.
 
-    A list of them, or ``io.StringIO``, would take four bytes a character. A line of more than ``MAX_CELL_CHARACTERS``
-    raises :class:`LongLineError` and is passed over.
+    A list of lines, or ``io.StringIO``, would take four bytes per character. A line of more than
+    ``MAX_CELL_CHARACTERS`` raises :class:`LongLineError` and is skipped.
     """
 
     def __init__(self, text: str) -> None:
@@ -73,7 +73,7 @@ class Lines(Iterator[str]):
         self._start = 0
 
     def __next__(self) -> str:
-        """Give the next line."""
+        """Return the next line."""
         start = self._start
         if start >= len(self._text):
             raise StopIteration
@@ -84,23 +84,23 @@ class Lines(Iterator[str]):
 
 
 def first_line(text: str) -> str:
-    """Give the first line of a text without its end, and not more of it than any header has."""
+    """Return the first line of a text without its line end, at most as long as a header may be."""
     end = text.find("\n", 0, MAX_HEADER_CHARACTERS)
     return text[: MAX_HEADER_CHARACTERS if end < 0 else end]
 
 
 def columns_of(text: str) -> tuple[str, ...]:
-    """Give the columns that the first line of a text names."""
+    """Return the columns that the first line of a text names."""
     return parse_table(first_line(text)).columns
 
 
 def column_key(column: str) -> str:
-    """Reduce a column's name to its letters and digits, so that "Study Instance UID" is "study_instance_uid"."""
+    """Normalise a column name to letters and digits, so that "Study Instance UID" is "study_instance_uid"."""
     return _NOT_LETTERS.sub("", column.casefold())
 
 
 def pick_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
-    """Find the first of ``names`` (best first) among ``columns``, whatever its case and punctuation."""
+    """Find the first of ``names`` (in order of preference) among ``columns``, ignoring case and punctuation."""
     by_key: dict[str, str] = {}
     for column in columns:
         by_key.setdefault(column_key(column), column)
@@ -108,15 +108,15 @@ def pick_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def spoken_columns(columns: Iterable[str]) -> str:
-    """List a table's columns for a message, without what may be data: a first row that is no header is not repeated."""
+    """List a table's columns for a message, but not if the first row may be data instead of a header."""
     named = [column for column in columns if _COLUMN_NAME.match(column)]
     return f"its columns are {quoted(', '.join(named[:20]))}" if named else "its first row names no columns"
 
 
 def plain_stem(reference: str) -> str:
-    """Give the file name of a reference without folder and file suffix: "p10/s5/02aa.dcm" is "02aa".
+    """Return a reference's file name without folder and file suffix: "p10/s5/02aa.dcm" is "02aa".
 
-    Only suffixes of files are taken off: the last number of a UID looks like one and is none.
+    Only known file suffixes are removed: the last number of a UID looks like a suffix.
     """
     name = reference.replace("\\", "/").rstrip("/").rsplit("/", maxsplit=1)[-1].strip()
     while _FILE_SUFFIX.search(name) and not name.startswith("."):
@@ -125,13 +125,14 @@ def plain_stem(reference: str) -> str:
 
 
 def parse_table(text: str) -> Table:
-    """Read delimited text, its delimiter taken from the header line. Blank rows count, and are left out.
+    """Read delimited text; the delimiter is detected from the header line. Blank rows are counted but not returned.
 
-    Beyond ``MAX_COLUMNS`` columns no row is read, and none beyond ``MAX_ROWS``; a bad row says so.
+    If there are more than ``MAX_COLUMNS`` columns no row is read; rows beyond ``MAX_ROWS`` are not read. A bad row
+    reports this.
 
-    Source: RFC 4180, read strictly; a quote that is opened and not closed makes a bad row and swallows no other.
+    Source: RFC 4180, read strictly; an unclosed quote makes one bad row and does not consume the next ones.
     """
-    start = text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1  # of the first line that is not blank
+    start = text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1  # the first line that is not blank
     end = text.find("\n", start)
     header = text[start : len(text) if end < 0 else end]
     delimiter = max(_DELIMITERS, key=header.count)
@@ -145,7 +146,7 @@ def parse_table(text: str) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows below the header, parsed whenever they are iterated over."""
+    """The rows below the header, parsed on each iteration."""
 
     text: str
     delimiter: str
@@ -159,7 +160,7 @@ class _Rows:
             elif not has_header:
                 has_header = True
             elif len(cells) > len(columns) and not any(cell.strip() for cell in cells[len(columns) :]):
-                yield _row(number, columns, cells)  # spreadsheets leave empty cells behind the last column
+                yield _row(number, columns, cells)  # spreadsheets write empty cells after the last column
             elif len(cells) != len(columns):
                 reason = (
                     f"it has {len(cells)} cells and the header has {len(columns)}: put text that holds a "
@@ -171,12 +172,12 @@ class _Rows:
 
 
 def _row(number: int, columns: tuple[str, ...], cells: list[str]) -> Row:
-    # Of two columns of the same name the first counts, as for pick_column.
+    # Of two columns with the same name the first counts, as in pick_column.
     return Row(number=number, cells=dict(reversed(list(zip(columns, map(str.strip, cells), strict=False)))))
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Give the number of each record that is not blank, with its cells or, as a string, what is wrong with it."""
+    """Yield the number of each record that is not blank, with its cells or, as a string, the error."""
     previous_limit = csv.field_size_limit(MAX_CELL_CHARACTERS)
     try:
         reader = csv.reader(Lines(text), delimiter=delimiter, strict=True)
@@ -193,7 +194,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
             if number > MAX_ROWS:
                 yield (
                     number,
-                    f"the table has more than {MAX_ROWS:,} rows, and those from here on are not read: split it",
+                    f"the table has more than {MAX_ROWS:,} rows, and the rows from here on are not read: split it",
                 )
                 return
             if isinstance(cells, str) or any(cell.strip() for cell in cells):
@@ -204,7 +205,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
 
 def _what_is_wrong(error: csv.Error) -> str:
     if isinstance(error, LongLineError):
-        return f"it is longer than {MAX_CELL_CHARACTERS:,} characters: write one row on a line"
+        return f"it is longer than {MAX_CELL_CHARACTERS:,} characters: write one row per line"
     return f"it cannot be read ({error}): close every double quote, and write a quote in text twice"
 
 

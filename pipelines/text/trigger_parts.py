@@ -1,4 +1,4 @@
-"""What a trigger word says about findings, and which words of the sentence it speaks of."""
+"""The meaning of trigger words for findings, and the words of the sentence to which they apply."""
 
 from enum import Enum
 
@@ -29,25 +29,25 @@ __all__ = [
 
 
 class Reach(Enum):
-    """Which words of a sentence a trigger speaks of."""
+    """The words of a sentence to which a trigger applies."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
-    NEAR = "near"  # forward, and no further than the words of one finding
+    NEAR = "near"  # forward, limited to the words of one finding
     LAST = "last"  # the one finding named before it
-    EARLIER = "earlier"  # the last finding named before it, in whichever clause
+    EARLIER = "earlier"  # the last finding named before it, in any clause
     INSIDE = "inside"  # the findings between its own words: "neither A nor B can be excluded"
     AROUND = "around"  # the one before it, and forward
-    ANSWER = "answer"  # backward over what it answers ("PTX, effusion: none"), and no further than an earlier answer
+    ANSWER = "answer"  # backward to what it answers ("PTX, effusion: none"), limited by an earlier answer
 
 
 class Meaning(Enum):
-    """What a trigger says about the findings that it reaches."""
+    """The meaning of a trigger for the findings to which it applies."""
 
-    NOTHING = "nothing"  # looks like a trigger and is none
+    NOTHING = "nothing"  # looks like a trigger but is not one
     UNCERTAIN = "uncertain"
     ABSENT = "absent"
-    HISTORY = "history"  # speaks of the patient's past, not of this image
+    HISTORY = "history"  # the patient's past, not this image
 
 
 DEGREE = (
@@ -71,7 +71,7 @@ NOT_YET_EXCLUDED = (
     rf"(?:is|are|was|were|has been|have been) {_HOW}{_EXCLUDED})"
 )
 _SAME_CLAUSE = r"(?:(?!\b(?:is|are|was|were|has|have|but|and|which|that|there)\b)[^.;:]){1,120}?"
-# Whoever says that findings are not excluded does not deny them.
+# "Not excluded" does not deny a finding.
 NEITHER_EXCLUDED = (
     rf"(?:neither|nor|none of) {_SAME_CLAUSE} {NOT_YET_EXCLUDED}|"
     rf"(?:neither|nor) (?:can|could|may|is|are) {_SAME_CLAUSE} (?:be )?{_HOW}{_EXCLUDED}"
@@ -100,14 +100,14 @@ ON_EARLIER_FILM = (
     r"(?:(?:most )?(?:recent|immediate) )?"
     r"(?:prior|previous|earlier|older?|last|preceding|comparison|baseline|_{2,}|\d[\w/.-]*))"
 )
-# "The effusion has been drained, small residual amount only": some of it is still there.
+# "The effusion has been drained, small residual amount only": some of it is still present.
 SOME_IS_LEFT = (
     r"(?! ?(?:,|with|and|leaving)(?: (?!no\b|nil\b|without\b|not\b)\w+){0,4} (?:residual|remaining|remnants?|residue|"
     r"remains?) (?:amounts?|components?|volumes?|traces?|only|fluid|air|blunting|thickening|changes?)\b)"
 )
 _ONE_SIDE = r"(?:on the )?(?:left|right|[lr]t?)"
 _GONE = r"(?:none|nil|resolved|gone|cleared)"
-# "Right moderate, left none", "small R, none L": the denial is one side's.
+# "Right moderate, left none", "small R, none L": the denial applies to one side.
 OTHER_SIDE_NONE = (
     rf"(?:left|right) (?!{_GONE})(?:[\w-]+ ){{0,3}}[\w-]+[,;] (?:left|right) {_GONE}|"
     rf"(?:left|right) {_GONE}[,;] (?:left|right) (?!{_GONE}|no)\w+|"
@@ -123,7 +123,7 @@ _NONE = (
     r"(?:structures|shadows?|tissues?|vessels?)|overlap\w*|overlying (?:structures|tissues?|clothing|bones?|ribs?)|"
     r"confluen\w+|spurious|projectional|positional|rib ends?|bone islands?|vessels?|costal cartilage|not real|clothing)"
 )
-# "..., but this may just be a skin fold": what speaks of a finding named before, and says that it may be none.
+# "..., but this may just be a skin fold": refers to a finding named before, and says that it may not be one.
 MAY_BE_NONE = (
     r"(?:but|although|though|[,;])\s*(?:(?:this|it|these|that|they|which) )?(?:may|might|could|can|possibly|probably|"
     r"perhaps|likely|maybe|is|are|query|\?)(?: (?:probably|possibly|likely|just|only|well|also|simply|merely|both|be|"
@@ -133,7 +133,7 @@ MAY_BE_NONE = (
 # "Apparent nodule is probably a nipple shadow".
 APPARENT = rf"apparent(?= [^.;,]{{1,60}} (?:is|are) (?:most )?(?:possibly|probably|likely) (?:an? |the )?{_NONE})"
 SEE = r"(?:see|identify|detect|visuali[sz]e|appreciate|demonstrate|find|discern)"
-# What has gone did not come back.
+# What has gone has not come back.
 BACK = (
     r"(?:recur(?:red)?|re[\s-]?accumulated?|reproduced|confirmed|persist(?:ed)?|return(?:ed)?|re[\s-]?formed|borne out)"
 )

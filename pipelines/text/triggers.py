@@ -1,7 +1,7 @@
-"""Words that affirm, doubt or deny a finding, or put it into the past, and how far each reaches.
+"""Words that affirm, doubt or deny a finding, or place it in the past, and the range to which each applies.
 
-To teach the tool a wording, add it to its group; ``benchmarks/bench_context.py`` says what that does to sentences that
-were labelled by hand.
+To add a wording, add it to its group; ``benchmarks/bench_context.py`` measures the effect on sentences that were
+labelled by hand.
 """
 
 import re
@@ -34,7 +34,7 @@ from pipelines.text.trigger_parts import (
 
 __all__ = ["PATTERNS"]
 
-# In this order; what one trigger has taken, the later ones do not see. A space is any white space.
+# Tried in this order; later triggers do not see text that an earlier one has matched. A space is any white space.
 _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
     (Meaning.HISTORY, Reach.FORWARD, (r"(?:known |prior |previous |remote )?history of", r"h/o", r"hx of")),
     (Meaning.UNCERTAIN, Reach.EARLIER, (MAY_BE_NONE,)),
@@ -47,7 +47,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
         Reach.NEAR,
         (
             r"(?:status post|s/p|(?:is|are) post)",
-            # A disease that is over leaves scars; an old fracture is itself still seen.
+            # A past disease leaves scars; an old fracture itself is still visible.
             (
                 rf"(?:prior|previous|old|remote|past)(?= (?:\w+ ){{0,2}}{PAST_DISEASE})"
                 r"(?! (?:\w+ ){0,3}(?:calcif\w+|scar\w*|granulomas?|nodul\w+|fractur\w+)\b)"
@@ -155,7 +155,7 @@ _TRIGGERS: tuple[tuple[Meaning, Reach, tuple[str, ...]], ...] = (
             rf"(?:not (?:\w+ )?{SEEN}|absent) (?:\w+ )?{ON_EARLIER_FILM}",
             rf"not (?:previously|formerly) {SEEN}?",
             OTHER_SIDE_NONE,
-            # "Large right effusion; none on the left" denies nothing of the right one.
+            # "Large right effusion; none on the left" does not deny the right one.
             rf"(?:(?<=[,;]\s)|(?<=\bbut\s)|(?<=\band\s))(?:none|nil) (?:{SEEN} )?(?:on|at|in) (?:the )?(?:left|right)",
         ),
     ),
@@ -309,4 +309,4 @@ PATTERNS = (
     (Meaning.UNCERTAIN, Reach.LAST, re.compile(r"\s*\(?\?\)?(?=\s*(?:[.,;)]|\Z))")),
     *((meaning, reach, _compiled(triggers)) for meaning, reach, triggers in _TRIGGERS),
 )
-"""Compiled triggers for a sentence in small letters, in the order in which they are tried, after the answers."""
+"""Compiled triggers for a lower-case sentence, in the order in which they are tried, after the answers."""

@@ -139,7 +139,7 @@ def test_the_report_of_a_leg_is_no_orphan(cohort):
     checked = check(settings(cohort, show_phi=True), KEYS)
     assert checked.failed == 0
     [report] = [row for row in checked.rows if row.source == "phantom-00002.txt"]
-    assert (report.fate, "takes no part" in report.reason) == (Fate.LEFT_OUT, True)
+    assert (report.fate, "is not audited" in report.reason) == (Fate.LEFT_OUT, True)
 
 
 @pytest.mark.parametrize(

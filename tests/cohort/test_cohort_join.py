@@ -106,7 +106,7 @@ def test_two_reports_that_say_the_same_count_as_one() -> None:
     cohort = join([IMAGE], table(report("a.txt", stem="im1"), report("b.txt", TEXT + "\n", stem="study1")))
     [(study, left)] = zip(cohort.studies, cohort.left_out, strict=True)
     assert (study.report.source, left.source, left.failed) == ("a.txt", "b.txt", False)
-    assert "says the same" in left.reason
+    assert "identical report" in left.reason
 
 
 @pytest.mark.parametrize(

@@ -147,10 +147,10 @@ def numbered(issuer: str | None, source: str = "r.txt") -> Report:
         (["North"], None, {"1.1": "AccessionNumber"}),
         ([""], "North", {"1.1": "AccessionNumber"}),
         ([""], None, {"1.1": "AccessionNumber"}),
-        (["North", "South"], None, "does not say which issuer"),
-        (["South", ""], "North", "one of their issuers is not known"),
-        (["South"], "North", "another issuer gave it"),
-        (["North", "North"], "North", "number and issuer fit 2 studies"),
+        (["North", "South"], None, "does not state the issuer"),
+        (["South", ""], "North", "one of their issuers is unknown"),
+        (["South"], "North", "of another issuer"),
+        (["North", "North"], "North", "number and issuer match 2 studies"),
     ],
     ids=str,
 )
@@ -181,7 +181,7 @@ def test_a_report_of_a_file_that_is_left_out_falls_with_it(failed: bool) -> None
     leg = LeftOut(source="dicom/leg.dcm", stage="header", reason="a leg", failed=failed)
     reports = [Report(source=f"{stem}.txt", text="Nodule.", stem=stem) for stem in ("leg", "arm")]
     of_leg, of_arm = join_reports(accessions(""), reports, [leg]).left_out
-    assert (of_leg.failed, "takes no part" in of_leg.reason) == (failed, True)
+    assert (of_leg.failed, "is not audited" in of_leg.reason) == (failed, True)
     assert (of_arm.failed, "no image has the report's name" in of_arm.reason) == (True, True)
 
 

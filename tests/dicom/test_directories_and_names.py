@@ -22,7 +22,7 @@ def test_a_dicomdir_is_left_out_by_rule(path):
     found = inspect_file(path)
     assert isinstance(found, LeftOut)
     assert not found.failed
-    assert "the files it names are read where they lie" in found.reason
+    assert "The files that it lists are read from the folder" in found.reason
 
 
 def test_the_files_that_a_dicomdir_names_are_found_once_and_nothing_outside_the_folder_is(tmp_path, write_dx):

@@ -57,7 +57,7 @@ def test_every_file_is_read_or_refused_in_one_sentence_that_names_it_and_the_men
     for path, sentence in refused.items():
         assert sentence.startswith(f"{path}: ")
         assert "\n" not in sentence
-        assert any(mend in sentence for mend in ("export", "install", "take it out"))
+        assert any(mend in sentence for mend in ("export", "install", "remove it"))
 
 
 def test_every_file_has_the_outcome_of_the_table() -> None:

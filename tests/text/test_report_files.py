@@ -93,7 +93,7 @@ def test_a_table_in_a_text_file_is_known_by_its_header(tmp_path: Path) -> None:
         pytest.param("a.csv", "id,report\n1,a,b\n", ["row 2", "a.csv", "3 cells", "double quotes"], id="ragged"),
         pytest.param("a.csv", "id,report\n1\n", ["row 2", "a.csv", "1 cells"], id="short"),
         pytest.param("a.csv", 'id,report\n1,"open\n', ["row 2", "a.csv", "close every double quote"], id="open quote"),
-        pytest.param("a.txt", b"\x00\x01\x02", ["a.txt", "no text file", "save"], id="binary"),
+        pytest.param("a.txt", b"\x00\x01\x02", ["a.txt", "not a text file", "save"], id="binary"),
         pytest.param("a.txt", b"\xff\xfeX", ["a.txt", "byte order mark", "save"], id="broken UTF-16"),
         pytest.param("a.txt", "x" * (MAX_REPORT_CHARACTERS + 1), ["100,001 char", "one file or row"], id="too long"),
     ],
@@ -164,12 +164,12 @@ def test_a_missing_folder_says_what_to_give(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_says_what_to_put_there(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"no report among 0 files: put .*\.csv"):
+    with pytest.raises(ReportError, match=r"no report among 0 files: add .*\.csv"):
         read_reports(tmp_path)
 
 
 def test_a_file_of_another_format_says_which_are_known(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"a\.pdf ends like no format of reports: give"):
+    with pytest.raises(ReportError, match=r"a\.pdf does not have the suffix of a report format: give"):
         read_reports(write(tmp_path, "a.pdf", "x"))
 
 

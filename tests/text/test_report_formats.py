@@ -82,16 +82,16 @@ def test_an_openi_report_has_its_sections_and_images(tmp_path: Path, name: str) 
     ("name", "content", "words", "failed"),
     [
         pytest.param("a.xml", BOMB, ["a.xml", "entities", "remove"], True, id="entity bomb"),
-        pytest.param("a.xml", "<eCitation><a></eCitation>", ["broken XML", "export"], True, id="broken XML"),
-        pytest.param("a.xml", "<html/>", ["another root", "take it out"], False, id="other XML"),
+        pytest.param("a.xml", "<eCitation><a></eCitation>", ["invalid XML", "export"], True, id="broken XML"),
+        pytest.param("a.xml", "<html/>", ["another root", "remove it"], False, id="other XML"),
         pytest.param("a.xml", "<eCitation/>", ["no text in any section"], False, id="empty OpenI report"),
-        pytest.param("a.json", "{", ["none of the formats"], True, id="no JSON"),
-        pytest.param("a.json", '{"a": ', ["broken JSON", "export"], True, id="broken JSON"),
+        pytest.param("a.json", "{", ["none of the known formats"], True, id="no JSON"),
+        pytest.param("a.json", '{"a": ', ["invalid JSON", "export"], True, id="broken JSON"),
         pytest.param("a.json", '{"a":' * 100_000, ["nested deeper"], True, id="deep JSON"),
         pytest.param("a.json", '{"images": []}', ["without a DiagnosticReport"], False, id="JSON of boxes"),
         pytest.param("a.json", fhir(), ["holds no text", "presentedForm"], True, id="FHIR without text"),
         pytest.param("a.json", fhir(presentedForm=form("%PDF", "application/pdf")), ["no text"], True, id="PDF alone"),
-        pytest.param("a.hl7", HL7.replace("ORU", "ADT"), ["message 1", "no result"], False, id="other message"),
+        pytest.param("a.hl7", HL7.replace("ORU", "ADT"), ["message 1", "not a result"], False, id="other message"),
         pytest.param("a.hl7", HL7.split("\rOBX", maxsplit=1)[0], ["no report text", "OBX-5"], True, id="no OBX"),
         pytest.param("a.parquet", b"PAR1 and no more", ["Parquet", "again"], True, id="broken Parquet"),
         pytest.param("a.csv.gz", b"\x1f\x8b\x08broken", ["cannot be unpacked"], True, id="broken gzip"),
@@ -334,11 +334,11 @@ def test_a_folder_may_mix_all_formats(tmp_path: Path) -> None:
     shutil.copy(str(get_testdata_file("CT_small.dcm")), tmp_path / "h.dcm")
     table = read_reports(tmp_path)
     assert len(table.reports) == 7
-    assert only_reason(table, failed=False).startswith("1 file ends in .dcm and is no report")
+    assert only_reason(table, failed=False).startswith("1 file ends in .dcm and is not a report")
 
 
 def test_an_image_alone_is_no_report() -> None:
-    with pytest.raises(ReportError, match="no format of reports"):
+    with pytest.raises(ReportError, match="not have the suffix of a report format"):
         read_reports(Path(str(get_testdata_file("CT_small.dcm"))))
 
 

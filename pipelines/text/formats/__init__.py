@@ -1,1 +1,1 @@
-"""Formats in which reports come, one file each: a recogniser by content, and a reader that says what it left out."""
+"""Report formats, one module each: a recogniser by content, and a reader that reports what it excluded."""

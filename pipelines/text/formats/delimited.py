@@ -1,4 +1,4 @@
-"""Reports that are rows of a CSV or TSV table: an identifier and the text, or findings and impression apart."""
+"""Reports in the rows of a CSV or TSV table: an identifier and the text, or findings and impression separately."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pipelines.text.table import BadRow, Row, Table, columns_of, parse_table, pi
 
 __all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_table"]
 
-# Best first; case, spaces and underscores do not matter.
+# In order of preference; case, spaces and underscores are ignored.
 _STUDY_UID = ("study_instance_uid", "study_uid", "study_iuid")
 _ACCESSION = ("accession_number", "accession", "accession_no", "acc_no")
 _ISSUER = ("accession_issuer", "issuer_of_accession_number", "assigning_authority", "issuer")
@@ -37,7 +37,7 @@ _REPORT = ("report", "report_text", "text", "full_text", "full_report", "radiolo
 _FINDINGS = ("findings", "finding", "findings_text")
 _IMPRESSION = ("impression", "impressions", "conclusion", "impression_text")
 _BOX_SIDES = (("x", "xmin"), ("y", "ymin"))
-_WHOLE_NUMBER = re.compile(r"\A(\d+)\.0\Z")  # how pandas writes the numbers of a column that has a gap
+_WHOLE_NUMBER = re.compile(r"\A(\d+)\.0\Z")  # how pandas writes the numbers of a column with missing values
 _DOTTED_UID = re.compile(r"\d+(?:\.\d+){4,}\Z")
 
 
@@ -65,7 +65,7 @@ class _Columns:
 
 
 def recognise_delimited_reports(file: ReportFile) -> bool:
-    """Say whether this is a table: by its name, or by a header that names an identifier and a text."""
+    """Return True for a table: by its name, or by a header that names an identifier and a text."""
     if file.suffix in {".csv", ".tsv", ".tab"}:
         return bool(file.text.strip())
     columns = columns_of(file.text.lstrip())
@@ -73,12 +73,12 @@ def recognise_delimited_reports(file: ReportFile) -> bool:
 
 
 def read_delimited_reports(file: ReportFile) -> ReadReports:
-    """Read one report a row; a row that cannot be used is left out with a sentence."""
+    """Read one report per row; a row that cannot be used is excluded with a reason."""
     return reports_of_table(file.path, parse_table(file.text))
 
 
 def reports_of_table(path: Path, table: Table) -> ReadReports:
-    """Make a report of each row, whatever kind of file the table stood in."""
+    """Convert each row to a report, whatever kind of file the table was read from."""
     columns = _Columns.of(table.columns)
     problem = _missing(path, table.columns, columns)
     if problem is not None:
@@ -118,14 +118,14 @@ def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> LeftOut 
 
 
 def _report(path: Path, row: Row, columns: _Columns) -> Report | str:
-    """Make a report of a row, or a sentence that says why it is none."""
+    """Convert a row to a report, or return the reason why it cannot be used."""
     text = "\n\n".join(_texts(row, columns))
     if not text:
         return f"row {row.number} of {path.name} has no report text: fill the cell, or remove the row"
     study_uid = _cell(row, columns.study_uid)
     accession, stem = (_number_or_name(_cell(row, name)) for name in (columns.accession, columns.stem))
     if study_uid is None and accession is None and stem is None:
-        return f"row {row.number} of {path.name} does not say whose report it is: fill its identifier"
+        return f"row {row.number} of {path.name} does not say whose report it is: fill in its identifier"
     if study_uid is None and columns.stem is not None and pick_column([columns.stem], ("study_id", "study")):
         study_uid = stem if stem is not None and _DOTTED_UID.match(stem) else None
     return Report(
@@ -150,11 +150,11 @@ def _texts(row: Row, columns: _Columns) -> Iterator[str]:
 
 
 def _number_or_name(cell: str | None) -> str | None:
-    """Give "50414267" for "50414267.0"."""
+    """Return "50414267" for "50414267.0"."""
     return None if cell is None else _WHOLE_NUMBER.sub(r"\1", cell)
 
 
 def _cell(row: Row, column: str | None) -> str | None:
-    """The text of a cell; None where there is no such column or nothing is written in it."""
+    """Return the text of a cell; None if there is no such column or the cell is empty."""
     text = "" if column is None else row.cells[column]
     return None if not text or text.casefold() in {"nan", "none", "null", "n/a"} else text

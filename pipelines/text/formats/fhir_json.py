@@ -1,4 +1,4 @@
-"""Parts of FHIR resources, read from JSON that may hold anything anywhere.
+"""Reads FHIR DiagnosticReports from JSON that may be malformed in any place.
 
 Source: HL7 FHIR R4 (4.0.1), References, Attachment, Narrative.
 
@@ -31,9 +31,9 @@ __all__ = [
     "words",
 ]
 
-_READ_TYPES = {"text/plain": False, "text/html": True, "application/xhtml+xml": True}  # whether it is marked up
+_READ_TYPES = {"text/plain": False, "text/html": True, "application/xhtml+xml": True}  # value: is it marked up
 _NEW_LINE_TAGS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"})
-# Each mark is read once, whatever is left open: html.parser looks for an end that is not there again and again.
+# Each tag is read once, even if it is never closed: html.parser would search for the missing end again and again.
 _MARK = re.compile(
     r"<!--.*?(?:-->|\Z)|<(?P<end>/)?(?P<tag>[a-z][a-z0-9]*)\b[^<>]*>|<[!?/][^<>]*>", re.IGNORECASE | re.DOTALL
 )
@@ -42,7 +42,7 @@ _UNSEEN_TAGS = frozenset({"script", "style", "head", "title"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One resource, with the address that its Bundle gives it."""
+    """A resource, with the address that its Bundle states."""
 
     content: dict[str, Any]
     full_url: str = ""
@@ -50,11 +50,11 @@ class Resource:
 
 @dataclass(slots=True)
 class Resources:
-    """The resources of one file, found by reference."""
+    """The resources of a file, found by reference."""
 
     known: Iterable[Resource]
     _by_reference: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    _contained: dict[int, dict[str, dict[str, Any]]] = field(init=False, default_factory=dict)  # of the last holder
+    _contained: dict[int, dict[str, dict[str, Any]]] = field(init=False, default_factory=dict)  # of the latest holder
 
     def __post_init__(self) -> None:
         for resource in self.known:
@@ -64,18 +64,18 @@ class Resources:
                     self._by_reference.setdefault(key, resource.content)
 
     def find(self, reference: dict[str, Any], holder: dict[str, Any]) -> dict[str, Any] | None:
-        """Look up what ``reference``, which stands in ``holder``, refers to; None where this file does not hold it."""
+        """Resolve a ``reference`` of the resource ``holder``; None if the target is not in this file."""
         target = words(reference.get("reference"))
         if target.startswith("#"):
             return self._contained_in(holder).get(target[1:])
         if target in self._by_reference:
             return self._by_reference[target]
-        # Of an absolute and versioned address the type and the identifier are looked up.
+        # An absolute, versioned address is looked up by type and identifier.
         parts = target.split("/_history/", maxsplit=1)[0].rsplit("/", maxsplit=2)[-2:]
         return self._by_reference.get("/".join(parts))
 
     def _contained_in(self, holder: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Give what a resource holds within itself, by its identifiers; of two with the same one the first."""
+        """Return a resource's contained resources by identifier; the first, if two have the same one."""
         if id(holder) not in self._contained:
             inner = listed(holder.get("contained"))
             self._contained = {id(holder): {words(each.get("id")): each for each in reversed(inner)}}
@@ -83,22 +83,22 @@ class Resources:
 
 
 def words(value: Any) -> str:
-    """Give a string as it is, and "" for what is none."""
+    """Return a string as it is, and "" for any other value."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def listed(value: Any) -> list[dict[str, Any]]:
-    """Give the objects of a list, and nothing for what is none."""
+    """Return the objects of a list, and an empty list for any other value."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def codings(concept: Any) -> Iterator[dict[str, Any]]:
-    """Give the codings of a CodeableConcept, and nothing for what is none."""
+    """Yield the codings of a CodeableConcept; nothing for any other value."""
     yield from listed(concept.get("coding") if isinstance(concept, dict) else None)
 
 
 def attachment_text(attachment: dict[str, Any]) -> str:
-    """The text of an attachment; "" where it is a picture or a PDF, or lies elsewhere: no address is followed."""
+    """Return an attachment's text; "" for an image, a PDF or external content, because no address is followed."""
     kind = words(attachment.get("contentType")).split(";")[0].strip().casefold()
     if kind not in _READ_TYPES:
         return ""
@@ -107,12 +107,12 @@ def attachment_text(attachment: dict[str, Any]) -> str:
 
 
 def div_text(narrative: Any) -> str:
-    """The words of a Narrative's XHTML."""
+    """Return the words of a Narrative's XHTML."""
     return _without_marks(words(narrative.get("div"))) if isinstance(narrative, dict) else ""
 
 
 def _without_marks(marked: str) -> str:
-    """Give the words of a marked-up text; one that is too long stays as it is, and is then refused as a report."""
+    """Remove the tags from a text; a text that is too long is returned unchanged and is then refused as a report."""
     if len(marked) > MAX_MARKUP_CHARACTERS:
         return marked
     seen: list[str] = []
@@ -131,7 +131,7 @@ def _without_marks(marked: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-_JSON_START = re.compile(r"\s*(?:\[\s*)?\{\s*[\"}]")  # "[**...**]" is how some de-identified texts begin
+_JSON_START = re.compile(r"\s*(?:\[\s*)?\{\s*[\"}]")  # some de-identified texts start with "[**...**]"
 _LINE = re.compile(r"[^\n]+")
 _STATUS = {
     "registered": ReportStatus.PRELIMINARY,
@@ -140,28 +140,28 @@ _STATUS = {
     "final": ReportStatus.FINAL,
     "amended": ReportStatus.CORRECTED,
     "corrected": ReportStatus.CORRECTED,
-    "appended": ReportStatus.CORRECTED,  # the resource holds the whole report, with what was appended
+    "appended": ReportStatus.CORRECTED,  # the resource holds the whole report, including the appended text
     "cancelled": ReportStatus.WITHDRAWN,
     "entered-in-error": ReportStatus.WITHDRAWN,
 }
 _OID = "urn:oid:"
-_DEEPEST = 8  # Bundles within Bundles
+_DEEPEST = 8  # levels of nested Bundles
 
 
 def recognise_fhir_reports(file: ReportFile) -> bool:
-    """Say whether this is JSON; what it holds is seen when it is read."""
+    """Return True for JSON; its content is checked when it is read."""
     return _JSON_START.match(file.text) is not None
 
 
 def read_fhir_reports(file: ReportFile) -> ReadReports:
-    """Read every DiagnosticReport of the file; what it refers to is looked up in the same file and nowhere else."""
+    """Read every DiagnosticReport of the file; references are resolved only within the same file."""
     source, name = str(file.path), file.path.name
     try:
         found = [resource for value in _values(file.text) for resource in _resources(value, 0)]
     except JsonLimitError as error:
-        return (), (failed(source, f"{name} is not read: {error}"),)
+        return (), (failed(source, f"{name} cannot be read: {error}"),)
     except ValueError as error:
-        reason = f"{name} is broken JSON ({type(error).__name__}): copy or export it again"
+        reason = f"{name} is invalid JSON ({type(error).__name__}): copy or export it again"
         return (), (failed(source, reason),)
     resources = Resources(found)
     reports: list[Report] = []
@@ -181,13 +181,13 @@ def read_fhir_reports(file: ReportFile) -> ReadReports:
         else:
             reports.append(report)
     if not diagnostic:
-        reason = f"{name} is JSON without a DiagnosticReport of FHIR: take it out of the folder"
+        reason = f"{name} is JSON without a FHIR DiagnosticReport: remove it from the folder"
         left_out.append(left_out_by_rule(source, reason))
     return tuple(reports), tuple(left_out)
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Give the JSON values of a file: one, or one a line."""
+    """Yield the JSON values of a file: a single one, or one per line."""
     try:
         yield parse_json(text)
     except json.JSONDecodeError:
@@ -235,7 +235,7 @@ def _report(source: str, content: dict[str, Any], resources: Resources) -> Repor
 
 
 def _text(content: dict[str, Any], resources: Resources) -> str:
-    """The report as it was presented, else its results and conclusion, else the narrative for people."""
+    """Return the report as it was presented, or else its results and conclusion, or else the narrative."""
     presented = next(filter(None, map(attachment_text, listed(content.get("presentedForm")))), "")
     if presented:
         return presented
@@ -247,7 +247,7 @@ def _text(content: dict[str, Any], resources: Resources) -> str:
 
 
 def _parts(content: dict[str, Any], resources: Resources) -> Iterator[tuple[str | None, str]]:
-    """Give the results' texts, and none after so many that the report is refused: many may refer to one long text."""
+    """Yield the texts of the results, up to the length limit: many results may refer to one long text."""
     length = 0
     for result in listed(content.get("result")):
         for part in _result(resources.find(result, content)):
@@ -271,7 +271,7 @@ def _result(observation: dict[str, Any] | None) -> Iterator[tuple[str | None, st
 
 
 def _concept(value: Any) -> tuple[str, str]:
-    """Give the first code, and the words: as written, else as displayed."""
+    """Return the first code, and its text: as written, or else as displayed."""
     if not isinstance(value, dict):
         return "", ""
     coded = list(codings(value))
@@ -280,7 +280,7 @@ def _concept(value: Any) -> tuple[str, str]:
 
 
 def _study(content: dict[str, Any], resources: Resources) -> str | None:
-    """The StudyInstanceUID where all that the report names as its imaging study is one."""
+    """Return the StudyInstanceUID if all imaging studies that the report names are the same."""
     found: set[str] = set()
     for reference in (*listed(content.get("imagingStudy")), *listed(content.get("study"))):
         own = reference.get("identifier")
@@ -289,13 +289,13 @@ def _study(content: dict[str, Any], resources: Resources) -> str | None:
             value = words(identifier.get("value"))
             if value.startswith(_OID) or words(identifier.get("system")) == "urn:dicom:uid":
                 found.add(value.removeprefix(_OID))
-        if words(named.get("uid")):  # as STU3 and earlier wrote it
+        if words(named.get("uid")):  # the form in STU3 and earlier
             found.add(words(named["uid"]).removeprefix(_OID))
     return found.pop() if len(found) == 1 else None
 
 
 def _accession(content: dict[str, Any], resources: Resources) -> tuple[str, str]:
-    """The number of type ACSN and its issuer: on the report, the order it answers, or its imaging study."""
+    """Return the number of type ACSN and its issuer: from the report, its order, or its imaging study."""
     references = [
         *listed(content.get("basedOn")),
         *listed(content.get("imagingStudy")),
@@ -315,7 +315,7 @@ def _accession(content: dict[str, Any], resources: Resources) -> tuple[str, str]
 
 
 def _issuer(identifier: dict[str, Any]) -> str:
-    """Name the issuer as DICOM would: an OID, or the assigner's name. A web address is none that a header holds."""
+    """Return the issuer as in DICOM: an OID, or the assigner's name. Headers do not hold web addresses."""
     system = words(identifier.get("system"))
     if system.startswith(_OID):
         return system.removeprefix(_OID)

@@ -1,4 +1,4 @@
-"""A file that may hold reports: what it starts with decides how much of it is read."""
+"""A file that may hold reports; its first bytes decide how much of it is read."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 ReadReports = tuple[tuple[Report, ...], tuple[LeftOut, ...]]
-"""What a reader gives: the reports of one file, and what of it was left out."""
+"""The result of a reader: the reports of one file, and what was excluded from it."""
 
 ENDINGS = frozenset(
     {".txt", ".text", ".rpt", ".csv", ".tsv", ".tab", ".parquet", ".pq", ".xml", ".json", ".ndjson", ".jsonl", ".hl7"}
@@ -32,32 +32,32 @@ ENDINGS = frozenset(
 PARQUET_MAGIC = b"PAR1"
 _PACKED_ENDINGS = frozenset({".gz", ".zip"})
 _SNIFFED_BYTES = 256
-# Formats that name themselves are read whatever the file is called: HL7's first segments, XML, FHIR's JSON, Parquet.
+# Formats that identify themselves are read under any name: HL7's first segments, XML, FHIR's JSON, Parquet.
 _SELF_NAMED = re.compile(rb'(?:\xef\xbb\xbf)?[\s\x0b]*(?:(?:MSH|FHS|BHS)[^\w\s]|<\?xml|<eCitation|[\[{]\s*["{]|PAR1)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFile:
-    """One file as the formats see it. Of a DICOM file, which may be large, nothing is held: its reader opens it."""
+    """A file as the formats see it. The content of a DICOM file, which may be large, is left to its reader."""
 
     path: Path
-    data: bytes | bytearray = b""  # of Parquet, and of what is short enough to be XML
-    decoded: DecodedText | None = None  # None where the file holds no text
+    data: bytes | bytearray = b""  # the content of Parquet, and of files short enough to be XML
+    decoded: DecodedText | None = None  # None if the file is not text
     is_dicom: bool = False
 
     @property
     def text(self) -> str:
-        """The text of the file; "" where it holds none."""
+        """The text of the file; "" if it is not text."""
         return "" if self.is_dicom or self.decoded is None else self.decoded.text
 
     @property
     def suffix(self) -> str:
-        """The file's ending without what packed it, in lower case: "reports.CSV.gz" is ".csv"."""
+        """The lower-case suffix, without that of an archive: "reports.CSV.gz" has ".csv"."""
         return _ending_of(self.path)
 
 
 def _ending_of(path: Path) -> str:
-    """Give a file's ending in lower case, without that of gzip or zip where there is another before it."""
+    """Return a file's suffix in lower case, without that of gzip or zip if another precedes it."""
     endings = [suffix.casefold() for suffix in path.suffixes]
     if len(endings) > 1 and endings[-1] in _PACKED_ENDINGS:
         return endings[-2]
@@ -65,7 +65,7 @@ def _ending_of(path: Path) -> str:
 
 
 def open_report_file(path: Path) -> ReportFile | None:
-    """Read a file that may hold reports, unpacked; None where neither its name nor its first bytes say so.
+    """Read and unpack a file that may hold reports; None if its name and first bytes say that it does not.
 
     Raises:
         ReportError: the file cannot be opened or unpacked, or is too large.
@@ -87,27 +87,27 @@ def open_report_file(path: Path) -> ReportFile | None:
 
 
 def _decoded(path: Path, data: bytearray) -> DecodedText | None:
-    """Decode a file's text; None where it holds zero bytes and so is none.
+    """Decode a file's text; None if it contains zero bytes and is therefore not text.
 
     Raises:
-        ReportError: a byte order mark promises an encoding that the bytes do not hold, or the text is too large.
+        ReportError: the byte order mark contradicts the encoding, or the text is too large.
     """
     try:
         decoded = decode(data)
     except TextTooLargeError as error:
         raise ReportError(f"{path} holds text that would take too much memory: split the file") from error
     except ValueError as error:
-        raise ReportError(f"{path} starts with a byte order mark and is not encoded so: save it as UTF-8") from error
+        raise ReportError(f"{path} has a byte order mark that contradicts its encoding: save it as UTF-8") from error
     return None if "\x00" in decoded.text else decoded
 
 
 def failed(source: str, reason: str) -> LeftOut:
-    """What should have been read and could not."""
+    """Return an entry for content that should have been readable and was not."""
     return LeftOut(source=source, stage="report", reason=reason, failed=True)
 
 
 def left_out_by_rule(source: str, reason: str) -> LeftOut:
-    """What is no report to audit."""
+    """Return an entry for content that is not a report to audit."""
     return LeftOut(source=source, stage="report", reason=reason, failed=False)
 
 
@@ -119,10 +119,10 @@ _TIME = re.compile(
 
 
 def issued_at(written: str) -> datetime | None:
-    """Read "20240131235959.5+0100" or "2024-01-31T23:59:59+01:00"; None where it is no time.
+    """Read "20240131235959.5+0100" or "2024-01-31T23:59:59+01:00"; None if it is not a time.
 
-    A time without zone is taken as UTC: times are only compared among the versions of one report, which one system
-    wrote.
+    A time without a zone is read as UTC: times are compared only between versions of one report, which are written by
+    one system.
 
     Source: HL7 v2.5.1, 2.A.22 (DTM); FHIR R4, dateTime; PS3.5 6.2 (DT).
     """
@@ -141,7 +141,7 @@ def issued_at(written: str) -> datetime | None:
             int(match["day"] or 1),
             int(match["hour"] or 0),
             int(match["minute"] or 0),
-            min(int(match["second"] or 0), 59),  # a leap second is a time too
+            min(int(match["second"] or 0), 59),  # accept a leap second
             int((match["fraction"] or "0").ljust(6, "0")),
             tzinfo=timezone(offset),
         ).astimezone(UTC)

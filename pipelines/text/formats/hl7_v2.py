@@ -1,11 +1,9 @@
-"""Fields, repeats, components and escapes of an HL7 version 2 segment.
+"""Reads reports from HL7 version 2 messages (ORU^R01).
 
-Source: HL7 v2.5.1, chapter 2.5 (delimiters) and 2.7 (escapes).
+python-hl7 is not used: it logs field contents, which may name a patient, and repeats a spacing escape as often as the
+message asks.
 
-The message is taken apart here and not by python-hl7: that library writes field contents, which may name a patient,
-into the log, and repeats a spacing escape as often as the message asks.
-
-Source: HL7 v2.5.1, chapter 2.7 (escapes), 2.5 (delimiters), 7.3 (ORU^R01), tables 0085 and 0123; IHE RAD TF-2 4.28 for
+Source: HL7 v2.5.1, chapter 2.5 (delimiters), 2.7 (escapes), 7.3 (ORU^R01), tables 0085 and 0123; IHE RAD TF-2 4.28 for
 the OBX that names the study.
 """
 
@@ -31,13 +29,13 @@ __all__ = ["Delimiters", "Segment", "read_hl7_reports", "recognise_hl7_reports"]
 
 _MOST_REPEATS = 10_000
 _LINE_BREAKS = frozenset({".br", ".sp", ".ce", ".sk"})
-_NO_DELIMITER = re.compile(r"[\w\s]")  # a letter as escape would part words, and take a time that grows as a square
+_NO_DELIMITER = re.compile(r"[\w\s]")  # a letter as the escape would split words, in quadratic time
 _COMMAND = r"[HNFSTREP]|[XCM](?:[0-9A-Fa-f]{2})+|Z\w*|\.[A-Za-z]{2} ?[+-]?\d*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delimiters:
-    """What parts the fields of a message, as its own header says."""
+    """The delimiters of a message, as its header defines them."""
 
     field: str = "|"
     component: str = "^"
@@ -47,7 +45,7 @@ class Delimiters:
 
     @classmethod
     def of(cls, header: str) -> "Delimiters":
-        """Read MSH-1 and MSH-2; what the header leaves out is as usual."""
+        """Read MSH-1 and MSH-2; missing characters take their usual values."""
         given = header[4:].split(header[3], maxsplit=1)[0]
         usual = "^~\\&"
         names = ("component", "repeat", "escape", "subcomponent")
@@ -62,11 +60,11 @@ class Delimiters:
         return f"{self.escape}.br{self.escape}"
 
     def unescape(self, text: str) -> str:
-        r"""Put letters and line breaks in the place of escapes, in one pass, so that ``\E\.br\E\`` stays what it says.
+        r"""Replace escapes by letters and line breaks, in one pass, so that the text of ``\E\.br\E\`` is preserved.
 
-        A spacing command gives one line, whatever number it asks for; highlighting and local escapes give nothing. What
-        is no escape of the standard stays as it is: some systems send a backslash as the radiologist typed it, and two
-        of them would take the words in between with them.
+        A spacing command becomes one line break, whatever number it asks for. Highlighting and local escapes are
+        removed. Other sequences are unchanged: some systems send a backslash as the radiologist typed it, and two of
+        them would otherwise remove the words in between.
         """
         if self.escape not in text:
             return text
@@ -96,27 +94,27 @@ class Delimiters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One line of a message. Fields count as the standard counts them: of MSH the separator itself is the first."""
+    """One line of a message. Fields are counted as in the standard: the first field of MSH is the separator itself."""
 
     name: str
-    fields: tuple[str, ...]  # from field 1 on, still escaped
+    fields: tuple[str, ...]  # starting with field 1, still escaped
     delimiters: Delimiters
 
     @classmethod
     def of(cls, line: str, delimiters: Delimiters) -> "Segment":
-        """Part a line into its fields; what comes after ``MAX_HL7_FIELDS`` stays with the last of them."""
+        """Split a line into fields; text after ``MAX_HL7_FIELDS`` fields stays in the last one."""
         name, *fields = line.split(delimiters.field, maxsplit=MAX_HL7_FIELDS)
         own = (delimiters.field, *fields) if name == "MSH" else tuple(fields)
         return cls(name=name, fields=own, delimiters=delimiters)
 
     def repeats(self, position: int) -> tuple[str, ...]:
-        """The repeats of a field, still escaped; empty where the segment ends before it, many in the last of them."""
+        """Return a field's repeats, still escaped; empty if absent. The last one holds those beyond the limit."""
         if position > len(self.fields):
             return ()
         return tuple(self.fields[position - 1].split(self.delimiters.repeat, maxsplit=_MOST_REPEATS))
 
     def component(self, position: int, component: int = 1, subcomponent: int = 1) -> str:
-        """One part of the first repeat of a field; "" where there is none."""
+        """Return a part of a field's first repeat; "" if there is none."""
         if position > len(self.fields):
             return ""
         return self.part(
@@ -124,7 +122,7 @@ class Segment:
         )
 
     def part(self, repeat: str, component: int, subcomponent: int = 1) -> str:
-        """One part of a repeat; "" where there is none."""
+        """Return a part of a repeat; "" if there is none."""
         components = repeat.split(self.delimiters.component, maxsplit=component)
         if component > len(components):
             return ""
@@ -132,16 +130,16 @@ class Segment:
         return self.plain(parts[subcomponent - 1]).strip() if subcomponent <= len(parts) else ""
 
     def plain(self, text: str) -> str:
-        """Text without escapes."""
+        """Return text without escapes."""
         return self.delimiters.unescape(text)
 
 
 _START = re.compile(r"[\s\x0b]*(?:MSH|FHS|BHS)[^\w\s]")
 _LINE = re.compile(r"[^\n]+")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=[^\w\s]|\Z)")
-_FRAMING = str.maketrans({"\x0b": None, "\x1c": None})  # of MLLP, kept by some who save what comes over the wire
+_FRAMING = str.maketrans({"\x0b": None, "\x1c": None})  # MLLP framing, kept in some recordings of network traffic
 
-# Table 0123. "A" is "some, but not all, results available", which reporting systems send with an addendum alone.
+# Table 0123. "A" is "some, but not all, results available"; reporting systems send it with an addendum only.
 _STATUS = {
     "P": ReportStatus.PRELIMINARY,
     "R": ReportStatus.PRELIMINARY,
@@ -157,12 +155,12 @@ _WRITTEN_TEXT = frozenset({"TX", "FT", "ST", ""})
 
 
 def recognise_hl7_reports(file: ReportFile) -> bool:
-    """Say whether this starts with the header of a message, a batch or a file of HL7."""
+    """Return True if the text starts with the header of an HL7 message, batch or file."""
     return _START.match(file.text) is not None
 
 
 def read_hl7_reports(file: ReportFile) -> ReadReports:
-    """Read one report for each order (OBR) of each message; orders of one accession number are one report."""
+    """Read one report per order (OBR) of each message; orders with the same accession number are one report."""
     reports: list[Report] = []
     left_out: list[LeftOut] = []
     stem = plain_stem(file.path.name)
@@ -183,7 +181,7 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
             continue
         kind = segments[0].component(9)
         if kind != "ORU":
-            reason = f"message {number} of {file.path.name} is no result message (ORU): nothing is to be done"
+            reason = f"message {number} of {file.path.name} is not a result message (ORU); skipped"
             left_out.append(left_out_by_rule(source, reason))
             continue
         orders = list(_orders(segments))
@@ -198,12 +196,12 @@ def read_hl7_reports(file: ReportFile) -> ReadReports:
 
 
 def _messages(text: str) -> Iterator[list[Segment]]:
-    """Give the segments of each message. A line that starts no segment goes on with the line before it.
+    """Yield the segments of each message. A line that does not start a segment continues the previous line.
 
-    Of a message of more than ``MAX_HL7_SEGMENTS`` segments one more than that is given.
+    A message of more than ``MAX_HL7_SEGMENTS`` segments is cut off after one more than that.
     """
     delimiters: Delimiters | None = None
-    segments: list[list[str]] = []  # of a message, each as its lines
+    segments: list[list[str]] = []  # segments of a message, each a list of its lines
     for framed in _LINE.finditer(text):
         line = framed[0].translate(_FRAMING)
         if line.startswith("MSH") and len(line) > len("MSH"):
@@ -227,7 +225,7 @@ def _segments(segments: list[list[str]], delimiters: Delimiters) -> list[Segment
 
 @dataclass(slots=True)
 class _Order:
-    """One OBR with what stands around it."""
+    """An OBR and the segments around it."""
 
     header: Segment  # MSH
     request: Segment  # OBR
@@ -236,9 +234,9 @@ class _Order:
     results: list[Segment] = field(default_factory=list)  # OBX
 
     def report(self, source: str, stem: str) -> Report | None:
-        """Make a report of this order's results; None where they hold no text."""
+        """Convert this order's results to a report; None if they hold no text."""
         parts = [part for result in self.results for part in _part_of(result)]
-        # Where the order does not say how far it got, its results may.
+        # If the order does not state its status, its results may.
         written = [self.request.component(25), *(result.component(11) for result in self.results)]
         status = _STATUS.get(next(filter(None, written), ""))
         text = headed_text(parts)
@@ -259,7 +257,7 @@ class _Order:
         )
 
     def accession(self) -> tuple[str, str]:
-        """Give the accession number and its issuer: from the imaging procedure, OBR-18, filler and placer number."""
+        """Return the accession number and its issuer: from IPC, OBR-18, or the filler or placer number."""
         candidates = [
             (self.procedure, 1),
             (self.request, 18),
@@ -276,7 +274,7 @@ class _Order:
 
 
 def _orders(segments: Sequence[Segment]) -> Iterator[_Order]:
-    """Give the orders of a message; those with the accession number of the one before add to it."""
+    """Yield the orders of a message; one with the accession number of the previous order is merged into it."""
     orders: list[_Order] = []
     common: Segment | None = None
     for segment in segments:
@@ -306,9 +304,9 @@ def _part_of(result: Segment) -> Iterator[tuple[str | None, str]]:
     kind = result.component(2)
     written = result.fields[4] if len(result.fields) > 4 else ""
     if kind != "ED" and len(written) > 10 * MAX_REPORT_CHARACTERS:
-        lines = [written]  # too long for a report, whatever its escapes stand for
+        lines = [written]  # too long for a report even after its escapes are replaced
     elif kind in _WRITTEN_TEXT:
-        # A formatted text has no components: what looks like their separator is part of the text.
+        # Formatted text has no components: a component separator in it is part of the text.
         lines = [result.plain(repeat) for repeat in result.repeats(5)]
     elif kind in {"CE", "CWE", "CNE"}:
         lines = [result.part(repeat, 2) or result.part(repeat, 1) for repeat in result.repeats(5)]
@@ -316,7 +314,7 @@ def _part_of(result: Segment) -> Iterator[tuple[str | None, str]]:
         lines = [_encapsulated(result, repeat) for repeat in result.repeats(5)]
     else:
         return
-    yield heading, "\n".join(lines).replace("\r\n", "\n").replace("\r", "\n")  # as \\X0D\\ may have written
+    yield heading, "\n".join(lines).replace("\r\n", "\n").replace("\r", "\n")  # \\X0D\\ results in such characters
 
 
 def _heading(result: Segment) -> str | None:
@@ -329,7 +327,7 @@ def _study_of(result: Segment) -> str:
 
 
 def _encapsulated(result: Segment, repeat: str) -> str:
-    """The text of an ED value; "" for a document that is no plain text (PDF, pictures)."""
+    """Return the text of an ED value; "" for a document that is not plain text (PDF, images)."""
     kind, subtype, encoding, data = (result.part(repeat, index) for index in (2, 3, 4, 5))
     if kind.casefold() not in {"text", "tx", "ft"} or subtype.casefold() not in {"", "plain"}:
         return ""

@@ -21,12 +21,12 @@ _ROOT = "eCitation"
 
 
 def recognise_openi_report(file: ReportFile) -> bool:
-    """Say whether this is XML; what root it has is seen when it is read."""
+    """Return True for XML; its root is checked when it is read."""
     return file.suffix == ".xml" or _XML.match(file.text) is not None
 
 
 def read_openi_report(file: ReportFile) -> ReadReports:
-    """Read the labelled parts of the abstract. Entities that the file itself defines are refused."""
+    """Read the labelled parts of the abstract. A file that defines entities is refused."""
     source, name = str(file.path), file.path.name
     if not file.data:
         reason = f"{name} has more than {MAX_XML_BYTES:,} bytes, a hundred times what a report has: split it"
@@ -34,13 +34,13 @@ def read_openi_report(file: ReportFile) -> ReadReports:
     try:
         root: Element = fromstring(file.data)
     except DefusedXmlException:
-        reason = f"{name} defines entities of its own, which are not read since they can fill any memory: remove them"
+        reason = f"{name} defines entities, which are not allowed because they can expand to any size: remove them"
         return (), (failed(source, reason),)
     except (ParseError, LookupError, ValueError) as error:
-        reason = f"{name} is broken XML ({type(error).__name__}): copy or export it again"
+        reason = f"{name} is invalid XML ({type(error).__name__}): copy or export it again"
         return (), (failed(source, reason),)
     if root.tag != _ROOT:
-        reason = f"{name} is XML with another root than {_ROOT}, so it is no report of OpenI: take it out of the folder"
+        reason = f"{name} is XML with another root than {_ROOT} and not an OpenI report: remove it from the folder"
         return (), (left_out_by_rule(source, reason),)
     parts = (
         (part.get("Label", "").strip().upper() or None, "".join(part.itertext()).strip())
@@ -48,7 +48,7 @@ def read_openi_report(file: ReportFile) -> ReadReports:
     )
     text = headed_text(parts)
     if not text:
-        return (), (left_out_by_rule(source, f"the report {name} has no text in any section: nothing is to be done"),)
+        return (), (left_out_by_rule(source, f"the report {name} has no text in any section; skipped"),)
     identifier = root.find("uId")
     images = (image.get("id", "").strip() for image in root.iterfind("parentImage"))
     return (
@@ -62,5 +62,5 @@ def read_openi_report(file: ReportFile) -> ReadReports:
 
 
 def _spellings(image: str) -> tuple[str, ...]:
-    """The collection's PNG files bear the image's name, its DICOM files the same without "CXR"."""
+    """The collection's PNG files have the image's name; its DICOM files have it without "CXR"."""
     return (image, image.removeprefix("CXR")) if image.startswith("CXR") else (image,)

@@ -1,7 +1,7 @@
-"""Reports that are rows of a Parquet file, with the columns of a delimited table.
+"""Reports in the rows of a Parquet file, with the same columns as a delimited table.
 
-A column of few different texts is stored as a dictionary and a number a row: a file of a kilobyte can stand for
-gigabytes of rows. Text columns are therefore read as dictionaries, and their cells share the texts.
+A column with few different texts is stored as a dictionary and one number per row, so a kilobyte of file can expand to
+gigabytes of rows. Text columns are therefore read as dictionaries, and rows share the texts.
 """
 
 from collections.abc import Iterator
@@ -23,20 +23,20 @@ __all__ = ["read_parquet_reports", "recognise_parquet_reports"]
 _ROWS_AT_ONCE = 4096
 _DELTA_ROWS_AT_ONCE = 16
 _MAX_DELTA_BYTES = 2**25
-_MAX_FOOTER_BYTES = 2**24  # of one string of the footer, and its lists' items
+_MAX_FOOTER_BYTES = 2**24  # limit for one string of the footer, and for the items of its lists
 
 
 def recognise_parquet_reports(file: ReportFile) -> bool:
-    """Say whether this is Parquet: by its first four bytes."""
+    """Return True for Parquet: its first four bytes decide."""
     return file.data.startswith(PARQUET_MAGIC)
 
 
 class _TooMuchError(ValueError):
-    """The file stands for more than is read; the message says of what."""
+    """The file expands to more than the limit; the message says to how much."""
 
 
 def read_parquet_reports(file: ReportFile) -> ReadReports:
-    """Read one report a row, numbered from 1. Rows that unpack to too much are refused before they are read."""
+    """Read one report per row, numbered from 1. Rows that expand to too much are refused before they are read."""
     source, name = str(file.path), file.path.name
     try:
         with parquet.ParquetFile(
@@ -59,26 +59,26 @@ def read_parquet_reports(file: ReportFile) -> ReadReports:
 
 
 def _refuse_declared(metadata: parquet.FileMetaData) -> None:
-    """Refuse what the footer says of the file, before any of it is unpacked.
+    """Check the sizes that the footer declares, before anything is unpacked.
 
     Raises:
-        _TooMuchError: too many rows or columns, or too many bytes in a page or in all.
+        _TooMuchError: too many rows or columns, or too many bytes in a page or in total.
     """
     if metadata.num_rows > MAX_ROWS:
-        raise _TooMuchError(f"{metadata.num_rows:,} rows, more than the {MAX_ROWS:,} that are read")
+        raise _TooMuchError(f"{metadata.num_rows:,} rows, more than the limit of {MAX_ROWS:,}")
     if metadata.num_columns > MAX_COLUMNS:
-        raise _TooMuchError(f"{metadata.num_columns:,} columns, more than the {MAX_COLUMNS:,} that are read")
+        raise _TooMuchError(f"{metadata.num_columns:,} columns, more than the limit of {MAX_COLUMNS:,}")
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     parts = (group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
     size = max(sum(group.total_byte_size for group in groups), sum(parts))
     if size > MAX_TEXT_BYTES:
-        raise _TooMuchError(f"{size:,} bytes, more than the {MAX_TEXT_BYTES:,} that are read")
+        raise _TooMuchError(f"{size:,} bytes, more than the limit of {MAX_TEXT_BYTES:,}")
 
 
 def _delta_columns(metadata: parquet.FileMetaData) -> frozenset[str]:
-    """Name the columns that are written as differences of texts, which are not read as dictionaries.
+    """Return the columns that are stored as differences of texts and cannot be read as dictionaries.
 
-    Such a text may repeat the whole of the one before it, so few rows are read at once, of parts that are not large.
+    Such a text may repeat the whole previous one. Few rows are therefore read at once, and large parts are refused.
 
     Raises:
         _TooMuchError: such a part of a column is too large.
@@ -93,7 +93,7 @@ def _delta_columns(metadata: parquet.FileMetaData) -> frozenset[str]:
                 names.add(part.path_in_schema)
                 if part.total_uncompressed_size > _MAX_DELTA_BYTES:
                     size = f"{part.total_uncompressed_size:,} bytes of differences in a row group"
-                    raise _TooMuchError(f"{size}, more than the {_MAX_DELTA_BYTES:,} that are read")
+                    raise _TooMuchError(f"{size}, more than the limit of {_MAX_DELTA_BYTES:,}")
     return frozenset(names)
 
 
@@ -121,17 +121,17 @@ class _Column:
         return list(self.values.indices.to_pylist() if self.is_dictionary else range(len(self.values)))
 
     def cells(self) -> Iterator[str]:
-        """Give the text of each row."""
+        """Yield the text of each row."""
         return ("" if place is None else self._words[place] for place in self._places)
 
     def characters(self) -> int:
-        """Count the characters of all rows together."""
+        """Return the number of characters in all rows."""
         lengths = np.array([len(word) for word in self._words], dtype=np.int64)
         return int(lengths[[place for place in self._places if place is not None]].sum())
 
 
 def _words(cell: object) -> str:
-    """Write a cell as text: bytes hold text of no declared kind, and whole numbers beside a gap are kept as floats."""
+    """Convert a cell to text: bytes are text of undeclared type; integers are floats in a column with gaps."""
     if cell is None:
         return ""
     if isinstance(cell, bytes):
@@ -140,20 +140,20 @@ def _words(cell: object) -> str:
 
 
 def _rows(opened: parquet.ParquetFile, names: tuple[str, ...], *, at_once: int) -> Iterator[Row]:
-    """Give the rows.
+    """Yield the rows.
 
     Raises:
-        _TooMuchError: there are too many, or their texts are too long together.
+        _TooMuchError: there are too many, or their texts are too long in total.
     """
     number = characters = 0
     for batch in opened.iter_batches(batch_size=at_once):
         columns = [_Column(values) for values in batch.columns]
         characters += sum(column.characters() for column in columns)
         if characters > MAX_TEXT_BYTES:
-            raise _TooMuchError(f"texts of more than the {MAX_TEXT_BYTES:,} characters that are read")
+            raise _TooMuchError(f"texts of more than the limit of {MAX_TEXT_BYTES:,} characters")
         for cells in zip(*(column.cells() for column in columns), strict=True):
             number += 1
             if number > MAX_ROWS:
-                raise _TooMuchError(f"more than the {MAX_ROWS:,} rows that are read")
-            # Of two columns of the same name the first counts, as in a delimited table.
+                raise _TooMuchError(f"more than the limit of {MAX_ROWS:,} rows")
+            # Of two columns with the same name the first counts, as in a delimited table.
             yield Row(number=number, cells=dict(reversed(list(zip(names, cells, strict=True)))))

@@ -1,4 +1,4 @@
-"""Reports that are DICOM structured reports: Basic Text and its like (TID 2000), and measurement reports (TID 1500).
+"""Reports in DICOM structured reports: Basic Text and similar (TID 2000), and measurement reports (TID 1500).
 
 Source: PS3.3 C.17 (SR document modules), PS3.16 TID 1500 (Measurement Report) and TID 2000 (Basic Diagnostic Imaging
 Report).
@@ -18,7 +18,7 @@ from pipelines.text.sections import headed_text, heading_of
 __all__ = ["is_structured_report", "read_structured_report", "recognise_structured_report"]
 
 _SR_CLASSES = "1.2.840.10008.5.1.4.1.1.88."  # PS3.4 B.5: Basic Text .11, Enhanced .22, Comprehensive .33, 3D .34 ...
-_KEY_OBJECT = f"{_SR_CLASSES}59"  # names images, says nothing about them
+_KEY_OBJECT = f"{_SR_CLASSES}59"  # lists images without describing them
 _KEYWORDS = (
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -42,23 +42,23 @@ _DEEPEST = 30  # levels of containers; reports have fewer than ten
 
 
 def recognise_structured_report(file: ReportFile) -> bool:
-    """Say whether this is DICOM; of what class is seen when it is read."""
+    """Return True for DICOM; its class is checked when it is read."""
     return file.is_dicom
 
 
 def is_structured_report(sop_class: str) -> bool:
-    """Say whether a SOP class holds a report's text."""
+    """Return True if a SOP class holds a report's text."""
     return sop_class.startswith(_SR_CLASSES) and sop_class != _KEY_OBJECT
 
 
 def read_structured_report(file: ReportFile) -> ReadReports:
-    """Read the text of a structured report; other DICOM objects are left out by rule, without a word on each."""
+    """Read the text of a structured report; other DICOM objects are excluded by rule, without an entry for each."""
     source, name = str(file.path), file.path.name
     with tolerant_reading():
         try:
             kind, _ = read_elements(file.path, ("SOPClassUID", "Manufacturer"))
         except DicomError:
-            # What is damaged may be an image: the scan of --dicom-dir names it where it matters.
+            # A damaged file may be an image: the scan of --dicom-dir reports it if so.
             return (), (left_out_by_rule(source, f"{name} is damaged DICOM: export it again if it holds a report"),)
         if not is_structured_report(text(kind, "SOPClassUID")):
             return (), ()
@@ -68,7 +68,7 @@ def read_structured_report(file: ReportFile) -> ReadReports:
             dataset, _ = read_elements(file.path, _KEYWORDS)
             report = _report(source, dataset)
         except (DicomError, *READ_ERRORS):
-            reason = f"{name} is a structured report that is cut short or damaged: export or copy it again"
+            reason = f"{name} is a structured report that is truncated or damaged: export or copy it again"
             return (), (failed(source, reason),)
     if not report.text:
         return (), (failed(source, f"{name} is a structured report without text: export it with its content"),)
@@ -85,7 +85,7 @@ def _report(source: str, dataset: Dataset) -> Report:
     return Report(
         source=source,
         text=headed_text(_content(dataset, None, 0)),
-        # A report may lie in a study of its own: what it was made from says which images it speaks of.
+        # A report may be in a study of its own: its evidence says which images it describes.
         study_instance_uid=(evidence.pop() if len(evidence) == 1 else own) or None,
         accession_number=text(dataset, "AccessionNumber") or None,
         accession_issuer=accession_issuer(dataset) or None,
@@ -100,7 +100,7 @@ def _status(dataset: Dataset) -> ReportStatus:
 
 
 def _content(container: Dataset, heading: str | None, depth: int) -> Iterator[tuple[str | None, str]]:
-    """Give (heading, text) of every content item below a container, in the order of the document."""
+    """Yield (heading, text) of every content item below a container, in document order."""
     if depth > _DEEPEST:
         return
     for item in items(container, "ContentSequence"):
@@ -162,7 +162,7 @@ def _number(item: Dataset) -> str:
 
 
 def _concept(item: Dataset, keyword: str) -> tuple[str, str]:
-    """Give the code and the meaning of a coded concept; ("", "") where there is none."""
+    """Return the code and the meaning of a coded concept; ("", "") if there is none."""
     codes = items(item, keyword)
     if not codes:
         return "", ""
@@ -173,6 +173,6 @@ def _concept(item: Dataset, keyword: str) -> tuple[str, str]:
 
 
 def _sentence(words: str) -> str:
-    """End words as a sentence ends, so that two content items are two sentences."""
+    """End the words with a full stop, so that two content items are two sentences."""
     stripped = words.strip()
     return stripped if not stripped or stripped[-1] in ".!?:" else f"{stripped}."
