@@ -496,7 +496,7 @@ class TestRefusals:
         dataset.compress(syntax, generate_instance_uid=False)
         dataset.Rows = dataset.Columns = 8
         dataset.save_as(path)
-        with pytest.raises(DicomError, match="compressed image is 64 x 64 but the header says 8 x 8"):
+        with pytest.raises(DicomError, match="compressed image is 64 x 64, but the header says 8 x 8"):
             read_pixels(path)
 
     def test_a_missing_decoder_is_named_with_the_package_that_brings_it(self, monkeypatch):
