@@ -1,8 +1,8 @@
-"""Images, reports and boxes become studies; what does not join is listed with its reason, and nothing is guessed.
+"""Joins images, reports and boxes to studies; anything that cannot be joined is listed with its reason, not guessed.
 
-A report belongs to a study by its StudyInstanceUID, else by its accession number within the issuer, else by a name:
-the report's file stem (or id column) equals the study's or an image's UID, an image's file stem, or the folder that an
-image lies in. A box belongs to an image by SOP Instance UID, path or file stem. A key that fits two studies fits none.
+A report belongs to a study by its StudyInstanceUID, else by its accession number within the issuer, else by name: the
+report's file stem (or id column) equals the UID of the study or of an image, an image's file stem, or the folder of an
+image. A box belongs to an image by SOP Instance UID, path or file stem. A key that matches two studies is not used.
 """
 
 from collections import defaultdict
@@ -34,34 +34,34 @@ _WITHOUT_PHRASE = (
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Where a report went."""
+    """The study that a report was joined to."""
 
     study_instance_uid: str
-    by: str  # as Study.report_joined_by
+    by: str  # same values as Study.report_joined_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """The studies to audit, in the order of their images, and everything that takes no part.
+    """The studies to audit, in the order of their images, and everything that is excluded.
 
-    ``left_out`` holds every image and report that the join left out, together with what the readers of reports and
-    boxes had left out before.
+    ``left_out`` holds the images and reports that could not be joined, and everything that the readers of reports and
+    boxes had excluded before.
     """
 
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
-    joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
-    nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
-    boxes_on: Mapping[Image, int] = field(default_factory=dict)  # how many boxes each image has, audited or not
+    joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
+    nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
+    boxes_on: Mapping[Image, int] = field(default_factory=dict)  # number of boxes on each image, audited or not
 
 
 def join(
     images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
 ) -> Cohort:
-    """Join images, reports and boxes into studies, of which there must be one at least: see :func:`match`.
+    """Join images, reports and boxes into at least one study: see :func:`match`.
 
     Raises:
-        CohortError: nothing is left to audit.
+        CohortError: there is nothing to audit.
     """
     cohort = match(images, reports, boxes, include_absent=include_absent)
     if cohort.nothing is not None:
@@ -77,14 +77,14 @@ def match(
     include_absent: bool = False,
     without: Sequence[LeftOut] = (),
 ) -> Cohort:
-    """Join images, reports and boxes into studies, and say what did not join even where nothing did.
+    """Join images, reports and boxes into studies; an empty result is not an error here.
 
     Args:
-        images: the images to audit; several of one study give several cases.
-        reports: as read; two different reports for one study leave that study out.
-        boxes: as read, rescaled here to each image's own pixels and clipped to it.
-        include_absent: keep the phrases that deny a finding, which are left away by default.
-        without: files that were left out before: a report that is named after one of them is no orphan.
+        images: the images to audit; several of one study result in several cases.
+        reports: the reports as read; a study with two different reports is excluded.
+        boxes: the boxes as read; they are rescaled to each image's own pixels and clipped here.
+        include_absent: keep phrases that deny a finding; by default they are excluded.
+        without: files that were excluded before: a report named after one of them is not reported as an orphan.
     """
     by_study: dict[str, list[Image]] = defaultdict(list)
     for image in images:
@@ -121,11 +121,11 @@ def _left_out(source: str, reason: str, *, failed: bool) -> LeftOut:
 
 
 def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:
-    """Say what was seen and what to mend first."""
+    """Say what was found and what to correct first."""
     if not images:
         mend = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
     elif not reports.reports and reports.left_out:
-        mend = "no report could be read; `m2ib-audit check` says of each why"
+        mend = "no report could be read; `m2ib-audit check` gives the reason for each"
     elif not reports.reports:
         mend = "give --reports a folder or table of reports"
     elif joined.by_study:
@@ -143,18 +143,18 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
     return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {mend}"
 
 
-_MOST_FRAMES = 1000  # of one file: a header of a few bytes can promise a hundred million
+_MOST_FRAMES = 1000  # per file: a header of a few bytes can claim a hundred million
 
 
 class Frames(StrEnum):
-    """Which frames of a file are audited."""
+    """Which frames of a file to audit."""
 
     FIRST = "first"
     EACH = "each"
 
 
 def each_frame(images: Iterable[Image]) -> Iterator[Image]:
-    """Give an image for each frame of each file, in their order; a file that is not taken apart stays one image."""
+    """Yield an image for each frame of each file, in their order; a file that is not split stays one image."""
     for image in images:
         if is_taken_apart(image):
             yield from (replace(image, frame=number) for number in range(1, image.frames + 1))
@@ -163,5 +163,5 @@ def each_frame(images: Iterable[Image]) -> Iterator[Image]:
 
 
 def is_taken_apart(image: Image) -> bool:
-    """Whether a file's frames may become images: not where it promises more of them, or more pixels, than are read."""
+    """Return True if a file's frames may be read as images: their number and their pixels are within the limits."""
     return image.frames <= _MOST_FRAMES and image.rows * image.columns * image.frames <= MAX_PIXELS

@@ -2,20 +2,21 @@
 
 ::
 
-    AuditError                    expected: a file, a flag or an installation is not as it should be
-    ├── InputError                something the user handed in
-    │   ├── DicomError            a file that is no readable chest radiograph
-    │   ├── ReportError           a report file or row that cannot be used
-    │   ├── BoxError              an annotation file or row that cannot be used
-    │   └── CohortError           nothing to audit: empty folder, nothing joins
+    AuditError                    expected failures: a wrong file, flag or installation
+    ├── InputError                an input cannot be used
+    │   ├── DicomError            a file is not a readable chest radiograph
+    │   ├── ReportError           a report file or row cannot be used
+    │   ├── BoxError              an annotation file or row cannot be used
+    │   └── CohortError           nothing to audit: empty folder, or nothing could be joined
     ├── ModelError                weights missing, incomplete or of an unknown family
     ├── OutputError               OUT cannot be written, or belongs to another run
     │   └── DamagedError          a file of OUT is not what a run wrote
-    ├── PacsError                 the archive cannot be reached, refuses, or is not set up
-    └── WorkerError               a process that works on a study ended again and again before it was done
+    ├── PacsError                 the archive cannot be reached, refuses, or is not configured
+    └── WorkerError               a worker process ended repeatedly before its study was done
 
-Each message names the thing, the value and the mend. The library raises these; the command line prints the message as
-one line and exits with status 1. A mistake of our own code is a ``ValueError`` or ``TypeError`` and keeps its trace.
+Each message names the object, the value and the remedy. The library raises these errors; the command line prints the
+message as one line and exits with status 1. An error in our own code is a ``ValueError`` or ``TypeError`` and keeps
+its traceback.
 """
 
 __all__ = [
@@ -34,27 +35,27 @@ __all__ = [
 
 
 class AuditError(Exception):
-    """An expected failure whose message names the thing, the value and the mend."""
+    """An expected failure; its message names the object, the value and the remedy."""
 
 
 class InputError(AuditError):
-    """Something the user handed in cannot be used."""
+    """An input of the user cannot be used."""
 
 
 class DicomError(InputError):
-    """A file that is no readable chest radiograph."""
+    """A file is not a readable chest radiograph."""
 
 
 class ReportError(InputError):
-    """A report file or row that cannot be used."""
+    """A report file or row cannot be used."""
 
 
 class BoxError(InputError):
-    """An annotation file or row that cannot be used."""
+    """An annotation file or row cannot be used."""
 
 
 class CohortError(InputError):
-    """Nothing to audit: an empty folder, or nothing joins."""
+    """Nothing to audit: an empty folder, or nothing could be joined."""
 
 
 class ModelError(AuditError):
@@ -66,12 +67,12 @@ class OutputError(AuditError):
 
 
 class DamagedError(OutputError):
-    """A file of OUT is missing, unreadable or not what a run wrote; the study it belongs to must be audited again."""
+    """A file of OUT is missing, unreadable or not what a run wrote; its study must be audited again."""
 
 
 class PacsError(AuditError):
-    """The archive cannot be reached, refuses, or is not set up."""
+    """The archive cannot be reached, refuses, or is not configured."""
 
 
 class WorkerError(AuditError):
-    """A process that works on a study ended again and again before it was done."""
+    """A worker process ended repeatedly before its study was done."""

@@ -1,12 +1,12 @@
 """How radiologists word each finding: regular expressions in which a space stands for any white space.
 
-What one wording has taken of a sentence, the later ones do not see, so the specific stand before the general. To teach
-the tool a wording, add it to its finding; to add a finding, add a key.
+Later patterns do not see text that an earlier one has matched, so specific patterns come before general ones. To add a
+wording, add it to its finding; to add a finding, add a key.
 
 Source: the mention lists of CheXpert's labeller (Irvin et al. 2019), the label sets of NIH ChestX-ray14, VinDr-CXR,
-REFLACX and ChestX-Det, and wordings met in the OpenI reports. "Air-space disease" and its like are consolidation and
-not "lung opacity" as for CheXpert, since the air-spaces are what consolidation fills (Hansell et al. 2008, Fleischner
-Society glossary, "airspace").
+REFLACX and ChestX-Det, and wordings found in the OpenI reports. "Air-space disease" and similar terms are
+consolidation, not "lung opacity" as in CheXpert, because consolidation fills the air-spaces (Hansell et al. 2008,
+Fleischner Society glossary, "airspace").
 """
 
 __all__ = ["LOOKALIKES", "WORDINGS"]
@@ -91,7 +91,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         ),
         r"fissural fluid",
         r"layering fluid",
-        # The sign stands for an effusion only where the sentence does not itself name what it is.
+        # The sign means an effusion only if the sentence does not itself name its cause.
         rf"blunt(?:ing|ed) (?:of )?(?:the )?(?:\w+ ){{0,5}}{_ANGLE}(?!.*(?:effusion|thickening|scar|fluid|atelecta))",
         rf"{_ANGLE}{_BEING} blunt(?:ed|ing)(?!.*(?:effusion|thickening|scar|fluid|atelecta))",
     ),
@@ -178,7 +178,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
             r"pacemaker|epicardial)"
             r" (?:\w+ )?(?:leads?|wires?|electrodes?)"
         ),
-        # The verb ("this leads to") is no device.
+        # The verb ("this leads to") is not a device.
         r"leads(?! (?:to|me|one|us)\b)",
         r"drains?(?! (?:in)?to\b)",
         r"cannula(?:e|s)?",

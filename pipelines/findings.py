@@ -1,12 +1,12 @@
 """One vocabulary of findings: the CheXpert 14, the labels of public box sets, and radiologists' wordings of them.
 
-A phrase meets its boxes by this vocabulary: :func:`findings_in` names what a sentence claims, :func:`canonical_finding`
-names what a box is labelled with, and both speak in names of :data:`FINDINGS`.
+It connects phrases and boxes: :func:`findings_in` returns what a sentence claims, :func:`canonical_finding` what a box
+is labelled with, and both use the names in :data:`FINDINGS`.
 
 Source: Irvin et al. 2019, "CheXpert", table 1; Wang et al. 2017 (NIH ChestX-ray14); Nguyen et al. 2022 (VinDr-CXR);
 Lanfredi et al. 2022 (REFLACX); Lian et al. 2021 (ChestX-Det); Saporta et al. 2022 (CheXlocalize); Castro et
-al. 2024 (PadChest-GR). Unlike CheXpert, nodule and mass stay apart where the wording says which, and "infiltrate" keeps
-the name of the NIH boxes.
+al. 2024 (PadChest-GR). Unlike CheXpert, nodule and mass stay separate if the wording distinguishes them, and
+"infiltrate" keeps the name of the NIH boxes.
 """
 
 import re
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 BROADER = {"nodule": "lung lesion", "mass": "lung lesion"}
-"""Findings that some box sets know under one broader label only (VinDr "Nodule/Mass", CheXpert "Lung Lesion")."""
+"""Findings that some box sets have only under one broader label (VinDr "Nodule/Mass", CheXpert "Lung Lesion")."""
 
 MIDLINE_OR_DIFFUSE = frozenset(
     {
@@ -43,12 +43,12 @@ MIDLINE_OR_DIFFUSE = frozenset(
         "mediastinal shift",
     }
 )
-"""Findings that take no side from another finding in the same sentence."""
+"""Findings that do not take their side from another finding in the same sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingMention:
-    """One finding named in a sentence, at ``sentence[start:end]``."""
+    """A finding named in a sentence, at ``sentence[start:end]``."""
 
     finding: str
     start: int
@@ -56,9 +56,9 @@ class FindingMention:
 
 
 def in_small_letters(text: str) -> str:
-    """Give the text in small letters, each at its place.
+    """Return the text in lower case, with every letter at its position.
 
-    A pattern that ignores case takes twice as long to search as the same pattern on small letters.
+    Searching with a case-insensitive pattern takes twice as long as searching lower-case text.
     """
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
@@ -76,7 +76,7 @@ _PATTERNS: tuple[tuple[str | None, re.Pattern[str]], ...] = (
 FINDINGS: tuple[str, ...] = tuple(sorted(WORDINGS))
 """Every canonical finding, lower case, in alphabetical order."""
 
-# Labels of public box sets that do not read as a sentence would, in lower case with single spaces.
+# Labels of public box sets that are not worded as in a report, in lower case with single spaces.
 _LABELS: dict[str, str | None] = {
     "no finding": None,
     "normal": None,
@@ -98,7 +98,7 @@ _LABELS: dict[str, str | None] = {
 }
 
 _NOT_A_SIDE = r"(?!\s+(?:heart|atri\w+|ventric\w+|cardiac|in\s+(?:place|situ))\b)"
-# A letter is a side before a word of the chest: "L pleural effusion", "R base", not "L1" or "R/O".
+# A single letter is a side before a word of the chest: "L pleural effusion", "R base", but not "L1" or "R/O".
 _OF_CHEST = (
     r"(?:lungs?|lobes?|lower|upper|mid|middle|base|basal|basilar|bases|apex|apical|pleura\w*|hil\w+|perihilar|"
     r"hemithorax|"
@@ -111,7 +111,7 @@ _OF_CHEST = (
 
 
 def _letter(capital: str, small: str) -> str:
-    """The letter alone: a capital before any word of the chest, a small one before a part of the lung."""
+    """Match a single letter: a capital before any word of the chest, a lower-case one before a part of the lung."""
     return (
         rf"(?-i:(?<![\w.'/]){capital})(?:\.|-)?\s*(?={_OF_CHEST}(?!\w)|[<>])|(?-i:(?<=[<>]\s){capital}|"
         rf"(?<=[<>]){capital})\b|"
@@ -163,10 +163,10 @@ _ZONES = {
 
 
 def canonical_finding(label: str) -> str | None:
-    """Name the finding that a box label means, or None where the label means none that is known.
+    """Return the finding that a box label means, or None if it means no known finding.
 
-    ``label`` is an annotator's category such as "Lung Lesion", "Pleural_Effusion" or "Infiltrate". A label that names
-    two findings is only known where a box set uses it as one ("Nodule/Mass").
+    ``label`` is an annotator's category such as "Lung Lesion", "Pleural_Effusion" or "Infiltrate". A label with two
+    findings is known only if a box set uses it as one category ("Nodule/Mass").
     """
     words = " ".join(label.replace("_", " ").casefold().split())
     if words in _LABELS:
@@ -178,9 +178,9 @@ def canonical_finding(label: str) -> str | None:
 
 
 def findings_in(sentence: str) -> tuple[FindingMention, ...]:
-    """Name the findings that a sentence mentions, in the order of the text, whatever it says about them.
+    """Return the findings that a sentence mentions, in text order, whether affirmed or not.
 
-    Spans do not overlap. Whether a mention is affirmed is the business of :mod:`pipelines.text.context`.
+    Spans do not overlap. :mod:`pipelines.text.context` decides whether a mention is affirmed.
     """
     lower = in_small_letters(sentence)
     taken = bytearray(len(sentence))
@@ -197,9 +197,9 @@ def findings_in(sentence: str) -> tuple[FindingMention, ...]:
 
 
 def side_of(sentence: str) -> Side | None:
-    """Name the patient's side that a sentence (or part of one) speaks of, or None where it names none.
+    """Return the patient's side that a sentence (or part of one) names, or None if it names none.
 
-    Left and right together are BILATERAL, and so are places that come in pairs ("the bases") named without a side.
+    Left and right together are BILATERAL, and so are paired places ("the bases") without a side.
     """
     left, right = _LEFT.search(sentence) is not None, _RIGHT.search(sentence) is not None
     if _BILATERAL.search(sentence) or (left and right):
@@ -210,11 +210,11 @@ def side_of(sentence: str) -> Side | None:
 
 
 def zone_of(sentence: str) -> Zone | None:
-    """Name the third of the lung that a sentence (or part of one) speaks of; None where it names none or several."""
+    """Return the third of the lung that a sentence (or part of one) names; None if it names none or several."""
     named = [zone for zone, pattern in _ZONES.items() if pattern.search(sentence)]
     return named[0] if len(named) == 1 else None
 
 
 def names_a_zone(sentence: str) -> bool:
-    """Whether a sentence names one or more thirds of the lung."""
+    """Return True if a sentence names one or more thirds of the lung."""
     return any(pattern.search(sentence) for pattern in _ZONES.values())

@@ -1,9 +1,9 @@
-"""An image file of any common format becomes a picture: DICOM as a radiologist sees it, the rest as it is displayed.
+"""Reads an image file of any common format: DICOM as a radiologist sees it, other formats as they are displayed.
 
-DICOM goes through :mod:`pipelines.dicom.pixels` and comes out grey. PNG, JPEG, TIFF and the like are read by Pillow:
-grey stays grey, everything else becomes R, G, B, since models of natural images were trained on colour. Grey of more
-than 8 bits (the PNGs of radiographs) is stretched from its own lowest to its own highest value, as such files do not
-say which of their 65,536 values they use.
+DICOM is read by :mod:`pipelines.dicom.pixels` and becomes grey. PNG, JPEG, TIFF and other formats are read by Pillow:
+grey stays grey, and everything else becomes R, G, B, because models of natural images were trained on colour. Grey of
+more than 8 bits (the PNGs of radiographs) is stretched from its own minimum to its own maximum, because such files do
+not state which of their 65,536 values they use.
 """
 
 import io
@@ -27,16 +27,16 @@ from pipelines.study import PixelStep
 __all__ = ["FORMATS", "RANGE", "Picture", "as_picture", "picture_of", "read_image"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
-"""Formats read by Pillow. Others are refused: some (EPS) start a program to draw what the file says."""
+"""Formats read by Pillow. Others are refused: some (EPS) start a program to render the file."""
 
 RANGE = "range"
-"""The receipt's step of a picture of more than 8 bits that was stretched over its own range."""
+"""The processing step of an image of more than 8 bits that was stretched over its own range."""
 
 _GREY_MODES = ("1", "L")
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # grey of more than 8 bits, or of floats
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 262  # EXIF; TIFF 6.0, section 3
 _WHITE_IS_ZERO = 0
-# What Pillow raises, format by format, on bytes that are cut short or not what their header says.
+# What Pillow raises, depending on the format, for bytes that are truncated or contradict their header.
 _PILLOW_ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, EOFError, struct.error, MemoryError),
     Pillow.DecompressionBombError,
@@ -45,7 +45,7 @@ _PILLOW_ERRORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """An image as it is displayed, with a receipt of every step on the way."""
+    """An image as it is displayed, with its processing steps."""
 
     display: Float[np.ndarray, "rows columns *colours"]  # float32, 0 to 1; [rows, columns], or [rows, columns, 3]: RGB
     valid: Bool[np.ndarray, "rows columns"]  # False in a radiograph's padding and outside its collimated field
@@ -58,13 +58,13 @@ class Picture:
 
 
 def read_image(path: str | Path, *, max_pixels: int | None = None) -> Picture:
-    """Read a DICOM, PNG, JPEG, TIFF, WebP, GIF or BMP file, told by its content.
+    """Read a DICOM, PNG, JPEG, TIFF, WebP, GIF or BMP file; the format is detected from the content.
 
-    Of several frames the first is read. EXIF's orientation is honoured, transparency is dropped.
+    Of several frames the first is read. EXIF orientation is applied; transparency is dropped.
 
     Args:
         path: the file.
-        max_pixels: rows x columns beyond which a file is refused before it is decoded; by default ``MAX_PIXELS`` for
+        max_pixels: limit of rows x columns; a larger file is refused before it is decoded. Default ``MAX_PIXELS`` for
             DICOM and ``MAX_PICTURE_PIXELS`` for the others.
 
     Raises:
@@ -83,7 +83,7 @@ def read_image(path: str | Path, *, max_pixels: int | None = None) -> Picture:
 
 
 def as_picture(image: Picture | np.ndarray) -> Picture:
-    """Take an array as a picture; a picture is left as it is.
+    """Convert an array to a picture; a picture is returned unchanged.
 
     Raises:
         InputError: the array is neither [rows, columns] nor [rows, columns, 3], or its values are not 0 to 1.
@@ -92,11 +92,11 @@ def as_picture(image: Picture | np.ndarray) -> Picture:
         return image
     if image.ndim not in {2, 3} or image.shape[2:] not in {(), (3,)} or image.size == 0:
         raise InputError(
-            f"an array of shape {image.shape} is no picture: give [rows, columns] (grey) or [rows, columns, 3] (RGB)"
+            f"an array of shape {image.shape} is not an image: give [rows, columns] (grey) or [rows, columns, 3] (RGB)"
         )
     if image.dtype.kind not in "fb" or not (image.min() >= 0 and image.max() <= 1):
         raise InputError(
-            f"a picture's values are floats of 0 to 1, not {image.dtype} of {image.min()} to {image.max()}: divide "
+            f"image values must be floats from 0 to 1, not {image.dtype} from {image.min()} to {image.max()}: divide "
             "8 bits by 255"
         )
     display = np.ascontiguousarray(image, dtype=np.float32)
@@ -109,7 +109,7 @@ def _read_with_pillow(
 ) -> tuple[Float[np.ndarray, "rows columns *colours"], tuple[PixelStep, ...]]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning prints what the file says; its size is looked at here
+            warnings.simplefilter("ignore")  # a warning may print file content; the size is checked here
             with Pillow.open(path, formats=FORMATS) as opened:
                 if opened.width * opened.height > max_pixels:
                     raise InputError(
@@ -126,7 +126,7 @@ def _read_with_pillow(
         ) from error
     except _PILLOW_ERRORS as error:
         raise InputError(
-            f"{path}: the image cannot be decoded ({type(error).__name__}); it is cut short, damaged or too large: "
+            f"{path}: the image cannot be decoded ({type(error).__name__}); it is truncated, damaged or too large: "
             "copy or save it again"
         ) from error
 
@@ -142,7 +142,7 @@ def _display(
     if picture.mode in _DEEP_MODES:
         stretched, step = _stretched(np.asarray(picture, dtype=np.float64), path)
         steps.append(step)
-        if white_is_zero:  # of deep grey Pillow leaves it to its caller
+        if white_is_zero:  # Pillow leaves the inversion of deep grey to its caller
             stretched = np.float32(1.0) - stretched
             steps.append(PixelStep(step="polarity", detail="inverted: TIFF's PhotometricInterpretation is WhiteIsZero"))
         return stretched, tuple(steps)
@@ -156,17 +156,17 @@ def _display(
 def _stretched(
     stored: Float[np.ndarray, "rows columns"], path: Path
 ) -> tuple[Float[np.ndarray, "rows columns"], PixelStep]:
-    """Bring grey of any range to 0 to 1; a flat picture becomes black."""
+    """Scale grey of any range to 0 to 1; a constant image becomes black."""
     if not np.isfinite(stored).all():
-        raise InputError(f"{path}: it holds values that are no numbers; save it again without them")
+        raise InputError(f"{path}: it holds values that are not numbers; save it again without them")
     low, high = float(stored.min()), float(stored.max())
     detail = f"{low:g} to {high:g}, the picture's own range, to 0 to 1"
     display = (stored - low) / (high - low) if high > low else np.zeros_like(stored)
     return display.astype(np.float32), PixelStep(step=RANGE, detail=detail)
 
 
-_LONGEST_SIDE = 2560  # px: as many as the best reading displays have rows
-_QUALITY = 90  # off by about one grey level of 256; a film of 2,000 x 2,000 px takes 300 to 500 kB
+_LONGEST_SIDE = 2560  # px, the number of rows of the best reading displays
+_QUALITY = 90  # an error of about one grey level of 256; a radiograph of 2,000 x 2,000 px takes 300 to 500 kB
 
 
 def picture_of(display: Float[np.ndarray, "rows columns"]) -> bytes:

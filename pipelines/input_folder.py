@@ -1,6 +1,6 @@
-"""What lies in a folder of images, reports or annotations: files to read, and all else with the reason it is not read.
+"""Lists a folder of images, reports or annotations: files to read, and every other entry with its reason.
 
-Every entry of the folder is given exactly once, so that nothing of a user's input is passed over in silence.
+Every entry of the folder is listed exactly once, so that no input is skipped silently.
 """
 
 import os
@@ -25,17 +25,17 @@ __all__ = [
 ]
 
 ListFolder = Callable[[str], AbstractContextManager[Iterable["os.DirEntry[str]"]]]
-"""Lists one folder, as :func:`os.scandir` does."""
+"""A function that lists one folder, like :func:`os.scandir`."""
 
-APPLE_DOUBLE = "The file holds what macOS keeps beside another file (AppleDouble); nothing is to be done."
+APPLE_DOUBLE = "Metadata that macOS keeps with another file (AppleDouble); skipped."
 _APPLE_DOUBLE_NAME = "._"
 _APPLE_DOUBLE_START = b"\x00\x05\x16\x07"  # RFC 1740, appendix B
 _LINK_TO_FOLDER = "A symbolic link to a folder is not followed; give that folder."
 _LINK_OUT = "The symbolic link points out of the folder; copy the file into the folder."
 _LINK_TO_NOTHING = "The symbolic link points to no file; copy the file into the folder, or remove the link."
-_NO_REGULAR_FILE = "This is no regular file; nothing is to be done."
-_HIDDEN_FILE = "The file is hidden (its name begins with a dot) and is not read; rename it if it should be."
-_HIDDEN_FOLDER = "The folder is hidden (its name begins with a dot) and is not read; rename it if it should be."
+_NO_REGULAR_FILE = "Not a regular file; skipped."
+_HIDDEN_FILE = "The file is hidden (its name begins with a dot) and is not read; rename it if it should be read."
+_HIDDEN_FOLDER = "The folder is hidden (its name begins with a dot) and is not read; rename it if it should be read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +43,28 @@ class FoundFile:
     """A regular file below the folder, or a link to one that stays in it."""
 
     path: Path
-    name: str  # its path from the folder on
+    name: str  # its path relative to the folder
     entry: "os.DirEntry[str]"
 
 
 def entries_under(
     folder: Path, *, stage: str, with_hidden: bool = False, list_folder: ListFolder = os.scandir
 ) -> Iterator[FoundFile | LeftOut]:
-    """Give every entry of a folder and its subfolders in the order of their paths.
+    """Yield every entry of a folder and its subfolders in path order.
 
-    Links to folders are not followed, and links to files only where they stay inside the folder. No file is opened but
-    hidden ones that may be AppleDouble. An error of the system in one entry is the reason of that entry and does not
-    end the walk.
+    Links to folders are not followed; links to files are followed only if they stay inside the folder. No file is
+    opened, except hidden ones that may be AppleDouble. A system error for one entry becomes the reason of that entry
+    and does not end the walk.
 
     Args:
-        folder: where to begin.
-        stage: of the entries that are left out.
-        with_hidden: give hidden files, and enter hidden folders.
-        list_folder: lists one folder.
+        folder: the folder to start from.
+        stage: the stage that excluded entries get.
+        with_hidden: include hidden files, and enter hidden folders.
+        list_folder: the function that lists one folder.
     """
     root = os.path.realpath(folder)
     waiting = [_listed(str(folder), stage, list_folder)]
-    below = [""]  # the path from the folder on, for each of those that wait
+    below = [""]  # paths of the folders still to list, relative to the first
     while waiting:
         entry = next(waiting[-1], None)
         if entry is None:
@@ -87,7 +87,7 @@ def entries_under(
 
 
 def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandir) -> tuple[list[Path], list[LeftOut]]:
-    """Part what :func:`entries_under` gives into the files to read and the entries that are left out."""
+    """Split the result of :func:`entries_under` into files to read and excluded entries."""
     files: list[Path] = []
     left_out: list[LeftOut] = []
     for entry in entries_under(folder, stage=stage, list_folder=list_folder):
@@ -99,7 +99,7 @@ def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandi
 
 
 def is_apple_double(path: Path) -> bool:
-    """Whether a file is what macOS writes beside one that it copies to a file system of another kind.
+    """Return True if a file is what macOS writes next to one that it copies to another kind of file system.
 
     Raises:
         OSError: the file cannot be read.
@@ -111,13 +111,13 @@ def is_apple_double(path: Path) -> bool:
 
 
 def in_one_row(left_out: Sequence[LeftOut]) -> list[LeftOut]:
-    """Put all AppleDouble files, of which there may be one for each film, into the row of the first."""
+    """Merge all AppleDouble files, of which there may be one per radiograph, into the row of the first."""
     doubles = [item for item in left_out if item.reason == APPLE_DOUBLE]
     if len(doubles) < 2:
         return list(left_out)
     reason = (
-        f"{len(doubles):,} files, of which this is the first, hold what macOS keeps beside other files (AppleDouble, "
-        "names that begin with a dot and an underscore); nothing is to be done."
+        f"{len(doubles):,} files, of which this is the first, hold metadata that macOS keeps with other files "
+        "(AppleDouble, names that begin with a dot and an underscore); skipped."
     )
     first = replace(doubles[0], reason=reason)
     others = [item for item in left_out if item.reason != APPLE_DOUBLE]
@@ -126,20 +126,20 @@ def in_one_row(left_out: Sequence[LeftOut]) -> list[LeftOut]:
 
 
 def why_unreadable(error: OSError) -> str:
-    """Say what the system said of a file or folder that cannot be read, and what to do."""
-    mend = "give the user who runs the audit access to it"
+    """Say which system error made a file or folder unreadable, and what to do."""
+    remedy = "give the user who runs the audit access to it"
     if error.errno in {ENOENT, ESTALE}:
-        mend = "it was there before: bring it back, then give the same command again"
+        remedy = "it was there before: bring it back, then give the same command again"
     elif error.errno == ENAMETOOLONG:
-        mend = "shorten its name and those of the folders that it lies in, or move it further up"
-    return f"cannot be read ({error.strerror}); {mend}."
+        remedy = "shorten its name and those of its folders, or move it further up"
+    return f"cannot be read ({error.strerror}); {remedy}."
 
 
 _FILE, _FOLDER = "file", "folder"
 
 
 def _what_it_is(entry: "os.DirEntry[str]", root: str, *, with_hidden: bool) -> str | OSError:
-    """Give ``_FILE``, ``_FOLDER``, why the entry is none of both to read, or the system's error."""
+    """Return ``_FILE``, ``_FOLDER``, the reason why the entry is neither, or the system's error."""
     is_hidden = entry.name.startswith(".") and not with_hidden
     try:
         if entry.is_symlink():
@@ -164,7 +164,7 @@ def _is_file_inside(link: "os.DirEntry[str]", root: str) -> bool:
 def _why_not_followed(link: "os.DirEntry[str]") -> str:
     try:
         mode = Path(link.path).stat().st_mode
-    except OSError:  # nothing is there, or links lead in a circle
+    except OSError:  # the target does not exist, or the links form a cycle
         return _LINK_TO_NOTHING
     if S_ISDIR(mode):
         return _LINK_TO_FOLDER

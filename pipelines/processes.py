@@ -1,8 +1,8 @@
-"""Processes that work for this one: started clean, supervised, with one thread each.
+"""Worker processes: started clean, supervised, with one thread each.
 
-Each process has a connection of its own and one task at a time. ``concurrent.futures`` and torch's loader share queues
-and locks among their processes: there, one that is killed breaks the whole pool, or leaves a lock held for ever. What
-is sent is pickled by value: torch's own way, through shared memory, needs more of ``/dev/shm`` than a container has.
+Each process has its own connection and one task at a time. ``concurrent.futures`` and torch's loader share queues and
+locks among their processes: a killed process breaks the whole pool, or leaves a lock held forever. Messages are pickled
+by value: torch's method, shared memory, needs more ``/dev/shm`` than a container has.
 """
 
 import multiprocessing
@@ -28,25 +28,25 @@ __all__ = ["ProcessPool", "end_when_closed", "end_with_parent", "keep_to_one_thr
 
 
 def end_with_parent() -> None:
-    """Let the system end this child of :mod:`multiprocessing` as soon as the process that started it is gone.
+    """Make the system end this child of :mod:`multiprocessing` as soon as its parent process is gone.
 
-    Else it would go on to write the studies that wait for it, into an OUT that the next run has taken over.
+    Otherwise it would write its queued studies into an OUT that the next run has taken over.
 
     Raises:
         ValueError: this process was not started by :mod:`multiprocessing`.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
-        raise ValueError("only a process that multiprocessing has started has a parent to end with")
+        raise ValueError("only a process started by multiprocessing has a parent to end with")
     end_when_closed(parent.sentinel)
 
 
 def end_when_closed(descriptor: int) -> None:
-    """Let the system end this process as soon as the other end of a pipe, which carries no data, is closed.
+    """Make the system end this process as soon as the other end of a pipe, which carries no data, is closed.
 
-    The kernel sends SIGIO, which ends a process that has not asked otherwise: at once, also in the midst of C code that
-    holds the interpreter. Unlike PR_SET_PDEATHSIG it follows the process that holds the other end, not the thread that
-    started this one, and not a fork server in between. Linux only; elsewhere a child ends when it next reads.
+    The kernel sends SIGIO, which by default ends a process at once, even inside C code that holds the interpreter.
+    Unlike PR_SET_PDEATHSIG it depends on the process that holds the other end, not on the thread that started this one
+    and not on a fork server in between. Linux only; elsewhere a child ends at its next read.
 
     Source: fcntl(2), F_SETOWN and O_ASYNC.
     """
@@ -57,8 +57,8 @@ def end_when_closed(descriptor: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
     closed = select.poll()
-    closed.register(descriptor, 0)  # tells of nothing but that the other end is closed
-    if closed.poll(0):  # before the kernel was asked to tell
+    closed.register(descriptor, 0)  # reports only that the other end is closed
+    if closed.poll(0):  # closed before the kernel was asked to signal it
         os._exit(1)
 
 
@@ -67,26 +67,26 @@ Answer = TypeVar("Answer")
 
 _TRIES = 2
 _SECONDS_TO_END = 10.0
-_SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in all
-_starting = threading.Lock()  # multiprocessing keeps a list of its children, which no lock guards
+_SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in total
+_starting = threading.Lock()  # multiprocessing's list of children has no lock
 _preloaded = ["pipelines.transforms"]
 
 
 def preload(*modules: str) -> None:
-    """Say which modules the processes need, before the first one starts: their server imports them once."""
+    """Name the modules that the processes need, before the first one starts: their server imports them once."""
     _preloaded[:] = modules
 
 
 class ProcessPool(Generic[Task, Answer]):
-    """``count`` processes that call ``call`` with a task each; use it as a context.
+    """``count`` processes that call ``call`` with a task each; use it as a context manager.
 
     Processes start with the first tasks, from a clean server: a fork of this process would inherit its threads, its
     files and the device.
 
     Args:
-        call: what is done with each task; it is sent to the processes once.
-        count: how many processes.
-        name: what the processes do, as a message names it: "scores a study".
+        call: the function to apply to each task; it is sent to the processes once.
+        count: number of processes.
+        name: the work of the processes, for messages: "scores a study".
     """
 
     def __init__(self, call: Callable[[Task], Answer], count: int, *, name: str) -> None:
@@ -100,11 +100,11 @@ class ProcessPool(Generic[Task, Answer]):
         self._retrying = threading.Lock()
 
     def submit(self, task: Task) -> "Future[Answer]":
-        """Have a task done; the future raises what the call raised, or :class:`WorkerError` where it died twice."""
+        """Submit a task; the future raises what the call raised, or :class:`WorkerError` if its process died twice."""
         return self._threads.submit(self._done, task)
 
     def close(self, *, at_once: bool) -> None:
-        """End the processes: those at work first finish their task, unless ``at_once``. Waiting tasks are dropped."""
+        """End the processes after their current task, or immediately with ``at_once``. Waiting tasks are dropped."""
         self._stopped.set()
         if at_once:
             for worker in self._workers:
@@ -122,15 +122,15 @@ class ProcessPool(Generic[Task, Answer]):
             except _DiedError:
                 if self._stopped.is_set():
                     raise WorkerError("the run was stopped") from None
-            with self._retrying:  # one at a time: if memory was short, another process's share is left to this one
+            with self._retrying:  # one at a time: if memory was short, the retry has another process's share
                 for _ in range(_TRIES - 1):
                     try:
                         return self._answer(worker.ask(content))
                     except _DiedError as died:
                         last = died
             raise WorkerError(
-                f"the process that {self._name} ended {_TRIES} times before it was done ({last}), most often for want "
-                "of memory: free memory or give fewer --workers, then run again with --retry-failed"
+                f"the process that {self._name} ended {_TRIES} times before it was done ({last}), most often for lack "
+                "of memory: free memory or use fewer --workers, then run again with --retry-failed"
             )
         finally:
             self._idle.put(worker)
@@ -148,19 +148,19 @@ class _DiedError(Exception):
 
 
 class _Worker:
-    """One process, started when it is first asked and whenever it is gone."""
+    """A process, started on first use and after it has died."""
 
     def __init__(self, call: bytes, stopped: threading.Event) -> None:
         self._call, self._stopped = call, stopped
         self._running: tuple[BaseProcess, Connection] | None = None
 
     def ask(self, content: bytes) -> bytes:
-        """Send a task and wait for what comes of it.
+        """Send a task and wait for its result.
 
         Raises:
-            _DiedError: the process could not be started, often as that was tried, or ended before it answered.
+            _DiedError: the process ended before it answered, or could not be started after several attempts.
         """
-        if self._running is not None and self._running[1].poll():  # it ended while it waited, not for this task
+        if self._running is not None and self._running[1].poll():  # it ended while idle, not because of this task
             self.end()
         try:
             if self._running is None:
@@ -172,13 +172,13 @@ class _Worker:
             raise _DiedError(self._how(error)) from error
 
     def kill(self) -> None:
-        """End the process in the midst of its task; whoever waits for its answer is told."""
+        """End the process during its task; the caller that waits for its answer gets an error."""
         running = self._running
         if running is not None:
             running[0].kill()
 
     def end(self) -> None:
-        """Let the process end, which waits for a task."""
+        """Let the idle process end."""
         if self._running is None:
             return
         process, connection = self._running
@@ -198,7 +198,7 @@ class _Worker:
 
 
 def _start(call: bytes, stopped: threading.Event) -> tuple[BaseProcess, Connection]:
-    """Start a process, again and again where the server has died: until it is all gone, it is not replaced."""
+    """Start a process; if the server has died, retry until it has ended completely and can be replaced."""
     for seconds in _SECONDS_BETWEEN_STARTS:
         try:
             return _start_once(call)
@@ -225,8 +225,8 @@ def _start_once(call: bytes) -> tuple[BaseProcess, Connection]:
 
 
 def _serve(call: bytes, connection: Connection) -> None:
-    """Do tasks until the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what becomes of it
+    """Process tasks until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run decides what to do
     end_with_parent()
     keep_to_one_thread()
     work: Callable[[object], object] = pickle.loads(call)  # noqa: S301 - from the process that started this one
@@ -239,7 +239,7 @@ def _serve(call: bytes, connection: Connection) -> None:
 
 
 def _outcome(work: Callable[[object], object], content: bytes) -> bytes:
-    """Give what comes of a task, pickled: its answer, or what was raised."""
+    """Return a task's result, pickled: its answer, or the exception that it raised."""
     try:
         return pickle.dumps((work(pickle.loads(content)), None))  # noqa: S301 - from the process that started this one
     except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
@@ -254,7 +254,7 @@ def _outcome(work: Callable[[object], object], content: bytes) -> bytes:
 def outcomes_in_order(
     pool: ProcessPool[Task, Answer], tasks: Iterable[Task], *, most: int
 ) -> Generator[tuple[Task, "Future[Answer]"], None, None]:
-    """Give each task with its future, which is done, in the order of the tasks; at most ``most`` are under way."""
+    """Yield each task with its finished future, in task order; at most ``most`` are in progress."""
     under_way: deque[tuple[Task, Future[Answer]]] = deque()
     for task in tasks:
         under_way.append((task, pool.submit(task)))
@@ -272,7 +272,7 @@ def _when_done(each: tuple[Task, "Future[Answer]"]) -> tuple[Task, "Future[Answe
 def keep_to_one_thread() -> None:
     """Let torch and numpy compute with one thread in this process.
 
-    As many processes as there are cores, with a thread a core in each, would only wait for one another.
+    With one process per core, each with one thread per core, the processes would only wait for each other.
     """
     import torch  # noqa: PLC0415 - reading headers needs none of it
 

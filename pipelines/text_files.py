@@ -1,6 +1,6 @@
-"""Text files as hospitals keep them: several encodings, plain or compressed, and JSON within limits.
+"""Reads the text files of hospitals: several encodings, plain or compressed, and JSON, within limits.
 
-A file is unpacked piece by piece and refused at the first piece too many. Only one copy of what it holds is made.
+A file is unpacked in pieces and refused at the first piece beyond the limit. Only one copy of its content is made.
 """
 
 import binascii
@@ -40,7 +40,7 @@ __all__ = [
     "read_unpacked",
 ]
 
-_TWO_BYTES_FROM, _FOUR_BYTES_FROM = 0xC4, 0xF0  # first bytes of UTF-8 whose letters make each letter of a str take more
+_TWO_BYTES_FROM, _FOUR_BYTES_FROM = 0xC4, 0xF0  # UTF-8 lead bytes from which a str needs 2 or 4 bytes per character
 _CHECKED_AT_ONCE = 2**20
 
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -48,23 +48,23 @@ _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedText:
-    """What a file says, with lines ended by a single newline."""
+    """The text of a file, with lines ended by a single newline."""
 
     text: str
     encoding: str
-    doubt: str | None = None  # a sentence, where the encoding had to be guessed
+    doubt: str | None = None  # a message, if the encoding had to be guessed
 
 
 class TextTooLargeError(ValueError):
-    """The text would take more memory than a file may."""
+    """The text would take more memory than is allowed for a file."""
 
 
 def decode(data: bytes | bytearray) -> DecodedText:
-    """Read bytes by their byte order mark, else as UTF-8, else as Latin-1, which never fails and is a guess.
+    """Decode bytes by their byte order mark, else as UTF-8, else as Latin-1, which never fails and is a guess.
 
     Raises:
         TextTooLargeError: the text would take more than ``MAX_TEXT_MEMORY``.
-        ValueError: a byte order mark promises an encoding that the bytes do not hold.
+        ValueError: the byte order mark contradicts the encoding.
     """
     if 4 * len(data) > MAX_TEXT_MEMORY and _memory_of(data) > MAX_TEXT_MEMORY:
         raise TextTooLargeError("the text would take too much memory")
@@ -75,13 +75,13 @@ def decode(data: bytes | bytearray) -> DecodedText:
         return DecodedText(text=_one_newline(data.decode("utf-8")), encoding="utf-8")
     except UnicodeDecodeError as error:
         doubt = (
-            f"byte {error.start} is no UTF-8, so the file was read as Latin-1; save it as UTF-8 if letters look wrong"
+            f"byte {error.start} is not UTF-8, so the file was read as Latin-1; save it as UTF-8 if letters look wrong"
         )
         return DecodedText(text=_one_newline(data.decode("latin-1")), encoding="latin-1", doubt=doubt)
 
 
 def base64_text(encoded: str) -> str:
-    """Read text that a message carries in base64; "" where it holds none."""
+    """Decode base64 text from a message; "" if it is not valid."""
     try:
         text = decode(b64decode(encoded, validate=False)).text
     except (binascii.Error, ValueError):
@@ -90,7 +90,7 @@ def base64_text(encoded: str) -> str:
 
 
 def _memory_of(data: bytes | bytearray) -> int:
-    """Bound the bytes that a text takes in memory: the widest letter says how many each of them takes."""
+    """Return an upper bound of a text's memory in bytes: the widest character determines the size of all."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return 2 * len(data)
     widest, letters = 0, 0
@@ -106,9 +106,9 @@ def _one_newline(text: str) -> str:
 
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
-_GZIP_FRAMING = 16 + zlib.MAX_WBITS  # zlib's way to say that a gzip header and trailer surround the data
-_ZIP_ENTRY = b"PK\x01\x02"  # how the directory of an archive begins the entry of each file
-_ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})  # the others take memory that the file asks for
+_GZIP_FRAMING = 16 + zlib.MAX_WBITS  # tells zlib that a gzip header and trailer surround the data
+_ZIP_ENTRY = b"PK\x01\x02"  # signature of each file's entry in an archive's directory
+_ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})  # other methods let the file set their memory
 _AT_ONCE = 2**18
 
 
@@ -124,7 +124,7 @@ def read_unpacked(path: Path, *, failure: type[InputError], at_most: int = MAX_T
     try:
         size = path.stat().st_size
         if size > at_most:
-            raise failure(f"{path} has {size:,} bytes, more than the {at_most:,} that are read: split the file")
+            raise failure(f"{path} has {size:,} bytes, more than the limit of {at_most:,}: split the file")
         with path.open("rb") as stream:
             start = stream.read(len(_ZIP))
             stream.seek(0)
@@ -144,12 +144,12 @@ def _collected(path: Path, parts: Iterable[bytes], at_most: int, failure: type[I
     for part in parts:
         data += part
         if len(data) > at_most:
-            raise failure(f"{path} unpacks to more than the {at_most:,} bytes that are read: split the file")
+            raise failure(f"{path} unpacks to more than the limit of {at_most:,} bytes: split the file")
     return data
 
 
 def _gunzipped(path: Path, stream: BinaryIO, failure: type[InputError]) -> Iterator[bytes]:
-    """Give what a gzip file holds. It is a row of members, each packed on its own; zeros may fill it up."""
+    """Yield the content of a gzip file, which consists of members that are compressed separately; zeros may pad it."""
     packed = stream.read(_AT_ONCE)
     for _ in range(MAX_GZIP_MEMBERS):
         inflater = zlib.decompressobj(_GZIP_FRAMING)
@@ -157,7 +157,7 @@ def _gunzipped(path: Path, stream: BinaryIO, failure: type[InputError]) -> Itera
             if not packed:
                 packed = stream.read(_AT_ONCE)
                 if not packed:
-                    raise EOFError("it is cut short")
+                    raise EOFError("it is truncated")
             yield inflater.decompress(packed, _AT_ONCE)
             packed = inflater.unconsumed_tail
         packed = inflater.unused_data.lstrip(b"\0")
@@ -166,25 +166,25 @@ def _gunzipped(path: Path, stream: BinaryIO, failure: type[InputError]) -> Itera
             if not packed:
                 return
             packed = packed.lstrip(b"\0")
-    raise failure(f"{path} is packed in more than {MAX_GZIP_MEMBERS:,} pieces: unpack it and give the file inside")
+    raise failure(f"{path} has more than {MAX_GZIP_MEMBERS:,} gzip members: unpack it and give the file inside")
 
 
 def _unzipped(path: Path, stream: BinaryIO, at_most: int, failure: type[InputError]) -> bytearray:
     if _count(stream, _ZIP_ENTRY) > MAX_ZIP_ENTRIES:
         raise failure(f"{path} holds more than {MAX_ZIP_ENTRIES:,} files: unpack it and give the folder")
     with zipfile.ZipFile(stream) as archive:
-        # macOS adds a twin of each file that holds no data of its own.
+        # macOS adds a metadata file for each file, which is ignored.
         names = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX/" not in info.filename]
         if len(names) != 1:
             raise failure(f"{path} holds {len(names):,} files: unpack it and give the folder")
         if names[0].compress_type not in _ZIP_METHODS:
-            raise NotImplementedError("packed by another method than deflate")
+            raise NotImplementedError("compressed by another method than deflate")
         with archive.open(names[0]) as member:
             return _collected(path, iter(lambda: member.read(_AT_ONCE), b""), at_most, failure)
 
 
 def _count(stream: BinaryIO, mark: bytes) -> int:
-    """Count a mark in a file, which stands at its beginning before and after."""
+    """Count the occurrences of a marker in a file; the file is at its beginning before and after."""
     count, kept = 0, b""
     while part := stream.read(_AT_ONCE):
         count += (kept + part).count(mark)
@@ -196,7 +196,7 @@ def _count(stream: BinaryIO, mark: bytes) -> int:
 def read_packed_text(
     path: Path, *, at_most: int = MAX_ANNOTATION_BYTES, failure: type[InputError] = BoxError
 ) -> DecodedText:
-    """Read a file's text, unpacked where its first bytes say that it is packed.
+    """Read a file's text, unpacked if its first bytes say that it is compressed.
 
     Raises:
         InputError: of the class ``failure``: the file cannot be opened or unpacked, holds more than ``at_most`` bytes
@@ -207,30 +207,30 @@ def read_packed_text(
     except TextTooLargeError as error:
         raise failure(f"{path} holds text that would take too much memory: split the file") from error
     except ValueError as error:
-        raise failure(f"{path} starts with a byte order mark and is not encoded so: save it as UTF-8") from error
+        raise failure(f"{path} has a byte order mark that contradicts its encoding: save it as UTF-8") from error
     if "\x00" in decoded.text:
-        raise failure(f"{path} holds zero bytes, so it is no text file: give the table itself")
+        raise failure(f"{path} holds zero bytes, so it is not a text file: give the table itself")
     return decoded
 
 
-# Bytes that CPython takes for what begins with a character. A comma stands for a number and its place in a list.
+# CPython's memory in bytes for a value that starts with each character. A comma counts as a number and its list slot.
 _BYTES_OF = {"{": 232, "[": 88, '"': 32, ",": 32, ":": 8}
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LONGEST_WHOLE_NUMBER = 18  # digits; one of more is read as a float, which is infinite from 309 digits on
+_LONGEST_WHOLE_NUMBER = 18  # digits; longer numbers are read as floats, which are infinite from 309 digits on
 
 
 class JsonLimitError(ValueError):
-    """A text is too large or too deeply nested to be parsed; the message says which, and how to mend it."""
+    """A text is too large or too deeply nested to be parsed; the message says which, and what to do."""
 
 
 def parse_json(text: str) -> Any:
-    """Parse a text.
+    """Parse JSON text within the limits.
 
     Raises:
         JsonLimitError: its values would take more than ``MAX_JSON_MEMORY`` or are nested deeper than
             ``MAX_JSON_DEPTH``.
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     memory = json_memory(text)
     if memory > MAX_JSON_MEMORY:
@@ -247,16 +247,16 @@ def parse_json(text: str) -> Any:
 
 
 def json_memory(text: str) -> int:
-    """Estimate from above, without parsing, the bytes that a text and its values take."""
+    """Return an upper bound of the memory in bytes of a text and its values, without parsing it."""
     return len(text) + sum(size * text.count(character) for character, size in _BYTES_OF.items())
 
 
 def _without_lone_surrogates(value: Any) -> Any:
-    """Put U+FFFD in the place of halves of a character, which no file or stream in UTF-8 takes."""
+    """Replace unpaired surrogates, which cannot be written in UTF-8, by U+FFFD."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        value[:] = map(_without_lone_surrogates, value)  # in place: a second copy could be too much
+        value[:] = map(_without_lone_surrogates, value)  # in place: a second copy could take too much memory
     elif isinstance(value, dict):
         for name in list(value):
             value[_SURROGATE.sub("\ufffd", name)] = _without_lone_surrogates(value.pop(name))

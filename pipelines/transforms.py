@@ -1,7 +1,8 @@
-"""Cases become tensors: MONAI dict transforms over our own reader, in this process or in worker processes.
+"""Loads cases as tensors: MONAI dict transforms around our own reader, in this process or in worker processes.
 
-The only module that imports MONAI. Its PydicomReader is not used: it drops the VOI and the polarity, and transposes.
-Worker processes are those of :mod:`pipelines.processes`: the death of a loader's own process ends the whole loader.
+This is the only module that imports MONAI. Its PydicomReader is not used, because it drops the VOI and the polarity and
+transposes the image. Workers are those of :mod:`pipelines.processes`: if a process of torch's loader dies, the whole
+loader ends.
 """
 
 import logging
@@ -62,22 +63,22 @@ __all__ = [
     "place_image",
 ]
 
-_A_WORKER = 2  # images that wait or are read, per process
+_A_WORKER = 2  # images per worker that are queued or being read
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """What the model's image tower expects."""
+    """The input that the model's image tower expects."""
 
     size: int  # side of the square input, px
-    mean: tuple[float, float, float]  # subtracted from [0, 1], a channel each
-    std: tuple[float, float, float]  # divided by
+    mean: tuple[float, float, float]  # per channel, subtracted from values in [0, 1]
+    std: tuple[float, float, float]  # per channel, divides the result
     fit: Fit = Fit.LETTERBOX
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed with.
+        """Check the values.
 
         Raises:
             ValueError: ``size`` or an entry of ``std`` is not positive.
@@ -88,7 +89,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedCase:
-    """A case with its picture, ready for the model and for the page. A cache may hold the same arrays: read only."""
+    """A case with its image, ready for the model and for the page. The arrays may be shared with a cache: read only."""
 
     case: Case
     picture: bytes  # PNG for the page
@@ -96,20 +97,20 @@ class LoadedCase:
     receipt: tuple[PixelStep, ...]
     placement: Placement
     inputs: Float[Tensor, "3 size size"]  # normalised
-    seconds: float  # that reading and placing took
-    identifiers: Identifiers = field(default_factory=Identifiers)  # of the header; masked in the report, never kept
-    blanked: tuple[Area, ...] = ()  # where the picture hides burned-in text, in source pixels; the inputs show it
+    seconds: float  # time for reading and placing
+    identifiers: Identifiers = field(default_factory=Identifiers)  # from the header; masked in the report, never stored
+    blanked: tuple[Area, ...] = ()  # burned-in text that the picture hides, in source pixels; the inputs show it
 
 
 class LoadRadiographd(MapTransform):
     """Read the pixels of the image header under each key.
 
-    Adds ``display``, ``valid`` and ``receipt``; or ``left_out`` where the pixels cannot be read, so that one bad file
-    stops neither the cache nor a worker.
+    Adds ``display``, ``valid`` and ``receipt``, or ``left_out`` if the pixels cannot be read, so that a bad file stops
+    neither the cache nor a worker.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the pixels, or the reason why there are none, to a copy of ``data``."""
+        """Return a copy of ``data`` with the pixels, or with the reason why there are none."""
         result = dict(data) | {"began": time.perf_counter()}
         for key in self.key_iterator(result):
             image = result[key]
@@ -125,10 +126,10 @@ class LoadRadiographd(MapTransform):
 
 
 class BurnedInRadiographd(MapTransform):
-    """Look for burned-in text in the display values under each key.
+    """Detect burned-in text in the display values under each key.
 
-    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or puts ``left_out`` in the
-    place of the pixels. What the model sees stays as it is.
+    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or replaces the pixels by
+    ``left_out``. The model's input is not changed.
     """
 
     def __init__(self, keys: Sequence[str], policy: BurnedIn, *, allow_missing_keys: bool = False) -> None:
@@ -136,7 +137,7 @@ class BurnedInRadiographd(MapTransform):
         self.policy = policy
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the areas, or why the film is left out, to a copy of ``data``."""
+        """Return a copy of ``data`` with the areas, or with the reason why the image is excluded."""
         result = dict(data)
         for key in self.key_iterator(result):
             found = examine(result[key], self.policy, stated=result["stated_burned_in"])
@@ -151,7 +152,7 @@ class BurnedInRadiographd(MapTransform):
 
 
 class PlaceRadiographd(MapTransform):
-    """Bring the picture under each key into the model's square.
+    """Resize the image under each key to the model's square input.
 
     Adds ``inputs`` (NumPy, float32 [3, size, size]) and ``placement``.
     """
@@ -161,7 +162,7 @@ class PlaceRadiographd(MapTransform):
         self.preprocessing = preprocessing
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the model's input and where it lies to a copy of ``data``."""
+        """Return a copy of ``data`` with the model's input and its placement."""
         result = dict(data)
         for key in self.key_iterator(result):
             inputs, placement = place_image(result[key], self.preprocessing)
@@ -170,13 +171,13 @@ class PlaceRadiographd(MapTransform):
 
 
 class PictureRadiographd(MapTransform):
-    """Replace the display values under each key by the ``picture`` that pages show: a thirtieth of the bytes.
+    """Replace the display values under each key by the ``picture`` for the pages, which takes a thirtieth of the bytes.
 
-    Adds the ``seconds`` since the reading began.
+    Adds the ``seconds`` since reading began.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the picture to a copy of ``data`` and take the display values out."""
+        """Return a copy of ``data`` with the picture and without the display values."""
         result = dict(data)
         for key in self.key_iterator(result):
             display = result.pop(key)
@@ -186,17 +187,17 @@ class PictureRadiographd(MapTransform):
 
 
 class IsolatedTransform(Transform):
-    """Runs other transforms; where memory runs out, or by a mistake of ours, that image is left out and no other."""
+    """Runs other transforms; if memory runs out, or on an error of our own, only that image is excluded."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self._all = Compose(transforms)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
-        """Give what the transforms give, or ``data`` with ``left_out``."""
+        """Return the result of the transforms, or ``data`` with ``left_out``."""
         try:
             result: Mapping[Hashable, Any] = self._all(data)
         except Exception as error:  # noqa: BLE001 - the place where a batch isolates an image
-            cause = error.__cause__ or error  # MONAI wraps what a transform raised
+            cause = error.__cause__ or error  # MONAI wraps the exception of a transform
             _log.error("an image could not be read", exc_info=cause)
             if is_out_of_memory(cause):
                 reason = f"reading this image {NEEDS_MORE_MEMORY}"
@@ -208,15 +209,15 @@ class IsolatedTransform(Transform):
 
 
 class CaseLoader:
-    """Loads cases in their order, as often as it is iterated.
+    """Loads cases in their order, each time it is iterated.
 
     Args:
-        cases: what to load.
-        preprocessing: what the image tower expects.
-        workers: processes that decode; 0 decodes in this one.
-        cache_rate: share of the cases whose pixels are kept in memory for the next pass, 0 to 1; a loader that is
-            iterated once gains nothing from it.
-        burned_in: what becomes of films with burned-in text; those that show pictures do not keep it.
+        cases: the cases to load.
+        preprocessing: the input that the image tower expects.
+        workers: number of processes that decode; 0 decodes in this process.
+        cache_rate: share of the cases, 0 to 1, whose pixels are kept in memory for the next pass; useless for a loader
+            that is iterated once.
+        burned_in: how to treat images with burned-in text; experiments that show pictures do not keep it.
     """
 
     def __init__(
@@ -247,7 +248,7 @@ class CaseLoader:
                 num_workers=max(1, workers),
                 progress=False,
                 copy_cache=False,
-                # A worker's own cache would die with it, so with workers the cache is filled here and inherited.
+                # A worker's own cache would be lost with it, so the cache is filled here and inherited.
                 runtime_cache=workers == 0,
             )
             if cache_rate > 0.0
@@ -259,7 +260,7 @@ class CaseLoader:
         return len(self._cases)
 
     def __iter__(self) -> Iterator[LoadedCase | LeftOut]:
-        """Yield each case with its pixels, or why it has none, in the order of the cases."""
+        """Yield each case with its pixels, or the reason why it has none, in the order of the cases."""
         if not self._cases:
             return
         if self._workers:
@@ -269,14 +270,14 @@ class CaseLoader:
             self._dataset,
             batch_size=None,
             collate_fn=_as_it_is,
-            # A generator of its own: without one, MONAI and torch draw from the global one and re-seed it.
+            # A separate generator: otherwise MONAI and torch draw from the global one and re-seed it.
             generator=torch.Generator(),
         )
         for item in loader:
             yield self._loaded(item)
 
     def _in_processes(self) -> Iterator[LoadedCase | LeftOut]:
-        """Load in other processes what no cache holds."""
+        """Load the cases that are not cached in other processes."""
         pool = ProcessPool(self._transform, self._workers, name="reads the image")
         held = self._dataset.cache_num if isinstance(self._dataset, CacheDataset) else 0
         try:
@@ -317,7 +318,7 @@ def load_cases(
     cache_rate: float = 0.0,
     burned_in: BurnedIn = BurnedIn.KEEP,
 ) -> Iterator[LoadedCase | LeftOut]:
-    """Load cases once, in their order; a case whose pixels cannot be read comes as :class:`LeftOut` in its place.
+    """Load cases once, in their order; a case with unreadable pixels is returned as :class:`LeftOut` in its place.
 
     Closing the iterator early ends the workers. See :class:`CaseLoader` for the arguments.
     """
@@ -327,13 +328,13 @@ def load_cases(
 def place_image(
     display: Float[np.ndarray, "rows columns *colours"], preprocessing: Preprocessing
 ) -> tuple[Float[Tensor, "3 size size"], Placement]:
-    """Resize a picture of [0, 1] into the model's square, pad it with 0 (black) and normalise it.
+    """Resize an image in [0, 1] to the model's square, pad it with 0 (black) and normalise it.
 
-    A grey picture [rows, columns] fills the three channels alike, one in colour is [rows, columns, 3] (R, G, B).
-    Bicubic and antialiased, on floats; what bicubic overshoots is clamped to the picture's own range.
+    A grey image [rows, columns] fills all three channels; a colour image is [rows, columns, 3] (R, G, B). Interpolation
+    is bicubic and antialiased, on floats; overshoots are clamped to the image's own range.
 
     Raises:
-        ValueError: a third axis that is not R, G, B.
+        ValueError: the third axis is not R, G, B.
 
     Source: the resizing that CLIP's own preprocessing does (Radford et al. 2021), but without rounding to 8 bits.
     """
@@ -359,7 +360,7 @@ def place_image(
 
 
 def _overlap(offset: int, length: int, size: int) -> tuple[slice, slice]:
-    """Where a strip of ``length`` laid at ``offset`` meets ``size`` places: slices of the places and of the strip."""
+    """Return where a strip of ``length`` at ``offset`` overlaps ``size`` places: slices of the places and the strip."""
     start, stop = max(offset, 0), min(offset + length, size)
     return slice(start, stop), slice(start - offset, stop - offset)
 
@@ -369,5 +370,5 @@ def _items(cases: Sequence[Case]) -> list[dict[Hashable, Any]]:
 
 
 def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:
-    """Keep MONAI from turning NumPy and dataclasses into batches of tensors."""
+    """Keep MONAI from collating NumPy arrays and dataclasses into batches of tensors."""
     return item

@@ -127,7 +127,7 @@ def test_what_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
         "two.zip": "holds 2 files",
         "broken.zip": "cannot be unpacked",
         "cut.gz": "cannot be unpacked",
-        "zeros.gz": "no text file",
+        "zeros.gz": "not a text file",
         "mark.gz": "byte order mark",
     }.items():
         with pytest.raises(BoxError, match=words):

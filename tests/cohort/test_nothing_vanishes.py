@@ -92,9 +92,12 @@ def bind(path: Path) -> None:
 
 # What is put under a name beside the good files, and what its row says.
 ODD: dict[str, tuple[Callable[[Path, Path], object], str]] = {
-    "pipe": (lambda path, _: os.mkfifo(path), "no regular file"),
-    "socket": (lambda path, _: bind(path), "no regular file"),
-    "link to a pipe": (lambda path, _: (os.mkfifo(path.parents[1] / "p"), path.symlink_to("../p")), "no regular file"),
+    "pipe": (lambda path, _: os.mkfifo(path), "Not a regular file"),
+    "socket": (lambda path, _: bind(path), "Not a regular file"),
+    "link to a pipe": (
+        lambda path, _: (os.mkfifo(path.parents[1] / "p"), path.symlink_to("../p")),
+        "Not a regular file",
+    ),
     "link to a file outside": (lambda path, good: path.symlink_to(good), "points out of the folder"),
     "link to a folder outside": (lambda path, good: path.symlink_to(good.parent), "link to a folder is not followed"),
     "link to the folder itself": (lambda path, _: path.symlink_to("."), "link to a folder is not followed"),

@@ -88,7 +88,7 @@ def test_a_link_out_of_the_folder_is_not_followed(write_dx, tmp_path):
 def test_a_named_pipe_does_not_stop_the_scan(tmp_path):
     os.mkfifo(tmp_path / "pipe.dcm")
     [item] = scan_folder(tmp_path).left_out
-    assert "no regular file" in item.reason
+    assert "Not a regular file" in item.reason
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path
 
 
 TOO_LITTLE_MEMORY = (
-    "the audit of this study needs more memory than there is: free memory or give fewer --workers, then run again "
+    "the audit of this study needs more memory than is available: free memory or use fewer --workers, then run again "
     "with --retry-failed"
 )
 

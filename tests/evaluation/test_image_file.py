@@ -140,7 +140,7 @@ def whole_png() -> bytes:
         pytest.param(b"", "neither DICOM nor", id="empty"),
         pytest.param(b"caption\tpath\n", "neither DICOM nor", id="text"),
         pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "neither DICOM nor", id="a program"),
-        pytest.param(whole_png()[:2000], "cut short", id="cut"),
+        pytest.param(whole_png()[:2000], "truncated", id="cut"),
     ],
 )
 def test_what_is_no_image_is_refused_with_its_name(tmp_path, content, words):
