@@ -1,7 +1,7 @@
-"""Transformer towers run with their attention maps in the open: what the methods that read attention need.
+"""Runs transformer towers with accessible attention maps, for the methods that read attention.
 
-Each block is worked out from its own parts (see :mod:`audit.encoders.blocks`), so that nothing is hooked or replaced.
-The maps stand in the graph, and the embedding can be differentiated with respect to them.
+Each block is computed from its own parts (see :mod:`audit.encoders.blocks`), so no module is hooked or replaced. The
+maps are part of the graph, and the embedding can be differentiated with respect to them.
 """
 
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ Mask = Bool[Tensor, "batch tokens"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attended:
-    """What one block's attention saw; all in the graph."""
+    """The attention and the output of one block; all tensors are part of the graph."""
 
     query: Hidden
     key: Hidden
     value: Hidden
     weights: Float[Tensor, "batch heads queries keys"]
-    mixed: Hidden  # values weighted and summed, before the output projection
-    output: Hidden  # of the whole block
+    mixed: Hidden  # weighted sum of the values, before the output projection
+    output: Hidden  # output of the whole block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A tower's blocks and what the first of them reads."""
+    """A tower's blocks, and the input of the first one."""
 
     stack: Stack
     embedded: Hidden
@@ -44,7 +44,7 @@ class Opened:
 
     @property
     def allowed(self) -> Tensor | None:
-        """Which query may look at which key; None where all may look at all."""
+        """The mask of queries and keys; None if every query may attend to every key."""
         if self.mask is None:
             return None
         keys = self.mask[:, None, None]
@@ -55,7 +55,7 @@ class Opened:
 
     @torch.no_grad()
     def before(self, block: int) -> Hidden:
-        """What block ``block`` reads, without a graph."""
+        """Return the input of block ``block``, without a graph."""
         hidden = self.embedded
         for earlier in self.stack.blocks[:block]:
             hidden = run_block(earlier, hidden, self.allowed)
@@ -63,7 +63,7 @@ class Opened:
 
 
 def open_tower(side: TowerBatch, *, method: str) -> Opened:
-    """Take a tower's blocks and embed its inputs, a row a pair.
+    """Return a tower's blocks with its embedded inputs, one row per pair.
 
     Raises:
         ModelError: the tower is not made of transformer blocks.
@@ -75,13 +75,13 @@ def open_tower(side: TowerBatch, *, method: str) -> Opened:
         if isinstance(tower, TransformerTextTower) and isinstance(inputs, Tokens):
             return Opened(stack=tower.stack, embedded=tower.embed(inputs), mask=side.mask)
     raise ModelError(
-        f"{method} reads the attention of transformer blocks, and this model's {type(tower).__name__} has none: "
-        "choose a method that does without, such as m2ib, nib or grad_cam"
+        f"{method} reads the attention of transformer blocks, but this model's {type(tower).__name__} has none: "
+        "choose a method that does not need it, such as m2ib, nib or grad_cam"
     )
 
 
 def attend(block: Block, hidden: Hidden, allowed: Tensor | None) -> Attended:
-    """Run one block with its attention map as a part of the graph, whether or not ``hidden`` is."""
+    """Run one block with its attention map in the graph, even if ``hidden`` has no graph."""
     normed = block.norm1(hidden) if block.norm_first else hidden
     query, key, value = block.query(normed), block.key(normed), block.value(normed)
     by_head = [part.view(*part.shape[:2], block.heads, -1).transpose(1, 2) for part in (query, key, value)]
@@ -102,14 +102,14 @@ def attend(block: Block, hidden: Hidden, allowed: Tensor | None) -> Attended:
 
 
 def embedding_of(opened: Opened, hidden: Hidden) -> Float[Tensor, "batch dim"]:
-    """Make the embedding that the head reads from a block's output."""
+    """Compute the embedding that the head makes from a block's output."""
     if opened.stack.pool is Pooling.ALL:
         return opened.stack.head(hidden)
     return opened.stack.head(select_tokens(hidden, _position(opened))[:, 0])
 
 
 def mean_embedding(opened: Opened, hidden: Hidden, seen: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch dim"]:
-    """Put the head on the mean of all tokens that are seen; a head that pools all tokens itself reads them all."""
+    """Apply the head to the mean of all visible tokens; a head that pools all tokens gets all of them."""
     if opened.stack.pool is Pooling.ALL:
         return opened.stack.head(hidden)
     weight = seen[..., None] / seen.sum(1)[:, None, None]
@@ -117,7 +117,7 @@ def mean_embedding(opened: Opened, hidden: Hidden, seen: Bool[Tensor, "batch tok
 
 
 def pooled_rows(opened: Opened, relevance: Float[Tensor, "batch queries keys"]) -> Float[Tensor, "batch keys"]:
-    """Read the row of the pooled token; where the head pools all tokens, the mean of all rows."""
+    """Return the row of the pooled token, or the mean of all rows if the head pools all tokens."""
     if opened.stack.pool is Pooling.ALL:
         return relevance.mean(1)
     return select_tokens(relevance, _position(opened))[:, 0]

@@ -1,4 +1,4 @@
-"""Batches sized to memory, and batches of masked inputs."""
+"""Batches sized to the available memory, and batches of masked inputs."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -18,34 +18,34 @@ __all__ = ["free_bytes", "in_chunks", "masked_cosines", "pairs_at_once"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SHARE = 0.6  # of the free memory that a batch may plan with
-_MOST = {"cpu": 4, "cuda": 64}  # beyond this a bigger batch is no faster (benchmarks/RESULTS.md)
+_SHARE = 0.6  # share of the free memory that a batch may use
+_MOST = {"cpu": 4, "cuda": 64}  # larger batches are not faster (benchmarks/RESULTS.md)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that could be taken now, on the device, in bytes."""
+    """Return the available memory of the device in bytes."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, not in use
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache, not in use
         return int(free) + held
     return int(psutil.virtual_memory().available)
 
 
 def pairs_at_once(free: int, bytes_per_pair: int, *, device_type: str) -> int:
-    """How many pairs fit into ``free`` bytes; one at least."""
+    """Return how many pairs fit into ``free`` bytes; at least one."""
     return max(1, min(_MOST.get(device_type, 1), int(free * _SHARE) // max(1, bytes_per_pair)))
 
 
 def in_chunks(
     items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]], *, size: int
 ) -> tuple[list[Result], int]:
-    """Run ``work`` on chunks of ``size`` items; where memory runs out, what is done is kept and the size is halved.
+    """Run ``work`` on chunks of ``size`` items; if memory runs out, keep the finished results and halve the size.
 
     Returns:
-        One result an item, in their order, and the size that held.
+        One result per item, in their order, and the size that fitted.
 
     Raises:
-        RuntimeError: a single item does not fit into memory; or whatever else ``work`` raises.
+        RuntimeError: a single item does not fit into memory; or any other error of ``work``.
     """
     done: list[Result] = []
     while len(done) < len(items):
@@ -56,7 +56,7 @@ def in_chunks(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(chunk) == 1:
                 raise
-        # Outside of the handler: the traceback would hold the tensors that have to go.
+        # Outside the handler: the traceback would keep the tensors alive that must be freed.
         size = len(chunk) // 2
         gc.collect()
         if torch.cuda.is_available():
@@ -64,7 +64,7 @@ def in_chunks(
     return done, size
 
 
-_AT_ONCE = {"cpu": 16, "cuda": 256}  # masked images through the tower; fewer where memory runs out
+_AT_ONCE = {"cpu": 16, "cuda": 256}  # masked images per pass; fewer if memory runs out
 
 
 @torch.no_grad()
@@ -74,9 +74,9 @@ def masked_cosines(
     masks: Float[Tensor, "masks size size"],
     target: Float[Tensor, " dim"],
 ) -> Float[Tensor, " masks"]:
-    """Cosine of the image under each mask with a phrase's embedding.
+    """Return the cosine of the image under each mask with a phrase's embedding.
 
-    A mask multiplies the normalised image, so what it takes away becomes the mean grey of the training images.
+    A mask multiplies the normalised image, so masked pixels become the mean grey of the training images.
     """
 
     def run(chunk: Sequence[Tensor]) -> list[Tensor]:

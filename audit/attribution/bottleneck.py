@@ -1,12 +1,12 @@
-"""The information bottleneck that M2IB and IBA share: squeeze a hidden state until only what a target needs is left.
+"""The information bottleneck of M2IB and IBA: compress a hidden state to the information that a target needs.
 
-The hidden state h is mixed with noise, z = lam h + (1 - lam) sqrt(v) eps with lam = sigmoid(a); a is found by Adam so
-that z keeps the cosine to the other tower's embedding e and as little information as possible:
+The hidden state h is mixed with noise, z = lam h + (1 - lam) sqrt(v) eps with lam = sigmoid(a). Adam optimises a so
+that z keeps the cosine with the other tower's embedding e and contains as little information as possible:
 
     loss = beta mean(C) - mean over samples of cos(suffix(z), e)
     C = KL(N(lam h, (1 - lam)^2 v) || N(0, v)) = -1/2 (1 + log (1 - lam)^2 - (lam h)^2 / v - (1 - lam)^2)
 
-The heat of a token is C summed over the width, in nats. Padding takes part in neither the mean nor the attention.
+The heat of a token is C summed over the width, in nats. Padding is excluded from the mean and from the attention.
 
 Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for attribution" (ICLR); Wang, Rudner and
 Wilson 2023 (see :mod:`audit.attribution.m2ib`), equations 5 to 8.
@@ -31,34 +31,34 @@ Suffix = Callable[[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch toke
 class BottleneckSettings:
     """Hyperparameters; the defaults are those of M2IB's published code for chest X-rays (MS-CXR)."""
 
-    beta: float = 1.0  # weight of the information
-    variance: float = 1.0  # of the noise, v
+    beta: float = 1.0  # weight of the information term
+    variance: float = 1.0  # variance v of the noise
     steps: int = 10
-    samples: int = 10  # of noise, each step
+    samples: int = 10  # noise samples per step
     learning_rate: float = 1.0
-    initial: float = 5.0  # of a: lam = 0.993, nearly everything passes
+    initial: float = 5.0  # initial value of a: lam = 0.993, nearly all information passes
 
     def __post_init__(self) -> None:
         if min(self.beta, self.variance, self.learning_rate) <= 0 or min(self.steps, self.samples) < 1:
-            raise ValueError(f"the numbers of a bottleneck must be positive: {self}")
+            raise ValueError(f"the hyperparameters of a bottleneck must be positive: {self}")
 
 
 BOTTLENECK_NUMBERS: Mapping[str, type] = get_type_hints(BottleneckSettings)
-"""Type of each number of :class:`BottleneckSettings`, by name."""
+"""Type of each hyperparameter of :class:`BottleneckSettings`, by name."""
 
 
 def changed_settings(settings: BottleneckSettings, numbers: Mapping[str, float]) -> BottleneckSettings:
-    """Put single numbers in the place of those of ``settings``.
+    """Replace single values of ``settings``.
 
     Raises:
-        TypeError: there is no number of that name.
-        ValueError: a number is out of its range.
+        TypeError: there is no hyperparameter of that name.
+        ValueError: a value is out of its range.
     """
     return BottleneckSettings(**{**asdict(settings), **numbers})
 
 
 def generators_of(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
-    """Make a generator of noise for each seed."""
+    """Create one noise generator per seed."""
     return [torch.Generator(device).manual_seed(seed % 2**63) for seed in seeds]
 
 
@@ -72,18 +72,18 @@ def bottleneck(
     settings: BottleneckSettings,
     generators: Sequence[torch.Generator],
 ) -> Float[Tensor, "pairs tokens"]:
-    """Find each pair's information map.
+    """Compute each pair's information map.
 
     Args:
-        hidden: output of the block where information is squeezed.
+        hidden: output of the block at which information is restricted.
         mask: False for padding.
         target: the other tower's embedding of each pair.
-        suffix: from hidden states and masks of ``pairs * samples`` rows to their embeddings.
-        settings: numbers of the method.
-        generators: one per pair, on the hidden state's device; the noise is drawn from these alone.
+        suffix: maps hidden states and masks of ``pairs * samples`` rows to their embeddings.
+        settings: hyperparameters of the method.
+        generators: one per pair, on the hidden state's device; the only source of noise.
 
     Returns:
-        Information kept at each token, in nats, as the last step saw it; 0 for padding.
+        Information kept at each token, in nats, at the last step; 0 for padding.
 
     Raises:
         ValueError: the numbers of pairs and generators differ.
@@ -94,9 +94,9 @@ def bottleneck(
     mask_rows = mask.repeat_interleave(settings.samples, dim=0)
     alpha = torch.full_like(hidden, settings.initial, requires_grad=True)
     optimiser = torch.optim.Adam([alpha], lr=settings.learning_rate)
-    weight = mask[..., None] / (mask.sum(1)[:, None, None] * hidden.shape[2])  # the mean over a pair's own elements
+    weight = mask[..., None] / (mask.sum(1)[:, None, None] * hidden.shape[2])  # averages over a pair's own elements
     lengths = [int(length) for length in mask.sum(1)]
-    for _ in range(settings.steps - 1):  # the last step's own capacity is the heat: what it learns is not read
+    for _ in range(settings.steps - 1):  # the heat is the capacity at the start of the last step; its update is unused
         lam = torch.sigmoid(alpha)
         spread = torch.sigmoid(-alpha)  # 1 - lam, without cancellation
         noise = _noise(hidden, lengths, generators, settings.samples)
@@ -119,9 +119,9 @@ def _capacity(hidden: Hidden, alpha: Hidden, variance: float) -> Hidden:
 def _noise(
     hidden: Hidden, lengths: Sequence[int], generators: Sequence[torch.Generator], samples: int
 ) -> Float[Tensor, "pairs samples tokens width"]:
-    """Standard normal noise, each pair's from its own generator and for its own tokens only.
+    """Draw standard normal noise, from each pair's own generator and only for its own tokens.
 
-    Padding draws nothing, so a pair's noise does not depend on the other pairs of the batch.
+    Nothing is drawn for padding, so a pair's noise does not depend on the other pairs of the batch.
     """
     noise = hidden.new_zeros(len(hidden), samples, *hidden.shape[1:])
     for row, (length, generator) in enumerate(zip(lengths, generators, strict=True)):

@@ -1,14 +1,15 @@
-"""Chefer et al.: relevance carried from block to block by attention weighted with its gradient.
+"""Chefer et al.: relevance propagated from block to block by gradient-weighted attention.
 
     R = I;   for each of the last blocks:  R <- R + mean over heads of ReLU(A * d cos / dA) R
 
-The heat is the row of the token that is pooled. SigLIP's head pools all tokens: there it is the mean of all rows, the
-head's own attention being left aside. The number of blocks is 1, as in the authors' notebook for CLIP.
+The heat is the row of the pooled token. SigLIP's head pools all tokens: for it the heat is the mean of all rows, and
+the head's own attention is not used. The number of blocks is 1, as in the authors' notebook for CLIP.
 
 Departure from the authors' notebook: it differentiates the logit, which is the cosine times the model's logit scale
-(about 100 in CLIP); here it is the cosine itself, as in every other method. With one block the heat of the patches is
-that of the notebook divided by the scale. With several blocks the products of the blocks' terms shrink with the scale's
-powers against the identity, so the map differs in its form too: it is then nearer to the sum of the blocks' own terms.
+(about 100 in CLIP). Here the cosine itself is differentiated, as in every other method. With one block, the heat of the
+patches is that of the notebook divided by the scale. With several blocks the form of the map differs too: products of
+the blocks' terms shrink with powers of the scale relative to the identity, so the map is closer to the sum of the
+terms.
 
 Source: Chefer, Gur and Wolf 2021, "Generic attention-model explainability for interpreting bi-modal and encoder-decoder
 transformers" (ICCV), equations 5 and 6.
@@ -39,22 +40,22 @@ class Chefer(Method):
     numbers: Mapping[str, type] = {"image_blocks": int, "text_blocks": int}
 
     def __init__(self, *, image_blocks: int = 1, text_blocks: int = 1) -> None:
-        """Take the number of last blocks that relevance is carried through; more than there are means all.
+        """Set the number of last blocks to propagate relevance through; a larger number than exists means all.
 
         Raises:
             ValueError: less than one block.
         """
         if min(image_blocks, text_blocks) < 1:
-            raise ValueError(f"Chefer's relevance needs one block at least, got {image_blocks} and {text_blocks}")
+            raise ValueError(f"Chefer's relevance needs at least one block, got {image_blocks} and {text_blocks}")
         self._image_blocks, self._text_blocks = image_blocks, text_blocks
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model."""
+        """Return the hyperparameters for a model."""
         image, text = encoder.image.depth, encoder.text.depth
         return {"image_blocks": min(self._image_blocks, image), "text_blocks": min(self._text_blocks, text)}
 
     def attribute(self, pairs: Pairs) -> Maps:
-        """Carry relevance through the last blocks of both towers.
+        """Propagate relevance through the last blocks of both towers.
 
         Raises:
             ModelError: a tower has no transformer blocks.

@@ -1,8 +1,8 @@
-"""The attribution engine: it runs any method on images and phrases, in batches that memory holds.
+"""The attribution engine: runs any method on images and phrases, in batches that fit into memory.
 
-A method is a class of :class:`Method` whose :meth:`~Method.attribute` turns a batch of pairs into maps. The engine does
-the rest for all of them: each image runs through the model once for all its phrases, pairs of several images share
-batches, a batch that does not fit into memory is halved, the heat of tokens is summed over words.
+A method is a subclass of :class:`Method`; its :meth:`~Method.attribute` turns a batch of pairs into maps. The engine
+does the rest for all methods: each image runs through the model once for all its phrases, pairs of several images share
+batches, a batch that does not fit into memory is halved, and the heat of tokens is summed over words.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ from pipelines.transforms import place_image
 __all__ = ["Clock", "Method", "no_clock", "pair_seed"]
 
 Clock = Callable[[str], AbstractContextManager[None]]
-"""Called with a stage's name ("prefix", "attribution"); what it gives surrounds that stage."""
+"""Called with a stage's name ("prefix", "attribution"); the returned context manager surrounds that stage."""
 
-_IMAGES_AT_ONCE = 16  # through the model before any map is made
-_FLOATS_A_BLOCK = 24  # kept for the backward pass, per token and unit of width, attention maps among them
+_IMAGES_AT_ONCE = 16  # images per forward pass, before any map is computed
+_FLOATS_A_BLOCK = 24  # floats kept for the backward pass, per token and unit of width, including attention maps
 
 Hidden = Float[Tensor, "tokens width"]
 
@@ -43,67 +43,67 @@ def no_clock(_stage: str) -> nullcontext[None]:
 
 
 def pair_seed(seed: int, *parts: str) -> int:
-    """Derive a pair's own seed, so that its noise does not depend on the order or the batch it runs in."""
+    """Derive a pair's own seed, so that its noise does not depend on order or batching."""
     digest = hashlib.sha256("\x1f".join([str(seed), *parts]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Method(ABC):
-    """A way to say which part of an image, and of a phrase, their cosine comes from."""
+    """A method that attributes the cosine of an image and a phrase to parts of both."""
 
     name: str
-    unit: str  # of the heat: "nats", "cosine" or "dimensionless"; it compares with its own method's only
-    explains_words: bool = False  # False: ``words`` of its attributions is empty, not measured
-    numbers: Mapping[str, type] = {}  # type of each hyperparameter, an argument of its class by that name
+    unit: str  # unit of the heat: "nats", "cosine" or "dimensionless"; comparable only within the same method
+    explains_words: bool = False  # False: ``words`` of its attributions is empty, which means not measured
+    numbers: Mapping[str, type] = {}  # type of each hyperparameter, by the name of the constructor's argument
 
-    pairs_that_fit: int | None = None  # at once, where memory ran out with more, or as given
+    pairs_that_fit: int | None = None  # pairs per batch, if given or if memory ran out with more
 
     @abstractmethod
     def attribute(self, pairs: Pairs) -> Maps:
-        """Make the maps of a batch of pairs; a pair's map depends on no other pair.
+        """Compute the maps of a batch of pairs; a pair's map does not depend on other pairs.
 
         Raises:
             ModelError: the method cannot explain a model of this kind.
         """
 
     def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:  # noqa: ARG002 - most have some
-        """Give the method's hyperparameters for a model, under the names of :attr:`numbers`, for the record.
+        """Return the method's hyperparameters for a model, under the names of :attr:`numbers`, for the record.
 
         Raises:
-            ValueError: a number does not fit the model.
+            ValueError: a hyperparameter does not fit the model.
             ModelError: the method cannot explain a model of this kind.
         """
         return {}
 
     def split(self, encoder: DualEncoder) -> tuple[int, int] | None:  # noqa: ARG002 - for those that split
-        """Give the image block and the text block whose output the method works on; None where it reads the inputs.
+        """Return the image block and the text block whose outputs the method uses; None if it uses the inputs.
 
-        The engine then runs each image to its block once and takes the embeddings from there.
+        The engine then runs each image up to its block only once, and takes the embeddings from there.
         """
         return None
 
     def states_kept(self, encoder: DualEncoder) -> int:
-        """Count the hidden states that a pair holds in memory at its fullest, each tokens x width."""
+        """Return the maximum number of hidden states (tokens x width each) that a pair holds in memory."""
         return encoder.image.depth * _FLOATS_A_BLOCK
 
     def explain(self, encoder: DualEncoder, image: Picture | np.ndarray, phrase: str, *, seed: int = 0) -> Explanation:
-        """Explain one picture with one phrase, on the picture's own pixels.
+        """Explain one image with one phrase, on the image's own pixels.
 
         Args:
             encoder: from ``load_encoder``.
-            image: from ``read_image``, or values of 0 to 1 as [rows, columns] (grey) or [rows, columns, 3] (R, G, B).
-            phrase: what is to be found.
-            seed: of the method's noise, with the phrase.
+            image: from ``read_image``, or values from 0 to 1 as [rows, columns] (grey) or [rows, columns, 3] (R, G, B).
+            phrase: the phrase to look for.
+            seed: seed of the method's noise, combined with the phrase.
 
         Raises:
-            InputError: an array that is no picture.
+            InputError: the array is not an image.
             ModelError: the method cannot explain a model of this kind.
-            TypeError: ``image`` is no picture, or ``phrase`` is not one string.
+            TypeError: ``image`` is not an image, or ``phrase`` is not one string.
         """
         _check_asked(image, phrase)
         picture = as_picture(image)
         pixels, placement = place_image(picture.display, encoder.preprocessing)
-        device = encoder.text.tokenise(["."]).ids.device  # of any phrase: one that is too long is warned of once
+        device = encoder.text.tokenise(["."]).ids.device  # a short phrase: a long one would cause a warning here too
         request = Request(pixels=pixels.to(device), phrases=(phrase,), seeds=(pair_seed(seed, phrase),))
         ((found,),) = self.explain_batch(encoder, [request])
         grid = found.heat.numpy()
@@ -124,16 +124,16 @@ class Method(ABC):
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
     ) -> tuple[tuple[Attribution, ...], ...]:
-        """Explain several images, each with its own phrases; a pair gives what it gives alone.
+        """Explain several images, each with its own phrases; the result of a pair is the same as alone.
 
         Args:
             encoder: the model.
             requests: images on the model's grid, on its device.
-            words: whether the phrases are explained too.
+            words: whether to explain the phrases too.
             clock: surrounds the stages "prefix" and "attribution".
 
         Returns:
-            For each request one attribution a phrase.
+            For each request, one attribution per phrase.
 
         Raises:
             ModelError: the method cannot explain a model of this kind.
@@ -186,9 +186,9 @@ class Method(ABC):
 
 def _check_asked(image: object, phrase: object) -> None:
     if not isinstance(image, Picture | np.ndarray):
-        raise TypeError(f"a {type(image).__name__} is no picture; pixels on the model's grid go to explain_batch")
+        raise TypeError(f"a {type(image).__name__} is not an image; pixels on the model's grid go to explain_batch")
     if not isinstance(phrase, str):
-        raise TypeError(f"a picture is explained with one phrase at a time, got a {type(phrase).__name__}")
+        raise TypeError(f"an image is explained with one phrase at a time, got a {type(phrase).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class _Pair:
 @dataclass(frozen=True, slots=True)
 class _Image:
     pixels: Float[Tensor, "3 size size"]
-    hidden: Hidden | None  # at the block where the method splits the tower
+    hidden: Hidden | None  # at the block at which the method splits the tower
     embedding: Float[Tensor, " dim"]
 
 

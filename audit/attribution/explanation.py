@@ -1,4 +1,4 @@
-"""One picture explained with one phrase, on the picture's own pixels: what a notebook gets."""
+"""One image explained with one phrase, on the image's own pixels: the result for notebooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,33 +22,33 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Explanation:
-    """What one method says of one picture and one phrase."""
+    """The result of one method for one image and one phrase."""
 
     picture: Picture
     phrase: str
     method: str
-    unit: str  # of the heat: "nats", "cosine" or "dimensionless"
-    heat: Float[np.ndarray, "rows columns"]  # ``unit`` per patch; NaN where the model, or the film, shows nothing
-    grid: Float[np.ndarray, "grid_rows grid_columns"]  # the same on the model's own grid, a number a patch
-    words: tuple[tuple[str, float], ...]  # word, heat in ``unit``; empty where the method explains no words
-    cosine: float  # of the whole picture and the whole phrase, -1 to 1
+    unit: str  # unit of the heat: "nats", "cosine" or "dimensionless"
+    heat: Float[np.ndarray, "rows columns"]  # ``unit`` per patch; NaN where the model or the radiograph has no data
+    grid: Float[np.ndarray, "grid_rows grid_columns"]  # the same on the model's own grid, one value per patch
+    words: tuple[tuple[str, float], ...]  # word, heat in ``unit``; empty if the method does not explain words
+    cosine: float  # of the whole image and the whole phrase, -1 to 1
     placement: Placement
 
     @property
     def total(self) -> float:
-        """Heat of all patches, in ``unit``."""
+        """Sum of the heat of all patches, in ``unit``."""
         return float(self.grid.sum())
 
     @property
     def hottest(self) -> tuple[int, int] | None:
-        """The hottest pixel's (row, column); None where the heat points nowhere."""
+        """(row, column) of the maximum of the heat; None if there is no single maximum."""
         return hottest_point(self.heat)
 
     def scores(self, boxes: Sequence[Box], *, spacing_mm: tuple[float, float] | None = None) -> tuple[Score, ...]:
-        """Every localisation score against boxes in the picture's pixels (see :func:`score_heat`).
+        """Return every localisation score against boxes in the image's pixels (see :func:`score_heat`).
 
         Raises:
-            TypeError: one of ``boxes`` is no :class:`pipelines.study.Box`.
+            TypeError: one of ``boxes`` is not a :class:`pipelines.study.Box`.
         """
         _check_boxes(boxes)
         rows, columns = self.heat.shape
@@ -61,11 +61,11 @@ class Explanation:
         )
 
     def figure(self, *, boxes: Sequence[Box] = ()) -> "Figure":
-        """Draw picture, heat, boxes and words (see :func:`audit.figures.figure`).
+        """Draw image, heat, boxes and words (see :func:`audit.figures.figure`).
 
         Raises:
             AuditError: matplotlib is not installed.
-            TypeError: one of ``boxes`` is no :class:`pipelines.study.Box`.
+            TypeError: one of ``boxes`` is not a :class:`pipelines.study.Box`.
         """
         _check_boxes(boxes)
         from audit.figures import figure  # noqa: PLC0415 - matplotlib is an extra
@@ -73,7 +73,7 @@ class Explanation:
         return figure(self, boxes=boxes)
 
     def __repr__(self) -> str:
-        """The numbers; the phrase may be a patient's."""
+        """Show the values; the phrase is omitted because it may be a patient's."""
         place = "nowhere" if self.hottest is None else f"row {self.hottest[0]}, column {self.hottest[1]}"
         return f"<{self.method}: cosine {self.cosine:.3f}, {self.total:.4g} {self.unit} in all, hottest at {place}>"
 
@@ -83,5 +83,5 @@ def _check_boxes(boxes: Sequence[object]) -> None:
         if not isinstance(box, Box):
             raise TypeError(
                 f"boxes[{place}] is a {type(box).__name__}: give pipelines.study.Box(x=..., y=..., width=..., "
-                "height=..., label=...), in pixels of the picture"
+                "height=..., label=...), in pixels of the image"
             )

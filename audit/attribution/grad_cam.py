@@ -1,9 +1,9 @@
-"""Grad-CAM: features weighted by how much the cosine rises with each, on average over the image.
+"""Grad-CAM: features weighted by the mean gradient of the cosine with respect to each feature.
 
     heat = ReLU(sum over d of w_d F_pd),   w_d = mean over patches p of d cos / d F_pd
 
-F is what the last transformer block reads, unless another block is given: after the last, the pooled token alone has a
-gradient. In a convolutional tower F is the last grid of features, as published.
+F is the input of the last transformer block, unless another block is given: after the last block only the pooled token
+has a gradient. In a convolutional tower F is the last grid of features, as published.
 
 Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization"
 (ICCV), equations 1 and 2; the class score is replaced by the cosine with the phrase's embedding.
@@ -31,21 +31,21 @@ class GradCAM(Method):
     numbers: Mapping[str, type] = {"image_layer": int}
 
     def __init__(self, *, image_layer: int | None = None) -> None:
-        """Take the block after which the features are taken, 0-based; None is the last one that can be read."""
+        """Set the block whose output gives the features, 0-based; None is the last possible one."""
         self._layer = image_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model.
+        """Return the hyperparameters for a model.
 
         Raises:
-            ModelError: the tower is one transformer block, before which there is none.
+            ModelError: the tower has only one transformer block, so there is none before the last.
             ValueError: the model has no such block, or its patches have no gradient after it.
         """
         depth = encoder.image.depth
         readable = depth - isinstance(encoder.image, TransformerImageTower)
         if readable < 1:
             raise ModelError(
-                f"{self.name} reads the features before the last block, and {encoder.info.name} has only {depth}: "
+                f"{self.name} reads the features before the last block, but {encoder.info.name} has only {depth}: "
                 "choose another method"
             )
         layer = readable - 1 if self._layer is None else self._layer

@@ -1,12 +1,12 @@
-"""Grad-ECLIP: a block's values, weighted by the pooled token's gradient and by how alike query and key are.
+"""Grad-ECLIP: a block's values, weighted by the pooled token's gradient and the similarity of query and key.
 
     heat_p = ReLU(sum over d of (d cos / d o)_d v_pd w_p),   w_p = min-max over p of cos(W q, W k_p)
 
-o is the pooled token's attention output before the output projection W, q its query, v_p and k_p a token's value and
-key, in the last block unless another one is given. The likeness w replaces the softmax, which leaves all but a few
-tokens near 0. In the phrase p runs over the tokens of words, and the pooled token is the end of the text.
+o is the pooled token's attention output before the output projection W, q its query, and v_p and k_p a token's value
+and key, in the last block unless another is given. The similarity w replaces the softmax, which leaves all but a few
+tokens near 0. In a phrase, p runs over the tokens of words, and the pooled token is the end of the text.
 
-Departure from the authors' code: the last block keeps its heads (there it runs with one), so the cosine is the model's.
+Departure from the authors' code: the last block keeps its heads (there it has one), so the cosine is the model's own.
 
 Source: Zhao et al. 2024, "Gradient-based visual explanation for transformer-based CLIP" (ICML).
 """
@@ -40,11 +40,11 @@ class GradECLIP(Method):
     numbers: Mapping[str, type] = {"image_layer": int, "text_layer": int}
 
     def __init__(self, *, image_layer: int | None = None, text_layer: int | None = None) -> None:
-        """Take the blocks that are read, 0-based; None is the last of the tower, as published."""
+        """Set the blocks to read, 0-based; None is the last block of the tower, as published."""
         self._image_layer, self._text_layer = image_layer, text_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model.
+        """Return the hyperparameters for a model.
 
         Raises:
             ValueError: the model has no such block.
@@ -56,7 +56,7 @@ class GradECLIP(Method):
         """Weight the values of one block of each tower.
 
         Raises:
-            ModelError: a tower has no transformer blocks, or pools all tokens, so that no token asks in the last block.
+            ModelError: a tower has no transformer blocks, or pools all tokens, so that there is no single query.
         """
         return both_towers(pairs, self._weigh, self._layers(pairs.encoder))
 
@@ -71,7 +71,7 @@ class GradECLIP(Method):
         opened = open_tower(side, method=self.name)
         if opened.stack.pool is Pooling.ALL:
             raise ModelError(
-                f"{self.name} follows the one token that the embedding is read from, and this model pools all of them "
+                f"{self.name} follows the single token that becomes the embedding, but this model pools all of them "
                 "(SigLIP's attention pooling): choose another method, such as legrad or nib"
             )
         block = opened.stack.blocks[layer]
@@ -91,7 +91,7 @@ class GradECLIP(Method):
 def _unit_range(
     values: Float[Tensor, "pairs tokens"], content: Bool[Tensor, "#pairs tokens"]
 ) -> Float[Tensor, "pairs tokens"]:
-    """Min-max over each row's own content, 0 elsewhere and where all are alike."""
+    """Scale each row's own content from its minimum to its maximum; 0 elsewhere, and if all values are equal."""
     low = values.masked_fill(~content, float("inf")).amin(1, keepdim=True)
     high = values.masked_fill(~content, float("-inf")).amax(1, keepdim=True)
     scaled = torch.where(high > low, (values - low) / (high - low), 0.0)

@@ -1,17 +1,17 @@
-"""IBA: the information bottleneck with the scaling of its first paper, per pair.
+"""IBA: the information bottleneck with the scaling of the original paper, applied per pair.
 
-The noise that replaces a part of the hidden state h looks like h: it has its mean m and standard deviation s, feature
-by feature, so that z = lam h + (1 - lam)(m + s eps), and
+The noise that replaces a part of the hidden state h is distributed like h: it has its mean m and standard deviation s
+per feature, so that z = lam h + (1 - lam)(m + s eps), and
 
     loss = 10 mean(C) - mean over samples of cos(suffix(z), e)
     C = KL(N(lam h + (1 - lam) m, ((1 - lam) s)^2) || N(m, s^2))
 
-With r = (h - m) / s this is the bottleneck of M2IB on r with variance 1, whose suffix first goes back to m + s r. M2IB
-differs in its noise, N(0, v) whatever h is, and in its beta.
+With r = (h - m) / s this is the bottleneck of M2IB on r with variance 1 and a suffix that first maps back to m + s r.
+M2IB differs in its noise, N(0, v) whatever h is, and in its beta.
 
-Departures from the source: the cosine with the other tower's embedding stands for the cross-entropy of a class; m and s
-are those of the pair's own tokens, as no training images are at hand; lam is not smoothed by a Gaussian over the grid,
-which is there against the checkerboards of strided convolutions.
+Departures from the source: the cosine with the other tower's embedding replaces the cross-entropy of a class. m and s
+are computed from the pair's own tokens, because there are no training images. lam is not smoothed by a Gaussian over
+the grid, which in the source removes the checkerboard patterns of strided convolutions.
 
 Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for attribution" (ICLR), sections 3 and 4
 (beta = 10 / k with the capacity summed over k elements; 10 steps, 10 samples, learning rate 1, initial value 5).
@@ -37,7 +37,7 @@ from audit.encoders.protocol import DualEncoder
 __all__ = ["IBA"]
 
 _PAPER = BottleneckSettings(beta=10.0, variance=1.0, steps=10, samples=10, learning_rate=1.0, initial=5.0)
-_LEAST_SPREAD = 0.01  # of a feature: a constant one would have no scale
+_LEAST_SPREAD = 0.01  # minimum standard deviation of a feature: a constant one would have no scale
 
 
 class IBA(Method):
@@ -56,35 +56,35 @@ class IBA(Method):
         text_layer: int | None = None,
         **numbers: float,
     ) -> None:
-        """Take the bottleneck's numbers, and the blocks whose output is squeezed; those not given are M2IB's.
+        """Set the hyperparameters of the bottleneck, and its blocks; missing ones are those of M2IB.
 
         Args:
-            settings: numbers of the bottleneck; the variance is in units of each feature's own.
+            settings: hyperparameters of the bottleneck; the variance is relative to each feature's own variance.
             image_layer: block of the image tower, 0-based.
             text_layer: block of the text tower, 0-based.
-            numbers: single numbers of the bottleneck by name, in place of those of ``settings``.
+            numbers: single hyperparameters by name, which replace those of ``settings``.
 
         Raises:
-            TypeError: the bottleneck has no number of that name.
-            ValueError: a number is out of its range.
+            TypeError: the bottleneck has no hyperparameter of that name.
+            ValueError: a value is out of its range.
         """
         self._settings = changed_settings(settings, numbers)
         self._of_m2ib = M2IB(self._settings, image_layer=image_layer, text_layer=text_layer)
 
     def split(self, encoder: DualEncoder) -> tuple[int, int]:
-        """Image and text block whose output is squeezed: those of M2IB."""
+        """Return the image and text block of the bottleneck: those of M2IB."""
         return self._of_m2ib.split(encoder)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model."""
+        """Return the hyperparameters for a model."""
         return self._of_m2ib.numbers_for(encoder)
 
     def states_kept(self, encoder: DualEncoder) -> int:
-        """As many as M2IB keeps."""
+        """Return the same number as M2IB."""
         return self._of_m2ib.states_kept(encoder)
 
     def attribute(self, pairs: Pairs) -> Maps:
-        """Squeeze both towers."""
+        """Apply the bottleneck to both towers."""
         return both_towers(pairs, self._squeeze, self.split(pairs.encoder))
 
     def _squeeze(self, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
@@ -109,7 +109,7 @@ class IBA(Method):
 def _statistics(
     hidden: Float[Tensor, "pairs tokens width"], mask: Bool[Tensor, "pairs tokens"]
 ) -> tuple[Float[Tensor, "pairs 1 width"], Float[Tensor, "pairs 1 width"]]:
-    """Mean and standard deviation of each feature over the tokens that are seen."""
+    """Return the mean and standard deviation of each feature over the visible tokens."""
     weight = mask[..., None] / mask.sum(1)[:, None, None]
     mean = (hidden * weight).sum(1, keepdim=True)
     spread = ((hidden - mean) ** 2 * weight).sum(1, keepdim=True).sqrt()

@@ -1,13 +1,13 @@
 """KernelSHAP: Shapley values of the cells of a coarse grid, by weighted least squares.
 
-The image's cells are the players, the cosine of the image with the cells outside of a coalition greyed is its worth.
-Shapley values are the coefficients of the linear model of the worth that is best under the weight
+The cells of the image are the players. The worth of a coalition is the cosine of the image with all other cells greyed.
+Shapley values are the coefficients of the linear model of the worth that is optimal under the weight
 
     (M - 1) / (C(M, |z|) |z| (M - |z|))
 
-for a coalition z of M players, with the empty and the full one met exactly. Where all coalitions are fewer than
-``coalitions`` they are all taken and the values are exact; else they are drawn by that weight, each with its
-complement. A cell's value stands at each of the model's patches in it.
+for a coalition z of M players; the empty and the full coalition are fitted exactly. If there are no more than
+``coalitions`` coalitions, all of them are used and the values are exact. Otherwise they are drawn by that weight, each
+with its complement. A cell's value is assigned to each of the model's patches in it.
 
 Source: Lundberg and Lee 2017, "A unified approach to interpreting model predictions" (NeurIPS), theorem 2; Covert and
 Lee 2021, "Improving KernelSHAP" (AISTATS), for the complements.
@@ -32,7 +32,7 @@ Coalitions = Bool[Tensor, "coalitions players"]
 
 
 class KernelSHAP(Method):
-    """Shapley values of the image's cells; the words are not measured."""
+    """Shapley values of the image's cells; words are not measured."""
 
     name = "kernel_shap"
     unit = "cosine"
@@ -40,9 +40,9 @@ class KernelSHAP(Method):
     numbers: Mapping[str, type] = {"cells": int, "coalitions": int}
 
     def __init__(self, *, cells: int = 7, coalitions: int = 500) -> None:
-        """Take the cells a side, and the most coalitions that are put to the model beside the empty and the full."""
+        """Set the cells per side, and the maximum number of coalitions apart from the empty and the full one."""
         if cells < 2 or coalitions < 2:
-            raise ValueError(f"KernelSHAP needs 2 cells a side and 2 coalitions at least: {cells}, {coalitions}")
+            raise ValueError(f"KernelSHAP needs at least 2 cells per side and 2 coalitions: {cells}, {coalitions}")
         self._cells, self._coalitions = cells, coalitions
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
@@ -50,7 +50,7 @@ class KernelSHAP(Method):
         return {"cells": self._cells, "coalitions": self._coalitions}
 
     def attribute(self, pairs: Pairs) -> Maps:
-        """Find the Shapley values of the cells of each pair's image."""
+        """Compute the Shapley values of the cells of each pair's image."""
         rows = zip(pairs.image_of.tolist(), pairs.text_embedding, pairs.seeds, strict=True)
         values = torch.stack([self._one(pairs, pairs.images[row], *rest) for row, *rest in rows])
         grid = pairs.encoder.image.grid_at(0)
@@ -78,23 +78,23 @@ def shapley_values(
     most: int,
     generator: torch.Generator,
 ) -> Float[Tensor, " players"]:
-    """Share the worth of the full coalition over that of the empty one out to the players.
+    """Distribute the difference in worth between the full and the empty coalition over the players.
 
     Args:
-        worth: of coalitions, a row each.
-        players: their number, 2 at least.
-        most: coalitions beyond the empty and the full one; if all are no more, the values are exact.
-        generator: draws the coalitions where they are too many.
+        worth: returns the worth of coalitions, one per row.
+        players: number of players, at least 2.
+        most: maximum number of coalitions apart from the empty and the full one; if that covers all, values are exact.
+        generator: draws the coalitions if there are too many.
     """
     if players <= 30 and 2**players - 2 <= most:
         coalitions, weights = _all_coalitions(players)
     else:
         coalitions = _drawn_coalitions(players, most, generator)
-        weights = torch.ones(len(coalitions), dtype=torch.float64)  # drawn by their weight already
+        weights = torch.ones(len(coalitions), dtype=torch.float64)  # they were drawn by their weight
     ends = torch.stack([torch.zeros(players, dtype=torch.bool), torch.ones(players, dtype=torch.bool)])
     empty, *between, full = worth(torch.cat([ends[:1], coalitions, ends[1:]])).double()
     gain = full - empty
-    # The last player takes what the others leave, so that all together get the gain.
+    # The last player gets the remainder, so that the values sum to the difference.
     members = coalitions.double()
     rest = members[:, :-1] - members[:, -1:]
     worths = torch.stack(between) - empty - members[:, -1] * gain

@@ -1,4 +1,4 @@
-"""Which blocks of a model's towers a method works at: as given, else as the model's folder says, else as published."""
+"""Selects the blocks at which a method works: as given, else as in the model's folder, else as published."""
 
 from collections.abc import Callable
 
@@ -11,24 +11,24 @@ from audit.encoders.protocol import DualEncoder, EncoderInfo
 
 __all__ = ["check_layer", "cosine_gradient", "default_layer", "first_of_last", "layers_for"]
 
-_PUBLISHED_DEPTH = 12  # blocks of the towers that the published numbers are for
+_PUBLISHED_DEPTH = 12  # number of blocks to which the published layers refer
 
 
 def default_layer(published_layer: int, depth: int) -> int:
-    """Take a published layer (of 12 blocks) to a tower of ``depth`` blocks; one block at least comes after it."""
+    """Scale a published layer (of 12 blocks) to a tower of ``depth`` blocks; at least one block follows it."""
     return max(0, min(depth - 2, round(published_layer * depth / _PUBLISHED_DEPTH)))
 
 
 def layers_for(
     encoder: DualEncoder, image_layer: int | None, text_layer: int | None, *, published: tuple[int, int]
 ) -> tuple[int, int]:
-    """Choose the image block and the text block whose output is squeezed.
+    """Choose the image block and the text block at which a method works.
 
     Args:
-        encoder: the model; its folder may name the blocks at which it is best explained.
+        encoder: the model; its folder may name the blocks at which it is explained best.
         image_layer: 0-based, None if not given.
         text_layer: 0-based, None if not given.
-        published: of towers of 12 blocks, taken to other depths in proportion.
+        published: blocks of towers with 12 blocks, scaled in proportion to other depths.
 
     Raises:
         ValueError: the model has no such block.
@@ -52,7 +52,7 @@ def check_layer(tower: str, layer: int, depth: int) -> None:
 
 
 def first_of_last(depth: int, count: int) -> int:
-    """Give the number of the first of a tower's last ``count`` blocks; more than there are means all."""
+    """Return the index of the first of a tower's last ``count`` blocks; a larger number than exists means all."""
     return max(0, depth - count)
 
 
@@ -63,7 +63,7 @@ def _first_given(*values: int | None) -> int:
 def cosine_gradient(
     run: Callable[[Tensor], Tensor], state: Float[Tensor, "batch ..."], target: Float[Tensor, "batch dim"]
 ) -> Float[Tensor, "batch ..."]:
-    """Differentiate each row's cos(run(state), target) with respect to that row's state; nothing keeps a graph."""
+    """Differentiate each row's cos(run(state), target) with respect to that row's state; no graph is kept."""
     leaf = state.detach().requires_grad_()
     fit = cosine_similarity(run(leaf), target, dim=-1).sum()
     (gradient,) = torch.autograd.grad(fit, leaf)

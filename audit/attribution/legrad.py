@@ -1,17 +1,17 @@
-"""LeGrad: how the cosine of a block's output rises with that block's own attention, summed over the last blocks.
+"""LeGrad: gradient of the cosine of a block's output with respect to that block's attention, over the last blocks.
 
-The model's head is put on the output Z_l of each of the last blocks: s_l = cos(head(mean over tokens of Z_l), e). Then
+The model's head is applied to the output Z_l of each of the last blocks: s_l = cos(head(mean over tokens of Z_l), e).
 
     heat = sum over l of mean over heads and queries of ReLU(d s_l / d A_l)
 
-for each key. Only the block's own attention is differentiated; what came before it is taken as given. ``pool`` says
-what the head reads: ``mean`` is the mean of all tokens (CLS among them, padding not), as in the authors'
-code; ``own`` is the token that the model itself pools. Two last blocks are summed, as in that code.
+for each key. Only the block's own attention is differentiated; its input is constant. ``pool`` selects what the head
+reads: ``mean`` is the mean of all tokens (with CLS, without padding), as in the authors' code; ``own`` is the token
+that the model itself pools. The last two blocks are summed, as in that code.
 
-Departures from the authors' code: the sum over the blocks is not min-maxed, since heat here is unscaled; the text side,
-which that code does not explain, is treated like the image. In SigLIP, whose head pools all tokens by attention, the
-head is put on all tokens of each block and the block's own attention is differentiated; that code differentiates the
-attention of the head, and blanks what an empty text makes hot.
+Departures from the authors' code: the sum over the blocks is not min-max scaled, because heat is unscaled here. The
+text side, which that code does not explain, is treated like the image. In SigLIP, whose head pools all tokens by
+attention, the head is applied to all tokens of each block and the block's own attention is differentiated; that code
+differentiates the attention of the head, and blanks patches that are hot for an empty text.
 
 Source: Bousselham et al. 2024, "LeGrad: an explainability method for vision transformers via feature formation
 sensitivity", section 3, and ``compute_legrad_clip`` of the authors' code (``layer_index=-2``).
@@ -50,17 +50,17 @@ class LeGrad(Method):
     numbers: Mapping[str, type] = {"image_blocks": int, "text_blocks": int, "pool": LeGradPool}
 
     def __init__(self, *, image_blocks: int = 2, text_blocks: int = 2, pool: LeGradPool = LeGradPool.MEAN) -> None:
-        """Take the number of last blocks that are summed, more than there are meaning all, and what the head reads.
+        """Set the number of last blocks to sum (a larger number than exists means all), and what the head reads.
 
         Raises:
             ValueError: less than one block.
         """
         if min(image_blocks, text_blocks) < 1:
-            raise ValueError(f"LeGrad needs one block at least, got {image_blocks} and {text_blocks}")
+            raise ValueError(f"LeGrad needs at least one block, got {image_blocks} and {text_blocks}")
         self._blocks, self._pool = (image_blocks, text_blocks), pool
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float | str]:
-        """The hyperparameters for a model."""
+        """Return the hyperparameters for a model."""
         image, text = (min(*pair) for pair in zip(self._blocks, _depths(encoder), strict=True))
         return {"image_blocks": image, "text_blocks": text, "pool": self._pool.value}
 
@@ -84,7 +84,7 @@ class LeGrad(Method):
             else:
                 embedded = embedding_of(opened, attended.output)
             (gradient,) = torch.autograd.grad(cosine_similarity(embedded, side.target).sum(), attended.weights)
-            per_query = gradient.relu().mean(1) * is_seen[:, :, None]  # padding asks nothing
+            per_query = gradient.relu().mean(1) * is_seen[:, :, None]  # padding is not a query
             heat += per_query.sum(1) / is_seen.sum(1, keepdim=True)
             hidden = attended.output.detach()
         return heat

@@ -1,11 +1,11 @@
-"""M2IB: the multi-modal information bottleneck, which squeezes one block of each tower for the other's embedding.
+"""M2IB: the multi-modal information bottleneck, which restricts one block of each tower to the other's embedding.
 
 See :mod:`audit.attribution.bottleneck` for the loss. The hidden state is the output of block 9 of 12 in the image and
 of block 7 in the text tower, counted from 0; the noise is N(0, v) whatever the hidden state is.
 
-Departures from the authors' code: the variance v is used, every pair has its own noise (so a batch of pairs gives what
-single runs give), the prefix and the other tower run once, no weight collects a gradient, and the last step, of which
-only the capacity at its beginning is read, runs no tower.
+Departures from the authors' code: the variance v is used. Every pair has its own noise, so that a batch gives the same
+results as single runs. The prefix and the other tower run once. No weight collects a gradient. The last step, of which
+only the capacity at its start is used, does not run a tower.
 
 Source: Wang, Rudner and Wilson 2023, "Visual explanations of image-text representations via multi-modal information
 bottleneck attribution" (NeurIPS), equations 5 to 8.
@@ -34,8 +34,10 @@ from audit.encoders.protocol import DualEncoder
 
 __all__ = ["M2IB", "M2IB_LAYERS"]
 
-M2IB_LAYERS = (9, 7)  # image and text block of 12 whose output is squeezed
-_FLOATS_A_BLOCK = 16  # kept for the backward pass, per token and unit of width: norms, q, k, v, both ends of the MLP
+M2IB_LAYERS = (9, 7)  # image and text block of 12 with the bottleneck
+_FLOATS_A_BLOCK = (
+    16  # floats kept for the backward pass, per token and unit of width: norms, q, k, v, MLP input, output
+)
 
 
 class M2IB(Method):
@@ -57,21 +59,21 @@ class M2IB(Method):
         pairs_at_once: int | None = None,
         **numbers: float,
     ) -> None:
-        """Take the hyperparameters; what is not given comes from the model's folder or the paper.
+        """Set the hyperparameters; missing ones come from the model's folder or the paper.
 
         Args:
-            settings: of the bottleneck.
-            numbers: single hyperparameters of the bottleneck by name, such as ``beta``, in place of those of
+            settings: hyperparameters of the bottleneck.
+            numbers: single hyperparameters of the bottleneck by name, such as ``beta``, which replace those of
                 ``settings``.
             image_layer: block of the image tower, 0-based.
             text_layer: block of the text tower, 0-based.
-            precision: of the towers after the bottleneck; all before it, and the bottleneck itself, is fp32.
-            compiler: backend of ``torch.compile`` for what comes after the bottleneck; None runs it as it is.
-            pairs_at_once: pairs a batch; None chooses by free memory. Where they do not fit, they are halved.
+            precision: precision of the towers after the bottleneck; the rest is fp32.
+            compiler: backend of ``torch.compile`` for the blocks after the bottleneck; None does not compile.
+            pairs_at_once: pairs per batch; None chooses by free memory. A batch that does not fit is halved.
 
         Raises:
-            TypeError: the bottleneck has no number of that name.
-            ValueError: a number is out of its range.
+            TypeError: the bottleneck has no hyperparameter of that name.
+            ValueError: a value is out of its range.
         """
         self._settings, self._layers, self._numbers = settings, (image_layer, text_layer), numbers
         changed_settings(settings or BottleneckSettings(), numbers)
@@ -79,27 +81,27 @@ class M2IB(Method):
         self.pairs_that_fit = pairs_at_once
 
     def settings_for(self, encoder: DualEncoder) -> BottleneckSettings:
-        """Settings of the bottleneck for a model: as given, else its folder's, else the paper's."""
+        """Return the bottleneck's hyperparameters for a model: as given, else its folder's, else the paper's."""
         beta = encoder.info.beta
         settings = self._settings or (BottleneckSettings() if beta is None else BottleneckSettings(beta=beta))
         return changed_settings(settings, self._numbers)
 
     def split(self, encoder: DualEncoder) -> tuple[int, int]:
-        """Image and text block whose output is squeezed: as given, else the model's folder's, else published."""
+        """Return the image and text block of the bottleneck: as given, else the model folder's, else published."""
         return layers_for(encoder, *self._layers, published=M2IB_LAYERS)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model, by name."""
+        """Return the hyperparameters for a model, by name."""
         image, text = self.split(encoder)
         return {**asdict(self.settings_for(encoder)), "image_layer": image, "text_layer": text}
 
     def states_kept(self, encoder: DualEncoder) -> int:
-        """Those of every sample in every block after the bottleneck."""
+        """Count the states of every sample in every block after the bottleneck."""
         samples = self.settings_for(encoder).samples
         return samples * (encoder.image.depth - self.split(encoder)[0]) * _FLOATS_A_BLOCK
 
     def attribute(self, pairs: Pairs) -> Maps:
-        """Squeeze both towers."""
+        """Apply the bottleneck to both towers."""
         squeeze = partial(self._squeeze, self.settings_for(pairs.encoder))
         return both_towers(pairs, squeeze, self.split(pairs.encoder))
 
@@ -115,7 +117,7 @@ class M2IB(Method):
         )
 
     def _suffix(self, side: TowerBatch, layer: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Bind a tower's suffix to its layer, in the precision and through the compiler that were asked for."""
+        """Bind a tower's suffix to its layer, with the requested precision and compiler."""
         suffix = side.tower.suffix
         run = suffix if self._compiler is None else torch.compile(suffix, backend=self._compiler)
 

@@ -1,8 +1,9 @@
 """The attribution methods by name, and their hyperparameters.
 
-One rule holds for all commands. A flag such as ``--image-layer`` is for every chosen method that has a number of its
-name; ``--set METHOD.NUMBER=VALUE`` is for that method alone and wins over the flag. A number that none of the chosen
-methods has is refused. What is not given is the method's own: from the model's folder, else as published.
+The same rule applies to all commands. A flag such as ``--image-layer`` applies to every chosen method that has a
+hyperparameter of that name. ``--set METHOD.NUMBER=VALUE`` applies to that method only and takes precedence over the
+flag. A hyperparameter that none of the chosen methods has is an error. Missing values come from the model's folder, or
+else from the publication.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,36 +67,36 @@ def explain(
     method: Method | None = None,
     seed: int = 0,
 ) -> Explanation:
-    """Explain one picture with one phrase, by M2IB if no other method is given; see :meth:`Method.explain`."""
+    """Explain one image with one phrase, by default with M2IB; see :meth:`Method.explain`."""
     return (method or M2IB()).explain(encoder, image, phrase, seed=seed)
 
 
 Numbers = Mapping[str, float | str]
-"""Values of one method's numbers, by name."""
+"""Values of one method's hyperparameters, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedNumber:
-    """A number that is given for every chosen method that has it."""
+    """A hyperparameter that is given for every chosen method that has it."""
 
-    flag: str  # as it is typed, for messages
+    flag: str  # the flag as typed, for messages
     name: str
     value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenNumbers:
-    """All numbers that a command was given."""
+    """All hyperparameters that were given to a command."""
 
     shared: tuple[SharedNumber, ...] = ()
     own: Mapping[str, Numbers] = field(default_factory=dict)  # by method, from ``--set``
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, float | str]]:
-    """Read what ``--set`` was given, each METHOD.NUMBER=VALUE, by method.
+    """Parse the values of ``--set``, each METHOD.NUMBER=VALUE, by method.
 
     Raises:
-        AuditError: another form, an unknown method or number, a value of another type, or a number given twice.
+        AuditError: a malformed value, an unknown method or hyperparameter, a wrong type, or a duplicate.
     """
     own: dict[str, dict[str, float | str]] = {}
     for text in texts:
@@ -114,10 +115,10 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, float | str]]:
 
 
 def numbers_by_method(methods: Sequence[str], given: GivenNumbers) -> dict[str, dict[str, float | str]]:
-    """Say which numbers each of the chosen methods gets.
+    """Assign the given hyperparameters to the chosen methods.
 
     Raises:
-        AuditError: a number is for a method that is unknown or not chosen, or none of the chosen methods has it.
+        AuditError: a hyperparameter is for a method that is unknown or not chosen, or none of the chosen has it.
     """
     result: dict[str, dict[str, float | str]] = {name: {} for name in methods}
     for shared in given.shared:
@@ -126,7 +127,7 @@ def numbers_by_method(methods: Sequence[str], given: GivenNumbers) -> dict[str, 
             having = [name for name, make in METHODS.items() if shared.name in make().numbers]
             raise AuditError(
                 f"{shared.flag} is a number of {', '.join(having)}, and none of them is among the methods "
-                f"({', '.join(methods)}): leave the flag out, or add one of them"
+                f"({', '.join(methods)}): omit the flag, or add one of them"
             )
         for name in takers:
             result[name][shared.name] = shared.value
@@ -142,14 +143,14 @@ def numbers_by_method(methods: Sequence[str], given: GivenNumbers) -> dict[str, 
 
 
 def build_method(name: str, numbers: Mapping[str, object]) -> Method:
-    """Make a method with these numbers in place of its own.
+    """Create a method with these hyperparameters instead of its defaults.
 
     Args:
         name: one of ``METHODS``.
         numbers: arguments of its class.
 
     Raises:
-        AuditError: the method is unknown, or a number is out of its range.
+        AuditError: the method is unknown, or a hyperparameter is out of its range.
     """
     _numbers_of(name, f"--method {name}")
     try:
@@ -159,7 +160,7 @@ def build_method(name: str, numbers: Mapping[str, object]) -> Method:
 
 
 def check_fit(method: Method, encoder: DualEncoder) -> None:
-    """Refuse numbers that do not fit the model.
+    """Check that the hyperparameters fit the model.
 
     Raises:
         AuditError: the model has no such block.

@@ -1,19 +1,19 @@
 """NIB: the narrowed information bottleneck, an integral of gradients along the hidden state, without noise.
 
-M2IB's noise is replaced by a scalar that lets everything or nothing of the hidden state h through. The cosine's rise
-along that way, from 0 to h, is shared out over the elements:
+A scalar that scales the hidden state h from 0 to 1 replaces M2IB's noise. The increase of the cosine along that path is
+distributed over the elements:
 
     A = sum over i = 1..N of (1/N) h * d cos(suffix(x), e)/dx at x = (i/N) h
 
-The heat of a token is A summed over the width; it may be negative, and it is the same in every run. A is the right-hand
-sum of an integral that adds up to cos(suffix(h), e) - cos(suffix(0), e); ten steps keep to that only roughly, being
-coarse near 0, where a LayerNorm turns fast.
+The heat of a token is A summed over the width. It may be negative, and it is the same in every run. A is a right
+Riemann sum of an integral that equals cos(suffix(h), e) - cos(suffix(0), e). Ten steps approximate it only roughly,
+because they are coarse near 0, where a LayerNorm changes direction quickly.
 
-The blocks are those of the authors' code, which squeezes the input of block 9 of 12 in both towers: the output of
-block 8, counted from 0. M2IB's code squeezes the output of block 9, and of block 7 in the text tower for chest X-rays;
-to compare both at one place, give NIB M2IB's layers.
+The blocks are those of the authors' code, which scales the input of block 9 of 12 in both towers: the output of block
+8, counted from 0. M2IB's code uses the output of block 9, and of block 7 in the text tower for chest X-rays; to compare
+both at the same place, give NIB the layers of M2IB.
 
-Departure from the authors' code: heat is unscaled (there it is min-maxed, and the image's brought to 224 px first).
+Departure from the authors' code: heat is unscaled (there it is min-max scaled, after resizing the image's to 224 px).
 
 Source: Zhu et al. 2025, "Narrowing information bottleneck theory for multimodal image-text representations
 interpretability" (ICLR), and the function ``nib`` of the authors' code (``num_steps=10``, ``target_layer=9``).
@@ -32,7 +32,7 @@ from audit.encoders.protocol import DualEncoder
 
 __all__ = ["NIB"]
 
-_PUBLISHED_LAYERS = (8, 8)  # image and text block of 12 whose output is squeezed
+_PUBLISHED_LAYERS = (8, 8)  # image and text block of 12 whose output is scaled
 
 
 class NIB(Method):
@@ -44,23 +44,23 @@ class NIB(Method):
     numbers: Mapping[str, type] = {"steps": int, "image_layer": int, "text_layer": int}
 
     def __init__(self, *, steps: int = 10, image_layer: int | None = None, text_layer: int | None = None) -> None:
-        """Take the number of steps of the integral, and the blocks whose output is squeezed, 0-based.
+        """Set the number of steps of the integral, and the blocks whose output is scaled, 0-based.
 
-        Blocks that are not given are those of the model's folder, else the published ones.
+        Missing blocks are those of the model's folder, or else the published ones.
 
         Raises:
             ValueError: less than one step.
         """
         if steps < 1:
-            raise ValueError(f"NIB needs one step at least, got {steps}")
+            raise ValueError(f"NIB needs at least one step, got {steps}")
         self._steps, self._layers = steps, (image_layer, text_layer)
 
     def split(self, encoder: DualEncoder) -> tuple[int, int]:
-        """Image and text block whose output is scaled: as given, else the model's folder's, else published."""
+        """Return the image and text block whose output is scaled: as given, else the model folder's, else published."""
         return layers_for(encoder, *self._layers, published=_PUBLISHED_LAYERS)
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model."""
+        """Return the hyperparameters for a model."""
         image, text = self.split(encoder)
         return {"steps": self._steps, "image_layer": image, "text_layer": text}
 

@@ -10,15 +10,15 @@ __all__ = ["Precision", "autocast", "flushed_denormals", "resolve"]
 
 
 class Precision(StrEnum):
-    """What ``--precision`` takes."""
+    """The values of ``--precision``."""
 
     FP32 = "fp32"
     BF16 = "bf16"
-    AUTO = "auto"  # bf16 on a GPU that has it, else fp32
+    AUTO = "auto"  # bf16 on a GPU that supports it, else fp32
 
 
 def resolve(precision: Precision, device: torch.device) -> Precision:
-    """Say what ``auto`` means on a device."""
+    """Return the precision that ``auto`` means on a device."""
     if precision is not Precision.AUTO:
         return precision
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -26,15 +26,15 @@ def resolve(precision: Precision, device: torch.device) -> Precision:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Run matrix products in bf16 where that is asked for; norms and softmax stay in fp32."""
+    """Run matrix products in bf16 if requested; norms and softmax stay in fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=resolve(precision, device) is Precision.BF16)
 
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Take denormal numbers for 0 in this thread, and leave the setting as it was.
+    """Treat denormal numbers as 0 in this thread, and restore the setting afterwards.
 
-    A softmax's tail and Adam's squares hold such numbers, on which a CPU is some ten times slower.
+    The tail of a softmax and Adam's squares hold denormal numbers, on which a CPU is about ten times slower.
     """
     already = bool(torch.tensor(1e-40) * 1.0 == 0.0)
     torch.set_flush_denormal(True)

@@ -1,7 +1,6 @@
-"""What a method is asked and what it answers: a batch of pairs, one tower's half of it, and maps.
+"""The input and output of a method: a batch of pairs, one tower's half of it, and maps.
 
-A method that treats both towers alike is a function of a :class:`TowerBatch`, from which :func:`both_towers` makes the
-maps.
+A method that treats both towers alike is a function of a :class:`TowerBatch`; :func:`both_towers` turns it into maps.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +19,11 @@ Hidden = Float[Tensor, "batch tokens width"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One image and the phrases that it is to be explained with."""
+    """One image and the phrases to explain it with."""
 
     pixels: Float[Tensor, "3 size size"]
     phrases: Sequence[str]
-    seeds: Sequence[int]  # one a phrase: the noise of a pair depends on nothing else
+    seeds: Sequence[int]  # one per phrase, and the only source of a pair's noise
 
     def __post_init__(self) -> None:
         if len(self.seeds) != len(self.phrases):
@@ -33,10 +32,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """What one method gives for one pair, on the CPU."""
+    """The result of one method for one pair, on the CPU."""
 
-    heat: Float[Tensor, "grid_rows grid_columns"]  # in the method's unit, a number a patch
-    words: tuple[tuple[str, float], ...]  # word, heat; start, end and padding are left out
+    heat: Float[Tensor, "grid_rows grid_columns"]  # in the method's unit, one value per patch
+    words: tuple[tuple[str, float], ...]  # word, heat; without start, end and padding
     cosine: float  # of the whole image and the whole phrase, -1 to 1
 
 
@@ -45,16 +44,16 @@ class TowerBatch:
     """One tower's half of a batch of pairs."""
 
     tower: Tower
-    inputs: Tensor | Tokens  # what the tower reads: each image once, each pair's phrase
-    rows: Int[Tensor, " pairs"]  # which of the inputs is a pair's
-    prefix: Callable[[int], Hidden]  # output of a block, a row a pair, without a graph
+    inputs: Tensor | Tokens  # inputs of the tower: each image once, or each pair's phrase
+    rows: Int[Tensor, " pairs"]  # index of each pair's input
+    prefix: Callable[[int], Hidden]  # output of a block, one row per pair, without a graph
     target: Float[Tensor, "pairs dim"]  # the other tower's embeddings
-    mask: Bool[Tensor, "pairs tokens"] | None  # False for padding; None where there is none
+    mask: Bool[Tensor, "pairs tokens"] | None  # False for padding; None if there is none
     seeds: tuple[int, ...]
     content: Bool[Tensor, "#pairs tokens"]  # True for patches, or for tokens of words
 
     def seen(self) -> Bool[Tensor, "pairs tokens"]:
-        """Which tokens the tower sees."""
+        """Return which tokens are visible to the tower."""
         if self.mask is not None:
             return self.mask
         return torch.ones(len(self.rows), self.content.shape[1], dtype=torch.bool, device=self.target.device)
@@ -62,7 +61,7 @@ class TowerBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """A batch of images with a phrase each, and the embeddings of both; no tensor has a gradient."""
+    """A batch of images with one phrase each, and the embeddings of both; no tensor has a gradient."""
 
     encoder: DualEncoder
     images: Float[Tensor, "images 3 size size"]
@@ -71,13 +70,13 @@ class Pairs:
     seeds: tuple[int, ...]
     image_embedding: Float[Tensor, "pairs dim"]
     text_embedding: Float[Tensor, "pairs dim"]
-    words: bool  # whether the text side is asked for
-    # A block whose output is known already: its number, and a row a pair.
+    words: bool  # whether to explain the text side
+    # A block whose output is already known: its index, and one row per pair.
     image_hidden: tuple[int, Float[Tensor, "pairs image_tokens image_width"]] | None = None
     text_hidden: tuple[int, Float[Tensor, "pairs text_tokens text_width"]] | None = None
 
     def image_side(self, layer: int) -> TowerBatch:
-        """The image half; ``layer`` only says how many tokens there are."""
+        """The image half; ``layer`` only determines the number of tokens."""
         tower = self.encoder.image
         rows, columns = tower.grid_at(layer)
         content = torch.ones(1, tower.leading_tokens + rows * columns, dtype=torch.bool, device=self.images.device)
@@ -119,7 +118,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maps:
-    """A method's answer to a batch of pairs."""
+    """A method's result for a batch of pairs."""
 
     image: Float[Tensor, "pairs grid_rows grid_columns"]
     tokens: Float[Tensor, "pairs text_tokens"] | None = None
@@ -128,13 +127,13 @@ class Maps:
 def on_grid(
     heat: Float[Tensor, "pairs tokens"], encoder: DualEncoder, layer: int
 ) -> Float[Tensor, "pairs grid_rows grid_columns"]:
-    """Leave out the tokens before the grid and lay the rest out in rows and columns."""
+    """Drop the tokens before the grid and arrange the others in rows and columns."""
     rows, columns = encoder.image.grid_at(layer)
     return heat[:, encoder.image.leading_tokens :].reshape(-1, rows, columns)
 
 
 def both_towers(pairs: Pairs, attribute: Callable[[TowerBatch, int], Tensor], layers: tuple[int, int]) -> Maps:
-    """Explain the image and, where words are asked for, the phrase, each by its tokens at its tower's layer."""
+    """Explain the image and, if words are requested, the phrase, each at its tower's layer."""
     image_layer, text_layer = layers
     heat = attribute(pairs.image_side(image_layer), image_layer)
     return Maps(

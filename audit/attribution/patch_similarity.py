@@ -1,8 +1,8 @@
-"""Patch similarity: the cosine of each patch's own token, sent through the head, with the phrase.
+"""Patch similarity: the cosine of the phrase with each patch's own token, passed through the head.
 
-No gradient and no perturbation: each token of a block's output is put where the pooled token stands; the block is the
-last unless another one is given. SigLIP's attention pooling, put on one token alone, gives that token's value. In a
-CLIP whose patches were never trained to be read this map is often the opposite of what one looks for; it is here as a
+There is no gradient and no perturbation: each token of a block's output takes the place of the pooled token. The block
+is the last unless another is given. SigLIP's attention pooling of a single token returns that token's value. In a CLIP
+with patches that were never trained to be read, this map is often the opposite of what is expected; it is included as a
 cheap reference.
 
 Source: Zhou, Loy and Dai 2022, "Extract free dense labels from CLIP" (ECCV), section 3, without its change of the last
@@ -34,11 +34,11 @@ class PatchSimilarity(Method):
     numbers: Mapping[str, type] = {"image_layer": int}
 
     def __init__(self, *, image_layer: int | None = None) -> None:
-        """Take the block whose output is read, 0-based; None is the last."""
+        """Set the block whose output is read, 0-based; None is the last."""
         self._layer = image_layer
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model.
+        """Return the hyperparameters for a model.
 
         Raises:
             ValueError: the model has no such block.
@@ -57,8 +57,8 @@ class PatchSimilarity(Method):
         tower = pairs.encoder.image
         if not isinstance(tower, TransformerImageTower):
             raise ModelError(
-                f"{self.name} reads the tokens of transformer blocks, and this model's {type(tower).__name__} has "
-                "none: choose a method that does without, such as m2ib, nib or grad_cam"
+                f"{self.name} reads the tokens of transformer blocks, but this model's {type(tower).__name__} has "
+                "none: choose a method that does not need them, such as m2ib, nib or grad_cam"
             )
         layer = int(self.numbers_for(pairs.encoder)["image_layer"])
         hidden = tower.prefix(pairs.images, layer)

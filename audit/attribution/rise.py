@@ -1,12 +1,12 @@
-"""RISE: the mean cosine of the masked images in which a pixel is seen.
+"""RISE: the mean cosine of the masked images in which a pixel is visible.
 
-Masks are random grids of ``cells`` x ``cells``, each cell open with chance ``open_share``, enlarged bilinearly and
-shifted by up to a cell:
+Masks are random grids of ``cells`` x ``cells`` cells, each open with probability ``open_share``, enlarged bilinearly
+and shifted by up to one cell:
 
     heat_p = sum over masks of cos(image * m, e) m_p / sum over masks of m_p
 
-Departure from the source: it divides by the masks' own sum at p, where the source divides by its expectation. A cosine
-is never near 0, unlike a class's probability, so uneven coverage by chance would be drawn as heat.
+Departure from the source: the sum is divided by the masks' own sum at p, where the source divides by its expectation. A
+cosine, unlike a class probability, is never near 0, so uneven random coverage would appear as heat.
 
 Source: Petsiuk, Das and Saenko 2018, "RISE: randomized input sampling for explanation of black-box models" (BMVC),
 equation 6 (7 x 7 cells, half of them open; there 4,000 masks and more).
@@ -28,7 +28,7 @@ __all__ = ["RISE", "random_masks"]
 
 
 class RISE(Method):
-    """Random masks on the image; the words are not measured."""
+    """Random masks on the image; words are not measured."""
 
     name = "rise"
     unit = "cosine"
@@ -36,7 +36,7 @@ class RISE(Method):
     numbers: Mapping[str, type] = {"masks": int, "cells": int, "open_share": float}
 
     def __init__(self, *, masks: int = 500, cells: int = 7, open_share: float = 0.5) -> None:
-        """Take the number of masks a pair, their cells a side and the share of cells that are open."""
+        """Set the number of masks per pair, their cells per side and the share of open cells."""
         if masks < 1 or cells < 1 or not 0 < open_share < 1:
             raise ValueError(f"RISE needs masks, cells and a share between 0 and 1: {masks}, {cells}, {open_share}")
         self._masks, self._cells, self._open_share = masks, cells, open_share
@@ -61,7 +61,7 @@ class RISE(Method):
         small = adaptive_avg_pool2d(masks, pairs.encoder.image.grid_at(0))
         total = small.sum(0)
         weighted = (cosines[:, None, None] * small).sum(0)
-        return torch.where(total > 0, weighted / total, cosines.mean())  # never seen: nothing is known of it
+        return torch.where(total > 0, weighted / total, cosines.mean())  # a pixel that was never visible is unknown
 
 
 def random_masks(

@@ -1,9 +1,9 @@
-"""Attention rollout: which patches the embedding is made of, whatever the phrase says.
+"""Attention rollout: the patches from which the embedding is made, independent of the phrase.
 
     R = product over the last blocks, all unless a number is given, of (mean over heads of A + I) / 2
 
-The heat is the row of the pooled token; for SigLIP, whose head pools all tokens, the mean of all rows. The phrase takes
-no part: all phrases of an image get the same map. It is here as a reference, to see what a map gains by reading.
+The heat is the row of the pooled token, or the mean of all rows for SigLIP, whose head pools all tokens. The phrase has
+no effect: all phrases of an image get the same map. Rollout is a reference that shows what reading the phrase adds.
 
 Source: Abnar and Zuidema 2020, "Quantifying attention flow in transformers" (ACL), section 3.
 """
@@ -22,7 +22,7 @@ __all__ = ["Rollout"]
 
 
 class Rollout(Method):
-    """Attention rollout of the image: it sees the image and is blind to the words."""
+    """Attention rollout of the image: it ignores the words."""
 
     name = "rollout"
     unit = "dimensionless"
@@ -31,17 +31,17 @@ class Rollout(Method):
     numbers: Mapping[str, type] = {"image_blocks": int}
 
     def __init__(self, *, image_blocks: int | None = None) -> None:
-        """Take the number of last blocks that are rolled out; None, or more than there are, means all.
+        """Set the number of last blocks to use; None, or a larger number than exists, means all.
 
         Raises:
             ValueError: less than one block.
         """
         if image_blocks is not None and image_blocks < 1:
-            raise ValueError(f"rollout needs one block at least, got {image_blocks}")
+            raise ValueError(f"rollout needs at least one block, got {image_blocks}")
         self._blocks = image_blocks
 
     def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
-        """The hyperparameters for a model."""
+        """Return the hyperparameters for a model."""
         depth = encoder.image.depth
         return {"image_blocks": depth if self._blocks is None else min(self._blocks, depth)}
 

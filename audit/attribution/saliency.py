@@ -1,9 +1,9 @@
-"""Saliency: how fast the cosine changes with each pixel, and with each token's embedding.
+"""Saliency: gradient of the cosine with respect to each pixel and each token's embedding.
 
     image: max over channels of |d cos / d pixel|, averaged over each cell of the model's grid
-    words: norm over the width of d cos / d embedding, a token at a time
+    words: norm over the width of d cos / d embedding, per token
 
-Departure from the source: the map is brought to the model's grid, so that it compares with those of other methods.
+Departure from the source: the map is reduced to the model's grid, to be comparable with other methods.
 
 Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional networks: visualising image classification
 models and saliency maps", section 3; for words Li et al. 2016, "Visualizing and understanding neural models in NLP".
@@ -23,7 +23,7 @@ __all__ = ["Saliency"]
 
 
 class Saliency(Method):
-    """The size of the input's gradient, for both towers."""
+    """The magnitude of the input's gradient, for both towers."""
 
     name = "saliency"
     unit = "cosine"

@@ -116,7 +116,7 @@ def test_every_number_of_every_method_can_be_set_to_what_it_is(name) -> None:
 
 
 def test_a_number_out_of_its_range_is_refused_by_name() -> None:
-    with pytest.raises(AuditError, match="nib: NIB needs one step"):
+    with pytest.raises(AuditError, match="nib: NIB needs at least one step"):
         build_method("nib", {"steps": 0})
     with pytest.raises(AuditError, match=r"iba: .*must be positive"):
         build_method("iba", {"beta": -1.0})
