@@ -1,8 +1,8 @@
-"""What a run leaves for those who ask afterwards: events as they happened, and a chain of entries that shows changes.
+"""Logs of a run: events as they happen, and a chain of entries that reveals later changes.
 
-``OUT/log.jsonl`` says what went on, a JSON line an event. ``OUT/audit.jsonl`` says what was done, each line with the
-checksum of the one before it. Neither holds patient data, host names, user names or paths, with ``--show-phi`` or
-without: studies and files stand there under their salted keys.
+``OUT/log.jsonl`` records what happened, one JSON line per event. ``OUT/audit.jsonl`` records what was done; each line
+contains the checksum of the previous line. Neither holds patient data, host names, user names or paths, with or without
+``--show-phi``: studies and files are identified by their salted keys.
 """
 
 from audit.logbook.chain import AUDIT_LOG, AuditLog

@@ -1,9 +1,9 @@
-"""``OUT/audit.jsonl``: entries that follow from each other, so that a change of any of them shows.
+"""``OUT/audit.jsonl``: a chain of entries in which a change of any entry can be detected.
 
-Each line holds the SHA-256 of the line before it and, made with a key that follows from the salt, an HMAC of itself.
-The chain shows a line that was changed, put in, taken out or moved. The HMAC shows that whoever wrote a line had the
-salt: an outsider with write access to OUT could work every checksum out again, and not these. Whoever has both OUT and
-the salt can write another chain; against that helps a note of the last line's checksum elsewhere (``verify --head``).
+Each line holds the SHA-256 of the previous line and an HMAC of itself, with a key derived from the salt. The chain
+reveals a line that was changed, inserted, removed or moved. The HMAC proves that the author of a line had the salt: an
+outsider with write access to OUT could recompute every checksum, but not the HMACs. Someone with both OUT and the salt
+can write another chain; storing the last line's checksum elsewhere protects against that (``verify --head``).
 
 Source: RFC 2104 (HMAC); Schneier and Kelsey 1999, "Secure audit logs to support computer forensics", section 4.
 """
@@ -44,33 +44,33 @@ __all__ = [
 ]
 
 AUDIT_LOG = "audit.jsonl"
-GENESIS = "0" * 64  # what stands in the first line for the one before it
+GENESIS = "0" * 64  # the previous line's checksum in the first line
 TORN = "torn line kept"
 DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored again"
-OPENED = "study opened"  # its record is about to change, or to leave the result
+OPENED = "study opened"  # its record is about to be changed or removed from the result
 RECORDED = frozenset({DONE, FOUND_DONE, SCORED_AGAIN})
 STARTED_ANEW = "run replaced"
 STUDY_FAILED = "study failed"
-BEGUN_OVER = "log begun over studies"  # that lay in OUT, while their log was gone
-_TAIL_AT_MOST = 1 << 20  # bytes: a line is far shorter
+BEGUN_OVER = "log begun over studies"  # OUT held studies when the log was created
+_TAIL_AT_MOST = 1 << 20  # bytes; a line is far shorter
 
 
 def log_key(salt: bytes) -> bytes:
-    """Derive the key of the log's HMACs, so that one key serves one purpose."""
+    """Derive the key of the log's HMACs; each purpose has its own key."""
     return hmac.new(salt, b"m2ib-audit audit log", "sha256").digest()
 
 
 def log_lines(out: Path) -> list[bytes]:
-    """Give the lines of the log with their ends; the last one may be torn.
+    """Return the lines of the log with their line ends; the last one may be incomplete.
 
     Raises:
-        FileNotFoundError: there is none.
-        OutputError: it cannot be read, or is no plain file.
+        FileNotFoundError: there is no log.
+        OutputError: it cannot be read, or is not a regular file.
     """
     path = out / AUDIT_LOG
     try:
         if path.exists() and not path.is_file():
-            raise OutputError(f"{path} is no plain file: put the log back")
+            raise OutputError(f"{path} is not a regular file: put the log back")
         *whole, last = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         raise
@@ -80,7 +80,7 @@ def log_lines(out: Path) -> list[bytes]:
 
 
 def result_checksums(out: Path) -> dict[str, str]:
-    """Give what the entry holds that closes a run: the checksums of ``run.json`` and of the list of pages.
+    """Return the contents of the entry that closes a run: the checksums of ``run.json`` and of the list of pages.
 
     Raises:
         OutputError: one of them cannot be read.
@@ -89,32 +89,31 @@ def result_checksums(out: Path) -> dict[str, str]:
 
 
 def mac_of(entry: Mapping[str, Value], key: bytes) -> str:
-    """HMAC-SHA-256 of an entry as it is written, without its own ``mac``."""
+    """Return the HMAC-SHA-256 of an entry as it is written, without its own ``mac``."""
     bare = {name: value for name, value in entry.items() if name != "mac"}
     return hmac.new(key, as_line(bare), "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class _ChainHead:
-    """Where the chain stands."""
+    """The current end of the chain."""
 
     count: int
-    last: str  # checksum of the last whole line
+    last: str  # checksum of the last complete line
 
 
 class AuditLog:
     """Appends to the chain of one OUT.
 
-    Every append takes the file's lock and reads where the chain stands, so that two commands on one OUT add to one
-    chain. A line that a killed run left torn stays in its place; the next entry says how long it is and what its
-    checksum is.
+    Every append locks the file and reads the end of the chain, so that two commands on the same OUT extend the same
+    chain. An incomplete line left by a killed run is kept; the next entry states its length and checksum.
     """
 
     def __init__(self, out: Path, salt: bytes) -> None:
         self._path, self._key = out / AUDIT_LOG, log_key(salt)
 
     def append(self, event: str, **values: Value) -> str:
-        """Append one entry; it is on the disk when this returns. Gives the checksum of the last line, the head.
+        """Append one entry and flush it to disk. Returns the checksum of the last line, the head.
 
         Raises:
             OutputError: the log cannot be written.
@@ -122,7 +121,7 @@ class AuditLog:
         return self.append_all([(event, values)])
 
     def append_all(self, entries: Iterable[tuple[str, Mapping[str, Value]]]) -> str:
-        """Append entries, forced to the disk once. Gives the head, which is empty where there was nothing to append.
+        """Append entries, flushed to disk once. Returns the head, or "" if there was nothing to append.
 
         Raises:
             OutputError: the log cannot be written.
@@ -133,7 +132,7 @@ class AuditLog:
         with locked(self._path) as descriptor:
             head, torn = _head_of(descriptor)
             lines = []
-            if torn and self._follows(head, parsed(torn)):  # whole but for its end
+            if torn and self._follows(head, parsed(torn)):  # complete except for its line end
                 head = _ChainHead(head.count + 1, checksum(torn + b"\n"))
                 lines.append(b"\n")
             elif torn:
@@ -155,9 +154,9 @@ class AuditLog:
 
 
 def refuse_other_salt(out: Path, salt: bytes) -> None:
-    """Refuse a salt with which no entry of an OUT's log was written.
+    """Raise if no entry of an OUT's log was written with this salt.
 
-    Entries may have been changed since, the first and the last one too: :func:`audit.logbook.verify` says which.
+    Entries may have been changed since, including the first and the last: :func:`audit.logbook.verify` says which.
 
     Raises:
         OutputError: OUT was made with another salt, or its log cannot be read.
@@ -167,20 +166,20 @@ def refuse_other_salt(out: Path, salt: bytes) -> None:
         with path.open("rb") as log:
             entries = filter(None, map(parsed, iter(partial(log.readline, _TAIL_AT_MOST), b"")))
             ours = (entry.get("mac") == mac_of(entry, key) for entry in entries)
-            is_other = not next(ours, True) and not any(ours)  # usually the first entry tells
+            is_other = not next(ours, True) and not any(ours)  # usually the first entry decides
     except FileNotFoundError:
         return
     except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror}): let the user who audits read it") from error
+        raise OutputError(f"{path} cannot be read ({error.strerror}): give the auditing user access to it") from error
     if is_other:
         raise OutputError(
-            f"{out} was written with another salt, so its keys cannot be joined with these inputs: put back the salt "
-            "that it was made with (M2IB_AUDIT_SALT, or the file in your configuration folder), or name another folder"
+            f"{out} was written with another salt, so its keys do not match these inputs: restore the salt that it "
+            "was made with (M2IB_AUDIT_SALT, or the file in your configuration folder), or name another folder"
         )
 
 
 def _head_of(descriptor: int) -> tuple[_ChainHead, bytes]:
-    """Find the last whole entry, and everything behind it that is none.
+    """Find the last complete entry, and everything after it.
 
     Raises:
         OSError: the log cannot be read.
@@ -198,16 +197,16 @@ def _head_of(descriptor: int) -> tuple[_ChainHead, bytes]:
 
 
 def fault_of(entry: Mapping[str, Value], *, count: int, last: str, key: bytes | None) -> str | None:
-    """Say why an entry does not follow those before it; None where it does.
+    """Explain why an entry does not follow the previous ones; None if it does.
 
     Args:
-        entry: as read.
-        count: entries before it.
+        entry: the entry as read.
+        count: number of entries before it.
         last: checksum of the line before it.
-        key: :func:`log_key`; None leaves the HMAC unlooked at.
+        key: :func:`log_key`; None skips the HMAC.
     """
     if entry.get("n") != count + 1:
-        return f"entry {count + 1} should stand there, and it is entry {entry.get('n')}"
+        return f"entry {count + 1} is expected, but it is entry {entry.get('n')}"
     if entry.get("prev") != last:
         return "the line before it is not the one that it was written after"
     if key is not None and entry.get("mac") != mac_of(entry, key):
@@ -216,7 +215,7 @@ def fault_of(entry: Mapping[str, Value], *, count: int, last: str, key: bytes | 
 
 
 def parsed(line: bytes) -> dict[str, Value] | None:
-    """Read a line; None where it is no entry."""
+    """Parse a line; None if it is not an entry."""
     try:
         entry = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -225,11 +224,11 @@ def parsed(line: bytes) -> dict[str, Value] | None:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")  # and an entry that holds it was not written here
+    raise ValueError(f"{name} is not JSON")  # this program does not write such an entry
 
 
 def note(found: dict[str, str], entry: Mapping[str, Value]) -> None:
-    """Bring ``found`` up to an entry: the checksum of each study's record."""
+    """Update ``found``, the checksum of each study's record, with an entry."""
     if entry.get("event") == STARTED_ANEW:
         found.clear()
     if entry.get("event") == OPENED:

@@ -1,4 +1,4 @@
-"""Every file of an OUT held against what the log, the records and the list of pages say of it."""
+"""Checks every file of an OUT against the log, the records and the list of pages."""
 
 import os
 import re
@@ -19,19 +19,19 @@ from reports.run_record import RunRecord
 __all__ = ["Covered", "State", "cover"]
 
 _AT_MOST = 128 << 20  # bytes of a record or a list
-_OLD = "written by version 0.1.0, whose records give no checksums of these"
-_UNVOUCHED = "the record that gives the checksums of these is not the one that was written"
+_OLD = "written by version 0.1.0, whose records hold no checksums of these"
+_UNVOUCHED = "the record with the checksums of these is not the one that was written"
 _STRANGE = "no run writes these"
-_OPEN = "a run, score or render did not come to its end"
-_EVENTS = "what went on, which is not needed to check the result"
-_ANSWERS = "reviewers' answers, which go on beside a run"
-_LOCK = "a lock, or what a killed command left half-written"
+_OPEN = "a run, score or render was not completed"
+_EVENTS = "the event log, which is not needed to check the result"
+_ANSWERS = "reviewers' answers, which are collected independently of a run"
+_LOCK = "a lock, or a partial file of a killed command"
 _OF_A_STUDY = {"index.html", THUMBNAIL, "heat.npz", FAILED}
 _OWN_LOCK = re.compile(r"(?:[\w-]+/)*\.m2ib-audit[\w.-]*")
 
 
 class State(StrEnum):
-    """How a file stands."""
+    """The state of a file."""
 
     COVERED = "covered"
     CHANGED = "changed"
@@ -41,36 +41,36 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Covered:
-    """Every file of an OUT, by its path within it, with how it stands and, where it is not covered, why."""
+    """Every file of an OUT by its path within it, with its state and, if it is not covered, the reason."""
 
     files: dict[str, tuple[State, str]] = field(default_factory=dict)
-    studies: int = 0  # whose record is the one that the log names, or is sealed
+    studies: int = 0  # studies whose record is named in the log, or sealed
     unlogged: list[str] = field(default_factory=list)  # studies with a sealed record that the log does not name
-    unknown: list[str] = field(default_factory=list)  # studies whose record neither log nor seal vouches for
-    unvouched: set[str] = field(default_factory=set)  # folders whose record is not as it was written
+    unknown: list[str] = field(default_factory=list)  # studies with a record that neither log nor seal confirms
+    unvouched: set[str] = field(default_factory=set)  # folders with a record that was changed
 
     def add(self, name: str, state: State, why: str = "") -> None:
-        """Note a file."""
+        """Add a file."""
         self.files[name] = (state, why)
 
     @property
     def strange(self) -> set[str]:
-        """Files that somebody else put there: any name may stand in their paths."""
+        """Files that no run wrote; their paths may hold any name."""
         names = {name for name, (_, why) in self.files.items() if why in {_STRANGE, _LOCK}}
         return {name for name in names if not _OWN_LOCK.fullmatch(name)}
 
     def of(self, state: State) -> dict[str, str]:
-        """Give the files that stand so, and why."""
+        """Return the files in this state, with their reasons."""
         return {name: why for name, (found, why) in sorted(self.files.items()) if found is state}
 
 
 def cover(out: Path, said: Said, key: bytes | None) -> Covered:
-    """Look at every file below OUT.
+    """Check every file below OUT.
 
     Args:
         out: the folder.
-        said: what its log says.
-        key: of the seals; None leaves them unlooked at.
+        said: the content of its log.
+        key: the key of the seals; None skips them.
 
     Raises:
         OutputError: a file cannot be read.
@@ -93,7 +93,7 @@ def cover(out: Path, said: Said, key: bytes | None) -> Covered:
 
 
 def _pages(out: Path, said: Said, covered: Covered) -> None:
-    """Hold the list of pages against the log, and the pages against the list."""
+    """Check the list of pages against the log, and the pages against the list."""
     if not said.pages:
         return
     covered.add(PAGES, *_against(out / PAGES, said.pages))
@@ -103,7 +103,7 @@ def _pages(out: Path, said: Said, covered: Covered) -> None:
 
 
 def _result(out: Path, said: Said, covered: Covered) -> None:
-    """Hold ``run.json`` against the log, and the tables against ``run.json``."""
+    """Check ``run.json`` against the log, and the tables against ``run.json``."""
     path = out / RUN
     if not (said.finished and said.run_json):
         return
@@ -147,12 +147,12 @@ def _study(out: Path, place: str, study: str, said: Said, key: bytes | None, cov
 
 
 def _unless_open(found: tuple[State, str], said: Said) -> tuple[State, str]:
-    """Take a file that a run may have been writing, when it was killed, for one that is not covered."""
+    """Treat a file that a killed run may have been writing as not covered."""
     return found if said.finished or found[0] is State.COVERED else (State.NOT_COVERED, _OPEN)
 
 
 def _files_of(read: Callable[[], StudyRecord | RunRecord]) -> dict[str, str]:
-    """Give the checksums that a record gives; none where it is of a version that this program does not read."""
+    """Return the checksums that a record holds; empty for a version that this program does not read."""
     try:
         return read().files or {}
     except DamagedError:
@@ -173,7 +173,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _files(out: Path) -> Iterator[str]:
-    """List every file below OUT; links are listed and not followed."""
+    """List every file below OUT; links are listed but not followed."""
     for folder, folders, names in os.walk(out):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118
         for name in (*names, *links):
@@ -181,7 +181,7 @@ def _files(out: Path) -> Iterator[str]:
 
 
 def _why_not(name: str, said: Said, unvouched: Set[str]) -> str:
-    """Say why a file is not covered by the log; the log itself is what covers."""
+    """Explain why a file is not covered by the log; the log itself covers the others."""
     folder, _, last = name.rpartition("/")
     known: list[tuple[Callable[[], bool], str]] = [
         (lambda: name == "log.jsonl", _EVENTS),

@@ -1,7 +1,7 @@
-"""``OUT/log.jsonl``: what happens in a run, as it happens, and whatever Python's ``logging`` is told meanwhile.
+"""``OUT/log.jsonl``: the events of a run as they happen, and the records of Python's ``logging``.
 
-Of a log record stand there its logger, level and the place in the code, of an exception its type and the places: never
-a message that was put together from values, since a value may be a name. The constant text of our own messages stays.
+A log record is stored as logger, level and code location, an exception as its type and code locations. A formatted
+message is never stored, because a value may be a name. The constant text of our own messages is stored.
 """
 
 import logging
@@ -26,18 +26,18 @@ _LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"), (0, "info"))
 
 
 class EventLog:
-    """Appends events to the log of one OUT; holds no file open, so that it can be sent to other processes."""
+    """Appends events to the log of one OUT; keeps no file open, so that it can be sent to other processes."""
 
     def __init__(self, out: Path) -> None:
         self.path = out / EVENT_LOG
 
     def tell(self, event: str, *, level: str = "info", **values: Value) -> None:
-        """Write one event down.
+        """Write one event.
 
         Args:
             event: what happened, in constant words.
             level: "info", "warning" or "error".
-            values: keys, stages, seconds and counts; nothing that an input says of itself.
+            values: keys, stages, seconds and counts; no content of the inputs.
 
         Raises:
             OutputError: the log cannot be written.
@@ -55,7 +55,7 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a log that cannot be written stops nothing, for the audit log will say so."""
+        """Write one record; a failure is ignored here, because writing the audit log will report it."""
         is_ours = record.name.split(".", 1)[0] in _OURS
         if not is_ours and record.levelno < logging.WARNING:
             return
@@ -64,8 +64,8 @@ class _Handler(logging.Handler):
             "where": f"{_place(record.pathname)}:{record.lineno}",
         }
         if is_ours and isinstance(record.msg, str):
-            values["message"] = record.msg  # what stands in the code, its %s still open
-            values |= getattr(record, "event_values", {})  # keys and places, made to be written down
+            values["message"] = record.msg  # the constant text of the code, without its %s filled in
+            values |= getattr(record, "event_values", {})  # keys and places, which are safe to store
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if error is not None:
             values |= {"error": type(error).__name__, "trace": scrubbed_trace(error)}
@@ -78,7 +78,7 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def recorded_logging(log: EventLog) -> Iterator[None]:
-    """Send what ``logging`` and ``warnings`` are told to an event log alone, and leave them as they were found."""
+    """Redirect ``logging`` and ``warnings`` to an event log, and restore both afterwards."""
     root, handler = logging.getLogger(), _Handler(log)
     shown = warnings.showwarning
 
@@ -104,13 +104,13 @@ def recorded_logging(log: EventLog) -> Iterator[None]:
 
 
 def scrubbed_trace(error: BaseException) -> list[str]:
-    """Where an exception came from, outermost first: places in code, without the values that its message may hold."""
+    """Return an exception's code locations, outermost first, without values that its message may hold."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_AT_MOST:]
     return [f"{_place(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _place(filename: str) -> str:
-    """Name a source file from its package on: where the program is installed may name a user."""
+    """Return a source file's path within its package: the installation path may name a user."""
     parts = PurePath(filename).parts
     for root in ("site-packages", *_OURS):
         if root in parts:

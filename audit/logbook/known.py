@@ -1,4 +1,4 @@
-"""What the audit log knows of a folder's studies and files, read by following its chain."""
+"""What the audit log states about a folder's studies and files, read by following its chain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,33 +28,33 @@ __all__ = ["CHANGED", "UNKNOWN", "Chain", "Known", "KnownWhileItGrows", "Said", 
 _STARTS = frozenset({STARTED_ANEW, "run started", "scoring again started"})
 _END_OF_RUN = "run finished"
 _ENDS = frozenset({_END_OF_RUN, "scoring again finished"})
-_OF_A_SHARD = "shard started"  # until a whole run has closed it, the result is not at its end
+_OF_A_SHARD = "shard started"  # the result is incomplete until a whole run has closed it
 _PAGES_START = frozenset({*_STARTS, _OF_A_SHARD, "pages are made again"})
 
 
 @dataclass(slots=True)
 class Said:
-    """What the entries say of OUT."""
+    """The statements of the log about OUT."""
 
     records: dict[str, str] = field(default_factory=dict)  # checksum of each study's record
     failed: dict[str, str] = field(default_factory=dict)  # checksum of each failed study's note
-    shards: dict[str, str] = field(default_factory=dict)  # checksum of what each shard says of itself
+    shards: dict[str, str] = field(default_factory=dict)  # checksum of each shard's own record
     opened: dict[str, str] = field(default_factory=dict)
-    """Studies whose record was about to change or go when the log ended, and the checksum that it had before"""
+    """Studies whose record was about to be changed or removed when the log ended, with its previous checksum"""
     run_json: str = ""  # checksum; empty while a run may be writing it
-    last_run_json: str = ""  # checksum that was last said
+    last_run_json: str = ""  # the latest checksum in the log
     pages: str = ""  # checksum of the list of pages; empty while pages may be being written
-    pages_open: bool = False  # pages were being made when the log ended
+    pages_open: bool = False  # pages were being written when the log ended
     finished: bool = True
-    begun_over: int | None = None  # studies that lay there when the log was begun
+    begun_over: int | None = None  # number of studies in OUT when the log was created
 
     def add(self, entry: Mapping[str, Value]) -> None:
-        """Bring all of it up to an entry."""
+        """Update all fields with an entry."""
         event, study = entry.get("event"), str(entry.get("study"))
-        if event == STARTED_ANEW:  # said before anything is removed
+        if event == STARTED_ANEW:  # logged before anything is removed
             self.opened |= self.records
             self.failed, self.shards = {}, {}
-        elif event == _END_OF_RUN:  # what was opened, and not done since, has left the result
+        elif event == _END_OF_RUN:  # studies that were opened and not completed since have left the result
             self.opened = {}
         if event == OPENED:
             self.opened[study] = self.records.get(study, "")
@@ -70,7 +70,7 @@ class Said:
         elif event == _OF_A_SHARD:
             self.finished = False
         elif event in _ENDS:
-            self.finished, self.pages_open = True, False  # version 0.1.0 gave no checksum of pages
+            self.finished, self.pages_open = True, False  # version 0.1.0 logged no checksum of pages
         if event in _PAGES_START:
             self.pages, self.pages_open = "", True
         self.run_json = self.last_run_json = str(entry.get("run_sha256", "")) or self.run_json
@@ -82,22 +82,22 @@ class Said:
 
 @dataclass(slots=True)
 class Chain:
-    """How far the entries of a log follow from each other."""
+    """How far the entries of a log form a valid chain."""
 
     entries: int = 0
-    head: str = GENESIS  # checksum of the last line that follows
-    heads: set[str] = field(default_factory=set)  # checksums of all of them
-    fault: str | None = None  # why the next line does not follow
-    torn: list[str] = field(default_factory=list)  # a sentence for each place where a killed run left a part of a line
+    head: str = GENESIS  # checksum of the last valid line
+    heads: set[str] = field(default_factory=set)  # checksums of all valid lines
+    fault: str | None = None  # why the next line is not valid
+    torn: list[str] = field(default_factory=list)  # a message for each incomplete line of a killed run
     said: Said = field(default_factory=Said)
 
 
 def follow(lines: list[bytes], key: bytes | None) -> Chain:
-    """Go from line to line until one does not follow.
+    """Follow the chain until a line is not valid.
 
     Args:
-        lines: whole, with their ends.
-        key: of the HMACs; None leaves them unlooked at.
+        lines: complete lines with their line ends.
+        key: the key of the HMACs; None skips them.
     """
     chain, torn = Chain(), list[bytes]()
     for place, line in enumerate(lines, start=1):
@@ -107,7 +107,7 @@ def follow(lines: list[bytes], key: bytes | None) -> Chain:
             continue
         fault = fault_of(entry, count=chain.entries, last=chain.head, key=key)
         if fault is None and torn and not _says_torn(entry, b"".join(torn)):
-            place, fault = place - len(torn), "it is no entry"  # noqa: PLW2901 - the torn line is the one at fault
+            place, fault = place - len(torn), "it is not an entry"  # noqa: PLW2901 - the torn line is the one at fault
         if fault is not None:
             chain.fault = f"broken at line {place}: {fault}"
             return chain
@@ -123,7 +123,7 @@ def follow(lines: list[bytes], key: bytes | None) -> Chain:
 
 
 def _says_torn(entry: Mapping[str, Value], torn: bytes) -> bool:
-    """Whether an entry says that the lines before it were found torn."""
+    """Return True if an entry states that the lines before it were found incomplete."""
     found = {checksum(torn), checksum(torn.removesuffix(b"\n"))}
     return entry.get("event") == TORN and entry.get("sha256") in found
 
@@ -136,20 +136,20 @@ _RECORD_AT_MOST = 128 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the log of an OUT says, as far as its entries follow from each other."""
+    """The statements of an OUT's log, as far as its chain is valid."""
 
     out: Path
     said: Said = field(default_factory=Said)
-    key: bytes | None = None  # of the seals; None: they are not looked at
-    is_there: bool = False  # a log with an entry
-    fault: str | None = None  # where the log is broken
+    key: bytes | None = None  # key of the seals; None: they are not checked
+    is_there: bool = False  # there is a log with an entry
+    fault: str | None = None  # where the chain is broken
 
     def doubt(self, folder: Path, *, logged: bool = True) -> str | None:
-        """Say in words why a study's record is not to be built on; None where it is.
+        """Explain why a study's record cannot be relied on; None if it can.
 
         Args:
-            folder: of the study.
-            logged: whether the log names the records of this folder; those that were set aside it does not.
+            folder: the folder of the study.
+            logged: whether the log names the records of this folder; it does not name archived ones.
 
         Raises:
             DamagedError: the record cannot be read.
@@ -158,14 +158,14 @@ class Known:
         named = self.said.records.get(folder.name) if logged else None
         if named == checksum(content):
             return None
-        if named is not None and self.fault is None:  # a broken log may have said otherwise behind the break
+        if named is not None and self.fault is None:  # a broken log may name another checksum after the break
             return CHANGED
         if logged and self.said.opened.get(folder.name) == checksum(content):
-            return None  # it was about to change, and did not
+            return None  # it was about to be changed, but was not
         return None if self.key is None or is_sealed(content, self.key) else UNKNOWN
 
     def names(self, folder: Path) -> bool:
-        """Say whether the log names a study's record as it is.
+        """Return True if the log names a study's record in its present form.
 
         Raises:
             DamagedError: the record cannot be read.
@@ -174,7 +174,7 @@ class Known:
         return self.said.records.get(folder.name) == checksum(content)
 
     def names_failure(self, folder: Path) -> bool:
-        """Say whether the log names the note that a study failed as it is.
+        """Return True if the log names a failed study's note in its present form.
 
         Raises:
             DamagedError: the note cannot be read.
@@ -183,20 +183,20 @@ class Known:
         return self.said.failed.get(folder.name) == checksum(content)
 
     def check(self, folder: Path) -> None:
-        """Refuse a study's record that is not to be built on.
+        """Raise if a study's record cannot be relied on.
 
         Raises:
-            DamagedError: it was changed, is not known, or cannot be read.
+            DamagedError: it was changed, is unknown, or cannot be read.
         """
         doubt = self.doubt(folder)
         if doubt is not None:
-            raise DamagedError(f"{folder / RECORD} is not to be trusted ({doubt}): audit the study again")
+            raise DamagedError(f"{folder / RECORD} cannot be relied on ({doubt}): audit the study again")
 
     def check_run(self) -> None:
-        """Refuse a ``run.json`` that was changed since a run wrote it.
+        """Raise if ``run.json`` was changed since a run wrote it.
 
         Raises:
-            DamagedError: it was.
+            DamagedError: it was changed.
         """
         content = read_bounded(self.out / RUN, most_bytes=_RECORD_AT_MOST)
         if self.is_there and not (
@@ -205,11 +205,11 @@ class Known:
         ):
             raise DamagedError(
                 f"{self.out / RUN} was changed since it was written: give the same `m2ib-audit run` again, which "
-                "writes it from the studies that it keeps"
+                "writes it again from the stored studies"
             )
 
     def pages(self) -> dict[str, str]:
-        """Give the checksums of pages and thumbnails that the log vouches for; none where it does not."""
+        """Return the checksums of pages and thumbnails that the log confirms; empty if it does not."""
         path = self.out / PAGES
         try:
             content = read_bounded(path, most_bytes=_RECORD_AT_MOST)
@@ -219,10 +219,10 @@ class Known:
 
 
 class KnownWhileItGrows:
-    """What the log of an OUT says while a run may go on there; it is read again for a record that it does not name."""
+    """The statements of an OUT's log while a run may continue; reread for a record that it does not name."""
 
     def __init__(self, out: Path) -> None:
-        """Read the log without a salt: who reviews need not have it.
+        """Read the log without a salt, which a reviewer need not have.
 
         Raises:
             OutputError: the log is there and cannot be read.
@@ -231,11 +231,11 @@ class KnownWhileItGrows:
         self.known = known_of(out, None)
 
     def check(self, folder: Path) -> None:
-        """Refuse a study's record that is not the one that the log names.
+        """Raise if a study's record is not the one that the log names.
 
         Raises:
-            DamagedError: it is not, or cannot be read.
-            OutputError: the log cannot be read any more.
+            DamagedError: it is another one, or cannot be read.
+            OutputError: the log can no longer be read.
         """
         stamp = _stamp(self._out)
         if stamp != self._stamp and not self.known.names(folder):
@@ -244,7 +244,7 @@ class KnownWhileItGrows:
 
 
 def _stamp(out: Path) -> tuple[int, int] | None:
-    """Tell states of the log apart without reading it."""
+    """Return a stamp that identifies the state of the log without reading it."""
     try:
         found = (out / AUDIT_LOG).stat()
     except FileNotFoundError:
@@ -253,7 +253,7 @@ def _stamp(out: Path) -> tuple[int, int] | None:
 
 
 def known_of(out: Path, salt: bytes | None) -> Known:
-    """Read what the log of an OUT says; without a salt HMACs and seals are not looked at.
+    """Read an OUT's log; without a salt, HMACs and seals are not checked.
 
     Raises:
         OutputError: the log is there and cannot be read.

@@ -1,4 +1,4 @@
-"""Whether the audit log of an OUT is as it was written, and every file as it says."""
+"""Checks that the audit log of an OUT is unchanged, and every file as the log states."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -19,33 +19,33 @@ _LISTED_AT_MOST = 3
 
 @dataclass(slots=True, kw_only=True)
 class Verification:
-    """What was found; ``intact`` where nothing speaks against the log."""
+    """The result; ``intact`` if nothing was changed."""
 
     entries: int = 0
-    studies: int = 0  # whose record is as the log says
+    studies: int = 0  # number of studies whose record is as logged
     files: dict[str, State] = field(default_factory=dict)  # every file of OUT, by its path within it
-    strange: set[str] = field(default_factory=set)  # those of them that no run writes
-    unfinished: bool = False  # a command was cut short, or the log was begun over studies that were there
-    head: str = GENESIS  # checksum of the last line, to be noted elsewhere
-    wrong: list[str] = field(default_factory=list)  # what was changed, a sentence each
-    notes: list[str] = field(default_factory=list)  # what a killed run leaves, and what could not be looked at
+    strange: set[str] = field(default_factory=set)  # those that no run writes
+    unfinished: bool = False  # a command was not completed, or the log was created when OUT already held studies
+    head: str = GENESIS  # checksum of the last line, to be stored elsewhere
+    wrong: list[str] = field(default_factory=list)  # a message for each change
+    notes: list[str] = field(default_factory=list)  # traces of killed runs, and what could not be checked
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was changed, as far as can be told."""
+        """True if nothing was changed, as far as can be determined."""
         return not self.wrong
 
 
 def verify(
     out: Path, salt: bytes | None, *, head: str | None = None, shown: Callable[[str], str] = str
 ) -> Verification:
-    """Go through the chain and compare what it says with what lies in OUT.
+    """Follow the chain and compare its statements with the files of OUT.
 
     Args:
         out: folder that a run wrote.
-        salt: of the user who ran; None leaves the HMACs unlooked at, and says so.
-        head: checksum of a last line that was noted elsewhere: the log must still hold that line.
-        shown: how notes name a file that no run writes, whose name may be a patient's.
+        salt: salt of the user who ran; None skips the HMACs, with a note.
+        head: checksum of a last line that was stored elsewhere: the log must still hold that line.
+        shown: replaces the name of a file that no run writes in notes, because it may be a patient's.
 
     Raises:
         OutputError: there is no log, or it cannot be read.
@@ -66,12 +66,12 @@ def verify(
             verdict.wrong.append(f"truncated or replaced: no line has the checksum {head} that was noted")
         _compare(cover(out, chain.said, None if salt is None else seal_key(salt)), chain.said, verdict, shown)
     if salt is None:
-        verdict.notes.append("the HMACs were not looked at, since the salt is not at hand")
+        verdict.notes.append("the HMACs were not checked, because the salt is not available")
     return verdict
 
 
 def _compare(covered: Covered, said: Said, verdict: Verification, shown: Callable[[str], str]) -> None:
-    """Say of OUT's files what differs from the log, what the log does not cover, and what is at its end."""
+    """Add what differs from the log, what the log does not cover, and what was not completed."""
     verdict.studies = covered.studies
     verdict.files = {name: state for name, (state, _) in sorted(covered.files.items())}
     verdict.strange = covered.strange
@@ -84,27 +84,27 @@ def _compare(covered: Covered, said: Said, verdict: Verification, shown: Callabl
             f"this salt, the first of them {covered.unknown[0]}"
         )
     if not said.finished:
-        verdict.notes.append("the last run did not come to its end: start it again")
+        verdict.notes.append("the last run was not completed: start it again")
     elif said.pages_open and not said.pages:
-        verdict.notes.append("the pages were not made to their end: `m2ib-audit render` makes them")
+        verdict.notes.append("not all pages were written: `m2ib-audit render` writes them")
     elif RUN in verdict.files and not said.run_json:
-        verdict.wrong.append("truncated: run.json is there, and the log knows of no run that ended")
+        verdict.wrong.append("truncated: run.json exists, but the log names no completed run")
     if covered.unlogged:
         sentence = f"{_counted(covered.unlogged)} studies were written with this salt and are not in the log"
         if said.finished:
             verdict.wrong.append(f"truncated: {sentence}, the first of them {covered.unlogged[0]}")
         else:
-            verdict.notes.append(f"{sentence} yet: a run was killed before it said so, or the log was cut there")
+            verdict.notes.append(f"{sentence} yet: a run was killed before it logged them, or the log was truncated")
     if said.begun_over is not None:
         verdict.notes.append(
-            f"the log was begun over {said.begun_over} studies that were there: what was done before is not known"
+            f"the log was created over {said.begun_over} existing studies: what was done before is unknown"
         )
     verdict.unfinished |= not said.finished or (said.pages_open and not said.pages) or said.begun_over is not None
     _tell_not_covered(covered, verdict, shown)
 
 
 def _tell_not_covered(covered: Covered, verdict: Verification, shown: Callable[[str], str]) -> None:
-    """List what the log does not cover by why, a few names each."""
+    """List the files that the log does not cover by reason, with a few names each."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name, why in covered.of(State.NOT_COVERED).items():
         if name != AUDIT_LOG:
@@ -119,7 +119,7 @@ def _counted(names: list[str]) -> str:
 
 
 def entries_of(out: Path) -> list[dict[str, Value] | None]:
-    """Every line of the log in its order; None for what is no entry.
+    """Return every line of the log in order; None for a line that is not an entry.
 
     Raises:
         OutputError: there is no log, or it cannot be read.
@@ -138,9 +138,9 @@ _NOT_SHOWN = frozenset({"n", "ts", "event", "prev", "mac"})
 
 
 def as_text(entry: Mapping[str, Value] | None) -> str:
-    """Number, time and event, then what it holds; control characters of a forged line are written out."""
+    """Return number, time and event, then the values; control characters of a forged line are escaped."""
     if entry is None:
-        return "     ?  (no entry)"
+        return "     ?  (not an entry)"
     words = [f"{name}={_shown(value)}" for name, value in entry.items() if name not in _NOT_SHOWN]
     line = f"{entry.get('n')!s:>6}  {entry.get('ts')!s}  {entry.get('event')!s:<18}  {' '.join(words)}".rstrip()
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

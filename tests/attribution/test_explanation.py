@@ -57,7 +57,7 @@ for boxes in ([(15, 25, 10, 10)], (15, 25, 10, 10), [None]):
 def test_what_is_no_box_is_refused_with_what_is_wanted() -> None:
     """As a user meets it: type hints are checked in tests alone, and would refuse it first."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_TYPE_CHECKS], check=True, capture_output=True, text=True)
-    wanted = "give pipelines.study.Box(x=..., y=..., width=..., height=..., label=...), in pixels of the picture"
+    wanted = "give pipelines.study.Box(x=..., y=..., width=..., height=..., label=...), in pixels of the image"
     assert done.stdout.splitlines() == [
         f"boxes[0] is a {kind}: {wanted}" for kind in ("tuple", "int", "NoneType") for _ in range(2)
     ]

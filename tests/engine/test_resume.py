@@ -539,7 +539,7 @@ def test_push_sends_nothing_of_a_study_whose_record_the_log_names_otherwise(coho
     told = CliRunner().invoke(app, ["push", str(out), *flags])
     assert told.exit_code == 3, told.output
     assert f"{key}: " in told.stderr
-    assert "is not to be trusted (its record was changed since it was written)" in told.stderr
+    assert "cannot be relied on (its record was changed since it was written)" in told.stderr
     assert {path.name for path in to.iterdir()} == {folder.name for folder in study_folders(out)} - {key}
 
 
@@ -585,7 +585,7 @@ def test_a_log_that_was_cut_or_removed_has_no_forged_record_signed(cohort, out, 
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
     found = verify(out, salt)
     assert found.intact
-    said = [note for note in found.notes if "begun over 4 studies that were there" in note]
+    said = [note for note in found.notes if "created over 4 existing studies" in note]
     assert (len(said), found.unfinished) == ((1, True) if place == "no log" else (0, False))
 
 

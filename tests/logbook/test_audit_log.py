@@ -57,7 +57,7 @@ def test_a_log_that_nobody_touched_is_intact(out: Path) -> None:
         (lambda all_: [all_[0], all_[2], all_[1], all_[3]], "broken at line 2"),
         (lambda all_: [*all_[:2], b"{}\n", *all_[2:]], "broken at line 3"),
         (lambda all_: [*all_[:2], b"rubbish\n", *all_[2:]], "broken at line 3"),
-        (lambda all_: all_[:3], "did not come to its end"),
+        (lambda all_: all_[:3], "was not completed"),
         (lambda all_: all_[:1], "truncated: 2 finished studies are not in the log"),
     ],
     ids=["changed", "taken out", "moved", "put in", "rubbish", "without its end", "cut short"],

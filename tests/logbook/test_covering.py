@@ -206,4 +206,4 @@ def test_a_render_that_was_cut_short_is_said(out: Path) -> None:
     render_pages(out, read_run(out))
     found = verify(out, SALT)
     assert (found.intact, found.unfinished) == (True, True)
-    assert any("`m2ib-audit render` makes them" in note for note in found.notes)
+    assert any("`m2ib-audit render` writes them" in note for note in found.notes)

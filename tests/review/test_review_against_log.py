@@ -43,7 +43,7 @@ def test_a_changed_record_has_no_page_takes_no_entry_and_stops_no_other(serve_he
     refused = client.ask(f"/studies/{TWO.record.key}/index.html")
     assert refused.status == 503
     assert str(logged) not in refused.body.decode()
-    assert "is not to be trusted (its record was changed since it was written)" in server.warnings[0]
+    assert "cannot be relied on (its record was changed since it was written)" in server.warnings[0]
     assert client.post(entry_of(TWO, 1)).status == 422
     assert client.ask(f"/studies/{ONE.record.key}/index.html").status == 200
     assert client.post(entry_of(ONE, 1)).status == 200
