@@ -1,1 +1,1 @@
-"""Radiologists answer the pages: a server on loopback, what they say in SQLite, and what comes of it."""
+"""Review by radiologists: a server on loopback, their entries in SQLite, and the export of the results."""

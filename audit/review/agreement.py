@@ -1,4 +1,4 @@
-"""How far reviewers agree beyond chance, with an interval over patients."""
+"""Agreement between reviewers beyond chance, with an interval over patients."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from reports.review_record import VERDICTS
 __all__ = ["Agreement", "Judged", "agreements"]
 
 _RESAMPLES: Final = 2000
-_DEFINED_AT_LEAST: Final = 0.95  # of the resamples, for an interval to say anything
+_DEFINED_AT_LEAST: Final = 0.95  # share of resamples with a defined kappa that an interval needs
 
 Kappa = Callable[[Float[np.ndarray, "sums features"]], Float[np.ndarray, " sums"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What every reviewer said last of one heat; who gave no verdict is not among them."""
+    """The latest verdict of every reviewer on one heat map; reviewers without a verdict are not included."""
 
     patient: str
     finding: str | None
@@ -29,7 +29,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """One statistic of agreement on the heats that all of ``reviewers`` judged."""
+    """One agreement statistic on the heat maps that all of ``reviewers`` judged."""
 
     statistic: str  # "Cohen's kappa", "Cohen's kappa, linear weights" or "Fleiss' kappa"
     finding: str | None  # None: all
@@ -37,14 +37,14 @@ class Agreement:
     heats: int
     patients: int
     agree: float | None  # share of heats (Fleiss: of pairs of reviewers, mean over heats) with the same verdict
-    kappa: float | None  # None where chance alone would agree always: all verdicts are one
-    low: float | None  # 95 % over patients; None for fewer than two patients, or where kappa is seldom defined
+    kappa: float | None  # None if all verdicts are equal, so that chance alone would always agree
+    low: float | None  # 95 % over patients; None for fewer than two patients, or if kappa is rarely defined
     high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Statistic:
-    """A kappa as a function of sums over heats, so that patients can be drawn again by weighting their sums."""
+    """A kappa as a function of sums over heat maps, so that patients are resampled by weighting their sums."""
 
     name: str
     features: Float[np.ndarray, "heats features"]
@@ -53,10 +53,10 @@ class _Statistic:
 
 
 def agreements(judged: Sequence[Judged], *, verdicts: Sequence[str] = VERDICTS, seed: int = 0) -> tuple[Agreement, ...]:
-    """Give all statistics over all heats, then finding by finding.
+    """Compute all statistics over all heat maps, then for each finding.
 
     Cohen's kappa for each pair of reviewers, plain and with linear weights (``verdicts`` are in order), and for three
-    or more Fleiss' kappa on the heats that all of them judged.
+    or more Fleiss' kappa on the heat maps that all of them judged.
 
     Source: Cohen 1960, "A coefficient of agreement for nominal scales"; Cohen 1968, "Weighted kappa"; Fleiss 1971,
     "Measuring nominal scale agreement among many raters", equations 1 to 7. Intervals: percentiles over resampled
@@ -76,7 +76,7 @@ def agreements(judged: Sequence[Judged], *, verdicts: Sequence[str] = VERDICTS, 
 
 
 def _cohen(judged: Sequence[Judged], pair: tuple[str, ...], verdicts: Sequence[str]) -> tuple[_Statistic, ...]:
-    """Both kappas of two reviewers; a heat's features are its cell of the table of one's verdicts by the other's."""
+    """Return both kappas of two reviewers; a heat map's features are its cell in the table of their verdicts."""
     size = len(verdicts)
     features = np.zeros((len(judged), size * size))
     for row, each in enumerate(judged):
@@ -105,7 +105,7 @@ def _cohen(judged: Sequence[Judged], pair: tuple[str, ...], verdicts: Sequence[s
 
 
 def _fleiss(judged: Sequence[Judged], group: tuple[str, ...], verdicts: Sequence[str]) -> _Statistic:
-    """Fleiss' kappa; a heat's features are its counts of each verdict and the share of pairs that agree on it."""
+    """Return Fleiss' kappa; a heat map's features are its count of each verdict and the share of agreeing pairs."""
     raters = len(group)
     features = np.zeros((len(judged), len(verdicts) + 1))
     for row, each in enumerate(judged):
@@ -152,7 +152,7 @@ def _agreement(
 def _interval(
     sums: Float[np.ndarray, "patients features"], kappa: Kappa, generator: np.random.Generator
 ) -> tuple[float | None, float | None]:
-    """Percentile interval over resampled patients; a resample of one verdict alone has no kappa and takes no part."""
+    """Return the percentile interval over resampled patients; resamples without a defined kappa are ignored."""
     count = len(sums)
     drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=_RESAMPLES)
     values = kappa(drawn @ sums)
@@ -164,7 +164,7 @@ def _interval(
 
 
 def _beyond(observed: Float[np.ndarray, " sums"], by_chance: Float[np.ndarray, " sums"]) -> Float[np.ndarray, " sums"]:
-    """1 minus observed disagreement by that of chance; NaN where chance would never disagree."""
+    """Return 1 minus observed disagreement divided by chance disagreement; NaN if the latter is 0."""
     share = np.full(by_chance.shape, np.nan)
     np.divide(observed, by_chance, out=share, where=by_chance > 1e-12)
     beyond: Float[np.ndarray, " sums"] = 1.0 - share
@@ -172,6 +172,6 @@ def _beyond(observed: Float[np.ndarray, " sums"], by_chance: Float[np.ndarray, "
 
 
 def _nonzero(totals: Float[np.ndarray, " sums"]) -> Float[np.ndarray, " sums"]:
-    """Avoid 0 / 0 where nothing was judged: the numerator is 0 too."""
+    """Avoid 0 / 0 if nothing was judged: the numerator is 0 too."""
     positive: Float[np.ndarray, " sums"] = np.maximum(totals, 1e-300)
     return positive

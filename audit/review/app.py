@@ -1,8 +1,8 @@
-"""The pages of one audit with a reviewer's answers behind them, as a web application.
+"""The web application: the pages of one audit, and the entries of a reviewer.
 
-Five things are served and nothing else: the page over all studies, each study's page (made from its record when it is
-asked for, so that it knows its reviewer), the way to the next study that the reviewer has not answered, what was said
-of a study's heats, and the taking of a new entry.
+It serves only these: the page over all studies; each study's page, which is rendered from its record on request, with
+its reviewer; the next study that the reviewer has not answered; the entries for a study's heat maps; and the
+submission of a new entry.
 """
 
 from collections.abc import Callable
@@ -32,20 +32,20 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What the server works on."""
+    """The data that the server works on."""
 
     out: Path
     ledger: Ledger
     studies: ReviewedStudies
     sessions: Sessions
-    blind: bool  # a reviewer is told nothing of what the others said
-    hide_scores: bool  # a reviewer answers a phrase before scores, boxes and the run's verdict are shown
-    clock: Clock  # gives the moment with its zone
-    warn: Callable[[str], None]  # told what went wrong, with paths, which pages are not told
+    blind: bool  # reviewers do not see each other's entries
+    hide_scores: bool  # a reviewer answers before the scores, boxes and the run's verdict are shown
+    clock: Clock  # returns the current time with its zone
+    warn: Callable[[str], None]  # called with errors, including paths, that pages do not show
 
 
 def make_app(review: Review, *, port: int) -> Guard:
-    """Make the application; every request passes the :class:`Guard` first.
+    """Create the application; every request passes the :class:`Guard` first.
 
     Raises:
         OutputError: ``run.json`` cannot be read.
@@ -67,7 +67,7 @@ def make_app(review: Review, *, port: int) -> Guard:
     @app.exception_handler(RequestValidationError)
     def _malformed(_request: Request, error: Exception) -> Response:
         where = error.errors()[0]["loc"] if isinstance(error, RequestValidationError) else ()
-        return _error(422, f"the entry is not as it should be at {'.'.join(map(str, where))}")
+        return _error(422, f"the entry is invalid at {'.'.join(map(str, where))}")
 
     return Guard(app, sessions=review.sessions, port=port)
 
@@ -90,7 +90,7 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
             hidden = without_scores(html)
             if hidden is None:
                 raise OutputError(
-                    f"{page} is of an older version and cannot hide scores: `m2ib-audit render` OUT first"
+                    f"{page} was written by an older version and cannot hide scores: `m2ib-audit render` OUT first"
                 )
             html = hidden
         return HTMLResponse(tell_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
@@ -120,7 +120,7 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
 
 
 def _open_after(review: Review, key: str, *, reviewer: str) -> str | None:
-    """Find the first study after ``key``, or from the first on, with a phrase that the reviewer gave no verdict on."""
+    """Find the first study after ``key``, or the first of all, with a phrase without a verdict of the reviewer."""
     answered = {entry.subject for entry in review.ledger.latest(reviewer=reviewer) if entry.verdict is not None}
     keys, start = review.studies.keys, review.studies.place(key) + 1
     for each in (*keys[start:], *keys[:start]):
@@ -130,7 +130,7 @@ def _open_after(review: Review, key: str, *, reviewer: str) -> str | None:
 
 
 def _heats(review: Review, key: str) -> frozenset[Subject]:
-    """What of a study can be answered: nothing if its record cannot be read, which its page says."""
+    """Return what can be answered in a study; nothing if its record cannot be read, which its page reports."""
     try:
         return frozenset(subjects_of(review.studies.record(key)))
     except OutputError:

@@ -1,4 +1,4 @@
-"""The boxes that reviewers drew, as a file that ``m2ib-audit score --boxes`` takes."""
+"""Writes the boxes that reviewers drew as a file for ``m2ib-audit score --boxes``."""
 
 import csv
 import io
@@ -24,28 +24,28 @@ _FIELDS: Final = ("image", "label", "x", "y", "width", "height", "reader", "phra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnBoxes:
-    """What was written."""
+    """The numbers of boxes that were written."""
 
-    drawn: int  # by reviewers
-    kept: int  # of the run
-    unnamed: int  # drawn for phrases without a known finding: nothing can be scored against them
-    damaged: tuple[str, ...] = ()  # a sentence for each study that is left out since it cannot be read
+    drawn: int  # boxes of reviewers
+    kept: int  # boxes of the run
+    unnamed: int  # boxes for phrases without a known finding, which cannot be used for scoring
+    damaged: tuple[str, ...] = ()  # a message for each study that is excluded because it cannot be read
 
 
 def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_boxes: bool = False) -> DrawnBoxes:
     """Write the latest boxes of all reviewers, or of one.
 
-    Images are named by their keys in the record, which ``score`` understands.
+    Images are identified by their keys in the record, which ``score`` accepts.
 
     Args:
         out: the folder that was reviewed.
-        path: of the CSV.
-        reviewer: whose boxes alone to write.
-        with_run_boxes: also write the run's own boxes, except the targets of phrases for which a reviewer drew.
-            What is no rectangle becomes the rectangle around it.
+        path: path of the CSV.
+        reviewer: write only this reviewer's boxes.
+        with_run_boxes: also write the run's own boxes, except the targets of phrases for which a reviewer drew one.
+            Other shapes than rectangles are replaced by their bounding rectangle.
 
     Raises:
-        OutputError: OUT holds no verdicts, nobody drew a box, or the file cannot be written.
+        OutputError: OUT holds no verdicts, no reviewer drew a box, or the file cannot be written.
     """
     studies = ReviewedStudies(out)
     with closing(Ledger(out / LEDGER_NAME, make=False)) as ledger:
@@ -78,11 +78,11 @@ def _drawn_row(entry: ReviewEntry, heat: Heat, box: ReviewBox) -> list[str]:
 
 
 def _run_rows(studies: ReviewedStudies, redrawn: set[tuple[str, str]]) -> Iterator[list[str]]:
-    """Give the boxes that the run had, except the targets of phrases (by image and heat) that reviewers drew for."""
+    """Yield the run's own boxes, except targets of phrases (by image and heat map) for which a reviewer drew one."""
     for key in studies.keys:
         try:
             record = studies.record(key)
-        except DamagedError:  # told as damaged
+        except DamagedError:  # reported in ``damaged``
             continue
         for image in record.images:
             own = own_boxes(image)

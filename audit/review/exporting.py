@@ -1,4 +1,4 @@
-"""What reviewers said, as a table or JSON, with how far they agree."""
+"""Exports the reviewers' entries as a table or JSON, with their agreement."""
 
 import csv
 import io
@@ -43,16 +43,16 @@ _AGREEMENT_FIELDS = ("statistic", "finding", "reviewers", "heats", "patients", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """All that was said of the heats of one audit."""
+    """All entries for the heat maps of one audit."""
 
-    rows: tuple[dict[str, object], ...]  # by the names of the table's columns
+    rows: tuple[dict[str, object], ...]  # keys are the table's columns
     agreements: tuple[Agreement, ...]
-    strange: int  # entries on heats that are no longer there: of a study that was audited again
-    damaged: tuple[str, ...] = ()  # a sentence for each study whose entries are left out since it cannot be read
+    strange: int  # entries for heat maps that no longer exist, because the study was audited again
+    damaged: tuple[str, ...] = ()  # a message for each study with excluded entries because it cannot be read
 
 
 def export(out: Path, *, history: bool = False) -> Exported:
-    """Collect the latest entries of an OUT, or with ``history`` all of them, in the order in which they came.
+    """Collect the latest entries of an OUT, or all of them with ``history``, in the order of their arrival.
 
     Raises:
         OutputError: OUT holds no verdicts, or cannot be read.
@@ -73,7 +73,7 @@ def _heat(studies: ReviewedStudies, kept: KeptEntry) -> Heat | None:
     try:
         return studies.heat(kept.entry.subject)
     except OutputError:
-        return None  # counted as strange, or told as damaged
+        return None  # counted as strange, or reported as damaged
 
 
 def _is_blank(kept: KeptEntry) -> bool:
@@ -121,7 +121,7 @@ def _judged(found: Iterable[tuple[KeptEntry, Heat]]) -> list[Judged]:
 
 
 def text_of(exported: Exported, *, as_json: bool) -> str:
-    """Write the verdicts as a table, or all of it as JSON."""
+    """Format the verdicts as a table, or everything as JSON."""
     if as_json:
         content = {
             "verdicts": exported.rows,
@@ -133,15 +133,15 @@ def text_of(exported: Exported, *, as_json: bool) -> str:
 
 
 def agreement_table(exported: Exported) -> str:
-    """Write the statistics of agreement as a table."""
+    """Format the agreement statistics as a table."""
     return _table(_AGREEMENT_FIELDS, [asdict(each) for each in exported.agreements])
 
 
 def write_export(path: Path, exported: Exported, *, as_json: bool) -> tuple[Path, ...]:
-    """Write the file, and beside a table a second one of the agreement; give what was written.
+    """Write the file, and for a table a second file with the agreement; return the files that were written.
 
     Raises:
-        OutputError: one cannot be written.
+        OutputError: a file cannot be written.
     """
     write_text_atomically(path, text_of(exported, as_json=as_json))
     if as_json:
@@ -173,7 +173,7 @@ def _cell(value: object) -> str:
 
 
 def agreement_lines(exported: Exported) -> list[str]:
-    """Say the agreement over all findings in a line each, for a terminal."""
+    """Format the agreement over all findings as one line per statistic, for a terminal."""
     lines = []
     for each in exported.agreements:
         if each.finding is not None:

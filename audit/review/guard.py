@@ -1,8 +1,8 @@
-"""Who may speak to the review server: tokens that open a session, and sessions that name their reviewer.
+"""Access control of the review server: tokens that open a session, and sessions that identify their reviewer.
 
-The server listens on loopback, which keeps other machines out, not the browser's other pages: any of them may send
-requests to it. The Host header is checked against DNS rebinding (a foreign name made to point here), Origin and
-Sec-Fetch-Site against pages of other sites, and the session's cookie is SameSite=Strict.
+The server listens on loopback, which excludes other machines, but not other pages in the browser: any of them can send
+requests to it. The Host header is checked against DNS rebinding (a foreign name that resolves to this machine), Origin
+and Sec-Fetch-Site against pages of other sites, and the session's cookie is SameSite=Strict.
 
 Source: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
 """
@@ -26,11 +26,11 @@ _SESSIONS_AT_MOST = 1000
 
 
 class Sessions:
-    """Exchanges tokens for sessions. A reviewer's name comes from the command line alone, never from a page.
+    """Exchanges tokens for sessions. A reviewer's name comes only from the command line, never from a page.
 
-    There are two tokens a reviewer: one is printed in the terminal and lasts as long as the server; the other opens one
-    session only, for the address that a browser is started with stands in the list of processes, where others on the
-    machine can read it.
+    Each reviewer has two tokens. The first is printed in the terminal and is valid as long as the server runs. The
+    second opens a single session: it is part of the address with which a browser is started, and other users of the
+    machine can read that address in the list of processes.
     """
 
     def __init__(self, reviewers: Sequence[str]) -> None:
@@ -40,18 +40,18 @@ class Sessions:
         self._lock = Lock()
 
     def lasting_tokens(self) -> dict[str, str]:
-        """Give each reviewer's token for the terminal, by the reviewer."""
+        """Return the reviewers' tokens for the terminal, by reviewer."""
         return {reviewer: token for token, reviewer in self._lasting.items()}
 
     def token_for_once(self, reviewer: str) -> str:
-        """Make a token that opens one session."""
+        """Create a token that opens one session."""
         token = _new()
         with self._lock:
             self._once[token] = reviewer
         return token
 
     def open(self, token: str) -> str | None:
-        """Open a session with a token and give its secret; None if the token is not, or no longer, good."""
+        """Open a session with a token and return its secret; None if the token is not valid, or no longer valid."""
         with self._lock:
             reviewer = _find(self._lasting, token)
             if reviewer is None:
@@ -66,7 +66,7 @@ class Sessions:
             return secret
 
     def reviewer(self, secret: str) -> str | None:
-        """Name the reviewer of a session; None if there is no such session."""
+        """Return the reviewer of a session; None if there is no such session."""
         with self._lock:
             return _find(self._sessions, secret)
 
@@ -80,7 +80,7 @@ def _equal(one: str, other: str) -> bool:
 
 
 def _find(known: dict[str, str], given: str) -> str | None:
-    """Look a secret up without telling by the time taken how much of it was right."""
+    """Look up a secret in constant time, so that the duration does not reveal how much of it was right."""
     found = None
     for secret, reviewer in known.items():
         if _equal(secret, given):
@@ -89,12 +89,12 @@ def _find(known: dict[str, str], given: str) -> str | None:
 
 
 ENTRY: Final = "/enter"
-"""The only path that needs no session: it takes a token and gives one."""
+"""The only path that needs no session: it exchanges a token for one."""
 
 MOST_BYTES: Final = 64 * 1024
-"""Of a request's body: an entry with its fifty boxes and the longest comment has under 25 kB."""
+"""Limit of a request's body: an entry with fifty boxes and the longest comment has less than 25 kB."""
 
-_COOKIES_TRIED: Final = 200  # a browser keeps about as many for one host
+_COOKIES_TRIED: Final = 200  # browsers store about as many for one host
 
 _MARKS: Final = {
     "cache-control": "no-store",
@@ -112,12 +112,12 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>m2ib-audi
 
 
 def cookie_name(port: int) -> str:
-    """Name the session's cookie; cookies know no ports, so two servers of one machine need two names."""
+    """Return the name of the session's cookie; cookies ignore ports, so two servers on a machine need two names."""
     return f"m2ib-audit-review-{port}"
 
 
 class Guard:
-    """ASGI middleware: lets a request pass with its reviewer in ``scope["reviewer"]``, or answers itself."""
+    """ASGI middleware: passes a request on with its reviewer in ``scope["reviewer"]``, or answers it itself."""
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, port: int) -> None:
         self._app, self._sessions, self._port = app, sessions, port
@@ -152,10 +152,10 @@ class Guard:
         return None
 
     def _reviewer(self, headers: Headers) -> str | None:
-        """Name whose session one of the cookies is.
+        """Return the reviewer whose session one of the cookies belongs to.
 
-        Cookies of every other server on this machine come along: some are written as no standard has it, and one may
-        have our name and stand before ours. So all of our name are tried, and what the others hold is not looked at.
+        A request carries the cookies of every other server on this machine. Some violate the standard, and another
+        cookie may have our name and come first. So all cookies of our name are tried, and the others are ignored.
         """
         own = cookie_name(self._port)
         pairs = (pair.partition("=") for line in headers.getlist("cookie") for pair in line.split(";"))
@@ -166,8 +166,8 @@ class Guard:
     def _enter(self, scope: Scope) -> Response:
         """Exchange the token in the address for a session.
 
-        The answer is a page that goes on by itself, not a redirect: after a redirect a browser would not send the
-        strict cookie if the address was opened from another site's page (a web mail, a notebook).
+        The answer is a page with a refresh, not a redirect: after a redirect, a browser would not send the strict
+        cookie if the address was opened from another site's page (a web mail, a notebook).
         """
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         secret = self._sessions.open(token)
@@ -180,13 +180,13 @@ class Guard:
 
 
 def _foreign(headers: Headers, method: str, host: str) -> Response | None:
-    """Refuse what none of our own pages sends."""
+    """Refuse requests that our own pages do not send."""
     if method not in {"GET", "POST"}:
         return _error(405, "only GET and POST are known")
     if method == "POST" and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return _error(415, "send application/json")
     origin = headers.get("origin")
-    # A browser says where a POST comes from: one that does not say so is none of our pages.
+    # A browser states the origin of a POST: a request without one does not come from our pages.
     is_own = origin == f"http://{host}" or (origin is None and method == "GET")
     if not is_own or headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return _error(403, "the request comes from another site")
@@ -205,7 +205,7 @@ def _error(status: int, message: str) -> Response:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count what a request sends: one in chunks does not say its length."""
+    """Count the bytes of a request: a chunked request does not state its length."""
     taken = 0
 
     async def counted() -> Message:

@@ -1,4 +1,4 @@
-"""Reviewers' entries in OUT/review.sqlite: written once, never changed, on the disk before anybody is told so."""
+"""Reviewers' entries in OUT/review.sqlite: written once, never changed, and confirmed only when they are on disk."""
 
 import json
 import sqlite3
@@ -17,11 +17,11 @@ from reports.review_record import ReviewEntry, Subject
 __all__ = ["LEDGER_NAME", "KeptEntry", "Ledger", "SupersededError"]
 
 LEDGER_NAME: Final = "review.sqlite"
-"""Beside ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
+"""Next to ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
 
-_APPLICATION: Final = 0x4D324942  # "M2IB": tells this file from other databases
+_APPLICATION: Final = 0x4D324942  # "M2IB": distinguishes this file from other databases
 _VERSION: Final = 2
-_WAIT_S: Final = 3.0  # for another process that writes: what it writes takes milliseconds
+_WAIT_S: Final = 3.0  # how long to wait for another process that writes, which takes milliseconds
 _PAUSE_S: Final = 0.02
 
 _STATEMENTS = (
@@ -62,34 +62,34 @@ NOT EXISTS (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptEntry:
-    """An entry as the database has it."""
+    """An entry as stored in the database."""
 
-    number: int  # in the order of arrival
+    number: int  # order of arrival
     entry: ReviewEntry
     received: datetime
-    is_latest: bool  # of its reviewer on its heat
+    is_latest: bool  # the latest of its reviewer for its heat map
 
 
 class SupersededError(Exception):
-    """The reviewer's page had not seen what the same reviewer said of the heat meanwhile, in another tab."""
+    """The same reviewer has answered for the heat map meanwhile, in another tab, which this page did not know."""
 
     def __init__(self, latest: ReviewEntry | None) -> None:
-        super().__init__("another entry has taken the place of the one that this one replaces")
+        super().__init__("the entry that this one replaces was already replaced by another")
         self.latest = latest
 
 
 class Ledger:
-    """All entries of one OUT. Any number of processes may hold one at once; one object may serve several threads.
+    """All entries of one OUT. Several processes may open it at once; one object may serve several threads.
 
     Durability: write-ahead log with ``synchronous=FULL``, which syncs the log at every commit.
     Source: SQLite, "PRAGMA synchronous" (FULL in WAL mode is durable across a power failure) and "Write-Ahead Logging".
     """
 
     def __init__(self, path: Path, *, make: bool = True) -> None:
-        """Open the database, or make it if ``make``.
+        """Open the database, or create it if ``make``.
 
         Raises:
-            OutputError: it is not there, is no such database, or cannot be written.
+            OutputError: it does not exist, is not such a database, or cannot be written.
         """
         self.path = path
         self._lock = Lock()
@@ -107,17 +107,17 @@ class Ledger:
                 raise
 
     def close(self) -> None:
-        """Close the database; what it holds is kept."""
+        """Close the database; its content is kept."""
         with self._lock:
             self._db.close()
 
     def append(self, entry: ReviewEntry, *, now: datetime) -> ReviewEntry:
-        """Keep an entry that its reviewer makes now, and give it with its moment; on return it is on the disk.
+        """Store an entry that its reviewer makes now, and return it with its time; on return it is on disk.
 
-        An entry that is here already (sent again because the answer was lost) is given back as it is.
+        An entry that is already stored (sent again because the answer was lost) is returned unchanged.
 
         Raises:
-            SupersededError: the entry that it replaces is not the reviewer's latest on this heat.
+            SupersededError: the entry that it replaces is not the reviewer's latest for this heat map.
             OutputError: it cannot be written.
         """
         with self._transaction():
@@ -126,20 +126,20 @@ class Ledger:
             latest = self._latest_of(entry)
             if (latest.id if latest else None) != entry.replaces:
                 raise SupersededError(latest)
-            # A clock that was set back must not put a new entry behind an old one.
+            # If the clock was set back, a new entry must still come after the earlier ones.
             moment = max(now, latest.moment) if latest else now
             stamped = entry.model_copy(update={"moment": moment})
             self._insert(stamped, received=now)
             return stamped
 
     def bring_in(self, entries: Iterable[ReviewEntry], *, now: datetime) -> int:
-        """Keep entries that were made elsewhere, all or none; give how many were new."""
+        """Store entries that were made elsewhere, either all or none; return the number of new ones."""
         with self._transaction():
             new = [entry for entry in entries if self._again(entry) is None]
             once = {(entry.reviewer, entry.id): entry for entry in new}
             for entry in once.values():
-                # A browser whose clock runs ahead must not outdo what is said later here, and one whose clock was set
-                # back must not put an entry behind the one that it replaces.
+                # A browser whose clock is ahead must not override later entries, and one whose clock was set back must
+                # not put an entry before the one that it replaces.
                 moment = min(entry.moment, now)
                 if (replaced := self._replaced_by(entry)) is not None:
                     moment = max(moment, replaced.moment)
@@ -156,14 +156,14 @@ class Ledger:
             return [_kept(row) for row in self._db.execute(query, given)]
 
     def latest(self, *, study: str | None = None, reviewer: str | None = None) -> list[ReviewEntry]:
-        """List what each reviewer says last of each heat."""
+        """List each reviewer's latest entry for each heat map."""
         return [kept.entry for kept in self.entries(study=study, reviewer=reviewer) if kept.is_latest]
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA trusted_schema = OFF")
         application, version, tables = self._identity()
         if application != _APPLICATION and (application or tables):
-            raise OutputError(f"{self.path} is a database of something else: move it away")
+            raise OutputError(f"{self.path} is a database of another program: move it away")
         if application and version == 1:
             self._bring_up_to_date()
         elif application and version != _VERSION:
@@ -171,16 +171,19 @@ class Ledger:
                 f"{self.path} has version {version}, this program reads {_VERSION}: use the version that wrote it"
             )
         if self._write_ahead() != "wal":
-            raise OutputError(f"{self.path} lies where no write-ahead log can be kept: copy OUT to a local disk")
+            raise OutputError(
+                f"{self.path} is on a disk without support for a write-ahead log: copy OUT to a local one"
+            )
         self._db.execute("PRAGMA synchronous = FULL")
         if application == 0:
             self._make()
 
     def _write_ahead(self) -> str:
-        """Switch to a write-ahead log and give the mode that is reached, waiting for others as elsewhere.
+        """Switch to a write-ahead log and return the resulting mode, waiting for other processes as elsewhere.
 
-        SQLite's own waiting does not cover this change of mode where another connection is writing: it answers
-        "database is locked" at once, so two that make the database at the same moment would fail each other.
+        SQLite's own waiting does not cover this change of mode while another connection is writing: it fails at once
+        with "database is locked", so two processes that create the database at the same time would make each other
+        fail.
         """
         deadline = monotonic() + _WAIT_S
         while True:
@@ -194,7 +197,7 @@ class Ledger:
                 return mode
 
     def _identity(self) -> tuple[int, int, int]:
-        """Read whose database this is, its version and how many tables it has, as they stand at one moment."""
+        """Read the application, the version and the number of tables of the database in one transaction."""
         self._db.execute("BEGIN")
         try:
             queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
@@ -204,7 +207,7 @@ class Ledger:
         return application, version, tables
 
     def _bring_up_to_date(self) -> None:
-        """Add what version 2 knows: of older entries nobody knows whether scores were hidden."""
+        """Add the column of version 2; for older entries it is unknown whether scores were hidden."""
         with self._written():
             if self._db.execute("PRAGMA user_version").fetchone()[0] != 1:
                 return  # another process was first
@@ -246,14 +249,14 @@ class Ledger:
             ) from error
 
     def _again(self, entry: ReviewEntry) -> ReviewEntry | None:
-        """Find the entry under its id; ids are each reviewer's own, or one could ask for what another said."""
+        """Find the entry with the same id; ids belong to a reviewer, so that nobody can request another's entry."""
         row = self._db.execute(
             "SELECT *, 0 AS is_latest FROM entries WHERE reviewer = ? AND id = ?", (entry.reviewer, entry.id)
         ).fetchone()
         return None if row is None else _kept(row).entry
 
     def _replaced_by(self, entry: ReviewEntry) -> ReviewEntry | None:
-        """Find the entry on the same heat that an entry replaces; None where there is none here."""
+        """Find the entry for the same heat map that an entry replaces; None if there is none here."""
         row = self._db.execute(
             "SELECT *, 0 AS is_latest FROM entries WHERE reviewer = ? AND id = ?", (entry.reviewer, entry.replaces)
         ).fetchone()
@@ -289,7 +292,7 @@ class Ledger:
 
 
 def _stamp(moment: datetime) -> str:
-    """Write a moment so that text sorts as time does."""
+    """Format a time so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""Reads the files that pages save where no server keeps what is said."""
+"""Reads the files that pages save when there is no server to store the entries."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -21,26 +21,26 @@ _MOST_BYTES: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroughtIn:
-    """What became of the entries of saved files."""
+    """The result of importing saved files."""
 
     new: int
-    known: int  # were here already
-    left_out: tuple[str, ...]  # a sentence each
+    known: int  # entries that were already stored
+    left_out: tuple[str, ...]  # a message for each excluded entry
 
 
 def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str | None = None) -> BroughtIn:
-    """Keep the entries of saved files in OUT's database; bringing a file in twice changes nothing.
+    """Store the entries of saved files in OUT's database; importing a file twice changes nothing.
 
-    Comments are masked as the review server masks them.
+    Comments are masked in the same way as on the review server.
 
     Args:
         out: the folder whose pages were reviewed.
-        files: as pages save them.
-        now: the moment, with its zone.
-        reviewer: a name in the place of the one that the files give.
+        files: files that pages saved.
+        now: the current time, with its zone.
+        reviewer: replaces the name in the files.
 
     Raises:
-        InputError: a file is none that a page saved; nothing of any file is kept then.
+        InputError: a file was not saved by a page; then nothing is stored from any file.
         OutputError: OUT holds no study, or its database cannot be written.
     """
     studies = ReviewedStudies(out)
@@ -62,17 +62,17 @@ def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str |
 def _read(path: Path) -> ReviewFile:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} has more than {_MOST_BYTES >> 20} MB: no page saves as much")
+            raise InputError(f"{path} has more than {_MOST_BYTES >> 20} MB: pages do not save files of that size")
         return ReviewFile.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): name a file that a page saved") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(_place_name, first["loc"])) or "its top"
-        raise InputError(f"{path} is no file that a page saved, at {place} ({first['msg']}): save it again") from error
+        raise InputError(f"{path} was not saved by a page, at {place} ({first['msg']}): save it again") from error
 
 
 def _place_name(part: int | str) -> str:
-    """Name a part of a file: a number or a field of ours, not one that the file alone has."""
+    """Return the name of a part of a file if it is a number or a field of ours, not one that only the file has."""
     ours = (ReviewFile, ReviewEntry, Subject, ReviewBox)
     return str(part) if isinstance(part, int) or any(part in model.model_fields for model in ours) else "..."

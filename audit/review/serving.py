@@ -1,8 +1,8 @@
-"""Connections to the review server: none can hold it by being slow, and none keeps a reviewer out.
+"""Connections to the review server: a slow client cannot block it, and no client can keep reviewers out.
 
-uvicorn limits the time between two requests alone. On loopback every peer has the same address, so that a limit for
-each of them would be one for all. Told apart are those who have sent a whole request and those who have not: of the
-latter the oldest go when new ones come.
+uvicorn limits only the time between two requests. On loopback every client has the same address, so a limit per client
+would be a limit for all. The server therefore distinguishes connections that have sent a complete request from those
+that have not: when new ones arrive, the oldest of the latter are closed.
 """
 
 import asyncio
@@ -46,16 +46,16 @@ __all__ = [
 ]
 
 MOST_WAITING: Final = 32
-"""Connections that have not sent a whole request. A browser has six, and some that it opens to be ready."""
+"""Limit of connections without a complete request. A browser opens six, and some in advance."""
 HEAD_BYTES: Final = 2**20
-"""Of a request's head: cookies of every other server on this machine come along, ports or not."""
+"""Limit of a request's head: it includes the cookies of every other server on this machine, whatever the port."""
 
-REQUEST_S: Final = 20.0  # from a request's first byte, or the connection's beginning, to the request's last byte
-READING_S: Final = 30.0  # without the client taking anything of an answer
+REQUEST_S: Final = 20.0  # from the connection's beginning, or a request's first byte, to the request's last byte
+READING_S: Final = 30.0  # time in which a client reads nothing of an answer
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 with a limit on how long a request may take to come, and an answer to be taken."""
+    """HTTP/1.1 with a time limit for receiving a request and for sending an answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +63,7 @@ class BoundedProtocol(H11Protocol):
         self._going: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base has it
-        """Give the first request its time; the oldest that waits makes room."""
+        """Start the time of the first request; the oldest waiting connection is closed to make room."""
         super().connection_made(transport)
         self._await_request()
         waiting = [each for each in self.connections if isinstance(each, BoundedProtocol) and each._coming is not None]
@@ -71,7 +71,7 @@ class BoundedProtocol(H11Protocol):
             min(waiting, key=lambda each: each._coming.when() if each._coming else 0.0).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes, and see whether the request is whole."""
+        """Receive data, and check whether the request is complete."""
         super().data_received(data)
         if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
             self._await_request()
@@ -85,19 +85,19 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client takes nothing: give it some time."""
+        """The client reads nothing: start its time limit."""
         super().pause_writing()
         self._going = self._going or self.loop.call_later(READING_S, self._drop)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         if self._going is not None:
             self._going.cancel()
             self._going = None
         super().resume_writing()
 
     def _drop(self) -> None:
-        """End the connection with what the client has not taken: the system would keep it for the client otherwise."""
+        """Close the connection and discard unread data, which the system would otherwise keep for the client."""
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
@@ -117,27 +117,27 @@ REQUESTS_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """How an OUT is to be reviewed."""
+    """How to serve an OUT for review."""
 
     out: Path
     reviewers: tuple[str, ...]
     blind: bool = False
     hide_scores: bool = False
-    port: int = 0  # 0: one that is free
+    port: int = 0  # 0: any free port
     browser: bool = True
-    idle_minutes: float = 480.0  # without any request the server ends by itself; 0: never
+    idle_minutes: float = 480.0  # the server ends after this time without a request; 0: never
 
 
 def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
-    """Serve the pages of an OUT until Ctrl-C, or until nobody has asked for ``idle_minutes``.
+    """Serve the pages of an OUT until Ctrl-C, or until there was no request for ``idle_minutes``.
 
     Args:
-        settings: what to serve, to whom.
-        tell: told each reviewer's name and address, once the server listens.
-        warn: told what goes wrong while it serves.
+        settings: what to serve, and to whom.
+        tell: called with each reviewer's name and address, once the server listens.
+        warn: called with errors while it serves.
 
     Raises:
-        OutputError: OUT holds no run, its database cannot be used, or the port is taken.
+        OutputError: OUT holds no run, its database cannot be used, or the port is in use.
     """
     studies = ReviewedStudies(settings.out)
     with closing(Ledger(settings.out / LEDGER_NAME)) as ledger, _bound(settings.port) as listener:
@@ -156,12 +156,12 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
         server = uvicorn.Server(server_config(watched))
         listener.listen()
         if studies.doubt is not None:
-            warn(f"{settings.out}: {studies.doubt}, so nobody can say whether its studies are as they were written")
+            warn(f"{settings.out}: {studies.doubt}, so it is unknown whether its studies are as they were written")
         for reviewer, token in review.sessions.lasting_tokens().items():
             tell(reviewer, _address(port, token))
         if settings.browser:
             address = _address(port, review.sessions.token_for_once(settings.reviewers[0]))
-            # Some browsers (those of a terminal) come back only when they are closed.
+            # Some browsers (in a terminal) return only when they are closed.
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         with _ending_when_idle(server, watched, settings.idle_minutes * 60):
             server.run(sockets=[listener])
@@ -183,10 +183,10 @@ def _bound(port: int) -> socket.socket:
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """Configure the server of an application."""
+    """Return the server configuration for an application."""
     return uvicorn.Config(
         app,
-        access_log=False,  # addresses hold tokens
+        access_log=False,  # addresses contain tokens
         log_level=logging.WARNING,
         lifespan="off",
         server_header=False,
@@ -199,7 +199,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
 
 
 class Watched:
-    """Notes when a request came last, and how many are being answered: more than some are turned away."""
+    """Records the time of the latest request and the number in progress; more than the limit are refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -221,7 +221,7 @@ class Watched:
 
 @contextmanager
 def _ending_when_idle(server: uvicorn.Server, watched: Watched, seconds: float) -> Iterator[None]:
-    """Tell the server to end once nobody has asked for some time."""
+    """Make the server end after some time without a request."""
     done = Event()
 
     def watch() -> None:
@@ -239,7 +239,7 @@ def _ending_when_idle(server: uvicorn.Server, watched: Watched, seconds: float) 
 
 
 def reviewer_names(given: Sequence[str]) -> tuple[str, ...]:
-    """Check the reviewers' names of a command line, each once.
+    """Check the reviewers' names of a command line, and remove duplicates.
 
     Raises:
         InputError: a name is blank or too long.

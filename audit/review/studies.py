@@ -1,4 +1,4 @@
-"""The studies of an OUT that is reviewed: which there are, in what order, and which heat an entry may speak of."""
+"""The studies of a reviewed OUT: their order, and the heat maps to which an entry may refer."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from reports.review_record import LONGEST_COMMENT, ReviewEntry, Subject, moment_
 __all__ = ["Heat", "ReviewedStudies"]
 
 _RECORDS_KEPT = 32
-_EDGE_PX = 1.0  # a box that is drawn on a screen may reach over the edge by a rounding
+_EDGE_PX = 1.0  # a box drawn on a screen may exceed the edge by a rounding error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heat:
-    """One heat of a study with the phrase and image that it belongs to."""
+    """A heat map of a study, with its phrase and image."""
 
     study: StudyRecord
     image: ScoredImage
@@ -29,15 +29,15 @@ class Heat:
 
 
 class ReviewedStudies:
-    """Finds studies by their key and heats by an entry's subject; a few records are kept in memory."""
+    """Finds studies by key and heat maps by an entry's subject; a few records are cached."""
 
     def __init__(self, out: Path) -> None:
         """List the finished studies of OUT.
 
         Raises:
-            OutputError: there is none, or the log cannot be read.
+            OutputError: there is no finished study, or the log cannot be read.
         """
-        # A link could lead out of OUT: what it leads to is no part of the audit.
+        # A link could lead out of OUT: its target is not part of the audit.
         found = [folder for folder in study_folders(out) if not folder.is_symlink()]
         self._folders = {folder.name: folder for folder in found if is_study_key(folder.name)}
         if not self._folders:
@@ -47,7 +47,7 @@ class ReviewedStudies:
         self._records: OrderedDict[str, StudyRecord] = OrderedDict()
         self._lock = Lock()
         self._log = KnownWhileItGrows(out)
-        # A sentence for each folder that is no study, and for each study that was asked for and could not be read.
+        # A message for each folder that is not a study, and for each requested study that could not be read.
         self.damaged = {folder.name: foreign_folder(folder) for folder in found if folder.name not in self._folders}
 
     def __len__(self) -> int:
@@ -58,22 +58,22 @@ class ReviewedStudies:
 
     @property
     def doubt(self) -> str | None:
-        """Say in words why the log of OUT cannot vouch for its records; None where it can."""
+        """Explain why the log of OUT cannot confirm its records; None if it can."""
         known = self._log.known
         if not known.is_there:
             return "it has no audit log"
         return None if known.fault is None else f"its audit log is {known.fault}"
 
     def folder(self, key: str) -> Path:
-        """Where a study lies; ``key`` must be one of :attr:`keys`."""
+        """Return the folder of a study; ``key`` must be one of :attr:`keys`."""
         return self._folders[key]
 
     def place(self, key: str) -> int:
-        """Which study this is in the order of the page over all, from 0."""
+        """Return the index of this study on the page over all studies, from 0."""
         return self._places[key]
 
     def study(self, key: str) -> StudyFolder:
-        """Read a study with its heats and pictures.
+        """Read a study with its heat maps and images.
 
         Raises:
             OutputError: it cannot be read, or its record is not the one that the log names.
@@ -83,7 +83,7 @@ class ReviewedStudies:
         return found
 
     def record(self, key: str) -> StudyRecord:
-        """Give a study's record.
+        """Return a study's record.
 
         Raises:
             OutputError: it cannot be read, or is not the one that the log names.
@@ -105,34 +105,34 @@ class ReviewedStudies:
         return record
 
     def heat(self, subject: Subject) -> Heat:
-        """Find the heat that an entry speaks of.
+        """Find the heat map to which an entry refers.
 
         Raises:
-            OutputError: OUT has no such heat, or its study was audited again since.
+            OutputError: OUT has no such heat map, or its study was audited again since.
         """
         if subject.study not in self:
-            named = f"study {subject.study}" if is_study_key(subject.study) else "a study whose key no run gives"
-            raise OutputError(f"{named} is none of this audit: name the OUT that it was reviewed in")
+            named = f"study {subject.study}" if is_study_key(subject.study) else "a study with an invalid key"
+            raise OutputError(f"{named} is not part of this audit: name the OUT in which it was reviewed")
         study = self.record(subject.study)
         if moment_audited(study) != subject.audited:
             raise OutputError(
-                f"study {subject.study} was audited again since it was reviewed: what was said of its old heat is "
-                "not said of the new"
+                f"study {subject.study} was audited again since it was reviewed: entries for its old heat maps do not "
+                "apply to the new ones"
             )
         for image in study.images:
             for phrase in image.phrases:
                 if (image.key, phrase.heat) == (subject.image, subject.heat):
                     return Heat(study=study, image=image, phrase=phrase)
         raise OutputError(
-            f"study {subject.study} has no heat of the name and image that an entry gives: name the OUT that it was "
-            "reviewed in"
+            f"study {subject.study} has no heat map with the name and image of an entry: name the OUT in which it was "
+            "reviewed"
         )
 
     def accepted(self, entry: ReviewEntry) -> ReviewEntry:
-        """Check an entry, and give it as it is kept: its comment is masked unless its study shows patient data.
+        """Check an entry, and return it as stored: its comment is masked unless its study shows patient data.
 
         Raises:
-            OutputError: there is no such heat, or a box lies outside its image.
+            OutputError: there is no such heat map, or a box lies outside its image.
         """
         heat = self.heat(entry.subject)
         for box in entry.boxes:
@@ -146,10 +146,10 @@ class ReviewedStudies:
         return entry.model_copy(update={"comment": mask_identifiers(entry.comment)[:LONGEST_COMMENT]})
 
     def known(self, entries: list[ReviewEntry]) -> Iterator[tuple[ReviewEntry, Heat]]:
-        """Give those entries whose heat is here."""
+        """Yield the entries that refer to an existing heat map."""
         for entry in entries:
             try:
                 heat = self.heat(entry.subject)
-            except OutputError:  # of an earlier audit, which the caller counts, or damaged
+            except OutputError:  # an entry of an earlier audit, which the caller counts, or a damaged study
                 continue
             yield entry, heat

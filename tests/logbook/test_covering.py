@@ -75,7 +75,7 @@ def test_a_changed_record_vouches_for_no_file_and_the_reason_says_so(out: Path) 
     record = study_folders(out)[0] / "record.json"
     record.write_text(record.read_text() + " ")
     notes = "\n".join(verify(out, SALT).notes)
-    assert "the record that gives the checksums of these is not the one that was written" in notes
+    assert "the record with the checksums of these is not the one that was written" in notes
     assert "version 0.1.0" not in notes
 
 

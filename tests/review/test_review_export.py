@@ -274,7 +274,7 @@ def test_entries_on_other_audits_are_left_out_with_a_sentence(out, tmp_path):
     done = CliRunner().invoke(app, ["review", "import", str(out), str(file)])
     assert done.exit_code == 3
     assert done.stdout == "1 new, 0 known already\n"
-    assert "is none of this audit" in done.stderr
+    assert "is not part of this audit" in done.stderr
     assert "audited again" in done.stderr
     assert "lies outside its image of 1150 x 1400 px" in done.stderr
 
@@ -282,9 +282,9 @@ def test_entries_on_other_audits_are_left_out_with_a_sentence(out, tmp_path):
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        ("study", "a study whose key no run gives is none of this audit"),
-        ("image", "has no heat of the name and image that an entry gives"),
-        ("heat", "has no heat of the name and image that an entry gives"),
+        ("study", "a study with an invalid key is not part of this audit"),
+        ("image", "has no heat map with the name and image of an entry"),
+        ("heat", "has no heat map with the name and image of an entry"),
     ],
 )
 def test_what_an_entry_names_wrongly_is_not_repeated(out, tmp_path, field, said):
@@ -325,7 +325,7 @@ def test_a_folder_of_another_name_is_named_to_its_owner_alone(said, tmp_path, mo
 def test_a_file_that_no_page_saved_is_refused_and_nothing_is_kept(out, tmp_path, content):
     good, bad = saved(tmp_path / "good.json", entry_of(ONE, 1)), tmp_path / "bad.json"
     bad.write_bytes(content.encode("latin-1"))
-    with pytest.raises(InputError, match=r"bad\.json is no file that a page saved"):
+    with pytest.raises(InputError, match=r"bad\.json was not saved by a page"):
         bring_in(out, [good, bad], now=NOW)
     assert not (out / LEDGER_NAME).exists()
 

@@ -228,7 +228,7 @@ def test_a_database_of_something_else_is_left_alone(path):
         db.execute("CREATE TABLE recipes (name TEXT)")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="database of something else"):
+    with pytest.raises(OutputError, match="database of another program"):
         Ledger(path)
     assert path.read_bytes() == before
 
