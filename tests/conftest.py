@@ -33,8 +33,10 @@ settings.load_profile("m2ib")
 expect.set_options(timeout=120_000)  # ms; ends a hang: pages of a busy machine take many seconds
 
 LONGEST = (
-    "test_resume.py",
     "test_run.py",
+    "test_resume.py",
+    "test_after_damage.py",
+    "test_after_failures.py",
     "test_planted_identifiers.py",
     "test_resume_after_kill.py",
     "test_rescoring.py",
