@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipelines.privacy.name_positions import Word, is_frequent, words_in
+from pipelines.privacy.name_words import Word, is_frequent, words_in
 from pipelines.privacy.patterns import Masked, normal_form
 from pipelines.privacy.vocabulary import is_clinical, is_known, is_report_word, may_be_name
 from pipelines.study import Identifiers

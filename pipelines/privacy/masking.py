@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipelines.privacy.header_words import header_words_in
-from pipelines.privacy.name_positions import in_name_positions, words_in
+from pipelines.privacy.name_positions import in_name_positions
+from pipelines.privacy.name_words import words_in
 from pipelines.privacy.patterns import Masked, normal_form, number_mask, patterns_in
 from pipelines.privacy.vocabulary import eponyms_in, is_known
 from pipelines.study import Identifiers

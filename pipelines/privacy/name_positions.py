@@ -1,23 +1,14 @@
 """Where in a sentence a name may stand: there words are masked that elsewhere are words of a report."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 
+from pipelines.privacy.name_words import KINDS, Word, Words, words_in
 from pipelines.privacy.vocabulary import is_clinical, is_common, is_known, is_report_word, may_be_name
 
-__all__ = ["Word", "in_name_positions", "is_frequent", "words_in"]
+__all__ = ["in_name_positions"]
 
-_WORD = re.compile(r"\[[a-z-]+\]|[^\W\d_]+(?:'[^\W\d_]+)*|\d+")
-_KINDS = {
-    kind: frozenset(words.split())
-    for kind, words in tomllib.loads(
-        files("pipelines.privacy").joinpath("name_positions.toml").read_text("utf-8")
-    ).items()
-}
-_NOBODY = _KINDS["roles"] | _KINDS["frequent"]
+_NOBODY = KINDS["roles"] | KINDS["frequent"]
 _SAME_NAME = re.compile(r"[ \t]+|-|'|\.[ \t]*")
 _BEHIND_TITLE = re.compile(r"\.?[ \t]*(?:-[ \t]*)?")
 _BEHIND_DEED = re.compile(r"[ \t]*[:,/]?[ \t]*")
@@ -32,99 +23,28 @@ _SHORT = 3  # letters: a short word that is an abbreviation of ours in capitals 
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of a text, or a mask that stands in it."""
-
-    text: str
-    start: int
-    end: int
-    opens: bool  # a sentence, a line or what stands behind a colon
-    gap: str  # what stands between it and the word before
-    after: str  # the character behind it
-
-    @property
-    def is_mask(self) -> bool:
-        """Whether it masks something already."""
-        return self.text.startswith("[")
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is made of digits."""
-        return self.text[0].isdigit()
-
-    @property
-    def is_capital(self) -> bool:
-        """Whether it begins with a capital letter."""
-        return self.text[0].isupper()
-
-    @property
-    def is_initial(self) -> bool:
-        """Whether it is one capital letter."""
-        return len(self.text) == 1 and self.is_capital
-
-    @property
-    def base(self) -> str:
-        """The word in small letters, without "'s"."""
-        return self.text.casefold().removesuffix("'s")
-
-    @property
-    def is_also_name(self) -> bool:
-        """Whether it is a name too and no word of findings, anatomy, sides or devices."""
-        return may_be_name(self.base) and not is_clinical(self.base)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    """The words of a text."""
-
-    words: Sequence[Word]
-    in_capitals: bool
-
-    def at(self, index: int) -> Word | None:
-        """Give the word at a place, or None outside the text."""
-        return self.words[index] if 0 <= index < len(self.words) else None
-
-
-def is_frequent(word: str) -> bool:
-    """Whether a word is a name too and so frequent in sentences that it is none in small letters: "an", "he", "may"."""
-    return word in _KINDS["frequent"]
-
-
-def words_in(text: str) -> list[Word]:
-    """Take a text apart into its words."""
-    words: list[Word] = []
-    end = 0
-    for found in _WORD.finditer(text):
-        gap = text[end : found.start()]
-        opens = not words or any(mark in gap for mark in ".!?:;\n") or (words[-1].text.isdigit() and ")" in gap)
-        words.append(Word(found[0], found.start(), found.end(), opens, gap, text[found.end() : found.end() + 1]))
-        end = found.end()
-    return words
-
-
 def in_name_positions(text: str, spared: Sequence[Span] = ()) -> Iterator[Span]:
     """Find the words that stand where a name stands, of the vocabulary or not; ``spared`` are eponyms."""
     letters = [char for char in text if char.isalpha()]
-    words = _Sentence(words_in(text), sum(map(str.isupper, letters)) > _CAPITALS * len(letters))
+    words = Words(words_in(text), sum(map(str.isupper, letters)) > _CAPITALS * len(letters))
     for index, word in enumerate(words.words):
         if not any(start <= word.start < end for start, end in spared):
             for rule in _RULES:
                 yield from rule(words, index)
 
 
-def _name_from(text: _Sentence, index: int) -> Iterator[Span]:
+def _name_from(text: Words, index: int) -> Iterator[Span]:
     """Give the words of a name that begins at a place."""
     before: Word | None = None
     for word in text.words[index : index + _MOST_WORDS_OF_NAME]:
         if word.is_mask or word.is_number:
             return
         if before is not None:
-            ends = "." in word.gap and not before.is_initial and before.base not in _KINDS["particles"]
-            nobody = word.base in _KINDS["roles"] | _KINDS["titles"] | _KINDS["degrees"]
+            ends = "." in word.gap and not before.is_initial and before.base not in KINDS["particles"]
+            nobody = word.base in KINDS["roles"] | KINDS["titles"] | KINDS["degrees"]
             if ends or nobody or not _SAME_NAME.fullmatch(word.gap):
                 return
-            if not word.is_capital and word.base not in _KINDS["particles"]:
+            if not word.is_capital and word.base not in KINDS["particles"]:
                 return
             if text.in_capitals and is_known(word.base) and not word.is_also_name and not word.is_initial:
                 return
@@ -132,15 +52,15 @@ def _name_from(text: _Sentence, index: int) -> Iterator[Span]:
         before = word
 
 
-def _behind_title(text: _Sentence, index: int) -> Iterator[Span]:
+def _behind_title(text: Words, index: int) -> Iterator[Span]:
     """After "Dr", "Mr." and "Frau"; "DR chest", "MR imaging" and "the nurse called" hold no name."""
     word, follows = text.words[index], text.at(index + 1)
-    if word.base not in _KINDS["titles"] or follows is None or not _BEHIND_TITLE.fullmatch(follows.gap):
+    if word.base not in KINDS["titles"] or follows is None or not _BEHIND_TITLE.fullmatch(follows.gap):
         return
-    if follows.is_number or follows.base in _KINDS["titles"] | _KINDS["machine"] | _KINDS["roles"]:
+    if follows.is_number or follows.base in KINDS["titles"] | KINDS["machine"] | KINDS["roles"]:
         return
     dotted = "." in follows.gap
-    spelt_out = word.base in _KINDS["spelt_titles"]
+    spelt_out = word.base in KINDS["spelt_titles"]
     if spelt_out and not dotted and not follows.is_also_name and (text.in_capitals or not follows.is_capital):
         return
     if word.text.isupper() and not dotted and is_report_word(follows.base) and not follows.is_also_name:
@@ -148,62 +68,94 @@ def _behind_title(text: _Sentence, index: int) -> Iterator[Span]:
     yield from _name_from(text, index + 1)
 
 
-def _behind_deed(text: _Sentence, index: int) -> Iterator[Span]:
+def _behind_deed(text: Words, index: int) -> Iterator[Span]:
     """After "seen by", "discussed with", "told", "per", "Pt", "cc:" and "/s/"."""
     word, follows = text.words[index], text.at(index + 1)
     if follows is None or follows.is_mask or follows.is_number:
         return
-    one_capital = follows.text.istitle() and not text.in_capitals
-    is_name = one_capital and follows.base in _KINDS["never_capital"]
-    if follows.base in _KINDS["roles"] | _KINDS["titles"] and not is_name:
+    in_capitals = text.in_capitals and follows.text.isupper()  # not "Day" of a short line "PCP: Day"
+    one_capital = follows.text.istitle() and not in_capitals
+    is_name = one_capital and follows.base in KINDS["never_capital"]
+    if follows.base in KINDS["roles"] | KINDS["titles"] and not is_name:
         return
-    ahead = text.words[max(0, index - _DEED_WORDS_AHEAD) : index]
-    deed = word.base in _KINDS["told"] or word.base == "per"
-    deed = deed or (word.base in _KINDS["by"] and any(each.base in _KINDS["done"] for each in ahead))
+    deed = _is_deed(text, index)
     signs = word.base == "s" and word.gap.endswith("/") and follows.gap.startswith("/")
-    label = signs or word.base in _KINDS["labels"]
+    alone = _ends_phrase(text, index + 1)
+    label = signs or word.base in KINDS["labels"]
+    label = label or (word.base in KINDS["labels_with_colon"] and ":" in follows.gap and alone)
     if not (deed and _BEHIND_DEED.fullmatch(follows.gap)) and not (label and _BEHIND_LABEL.fullmatch(follows.gap)):
         return
     if "." in follows.gap and word.base not in {"pt", "cc", "attn"}:
         return
     # "Seen by Wall", a word of anatomy that nothing but a name gives a capital; not "per Lung-RADS".
-    is_name = is_name or (
-        one_capital and word.base != "per" and follows.after != "-" and _is_name_of_anatomy(follows, text.at(index + 2))
-    )
-    if (is_name and deed) or _may_be_person(follows, in_capitals=text.in_capitals, small=deed):
+    of_person = deed and word.base not in KINDS["told_of_things"] and not follows.opens
+    is_alone_name = alone and (deed or follows.base in KINDS["names_of_anatomy"])
+    is_anatomy = one_capital and follows.after != "-" and _is_name_of_anatomy(follows, text.at(index + 2))
+    if (
+        (is_name and deed)
+        or (is_anatomy and (of_person or is_alone_name))
+        or _may_be_person(follows, in_capitals=in_capitals, small=deed)
+    ):
         yield from _name_from(text, index + 1)
+
+
+def _is_deed(text: Words, index: int) -> bool:
+    """Whether a word says that something was done by, with or to whoever follows: "seen by", "d/w", "callback from"."""
+    word, before = text.words[index], text.at(index - 1)
+    ahead = {each.base for each in text.words[max(0, index - _DEED_WORDS_AHEAD) : index]}
+    if word.base in KINDS["told"] or word.base == "per":
+        return True
+    if before is None:
+        return False
+    if word.base in KINDS["by"] or (word.base == "w" and word.after == "/"):
+        is_next = before.base in {"up", "followup"} and (before.base == "followup" or "follow" in ahead)
+        return is_next or not ahead.isdisjoint(KINDS["done"])
+    if word.base == "w":
+        return word.gap == "/" and before.base in {"d", "s", "r"}
+    if word.base in {"from", "for"}:
+        return before.base in KINDS["messages"]
+    return (word.base, before.base) in {("of", "care"), ("and", "me"), ("and", "myself")}
+
+
+def _ends_phrase(text: Words, index: int) -> bool:
+    """Whether a word ends its phrase, so that it is no part of a term: "cc Stone", "per Stone, ...", "Stone agrees"."""
+    behind = text.at(index + 1)
+    if behind is None or behind.opens or behind.is_mask or behind.base in KINDS["behind_names"]:
+        return True
+    return behind.gap.strip(" \t") in {",", ")", "),", "("}
 
 
 def _is_name_of_anatomy(word: Word, behind: Word | None) -> bool:
     """Whether a word of findings or anatomy with a capital may be a name: not of a team or a scale ("Lung RADS")."""
-    heads_term = behind is not None and behind.gap == " " and (behind.is_capital or behind.base in _KINDS["teams"])
-    return may_be_name(word.base) and is_clinical(word.base) and not heads_term
+    heads_term = behind is not None and behind.gap == " " and (behind.is_capital or behind.base in KINDS["teams"])
+    may_be = may_be_name(word.base) and word.base not in KINDS["never_names"]
+    return may_be and is_clinical(word.base) and not heads_term
 
 
 def _may_be_person(word: Word, *, in_capitals: bool, small: bool) -> bool:
     """Whether a word behind a deed may be a name: one with a capital unless it is of reports, else what is one too."""
     if in_capitals or not word.is_capital:
         return (in_capitals and not is_known(word.base)) or (
-            (small or in_capitals) and word.is_also_name and word.base not in _KINDS["frequent"]
+            (small or in_capitals) and word.is_also_name and word.base not in KINDS["frequent"]
         )
     if word.text.isupper() and len(word.text) > 1 and is_report_word(word.base) and not word.is_also_name:
         return False  # "ICU"
     return not is_clinical(word.base) and (may_be_name(word.base) or not is_report_word(word.base))
 
 
-def _behind_initial(text: _Sentence, index: int) -> Iterator[Span]:
+def _behind_initial(text: Words, index: int) -> Iterator[Span]:
     """After "J."; a list's "A." and "B." are no initials."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_initial or follows is None or not re.fullmatch(r"\.[ \t]*", follows.gap) or not follows.is_capital:
         return
     if word.opens and word.text in _LETTERS_OF_LISTS:
         return
-    if follows.is_also_name and follows.base not in _KINDS["frequent"]:
+    if follows.is_also_name and follows.base not in KINDS["frequent"]:
         yield word.start, word.end + 1
         yield from _name_from(text, index + 1)
 
 
-def _alone(text: _Sentence, index: int) -> Iterator[Span]:
+def _alone(text: Words, index: int) -> Iterator[Span]:
     """A word with one capital in the middle of a sentence that is not written in capitals, and "Young's"."""
     word = text.words[index]
     if word.is_also_name and word.is_capital and word.text.endswith("'s") and word.base not in _NOBODY:
@@ -218,7 +170,7 @@ def _alone(text: _Sentence, index: int) -> Iterator[Span]:
         yield word.start, word.end
 
 
-def _signed(text: _Sentence, index: int) -> Iterator[Span]:
+def _signed(text: Words, index: int) -> Iterator[Span]:
     """A sentence that is a name alone, a name behind a dash at its end, "Young/White", and "white, j."."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_also_name or word.base in _NOBODY or len(word.base) == 1:
@@ -239,31 +191,58 @@ def _signed(text: _Sentence, index: int) -> Iterator[Span]:
         yield follows.start, follows.end
 
 
-def _before_deed(text: _Sentence, index: int) -> Iterator[Span]:
-    """Before "was notified", "agrees" and "recommends"."""
+def _before_deed(text: Words, index: int) -> Iterator[Span]:
+    """Before "was notified", "agrees", "recommends" and "to follow up"."""
     word = text.words[index]
-    is_short = len(word.base) <= _SHORT and word.text.istitle() and may_be_name(word.base)
-    if not (word.is_capital and (word.is_also_name or is_short)) or word.base in _KINDS["frequent"] - {
-        "may",
-        "will",
-        "day",
-    }:
-        return
     behind = []
     for each in text.words[index + 1 : index + 4]:
         if each.opens or each.gap != " ":
             break
         behind.append(each.base)
-    if not behind:
+    if not behind or not word.is_capital:
         return
-    told = behind[0] in _KINDS["only_people"] or (
-        behind[0] in _KINDS["said_of_people"] and not _KINDS["only_people"].isdisjoint(behind[1:])
+    is_next = behind[0] == "to" and not KINDS["next_deeds"].isdisjoint(behind[1:2])
+    of_person = is_next or _is_of_person(behind)
+    if of_person and word.text.istitle() and (word.base in KINDS["surnames"] or _is_name_of_anatomy(word, None)):
+        yield word.start, word.end
+    is_short = len(word.base) <= _SHORT and word.text.istitle() and may_be_name(word.base)
+    if not (word.is_also_name or is_short) or word.base in KINDS["frequent"] - {"may", "will", "day"}:
+        return
+    told = behind[0] in KINDS["only_people"] or (
+        behind[0] in KINDS["said_of_people"] and not KINDS["only_people"].isdisjoint(behind[1:])
     )
-    if told or (behind[0] in _KINDS["people_do"] and word.base in _KINDS["adjectives"]):
+    if told or is_next or (behind[0] in KINDS["people_do"] and word.base in KINDS["adjectives"]):
         yield word.start, word.end
 
 
-def _before_degree(text: _Sentence, index: int) -> Iterator[Span]:
+def _is_of_person(behind: Sequence[str]) -> bool:
+    """Whether what follows a word is done by or to people alone: "notified", "was told"."""
+    said_of = behind[1:] if behind[0] in KINDS["said_of_people"] else behind[:1]
+    return not KINDS["persons_only"].isdisjoint(said_of)
+
+
+def _in_parentheses(text: Words, index: int) -> Iterator[Span]:
+    """A name alone in parentheses: "no change (Stone)", "addendum (Small)"."""
+    word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)
+    is_closed = word.after == ")" and (behind is None or behind.gap.startswith(")"))
+    if not (word.gap.endswith("(") and is_closed) or word.base in KINDS["never_names"] | KINDS["roles"]:
+        return
+    is_of_group = before is not None and before.base in KINDS["groups"]
+    is_name = word.is_also_name and word.base not in KINDS["frequent"]
+    if (may_be_name(word.base) and is_of_group) or (is_name and word.is_capital):
+        yield word.start, word.end
+
+
+def _before_role(text: Words, index: int) -> Iterator[Span]:
+    """Before "/resident" and "/MD"."""
+    word, follows = text.words[index], text.at(index + 1)
+    if follows is None or follows.gap != "/" or follows.base not in KINDS["labels"] | KINDS["degrees"]:
+        return
+    if word.text.istitle() and may_be_name(word.base) and word.base not in KINDS["never_names"] | KINDS["roles"]:
+        yield word.start, word.end
+
+
+def _before_degree(text: Words, index: int) -> Iterator[Span]:
     """Before ", MD" and "M.D."; "CHEST, PA AND LATERAL" has no degree."""
     word, before, follows = text.words[index], text.at(index - 1), text.at(index + 1)
     if before is None or not re.fullmatch(r",?[ \t]+|,", word.gap) or before.is_mask:
@@ -271,11 +250,11 @@ def _before_degree(text: _Sentence, index: int) -> Iterator[Span]:
     dotted = (
         word.is_initial and follows is not None and follows.gap == "." and f"{word.text}{follows.text}" in {"MD", "DO"}
     )
-    if not dotted and not (word.text.isupper() and word.base in _KINDS["degrees"]):
+    if not dotted and not (word.text.isupper() and word.base in KINDS["degrees"]):
         return
-    is_other_word = word.base in _KINDS["other_degrees"]
+    is_other_word = word.base in KINDS["other_degrees"]
     if is_other_word and (
-        "," not in word.gap or is_clinical(before.base) or (follows and follows.base in _KINDS["views"])
+        "," not in word.gap or is_clinical(before.base) or (follows and follows.base in KINDS["views"])
     ):
         return
     for back in range(index - 1, max(-1, index - _MOST_WORDS_OF_NAME), -1):
@@ -284,7 +263,7 @@ def _before_degree(text: _Sentence, index: int) -> Iterator[Span]:
             each.is_mask
             or not each.is_capital
             or is_clinical(each.base)
-            or each.base in _KINDS["roles"] | _KINDS["titles"]
+            or each.base in KINDS["roles"] | KINDS["titles"]
         ):
             return
         if text.in_capitals and is_known(each.base) and not may_be_name(each.base):
@@ -294,30 +273,28 @@ def _before_degree(text: _Sentence, index: int) -> Iterator[Span]:
             return
 
 
-def _before_place(text: _Sentence, index: int) -> Iterator[Span]:
+def _before_place(text: Words, index: int) -> Iterator[Span]:
     """Before "Hospital" and "Clinic", and behind "Ward"."""
     word, follows = text.words[index], text.at(index + 1)
-    if word.base not in _KINDS["places"] or not word.is_capital:
+    if word.base not in KINDS["places"] or not word.is_capital:
         return
     named = follows is not None and follows.gap == " " and follows.is_capital and follows.is_also_name
-    if follows is not None and named and word.base in _KINDS["wards"]:
+    if follows is not None and named and word.base in KINDS["wards"]:
         yield follows.start, follows.end
     for back in range(index - 1, max(-1, index - _MOST_WORDS_OF_NAME), -1):
         each, behind = text.words[back], text.words[back + 1]
         if each.is_mask or not each.is_capital or behind.gap not in {" ", "-", ". "}:
             return
-        if each.base in _KINDS["no_place"] | _KINDS["places"] or (
-            is_clinical(each.base) and not may_be_name(each.base)
-        ):
+        if each.base in KINDS["no_place"] | KINDS["places"] or (is_clinical(each.base) and not may_be_name(each.base)):
             return
         if not each.opens or may_be_name(each.base):
             yield each.start, each.end
 
 
-def _beside_name(text: _Sentence, index: int) -> Iterator[Span]:
+def _beside_name(text: Words, index: int) -> Iterator[Span]:
     """A word that is a name too, or an initial, beside a masked name: "Long [name]", "J. [name]", "Long and [name]"."""
     word, behind, second = text.words[index], text.at(index + 1), text.at(index + 2)
-    if not word.is_capital or (word.text.isupper() and word.base in _KINDS["degrees"]):
+    if not word.is_capital or (word.text.isupper() and word.base in KINDS["degrees"]):
         return
     is_listed = behind is not None and behind.base == "and" and second is not None and second.text == "[name]"
     if is_listed and word.is_also_name and word.base not in _NOBODY:
@@ -334,13 +311,13 @@ def _beside_name(text: _Sentence, index: int) -> Iterator[Span]:
 
 def _is_name_here(word: Word) -> bool:
     """Whether a word with a capital beside a name is part of it: a first name of anatomy, or no word of reports."""
-    if word.base in _KINDS["first_names"]:
+    if word.base in KINDS["first_names"]:
         return True
     is_rare = is_common(word.base) and not is_report_word(word.base)
-    return not word.opens and (is_rare or (word.text.istitle() and word.base in _KINDS["never_capital"]))
+    return not word.opens and (is_rare or (word.text.istitle() and word.base in KINDS["never_capital"]))
 
 
-def _beside_mask(text: _Sentence, index: int) -> bool:
+def _beside_mask(text: Words, index: int) -> bool:
     """Whether a name is masked straight before or behind; in a text in capitals any word that is not known."""
     masks = {"[name]", "[masked]"} if text.in_capitals else {"[name]"}
     word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)
@@ -358,5 +335,5 @@ def _beside_mask(text: _Sentence, index: int) -> bool:
 
 _RULES = (
     *(_behind_title, _behind_deed, _behind_initial, _alone, _signed),
-    *(_before_deed, _before_degree, _before_place, _beside_name),
+    *(_before_deed, _before_degree, _before_place, _beside_name, _in_parentheses, _before_role),
 )

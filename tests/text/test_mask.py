@@ -161,6 +161,49 @@ def test_a_word_of_anatomy_with_a_capital_is_a_name_where_people_are_told(name: 
     assert mask_identifiers(f"A nodule of the chest {name.lower()}.") == f"A nodule of the chest {name.lower()}."
 
 
+POSITIONS = (
+    *("Effusion, per {}.", "Per {}, no change.", "cc {}", "CC: {}", "Attn: {}", "attn {}", "Resident: {}", "PCP: {}"),
+    *("D/w {} at the bedside.", "d/w {}.", "S/w {} by phone.", "Case discussed w/ {}.", "Seen w/ {} on rounds."),
+    *("Paged {}.", "paged {} about the drain.", "Reviewed with {}.", "Spoke to {} by phone.", "Agree with {}."),
+    *(
+        "Results called to {}.",
+        "Findings texted to {}.",
+        "Message sent to {}.",
+        "Handed off to {}.",
+        "Ask {} about it.",
+    ),
+    *("Left message for {}.", "Awaiting callback from {}.", "According to {}, the line is old.", "From: {}", "Via {}."),
+    *("{} aware.", "{} notified of the effusion.", "{} paged.", "RN {} informed.", "PCP {} to be informed."),
+    *("{} to follow up.", "Surgeon {} reviewed the film.", "Follow up with {} in clinic.", "Under the care of {}."),
+    *("Verified: {}", "Wet read: {}", "Overread by {}.", "Prelim read by {}.", "Tube placed by {} this morning."),
+    *("Intubated by {}.", "Images reviewed by me and {}.", "Addendum ({}): no effusion.", "Told the team ({})."),
+    *("Consult {} for the drain.", "No acute disease. {}/resident", "Conveyed to {} in the ED."),
+)
+
+
+@pytest.mark.parametrize("name", ["Stone", "Wall", "Small", "Hand", "Day", "Young", "Long"])
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_name_without_a_title_that_is_also_a_word_is_masked_where_people_are_spoken_of(
+    position: str, name: str
+) -> None:
+    sentence = position.format(name)
+    for text in (sentence, f"There is an effusion.\n{sentence}\nNo pneumothorax."):
+        assert name not in re.findall(r"\w+", mask_identifiers(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Wet read: Small effusion.", "PA: Small effusion.", "CC: Left cough."),
+        *("Follow up with Chest CT.", "Small to moderate effusion.", "Placed via Right IJ.", "Opacity (Right)."),
+        *("Right to left shunt.", "Small effusion noted.", "Drained by Surgery.", "Reviewed: No effusion."),
+        *("Hand and wall are intact.", "From: Emergency", "Head CT to follow.", "Read: Normal.", "Final: Clear."),
+    ],
+)
+def test_where_people_are_spoken_of_words_of_findings_sides_and_denial_stay(text: str) -> None:
+    assert mask_identifiers(text) == text
+
+
 def test_all_words_and_the_masked_ones_are_counted() -> None:
     masked = mask_report("Seen by Jane Vasquez. No effusion of 12 mm.")
     assert (masked.text, masked.words, masked.masked_words) == ("Seen by [name]. No effusion of 12 mm.", 9, 2)
