@@ -17,10 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit.metrics.summary import score_table
-from audit.output.reuse import recorded_facts
-from audit.pipeline.aggregate import GrowingTable, Tally, conclude
+from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.inputs import gather
-from audit.pipeline.score import FinishedStudy, control_rows, peaks, score_rows
 from audit.pipeline.scoring_context import PatientKeys, Targets
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
@@ -76,20 +74,9 @@ def measure(out: Path, count: int) -> dict[str, float]:
     start, loaded = time.perf_counter(), peak_memory_gb()
     table, outcome = GrowingTable(), Tally()
     for record in repeated(base, count):
-        rows = list(score_rows(record.images, study=record.key, patient=record.patient))
-        table.add(rows)
-        controls = list(control_rows(record)) if outcome.audited < len(base) else []
-        facts = [(image.key, recorded_facts(image)) for image in record.images]
-        outcome.add(
-            FinishedStudy(
-                images=len(record.images),
-                phrases=1,
-                rows=rows,
-                controls=controls,
-                facts=facts,
-                peaks=list(peaks(record)),
-            )
-        )
+        finished = FinishedStudy.of(record)
+        table.add(finished.rows)
+        outcome.add(finished if outcome.audited < len(base) else replace(finished, controls=()))
     gathered = time.perf_counter()
     scores = score_table(table.to_frame())
     del table

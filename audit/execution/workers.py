@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.explain import ExplainedStudy
 from audit.pipeline.load import LoadedStudy
-from audit.pipeline.score import ExplainedStudy, FinishedStudy
 from pipelines.errors import InputError, OutputError
 from pipelines.processes import ProcessPool, outcomes_in_order
 from pipelines.study import LeftOut

@@ -14,12 +14,11 @@ from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import MemoryReturn, Stopwatch
-from audit.pipeline.aggregate import GrowingTable
-from audit.pipeline.explain import Explainer
+from audit.pipeline.aggregate import GrowingTable, score_rows
+from audit.pipeline.explain import ExplainedCase, ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import LoadedStudy, loaded_studies
-from audit.pipeline.recording import ExplainedCase, ImageRecorder
-from audit.pipeline.score import ExplainedStudy, score_rows
+from audit.pipeline.score import ImageRecorder
 from audit.pipeline.scoring_context import PatientKeys, Targets
 from audit.privacy.pseudonyms import Keys
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
@@ -218,7 +217,7 @@ class Explaining:
         self.phantom_images &= _is_phantom(explained.study)
         key = self.keys.key("study", explained.study.study_instance_uid)
         for case in explained.cases:
-            image = recorder.record(case, prefix="image").record
+            image, _ = recorder.record(case, prefix="image")
             patient = recorder.targets.patient(case.loaded.case.image)
             self.table.add(list(score_rows([image], study=key, patient=patient)))
 

@@ -22,8 +22,9 @@ from audit.logbook.events import scrubbed_trace
 from audit.logbook.seals import Value
 from audit.output.folder import SHARDS
 from audit.output.reuse import Plan
+from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.inputs import Inputs
-from audit.pipeline.score import FinishedStudy, Finisher
+from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys, load_salt
 from audit.privacy.redaction import shown_failures

@@ -14,9 +14,8 @@ from audit.logbook.known import Known, known_of
 from audit.metrics.summary import score_table
 from audit.output.fingerprint import with_place
 from audit.output.folder import clean_finished
-from audit.output.reuse import finished_before
 from audit.output.stored_study import kept_study, keyed_rows, scored_again
-from audit.pipeline.aggregate import GrowingTable, Tally, conclude
+from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
@@ -99,7 +98,7 @@ def rescore(
         except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
-            finished = finished_before(record)
+            finished = FinishedStudy.of(record)
             table.add(finished.rows)
             outcome.add(finished)
             methods.update(_methods(record))

@@ -11,17 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from audit.logbook.known import Known
-from audit.metrics.subgroups import NOT_KNOWN, ImageFacts
 from audit.output.fingerprint import Changes, Fingerprints, with_inputs
 from audit.output.folder import SET_ASIDE, STUDIES, clean, remove_results
 from audit.output.lock import Shard
 from audit.output.stored_study import scored_again
-from audit.pipeline.score import FinishedStudy, Finisher, control_rows, peaks, score_rows
+from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Keys, path_key
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import LeftOut, Study
-from reports.record import FailedStudyRecord, LeftOutImage, ScoredImage, StudyRecord
+from reports.record import FailedStudyRecord, LeftOutImage, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
 from reports.writing import sync_folder, unwritable
@@ -32,13 +32,11 @@ __all__ = [
     "Planned",
     "Standing",
     "apply",
-    "finished_before",
     "kept_study_of",
     "left_out_before",
     "let_go",
     "note_failure",
     "plan",
-    "recorded_facts",
 ]
 
 _RETRIED = "it failed before, and --retry-failed is given"
@@ -297,38 +295,12 @@ def _remove(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
-def finished_before(record: StudyRecord, left_out: tuple[LeftOut, ...] = ()) -> FinishedStudy:
-    """Take from a record what the tables and conclusions of a run need of its study."""
-    return FinishedStudy(
-        images=len(record.images),
-        phrases=sum(len(image.phrases) for image in record.images),
-        is_phantom=record.phantom_images,
-        rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
-        controls=list(control_rows(record)),
-        facts=[(image.key, recorded_facts(image)) for image in record.images],
-        peaks=list(peaks(record)),
-        left_out=left_out,
-        key=record.key,
-    )
-
-
 def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Keys) -> tuple[LeftOut, ...]:
     """Name the files of what an earlier run noted by key."""
     paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(
         LeftOut(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)
         for item in noted
-    )
-
-
-def recorded_facts(image: ScoredImage) -> ImageFacts:
-    """What a record says of the groups that an image belongs to."""
-    return ImageFacts(
-        view=image.view,
-        sex=image.sex or NOT_KNOWN,
-        age=image.age or NOT_KNOWN,
-        manufacturer=image.manufacturer or NOT_KNOWN,
-        photometric_interpretation=image.photometric_interpretation or NOT_KNOWN,
     )
 
 
@@ -345,7 +317,7 @@ def kept_study_of(
         noted = read_failed(folder).left_out
         return FinishedStudy(left_out=left_out_before(noted, planned.study, finisher.keys))
     record = _renewed(folder, planned, finisher, opened)
-    return finished_before(record, left_out_before(record.left_out, planned.study, finisher.keys))
+    return FinishedStudy.of(record, left_out=left_out_before(record.left_out, planned.study, finisher.keys))
 
 
 def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None]) -> StudyRecord:

@@ -9,8 +9,7 @@ from jaxtyping import Bool
 
 from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
-from audit.pipeline.recording import hits, target_ids
-from audit.pipeline.scoring_context import ImageScorer, Targets, on_source
+from audit.pipeline.scoring_context import ImageScorer, Targets, target_ids
 from audit.privacy.pseudonyms import Keys, path_key
 from audit.privacy.redaction import Shower, shown_text
 from pipelines.boxes import BoxRow
@@ -19,7 +18,7 @@ from pipelines.privacy.burned_in import Area
 from pipelines.study import Case, Image, Radiograph, Report, Study, fields_of, instance_of
 from pipelines.text.table import plain_stem
 from reports.overlay import check_picture
-from reports.record import ControlRecord, ScoredImage, ScoredPhrase, StudyRecord
+from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, read_study, valid_of
 from reports.targets import own_boxes, scored_boxes
 
@@ -146,7 +145,7 @@ def _image(
         ),
     )
     scorer = ImageScorer(targets, seen)
-    phrases = [_phrase(phrase, index, seen, scorer, targets, stored) for index, phrase in enumerate(image.phrases)]
+    phrases = [_phrase(phrase, index, seen, scorer, stored) for index, phrase in enumerate(image.phrases)]
     boxes = scored_boxes(shower.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))
     own = own_boxes(image)
@@ -154,27 +153,19 @@ def _image(
 
 
 def _phrase(
-    record: ScoredPhrase, index: int, seen: _KeptImage, scorer: ImageScorer, targets: Targets, stored: StudyFolder
+    record: ScoredPhrase, index: int, seen: _KeptImage, scorer: ImageScorer, stored: StudyFolder
 ) -> ScoredPhrase:
     phrase = seen.case.phrases[index]
     names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
-    scores, points = [], {}
-    for place, (method, name) in enumerate(names.items()):
-        points[method], of_method = scorer.score(phrase, stored.heats[name], method=method)
-        scores += [*of_method, *(scorer.references(phrase) if place == 0 else ())]
+    points, scores = scorer.score_all(phrase, {method: stored.heats[name] for method, name in names.items()})
     kept = [score for score in record.scores if score.score not in _PLACE]
-    mask = targets.mask(seen, phrase)
+    hits = scorer.hits(phrase, (stored.heats[control.heat] for control in record.controls))
     return replace(
         record,
         target=target_ids(seen.case, phrase),
         hottest=points[stored.record.method],
         scores=(*scores, *kept),
-        controls=tuple(_control(control, seen, mask, stored) for control in record.controls),
+        controls=tuple(
+            control.model_copy(update={"hit": hit}) for control, hit in zip(record.controls, hits, strict=True)
+        ),
     )
-
-
-def _control(
-    control: ControlRecord, seen: _KeptImage, mask: Bool[np.ndarray, "rows columns"], stored: StudyFolder
-) -> ControlRecord:
-    hit = hits(on_source(seen, stored.heats[control.heat], masked=True), mask)
-    return control.model_copy(update={"hit": hit})

@@ -1,6 +1,9 @@
-"""The rows of all scores while a run goes on: kept in columns, so that they take bytes and not objects."""
+"""Aggregation: what the tables and conclusions of a run take from each study's record, and the conclusions themselves.
 
-from collections.abc import Mapping, Sequence
+The rows of all scores are kept in columns while a run goes on, so that they take bytes and not objects.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -8,13 +11,15 @@ import pyarrow as pa
 
 from audit.controls.evidence import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
+from audit.metrics.scores import POINTING
 from audit.metrics.statistics import INTERVAL
-from audit.metrics.subgroups import ImageFacts, summarise_subgroups
+from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
-from audit.pipeline.score import FinishedStudy
+from pipelines.study import LeftOut
+from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 
-__all__ = ["Conclusions", "GrowingTable", "Tally", "conclude"]
+__all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows"]
 
 _NAME = pa.dictionary(pa.int32(), pa.string())  # as many as there are studies
 _WORD = pa.dictionary(pa.int16(), pa.string())  # of a short list
@@ -37,6 +42,107 @@ _SCHEMA = pa.schema(
     }
 )
 _PARTS_AT_MOST = 256  # before they are joined, each with a dictionary of its own
+
+
+def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
+    """Give a row of the score table a phrase, method and score, under the keys of study and patient."""
+    for image in images:
+        for index, phrase in enumerate(image.phrases):
+            shared = {
+                "study": study,
+                "image": image.key,
+                "patient": patient,
+                "phrase": index,
+                "finding": phrase.finding,
+                "side": phrase.side,
+                "zone": phrase.zone,
+                "context": phrase.context,
+            }
+            yield from ({**shared, **score.model_dump()} for score in phrase.scores)
+
+
+def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
+    """Give a row a control, beside the phrase as it stands in the report."""
+    for phrase in _phrases(record):
+        totals = {record.method: phrase.total_nats} | {other.method: other.total for other in phrase.others}
+        hits = {score.method: score.value for score in phrase.scores if score.score == POINTING[0]}
+        for control in phrase.controls:
+            before = hits.get(control.method)
+            yield ControlRow(
+                patient=record.patient or record.key,
+                method=control.method,
+                control=control.control,
+                pearson=control.pearson,
+                hit=control.hit,
+                hit_before=None if before is None else before > 0,
+                cosine=control.cosine,
+                cosine_before=phrase.cosine,
+                total=control.total,
+                total_before=totals[control.method],
+            )
+
+
+def _peaks(record: StudyRecord) -> Iterator[tuple[str, float]]:
+    """Give each heat's method and hottest cell."""
+    for phrase in _phrases(record):
+        yield record.method, phrase.peak_nats
+        yield from ((other.method, other.peak) for other in phrase.others)
+
+
+def _phrases(record: StudyRecord) -> Iterator[ScoredPhrase]:
+    return (phrase for image in record.images for phrase in image.phrases)
+
+
+def _recorded_facts(image: ScoredImage) -> ImageFacts:
+    """What a record says of the groups that an image belongs to."""
+    return ImageFacts(
+        view=image.view.value,
+        sex=image.sex or NOT_KNOWN,
+        age=image.age or NOT_KNOWN,
+        manufacturer=image.manufacturer or NOT_KNOWN,
+        photometric_interpretation=image.photometric_interpretation or NOT_KNOWN,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedStudy:
+    """What is left of a study once it is written: little, since a run may hold a million."""
+
+    images: int = 0  # 0: none of it could be audited, and nothing was written
+    phrases: int = 0
+    is_phantom: bool = False
+    rows: Sequence[dict[str, object]] = ()  # of the score table
+    controls: Sequence[ControlRow] = ()
+    facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
+    peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
+    left_out: tuple[LeftOut, ...] = ()
+    seconds: dict[str, float] | None = None  # by stage
+    key: str = ""  # of the study
+    record_sha256: str = ""  # of its record.json
+
+    @classmethod
+    def of(
+        cls,
+        record: StudyRecord,
+        *,
+        left_out: tuple[LeftOut, ...] = (),
+        seconds: dict[str, float] | None = None,
+        record_sha256: str = "",
+    ) -> "FinishedStudy":
+        """Take from a study's record what the tables and conclusions of a run need of it."""
+        return cls(
+            images=len(record.images),
+            phrases=sum(len(image.phrases) for image in record.images),
+            is_phantom=record.phantom_images,
+            rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
+            controls=list(_control_rows(record)),
+            facts=[(image.key, _recorded_facts(image)) for image in record.images],
+            peaks=list(_peaks(record)),
+            left_out=left_out,
+            seconds=seconds,
+            key=record.key,
+            record_sha256=record_sha256,
+        )
 
 
 class GrowingTable:

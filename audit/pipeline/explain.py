@@ -1,8 +1,8 @@
 """Explain: each phrase of a loaded study is attributed in its images, in batches across studies."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,18 +17,36 @@ from audit.execution.machine import Stopwatch
 from audit.metrics.faithfulness.measures import score_faithfulness
 from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
 from audit.metrics.summary import shuffled_name
-from audit.pipeline.load import LoadedStudy, failed_study
-from audit.pipeline.recording import ExplainedCase, phrase_texts
-from audit.pipeline.score import ExplainedStudy
+from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
 from pipelines.errors import AuditError, ModelError
+from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase
 from reports.record import Score
 
-__all__ = ["PAIRS_A_BATCH", "Explainer", "methods_of"]
+__all__ = ["PAIRS_A_BATCH", "ExplainedCase", "ExplainedStudy", "Explainer", "methods_of"]
 
 _SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedCase:
+    """One image with what the methods say of it."""
+
+    loaded: LoadedCase
+    explanations: tuple[tuple[Attribution, ...], ...]  # for each method one for each of phrase_texts
+    controls: tuple[ExplainedControl, ...] = ()
+    faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by place of the phrase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedStudy:
+    """One study on its way from the model to the page."""
+
+    study: Study
+    cases: tuple[ExplainedCase, ...]
+    left_out: tuple[LeftOut, ...]  # images of it that could not be read
 
 
 def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...]:

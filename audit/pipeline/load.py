@@ -8,7 +8,6 @@ from itertools import islice
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
 from audit.logbook.events import scrubbed_trace
-from audit.pipeline.recording import phrase_texts
 from audit.privacy.pseudonyms import Keys
 from pipelines.errors import WorkerError
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
@@ -16,9 +15,14 @@ from pipelines.privacy.burned_in import BurnedIn
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase, load_cases
 
-__all__ = ["LoadedStudy", "failed_study", "loaded_studies"]
+__all__ = ["LoadedStudy", "failed_study", "loaded_studies", "phrase_texts"]
 
 _log = logging.getLogger(__name__)
+
+
+def phrase_texts(loaded: LoadedCase) -> list[str]:
+    """The sentences that are put to the model for an image, each once: one may name two findings."""
+    return list(dict.fromkeys(phrase.text for phrase in loaded.case.phrases))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

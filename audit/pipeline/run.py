@@ -19,12 +19,12 @@ from audit.output.folder import SHARDS, check_writable, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
 from audit.output.reuse import Plan, Planned, Standing, apply, kept_study_of, let_go, note_failure
-from audit.pipeline.aggregate import Conclusions, GrowingTable, Tally, conclude
-from audit.pipeline.explain import Explainer
+from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
+from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import failed_study, loaded_studies
 from audit.pipeline.prepare import Prepared, Progress, device_name, prepare, settings_by_method
-from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Told, told_of

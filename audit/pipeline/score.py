@@ -1,115 +1,193 @@
-"""What the tables of a run take from a study's record: scores, controls, hottest cells.
+"""Scoring: a study's heats become its record, with hottest points, scores and controls, which is then written.
 
 Nothing here needs a model or torch's compute, so it runs beside the device instead of making it wait.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
-from audit.controls.evidence import ControlRow
+import numpy as np
+
+from audit.controls.evidence import pearson
 from audit.execution.machine import Stopwatch
-from audit.metrics.scores import POINTING
-from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, facts_of
+from audit.metrics.subgroups import facts_of
 from audit.output.fingerprint import Fingerprints
 from audit.output.lock import Fence
-from audit.pipeline.recording import ExplainedCase, ImageRecorder
-from audit.pipeline.scoring_context import Targets
+from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.explain import ExplainedCase, ExplainedStudy
+from audit.pipeline.load import phrase_texts
+from audit.pipeline.scoring_context import Grid, ImageScorer, Targets, target_ids
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
-from audit.privacy.pseudonyms import Keys
-from audit.privacy.redaction import Shower, shown_failures, shown_text
+from audit.privacy.pseudonyms import Keys, path_key
+from audit.privacy.redaction import Shower, shown_failures, shown_text, shown_words
+from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
-from pipelines.study import Identifiers, LeftOut, Study
+from pipelines.study import Identifiers, LeftOut, Phrase, Radiograph, Study, fields_of
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_people
+from pipelines.transforms import LoadedCase
 from reports.record import (
+    ControlRecord,
     LeftOutImage,
     ModelRecord,
+    OtherHeatRecord,
     ReportRecord,
     ScoredImage,
     ScoredPhrase,
     StudyRecord,
     UnputSentence,
 )
+from reports.targets import scored_boxes
 
-__all__ = ["ExplainedStudy", "FinishedStudy", "Finisher", "control_rows", "peaks", "score_rows"]
+__all__ = ["Finisher", "ImageRecorder"]
 
-
-def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
-    """Give a row of the score table a phrase, method and score, under the keys of study and patient."""
-    for image in images:
-        for index, phrase in enumerate(image.phrases):
-            shared = {
-                "study": study,
-                "image": image.key,
-                "patient": patient,
-                "phrase": index,
-                "finding": phrase.finding,
-                "side": phrase.side,
-                "zone": phrase.zone,
-                "context": phrase.context,
-            }
-            yield from ({**shared, **score.model_dump()} for score in phrase.scores)
+_LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # between them half precision keeps three digits of the hottest cell
 
 
-def control_rows(record: StudyRecord) -> Iterator[ControlRow]:
-    """Give a row a control, beside the phrase as it stands in the report."""
-    for phrase in _phrases(record):
-        totals = {record.method: phrase.total_nats} | {other.method: other.total for other in phrase.others}
-        hits = {score.method: score.value for score in phrase.scores if score.score == POINTING[0]}
-        for control in phrase.controls:
-            before = hits.get(control.method)
-            yield ControlRow(
-                patient=record.patient or record.key,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecorder:
+    """Records images of one run."""
+
+    keys: Keys
+    targets: Targets
+    methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
+    show_phi: bool
+    known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
+
+    def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
+        """Score one image and give its record with the heats that it names; their names begin with ``prefix``."""
+        heats: dict[str, Grid] = {}
+        scorer = ImageScorer(self.targets, explained.loaded)
+        phrases = tuple(
+            self._phrase(explained, scorer, index, f"{prefix}-phrase-{index + 1}", heats)
+            for index in range(len(explained.loaded.case.phrases))
+        )
+        return self._image(explained.loaded, phrases, prefix), heats
+
+    def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
+        image = loaded.case.image
+        facts = facts_of(image)
+        seen = fields_of(image, Radiograph) | {
+            "manufacturer": self.shower.maker(facts.manufacturer),
+            "photometric_interpretation": facts.photometric_interpretation,
+        }
+        return ScoredImage(
+            **seen,
+            key=self.keys.key("image", image.instance),
+            path_key=path_key(str(image.path), self.keys),
+            valid=None if loaded.valid.all() else f"{prefix}-valid.png",
+            picture=f"{prefix}.jpg",
+            sex=facts.sex,
+            age=facts.age,
+            receipt=loaded.receipt,
+            blanked=tuple(area.edges for area in loaded.blanked),
+            letters=tuple((area.letters or area).edges for area in loaded.blanked),
+            placement=loaded.placement,
+            boxes=scored_boxes(
+                self.shower.boxes(loaded.case.boxes, spoken=[phrase.text for phrase in phrases]), loaded.placement
+            ),
+            phrases=phrases,
+        )
+
+    def _phrase(
+        self, explained: ExplainedCase, scorer: ImageScorer, index: int, name: str, heats: dict[str, Grid]
+    ) -> ScoredPhrase:
+        loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
+        own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
+        shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known | loaded.identifiers)
+        tokens = shown_words(phrase.text, shown, own.words)
+        names = {method: name if place == 0 else f"{name}-{method}" for place, (method, _) in enumerate(self.methods)}
+        for kept, explanation in zip(names.values(), (own, *further), strict=True):
+            heats[kept] = _stored_heat(explanation.heat.numpy())
+        points, scores = scorer.score_all(phrase, {method: heats[kept] for method, kept in names.items()})
+        others = (
+            OtherHeatRecord(
+                method=method,
+                unit=unit,
+                heat=names[method],
+                total=_total(heats[names[method]]),
+                peak=float(heats[names[method]].max()),
+                hottest=points[method],
+                tokens=shown_words(phrase.text, shown, explanation.words),
+            )
+            for (method, unit), explanation in zip(self.methods[1:], further, strict=True)
+        )
+        return ScoredPhrase(
+            **fields_of(replace(phrase, text=shown.text), Phrase),
+            target=target_ids(loaded.case, phrase),
+            cosine=own.cosine,
+            heat=name,
+            total_nats=_total(heats[name]),
+            peak_nats=float(heats[name].max()),
+            hottest=points[self.methods[0][0]],
+            tokens=tokens,
+            token_total_nats=sum(word.nats for word in tokens),
+            scores=(*scores, *explained.faithfulness.get(index, ())),
+            controls=tuple(self._controls(explained, scorer, index, names, heats)),
+            others=tuple(others),
+        )
+
+    @property
+    def shower(self) -> Shower:
+        """Shows what inputs say in free words."""
+        return Shower(keys=self.keys, show_phi=self.show_phi)
+
+    def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
+        """Show a control's phrase: another patient's report may name that patient."""
+        known = self.known | explained.loaded.identifiers
+        if donor is not None and not self.show_phi:
+            known |= read_identifiers(donor)
+        return shown_text(text, show_phi=self.show_phi, known=known).text
+
+    def _controls(
+        self,
+        explained: ExplainedCase,
+        scorer: ImageScorer,
+        index: int,
+        names: Mapping[str, str],
+        heats: dict[str, Grid],
+    ) -> Iterator[ControlRecord]:
+        """Set each control's heat beside that of the phrase as it stands in the report."""
+        own = [control for control in explained.controls if control.index == index]
+        grids = [_stored_heat(control.explanation.heat.numpy()) for control in own]
+        hits = scorer.hits(explained.loaded.case.phrases[index], grids)
+        for control, stored, hit in zip(own, grids, hits, strict=True):
+            original = heats[names[control.method]]
+            kept = f"{names[self.methods[0][0]]}-{control.method}-{control.control.value.replace(' ', '-')}"
+            heats[kept] = stored
+            yield ControlRecord(
                 method=control.method,
-                control=control.control,
-                pearson=control.pearson,
-                hit=control.hit,
-                hit_before=None if before is None else before > 0,
-                cosine=control.cosine,
-                cosine_before=phrase.cosine,
-                total=control.total,
-                total_before=totals[control.method],
+                control=control.control.value,
+                text=None if control.text is None else self._control_text(explained, control.text, control.donor),
+                heat=kept,
+                pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
+                hit=hit,
+                cosine=control.explanation.cosine,
+                total=_total(stored),
             )
 
 
-def peaks(record: StudyRecord) -> Iterator[tuple[str, float]]:
-    """Give each heat's method and hottest cell."""
-    for phrase in _phrases(record):
-        yield record.method, phrase.peak_nats
-        yield from ((other.method, other.peak) for other in phrase.others)
+def _stored_heat(heat: Grid) -> Grid:
+    """Give a heat the precision in which it is kept, before anything is scored: what is kept can be scored again.
+
+    Half precision, unless that would lose a heat's range (gradients are small numbers) or make two cells the hottest
+    where one was: then single.
+    """
+    hottest = float(np.abs(heat).max(initial=0.0))
+    if hottest != 0.0 and not _SMALLEST_HALF <= hottest <= _LARGEST_HALF:
+        return heat.astype(np.float32)
+    half = heat.astype(np.float16)
+    if np.count_nonzero(half == half.max()) != np.count_nonzero(heat == heat.max()):
+        return heat.astype(np.float32)
+    return half
 
 
-def _phrases(record: StudyRecord) -> Iterator[ScoredPhrase]:
-    return (phrase for image in record.images for phrase in image.phrases)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedStudy:
-    """One study on its way from the model to the page."""
-
-    study: Study
-    cases: tuple[ExplainedCase, ...]
-    left_out: tuple[LeftOut, ...]  # images of it that could not be read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedStudy:
-    """What is left of a study once it is written: little, since a run may hold a million."""
-
-    images: int = 0  # 0: none of it could be audited, and nothing was written
-    phrases: int = 0
-    is_phantom: bool = False
-    rows: Sequence[dict[str, object]] = ()  # of the score table
-    controls: Sequence[ControlRow] = ()
-    facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
-    peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
-    left_out: tuple[LeftOut, ...] = ()
-    seconds: dict[str, float] | None = None  # by stage
-    key: str = ""  # of the study
-    record_sha256: str = ""  # of its record.json
+def _total(heat: Grid) -> float:
+    return float(heat.astype(np.float64).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +227,9 @@ class Finisher:
             known=_headers(explained),
         )
         with clock("scoring"):
-            recorded = [
-                recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)
-            ]
-        images = [each.record for each in recorded]
-        heats = {name: heat for each in recorded for name, heat in each.heats.items()}
+            scored = [recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
+        images = tuple(image for image, _ in scored)
+        heats = {name: heat for _, of_image in scored for name, heat in of_image.items()}
         study = explained.study
         key = self.keys.key("study", study.study_instance_uid)
         record = StudyRecord(
@@ -170,7 +246,7 @@ class Finisher:
             patient_data_shown=self.settings.show_phi,
             report_joined_by=study.report_joined_by,
             report=self._report(explained),
-            images=tuple(images),
+            images=images,
             left_out=self.noted(explained.left_out, study),
             fingerprint=self.fingerprints.of(study),
         )
@@ -190,22 +266,7 @@ class Finisher:
                 masks=masks,
                 clock=clock,
             )
-        return FinishedStudy(
-            images=len(images),
-            phrases=sum(len(image.phrases) for image in images),
-            is_phantom=record.phantom_images,
-            rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
-            controls=list(control_rows(record)),
-            facts=[
-                (image.key, replace(facts_of(case.loaded.case.image), manufacturer=image.manufacturer or NOT_KNOWN))
-                for image, case in zip(images, explained.cases, strict=True)
-            ],
-            peaks=list(peaks(record)),
-            left_out=explained.left_out,
-            seconds=dict(clock.seconds),
-            key=key,
-            record_sha256=written,
-        )
+        return FinishedStudy.of(record, left_out=explained.left_out, seconds=dict(clock.seconds), record_sha256=written)
 
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
         """Show a study's report and the sentences whose findings were not put to the model."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
@@ -12,18 +12,21 @@ from jaxtyping import Bool, Float
 
 from audit.metrics.blind import BlindCase, BlindMaps, drawn
 from audit.metrics.human import score_readers
-from audit.metrics.pointing import hottest_point
+from audit.metrics.pointing import hottest_point, is_measurable
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Keys
-from pipelines.boxes.matching import target_boxes
+from pipelines.boxes.matching import target_boxes, target_places
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
 from pipelines.study import Case, Image, Phrase, Study
-from reports.record import Score
+from reports.record import Pixel, Score
+from reports.targets import box_ids
 
-__all__ = ["ImageScorer", "PatientKeys", "Seen", "Targets", "on_source"]
+__all__ = ["Grid", "ImageScorer", "PatientKeys", "Seen", "Targets", "target_ids"]
+
+Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
 
 @runtime_checkable
@@ -136,6 +139,12 @@ def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
     return {finding: sha256("\n".join(sorted(of)).encode()).hexdigest() for finding, of in found.items()}
 
 
+def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
+    """Name the boxes that a phrase is scored against, as the case's boxes are recorded."""
+    ids = box_ids(len(case.boxes))
+    return tuple(ids[place] for place in target_places(case, phrase))
+
+
 class ImageScorer:
     """Scores every heat of one image; what depends on the image alone is worked out once."""
 
@@ -147,28 +156,42 @@ class ImageScorer:
             flipped=loaded.case.image.horizontally_flipped,
         )
 
-    def score(
-        self, phrase: Phrase, stored: Float[np.ndarray, "grid_rows grid_columns"], *, method: str
-    ) -> tuple[tuple[float, float] | None, tuple[Score, ...]]:
+    def score(self, phrase: Phrase, stored: Grid, *, method: str) -> tuple[Pixel | None, tuple[Score, ...]]:
         """Give the hottest point, at a pixel's centre, and all scores of one heat on the model's grid."""
-        everywhere = on_source(self._loaded, stored, masked=False)
+        everywhere = _on_source(self._loaded, stored)
         shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
         everywhere[~self._loaded.valid] = np.nan
         point = hottest_point(everywhere)
         scores = self._targets.score(self._loaded, phrase, everywhere, method=method)
         return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
 
-    def references(self, phrase: Phrase) -> tuple[Score, ...]:
-        """Score what stands beside every method."""
+    def score_all(self, phrase: Phrase, heats: Mapping[str, Grid]) -> tuple[dict[str, Pixel | None], tuple[Score, ...]]:
+        """Give the hottest point of each method's heat on a phrase, and all scores, the references after the first."""
+        points: dict[str, Pixel | None] = {}
+        scores: list[Score] = []
+        for method, stored in heats.items():
+            points[method], of_method = self.score(phrase, stored, method=method)
+            scores += [*of_method, *(self._references(phrase) if len(points) == 1 else ())]
+        return points, tuple(scores)
+
+    def hits(self, phrase: Phrase, heats: Iterable[Grid]) -> Iterator[bool | None]:
+        """Play the pointing game at tolerance 0 with further heats of a phrase; None where there is nothing to hit."""
+        mask = self._targets.mask(self._loaded, phrase)
+        for stored in heats:
+            heat = _on_source(self._loaded, stored)
+            heat[~self._loaded.valid] = np.nan
+            if not is_measurable(heat, mask):
+                yield None
+                continue
+            point = hottest_point(heat)
+            yield point is not None and bool(mask[int(point[0]), int(point[1])])
+
+    def _references(self, phrase: Phrase) -> tuple[Score, ...]:
+        """Score what every method is compared with."""
         seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
         return (*self._targets.references(self._loaded, phrase), *seen)
 
 
-def on_source(
-    loaded: Seen, stored: Float[np.ndarray, "grid_rows grid_columns"], *, masked: bool
-) -> Float[np.ndarray, "rows columns"]:
-    """Bring a heat to source pixels; NaN where the model did not look and, if masked, where no body is shown."""
-    heat = loaded.placement.heat_to_source(stored.astype(np.float32))
-    if masked:
-        heat[~loaded.valid] = np.nan
-    return heat
+def _on_source(loaded: Seen, stored: Grid) -> Float[np.ndarray, "rows columns"]:
+    """Bring a heat to source pixels; NaN where the model did not look."""
+    return loaded.placement.heat_to_source(stored.astype(np.float32))

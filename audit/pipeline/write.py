@@ -58,7 +58,7 @@ def write_study(
         The checksum of ``record.json``, for the audit log.
 
     ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``. Heats are kept in the precision that they come in
-    (:func:`audit.pipeline.recording.stored_heat`).
+    (:mod:`audit.pipeline.score`).
     ``clock`` is told the stages "pages" and "writing".
 
     Raises:

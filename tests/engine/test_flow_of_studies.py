@@ -15,7 +15,7 @@ from made_up_image import made_up_image
 from audit.execution.on_ray.actors import Receipt
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Pools, Stage, WorkerLostError, pools_for
 from audit.execution.on_ray.flow import Flow
-from audit.pipeline.score import FinishedStudy
+from audit.pipeline.aggregate import FinishedStudy
 from pipelines.errors import AuditError, ModelError, OutputError
 from pipelines.study import Case, LeftOut, Report, Study
 

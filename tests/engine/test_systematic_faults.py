@@ -17,9 +17,10 @@ from out_trees import tree_of
 
 from audit.logbook import verify
 from audit.pipeline import run as engine
-from audit.pipeline.explain import Explainer
+from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.prepare import Prepared, prepare
-from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort

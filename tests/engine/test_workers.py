@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_info
 from audit.execution.machine import Stopwatch
 from audit.execution.workers import finished_here, finished_in_processes, running_ahead
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import GrowingTable
-from audit.pipeline.score import ExplainedStudy, FinishedStudy
+from audit.pipeline.aggregate import FinishedStudy, GrowingTable
+from audit.pipeline.explain import ExplainedStudy
 from pipelines import processes
 from pipelines.errors import OutputError, WorkerError
 from pipelines.processes import ProcessPool

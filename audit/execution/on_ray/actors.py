@@ -14,10 +14,11 @@ from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.execution.machine import Stopwatch
 from audit.execution.workers import guarded
-from audit.pipeline.explain import Explainer, methods_of
+from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.explain import ExplainedStudy, Explainer, methods_of
 from audit.pipeline.load import LoadedStudy
 from audit.pipeline.prepare import pick_device
-from audit.pipeline.score import ExplainedStudy, FinishedStudy, Finisher
+from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
 from pipelines.errors import ModelError

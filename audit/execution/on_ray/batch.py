@@ -10,9 +10,10 @@ from audit.execution.on_ray.actors import DecodeActor, ExplainActor, FinishActor
 from audit.execution.on_ray.cluster import Stage, pools_for
 from audit.execution.on_ray.flow import Flow
 from audit.execution.workers import Stop
+from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import PAIRS_A_BATCH, Explainer
 from audit.pipeline.load import failed_study
-from audit.pipeline.score import FinishedStudy, Finisher
+from audit.pipeline.score import Finisher
 from pipelines.errors import AuditError
 from pipelines.study import Study
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from audit.execution.on_ray.actors import Receipt
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Machines, Pools, Stage, WorkerLostError
-from audit.pipeline.score import FinishedStudy
+from audit.pipeline.aggregate import FinishedStudy
 from pipelines.errors import AuditError
 from pipelines.study import LeftOut, Study
 
