@@ -11,7 +11,7 @@ from pathlib import Path
 from audit.pipeline.inputs import Inputs, survey
 from audit.privacy.messages import owned_failures
 from audit.privacy.pseudonyms import Keys
-from audit.privacy.redaction import Shower, shown_failures
+from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes.matching import target_boxes
 from pipelines.cohort import Frames
 from pipelines.errors import OutputError
@@ -84,7 +84,7 @@ class _Namer:
 
     def label(self, label: str) -> str:
         """Name what boxes are labelled with."""
-        return Shower(keys=self._keys, show_phi=self._show_phi).label(label)
+        return Redactor(keys=self._keys, show_phi=self._show_phi).label(label)
 
     def study(self, uid: str) -> str:
         return uid if self._show_phi else self._keys.key("study", uid)

@@ -11,7 +11,7 @@ from audit.experiments.baselines import MODEL_SIZE_PX, Baselines, Progress, base
 from audit.metrics.scores import SCORES
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Keys, load_salt
-from audit.privacy.redaction import Shower
+from audit.privacy.redaction import Redactor
 from pipelines.boxes import read_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import defused, requoted_for_owner
@@ -193,5 +193,7 @@ def _told(left_out: Sequence[LeftOut], given: Sequence[Path], keys: Keys) -> tup
     """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
     if not all(path.is_file() for path in given):
         return told_of(left_out, given, keys, show_phi=False)
-    shower = Shower(keys=keys, show_phi=False)
-    return tuple(Told(masked=shower.reason(item.reason), to_owner=requoted_for_owner(item.reason)) for item in left_out)
+    redactor = Redactor(keys=keys, show_phi=False)
+    return tuple(
+        Told(masked=redactor.reason(item.reason), to_owner=requoted_for_owner(item.reason)) for item in left_out
+    )

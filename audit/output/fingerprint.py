@@ -17,7 +17,7 @@ from audit.controls.plan import ControlPlan
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Keys
-from audit.privacy.redaction import Shower
+from audit.privacy.redaction import Redactor
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
 from pipelines.study import Box, Case, Study, fields_of
@@ -131,9 +131,9 @@ class Fingerprints:
     def place_of(self, study: Study) -> dict[str, str]:
         """Hash what a study's heat is scored against."""
         findings = {str(phrase.finding) for case in study.cases for phrase in case.phrases}
-        shower = Shower(keys=self.keys, show_phi=self.show_phi)
+        redactor = Redactor(keys=self.keys, show_phi=self.show_phi)
         boxes = {
-            self.keys.key("image", case.image.instance): shower.boxes(case.boxes, spoken=()) for case in study.cases
+            self.keys.key("image", case.image.instance): redactor.boxes(case.boxes, spoken=()) for case in study.cases
         }
         return _place_digests(self.keys, boxes, findings, self.targets)
 

@@ -20,7 +20,7 @@ from audit.pipeline.scoring_context import Targets
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
-from audit.privacy.redaction import Shower, shown_failures
+from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
@@ -71,14 +71,14 @@ def rescore(
     """
     run, salt = read_run(out), load_salt(outside=out)
     folders = _in_order(out, run)
-    shower = Shower(keys=Keys(salt), show_phi=run.patient_data_shown)
+    redactor = Redactor(keys=Keys(salt), show_phi=run.patient_data_shown)
     failed: list[LeftOut] = []
     known = known_of(out, salt)
     kept = dict(_readable(folders, failed, progress, known))
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
     studies = list(kept.values())
-    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, shower)
+    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, redactor)
     known.check_run()
     clean_finished(out)
     tables = [Told(masked=said, to_owner=said) for said in damaged_tables(out, run)]
@@ -91,7 +91,7 @@ def rescore(
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = with_place(
-                scored_again(folder, study, targets, shower, keep_own=bool(boxes)), shower.keys, targets
+                scored_again(folder, study, targets, redactor, keep_own=bool(boxes)), redactor.keys, targets
             )
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))
@@ -105,7 +105,7 @@ def rescore(
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()))
-    noted, listed = _noted(failed, lost, boxes, shower), _listed_by_run(run)
+    noted, listed = _noted(failed, lost, boxes, redactor), _listed_by_run(run)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(
         update={
@@ -124,7 +124,7 @@ def rescore(
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
-        told=(*tables, *map(_of_keys, failed), *told_of(lost, list(boxes), shower.keys, show_phi=shower.show_phi)),
+        told=(*tables, *map(_of_keys, failed), *told_of(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)),
     )
 
 
@@ -171,7 +171,9 @@ def _failure(folder: Path, error: DamagedError) -> LeftOut:
     return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> tuple[list[Study], tuple[LeftOut, ...]]:
+def _drawn(
+    paths: Sequence[Path], studies: Sequence[Study], redactor: Redactor
+) -> tuple[list[Study], tuple[LeftOut, ...]]:
     """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
@@ -183,8 +185,8 @@ def _drawn(paths: Sequence[Path], studies: Sequence[Study], shower: Shower) -> t
     keyed_row = partial(
         keyed_rows,
         images=keyed,
-        keys=shower.keys,
-        show_phi=shower.show_phi,
+        keys=redactor.keys,
+        show_phi=redactor.show_phi,
         most_frames=max(image.frame for image in images),
     )
     placed = place_boxes(images, [kept for row in read.rows for kept in keyed_row(row)])
@@ -224,10 +226,10 @@ def _of_keys(item: LeftOut) -> Told:
 
 
 def _noted(
-    failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], shower: Shower
+    failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], redactor: Redactor
 ) -> tuple[FailureRecord, ...]:
     """Say what took no part this time, as far as it may be shown."""
-    shown = shown_failures(lost, list(boxes), shower.keys, show_phi=shower.show_phi)
+    shown = shown_failures(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)
     own = (  # they name keys alone
         FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
     )

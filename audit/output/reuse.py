@@ -325,7 +325,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.standing is Standing.RESCORE:
-        again = scored_again(folder, study, finisher.targets, finisher.shower)
+        again = scored_again(folder, study, finisher.targets, finisher.redactor)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
         replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)

@@ -11,7 +11,7 @@ from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
 from audit.pipeline.scoring_context import ImageScorer, Targets, target_ids
 from audit.privacy.pseudonyms import Keys, path_key
-from audit.privacy.redaction import Shower, shown_text
+from audit.privacy.redaction import Redactor, shown_text
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
@@ -101,7 +101,7 @@ class _KeptImage:
 
 
 def scored_again(
-    folder: Path, study: Study, targets: Targets, shower: Shower, *, keep_own: bool = False
+    folder: Path, study: Study, targets: Targets, redactor: Redactor, *, keep_own: bool = False
 ) -> StudyRecord:
     """Score every heat of one finished study.
 
@@ -109,7 +109,7 @@ def scored_again(
         folder: of the study.
         study: with the images of its record, in their order, and the boxes to score against.
         targets: of the cohort.
-        shower: shows words of boxes as the record does.
+        redactor: masks the words of boxes as those of the record are masked.
         keep_own: the boxes of ``study`` are not the run's own, which the record keeps beside them.
 
     Raises:
@@ -117,7 +117,7 @@ def scored_again(
     """
     stored = read_study(folder)
     images = [
-        _image(stored, image, case, targets, shower, keep_own=keep_own)
+        _image(stored, image, case, targets, redactor, keep_own=keep_own)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
     return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
@@ -128,7 +128,7 @@ def _image(
     image: ScoredImage,
     case: Case,
     targets: Targets,
-    shower: Shower,
+    redactor: Redactor,
     *,
     keep_own: bool,
 ) -> ScoredImage:
@@ -146,7 +146,7 @@ def _image(
     )
     scorer = ImageScorer(targets, seen)
     phrases = [_phrase(phrase, index, seen, scorer, stored) for index, phrase in enumerate(image.phrases)]
-    boxes = scored_boxes(shower.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
+    boxes = scored_boxes(redactor.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))
     own = own_boxes(image)
     return replace(scored, own=own) if keep_own and own != own_boxes(scored) else scored

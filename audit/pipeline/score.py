@@ -23,7 +23,7 @@ from audit.pipeline.scoring_context import Grid, ImageScorer, Targets, target_id
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Keys, path_key
-from audit.privacy.redaction import Shower, shown_failures, shown_text, shown_words
+from audit.privacy.redaction import Redactor, shown_failures, shown_text, shown_words
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Identifiers, LeftOut, Phrase, Radiograph, Study, fields_of
@@ -72,7 +72,7 @@ class ImageRecorder:
         image = loaded.case.image
         facts = facts_of(image)
         seen = fields_of(image, Radiograph) | {
-            "manufacturer": self.shower.maker(facts.manufacturer),
+            "manufacturer": self.redactor.maker(facts.manufacturer),
             "photometric_interpretation": facts.photometric_interpretation,
         }
         return ScoredImage(
@@ -88,7 +88,7 @@ class ImageRecorder:
             letters=tuple((area.letters or area).edges for area in loaded.blanked),
             placement=loaded.placement,
             boxes=scored_boxes(
-                self.shower.boxes(loaded.case.boxes, spoken=[phrase.text for phrase in phrases]), loaded.placement
+                self.redactor.boxes(loaded.case.boxes, spoken=[phrase.text for phrase in phrases]), loaded.placement
             ),
             phrases=phrases,
         )
@@ -132,9 +132,9 @@ class ImageRecorder:
         )
 
     @property
-    def shower(self) -> Shower:
-        """Shows what inputs say in free words."""
-        return Shower(keys=self.keys, show_phi=self.show_phi)
+    def redactor(self) -> Redactor:
+        """Masks what inputs say in free words."""
+        return Redactor(keys=self.keys, show_phi=self.show_phi)
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
         """Show a control's phrase: another patient's report may name that patient."""
@@ -206,9 +206,9 @@ class Finisher:
     fence: Fence | None = None  # of the run that holds OUT, for the process that writes in its place
 
     @property
-    def shower(self) -> Shower:
-        """Shows words of boxes and headers as the run may."""
-        return Shower(keys=self.keys, show_phi=self.settings.show_phi)
+    def redactor(self) -> Redactor:
+        """Masks words of boxes and headers unless the run may show them."""
+        return Redactor(keys=self.keys, show_phi=self.settings.show_phi)
 
     def finish(self, explained: ExplainedStudy) -> FinishedStudy:
         """Score a study's heat and write its folder.

@@ -18,7 +18,7 @@ from reports.record import TokenHeat
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
-__all__ = ["Shower", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
+__all__ = ["Redactor", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
@@ -44,8 +44,8 @@ def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> Ma
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shower:
-    """Shows what inputs say in free words: as it is with ``show_phi``, else under a key unless it can name nobody."""
+class Redactor:
+    """Masks what inputs say in free words: nothing with ``show_phi``, else all that may name somebody, under a key."""
 
     keys: Keys
     show_phi: bool
@@ -151,10 +151,10 @@ def shown_failures(
             each.record(printable(f"{'/'.join(each.below)}{each.row}"), printable(each.item.reason)) for each in listed
         )
     own, others = (each.below[-1] for each in listed), (files_named_in(each.item.reason) for each in listed)
-    names, shower = _FileNames(chain(own, *others), keys), Shower(keys=keys, show_phi=False)
+    names, redactor = _FileNames(chain(own, *others), keys), Redactor(keys=keys, show_phi=False)
     return tuple(
         each.record(
-            f"{names.key_of(each.below[-1])}{each.row}", shower.reason(names.masked_in(each.item.reason, each.path))
+            f"{names.key_of(each.below[-1])}{each.row}", redactor.reason(names.masked_in(each.item.reason, each.path))
         )
         for each in listed
     )
