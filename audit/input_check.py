@@ -10,7 +10,7 @@ from pathlib import Path
 
 from audit.pipeline.inputs import Inputs, survey
 from audit.privacy.messages import owned_failures
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes.matching import target_boxes
 from pipelines.cohort import Frames
@@ -69,7 +69,7 @@ _PARTS = {"boxes", "frames"}  # stages that leave something of an image out, and
 class _Namer:
     """Gives names to sources and studies as far as they may be shown."""
 
-    def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> None:
+    def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool) -> None:
         self._keys, self._show_phi = keys, show_phi
         reports = (study.report.source for study in inputs.studies)
         images = (case.image.source for study in inputs.studies for case in study.cases)
@@ -90,7 +90,7 @@ class _Namer:
         return uid if self._show_phi else self._keys.key("study", uid)
 
 
-def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[CheckRow, ...]:
+def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool) -> tuple[CheckRow, ...]:
     """Make the rows: what takes part first, in the order of the images, then the rest in the order it was met.
 
     Args:
@@ -104,7 +104,7 @@ def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Keys, *, show_phi: bo
     return (*taking_part, *_left_out_rows(inputs, namer.left_out, namer.study))
 
 
-def rows_for_owner(inputs: Inputs, folders: Sequence[Path], keys: Keys) -> tuple[CheckRow, ...]:
+def rows_for_owner(inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms) -> tuple[CheckRow, ...]:
     """Make the rows of what takes no part, with the names of files, columns and labels as they are."""
     shown = owned_failures(inputs.left_out, folders, keys)
     return tuple(_left_out_rows(inputs, shown, lambda uid: keys.key("study", uid)))
@@ -232,7 +232,7 @@ class Checked:
         return sum(row.fate is Fate.FAILED for row in self.rows)
 
 
-def check(settings: CheckSettings, keys: Keys, *, progress: Callable[[int, int], None] | None = None) -> Checked:
+def check(settings: CheckSettings, keys: Pseudonyms, *, progress: Callable[[int, int], None] | None = None) -> Checked:
     """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
 
     Args:

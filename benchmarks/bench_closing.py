@@ -21,7 +21,7 @@ from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclud
 from audit.pipeline.inputs import gather
 from audit.pipeline.scoring_context import PatientKeys, Targets
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from benchmarks.cohorts import make_large_cohort
 from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, peak_memory_gb, write_section
@@ -118,7 +118,7 @@ def target_bytes(folder: Path, count: int) -> float:
         for number in range(count)
         for study in [inputs.studies[number % len(inputs.studies)]]
     ]
-    return len(pickle.dumps(Targets(studies, PatientKeys(Keys(b"no secret"))))) / count
+    return len(pickle.dumps(Targets(studies, PatientKeys(Pseudonyms(b"no secret"))))) / count
 
 
 def table(measured: Sequence[Mapping[str, float]]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import dcmread
 
 from audit.input_check import CheckSettings, check
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures
 from benchmarks.machine import command_line, write_section
 from pipelines.dicom.scan import Scan, scan_folder
@@ -22,7 +22,7 @@ from pipelines.study import LeftOut
 _FULL_SIZE = 2_000  # files that figures are asked for; fewer are not written down
 _FILES_A_FOLDER = 500
 _SETTLED_SECONDS = 2.5  # an index does not keep what was written just now
-_KEYS = Keys(b"a salt for benchmarks only")
+_KEYS = Pseudonyms(b"a salt for benchmarks only")
 _LEFT_OUT = (1_000, 10_000, 100_000)
 _REPORT = (
     "FINDINGS: There is a nodule of {size} mm in the left upper lobe. No pneumothorax. The heart is of normal size. "

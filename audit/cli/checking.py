@@ -45,7 +45,7 @@ def check(
     from audit.check_text import check_json, check_text, text_for_owner
     from audit.input_check import CheckSettings, write_csv
     from audit.input_check import check as check_inputs
-    from audit.privacy.pseudonyms import Keys, load_salt
+    from audit.privacy.pseudonyms import Pseudonyms, load_salt
     from pipelines.cohort import Frames
 
     with errors_in_one_line():
@@ -60,7 +60,7 @@ def check(
         )
         with progress_bar() as progress:
             checked = check_inputs(
-                settings, Keys(load_salt()), progress=lambda done, total: progress("Reading headers", done, total)
+                settings, Pseudonyms(load_salt()), progress=lambda done, total: progress("Reading headers", done, total)
             )
         if csv is not None:
             write_csv(checked.rows, csv)

@@ -36,12 +36,12 @@ def verify(
     Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
     """
     from audit.logbook import verify as verify_log
-    from audit.privacy.pseudonyms import Keys, salt_of_verification
+    from audit.privacy.pseudonyms import Pseudonyms, salt_of_verification
     from audit.privacy.redaction import strange_name
 
     with errors_in_one_line():
         salt = None if without_salt else salt_of_verification()
-        keys = None if salt is None else Keys(salt)
+        keys = None if salt is None else Pseudonyms(salt)
 
         def masked(name: str) -> str:
             return strange_name(name, keys)
@@ -90,11 +90,11 @@ def key(
 ) -> None:
     """Say which file, study, image or patient a key stands for: prints names of files and what identifies patients."""
     from audit.privacy.pseudonym_map import keys_of_files
-    from audit.privacy.pseudonyms import Keys, load_salt
+    from audit.privacy.pseudonyms import Pseudonyms, load_salt
 
     wanted, found = frozenset(find or ()), 0
     with errors_in_one_line():
-        for row in dict.fromkeys(keys_of_files(paths, Keys(load_salt()))):
+        for row in dict.fromkeys(keys_of_files(paths, Pseudonyms(load_salt()))):
             if not wanted or row.key in wanted:
                 typer.echo(f"{row.key}\t{row.kind}\t{row.stands_for}")
                 found += 1

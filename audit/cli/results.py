@@ -47,11 +47,11 @@ def render(out: Written) -> None:
     from audit.output.lock import held
     from audit.output.rendering import render_again
     from audit.privacy.messages import told_of_studies
-    from audit.privacy.pseudonyms import Keys, load_salt
+    from audit.privacy.pseudonyms import Pseudonyms, load_salt
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
-        told = told_of_studies(found.damaged, out, Keys(load_salt(outside=out)))
+        told = told_of_studies(found.damaged, out, Pseudonyms(load_salt(outside=out)))
     tell(f"{found.studies} study pages made")
     tell_what_is_wrong(told, most=_LISTED_AT_MOST)
     typer.echo(found.page)

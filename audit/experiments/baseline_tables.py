@@ -10,7 +10,7 @@ from pathlib import Path
 from audit.experiments.baselines import MODEL_SIZE_PX, Baselines, Progress, baselines_of
 from audit.metrics.scores import SCORES
 from audit.privacy.messages import Told, told_of
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor
 from pipelines.boxes import read_boxes
 from pipelines.errors import OutputError
@@ -185,11 +185,11 @@ def baselines_of_file(
     if out is not None:
         write_baselines(out, baselines)
     given = [boxes] if isinstance(boxes, Path) else list(boxes)
-    told = _told(table.left_out, given, Keys(load_salt()))
+    told = _told(table.left_out, given, Pseudonyms(load_salt()))
     return BaselinesOfFile(baselines=baselines, left_out=table.left_out, told=told)
 
 
-def _told(left_out: Sequence[LeftOut], given: Sequence[Path], keys: Keys) -> tuple[Told, ...]:
+def _told(left_out: Sequence[LeftOut], given: Sequence[Path], keys: Pseudonyms) -> tuple[Told, ...]:
     """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
     if not all(path.is_file() for path in given):
         return told_of(left_out, given, keys, show_phi=False)

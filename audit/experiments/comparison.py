@@ -24,7 +24,7 @@ from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.prepare import device_name, model_record, pick_device, software_versions
 from audit.pipeline.settings import RunSettings
 from audit.privacy.messages import Told, told_of
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.cohort import Frames
 from pipelines.errors import AuditError, ModelError
@@ -164,7 +164,7 @@ def compare(
     methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
     if not methods:
         raise ModelError(f"none of the methods explains {settings.model}: {next(iter(refused.values()))}")
-    keys = Keys(load_salt())
+    keys = Pseudonyms(load_salt())
     with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
         inputs = _gathered(files, settings, progress)
         found = Explaining(

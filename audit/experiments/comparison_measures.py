@@ -20,7 +20,7 @@ from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import LoadedStudy, loaded_studies
 from audit.pipeline.score import ImageRecorder
 from audit.pipeline.scoring_context import PatientKeys, Targets
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Case, LeftOut, Study
 from reports.record import Score
@@ -151,7 +151,7 @@ class Explaining:
     inputs: Inputs
     faithfulness: int  # phrases
     seed: int
-    keys: Keys
+    keys: Pseudonyms
     table: GrowingTable = field(default_factory=GrowingTable)
     left_out: list[LeftOut] = field(default_factory=list)
     compared: int = 0

@@ -26,7 +26,7 @@ from audit.pipeline.load import loaded_studies
 from audit.pipeline.prepare import pick_device
 from audit.pipeline.settings import RunSettings
 from audit.privacy.messages import Told, told_of
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
 from pipelines.study import LeftOut
@@ -111,7 +111,7 @@ def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage
     with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
         sample = _sample(files, settings, encoder, device, progress)
         folders = [files.dicom_dir, files.reports, *files.boxes]
-        told = told_of(sample.left_out, folders, Keys(load_salt()), show_phi=False)
+        told = told_of(sample.left_out, folders, Pseudonyms(load_salt()), show_phi=False)
     lines = []
     for tower in settings.towers:
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth

@@ -16,7 +16,7 @@ from pathlib import Path
 from audit.controls.plan import ControlPlan
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
@@ -86,7 +86,7 @@ class Changes:
 class Fingerprints:
     """Takes fingerprints of one run's studies; sent to the processes that finish them."""
 
-    keys: Keys
+    keys: Pseudonyms
     settings: Mapping[str, Scalar]
     targets: Targets
     controls: ControlPlan
@@ -165,7 +165,7 @@ class Fingerprints:
 
 
 def _place_digests(
-    keys: Keys, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: Targets
+    keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: Targets
 ) -> dict[str, str]:
     """Hash what heat is scored against, as it can be had from a record too.
 
@@ -188,7 +188,7 @@ def _drawn(box: Box) -> list[object]:
     return [drawn, plain_words(drawn.pop("phrase") or "")]
 
 
-def with_place(record: StudyRecord, keys: Keys, targets: Targets) -> StudyRecord:
+def with_place(record: StudyRecord, keys: Pseudonyms, targets: Targets) -> StudyRecord:
     """Note in a record that was scored again what its heat has been scored against."""
     findings = {str(phrase.finding) for image in record.images for phrase in image.phrases}
     boxes = {image.key: image.boxes for image in record.images}
@@ -203,7 +203,7 @@ def with_inputs(record: StudyRecord, hashes: Mapping[str, str]) -> StudyRecord:
     return record.model_copy(update={"fingerprint": marked})
 
 
-def _hash(keys: Keys, kind: str, content: object) -> str:
+def _hash(keys: Pseudonyms, kind: str, content: object) -> str:
     return keys.key(f"fingerprint of {kind}", json.dumps(content, default=str))
 
 

@@ -26,7 +26,7 @@ from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.study import LeftOut
 from reports.reading import file_checksum
@@ -53,7 +53,7 @@ class Journal:
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings, self._stack = settings, ExitStack()
-        self._begun: tuple[EventLog, AuditLog, Keys] | None = None
+        self._begun: tuple[EventLog, AuditLog, Pseudonyms] | None = None
         self._known: dict[str, str] = {}  # checksums of records that the log stands for
         self._run = "run" if settings.shard is None else "shard"
 

@@ -19,7 +19,7 @@ from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclud
 from audit.pipeline.scoring_context import Targets
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
-from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
+from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
@@ -71,7 +71,7 @@ def rescore(
     """
     run, salt = read_run(out), load_salt(outside=out)
     folders = _in_order(out, run)
-    redactor = Redactor(keys=Keys(salt), show_phi=run.patient_data_shown)
+    redactor = Redactor(keys=Pseudonyms(salt), show_phi=run.patient_data_shown)
     failed: list[LeftOut] = []
     known = known_of(out, salt)
     kept = dict(_readable(folders, failed, progress, known))

@@ -18,7 +18,7 @@ from audit.output.stored_study import scored_again
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
-from audit.privacy.pseudonyms import Keys, path_key
+from audit.privacy.pseudonyms import Pseudonyms, path_key
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import LeftOut, Study
 from reports.record import FailedStudyRecord, LeftOutImage, StudyRecord
@@ -295,7 +295,7 @@ def _remove(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
-def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Keys) -> tuple[LeftOut, ...]:
+def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Pseudonyms) -> tuple[LeftOut, ...]:
     """Name the files of what an earlier run noted by key."""
     paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(

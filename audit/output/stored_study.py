@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
 from audit.pipeline.scoring_context import ImageScorer, Targets, target_ids
-from audit.privacy.pseudonyms import Keys, path_key
+from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_text
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
@@ -63,7 +63,7 @@ def _case(record: StudyRecord, image: ScoredImage) -> Case:
 
 
 def keyed_rows(
-    row: BoxRow, images: Mapping[str, Image], keys: Keys, *, show_phi: bool, most_frames: int = 1
+    row: BoxRow, images: Mapping[str, Image], keys: Pseudonyms, *, show_phi: bool, most_frames: int = 1
 ) -> Iterator[BoxRow]:
     """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
 

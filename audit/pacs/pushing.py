@@ -9,7 +9,7 @@ from audit.logbook.known import Known, known_of
 from audit.output.folder import clean
 from audit.pacs.archive import Archive
 from audit.privacy.messages import Told, told_of_studies
-from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt
+from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
@@ -62,11 +62,11 @@ def push(
     """
     read_run(settings.out)
     salt = load_salt(outside=settings.out)
-    paths = _originals(settings, Keys(salt), progress)
+    paths = _originals(settings, Pseudonyms(salt), progress)
     found, known = study_folders(settings.out), known_of(settings.out, salt)
     folders = [folder for folder in found if is_study_key(folder.name)]
     foreign = [foreign_folder(folder) for folder in found if folder not in folders]
-    pushed, lost = Pushed(failed=list(told_of_studies(foreign, settings.out, Keys(salt)))), 0
+    pushed, lost = Pushed(failed=list(told_of_studies(foreign, settings.out, Pseudonyms(salt)))), 0
     for done, folder in enumerate(folders, start=1):
         try:
             results = _results(folder, paths, salt, settings.kinds, known)
@@ -87,7 +87,7 @@ def push(
     return pushed
 
 
-def _originals(settings: PushSettings, keys: Keys, progress: Progress) -> Mapping[str, Path]:
+def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> Mapping[str, Path]:
     """Find the original of each image of the run by its key."""
     scan = scan_folder(
         settings.dicom_dir,

@@ -19,7 +19,7 @@ from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
 from audit.metrics.summary import shuffled_name
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError
 from pipelines.study import LeftOut, Study
 from pipelines.transforms import LoadedCase
@@ -91,7 +91,7 @@ class Explainer:
     faithfulness: ControlPlan
     words: bool
     device: torch.device
-    keys: Keys
+    keys: Pseudonyms
     seed: int
     clock: Stopwatch
 

@@ -8,7 +8,7 @@ from itertools import islice
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
 from audit.logbook.events import scrubbed_trace
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import WorkerError
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import BurnedIn
@@ -59,7 +59,7 @@ def loaded_studies(
         )
 
 
-def failed_study(study: Study, keys: Keys, error: Exception) -> LeftOut:
+def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> LeftOut:
     """Say why a study was not audited: a process that died again and again, too little memory, or our own bug.
 
     The log has the trace, without values.

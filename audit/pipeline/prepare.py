@@ -24,7 +24,7 @@ from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
 from audit.pipeline.scoring_context import PatientKeys, Targets
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from reports.record import ModelRecord
 
@@ -173,7 +173,7 @@ def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
         inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
     with clock("model"):
         encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    methods, keys = methods_of(settings, encoder), Keys(load_salt(outside=settings.out))
+    methods, keys = methods_of(settings, encoder), Pseudonyms(load_salt(outside=settings.out))
     explainer = Explainer(
         encoder=encoder,
         methods=methods,

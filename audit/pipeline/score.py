@@ -22,7 +22,7 @@ from audit.pipeline.load import phrase_texts
 from audit.pipeline.scoring_context import Grid, ImageScorer, Targets, target_ids
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
-from audit.privacy.pseudonyms import Keys, path_key
+from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_failures, shown_text, shown_words
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
@@ -52,7 +52,7 @@ _LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # between them half precision keeps t
 class ImageRecorder:
     """Records images of one run."""
 
-    keys: Keys
+    keys: Pseudonyms
     targets: Targets
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     show_phi: bool
@@ -194,7 +194,7 @@ def _total(heat: Grid) -> float:
 class Finisher:
     """Scores and writes studies; holds nothing of a device, so that it can be sent to another process."""
 
-    keys: Keys
+    keys: Pseudonyms
     targets: Targets
     settings: RunSettings
     created: datetime

@@ -15,7 +15,7 @@ from audit.metrics.human import score_readers
 from audit.metrics.pointing import hottest_point, is_measurable
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.boxes.matching import target_boxes, target_places
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
@@ -58,7 +58,7 @@ class Seen(Protocol):
 class PatientKeys:
     """Gives the patient of an image a key; a study without a PatientID counts as a patient of its own."""
 
-    keys: Keys
+    keys: Pseudonyms
 
     def __call__(self, image: Image) -> str:
         """Key of the patient."""

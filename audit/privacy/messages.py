@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures, strange_name
 from pipelines.quoting import OF_LABELS, printable, requoted_for_owner
 from pipelines.study import LeftOut
@@ -29,7 +29,7 @@ class Told:
     to_owner: str = field(repr=False)
 
 
-def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys) -> tuple[FailureRecord, ...]:
+def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms) -> tuple[FailureRecord, ...]:
     """List what took no part by the names of the files, from the folder that was handed in on."""
     return tuple(
         each.model_copy(update={"reason": requoted_for_owner(each.reason)})
@@ -37,7 +37,9 @@ def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: K
     )
 
 
-def told_of(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool) -> tuple[Told, ...]:
+def told_of(
+    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
+) -> tuple[Told, ...]:
     """Say what there is to correct: what failed, and labels of boxes that name no known finding.
 
     Args:
@@ -61,7 +63,7 @@ def told_of(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *,
     return tuple(told)
 
 
-def told_of_studies(sentences: Iterable[str], out: Path, keys: Keys | None) -> tuple[Told, ...]:
+def told_of_studies(sentences: Iterable[str], out: Path, keys: Pseudonyms | None) -> tuple[Told, ...]:
     """Say what is wrong with studies of OUT. A folder there that has no study's key for a name may be a patient's.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.scoring_context import PatientKeys
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import name_of_source
 from pipelines.cohort import each_frame
 from pipelines.dicom.headers import inspect_file
@@ -29,7 +29,7 @@ class KeyRow:
     stands_for: str
 
 
-def keys_of_files(paths: Iterable[Path], keys: Keys) -> Iterator[KeyRow]:
+def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
     """Give the keys of files, and of all files in folders; of a radiograph those of its study, image and patient too.
 
     Raises:
@@ -48,7 +48,7 @@ def keys_of_files(paths: Iterable[Path], keys: Keys) -> Iterator[KeyRow]:
             raise InputError(f"{given} is neither a file nor a folder: give the files that a run was given")
 
 
-def keys_of_inputs(inputs: Inputs, keys: Keys) -> list[KeyRow]:
+def keys_of_inputs(inputs: Inputs, keys: Pseudonyms) -> list[KeyRow]:
     """Give every key that a run's outputs may name."""
     sources = [item.source for item in inputs.left_out] + [study.report.source for study in inputs.studies]
     rows = {_file_row(source, keys) for source in sources}
@@ -76,7 +76,7 @@ def write_key_list(path: Path, rows: Iterable[KeyRow]) -> None:
         ) from error
 
 
-def _of_file(path: Path, keys: Keys) -> Iterator[KeyRow]:
+def _of_file(path: Path, keys: Pseudonyms) -> Iterator[KeyRow]:
     yield _file_row(str(path), keys)
     found = inspect_file(path)
     if isinstance(found, Image):
@@ -84,12 +84,12 @@ def _of_file(path: Path, keys: Keys) -> Iterator[KeyRow]:
             yield from _of_image(image, keys)
 
 
-def _file_row(source: str, keys: Keys) -> KeyRow:
+def _file_row(source: str, keys: Pseudonyms) -> KeyRow:
     name = name_of_source(source)
     return KeyRow(keys.file_key(name), "file", printable(source))
 
 
-def _of_image(image: Image, keys: Keys) -> list[KeyRow]:
+def _of_image(image: Image, keys: Pseudonyms) -> list[KeyRow]:
     return [
         KeyRow(keys.key("image", image.instance), "image", image.instance),
         KeyRow(keys.key("study", image.study_instance_uid), "study", image.study_instance_uid),

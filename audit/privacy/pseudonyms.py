@@ -15,7 +15,7 @@ from pipelines.errors import OutputError
 from pipelines.text.table import plain_stem
 from reports.writing import sync_folder
 
-__all__ = ["SALT_VARIABLE", "Keys", "load_salt", "path_key", "salt_file", "salt_of_verification"]
+__all__ = ["SALT_VARIABLE", "Pseudonyms", "load_salt", "path_key", "salt_file", "salt_of_verification"]
 
 SALT_VARIABLE = "M2IB_AUDIT_SALT"
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _KEY_CHARACTERS = 16
 _FOLDERS_KEPT = 4
 
 
-class Keys:
+class Pseudonyms:
     """Turns identifiers into keys that cannot be turned back without the salt."""
 
     def __init__(self, salt: bytes) -> None:
@@ -48,7 +48,7 @@ class Keys:
         return f"file-{self.key('file', name)}"
 
 
-def path_key(path: str, keys: Keys) -> str:
+def path_key(path: str, keys: Pseudonyms) -> str:
     """Give a path with a key in each part's place, the suffix left away: as far as a box file may name it.
 
     A box file that is read later names images by their path's last parts or by the stem alone; the same parts give the

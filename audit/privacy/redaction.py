@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePath
 
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.privacy.masking import MaskedText, mask_identifiers, mask_report
 from pipelines.privacy.patterns import folded, normal_form
 from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
@@ -29,7 +29,7 @@ _AROUND_NAMES = frozenset("\"'/\\")
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
-def strange_name(path: str, keys: Keys | None) -> str:
+def strange_name(path: str, keys: Pseudonyms | None) -> str:
     """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
     *folders, name = path.split("/")
     parts = ["studies", "set-aside", "shards"]
@@ -47,7 +47,7 @@ def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> Ma
 class Redactor:
     """Masks what inputs say in free words: nothing with ``show_phi``, else all that may name somebody, under a key."""
 
-    keys: Keys
+    keys: Pseudonyms
     show_phi: bool
 
     def label(self, label: str) -> str:
@@ -141,7 +141,7 @@ def name_of_source(source: str) -> str:
 
 
 def shown_failures(
-    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Keys, *, show_phi: bool
+    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
     """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""
     given = [folder.parts for folder in folders]
@@ -190,7 +190,7 @@ class _FileNames:
     the reasons and not with reasons times names.
     """
 
-    def __init__(self, names: Iterable[str], keys: Keys) -> None:
+    def __init__(self, names: Iterable[str], keys: Pseudonyms) -> None:
         self._keys = keys
         self._names = frozenset(filter(None, names))
         self._lengths: dict[str, set[int]] = defaultdict(set)  # first word of a name: how many words such names have

@@ -17,12 +17,12 @@ from audit.cli import app
 from audit.input_check import CheckRow, CheckSettings, Fate, check, write_csv
 from audit.output.folder import CACHE_VARIABLE, index_of
 from audit.pipeline.inputs import gather
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.cohort import Frames
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
-KEYS = Keys(b"a salt for tests only")
+KEYS = Pseudonyms(b"a salt for tests only")
 
 
 @pytest.fixture(autouse=True)

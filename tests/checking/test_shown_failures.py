@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures
 from pipelines.privacy.vocabulary import is_known
 from pipelines.study import LeftOut
 
-KEYS = Keys(b"a salt for tests only")
+KEYS = Pseudonyms(b"a salt for tests only")
 FOLDER = Path("/data/dicom")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from audit.input_check import CheckSettings, check
 from audit.output.folder import check_writable
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.boxes import read_boxes
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError
@@ -26,7 +26,7 @@ from pipelines.quoting import printable
 from pipelines.study import LeftOut
 from pipelines.text.reports import read_reports
 
-KEYS = Keys(b"a salt for tests only")
+KEYS = Pseudonyms(b"a salt for tests only")
 LATIN_1 = os.fsdecode(b"M\xfcller")  # as an old Windows share gives it: no UTF-8
 
 

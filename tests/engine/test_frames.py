@@ -13,7 +13,7 @@ from pydicom.uid import RLELossless
 from audit.output.rescoring import rescore
 from audit.pipeline.run import RunResult, run
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.cohort import Frames, each_frame
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.scan import scan_folder
@@ -155,4 +155,6 @@ def test_a_header_that_promises_too_many_frames_is_one_image_and_no_million(coho
     (image, *_) = scan_folder(cohort / "dicom").images
     endless = replace(image, frames=MAX_PIXELS), replace(image, frames=MAX_PIXELS, rows=1, columns=1)
     assert list(each_frame(endless)) == list(endless)
-    assert len({Keys(b"salt").key("image", each.instance) for each in each_frame([replace(image, frames=9)])}) == 9
+    assert (
+        len({Pseudonyms(b"salt").key("image", each.instance) for each in each_frame([replace(image, frames=9)])}) == 9
+    )

@@ -15,7 +15,7 @@ from audit.logbook.chain import DONE, result_checksums
 from audit.logbook.covering import State
 from audit.output.rendering import render_again
 from audit.pipeline.write import write_run, write_study
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from reports.reading import file_checksum
 from reports.results_folder import THUMBNAIL, read_run, render_pages, study_folders
 
@@ -116,7 +116,7 @@ def test_a_file_that_no_run_writes_is_listed_and_a_link_too(out: Path, tmp_path:
     assert strange == {f"studies/{folder.name}/more.html", "link"}
     assert [note for note in found.notes if "no run writes these" in note]
     told = CliRunner().invoke(app, ["log", "verify", str(out), "--files"], env={"M2IB_AUDIT_SALT": SALT.decode()})
-    key = Keys(SALT).file_key("more.html")  # any name may be a patient's
+    key = Pseudonyms(SALT).file_key("more.html")  # any name may be a patient's
     assert f"not covered  studies/{folder.name}/{key}" in told.stdout
     assert f"studies/{folder.name}/{key}" in told.stderr
     assert "more.html" not in told.output

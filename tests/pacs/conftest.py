@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from audit.pipeline.run import run
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import SALT_VARIABLE, Keys
+from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from reports.dicom_out import Result, read_source
@@ -79,7 +79,7 @@ def studies(audited: Path) -> list[StudyFolder]:
 @pytest.fixture(scope="session")
 def sources(cohort: Path) -> dict[str, Dataset]:
     """The originals' headers by the key of the image."""
-    keys = Keys(SALT.encode())
+    keys = Pseudonyms(SALT.encode())
     images = scan_folder(cohort / "dicom").images
     return {keys.key("image", image.sop_instance_uid): read_source(image.path) for image in images}
 

@@ -24,7 +24,7 @@ from audit.cli import app
 from audit.logbook import AuditLog
 from audit.logbook.chain import DONE, result_checksums
 from audit.pipeline.write import write_run, write_study
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 
@@ -72,7 +72,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     (out / "studies").mkdir(parents=True)
     log = AuditLog(out, SALT.encode())
     log.append("run started")
-    keys = [Keys(SALT.encode()).key("image", image.instance), "0" * 16]
+    keys = [Pseudonyms(SALT.encode()).key("image", image.instance), "0" * 16]
     for each, key in zip(made.studies, keys, strict=True):
         images = tuple(replace(shown, key=key) for shown in each.record.images[:1])
         record = each.record.model_copy(update={"images": images})

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.logbook import AuditLog
 from audit.privacy.pseudonym_map import KeyRow, keys_of_files, write_key_list
-from audit.privacy.pseudonyms import SALT_VARIABLE, Keys, load_salt, salt_file
+from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt, salt_file
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort
 
@@ -169,12 +169,12 @@ def test_the_salt_of_an_out_is_its_own_though_its_first_and_last_lines_were_chan
 
 
 def test_a_name_that_is_no_utf8_has_a_key() -> None:
-    keys = Keys(b"a salt of sixteen")
+    keys = Pseudonyms(b"a salt of sixteen")
     assert keys.file_key("M\udcfcller.dcm") != keys.file_key("Muller.dcm")
 
 
 def test_keys_follow_from_the_salt_and_from_what_they_stand_for() -> None:
-    one, other = Keys(b"a salt of sixteen"), Keys(b"another of sixteen")
+    one, other = Pseudonyms(b"a salt of sixteen"), Pseudonyms(b"another of sixteen")
     assert one.key("study", "1.2.3") == one.key("study", "1.2.3")
     assert len({one.key("study", "1.2.3"), one.key("patient", "1.2.3"), other.key("study", "1.2.3")}) == 3
     assert one.file_key("Doe.dcm") != other.file_key("Doe.dcm")
@@ -182,7 +182,7 @@ def test_keys_follow_from_the_salt_and_from_what_they_stand_for() -> None:
 
 def test_the_keys_of_a_radiograph_are_those_that_a_run_gives(tmp_path: Path) -> None:
     make_cohort(tmp_path, count=1, seed=5, columns=160)
-    keys = Keys(load_salt())
+    keys = Pseudonyms(load_salt())
     rows = {row.kind: row for row in keys_of_files([tmp_path / "dicom"], keys)}
     assert set(rows) == {"file", "image", "study", "patient"}
     assert rows["file"].key == keys.file_key("phantom-00001.dcm")

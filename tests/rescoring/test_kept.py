@@ -4,13 +4,13 @@ import pytest
 from made_up_image import made_up_image
 
 from audit.output.stored_study import keyed_rows
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_text
 from pipelines.boxes import BoxRow
 from pipelines.boxes.matching import boxes_for
 from pipelines.study import Box, Context, Phrase
 
-KEYS = Keys(b"the salt of whoever ran it")
+KEYS = Pseudonyms(b"the salt of whoever ran it")
 DATED = "Left effusion, unchanged since March 12th, 2019."
 UNDATED = "Another effusion is small."
 IMAGE = made_up_image("film.dcm")

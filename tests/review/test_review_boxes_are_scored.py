@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.output.folder import check_writable
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor
 from audit.review.ledger import LEDGER_NAME, Ledger
 from pipelines.errors import OutputError
@@ -81,7 +81,7 @@ def test_heat_is_scored_against_what_a_reviewer_drew(finished):
     here = draw(finished, away=False)
     score_with_drawn_boxes(finished, "Ben")
     assert {place: outcomes(finished)[place] for place in here} == {place: {"hit"} for place in here}
-    ben = Redactor(keys=Keys(load_salt()), show_phi=False).reader("Ben")  # a record names no reviewer
+    ben = Redactor(keys=Pseudonyms(load_salt()), show_phi=False).reader("Ben")  # a record names no reviewer
     assert set(here) == {
         (folder.name, phrase.text)
         for folder in study_folders(finished)

@@ -20,7 +20,7 @@ from audit.pipeline.load import LoadedStudy
 from audit.pipeline.prepare import pick_device
 from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
-from audit.privacy.pseudonyms import Keys
+from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import ModelError
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import keep_to_one_thread
@@ -46,7 +46,7 @@ class Recipe:
     sha256: str  # of the run's weights: those of every node must be the same
     controls: ControlPlan
     faithfulness: ControlPlan
-    keys: Keys
+    keys: Pseudonyms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from audit.cli import app
 from audit.output.lock import Shard
 from audit.output.rescoring import rescore
 from audit.pipeline.run import run
-from audit.privacy.pseudonyms import Keys, load_salt
+from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_record, study_folders
@@ -245,7 +245,7 @@ def test_what_was_scored_against_other_boxes_is_scored_against_the_runs_own_agai
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(cohort, out) -> None:
     change_image(cohort)
     uids = {path.stem: str(dcmread(path).StudyInstanceUID) for path in (cohort / "dicom").iterdir()}
-    shutil.rmtree(out / "studies" / Keys(load_salt()).key("study", uids[COMPRESSED]))
+    shutil.rmtree(out / "studies" / Pseudonyms(load_salt()).key("study", uids[COMPRESSED]))
     before = tree_of(out)
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     told = CliRunner().invoke(app, command(cohort, out, "--dry-run"))
