@@ -19,7 +19,7 @@ from pathlib import Path
 from audit.metrics.summary import score_table
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.inputs import gather
-from audit.pipeline.scoring_context import PatientKeys, Targets
+from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from benchmarks.cohorts import make_large_cohort
@@ -118,7 +118,7 @@ def target_bytes(folder: Path, count: int) -> float:
         for number in range(count)
         for study in [inputs.studies[number % len(inputs.studies)]]
     ]
-    return len(pickle.dumps(Targets(studies, PatientKeys(Pseudonyms(b"no secret"))))) / count
+    return len(pickle.dumps(ScoringContext(studies, PatientPseudonyms(Pseudonyms(b"no secret"))))) / count
 
 
 def table(measured: Sequence[Mapping[str, float]]) -> list[str]:

@@ -19,7 +19,7 @@ from audit.pipeline.explain import ExplainedCase, ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import LoadedStudy, loaded_studies
 from audit.pipeline.score import ImageRecorder
-from audit.pipeline.scoring_context import PatientKeys, Targets
+from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Case, LeftOut, Study
@@ -172,7 +172,7 @@ class Explaining:
         closer = self._explainer(device, words=True, faithfulness=every)
         recorder = ImageRecorder(
             keys=self.keys,
-            targets=Targets(studies, PatientKeys(self.keys)),
+            targets=ScoringContext(studies, PatientPseudonyms(self.keys)),
             methods=tuple((method.name, method.unit) for method in self.methods),
             show_phi=False,
         )

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audit.controls.plan import ControlPlan
-from audit.pipeline.scoring_context import Targets
+from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
@@ -88,7 +88,7 @@ class Fingerprints:
 
     keys: Pseudonyms
     settings: Mapping[str, Scalar]
-    targets: Targets
+    targets: ScoringContext
     controls: ControlPlan
     faithfulness: ControlPlan
     show_phi: bool
@@ -165,7 +165,7 @@ class Fingerprints:
 
 
 def _place_digests(
-    keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: Targets
+    keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: ScoringContext
 ) -> dict[str, str]:
     """Hash what heat is scored against, as it can be had from a record too.
 
@@ -188,7 +188,7 @@ def _drawn(box: Box) -> list[object]:
     return [drawn, plain_words(drawn.pop("phrase") or "")]
 
 
-def with_place(record: StudyRecord, keys: Pseudonyms, targets: Targets) -> StudyRecord:
+def with_place(record: StudyRecord, keys: Pseudonyms, targets: ScoringContext) -> StudyRecord:
     """Note in a record that was scored again what its heat has been scored against."""
     findings = {str(phrase.finding) for image in record.images for phrase in image.phrases}
     boxes = {image.key: image.boxes for image in record.images}

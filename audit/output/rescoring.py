@@ -16,7 +16,7 @@ from audit.output.fingerprint import with_place
 from audit.output.folder import clean_finished
 from audit.output.stored_study import kept_study, keyed_rows, scored_again
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
-from audit.pipeline.scoring_context import Targets
+from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
@@ -86,7 +86,7 @@ def rescore(
     log.append_all(
         [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
     )
-    targets = Targets(studies, lambda image: image.patient_id)
+    targets = ScoringContext(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
-from audit.pipeline.scoring_context import ImageScorer, Targets, target_ids
+from audit.pipeline.scoring_context import ImageScorer, ScoringContext, target_ids
 from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_text
 from pipelines.boxes import BoxRow
@@ -91,7 +91,7 @@ _PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeptImage:
-    """One image of a finished study (:class:`audit.pipeline.scoring_context.Seen`)."""
+    """One image of a finished study (:class:`audit.pipeline.scoring_context.ScorableImage`)."""
 
     case: Case
     picture: bytes
@@ -101,7 +101,7 @@ class _KeptImage:
 
 
 def scored_again(
-    folder: Path, study: Study, targets: Targets, redactor: Redactor, *, keep_own: bool = False
+    folder: Path, study: Study, targets: ScoringContext, redactor: Redactor, *, keep_own: bool = False
 ) -> StudyRecord:
     """Score every heat of one finished study.
 
@@ -127,7 +127,7 @@ def _image(
     stored: StudyFolder,
     image: ScoredImage,
     case: Case,
-    targets: Targets,
+    targets: ScoringContext,
     redactor: Redactor,
     *,
     keep_own: bool,

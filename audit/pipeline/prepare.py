@@ -22,7 +22,7 @@ from audit.output.reuse import Asked, Plan, plan
 from audit.pipeline.explain import Explainer, methods_of
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
-from audit.pipeline.scoring_context import PatientKeys, Targets
+from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
@@ -201,7 +201,7 @@ def _finisher(
 ) -> Finisher:
     encoder, keys = explainer.encoder, explainer.keys
     model, numbers = model_record(encoder), method_settings(methods, encoder, explainer.device)
-    targets = Targets(inputs.studies, PatientKeys(keys))
+    targets = ScoringContext(inputs.studies, PatientPseudonyms(keys))
     return Finisher(
         keys=keys,
         targets=targets,

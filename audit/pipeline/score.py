@@ -19,7 +19,7 @@ from audit.output.lock import Fence
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.load import phrase_texts
-from audit.pipeline.scoring_context import Grid, ImageScorer, Targets, target_ids
+from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
@@ -53,7 +53,7 @@ class ImageRecorder:
     """Records images of one run."""
 
     keys: Pseudonyms
-    targets: Targets
+    targets: ScoringContext
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     show_phi: bool
     known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
@@ -195,7 +195,7 @@ class Finisher:
     """Scores and writes studies; holds nothing of a device, so that it can be sent to another process."""
 
     keys: Pseudonyms
-    targets: Targets
+    targets: ScoringContext
     settings: RunSettings
     created: datetime
     model: ModelRecord

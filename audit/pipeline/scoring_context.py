@@ -24,13 +24,13 @@ from pipelines.study import Case, Image, Phrase, Study
 from reports.record import Pixel, Score
 from reports.targets import box_ids
 
-__all__ = ["Grid", "ImageScorer", "PatientKeys", "Seen", "Targets", "target_ids"]
+__all__ = ["Grid", "ImageScorer", "PatientPseudonyms", "ScorableImage", "ScoringContext", "target_ids"]
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
 
 @runtime_checkable
-class Seen(Protocol):
+class ScorableImage(Protocol):
     """An image with what scores need of it, from a run or from its record."""
 
     @property
@@ -55,7 +55,7 @@ class Seen(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PatientKeys:
+class PatientPseudonyms:
     """Gives the patient of an image a key; a study without a PatientID counts as a patient of its own."""
 
     keys: Pseudonyms
@@ -67,7 +67,7 @@ class PatientKeys:
         return self.keys.key("patient of study", image.study_instance_uid)
 
 
-class Targets:
+class ScoringContext:
     """The boxes of a cohort, known before any pixel is read."""
 
     def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
@@ -87,7 +87,7 @@ class Targets:
         return self._digests.get(finding)
 
     def score(
-        self, loaded: Seen, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
+        self, loaded: ScorableImage, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
     ) -> tuple[Score, ...]:
         """Score one heat on source pixels."""
         image = loaded.case.image
@@ -99,7 +99,7 @@ class Targets:
             spacing_mm=image.spacing_mm,
         )
 
-    def references(self, loaded: Seen, phrase: Phrase) -> tuple[Score, ...]:
+    def references(self, loaded: ScorableImage, phrase: Phrase) -> tuple[Score, ...]:
         """Score what stands beside every method: the blind references and, where several drew, the readers."""
         image = loaded.case.image
         model_px = loaded.placement.model_px
@@ -113,7 +113,7 @@ class Targets:
         boxes = target_boxes(loaded.case, phrase)
         return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
 
-    def mask(self, loaded: Seen, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
+    def mask(self, loaded: ScorableImage, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
         """Mark the pixels of the phrase's boxes."""
         image = loaded.case.image
         return box_mask(target_boxes(loaded.case, phrase), rows=image.rows, columns=image.columns)
@@ -148,7 +148,7 @@ def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
 class ImageScorer:
     """Scores every heat of one image; what depends on the image alone is worked out once."""
 
-    def __init__(self, targets: Targets, loaded: Seen) -> None:
+    def __init__(self, targets: ScoringContext, loaded: ScorableImage) -> None:
         self._targets, self._loaded = targets, loaded
         self._shortcuts = ShortcutScorer(
             regions_of(loaded.picture, loaded.valid, loaded.blanked),
@@ -192,6 +192,6 @@ class ImageScorer:
         return (*self._targets.references(self._loaded, phrase), *seen)
 
 
-def _on_source(loaded: Seen, stored: Grid) -> Float[np.ndarray, "rows columns"]:
+def _on_source(loaded: ScorableImage, stored: Grid) -> Float[np.ndarray, "rows columns"]:
     """Bring a heat to source pixels; NaN where the model did not look."""
     return loaded.placement.heat_to_source(stored.astype(np.float32))

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from audit.pipeline.inputs import Inputs
-from audit.pipeline.scoring_context import PatientKeys
+from audit.pipeline.scoring_context import PatientPseudonyms
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import name_of_source
 from pipelines.cohort import each_frame
@@ -93,5 +93,5 @@ def _of_image(image: Image, keys: Pseudonyms) -> list[KeyRow]:
     return [
         KeyRow(keys.key("image", image.instance), "image", image.instance),
         KeyRow(keys.key("study", image.study_instance_uid), "study", image.study_instance_uid),
-        KeyRow(PatientKeys(keys)(image), "patient", image.patient_id or "no PatientID: a patient of its own"),
+        KeyRow(PatientPseudonyms(keys)(image), "patient", image.patient_id or "no PatientID: a patient of its own"),
     ]
