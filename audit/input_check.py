@@ -16,7 +16,7 @@ from pipelines.boxes.matching import target_boxes
 from pipelines.cohort import Frames
 from pipelines.errors import OutputError
 from pipelines.quoting import OF_LABELS, defused
-from pipelines.study import Case, LeftOut, Study
+from pipelines.study import Case, Exclusion, Study
 from pipelines.text.joining import Key
 from reports.run_record import FailureRecord
 
@@ -73,7 +73,7 @@ class _Namer:
         self._keys, self._show_phi = keys, show_phi
         reports = (study.report.source for study in inputs.studies)
         images = (case.image.source for study in inputs.studies for case in study.cases)
-        taking_part = [LeftOut(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
+        taking_part = [Exclusion(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
         named = shown_failures(taking_part, folders, keys, show_phi=show_phi)
         self._sources = {item.source: shown.source for item, shown in zip(taking_part, named, strict=True)}
         self.left_out = shown_failures(inputs.left_out, folders, keys, show_phi=show_phi)

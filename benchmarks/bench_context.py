@@ -9,7 +9,7 @@ from benchmarks.context_labels import Judged, Tally, judge, read_labels, tallies
 from benchmarks.machine import command_line, write_section
 from benchmarks.openi import reports_of_openi
 from pipelines.findings import findings_in
-from pipelines.study import Context, LeftOut, Report
+from pipelines.study import Context, Exclusion, Report
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import sections_of
 from pipelines.text.sentences import sentences_of
@@ -59,7 +59,7 @@ def main() -> None:
         write_section("bench_context", command=command_line("bench_context"), lines=lines)
 
 
-def _reasons(left_out: Iterable[LeftOut]) -> str:
+def _reasons(left_out: Iterable[Exclusion]) -> str:
     """Name the reasons for which files were left out, without the files."""
     named = {left.reason.replace(Path(left.source).name, "...").split(":", maxsplit=1)[0] for left in left_out}
     return f"left out ({'; '.join(sorted(named))})"

@@ -19,7 +19,7 @@ from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.pixels import read_pixels
 from pipelines.errors import DicomError
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 __all__ = ["MUTATIONS", "REPRODUCED", "Trial", "attack", "dicom_element", "file_head", "image_body", "mutated"]
 
@@ -259,8 +259,8 @@ def _read(path: Path) -> str:
     try:
         read_pixels(path)
     except DicomError:
-        return "pixels refused" if not isinstance(found, LeftOut) else "refused"
-    return "left out, pixels readable" if isinstance(found, LeftOut) else "read"
+        return "pixels refused" if not isinstance(found, Exclusion) else "refused"
+    return "left out, pixels readable" if isinstance(found, Exclusion) else "read"
 
 
 def _line_of(name: str, trial: Trial) -> str:

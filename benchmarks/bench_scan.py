@@ -17,7 +17,7 @@ from audit.privacy.redaction import shown_failures
 from benchmarks.machine import command_line, write_section
 from pipelines.dicom.scan import Scan, scan_folder
 from pipelines.phantom.cohort import make_cohort
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 _FULL_SIZE = 2_000  # files that figures are asked for; fewer are not written down
 _FILES_A_FOLDER = 500
@@ -124,7 +124,9 @@ def measure_failures() -> list[str]:
     lines = ["Files left out, their names put into keys:", "", "| files | seconds |", "|---|---|"]
     for count in _LEFT_OUT:
         names = [f"Doe {index:06d}.dcm" for index in range(count)]
-        left_out = [LeftOut(source=f"/d/{name}", stage="scan", reason=f"{name} is cut", failed=True) for name in names]
+        left_out = [
+            Exclusion(source=f"/d/{name}", stage="scan", reason=f"{name} is cut", failed=True) for name in names
+        ]
         start = time.perf_counter()
         shown_failures(left_out, [Path("/d")], _KEYS, show_phi=False)
         lines.append(f"| {count:,} | {time.perf_counter() - start:.2f} |")

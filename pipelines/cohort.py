@@ -14,7 +14,7 @@ from pipelines.boxes import BoxTable
 from pipelines.boxes.placing import place_boxes
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.errors import CohortError
-from pipelines.study import Case, Context, Image, LeftOut, Study
+from pipelines.study import Case, Context, Exclusion, Image, Study
 from pipelines.text.joining import JoinedReports, join_reports
 from pipelines.text.phrases import phrases_of
 from pipelines.text.reports import ReportTable
@@ -49,7 +49,7 @@ class Cohort:
     """
 
     studies: tuple[Study, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
     nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
     boxes_on: Mapping[Image, int] = field(default_factory=dict)  # number of boxes on each image, audited or not
@@ -75,7 +75,7 @@ def match(
     boxes: BoxTable | None = None,
     *,
     include_absent: bool = False,
-    without: Sequence[LeftOut] = (),
+    without: Sequence[Exclusion] = (),
 ) -> Cohort:
     """Join images, reports and boxes into studies; an empty result is not an error here.
 
@@ -116,8 +116,8 @@ def match(
     return Cohort(studies=tuple(studies), left_out=tuple(left_out), joins=joins, nothing=nothing, boxes_on=boxes_on)
 
 
-def _left_out(source: str, reason: str, *, failed: bool) -> LeftOut:
-    return LeftOut(source=source, stage="join", reason=reason, failed=failed)
+def _left_out(source: str, reason: str, *, failed: bool) -> Exclusion:
+    return Exclusion(source=source, stage="join", reason=reason, failed=failed)
 
 
 def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:

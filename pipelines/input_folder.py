@@ -11,7 +11,7 @@ from errno import ENAMETOOLONG, ENOENT, ESTALE
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 __all__ = [
     "APPLE_DOUBLE",
@@ -49,7 +49,7 @@ class FoundFile:
 
 def entries_under(
     folder: Path, *, stage: str, with_hidden: bool = False, list_folder: ListFolder = os.scandir
-) -> Iterator[FoundFile | LeftOut]:
+) -> Iterator[FoundFile | Exclusion]:
     """Yield every entry of a folder and its subfolders in path order.
 
     Links to folders are not followed; links to files are followed only if they stay inside the folder. No file is
@@ -71,7 +71,7 @@ def entries_under(
             waiting.pop()
             below.pop()
             continue
-        if isinstance(entry, LeftOut):
+        if isinstance(entry, Exclusion):
             yield entry
             continue
         what = _what_it_is(entry, root, with_hidden=with_hidden)
@@ -83,15 +83,17 @@ def entries_under(
             waiting.append(_listed(entry.path, stage, list_folder))
             below.append(f"{below[-1]}{entry.name}/")
         else:
-            yield LeftOut(source=entry.path, stage=stage, reason=what, failed=False)
+            yield Exclusion(source=entry.path, stage=stage, reason=what, failed=False)
 
 
-def files_under(folder: Path, *, stage: str, list_folder: ListFolder = os.scandir) -> tuple[list[Path], list[LeftOut]]:
+def files_under(
+    folder: Path, *, stage: str, list_folder: ListFolder = os.scandir
+) -> tuple[list[Path], list[Exclusion]]:
     """Split the result of :func:`entries_under` into files to read and excluded entries."""
     files: list[Path] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     for entry in entries_under(folder, stage=stage, list_folder=list_folder):
-        if isinstance(entry, LeftOut):
+        if isinstance(entry, Exclusion):
             left_out.append(entry)
         else:
             files.append(entry.path)
@@ -110,7 +112,7 @@ def is_apple_double(path: Path) -> bool:
         return stream.read(len(_APPLE_DOUBLE_START)) == _APPLE_DOUBLE_START
 
 
-def in_one_row(left_out: Sequence[LeftOut]) -> list[LeftOut]:
+def in_one_row(left_out: Sequence[Exclusion]) -> list[Exclusion]:
     """Merge all AppleDouble files, of which there may be one per radiograph, into the row of the first."""
     doubles = [item for item in left_out if item.reason == APPLE_DOUBLE]
     if len(doubles) < 2:
@@ -171,7 +173,7 @@ def _why_not_followed(link: "os.DirEntry[str]") -> str:
     return _LINK_OUT if S_ISREG(mode) else _NO_REGULAR_FILE
 
 
-def _listed(folder: str, stage: str, list_folder: ListFolder) -> Iterator["os.DirEntry[str] | LeftOut"]:
+def _listed(folder: str, stage: str, list_folder: ListFolder) -> Iterator["os.DirEntry[str] | Exclusion"]:
     try:
         with list_folder(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -181,5 +183,5 @@ def _listed(folder: str, stage: str, list_folder: ListFolder) -> Iterator["os.Di
     yield from found
 
 
-def _unreadable(path: str, stage: str, error: OSError, *, what: str = "file") -> LeftOut:
-    return LeftOut(source=path, stage=stage, reason=f"The {what} {why_unreadable(error)}", failed=True)
+def _unreadable(path: str, stage: str, error: OSError, *, what: str = "file") -> Exclusion:
+    return Exclusion(source=path, stage=stage, reason=f"The {what} {why_unreadable(error)}", failed=True)

@@ -14,9 +14,9 @@ __all__ = [
     "Box",
     "Case",
     "Context",
+    "Exclusion",
     "Identifiers",
     "Image",
-    "LeftOut",
     "Phrase",
     "PixelStep",
     "Radiograph",
@@ -141,7 +141,7 @@ class Image(Radiograph):
 
     @property
     def source(self) -> str:
-        """Name the file, and the frame where it is not the first, as :class:`LeftOut` names its source."""
+        """Name the file, and the frame where it is not the first, as :class:`Exclusion` names its source."""
         return str(self.path) if self.frame == 1 else f"{self.path} frame {self.frame}"
 
 
@@ -224,7 +224,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class Exclusion:
     """A file, report or box that takes no part, and why."""
 
     source: str  # path, or path and row

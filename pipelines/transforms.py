@@ -27,7 +27,7 @@ from pipelines.image_file import picture_of
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.processes import ProcessPool, outcomes_in_order
-from pipelines.study import Case, Identifiers, LeftOut
+from pipelines.study import Case, Exclusion, Identifiers
 
 
 @contextmanager
@@ -118,7 +118,7 @@ class LoadRadiographd(MapTransform):
                 pixels = read_pixels(image.path, frame=image.frame)
             except DicomError as error:
                 reason = reason_without_path(error, image.path)
-                result["left_out"] = LeftOut(source=image.source, stage="pixels", reason=reason, failed=True)
+                result["left_out"] = Exclusion(source=image.source, stage="pixels", reason=reason, failed=True)
             else:
                 result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
                 result |= {"identifiers": pixels.identifiers, "stated_burned_in": pixels.stated_burned_in}
@@ -143,7 +143,7 @@ class BurnedInRadiographd(MapTransform):
             found = examine(result[key], self.policy, stated=result["stated_burned_in"])
             if isinstance(found, str):
                 source = result["image"].source
-                result["left_out"] = LeftOut(source=source, stage="burned-in text", reason=found, failed=False)
+                result["left_out"] = Exclusion(source=source, stage="burned-in text", reason=found, failed=False)
                 del result[key]
             else:
                 areas, step = found
@@ -203,7 +203,7 @@ class IsolatedTransform(Transform):
                 reason = f"reading this image {NEEDS_MORE_MEMORY}"
             else:
                 reason = f"reading this image failed ({type(cause).__name__}); see the log, and report it as a bug"
-            left_out = LeftOut(source=data["image"].source, stage="pixels", reason=reason, failed=True)
+            left_out = Exclusion(source=data["image"].source, stage="pixels", reason=reason, failed=True)
             return dict(data) | {"left_out": left_out}
         return result
 
@@ -259,7 +259,7 @@ class CaseLoader:
         """Return the number of cases."""
         return len(self._cases)
 
-    def __iter__(self) -> Iterator[LoadedCase | LeftOut]:
+    def __iter__(self) -> Iterator[LoadedCase | Exclusion]:
         """Yield each case with its pixels, or the reason why it has none, in the order of the cases."""
         if not self._cases:
             return
@@ -276,7 +276,7 @@ class CaseLoader:
         for item in loader:
             yield self._loaded(item)
 
-    def _in_processes(self) -> Iterator[LoadedCase | LeftOut]:
+    def _in_processes(self) -> Iterator[LoadedCase | Exclusion]:
         """Load the cases that are not cached in other processes."""
         pool = ProcessPool(self._transform, self._workers, name="reads the image")
         held = self._dataset.cache_num if isinstance(self._dataset, CacheDataset) else 0
@@ -289,12 +289,12 @@ class CaseLoader:
                     yield self._loaded(future.result())
                 except WorkerError as error:
                     image = item["image"]
-                    yield LeftOut(source=image.source, stage="pixels", reason=str(error), failed=True)
+                    yield Exclusion(source=image.source, stage="pixels", reason=str(error), failed=True)
         finally:
             pool.close(at_once=True)
 
-    def _loaded(self, item: Mapping[Hashable, Any]) -> LoadedCase | LeftOut:
-        left_out: LeftOut | None = item.get("left_out")
+    def _loaded(self, item: Mapping[Hashable, Any]) -> LoadedCase | Exclusion:
+        left_out: Exclusion | None = item.get("left_out")
         if left_out is not None:
             return left_out
         return LoadedCase(
@@ -317,8 +317,8 @@ def load_cases(
     workers: int = 0,
     cache_rate: float = 0.0,
     burned_in: BurnedIn = BurnedIn.KEEP,
-) -> Iterator[LoadedCase | LeftOut]:
-    """Load cases once, in their order; a case with unreadable pixels is returned as :class:`LeftOut` in its place.
+) -> Iterator[LoadedCase | Exclusion]:
+    """Load cases once, in their order; a case with unreadable pixels is returned as :class:`Exclusion` in its place.
 
     Closing the iterator early ends the workers. See :class:`CaseLoader` for the arguments.
     """

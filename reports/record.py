@@ -20,9 +20,9 @@ from pipelines.study import Box, Phrase, PixelStep, Radiograph
 __all__ = [
     "SCHEMA_VERSION",
     "ControlRecord",
+    "ExcludedImage",
     "FailedStudyRecord",
     "FingerprintRecord",
-    "LeftOutImage",
     "ModelRecord",
     "OtherHeatRecord",
     "OwnBoxes",
@@ -232,7 +232,7 @@ class FingerprintRecord(Record):
     stamps: tuple[str | None, ...]  # an image file's size and times, salted: while it stands, contents are not read
 
 
-class LeftOutImage(Record):
+class ExcludedImage(Record):
     """An image of a study that could not be audited."""
 
     image: str  # salted hash of the SOPInstanceUID
@@ -258,7 +258,7 @@ class StudyRecord(Record):
     report_joined_by: str
     report: ReportRecord | None = None  # None in records of older versions
     images: tuple[ScoredImage, ...]
-    left_out: tuple[LeftOutImage, ...] = ()  # images of the study that could not be audited
+    left_out: tuple[ExcludedImage, ...] = ()  # images of the study that could not be audited
     fingerprint: FingerprintRecord | None = None  # None in records of older versions: done again by the next run
     files: dict[str, str] | None = None  # SHA-256 of heat, pictures and masks beside it; None in records of 0.1.0
     seal: str | None = None  # HMAC of the file by who had the salt (audit.logbook.seals); None in records of 0.1.0
@@ -270,4 +270,4 @@ class FailedStudyRecord(Record):
     schema_version: Literal["1"] = SCHEMA_VERSION
     key: str
     fingerprint: FingerprintRecord
-    left_out: tuple[LeftOutImage, ...]
+    left_out: tuple[ExcludedImage, ...]

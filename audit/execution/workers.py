@@ -14,7 +14,7 @@ from audit.pipeline.explain import ExplainedStudy
 from audit.pipeline.load import LoadedStudy
 from pipelines.errors import InputError, OutputError
 from pipelines.processes import ProcessPool, outcomes_in_order
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 __all__ = [
     "Finishes",
@@ -61,7 +61,7 @@ def guarded(loaded: Generator[LoadedStudy, None, None], folder: Path, stop: Stop
             yield study
 
 
-def _check_there(folder: Path, item: LeftOut) -> None:
+def _check_there(folder: Path, item: Exclusion) -> None:
     try:
         with Path(item.source).open("rb") as stream:
             stream.read(1)
@@ -83,7 +83,7 @@ def _is_gone(folder: Path) -> bool:
 
 
 Item = TypeVar("Item")
-Lost = Callable[[ExplainedStudy, Exception], LeftOut]
+Lost = Callable[[ExplainedStudy, Exception], Exclusion]
 """Says of a study that our own bug ended why it is lost."""
 
 

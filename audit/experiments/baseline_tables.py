@@ -15,7 +15,7 @@ from audit.privacy.redaction import Redactor
 from pipelines.boxes import read_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import defused, requoted_for_owner
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.run_record import ScoreSummary
 from reports.texts import counted
 from reports.words import method_name
@@ -161,7 +161,7 @@ class BaselinesOfFile:
     """The references of a box file, and the rows that took no part."""
 
     baselines: Baselines
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     told: tuple[Told, ...]  # what there is to correct, for a terminal
 
 
@@ -189,7 +189,7 @@ def baselines_of_file(
     return BaselinesOfFile(baselines=baselines, left_out=table.left_out, told=told)
 
 
-def _told(left_out: Sequence[LeftOut], given: Sequence[Path], keys: Pseudonyms) -> tuple[Told, ...]:
+def _told(left_out: Sequence[Exclusion], given: Sequence[Path], keys: Pseudonyms) -> tuple[Told, ...]:
     """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
     if not all(path.is_file() for path in given):
         return told_of(left_out, given, keys, show_phi=False)

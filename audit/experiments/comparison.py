@@ -30,7 +30,7 @@ from pipelines.cohort import Frames
 from pipelines.errors import AuditError, ModelError
 from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.comparison_record import ComparedMethod, ComparisonRecord
 
 __all__ = [
@@ -141,7 +141,7 @@ class ComparisonResult:
 
     page: Path
     record: ComparisonRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
 

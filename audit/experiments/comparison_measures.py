@@ -22,7 +22,7 @@ from audit.pipeline.score import ImageRecorder
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
-from pipelines.study import Case, LeftOut, Study
+from pipelines.study import Case, Exclusion, Study
 from reports.record import Score
 
 __all__ = ["Cost", "Explaining", "MeasuredMethod", "PeakMemory", "Progress", "measured_as"]
@@ -153,7 +153,7 @@ class Explaining:
     seed: int
     keys: Pseudonyms
     table: GrowingTable = field(default_factory=GrowingTable)
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[Exclusion] = field(default_factory=list)
     compared: int = 0
     sampled: int = 0
     phantom_images: bool = True

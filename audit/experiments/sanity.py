@@ -29,7 +29,7 @@ from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 __all__ = ["Sanity", "SanityLine", "SanitySettings", "check_sanity"]
 
@@ -135,7 +135,7 @@ class _DrawnPhrases:
 
     requests: list[Request]
     patients: list[str]  # in the order of the requests' phrases
-    left_out: tuple[LeftOut, ...]  # of the whole cohort
+    left_out: tuple[Exclusion, ...]  # of the whole cohort
 
 
 def _sample(

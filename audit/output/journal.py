@@ -28,7 +28,7 @@ from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.reading import file_checksum
 from reports.results_folder import FAILED, study_folders
 from reports.run_record import RunRecord
@@ -168,7 +168,7 @@ class Journal:
             )
         return log.append("run finished", counts=counts, **result_checksums(self._settings.out))
 
-    def _left_out(self, items: Iterable[LeftOut]) -> None:
+    def _left_out(self, items: Iterable[Exclusion]) -> None:
         if self._begun is None:
             return
         events, log, keys = self._begun

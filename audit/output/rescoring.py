@@ -24,7 +24,7 @@ from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
-from pipelines.study import LeftOut, Study
+from pipelines.study import Exclusion, Study
 from reports.reading import file_checksum
 from reports.record import StudyRecord
 from reports.results_folder import damaged_tables, read_run, read_study, study_folders
@@ -46,7 +46,7 @@ class Rescored:
     record: RunRecord
     studies: int  # scored again
     boxes: int  # that they have now
-    failed: tuple[LeftOut, ...]  # studies that could not be read, and boxes that no image takes
+    failed: tuple[Exclusion, ...]  # studies that could not be read, and boxes that no image takes
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
 
@@ -72,7 +72,7 @@ def rescore(
     run, salt = read_run(out), load_salt(outside=out)
     folders = _in_order(out, run)
     redactor = Redactor(keys=Pseudonyms(salt), show_phi=run.patient_data_shown)
-    failed: list[LeftOut] = []
+    failed: list[Exclusion] = []
     known = known_of(out, salt)
     kept = dict(_readable(folders, failed, progress, known))
     if not kept:
@@ -154,7 +154,7 @@ def _listed_in_text(out: Path) -> list[str]:
 
 
 def _readable(
-    folders: Sequence[Path], failed: list[LeftOut], progress: Progress, known: Known
+    folders: Sequence[Path], failed: list[Exclusion], progress: Progress, known: Known
 ) -> Iterator[tuple[Path, Study]]:
     for done, folder in enumerate(folders, start=1):
         try:
@@ -166,14 +166,14 @@ def _readable(
         progress("Reading records", done, len(folders))
 
 
-def _failure(folder: Path, error: DamagedError) -> LeftOut:
+def _failure(folder: Path, error: DamagedError) -> Exclusion:
     """List a study that could not be read, without where OUT lies."""
-    return LeftOut(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
+    return Exclusion(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
 def _drawn(
     paths: Sequence[Path], studies: Sequence[Study], redactor: Redactor
-) -> tuple[list[Study], tuple[LeftOut, ...]]:
+) -> tuple[list[Study], tuple[Exclusion, ...]]:
     """Read boxes and give them to the studies' images, in the place of those that they had.
 
     Raises:
@@ -219,14 +219,14 @@ def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
     return tuple(item for item in listed if item.stage != _STAGE)
 
 
-def _of_keys(item: LeftOut) -> Told:
+def _of_keys(item: Exclusion) -> Told:
     """Tell of a study that could not be read: it goes by its key in OUT."""
     sentence = f"{item.source}: {item.reason}"
     return Told(masked=sentence, to_owner=sentence)
 
 
 def _noted(
-    failed: Sequence[LeftOut], lost: Sequence[LeftOut], boxes: Sequence[Path], redactor: Redactor
+    failed: Sequence[Exclusion], lost: Sequence[Exclusion], boxes: Sequence[Path], redactor: Redactor
 ) -> tuple[FailureRecord, ...]:
     """Say what took no part this time, as far as it may be shown."""
     shown = shown_failures(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)

@@ -20,8 +20,8 @@ from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Pseudonyms, path_key
 from pipelines.errors import DamagedError, OutputError
-from pipelines.study import LeftOut, Study
-from reports.record import FailedStudyRecord, LeftOutImage, StudyRecord
+from pipelines.study import Exclusion, Study
+from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
 from reports.writing import sync_folder, unwritable
@@ -295,11 +295,11 @@ def _remove(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
-def left_out_before(noted: Sequence[LeftOutImage], study: Study, keys: Pseudonyms) -> tuple[LeftOut, ...]:
+def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudonyms) -> tuple[Exclusion, ...]:
     """Name the files of what an earlier run noted by key."""
     paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(
-        LeftOut(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)
+        Exclusion(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)
         for item in noted
     )
 

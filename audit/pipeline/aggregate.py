@@ -15,7 +15,7 @@ from audit.metrics.scores import POINTING
 from audit.metrics.statistics import INTERVAL
 from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 
@@ -115,7 +115,7 @@ class FinishedStudy:
     controls: Sequence[ControlRow] = ()
     facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
     peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[Exclusion, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
     key: str = ""  # of the study
     record_sha256: str = ""  # of its record.json
@@ -125,7 +125,7 @@ class FinishedStudy:
         cls,
         record: StudyRecord,
         *,
-        left_out: tuple[LeftOut, ...] = (),
+        left_out: tuple[Exclusion, ...] = (),
         seconds: dict[str, float] | None = None,
         record_sha256: str = "",
     ) -> "FinishedStudy":

@@ -21,7 +21,7 @@ from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError
-from pipelines.study import LeftOut, Study
+from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase
 from reports.record import Score
 
@@ -46,7 +46,7 @@ class ExplainedStudy:
 
     study: Study
     cases: tuple[ExplainedCase, ...]
-    left_out: tuple[LeftOut, ...]  # images of it that could not be read
+    left_out: tuple[Exclusion, ...]  # images of it that could not be read
 
 
 def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...]:

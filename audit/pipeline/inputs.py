@@ -9,7 +9,7 @@ from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
 from pipelines.dicom.scan import keep_views, scan_folder
 from pipelines.errors import CohortError
-from pipelines.study import PART_OF_FILE, Image, LeftOut, Study
+from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports
 
 __all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
@@ -51,7 +51,7 @@ class Inputs:
     """The studies to audit, in the order of their files."""
 
     studies: tuple[Study, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     counts: dict[str, int]
     images: tuple[Image, ...] = ()  # every image that was found, audited or not
     joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
@@ -100,7 +100,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
         *unread,
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
-        *(LeftOut(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
+        *(Exclusion(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
         *_partly_left_out(studies, cohort.boxes_on, settings.frames),
     )
     return Inputs(
@@ -130,7 +130,7 @@ def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
 
 def _audited_views(
     images: Sequence[Image], studies: tuple[Study, ...]
-) -> tuple[tuple[Study, ...], tuple[LeftOut, ...]]:
+) -> tuple[tuple[Study, ...], tuple[Exclusion, ...]]:
     kept, left_out = keep_views(images)
     paths = {image.path for image in kept}
     chosen = (
@@ -139,14 +139,14 @@ def _audited_views(
     return tuple(study for study in chosen if study.cases), left_out
 
 
-def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], frames: Frames) -> Iterator[LeftOut]:
+def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], frames: Frames) -> Iterator[Exclusion]:
     """List the boxes of images that take no part, and of images that do the frames that are not audited."""
     audited = {case.image: None for study in studies for case in study.cases}
     for image, count in boxes_on.items():
         if image not in audited:
             boxes = "1 box lies" if count == 1 else f"{count:,} boxes lie"
             reason = f"{boxes} on an image that is not audited: see the image's own entry"
-            yield LeftOut(source=image.source, stage="boxes", reason=reason, failed=False)
+            yield Exclusion(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
         if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):
             mend = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
@@ -154,16 +154,16 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
                 f"the first of the image's {image.frames:,} frames is audited and the others are not: {mend} if they "
                 "should be"
             )
-            yield LeftOut(source=image.source, stage="frames", reason=reason, failed=False)
+            yield Exclusion(source=image.source, stage="frames", reason=reason, failed=False)
 
 
-def _unless_listed(left_out: Iterable[LeftOut], before: Iterable[LeftOut]) -> Iterator[LeftOut]:
+def _unless_listed(left_out: Iterable[Exclusion], before: Iterable[Exclusion]) -> Iterator[Exclusion]:
     """Give what is not listed yet: the lateral view of a study that did not join takes no part for its view alone."""
     listed = {item.source for item in before}
     return (item for item in left_out if item.source not in listed)
 
 
-def _unless_read(left_out: Iterable[LeftOut], reports: ReportTable, boxes: BoxTable) -> Iterator[LeftOut]:
+def _unless_read(left_out: Iterable[Exclusion], reports: ReportTable, boxes: BoxTable) -> Iterator[Exclusion]:
     """Give what of a DICOM folder nobody could use: reports and boxes may lie between the images.
 
     A subfolder that cannot be listed is a failure of each input that it lies in, and is given once.

@@ -12,7 +12,7 @@ from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import WorkerError
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import BurnedIn
-from pipelines.study import LeftOut, Study
+from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase, load_cases
 
 __all__ = ["LoadedStudy", "failed_study", "loaded_studies", "phrase_texts"]
@@ -31,7 +31,7 @@ class LoadedStudy:
 
     study: Study
     cases: tuple[LoadedCase, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
     @property
     def pairs(self) -> int:
@@ -55,11 +55,11 @@ def loaded_studies(
         loaded = tuple(item for item in items if isinstance(item, LoadedCase))
         clock.add({"decode": sum(case.seconds for case in loaded)})
         yield LoadedStudy(
-            study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, LeftOut))
+            study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, Exclusion))
         )
 
 
-def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> LeftOut:
+def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> Exclusion:
     """Say why a study was not audited: a process that died again and again, too little memory, or our own bug.
 
     The log has the trace, without values.
@@ -73,4 +73,4 @@ def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> LeftOut:
         reason = f"the audit of this study {NEEDS_MORE_MEMORY}"
     else:
         reason = f"the audit of this study failed ({type(error).__name__}); see the log, and report it as a bug"
-    return LeftOut(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)
+    return Exclusion(source=study.cases[0].image.source, stage="audit", reason=reason, failed=True)

@@ -32,7 +32,7 @@ from audit.privacy.pseudonym_map import keys_of_inputs, write_key_list
 from audit.privacy.redaction import shown_failures
 from pipelines.errors import AuditError, DamagedError
 from pipelines.processes import preload
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.run_record import RunRecord, StageSeconds
 from reports.writing import write_text_atomically
 
@@ -52,7 +52,7 @@ class RunResult:
 
     page: Path  # of a shard: what it says of itself
     record: RunRecord
-    failed: tuple[LeftOut, ...]  # with the files' own names: for programs, never for a page
+    failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
     damaged: tuple[str, ...] = ()  # what was found damaged while the pages were made; the next run audits it again
     head: str = ""  # checksum of the log's last line
@@ -172,7 +172,7 @@ def _studies(
                 kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
             except DamagedError as error:  # since the run began
                 reason = str(error).replace(f"{prepared.settings.out}/", "")
-                damaged = LeftOut(source=planned.key, stage="reading back", reason=reason, failed=True)
+                damaged = Exclusion(source=planned.key, stage="reading back", reason=reason, failed=True)
                 yield planned, FinishedStudy(left_out=(damaged,))
                 continue
             journal.kept(planned.key, scored_again=planned.standing is Standing.RESCORE)
@@ -194,7 +194,7 @@ def _record(
     plan: Plan,
     outcome: Tally,
     found: Conclusions,
-    left_out: Sequence[LeftOut],
+    left_out: Sequence[Exclusion],
     *,
     not_done: int,
 ) -> RunRecord:
@@ -253,7 +253,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
         stop,
     )
 
-    def lost(explained: ExplainedStudy, error: Exception) -> LeftOut:
+    def lost(explained: ExplainedStudy, error: Exception) -> Exclusion:
         return failed_study(explained.study, explainer.keys, error)
 
     if workers == 0:

@@ -26,13 +26,13 @@ from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_failures, shown_text, shown_words
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
-from pipelines.study import Identifiers, LeftOut, Phrase, Radiograph, Study, fields_of
+from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_people
 from pipelines.transforms import LoadedCase
 from reports.record import (
     ControlRecord,
-    LeftOutImage,
+    ExcludedImage,
     ModelRecord,
     OtherHeatRecord,
     ReportRecord,
@@ -291,12 +291,12 @@ class Finisher:
             ),
         )
 
-    def noted(self, left_out: Sequence[LeftOut], study: Study) -> tuple[LeftOutImage, ...]:
+    def noted(self, left_out: Sequence[Exclusion], study: Study) -> tuple[ExcludedImage, ...]:
         """Note by key what of a study could not be audited; file names stay out of OUT as in ``failures.csv``."""
         keys = {case.image.source: case.image.instance for case in study.cases}
         shown = shown_failures(left_out, [self.settings.dicom_dir], self.keys, show_phi=self.settings.show_phi)
         return tuple(
-            LeftOutImage(
+            ExcludedImage(
                 image=self.keys.key("image", keys.get(item.source, study.cases[0].image.instance)),
                 stage=item.stage,
                 reason=failure.reason,

@@ -12,7 +12,7 @@ from pathlib import Path
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures, strange_name
 from pipelines.quoting import OF_LABELS, printable, requoted_for_owner
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
@@ -29,7 +29,9 @@ class Told:
     to_owner: str = field(repr=False)
 
 
-def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms) -> tuple[FailureRecord, ...]:
+def owned_failures(
+    left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms
+) -> tuple[FailureRecord, ...]:
     """List what took no part by the names of the files, from the folder that was handed in on."""
     return tuple(
         each.model_copy(update={"reason": requoted_for_owner(each.reason)})
@@ -38,7 +40,7 @@ def owned_failures(left_out: Iterable[LeftOut], folders: Sequence[Path], keys: P
 
 
 def told_of(
-    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
+    left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[Told, ...]:
     """Say what there is to correct: what failed, and labels of boxes that name no known finding.
 

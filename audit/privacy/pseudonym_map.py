@@ -15,7 +15,7 @@ from pipelines.dicom.headers import inspect_file
 from pipelines.errors import InputError, OutputError
 from pipelines.input_folder import entries_under
 from pipelines.quoting import defused, printable
-from pipelines.study import Image, LeftOut
+from pipelines.study import Exclusion, Image
 
 __all__ = ["KeyRow", "keys_of_files", "keys_of_inputs", "write_key_list"]
 
@@ -40,7 +40,7 @@ def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
             yield from _of_file(given, keys)
         elif given.is_dir():
             for entry in entries_under(given, stage="scan", with_hidden=True):
-                if isinstance(entry, LeftOut):
+                if isinstance(entry, Exclusion):
                     yield _file_row(entry.source, keys)
                 else:
                     yield from _of_file(entry.path, keys)

@@ -13,7 +13,7 @@ from pipelines.privacy.patterns import folded, normal_form
 from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
 from pipelines.privacy.vocabulary import is_known, may_be_name
 from pipelines.quoting import files_named_in, printable, requoted
-from pipelines.study import PART_OF_FILE, Box, Identifiers, LeftOut
+from pipelines.study import PART_OF_FILE, Box, Exclusion, Identifiers
 from reports.record import TokenHeat
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
@@ -141,7 +141,7 @@ def name_of_source(source: str) -> str:
 
 
 def shown_failures(
-    left_out: Iterable[LeftOut], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
+    left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
     """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""
     given = [folder.parts for folder in folders]
@@ -164,13 +164,13 @@ def shown_failures(
 class _Listed:
     """What took no part, its source taken apart."""
 
-    item: LeftOut
+    item: Exclusion
     path: str
     row: str  # " row 7" of a table, " message 7" of HL7, or ""
     below: tuple[str, ...]  # the path's parts from the folder that was handed in on: OUT does not tell where it lies
 
     @classmethod
-    def of(cls, item: LeftOut, folders: Sequence[tuple[str, ...]]) -> "_Listed":
+    def of(cls, item: Exclusion, folders: Sequence[tuple[str, ...]]) -> "_Listed":
         found = PART_OF_FILE.search(item.source)
         path, row = (item.source[: found.start()], found[0]) if found else (item.source, "")
         parts = PurePath(path).parts

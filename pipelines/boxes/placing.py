@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipelines.boxes.table import BoxRow
 from pipelines.limits import MAX_BOXES_ON_IMAGE
-from pipelines.study import Box, Image, LeftOut
+from pipelines.study import Box, Exclusion, Image
 from pipelines.text.table import plain_stem
 
 __all__ = ["PlacedBoxes", "place_boxes"]
@@ -21,7 +21,7 @@ class PlacedBoxes:
     """Each image's boxes in its own pixels, and a report of the boxes that lie outside."""
 
     by_image: Mapping[Image, Sequence[Box]]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
 
 def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
@@ -34,7 +34,7 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     """
     finder = _Finder(images, rows)
     by_image: dict[Image, list[Box]] = defaultdict(list)
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     homeless: dict[tuple[str, int], list[str]] = defaultdict(list)
     elsewhere: dict[str, bool] = {}
     for row in rows:
@@ -136,36 +136,36 @@ def _clipped(box: Box, image: Image) -> tuple[Box, float] | None:
     return replace(box, x=left, y=top, width=right - left, height=bottom - top), overhang
 
 
-def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> LeftOut:
+def _outside(row: BoxRow, box: Box, image: Image, *, lost: bool) -> Exclusion:
     where = f"x {box.x:g} to {box.x + box.width:g}, y {box.y:g} to {box.y + box.height:g}"
     size = f"image of {image.columns} x {image.rows} px"
     if lost:
         what, remedy = f"lies outside its {size}", "correct the box, or state which image size it refers to"
     else:
         what, remedy = f"extends past the edge of its {size} and was clipped", "check that it refers to this image size"
-    return LeftOut(
+    return Exclusion(
         source=row.source, stage="boxes", reason=f"{row.source}: the box ({where}) {what}: {remedy}", failed=lost
     )
 
 
-def _too_many(image: Image, count: int) -> LeftOut:
+def _too_many(image: Image, count: int) -> Exclusion:
     reason = (
         f"{count:,} boxes lie on one image, more than {MAX_BOXES_ON_IMAGE:,}, so none of them is used: give "
         "only the boxes of its readers"
     )
-    return LeftOut(source=str(image.path), stage="boxes", reason=reason, failed=True)
+    return Exclusion(source=str(image.path), stage="boxes", reason=reason, failed=True)
 
 
-def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> LeftOut:
+def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> Exclusion:
     number, count = row.frames[0], images[0].frames
     if number > count:
         reason = f"{row.source} lies on frame {number} of an image of {count}: correct the frame's number"
-        return LeftOut(source=row.source, stage="boxes", reason=reason, failed=True)
+        return Exclusion(source=row.source, stage="boxes", reason=reason, failed=True)
     reason = f"{row.source} lies on frame {number} of its image, which is not audited: pass --frames each to audit it"
-    return LeftOut(source=row.source, stage="boxes", reason=reason, failed=False)
+    return Exclusion(source=row.source, stage="boxes", reason=reason, failed=False)
 
 
-def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> LeftOut:
+def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> Exclusion:
     listed = ", ".join(sources[:_NAMED_AT_MOST])
     listed += f" and {len(sources) - _NAMED_AT_MOST} more" if len(sources) > _NAMED_AT_MOST else ""
     if fits:
@@ -179,4 +179,4 @@ def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewh
         )
     else:
         reason = f"{listed}: no audited image has this name: refer to images by SOP Instance UID, path or file stem"
-    return LeftOut(source=sources[0], stage="boxes", reason=reason, failed=bool(fits) or nothing_joined)
+    return Exclusion(source=sources[0], stage="boxes", reason=reason, failed=bool(fits) or nothing_joined)

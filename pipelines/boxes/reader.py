@@ -30,7 +30,7 @@ from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import BoxError
 from pipelines.input_folder import files_under, why_unreadable
 from pipelines.limits import MAX_BOXES_IN_FILE
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from pipelines.text.table import columns_of, spoken_columns
 from pipelines.text_files import read_packed_text
 
@@ -104,7 +104,7 @@ class _ReadSoFar:
     """The results of reading so far."""
 
     rows: list[BoxRow] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[Exclusion] = field(default_factory=list)
     cases: dict[str, ReflacxCase] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)  # readers named in DICOM files, and their replacement names
     seen: set[tuple[object, ...]] = field(default_factory=set)  # boxes of earlier files
@@ -247,5 +247,5 @@ def _of_their_images(found: _ReadSoFar) -> Iterator[BoxRow]:
         yield row if case is None else replace(row, image=case.image, frame=case.frame)
 
 
-def _left_out(path: Path, reason: str, *, failed: bool) -> LeftOut:
-    return LeftOut(source=str(path), stage="boxes", reason=reason, failed=failed)
+def _left_out(path: Path, reason: str, *, failed: bool) -> Exclusion:
+    return Exclusion(source=str(path), stage="boxes", reason=reason, failed=failed)

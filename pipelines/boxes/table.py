@@ -10,7 +10,7 @@ from pipelines.errors import BoxError
 from pipelines.findings import canonical_finding
 from pipelines.quoting import OF_LABELS, quoted
 from pipelines.shapes import Shape
-from pipelines.study import Box, LeftOut
+from pipelines.study import Box, Exclusion
 from pipelines.text_files import JsonLimitError, parse_json
 
 __all__ = [
@@ -42,7 +42,7 @@ class BoxTable:
     """Every box that was read, and everything that was not, in file order."""
 
     rows: tuple[BoxRow, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
 
 _LONGEST = {"image": 1000, "label": 200, "reader": 100, "phrase": 2000}  # characters; longer values are not names
@@ -137,11 +137,11 @@ def extent(start: str | None, end: str | None) -> object:
     return distance if math.isfinite(distance) else end
 
 
-def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[LeftOut, ...]:
+def unmapped_labels(source: str, rows: tuple[BoxRow, ...]) -> tuple[Exclusion, ...]:
     """Report every label that names no known finding once: its boxes are kept, but no phrase can match them."""
     unknown = Counter(row.box.label for row in rows if canonical_finding(row.box.label) is None)
     return tuple(
-        LeftOut(
+        Exclusion(
             source=source,
             stage="boxes",
             reason=(

@@ -26,7 +26,7 @@ from pipelines.dicom.source import (
 from pipelines.dicom.view import VIEW_KEYWORDS, find_view, is_mirrored
 from pipelines.errors import DicomError
 from pipelines.quoting import quoted
-from pipelines.study import Image, LeftOut
+from pipelines.study import Exclusion, Image
 
 __all__ = [
     "LEFT_OUT_REASON",
@@ -104,26 +104,26 @@ def read_image_header(path: Path) -> Image:
     """
     with tolerant_reading():
         found = _inspect(path)
-    if isinstance(found, LeftOut):
+    if isinstance(found, Exclusion):
         raise DicomError(f"{path}: {found.reason}")
     return found
 
 
-def inspect_file(path: Path) -> Image | LeftOut:
+def inspect_file(path: Path) -> Image | Exclusion:
     """Read a file's header, or return why the file is excluded.
 
     Returns:
-        The image, or a :class:`LeftOut`. It has ``failed`` if the file should be readable and is not; another kind of
+        The image, or a :class:`Exclusion`. It has ``failed`` if the file should be readable and is not; another kind of
         object is excluded by rule.
     """
     try:
         with tolerant_reading():
             return _inspect(path)
     except DicomError as error:
-        return LeftOut(source=str(path), stage="header", reason=reason_without_path(error, path), failed=True)
+        return Exclusion(source=str(path), stage="header", reason=reason_without_path(error, path), failed=True)
 
 
-def _inspect(path: Path) -> Image | LeftOut:
+def _inspect(path: Path) -> Image | Exclusion:
     """Read the header of a radiograph, or return the rule that excludes the object."""
     dataset, has_pixels = read_elements(path, _KEYWORDS)
     sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
@@ -131,7 +131,7 @@ def _inspect(path: Path) -> Image | LeftOut:
         raise DicomError(f"{path}: SOPClassUID is missing, so this is not a DICOM object; remove it from the folder.")
     rule = _rule_against(dataset, sop_class)
     if rule is not None:
-        return LeftOut(
+        return Exclusion(
             source=str(path),
             stage="header",
             reason=rule,

@@ -18,7 +18,7 @@ from pipelines.errors import CohortError, InputError
 from pipelines.input_folder import APPLE_DOUBLE, entries_under, in_one_row, is_apple_double, why_unreadable
 from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
-from pipelines.study import Image, LeftOut, View
+from pipelines.study import Exclusion, Image, View
 
 __all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
 
@@ -38,7 +38,7 @@ class Scan:
     """The contents of a folder. Every entry is in ``images`` or in ``left_out``, in the order of the paths."""
 
     images: tuple[Image, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     files: int  # including entries that cannot be read: links that lead out, folders that cannot be listed
 
 
@@ -69,7 +69,7 @@ def scan_folder(
         raise InputError(f"The folder {folder} does not exist; give the folder that holds the DICOM files.")
     if not folder.is_dir():
         raise InputError(f"{folder} is a file, not a folder; give the folder that holds the DICOM files.")
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     files = _files(folder, left_out, stamped=index is not None)
     entries = len(files) + len(left_out)
     if not files and not left_out:
@@ -80,7 +80,7 @@ def scan_folder(
     findings = _findings(files, index=index, processes=processes)
     step = max(1, len(files) // _MOST_STEPS)
     for done, (file, found) in enumerate(zip(files, findings, strict=True), start=1):
-        if isinstance(found, LeftOut):
+        if isinstance(found, Exclusion):
             left_out.append(found)
         elif found.sop_instance_uid in images:
             left_out.append(_by_rule(file.path, _same_image(images[found.sop_instance_uid], folder)))
@@ -97,17 +97,17 @@ def scan_folder(
 
 def keep_views(
     images: Iterable[Image], views: Collection[View] = FRONTAL_VIEWS
-) -> tuple[tuple[Image, ...], tuple[LeftOut, ...]]:
+) -> tuple[tuple[Image, ...], tuple[Exclusion, ...]]:
     """Split the images into those with a wanted view and the others, which are excluded by rule."""
     kept: list[Image] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     for image in images:
         if image.view in views:
             kept.append(image)
             continue
         decided = f"{image.view} by {image.view_source}" if image.view_source else "not named in the header"
         reason = f"The view is {decided}; only {', '.join(sorted(views))} are audited. Set ViewPosition if it is one."
-        left_out.append(LeftOut(source=image.source, stage="view", reason=reason, failed=False))
+        left_out.append(Exclusion(source=image.source, stage="view", reason=reason, failed=False))
     return tuple(kept), tuple(left_out)
 
 
@@ -120,21 +120,21 @@ class _File:
     stamp: Stamp | None
 
 
-def _files(folder: Path, left_out: list[LeftOut], *, stamped: bool) -> list[_File]:
+def _files(folder: Path, left_out: list[Exclusion], *, stamped: bool) -> list[_File]:
     """Yield the files below a folder in path order; entries that cannot be read go to ``left_out``.
 
     Every file is stamped before any is read, so that the next scan sees a change in between.
     """
     files: list[_File] = []
     for entry in entries_under(folder, stage="scan", with_hidden=True):
-        if isinstance(entry, LeftOut):
+        if isinstance(entry, Exclusion):
             left_out.append(entry)
         else:
             files.append(_File(entry.path, entry.name, Stamp.of(entry.entry) if stamped else None))
     return files
 
 
-def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> Iterator[Image | LeftOut]:
+def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> Iterator[Image | Exclusion]:
     """Yield the finding of each file in path order; only a few portions are read ahead."""
     with ExitStack() as stack:
         known = None if index is None else stack.enter_context(ScanIndex(index))
@@ -165,8 +165,8 @@ class _Portion:
     """Some files: findings that the index has, and pending reads of the others."""
 
     files: Sequence[_File]
-    known: Sequence[Image | LeftOut | None]
-    reading: Future[list[Image | LeftOut]] | None
+    known: Sequence[Image | Exclusion | None]
+    reading: Future[list[Image | Exclusion]] | None
 
     @classmethod
     def begin(cls, files: Sequence[_File], index: ScanIndex | None, pool: ProcessPoolExecutor | None) -> "_Portion":
@@ -181,7 +181,7 @@ class _Portion:
                 reading = pool.submit(_look_at_all, unread)
         return cls(files, known, reading)
 
-    def findings(self, index: ScanIndex | None) -> Iterator[Image | LeftOut]:
+    def findings(self, index: ScanIndex | None) -> Iterator[Image | Exclusion]:
         """Yield the finding of each file, and store new ones in the index."""
         unread = [file.path for file, found in zip(self.files, self.known, strict=True) if found is None]
         read = iter(self._read(unread))
@@ -194,18 +194,18 @@ class _Portion:
                 index.keep(file.name, file.stamp, found)
             yield found
 
-    def _read(self, unread: Sequence[Path]) -> Sequence[Image | LeftOut]:
+    def _read(self, unread: Sequence[Path]) -> Sequence[Image | Exclusion]:
         if self.reading is not None:
             with suppress(BrokenProcessPool):  # the system killed a process: continue in this one
                 return self.reading.result()
         return _look_at_all(unread)
 
 
-def _look_at_all(paths: Iterable[Path]) -> list[Image | LeftOut]:
+def _look_at_all(paths: Iterable[Path]) -> list[Image | Exclusion]:
     return [_look_at(path) for path in paths]
 
 
-def _look_at(path: Path) -> Image | LeftOut:
+def _look_at(path: Path) -> Image | Exclusion:
     """Read one file's header, if its name or its first bytes say that it is DICOM."""
     try:
         if is_apple_double(path):
@@ -213,7 +213,7 @@ def _look_at(path: Path) -> Image | LeftOut:
         if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
             return _by_rule(path, "Not DICOM; skipped.")
     except OSError as error:
-        return LeftOut(source=str(path), stage="scan", reason=f"The file {why_unreadable(error)}", failed=True)
+        return Exclusion(source=str(path), stage="scan", reason=f"The file {why_unreadable(error)}", failed=True)
     return inspect_file(path)
 
 
@@ -223,5 +223,5 @@ def _same_image(taken: Image, folder: Path) -> str:
     return f"{OF_FILES}{named} of the folder holds the same image (SOPInstanceUID) and is taken."
 
 
-def _by_rule(path: Path, reason: str) -> LeftOut:
-    return LeftOut(source=str(path), stage="scan", reason=reason, failed=False)
+def _by_rule(path: Path, reason: str) -> Exclusion:
+    return Exclusion(source=str(path), stage="scan", reason=reason, failed=False)

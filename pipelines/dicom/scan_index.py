@@ -19,7 +19,7 @@ from pathlib import Path
 from stat import S_ISREG
 from types import TracebackType
 
-from pipelines.study import Image, LeftOut, View
+from pipelines.study import Exclusion, Image, View
 
 __all__ = ["ScanIndex", "Stamp"]
 
@@ -31,7 +31,7 @@ _SQLITE_HEADER = b"SQLite format 3\0"
 _OURS = 0x6D326269  # "m2bi", the application id
 _OURS_AT = slice(68, 72)  # its offset in an SQLite file
 _IMAGE_FIELDS = tuple(field.name for field in fields(Image) if field.name != "path")
-_LEFT_OUT_FIELDS = tuple(field.name for field in fields(LeftOut) if field.name not in {"source", "failed"})
+_LEFT_OUT_FIELDS = tuple(field.name for field in fields(Exclusion) if field.name not in {"source", "failed"})
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class ScanIndex:
     ) -> None:
         self._write(forget=kind is None)
 
-    def find(self, name: str, stamp: Stamp, path: Path) -> Image | LeftOut | None:
+    def find(self, name: str, stamp: Stamp, path: Path) -> Image | Exclusion | None:
         """Return the finding for a file, or None if there is none or the file has changed.
 
         Args:
@@ -121,9 +121,9 @@ class ScanIndex:
             del self._known[name]  # what is left at the end is no longer in the folder
         return found
 
-    def keep(self, name: str, stamp: Stamp, found: Image | LeftOut) -> None:
+    def keep(self, name: str, stamp: Stamp, found: Image | Exclusion) -> None:
         """Store a finding. Failures are not stored, because the cause may be the disk and not the file."""
-        if isinstance(found, LeftOut) and found.failed:
+        if isinstance(found, Exclusion) and found.failed:
             return
         self._known.pop(name, None)
         self._new.append((name, str(stamp), _encoded(found)))
@@ -216,17 +216,17 @@ def _is_damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
 
 
-def _encoded(found: Image | LeftOut) -> str:
+def _encoded(found: Image | Exclusion) -> str:
     names = _IMAGE_FIELDS if isinstance(found, Image) else _LEFT_OUT_FIELDS
     return json.dumps([getattr(found, name) for name in names])
 
 
-def _decoded(text: str, path: Path) -> Image | LeftOut | None:
+def _decoded(text: str, path: Path) -> Image | Exclusion | None:
     """Read a finding; None if it is invalid."""
     try:
         values = json.loads(text)
         if len(values) == len(_LEFT_OUT_FIELDS):
-            return LeftOut(source=str(path), failed=False, **dict(zip(_LEFT_OUT_FIELDS, values, strict=True)))
+            return Exclusion(source=str(path), failed=False, **dict(zip(_LEFT_OUT_FIELDS, values, strict=True)))
         found = dict(zip(_IMAGE_FIELDS, values, strict=True))
         found["view"] = View(found["view"])
         spacing = found["spacing_mm"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pipelines.study import Image, LeftOut, Report
+from pipelines.study import Exclusion, Image, Report
 from pipelines.text.table import plain_stem
 
 __all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
@@ -43,7 +43,7 @@ class JoinedReports:
 
     by_study: Mapping[str, JoinedReport]
     ambiguous: frozenset[str]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
 
 _NAMED_BY = (Key.NAME, Key.NAME, Key.FOLDER)  # one for each kind of name that is tried
@@ -76,7 +76,7 @@ class _Keys:
 
 
 def join_reports(
-    studies: Mapping[str, Sequence[Image]], reports: Iterable[Report], without: Iterable[LeftOut] = ()
+    studies: Mapping[str, Sequence[Image]], reports: Iterable[Report], without: Iterable[Exclusion] = ()
 ) -> JoinedReports:
     """Find the study of each report.
 
@@ -91,14 +91,14 @@ def join_reports(
     """
     keys = _Keys.of(studies)
     others = _Others.of(without)
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     found: dict[str, list[JoinedReport]] = defaultdict(list)
     for report in reports:
         study = _study_of(report, keys)
         if study is None:
             left_out.append(_orphan(report, others))
         elif isinstance(study, str):
-            left_out.append(LeftOut(source=report.source, stage="join", reason=study, failed=True))
+            left_out.append(Exclusion(source=report.source, stage="join", reason=study, failed=True))
         else:
             found[study[0]].append(JoinedReport(report=report, by=study[1]))
     joined: dict[str, JoinedReport] = {}
@@ -106,10 +106,12 @@ def join_reports(
         why = _conflict(candidates)
         if why is None:
             joined[uid], *same = sorted(candidates, key=_rank)
-            left_out += [LeftOut(source=each.report.source, stage="join", reason=_SAME, failed=False) for each in same]
+            left_out += [
+                Exclusion(source=each.report.source, stage="join", reason=_SAME, failed=False) for each in same
+            ]
         else:
             left_out += [
-                LeftOut(source=each.report.source, stage="join", reason=why, failed=True) for each in candidates
+                Exclusion(source=each.report.source, stage="join", reason=why, failed=True) for each in candidates
             ]
     return JoinedReports(by_study=joined, ambiguous=frozenset(found.keys() - joined.keys()), left_out=tuple(left_out))
 
@@ -123,12 +125,12 @@ def _rank(candidate: JoinedReport) -> tuple[int, str]:
 class _Others:
     """Files that are not audited, by the names and numbers that a report may refer to."""
 
-    by_name: Mapping[str, LeftOut]
+    by_name: Mapping[str, Exclusion]
     uids: frozenset[str]
     accessions: frozenset[tuple[str, str]]  # with their issuers
 
     @classmethod
-    def of(cls, without: Iterable[LeftOut]) -> "_Others":
+    def of(cls, without: Iterable[Exclusion]) -> "_Others":
         files = tuple(without)
         return cls(
             by_name={_name_key(Path(item.source).name): item for item in files},
@@ -145,14 +147,14 @@ class _Others:
         return bool(issuers) and (not issuer or not issuers.isdisjoint({issuer, ""}))
 
 
-def _orphan(report: Report, others: _Others) -> LeftOut:
+def _orphan(report: Report, others: _Others) -> Exclusion:
     """Explain why a report has no image: there is none, or the file that it is named after is excluded itself."""
     names = filter(None, (*report.image_names, report.stem))
     file = next((others.by_name[key] for key in map(_name_key, names) if key in others.by_name), None)
     if file is not None:
-        return LeftOut(source=report.source, stage="join", reason=_OF_LEFT_OUT, failed=file.failed)
+        return Exclusion(source=report.source, stage="join", reason=_OF_LEFT_OUT, failed=file.failed)
     if others.have(report):
-        return LeftOut(source=report.source, stage="join", reason=_OF_OTHER_OBJECTS, failed=False)
+        return Exclusion(source=report.source, stage="join", reason=_OF_OTHER_OBJECTS, failed=False)
     if report.study_instance_uid is not None:
         reason = "no image has the report's StudyInstanceUID: add or repair its DICOM files, or correct the identifier"
     else:
@@ -161,7 +163,7 @@ def _orphan(report: Report, others: _Others) -> LeftOut:
             f"no image has the report's {key}: add or repair its DICOM files, or name the report by its "
             "StudyInstanceUID, accession number, DICOM file or folder"
         )
-    return LeftOut(source=report.source, stage="join", reason=reason, failed=True)
+    return Exclusion(source=report.source, stage="join", reason=reason, failed=True)
 
 
 def _study_of(report: Report, keys: _Keys) -> tuple[str, Key] | str | None:

@@ -15,7 +15,7 @@ from pipelines.errors import ReportError
 from pipelines.input_folder import files_under
 from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.quoting import quoted
-from pipelines.study import LeftOut, Report, ReportStatus
+from pipelines.study import Exclusion, Report, ReportStatus
 from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
 from pipelines.text.formats.fhir_json import read_fhir_reports, recognise_fhir_reports
 from pipelines.text.formats.file import (
@@ -61,7 +61,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _COMPLETE = frozenset({ReportStatus.FINAL, ReportStatus.CORRECTED})
 
 
-def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tuple[LeftOut, ...]]:
+def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tuple[Exclusion, ...]]:
     """Keep one of the versions that were sent of a report; versions share an accession number or a study.
 
     A final or corrected version replaces all earlier ones. An addendum is appended. A preliminary version counts until
@@ -73,7 +73,7 @@ def settle_versions(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tupl
         if report.status is not None:
             versions[_key(report)].append(index)
     kept: dict[int, Report] = {index: report for index, report in enumerate(reports) if report.status is None}
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     for indices in versions.values():
         # Sorting is stable: reports without a time keep their file order.
         ordered = sorted((reports[index] for index in indices), key=lambda report: report.issued or _EARLIEST)
@@ -92,10 +92,10 @@ def _key(report: Report) -> tuple[str | None, ...]:
     return "name", report.stem, report.source if report.stem is None else None
 
 
-def _settled(ordered: Sequence[Report]) -> tuple[Report | None, list[LeftOut]]:
+def _settled(ordered: Sequence[Report]) -> tuple[Report | None, list[Exclusion]]:
     body: Report | None = None
     addenda: list[Report] = []
-    lost: list[LeftOut] = []
+    lost: list[Exclusion] = []
     for version in ordered:
         if version.status is ReportStatus.ADDENDUM:
             addenda.append(version)
@@ -122,14 +122,14 @@ def _with_addenda(body: Report, addenda: Iterable[Report]) -> Report:
     return replace(body, text="\n\n".join(texts))
 
 
-def _superseded(versions: Iterable[Report], by: Report) -> list[LeftOut]:
+def _superseded(versions: Iterable[Report], by: Report) -> list[Exclusion]:
     reason = f"replaced by a {by.status} version of this report; skipped"
-    return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
+    return [Exclusion(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
 
 
-def _withdrawn(versions: Iterable[Report]) -> list[LeftOut]:
+def _withdrawn(versions: Iterable[Report]) -> list[Exclusion]:
     reason = "the report was withdrawn by its sender; skipped"
-    return [LeftOut(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
+    return [Exclusion(source=version.source, stage="report", reason=reason, failed=False) for version in versions]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ class ReportTable:
     """Every report that was read, and everything that was not, in the order of the file names."""
 
     reports: tuple[Report, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ def _format_of(file: ReportFile) -> ReportFormat | None:
     return next((known for known in FORMATS.values() if known.recognise(file)), None)
 
 
-def _of_no_format(file: ReportFile) -> LeftOut:
+def _of_no_format(file: ReportFile) -> Exclusion:
     name = file.path.name
     if file.decoded is None:
         reason = f"{name} holds zero bytes, so it is not a text file: save it as UTF-8 text"
@@ -236,13 +236,13 @@ def _of_no_format(file: ReportFile) -> LeftOut:
     return failed(str(file.path), reason)
 
 
-def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[LeftOut]:
+def _not_reports(folder: Path, others: dict[str, int]) -> Iterable[Exclusion]:
     for suffix, count in sorted(others.items()):
         ending = suffix if suffix in _KNOWN_ENDINGS else quoted(suffix)
         one, many = (f"ends in {ending}", f"end in {ending}") if suffix else ("has no suffix", "have no suffix")
         what = f"1 file {one} and is not a report" if count == 1 else f"{count:,} files {many} and are not reports"
         reason = f"{what}: give {_known_formats()} if {'it' if count == 1 else 'they'} should be"
-        yield LeftOut(source=str(folder / f"*{suffix}"), stage="report", reason=reason, failed=False)
+        yield Exclusion(source=str(folder / f"*{suffix}"), stage="report", reason=reason, failed=False)
 
 
 _KNOWN_ENDINGS = frozenset(

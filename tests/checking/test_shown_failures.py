@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures
 from pipelines.privacy.vocabulary import is_known
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 KEYS = Pseudonyms(b"a salt for tests only")
 FOLDER = Path("/data/dicom")
 
 
-def left_out(source: str, reason: str) -> LeftOut:
-    return LeftOut(source=source, stage="header", reason=reason, failed=True)
+def left_out(source: str, reason: str) -> Exclusion:
+    return Exclusion(source=source, stage="header", reason=reason, failed=True)
 
 
 def key(name: str) -> str:
     return f"file-{KEYS.key('file', name)}"
 
 
-def reasons(*items: LeftOut) -> list[str]:
+def reasons(*items: Exclusion) -> list[str]:
     return [shown.reason for shown in shown_failures(items, [FOLDER], KEYS, show_phi=False)]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_up_image import made_up_image
 
 from pipelines.cohort import Cohort, match
-from pipelines.study import Image, LeftOut, Report
+from pipelines.study import Exclusion, Image, Report
 from pipelines.text.joining import join_reports
 from pipelines.text.reports import ReportTable
 
@@ -178,7 +178,7 @@ def test_reports_of_two_issuers_share_no_study_even_where_they_say_the_same() ->
 
 @pytest.mark.parametrize("failed", [False, True], ids=["by rule", "failed"])
 def test_a_report_of_a_file_that_is_left_out_falls_with_it(failed: bool) -> None:
-    leg = LeftOut(source="dicom/leg.dcm", stage="header", reason="a leg", failed=failed)
+    leg = Exclusion(source="dicom/leg.dcm", stage="header", reason="a leg", failed=failed)
     reports = [Report(source=f"{stem}.txt", text="Nodule.", stem=stem) for stem in ("leg", "arm")]
     of_leg, of_arm = join_reports(accessions(""), reports, [leg]).left_out
     assert (of_leg.failed, "is not audited" in of_leg.reason) == (failed, True)

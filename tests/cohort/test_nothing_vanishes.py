@@ -23,30 +23,30 @@ from pipelines.errors import OutputError
 from pipelines.input_folder import FoundFile, entries_under
 from pipelines.phantom.cohort import make_cohort
 from pipelines.quoting import printable
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from pipelines.text.reports import read_reports
 
 KEYS = Pseudonyms(b"a salt for tests only")
 LATIN_1 = os.fsdecode(b"M\xfcller")  # as an old Windows share gives it: no UTF-8
 
 
-def listed_images(folder: Path) -> tuple[int, tuple[LeftOut, ...]]:
+def listed_images(folder: Path) -> tuple[int, tuple[Exclusion, ...]]:
     scan = scan_folder(folder)
     assert scan.files == len(scan.images) + len(scan.left_out)
     return len(scan.images), scan.left_out
 
 
-def listed_reports(folder: Path) -> tuple[int, tuple[LeftOut, ...]]:
+def listed_reports(folder: Path) -> tuple[int, tuple[Exclusion, ...]]:
     table = read_reports(folder)
     return len(table.reports), table.left_out
 
 
-def listed_boxes(folder: Path) -> tuple[int, tuple[LeftOut, ...]]:
+def listed_boxes(folder: Path) -> tuple[int, tuple[Exclusion, ...]]:
     table = read_boxes(folder)
     return len({row.source for row in table.rows}), table.left_out
 
 
-READERS: dict[str, Callable[[Path], tuple[int, tuple[LeftOut, ...]]]] = {
+READERS: dict[str, Callable[[Path], tuple[int, tuple[Exclusion, ...]]]] = {
     "dicom": listed_images,
     "reports": listed_reports,
     "boxes": listed_boxes,
@@ -81,7 +81,7 @@ def good(kind: str, cohort: Path) -> Path:
     return min((cohort / kind).iterdir())
 
 
-def reasons_of(name: str, left_out: Iterable[LeftOut]) -> list[str]:
+def reasons_of(name: str, left_out: Iterable[Exclusion]) -> list[str]:
     return [item.reason for item in left_out if Path(item.source).name == name]
 
 
@@ -254,7 +254,7 @@ def test_a_folder_that_goes_while_it_is_walked_is_one_row(tmp_path: Path) -> Non
 
     found = list(entries_under(tmp_path, stage="report", list_folder=listed))
     assert [each.name for each in found if isinstance(each, FoundFile)] == ["a/1", "c/3"]
-    (lost,) = [each for each in found if isinstance(each, LeftOut)]
+    (lost,) = [each for each in found if isinstance(each, Exclusion)]
     assert (Path(lost.source).name, lost.failed) == ("b", True)
     assert "No such file" in lost.reason
 

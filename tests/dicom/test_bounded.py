@@ -21,7 +21,7 @@ from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.source import read_header
 from pipelines.errors import DicomError
 from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_HEADER_BYTES
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 
 DEFLATED = Path(str(get_testdata_file("image_dfl.dcm")))
 
@@ -48,7 +48,7 @@ def test_what_once_took_minutes_or_gigabytes_is_refused_by_header_and_pixels(
     path = tmp_path / "hostile.dcm"
     path.write_bytes(REPRODUCED[name]())
     found = inspect_file(path)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, Exclusion)
     assert found.failed
     assert "the limit for one" in found.reason
     with pytest.raises(DicomError, match="the limit for one"):
@@ -135,7 +135,7 @@ def test_a_large_element_that_no_image_needs_costs_no_more_than_its_bytes(tmp_pa
     path = tmp_path / "image.dcm"
     extra = dicom_element(*tag, b"SQ", sequence)
     path.write_bytes(file_head("1.2.840.10008.1.2.1") + body[:at] + extra + body[at:])
-    assert not isinstance(inspect_file(path), LeftOut)
+    assert not isinstance(inspect_file(path), Exclusion)
     assert tag not in read_whole(path)
     assert read_pixels(path).display.shape == (8, 8)
 

@@ -12,7 +12,7 @@ from pydicom.data import get_charset_files, get_testdata_file
 from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.scan import scan_folder
-from pipelines.study import Image, LeftOut
+from pipelines.study import Exclusion, Image
 
 DIRECTORIES = Path(str(get_testdata_file("DICOMDIR"))).parent
 
@@ -20,7 +20,7 @@ DIRECTORIES = Path(str(get_testdata_file("DICOMDIR"))).parent
 @pytest.mark.parametrize("path", sorted(p for p in DIRECTORIES.rglob("DICOMDIR*") if p.is_file()), ids=lambda p: p.name)
 def test_a_dicomdir_is_left_out_by_rule(path):
     found = inspect_file(path)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, Exclusion)
     assert not found.failed
     assert "The files that it lists are read from the folder" in found.reason
 

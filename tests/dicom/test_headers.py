@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from pipelines.dicom.headers import inspect_file, read_image_header
 from pipelines.errors import DicomError
-from pipelines.study import Image, LeftOut, View
+from pipelines.study import Exclusion, Image, View
 
 CODE = {"PA": "272479007", "AP (SNOMED RT)": "R-10206", "lateral": "399173006", "oblique": "399182000"}
 
@@ -258,7 +258,7 @@ def test_what_an_image_cannot_be_without_is_named(write_dx, keyword):
 def test_other_objects_are_left_out_by_rule(write_dx, elements, word):
     path = write_dx(**elements)
     found = inspect_file(path)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, Exclusion)
     assert not found.failed
     assert word in found.reason
     with pytest.raises(DicomError, match=word):
@@ -269,7 +269,7 @@ def test_reasons_hold_neither_path_nor_identifiers(tmp_path):
     path = tmp_path / "Doe^Jane.dcm"
     path.write_bytes(b"no dicom at all, and long enough to be looked at")
     found = inspect_file(path)
-    assert isinstance(found, LeftOut)
+    assert isinstance(found, Exclusion)
     assert found.failed
     assert "Doe" not in found.reason
     assert found.source == str(path)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.context_labels import fetch_wheel
 from benchmarks.indiana_headers import header_rows, window_sources, write_headers
 from pipelines.dicom.headers import inspect_file
-from pipelines.study import Image, LeftOut
+from pipelines.study import Exclusion, Image
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_only_what_is_stated_to_be_another_part_of_the_body_is_left_out(write_dx
     found = inspect_file(write_dx(BodyPartExamined=stated))
     assert isinstance(found, Image) is (left_out_as is None)
     if left_out_as is not None:
-        assert isinstance(found, LeftOut)
+        assert isinstance(found, Exclusion)
         assert not found.failed
         assert f"BodyPartExamined is {left_out_as});" in found.reason
 
@@ -62,7 +62,7 @@ def test_every_header_of_the_indiana_collection_is_read_and_its_decisions_are_th
     folder.mkdir()
     found = [inspect_file(path) for path in write_headers(rows, folder)]
     images = [image for image in found if isinstance(image, Image)]
-    left_out = Counter((item.reason, item.failed) for item in found if isinstance(item, LeftOut))
+    left_out = Counter((item.reason, item.failed) for item in found if isinstance(item, Exclusion))
     # Two are films of a limb, as their header says, if misspelt.
     assert [(reason.split(";")[0], failed, count) for (reason, failed), count in left_out.items()] == [
         ("Not a chest radiograph (BodyPartExamined is EXTREMITY)", False, 2)

@@ -17,7 +17,7 @@ from audit.execution.on_ray.cluster import Capacity, DataLostError, Pools, Stage
 from audit.execution.on_ray.flow import Flow
 from audit.pipeline.aggregate import FinishedStudy
 from pipelines.errors import AuditError, ModelError, OutputError
-from pipelines.study import Case, LeftOut, Report, Study
+from pipelines.study import Case, Exclusion, Report, Study
 
 PENDING = object()
 
@@ -165,8 +165,8 @@ class FakeCluster:
         return reference.value
 
 
-def lost(study: Study, error: Exception) -> LeftOut:
-    return LeftOut(source=study.study_instance_uid, stage="audit", reason=type(error).__name__, failed=True)
+def lost(study: Study, error: Exception) -> Exclusion:
+    return Exclusion(source=study.study_instance_uid, stage="audit", reason=type(error).__name__, failed=True)
 
 
 def a_worker_a_processor(capacity: Capacity) -> Pools:

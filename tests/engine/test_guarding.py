@@ -8,12 +8,12 @@ import pytest
 from audit.execution.workers import guarded
 from audit.pipeline.load import LoadedStudy
 from pipelines.errors import InputError
-from pipelines.study import LeftOut, Report, Study
+from pipelines.study import Exclusion, Report, Study
 
 
 def loaded(name: str, *failed: Path) -> LoadedStudy:
     study = Study(study_instance_uid=name, report=Report(source="", text=""), report_joined_by="file name", cases=())
-    left_out = tuple(LeftOut(source=str(path), stage="pixels", reason="broken", failed=True) for path in failed)
+    left_out = tuple(Exclusion(source=str(path), stage="pixels", reason="broken", failed=True) for path in failed)
     return LoadedStudy(study=study, cases=(), left_out=left_out)
 
 

@@ -24,7 +24,7 @@ from audit.pipeline.explain import ExplainedStudy
 from pipelines import processes
 from pipelines.errors import OutputError, WorkerError
 from pipelines.processes import ProcessPool
-from pipelines.study import LeftOut, Report, Study
+from pipelines.study import Exclusion, Report, Study
 
 
 def explained(name: str) -> ExplainedStudy:
@@ -58,8 +58,8 @@ class FakeFinisher:
         return FinishedStudy(images=1, phrases=1, rows=({"study": name, "threads": threads},))
 
 
-def lost(study: ExplainedStudy, error: Exception) -> LeftOut:
-    return LeftOut(source=study.study.study_instance_uid, stage="audit", reason=type(error).__name__, failed=True)
+def lost(study: ExplainedStudy, error: Exception) -> Exclusion:
+    return Exclusion(source=study.study.study_instance_uid, stage="audit", reason=type(error).__name__, failed=True)
 
 
 def outcomes(finished) -> list[str]:

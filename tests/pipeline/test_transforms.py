@@ -20,7 +20,7 @@ from pipelines.dicom.headers import read_image_header
 from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.geometry import Fit, Placement
 from pipelines.image_file import picture_of
-from pipelines.study import Case, LeftOut
+from pipelines.study import Case, Exclusion
 from pipelines.transforms import CaseLoader, LoadedCase, Preprocessing, load_cases, place_image
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +49,8 @@ def broken(tmp_path, cases) -> Case:
     return case
 
 
-def same(one: LoadedCase | LeftOut, other: LoadedCase | LeftOut) -> bool:
-    if isinstance(one, LeftOut) or isinstance(other, LeftOut):
+def same(one: LoadedCase | Exclusion, other: LoadedCase | Exclusion) -> bool:
+    if isinstance(one, Exclusion) or isinstance(other, Exclusion):
         return one == other
     return (
         (one.case, one.placement, one.receipt) == (other.case, other.placement, other.receipt)
@@ -90,7 +90,7 @@ def test_a_case_that_cannot_be_read_takes_its_place_as_left_out(cases, broken):
     first, left_out, last = load_cases((cases[0], broken, cases[2]), PLAIN)
     assert isinstance(first, LoadedCase)
     assert isinstance(last, LoadedCase)
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, Exclusion)
     assert (left_out.stage, left_out.failed, left_out.source) == ("pixels", True, str(broken.image.path))
     assert "cannot be decoded" in left_out.reason
     assert str(broken.image.path) not in left_out.reason, "reasons stand on pages, and paths may name patients"
@@ -127,7 +127,7 @@ def test_an_image_that_needs_more_memory_than_there_is_says_so(cases, monkeypatc
 def test_a_file_that_is_gone_is_left_out(cases, tmp_path):
     gone = replace(cases[0], image=replace(cases[0].image, path=tmp_path / "gone.dcm"))
     [left_out] = load_cases((gone,), PLAIN)
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, Exclusion)
 
 
 def test_a_cached_case_is_read_once(cases, tmp_path):

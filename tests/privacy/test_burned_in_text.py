@@ -16,7 +16,7 @@ from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.regions import regions_of
 from pipelines.regions.text import find_text
-from pipelines.study import LeftOut
+from pipelines.study import Exclusion
 from pipelines.text.reports import read_reports
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
@@ -90,7 +90,7 @@ def test_the_policy_decides(film: np.ndarray, policy: BurnedIn, stated: bool, te
         assert "burned-in" in found[1].step
 
 
-def loaded(cohort: Path, policy: BurnedIn) -> LoadedCase | LeftOut:
+def loaded(cohort: Path, policy: BurnedIn) -> LoadedCase | Exclusion:
     studies = match(scan_folder(cohort / "dicom").images, read_reports(cohort / "reports")).studies
     (item,) = load_cases([case for study in studies for case in study.cases], PREPROCESSING, burned_in=policy)
     return item
@@ -121,7 +121,7 @@ def test_the_picture_is_blanked_and_the_models_input_is_not(tmp_path: Path) -> N
     assert len(added)
     assert (added >= [top, left]).all()  # and the room around it is not
     assert (added <= [bottom, right]).all()
-    assert isinstance(loaded(tmp_path, BurnedIn.LEAVE_OUT), LeftOut)
+    assert isinstance(loaded(tmp_path, BurnedIn.LEAVE_OUT), Exclusion)
 
 
 def test_a_header_that_says_yes_leaves_a_film_out_unless_its_text_is_found(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_header_that_says_yes_leaves_a_film_out_unless_its_text_is_found(tmp_p
     dataset.BurnedInAnnotation = "YES"
     dataset.save_as(path)
     left_out = loaded(tmp_path, BurnedIn.MASK)
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, Exclusion)
     assert (left_out.failed, left_out.stage) == (False, "burned-in text")
     burned_in(path, "DOE JANE")
     assert isinstance(loaded(tmp_path, BurnedIn.MASK), LoadedCase)

@@ -24,7 +24,7 @@ from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import ModelError
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import keep_to_one_thread
-from pipelines.study import LeftOut, Study
+from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
 __all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Receipt", "Recipe"]
@@ -78,7 +78,7 @@ class DecodeActor:
         loaded = LoadedStudy(
             study=study,
             cases=tuple(item for item in items if isinstance(item, LoadedCase)),
-            left_out=tuple(item for item in items if isinstance(item, LeftOut)),
+            left_out=tuple(item for item in items if isinstance(item, Exclusion)),
         )
         deque(guarded((each for each in [loaded]), self._reading.folder, lambda: False))
         seconds = {"decode": sum(case.seconds for case in loaded.cases)}

@@ -18,11 +18,11 @@ from audit.execution.on_ray.actors import Receipt
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Machines, Pools, Stage, WorkerLostError
 from audit.pipeline.aggregate import FinishedStudy
 from pipelines.errors import AuditError
-from pipelines.study import LeftOut, Study
+from pipelines.study import Exclusion, Study
 
 __all__ = ["Flow", "Lost"]
 
-Lost = Callable[[Study, Exception], LeftOut]
+Lost = Callable[[Study, Exception], Exclusion]
 """Says of a study that our own bug ended why it is lost."""
 
 _NEXT = {Stage.DECODE: Stage.EXPLAIN, Stage.EXPLAIN: Stage.FINISH}
@@ -296,7 +296,7 @@ class Flow:
                 else f"the cluster lost this study {job.tries} times; run it again on one machine"
             )
             source = job.study.cases[0].image.source
-            failure = LeftOut(source=source, stage="audit", reason=reason, failed=True)
+            failure = Exclusion(source=source, stage="audit", reason=reason, failed=True)
             self._finish(job, FinishedStudy(left_out=(failure,)))
             return
         self._waiting[job.stage].appendleft(job)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.study import LeftOut, Report
+from pipelines.study import Exclusion, Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed
 from pipelines.text.table import BadRow, Row, Table, columns_of, parse_table, pick_column, plain_stem, spoken_columns
 
@@ -84,7 +84,7 @@ def reports_of_table(path: Path, table: Table) -> ReadReports:
     if problem is not None:
         return (), (problem,)
     reports: list[Report] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     for row in table.rows:
         source = f"{path} row {row.number}"
         read = (
@@ -100,12 +100,12 @@ def reports_of_table(path: Path, table: Table) -> ReadReports:
     return tuple(reports), tuple(left_out)
 
 
-def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> LeftOut | None:
+def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> Exclusion | None:
     named = spoken_columns(header)
     if columns.report is None and columns.findings is None and columns.impression is None:
         if all(pick_column(header, side) for side in _BOX_SIDES):
             reason = f"{path.name} is a table of boxes ({named}): give it with --boxes"
-            return LeftOut(source=str(path), stage="report", reason=reason, failed=False)
+            return Exclusion(source=str(path), stage="report", reason=reason, failed=False)
         reason = f"{path.name} has no column with text ({named}): name it report, or findings and impression"
     elif columns.study_uid is None and columns.accession is None and columns.stem is None:
         reason = (
@@ -114,7 +114,7 @@ def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> LeftOut 
         )
     else:
         return None
-    return LeftOut(source=str(path), stage="report", reason=reason, failed=True)
+    return Exclusion(source=str(path), stage="report", reason=reason, failed=True)
 
 
 def _report(path: Path, row: Row, columns: _Columns) -> Report | str:

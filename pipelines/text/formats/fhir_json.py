@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from pipelines.limits import MAX_LINES, MAX_MARKUP_CHARACTERS, MAX_REPORT_CHARACTERS, MAX_ROWS
-from pipelines.study import LeftOut, Report, ReportStatus
+from pipelines.study import Exclusion, Report, ReportStatus
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, issued_at, left_out_by_rule
 from pipelines.text.sections import headed_text, heading_of
 from pipelines.text_files import JsonLimitError, base64_text, parse_json
@@ -165,7 +165,7 @@ def read_fhir_reports(file: ReportFile) -> ReadReports:
         return (), (failed(source, reason),)
     resources = Resources(found)
     reports: list[Report] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     diagnostic = [resource for resource in found if resource.content.get("resourceType") == "DiagnosticReport"]
     if len(diagnostic) > MAX_ROWS:
         return (), (failed(source, f"{name} holds more than {MAX_ROWS:,} reports: split the file"),)

@@ -9,7 +9,7 @@ from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import ReportError
 from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_XML_BYTES
-from pipelines.study import LeftOut, Report
+from pipelines.study import Exclusion, Report
 from pipelines.text_files import DecodedText, TextTooLargeError, decode, read_unpacked
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "open_report_file",
 ]
 
-ReadReports = tuple[tuple[Report, ...], tuple[LeftOut, ...]]
+ReadReports = tuple[tuple[Report, ...], tuple[Exclusion, ...]]
 """The result of a reader: the reports of one file, and what was excluded from it."""
 
 ENDINGS = frozenset(
@@ -101,14 +101,14 @@ def _decoded(path: Path, data: bytearray) -> DecodedText | None:
     return None if "\x00" in decoded.text else decoded
 
 
-def failed(source: str, reason: str) -> LeftOut:
+def failed(source: str, reason: str) -> Exclusion:
     """Return an entry for content that should have been readable and was not."""
-    return LeftOut(source=source, stage="report", reason=reason, failed=True)
+    return Exclusion(source=source, stage="report", reason=reason, failed=True)
 
 
-def left_out_by_rule(source: str, reason: str) -> LeftOut:
+def left_out_by_rule(source: str, reason: str) -> Exclusion:
     """Return an entry for content that is not a report to audit."""
-    return LeftOut(source=source, stage="report", reason=reason, failed=False)
+    return Exclusion(source=source, stage="report", reason=reason, failed=False)
 
 
 _TIME = re.compile(

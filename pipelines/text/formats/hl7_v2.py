@@ -19,7 +19,7 @@ from pipelines.limits import (
     MAX_REPORT_CHARACTERS,
     MAX_ROWS,
 )
-from pipelines.study import LeftOut, Report, ReportStatus
+from pipelines.study import Exclusion, Report, ReportStatus
 from pipelines.text.formats.file import ReadReports, ReportFile, failed, issued_at, left_out_by_rule
 from pipelines.text.sections import headed_text, heading_of
 from pipelines.text.table import plain_stem
@@ -162,7 +162,7 @@ def recognise_hl7_reports(file: ReportFile) -> bool:
 def read_hl7_reports(file: ReportFile) -> ReadReports:
     """Read one report per order (OBR) of each message; orders with the same accession number are one report."""
     reports: list[Report] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     stem = plain_stem(file.path.name)
     if len(file.text) > MAX_HL7_CHARACTERS or file.text.count("\n") > MAX_LINES:
         reason = f"more than {MAX_HL7_CHARACTERS:,} characters or {MAX_LINES:,} lines"
