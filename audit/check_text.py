@@ -5,14 +5,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from audit.input_check import Checked, Fate, ReasonCount
+from audit.input_check import Checked, CheckStatus, ReasonCount
 from pipelines.quoting import counted
 
 __all__ = ["check_json", "check_text", "text_for_owner"]
 
 _FIRST_WIDTH = 28
 _WIDTH = 11
-_TITLES = {Fate.FAILED: "Should be audited and cannot be:", Fate.LEFT_OUT: "Left out by rule:"}
+_TITLES = {CheckStatus.FAILED: "Should be audited and cannot be:", CheckStatus.LEFT_OUT: "Left out by rule:"}
 _COUNTED = {
     "studies": ("study", "studies"),
     "images": ("image",),
@@ -71,7 +71,7 @@ def _listed(checked: Checked, *kinds: str) -> str:
 
 
 def _fate_lines(checked: Checked) -> list[str]:
-    head = "".join(f" {fate.value:>{_WIDTH}}" for fate in Fate)
+    head = "".join(f" {fate.value:>{_WIDTH}}" for fate in CheckStatus)
     return [
         f"{'':<{_FIRST_WIDTH}}{head}",
         *(

@@ -23,8 +23,8 @@ from reports.run_record import FailureRecord
 __all__ = [
     "CheckRow",
     "CheckSettings",
+    "CheckStatus",
     "Checked",
-    "Fate",
     "FindingCounts",
     "ReasonCount",
     "check",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-class Fate(StrEnum):
+class CheckStatus(StrEnum):
     """What becomes of a file, report or group of boxes."""
 
     AUDITED = "audited"
@@ -48,7 +48,7 @@ class CheckRow:
 
     kind: str  # "image", "report", "boxes", "frames" (those of an image that are not audited) or "file"
     source: str  # its name, or the key that stands for it
-    fate: Fate
+    fate: CheckStatus
     stage: str  # where it was left out; "" for what takes part
     reason: str  # why it was left out; "" for what takes part
     study: str = ""  # the key of its study, where it has one
@@ -115,7 +115,7 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
     yield CheckRow(
         kind="report",
         source=namer.source(study.report.source),
-        fate=Fate.AUDITED,
+        fate=CheckStatus.AUDITED,
         stage="",
         reason="",
         study=uid,
@@ -126,7 +126,7 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
         yield CheckRow(
             kind="image",
             source=source,
-            fate=Fate.AUDITED,
+            fate=CheckStatus.AUDITED,
             stage="",
             reason="",
             study=uid,
@@ -143,7 +143,7 @@ def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[Ch
         yield CheckRow(
             kind="boxes",
             source=source,
-            fate=Fate.AUDITED if met[label] else Fate.LEFT_OUT,
+            fate=CheckStatus.AUDITED if met[label] else CheckStatus.LEFT_OUT,
             stage="" if met[label] else "boxes",
             reason="" if met[label] else "no phrase of the report names what these boxes show",
             study=study,
@@ -165,7 +165,7 @@ def _left_out_rows(
             if item.source in studies and item.stage not in _PARTS
             else _KIND_OF_STAGE.get(item.stage, "report"),
             source=shown.source,
-            fate=Fate.FAILED if item.failed else Fate.LEFT_OUT,
+            fate=CheckStatus.FAILED if item.failed else CheckStatus.LEFT_OUT,
             stage=item.stage,
             reason=shown.reason,
             study="" if uid is None else study_name(uid),
@@ -197,7 +197,7 @@ class ReasonCount:
     """How many were left out for one reason, and the first of them."""
 
     kind: str  # as in CheckRow
-    fate: Fate
+    fate: CheckStatus
     stage: str
     reason: str  # of the first
     count: int
@@ -218,7 +218,7 @@ class Checked:
     """What would be audited, what would not, and why."""
 
     counts: Mapping[str, int]
-    fates: Mapping[str, Mapping[Fate, int]]  # of "files" of the DICOM folder, and of "reports"
+    fates: Mapping[str, Mapping[CheckStatus, int]]  # of "files" of the DICOM folder, and of "reports"
     joined_by: Mapping[str, int]  # reports by the key that joined them to a study, audited or not
     findings: tuple[FindingCounts, ...]  # the most frequent first
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
@@ -229,7 +229,7 @@ class Checked:
     @property
     def failed(self) -> int:
         """How many files, reports and boxes should take part and cannot."""
-        return sum(row.fate is Fate.FAILED for row in self.rows)
+        return sum(row.fate is CheckStatus.FAILED for row in self.rows)
 
 
 def check(settings: CheckSettings, keys: Pseudonyms, *, progress: Callable[[int, int], None] | None = None) -> Checked:
@@ -295,18 +295,18 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
     )
 
 
-def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[Fate, int]]:
+def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[CheckStatus, int]]:
     """Count what became of files, frames that are images of their own, and reports; boxes are counted by Inputs."""
     kinds = {"report": "reports", "file": "files", "image": "files"}
     counted = Counter((kinds[row.kind], row.fate) for row in rows if row.kind in kinds)
-    return {kind: {fate: counted[kind, fate] for fate in Fate} for kind in ("files", "reports")}
+    return {kind: {fate: counted[kind, fate] for fate in CheckStatus} for kind in ("files", "reports")}
 
 
 def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
     """Count the rows by reason; reasons that differ in a name or a number alone are one."""
-    alike: dict[tuple[str, Fate, str, str], list[CheckRow]] = defaultdict(list)
+    alike: dict[tuple[str, CheckStatus, str, str], list[CheckRow]] = defaultdict(list)
     for row in rows:
-        if row.fate is not Fate.AUDITED:
+        if row.fate is not CheckStatus.AUDITED:
             # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
             reason = _ROWS.sub("", row.reason)
             reason = reason if reason.startswith(OF_LABELS) else _VARYING.sub("", reason)
@@ -322,4 +322,6 @@ def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
         )
         for (kind, fate, stage, _), same in alike.items()
     ]
-    return tuple(sorted(counted, key=lambda each: (each.fate is not Fate.FAILED, _KINDS.index(each.kind), -each.count)))
+    return tuple(
+        sorted(counted, key=lambda each: (each.fate is not CheckStatus.FAILED, _KINDS.index(each.kind), -each.count))
+    )

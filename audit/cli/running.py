@@ -172,7 +172,7 @@ def say_what_is_to_do(settings: "RunSettings") -> None:
         AuditError: the run could not start.
     """
     from audit.output.folder import check_writable
-    from audit.output.reuse import Standing
+    from audit.output.reuse import StudyStatus
     from audit.pipeline.prepare import prepare
 
     check_writable(settings.out, overwrite=settings.overwrite)
@@ -181,12 +181,12 @@ def say_what_is_to_do(settings: "RunSettings") -> None:
         plan = prepared.plan(progress)
     typer.echo(f"{_studies(len(plan.studies))} in the inputs{f', shard {settings.shard}' if settings.shard else ''}")
     parts = {
-        "done already": plan.count(Standing.DONE),
-        "to do": plan.count(Standing.NEW),
-        "to do again": plan.count(Standing.AGAIN),
-        "whose heat is scored again": plan.count(Standing.RESCORE),
-        "failed before, not tried again": plan.count(Standing.FAILED),
-        "left for a later run": plan.count(Standing.WAITING),
+        "done already": plan.count(StudyStatus.DONE),
+        "to do": plan.count(StudyStatus.NEW),
+        "to do again": plan.count(StudyStatus.AGAIN),
+        "whose heat is scored again": plan.count(StudyStatus.RESCORE),
+        "failed before, not tried again": plan.count(StudyStatus.FAILED),
+        "left for a later run": plan.count(StudyStatus.WAITING),
         "in OUT but not in the result, to be set aside": len(plan.set_aside),
     }
     for name, count in parts.items():
@@ -202,15 +202,15 @@ _THE_REST = "A run without --limit does them."
 
 def _tell_what_is_held(plan: "Plan") -> None:
     from audit.logbook import AUDIT_LOG
-    from audit.output.reuse import Standing
+    from audit.output.reuse import StudyStatus
 
-    kept = plan.count(Standing.DONE, Standing.RESCORE, Standing.FAILED)
+    kept = plan.count(StudyStatus.DONE, StudyStatus.RESCORE, StudyStatus.FAILED)
     if plan.known.fault is not None:
         tell(f"{AUDIT_LOG} is {plan.known.fault}; what follows there is not believed")
     if not plan.known.is_there and kept:
         tell(f"{AUDIT_LOG} is gone: a new one is begun over the studies that are there, and says so")
     if kept or plan.again() or plan.set_aside:
-        tell(f"{_studies(plan.count(Standing.DONE))} done already, {len(plan.to_do)} to do")
+        tell(f"{_studies(plan.count(StudyStatus.DONE))} done already, {len(plan.to_do)} to do")
     for sentence in _reasons(plan):
         tell(sentence)
     if plan.set_aside:

@@ -27,10 +27,10 @@ from reports.run_record import DoneAgain, HistoryRecord
 from reports.writing import sync_folder, unwritable
 
 __all__ = [
-    "Asked",
     "Plan",
     "Planned",
-    "Standing",
+    "Selection",
+    "StudyStatus",
     "apply",
     "kept_study_of",
     "left_out_before",
@@ -42,8 +42,8 @@ __all__ = [
 _RETRIED = "it failed before, and --retry-failed is given"
 
 
-class Standing(StrEnum):
-    """How a study stands before the run begins."""
+class StudyStatus(StrEnum):
+    """Status of a study before the run begins."""
 
     DONE = "done"
     FAILED = "failed"  # before; not tried again
@@ -55,21 +55,21 @@ class Standing(StrEnum):
     @property
     def is_kept(self) -> bool:
         """Whether the model is not asked, since OUT holds what it said."""
-        return self in {Standing.DONE, Standing.FAILED, Standing.RESCORE}
+        return self in {StudyStatus.DONE, StudyStatus.FAILED, StudyStatus.RESCORE}
 
     @property
     def is_to_do(self) -> bool:
         """Whether the study goes through the model."""
-        return self in {Standing.AGAIN, Standing.NEW}
+        return self in {StudyStatus.AGAIN, StudyStatus.NEW}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One study with what is to become of it."""
+    """One study and what the run does with it."""
 
     study: Study
     key: str
-    standing: Standing
+    status: StudyStatus
     because: tuple[str, ...] = ()  # why it is done again, or would be
     stamps: tuple[str | None, ...] | None = None  # to note in a record whose files moved and did not change
     place: str = STUDIES  # where what is kept of it lies
@@ -83,31 +83,34 @@ class Plan:
     gone: tuple[str, ...]  # keys of studies in OUT that are not among the inputs
     known: Known  # what the log of OUT says
 
-    def count(self, *standings: Standing) -> int:
-        """How many studies stand so."""
-        return sum(planned.standing in standings for planned in self.studies)
+    def count(self, *statuses: StudyStatus) -> int:
+        """How many studies have one of the statuses."""
+        return sum(planned.status in statuses for planned in self.studies)
 
     @property
     def to_do(self) -> tuple[Study, ...]:
         """The studies that go through the model, in their order."""
-        return tuple(planned.study for planned in self.studies if planned.standing.is_to_do)
+        return tuple(planned.study for planned in self.studies if planned.status.is_to_do)
 
     @property
     def set_aside(self) -> tuple[str, ...]:
         """Keys of finished studies that are no part of the result."""
-        return (*self.gone, *(each.key for each in self.studies if each.standing is Standing.WAITING and each.because))
+        return (
+            *self.gone,
+            *(each.key for each in self.studies if each.status is StudyStatus.WAITING and each.because),
+        )
 
     @property
     def replaced(self) -> tuple[str, ...]:
         """Keys of studies whose records, if OUT has any, leave the result: those to do, and those to set aside."""
-        return (*self.set_aside, *(each.key for each in self.studies if each.standing.is_to_do))
+        return (*self.set_aside, *(each.key for each in self.studies if each.status.is_to_do))
 
     def again(self) -> tuple[DoneAgain, ...]:
         """Group the studies that are done again by why."""
         groups: dict[tuple[tuple[str, ...], bool], list[str]] = {}
         for each in self.studies:
-            if each.standing is Standing.RESCORE or (each.standing is Standing.AGAIN and each.because):
-                groups.setdefault((each.because, each.standing is Standing.RESCORE), []).append(each.key)
+            if each.status is StudyStatus.RESCORE or (each.status is StudyStatus.AGAIN and each.because):
+                groups.setdefault((each.because, each.status is StudyStatus.RESCORE), []).append(each.key)
         return tuple(
             DoneAgain(because=because, rescored=rescored, studies=tuple(keys))
             for (because, rescored), keys in groups.items()
@@ -116,15 +119,15 @@ class Plan:
     def history(self) -> HistoryRecord:
         """Say for ``run.json`` what was found in OUT."""
         return HistoryRecord(
-            done_before=self.count(Standing.DONE, Standing.RESCORE),
-            failed_before=self.count(Standing.FAILED),
+            done_before=self.count(StudyStatus.DONE, StudyStatus.RESCORE),
+            failed_before=self.count(StudyStatus.FAILED),
             done_again=self.again(),
             set_aside=self.set_aside,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Selection:
     """Which studies are wanted this time."""
 
     limit: int | None = None
@@ -136,7 +139,7 @@ def plan(
     out: Path,
     studies: Sequence[Study],
     fingerprints: Fingerprints,
-    asked: Asked,
+    asked: Selection,
     *,
     known: Known,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -170,7 +173,7 @@ def _finished_keys(out: Path) -> frozenset[str]:
 
 
 def _planned(
-    study: Study, key: str, fingerprints: Fingerprints, asked: Asked, known: Known, *, is_chosen: bool
+    study: Study, key: str, fingerprints: Fingerprints, asked: Selection, known: Known, *, is_chosen: bool
 ) -> Planned:
     why: tuple[str, ...] = ()
     for place in (STUDIES, SET_ASIDE):
@@ -185,22 +188,22 @@ def _planned(
         changes = fingerprints.changes(study, kept.fingerprint)
         if kept.left_out and asked.retry_failed:
             changes = Changes(because=(*changes.because, _RETRIED), only_place=False, stamps=changes.stamps)
-        standing = _standing(kept, changes)
-        if standing is not None:
+        status = _status_of(kept, changes)
+        if status is not None:
             moved = changes.stamps if kept.fingerprint and changes.stamps != kept.fingerprint.stamps else None
-            return Planned(study=study, key=key, standing=standing, because=changes.because, stamps=moved, place=place)
+            return Planned(study=study, key=key, status=status, because=changes.because, stamps=moved, place=place)
         why = why or changes.because
     if not is_chosen:
-        return Planned(study=study, key=key, standing=Standing.WAITING, because=why)
-    return Planned(study=study, key=key, standing=Standing.AGAIN if why else Standing.NEW, because=why)
+        return Planned(study=study, key=key, status=StudyStatus.WAITING, because=why)
+    return Planned(study=study, key=key, status=StudyStatus.AGAIN if why else StudyStatus.NEW, because=why)
 
 
-def _standing(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> Standing | None:
+def _status_of(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> StudyStatus | None:
     """Say how what is kept can be used; None: not at all."""
     if not changes.because:
-        return Standing.FAILED if isinstance(kept, FailedStudyRecord) else Standing.DONE
+        return StudyStatus.FAILED if isinstance(kept, FailedStudyRecord) else StudyStatus.DONE
     if changes.only_place and isinstance(kept, StudyRecord):
-        return Standing.RESCORE
+        return StudyStatus.RESCORE
     return None
 
 
@@ -235,7 +238,7 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
         remove_results(out)
     for each in decided.studies:
         folder = out / STUDIES / each.key
-        if each.standing.is_kept:
+        if each.status.is_kept:
             clean([out / each.place / each.key])
             if each.place == SET_ASIDE:
                 _remove(folder)
@@ -313,7 +316,7 @@ def kept_study_of(
         OutputError: what OUT holds of it cannot be read, or not be written anew.
     """
     folder = out / STUDIES / planned.key
-    if planned.standing is Standing.FAILED:
+    if planned.status is StudyStatus.FAILED:
         noted = read_failed(folder).left_out
         return FinishedStudy(left_out=left_out_before(noted, planned.study, finisher.keys))
     record = _renewed(folder, planned, finisher, opened)
@@ -324,7 +327,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     """Read a record; one whose boxes changed is scored again, one whose files moved is told so."""
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
-    if planned.standing is Standing.RESCORE:
+    if planned.status is StudyStatus.RESCORE:
         again = scored_again(folder, study, finisher.targets, finisher.redactor)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(

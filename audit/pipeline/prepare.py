@@ -18,7 +18,7 @@ from audit.execution.machine import Stopwatch
 from audit.logbook.known import Known, known_of
 from audit.logbook.seals import seal_key
 from audit.output.fingerprint import Fingerprints, shaping_settings
-from audit.output.reuse import Asked, Plan, plan
+from audit.output.reuse import Plan, Selection, plan
 from audit.pipeline.explain import Explainer, methods_of
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
@@ -150,7 +150,7 @@ class Prepared:
         """
         out, salt = self.settings.out, self.finisher.keys.salt
         known = Known(out=out, key=seal_key(salt)) if self.settings.overwrite else known_of(out, salt)
-        asked = Asked(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
+        asked = Selection(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
         return plan(
             self.settings.out,
             self.inputs.studies,

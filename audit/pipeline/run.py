@@ -18,7 +18,7 @@ from audit.metrics.summary import score_table
 from audit.output.folder import SHARDS, check_writable, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
-from audit.output.reuse import Plan, Planned, Standing, apply, kept_study_of, let_go, note_failure
+from audit.output.reuse import Plan, Planned, StudyStatus, apply, kept_study_of, let_go, note_failure
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
@@ -123,7 +123,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         table.add(study.rows)
         clock.add(study.seconds or {})
         outcome.add(study)
-        if planned.standing is Standing.AGAIN:
+        if planned.status is StudyStatus.AGAIN:
             let_go(settings.out, [planned.key])
         memory.after_study()
         progress("Auditing studies", done, total)
@@ -167,7 +167,7 @@ def _studies(
     to_do = replace(prepared.inputs, studies=plan.to_do)
     finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
     for planned in plan.studies:
-        if planned.standing.is_kept:
+        if planned.status.is_kept:
             try:
                 kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
             except DamagedError as error:  # since the run began
@@ -175,9 +175,9 @@ def _studies(
                 damaged = Exclusion(source=planned.key, stage="reading back", reason=reason, failed=True)
                 yield planned, FinishedStudy(left_out=(damaged,))
                 continue
-            journal.kept(planned.key, scored_again=planned.standing is Standing.RESCORE)
+            journal.kept(planned.key, scored_again=planned.status is StudyStatus.RESCORE)
             yield planned, kept
-        elif planned.standing.is_to_do:
+        elif planned.status.is_to_do:
             study = next(finished, None)
             if study is not None and not study.images:
                 note_failure(prepared.settings.out, planned, study, prepared.finisher)

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.input_check import CheckRow, CheckSettings, Fate, check, write_csv
+from audit.input_check import CheckRow, CheckSettings, CheckStatus, check, write_csv
 from audit.output.folder import CACHE_VARIABLE, index_of
 from audit.pipeline.inputs import gather
 from audit.privacy.pseudonyms import Pseudonyms
@@ -68,7 +68,7 @@ def flags(cohort: Path, *more: str) -> list[str]:
     return ["check", *map(str, folders), *more]
 
 
-def rows(cohort: Path, kind: str, fate: Fate) -> list[CheckRow]:
+def rows(cohort: Path, kind: str, fate: CheckStatus) -> list[CheckRow]:
     checked = check(settings(cohort, show_phi=True), KEYS)
     return [row for row in checked.rows if row.kind == kind and row.fate is fate]
 
@@ -87,23 +87,23 @@ def test_every_image_and_every_report_has_a_row_with_its_fate(torn):
     checked = check(settings(torn, show_phi=True), KEYS)
     fates = {row.source: (row.fate, row.stage) for row in checked.rows if row.kind in {"image", "file", "report"}}
     assert fates == {
-        "phantom-00001.dcm": (Fate.LEFT_OUT, "view"),
-        "phantom-00002.dcm": (Fate.FAILED, "join"),
-        "phantom-00003.dcm": (Fate.FAILED, "header"),
-        "phantom-00004.dcm": (Fate.AUDITED, ""),
-        "phantom-00001.txt": (Fate.LEFT_OUT, "view"),
-        "phantom-00003.txt": (Fate.FAILED, "join"),
-        "phantom-00004.txt": (Fate.AUDITED, ""),
-        "Doe-John.txt": (Fate.FAILED, "join"),
+        "phantom-00001.dcm": (CheckStatus.LEFT_OUT, "view"),
+        "phantom-00002.dcm": (CheckStatus.FAILED, "join"),
+        "phantom-00003.dcm": (CheckStatus.FAILED, "header"),
+        "phantom-00004.dcm": (CheckStatus.AUDITED, ""),
+        "phantom-00001.txt": (CheckStatus.LEFT_OUT, "view"),
+        "phantom-00003.txt": (CheckStatus.FAILED, "join"),
+        "phantom-00004.txt": (CheckStatus.AUDITED, ""),
+        "Doe-John.txt": (CheckStatus.FAILED, "join"),
     }
-    assert all(row.reason for row in checked.rows if row.fate is not Fate.AUDITED)
+    assert all(row.reason for row in checked.rows if row.fate is not CheckStatus.AUDITED)
 
 
 def test_every_file_and_report_is_counted_once(torn):
     checked = check(settings(torn), KEYS)
     assert checked.fates == {
-        "files": {Fate.AUDITED: 1, Fate.LEFT_OUT: 1, Fate.FAILED: 2},
-        "reports": {Fate.AUDITED: 1, Fate.LEFT_OUT: 1, Fate.FAILED: 2},
+        "files": {CheckStatus.AUDITED: 1, CheckStatus.LEFT_OUT: 1, CheckStatus.FAILED: 2},
+        "reports": {CheckStatus.AUDITED: 1, CheckStatus.LEFT_OUT: 1, CheckStatus.FAILED: 2},
     }
     assert sum(checked.fates["files"].values()) == checked.counts["files"]
     assert sum(checked.fates["reports"].values()) == checked.counts["reports"]
@@ -127,7 +127,7 @@ def test_an_orphan_report_among_the_images_is_not_taken_for_its_own_image(cohort
     (cohort / "dicom" / "phantom-00002.txt").rename(cohort / "dicom" / "Doe.txt")
     mixed = CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "dicom", show_phi=True)
     [orphan] = [row for row in check(mixed, KEYS).rows if row.source == "Doe.txt"]
-    assert (orphan.kind, orphan.fate) == ("report", Fate.FAILED)
+    assert (orphan.kind, orphan.fate) == ("report", CheckStatus.FAILED)
     assert "no image has the report's name" in orphan.reason
 
 
@@ -139,7 +139,7 @@ def test_the_report_of_a_leg_is_no_orphan(cohort):
     checked = check(settings(cohort, show_phi=True), KEYS)
     assert checked.failed == 0
     [report] = [row for row in checked.rows if row.source == "phantom-00002.txt"]
-    assert (report.fate, "is not audited" in report.reason) == (Fate.LEFT_OUT, True)
+    assert (report.fate, "is not audited" in report.reason) == (CheckStatus.LEFT_OUT, True)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,12 @@ def test_a_report_in_a_table_of_a_ct_is_no_orphan(cohort, column, value, failed)
 
 
 def test_boxes_of_an_image_that_takes_no_part_are_listed(torn):
-    [lost] = [row for row in rows(torn, "boxes", Fate.LEFT_OUT) if row.source == "phantom-00001.dcm"]
+    [lost] = [row for row in rows(torn, "boxes", CheckStatus.LEFT_OUT) if row.source == "phantom-00001.dcm"]
     assert re.fullmatch(r"(1 box lies|\d boxes lie) on an image that is not audited: .*", lost.reason)
     checked = check(settings(torn, show_phi=True), KEYS)
-    assert [row.fate for row in checked.rows if row.kind == "image" and row.source == lost.source] == [Fate.LEFT_OUT]
+    assert [row.fate for row in checked.rows if row.kind == "image" and row.source == lost.source] == [
+        CheckStatus.LEFT_OUT
+    ]
 
 
 def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
@@ -179,11 +181,11 @@ def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
     dataset.save_as(path)
     checked = check(settings(cohort, show_phi=True), KEYS)
     fates = {(row.kind, row.fate): row.reason for row in checked.rows if row.source == "phantom-00003.dcm"}
-    assert fates["image", Fate.AUDITED] == ""
-    assert "first of the image's 2 frames is audited" in fates["frames", Fate.LEFT_OUT]
+    assert fates["image", CheckStatus.AUDITED] == ""
+    assert "first of the image's 2 frames is audited" in fates["frames", CheckStatus.LEFT_OUT]
     assert (sum(checked.fates["files"].values()), checked.failed) == (4, 0)
     each = check(settings(cohort, show_phi=True, frames=Frames.EACH), KEYS)
-    images = [row.source for row in each.rows if row.kind == "image" and row.fate is Fate.AUDITED]
+    images = [row.source for row in each.rows if row.kind == "image" and row.fate is CheckStatus.AUDITED]
     assert [name for name in images if "00003" in name] == ["phantom-00003.dcm", "phantom-00003.dcm frame 2"]
     assert not [row for row in each.rows if row.kind == "frames"]
 
@@ -230,12 +232,12 @@ def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
     (torn / "reports" / "phantom-00001.txt").unlink()
     checked = check(settings(torn, show_phi=True), KEYS)
     of_film = [row for row in checked.rows if row.source == "phantom-00001.dcm"]
-    assert [(row.stage, row.fate) for row in of_film if row.kind == "image"] == [("view", Fate.LEFT_OUT)]
+    assert [(row.stage, row.fate) for row in of_film if row.kind == "image"] == [("view", CheckStatus.LEFT_OUT)]
 
 
 def test_boxes_are_grouped_by_label_and_those_that_no_phrase_meets_say_so(torn):
-    assert [(row.finding, row.boxes) for row in rows(torn, "boxes", Fate.AUDITED)] == [("nodule", 2)]
-    reasons = {row.finding: row.reason for row in rows(torn, "boxes", Fate.LEFT_OUT) if row.finding}
+    assert [(row.finding, row.boxes) for row in rows(torn, "boxes", CheckStatus.AUDITED)] == [("nodule", 2)]
+    reasons = {row.finding: row.reason for row in rows(torn, "boxes", CheckStatus.LEFT_OUT) if row.finding}
     assert reasons.keys() == {"gizmo", "fracture"}
     assert all("no phrase" in reason for reason in reasons.values())
 
@@ -250,10 +252,10 @@ def test_a_label_of_no_known_finding_is_listed(torn):
 def test_the_images_of_a_study_with_two_different_reports_are_listed(cohort):
     (cohort / "reports" / "more").mkdir()
     (cohort / "reports" / "more" / "phantom-00001.txt").write_text("FINDINGS: Left pleural effusion.")
-    [image] = rows(cohort, "image", Fate.FAILED)
+    [image] = rows(cohort, "image", CheckStatus.FAILED)
     assert image.source == "phantom-00001.dcm"
     assert "several different reports" in image.reason
-    assert len(rows(cohort, "report", Fate.FAILED)) == 2
+    assert len(rows(cohort, "report", CheckStatus.FAILED)) == 2
 
 
 def test_findings_are_counted_with_and_without_boxes(cohort):
@@ -332,7 +334,7 @@ def test_json_and_csv_hold_the_same_counts(torn, tmp_path):
 
 
 def test_a_cell_that_would_be_a_formula_is_defused(tmp_path):
-    row = CheckRow(kind="file", source='=HYPERLINK("x")', fate=Fate.LEFT_OUT, stage="scan", reason="+1")
+    row = CheckRow(kind="file", source='=HYPERLINK("x")', fate=CheckStatus.LEFT_OUT, stage="scan", reason="+1")
     write_csv((row,), tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(newline="") as file:
         [read] = csv.DictReader(file)
