@@ -1,9 +1,11 @@
-"""The header of a film that no file holds."""
+"""The header of a film that no file holds, and the target of a phrase on it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.study import Image, View
+from pipelines.boxes.matching import target_boxes
+from pipelines.study import Box, Case, Image, Phrase, View
 
 
 def made_up_image(path: str = "film.dcm", **changes: Any) -> Image:
@@ -28,3 +30,8 @@ def made_up_image(path: str = "film.dcm", **changes: Any) -> Image:
         "horizontally_flipped": False,
     }
     return Image(**fields | changes)
+
+
+def target_of(phrase: Phrase, boxes: Iterable[Box], image: Image) -> tuple[Box, ...]:
+    """Give the boxes that a phrase is scored against where it is the only one of its image."""
+    return target_boxes(Case(image=image, phrases=(phrase,), boxes=tuple(boxes)), phrase)

@@ -6,17 +6,13 @@ rescoring read it from there: :mod:`reports.targets`.
 
 import re
 from collections.abc import Sequence
-from typing import TypeVar
 
 from pipelines.findings import BROADER
 from pipelines.study import Box, Case, Phrase, Radiograph, Side
 
-__all__ = ["boxes_for", "places_for", "side_of_box", "target_boxes", "target_places"]
+__all__ = ["places_for", "side_of_box", "target_boxes", "target_places"]
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
-
-
-_Box = TypeVar("_Box", bound=Box)
 
 
 def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
@@ -31,11 +27,6 @@ def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
 def target_boxes(case: Case, phrase: Phrase) -> tuple[Box, ...]:
     """Return the boxes that a case's phrase is scored against."""
     return tuple(case.boxes[place] for place in target_places(case, phrase))
-
-
-def boxes_for(phrase: Phrase, boxes: Sequence[_Box], image: Radiograph) -> tuple[_Box, ...]:
-    """Return the boxes that :func:`places_for` selects for a phrase, in their order."""
-    return tuple(boxes[place] for place in places_for(phrase, boxes, image))
 
 
 def places_for(phrase: Phrase, boxes: Sequence[Box], image: Radiograph) -> tuple[int, ...]:

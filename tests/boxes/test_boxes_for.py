@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from made_up_image import made_up_image
+from made_up_image import made_up_image, target_of
 
-from pipelines.boxes.matching import boxes_for
 from pipelines.study import Box, Context, Phrase, Side
 
 IMAGE = made_up_image(
@@ -21,8 +20,8 @@ def phrase(finding: str | None = "nodule", side: Side | None = None, text: str =
 
 
 def test_boxes_of_another_finding_are_no_target() -> None:
-    assert boxes_for(phrase(), [EFFUSION, IMAGE_LEFT], IMAGE) == (IMAGE_LEFT,)
-    assert boxes_for(phrase(None), [IMAGE_LEFT], IMAGE) == ()
+    assert target_of(phrase(), [EFFUSION, IMAGE_LEFT], IMAGE) == (IMAGE_LEFT,)
+    assert target_of(phrase(None), [IMAGE_LEFT], IMAGE) == ()
 
 
 @pytest.mark.parametrize(
@@ -40,19 +39,19 @@ def test_the_patients_right_is_at_the_images_left_unless_flipped(
     side: Side | None, flipped: bool, expected: tuple[Box, ...]
 ) -> None:
     image = replace(IMAGE, horizontally_flipped=flipped)
-    assert boxes_for(phrase(side=side), [IMAGE_LEFT, IMAGE_RIGHT], image) == expected
+    assert target_of(phrase(side=side), [IMAGE_LEFT, IMAGE_RIGHT], image) == expected
 
 
 def test_boxes_only_on_the_other_side_stay_targets() -> None:
-    assert boxes_for(phrase(side=Side.LEFT), [IMAGE_LEFT], IMAGE) == (IMAGE_LEFT,)
+    assert target_of(phrase(side=Side.LEFT), [IMAGE_LEFT], IMAGE) == (IMAGE_LEFT,)
 
 
 def test_boxes_drawn_for_this_sentence_come_before_others() -> None:
     drawn = replace(IMAGE_RIGHT, phrase="Nodule in the LEFT lung")
     another = replace(IMAGE_LEFT, phrase="right apical nodule")
     text = "A small nodule in the left lung."
-    assert boxes_for(phrase(text=text), [another, drawn], IMAGE) == (drawn,)
-    assert boxes_for(phrase(text="Some nodules."), [another, drawn], IMAGE) == (another, drawn)
+    assert target_of(phrase(text=text), [another, drawn], IMAGE) == (drawn,)
+    assert target_of(phrase(text="Some nodules."), [another, drawn], IMAGE) == (another, drawn)
 
 
 @pytest.mark.parametrize(
@@ -66,4 +65,4 @@ def test_boxes_drawn_for_this_sentence_come_before_others() -> None:
 )
 def test_a_lesion_meets_its_narrower_and_broader_labels(finding: str, label: str, meets: bool) -> None:
     box = replace(IMAGE_LEFT, label=label)
-    assert boxes_for(phrase(finding), [box], IMAGE) == ((box,) if meets else ())
+    assert target_of(phrase(finding), [box], IMAGE) == ((box,) if meets else ())
