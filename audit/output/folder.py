@@ -11,7 +11,7 @@ from audit.logbook import AUDIT_LOG, EVENT_LOG
 from audit.output.lock import is_lock
 from pipelines.errors import InputError, OutputError
 from pipelines.quoting import printable
-from reports.results_folder import study_folders
+from reports.results_folder import RECORD, study_folders
 from reports.writing import sync_folder, unwritable
 
 __all__ = [
@@ -20,14 +20,17 @@ __all__ = [
     "SET_ASIDE",
     "SHARDS",
     "STUDIES",
+    "archive",
     "check_writable",
     "clean",
     "clean_finished",
+    "discard_archived",
     "index_of",
     "make",
     "refusal_of",
     "refuse_among",
     "remove_results",
+    "restore",
 ]
 
 STUDIES = "studies"
@@ -126,6 +129,64 @@ def clean_finished(out: Path) -> None:
         OutputError: one cannot be removed.
     """
     clean([out, out / STUDIES, *study_folders(out)])
+
+
+def archive(out: Path, key: str) -> None:
+    """Move a finished study out of the result; one that is not finished is removed.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    folder = out / STUDIES / key
+    if not (folder / RECORD).exists():
+        _remove(folder)
+        return
+    (out / SET_ASIDE).mkdir(exist_ok=True)
+    _remove(out / SET_ASIDE / key)
+    _move(folder, out / SET_ASIDE / key)
+
+
+def restore(out: Path, key: str) -> None:
+    """Move an archived study back into the result, in the place of what lies there.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    _remove(out / STUDIES / key)
+    _move(out / SET_ASIDE / key, out / STUDIES / key)
+
+
+def discard_archived(out: Path, key: str) -> None:
+    """Remove the archived results of a study that has newer ones.
+
+    Raises:
+        OutputError: they cannot be removed.
+    """
+    _remove(out / SET_ASIDE / key)
+    if (out / SET_ASIDE).is_dir() and not any((out / SET_ASIDE).iterdir()):
+        (out / SET_ASIDE).rmdir()
+
+
+def _move(folder: Path, to: Path) -> None:
+    try:
+        folder.rename(to)
+    except OSError as error:
+        raise unwritable(to, error) from error
+    sync_folder(to.parent)
+    sync_folder(folder.parent)
+
+
+def _remove(folder: Path) -> None:
+    if not os.path.lexists(folder):
+        return
+    try:
+        if folder.is_symlink() or not folder.is_dir():
+            folder.unlink()
+            return
+        (folder / RECORD).unlink(missing_ok=True)  # first, so that a kill in between leaves no record without its files
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _held(out: Path, *, overwrite: bool) -> list[str]:

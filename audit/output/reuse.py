@@ -4,15 +4,14 @@ Deciding reads and writes nothing; :func:`apply` then moves what is no part of t
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from audit.logbook.known import Known
 from audit.output.fingerprint import Changes, Fingerprints, with_inputs
-from audit.output.folder import SET_ASIDE, STUDIES, clean, remove_results
+from audit.output.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
 from audit.output.lock import Shard
 from audit.output.stored_study import scored_again
 from audit.pipeline.aggregate import FinishedStudy
@@ -24,7 +23,6 @@ from pipelines.study import Exclusion, Study
 from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
-from reports.writing import sync_folder, unwritable
 
 __all__ = [
     "Plan",
@@ -34,7 +32,6 @@ __all__ = [
     "apply",
     "kept_study_of",
     "left_out_before",
-    "let_go",
     "note_failure",
     "plan",
 ]
@@ -237,65 +234,18 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
     if decided.set_aside or decided.again():
         remove_results(out)
     for each in decided.studies:
-        folder = out / STUDIES / each.key
         if each.status.is_kept:
             clean([out / each.place / each.key])
             if each.place == SET_ASIDE:
-                _remove(folder)
-                _move(out / SET_ASIDE / each.key, folder)
+                restore(out, each.key)
             else:
-                let_go(out, [each.key])
+                discard_archived(out, each.key)
         else:
-            _set_aside(out, each.key)
+            archive(out, each.key)
     if is_whole:
         known = {each.key for each in decided.studies}
         for folder in [path for path in (out / STUDIES).iterdir() if path.name not in known]:
-            _set_aside(out, folder.name)
-
-
-def let_go(out: Path, keys: Iterable[str]) -> None:
-    """Remove what was set aside of studies that are done again by now.
-
-    Raises:
-        OutputError: it cannot be removed.
-    """
-    for key in keys:
-        _remove(out / SET_ASIDE / key)
-    if (out / SET_ASIDE).is_dir() and not any((out / SET_ASIDE).iterdir()):
-        (out / SET_ASIDE).rmdir()
-
-
-def _set_aside(out: Path, key: str) -> None:
-    """Move a finished study out of the result; what is not finished is removed."""
-    folder = out / STUDIES / key
-    if not (folder / RECORD).exists():
-        _remove(folder)
-        return
-    (out / SET_ASIDE).mkdir(exist_ok=True)
-    _remove(out / SET_ASIDE / key)
-    _move(folder, out / SET_ASIDE / key)
-
-
-def _move(folder: Path, to: Path) -> None:
-    try:
-        folder.rename(to)
-    except OSError as error:
-        raise unwritable(to, error) from error
-    sync_folder(to.parent)
-    sync_folder(folder.parent)
-
-
-def _remove(folder: Path) -> None:
-    if not os.path.lexists(folder):
-        return
-    try:
-        if folder.is_symlink() or not folder.is_dir():
-            folder.unlink()
-            return
-        (folder / RECORD).unlink(missing_ok=True)  # first, so that a kill in between leaves no record without its files
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+            archive(out, folder.name)
 
 
 def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudonyms) -> tuple[Exclusion, ...]:

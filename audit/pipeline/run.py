@@ -15,10 +15,10 @@ from audit.execution.on_ray.batch import check_ray, finished_on_ray
 from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
 from audit.logbook.known import known_of
 from audit.metrics.summary import score_table
-from audit.output.folder import SHARDS, check_writable, make
+from audit.output.folder import SHARDS, check_writable, discard_archived, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
-from audit.output.reuse import Plan, Planned, StudyStatus, apply, kept_study_of, let_go, note_failure
+from audit.output.reuse import Plan, Planned, StudyStatus, apply, kept_study_of, note_failure
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
@@ -124,7 +124,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         clock.add(study.seconds or {})
         outcome.add(study)
         if planned.status is StudyStatus.AGAIN:
-            let_go(settings.out, [planned.key])
+            discard_archived(settings.out, planned.key)
         memory.after_study()
         progress("Auditing studies", done, total)
     if not outcome.audited:
