@@ -14,7 +14,7 @@ from audit.logbook.known import Known, known_of
 from audit.metrics.summary import score_table
 from audit.output.fingerprint import with_place
 from audit.output.folder import clean_finished
-from audit.output.stored_study import kept_study, keyed_rows, scored_again
+from audit.output.stored_study import keyed_rows, rescore_study, stored_study
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
@@ -91,7 +91,7 @@ def rescore(
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = with_place(
-                scored_again(folder, study, targets, redactor, keep_own=bool(boxes)), redactor.keys, targets
+                rescore_study(folder, study, targets, redactor, keep_own=bool(boxes)), redactor.keys, targets
             )
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))
@@ -160,7 +160,7 @@ def _readable(
         try:
             record = read_study(folder).record  # heat and pictures too: references are made of all studies that count
             known.check(folder)
-            yield folder, kept_study(record)
+            yield folder, stored_study(record)
         except DamagedError as error:
             failed.append(_failure(folder, error))
         progress("Reading records", done, len(folders))

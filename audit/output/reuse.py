@@ -13,7 +13,7 @@ from audit.logbook.known import Known
 from audit.output.fingerprint import Changes, Fingerprints, with_inputs
 from audit.output.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
 from audit.output.lock import Shard
-from audit.output.stored_study import scored_again
+from audit.output.stored_study import rescore_study
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
@@ -30,10 +30,10 @@ __all__ = [
     "Selection",
     "StudyStatus",
     "apply",
-    "kept_study_of",
     "left_out_before",
     "note_failure",
     "plan",
+    "reuse_study",
 ]
 
 _RETRIED = "it failed before, and --retry-failed is given"
@@ -257,7 +257,7 @@ def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudony
     )
 
 
-def kept_study_of(
+def reuse_study(
     out: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None] = lambda _key: None
 ) -> FinishedStudy:
     """Give a study that OUT holds, as the run that finished it gave it; ``opened`` is told before a record changes.
@@ -278,7 +278,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.status is StudyStatus.RESCORE:
-        again = scored_again(folder, study, finisher.targets, finisher.redactor)
+        again = rescore_study(folder, study, finisher.targets, finisher.redactor)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
         replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)

@@ -22,11 +22,11 @@ from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, read_study, valid_of
 from reports.targets import own_boxes, scored_boxes
 
-__all__ = ["kept_study", "keyed_rows", "scored_again"]
+__all__ = ["keyed_rows", "rescore_study", "stored_study"]
 
 
 def _stored_image(record: StudyRecord, image: ScoredImage) -> Image:
-    """Make the header of an image again; keys stand for identifiers and for the parts of its path."""
+    """Build the header that boxes are joined with: keys replace identifiers and the parts of the path."""
     return Image(
         **fields_of(image, Radiograph),
         path=Path(image.path_key or image.key),
@@ -40,8 +40,8 @@ def _stored_image(record: StudyRecord, image: ScoredImage) -> Image:
     )
 
 
-def kept_study(record: StudyRecord) -> Study:
-    """Make a study again from its record, with the boxes that the run had for it."""
+def stored_study(record: StudyRecord) -> Study:
+    """Build the study that a record describes, with the boxes that the run had for it."""
     cases = (_case(record, image) for image in record.images)
     return Study(
         study_instance_uid=record.key,
@@ -100,7 +100,7 @@ class _KeptImage:
     blanked: tuple[Area, ...] = ()
 
 
-def scored_again(
+def rescore_study(
     folder: Path, study: Study, targets: ScoringContext, redactor: Redactor, *, keep_own: bool = False
 ) -> StudyRecord:
     """Score every heat of one finished study.

@@ -18,7 +18,7 @@ from audit.metrics.summary import score_table
 from audit.output.folder import SHARDS, check_writable, discard_archived, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
-from audit.output.reuse import Plan, Planned, StudyStatus, apply, kept_study_of, note_failure
+from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
@@ -169,7 +169,7 @@ def _studies(
     for planned in plan.studies:
         if planned.status.is_kept:
             try:
-                kept = kept_study_of(prepared.settings.out, planned, prepared.finisher, journal.opened)
+                kept = reuse_study(prepared.settings.out, planned, prepared.finisher, journal.opened)
             except DamagedError as error:  # since the run began
                 reason = str(error).replace(f"{prepared.settings.out}/", "")
                 damaged = Exclusion(source=planned.key, stage="reading back", reason=reason, failed=True)
