@@ -1,7 +1,7 @@
 """Every kind of page with everything on it that a page can say: what the test of their texts reads."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -66,7 +66,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _changed(record, **changes):  # type: ignore[no-untyped-def]
-    return record.model_copy(update=changes)
+    return replace(record, **changes) if is_dataclass(record) else record.model_copy(update=changes)
 
 
 def _study(made: MadeUp, **others: object) -> str:
