@@ -1,4 +1,4 @@
-"""From and to the PACS: originals are pulled, results are pushed, by DICOMweb or by DIMSE.
+"""Transfer from and to the PACS: originals are pulled, results are pushed, over DICOMweb or DIMSE.
 
-Needs the extra ``pacs``; :func:`audit.pacs.settings.need_extra` says so where it is missing.
+Needs the extra ``pacs``; :func:`audit.pacs.settings.need_extra` reports if it is missing.
 """

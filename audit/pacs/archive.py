@@ -1,4 +1,4 @@
-"""What pulling and pushing need of an archive, whichever way it is reached."""
+"""The interface of an archive for pulling and pushing, independent of the protocol."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,19 +26,19 @@ __all__ = [
 
 
 class RefusedError(PacsError):
-    """The archive does not let this user in: nothing else will succeed."""
+    """The archive refuses this user: nothing else will succeed."""
 
 
 class UnansweredError(PacsError):
-    """The archive cannot be reached, broke off, or took longer than its limits."""
+    """The archive cannot be reached, broke off, or exceeded a time limit."""
 
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _SR = "SR"
-_OWN_SERIES = "m2ib-audit "  # how the SeriesDescription of a result begins
+_OWN_SERIES = "m2ib-audit "  # prefix of the SeriesDescription of a result
 
 Keep = Callable[[str, bytes], None]
-"""Takes the SOP Instance UID and the file of an instance that has come."""
+"""Called with the SOP Instance UID and the file of an instance that has arrived."""
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ class Archive(Protocol):
     """A PACS."""
 
     def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-        """Find what matches at a level ("STUDY", "SERIES" or "IMAGE"); keys with "" are asked for.
+        """Find matches at a level ("STUDY", "SERIES" or "IMAGE"); keys with the value "" are return keys.
 
         Raises:
             PacsError: the archive cannot be reached or refuses.
@@ -56,7 +56,7 @@ class Archive(Protocol):
         """Fetch instances of a series.
 
         Returns:
-            By UID, why an instance did not come.
+            By UID, the reason why an instance was not fetched.
 
         Raises:
             PacsError: the archive cannot be reached or refuses.
@@ -66,14 +66,14 @@ class Archive(Protocol):
         """Store objects.
 
         Returns:
-            By UID, why the archive did not take an object.
+            By UID, the reason why the archive did not accept an object.
 
         Raises:
             PacsError: the archive cannot be reached or refuses.
         """
 
     def __enter__(self) -> "Archive":
-        """Open what stays open."""
+        """Open long-lived connections."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -83,27 +83,27 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which series are pulled."""
+    """The series to pull."""
 
     first: date
     last: date  # inclusive
     modalities: tuple[str, ...] = ("CR", "DX")
-    body_parts: tuple[str, ...] = ()  # any of them; none: whatever the part
-    unnamed_part: bool = True  # take series whose body part is blank as well
-    reports: bool = False  # structured reports of the studies too
+    body_parts: tuple[str, ...] = ()  # accepted body parts; empty: any
+    unnamed_part: bool = True  # also accept series without a body part
+    reports: bool = False  # also fetch structured reports of the studies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSeries:
-    """A series of the archive."""
+    """A series in the archive."""
 
     study_uid: str
     series_uid: str
-    instances: Mapping[str, str]  # SOP Class UID by SOP Instance UID; "" where the archive does not say
+    instances: Mapping[str, str]  # SOP Class UID by SOP Instance UID; "" if the archive does not state it
 
 
 def is_uid(value: str) -> bool:
-    """Whether a value may stand in a file's name: a UID has digits and dots alone.
+    """Return True for a UID, which has only digits and dots and is safe in a file name.
 
     Source: PS3.5 9.1.
     """
@@ -111,9 +111,9 @@ def is_uid(value: str) -> bool:
 
 
 def find_studies(archive: Archive, wanted: Wanted) -> list[str]:
-    """Find the Study Instance UIDs of the studies that may hold wanted series.
+    """Find the Study Instance UIDs of the studies that may contain wanted series.
 
-    What archives may ignore (modality of a study, body part) is held against their answers, here and in
+    Keys that archives may ignore (modality of a study, body part) are checked in their answers, here and in
     :func:`find_series`.
 
     Raises:
@@ -159,7 +159,7 @@ def _series(archive: Archive, study_uid: str, wanted: Wanted) -> Iterator[Datase
 
 
 def _is_part(stated: str, wanted: Wanted) -> bool:
-    """Whether a body part is wanted: it holds one of the wanted words ("CHEST" is in "CHEST AP")."""
+    """Return True if a body part contains one of the wanted words ("CHEST" is in "CHEST AP")."""
     if not wanted.body_parts:
         return True
     if not stated:

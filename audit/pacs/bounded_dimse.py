@@ -1,8 +1,8 @@
-"""Associations with a peer that is not trusted: limits of time and size for each message, in both directions.
+"""Associations with an untrusted peer: limits of time and size for each message, in both directions.
 
-pynetdicom reads a PDU of any length that the peer states, sends for as long as the peer reads a byte now and then, and
-does both without a limit of time in a thread that nothing else can end. Here the length of a PDU, the size and time of
-a message, and what has arrived but has not been processed are limited. Beyond a limit the connection is closed, which
+pynetdicom reads a PDU of any length that the peer states, and sends as long as the peer reads a byte now and then. It
+does both without a time limit, in a thread that cannot be ended from outside. This module limits the length of a PDU,
+the size and duration of a message, and the amount of unprocessed data. Beyond a limit the connection is closed, which
 pynetdicom handles as if the peer had closed it.
 """
 
@@ -31,25 +31,25 @@ from pipelines.dicom.source import READ_ERRORS
 
 __all__ = ["BoundedEntity", "listen", "reason_of"]
 
-_PDU_BYTES: Final = 2**20  # an association request or answer has some 20 kB; for data, this program asks for 16 kB
-_ANSWER_BYTES: Final = 2 * _PDU_BYTES  # of what is no object: a result of a query, the end of a retrieval
-_HEADER_BYTES: Final = 6  # of a PDU: type, reserved, length (PS3.8 9.3.1)
-_SENT_AT_ONCE: Final = 2**14  # bytes; TLS sends records of this size, each with a timeout of its own
-_CONNECTIONS: Final = 8  # that the receiver of C-MOVE has at once, each with up to one object in memory
-_ENDED: Final = "Sta13"  # the association is over, the connection not yet closed (PS3.8 table 9-5)
+_PDU_BYTES: Final = 2**20  # an association request or answer has about 20 kB; for data, this program requests 16 kB
+_ANSWER_BYTES: Final = 2 * _PDU_BYTES  # for messages without an object: a result of a query, the end of a retrieval
+_HEADER_BYTES: Final = 6  # PDU header: type, reserved, length (PS3.8 9.3.1)
+_SENT_AT_ONCE: Final = 2**14  # bytes; TLS sends records of this size, each with its own timeout
+_CONNECTIONS: Final = 8  # simultaneous connections of the C-MOVE receiver, each with up to one object in memory
+_ENDED: Final = "Sta13"  # the association has ended, but the connection is not yet closed (PS3.8 table 9-5)
 
 
 class _LimitError(OSError):
-    """A limit is met: pynetdicom takes it for the end of the connection."""
+    """A limit was exceeded; pynetdicom treats it as the end of the connection."""
 
 
 class _BoundedSocket(AssociationSocket):
-    """Reads and writes one PDU after another within the limits. pynetdicom calls it in the connection's thread alone.
+    """Reads and writes one PDU after another within the limits. pynetdicom uses it only in the connection's thread.
 
     Args:
-        assoc: the association, from here on with a state machine that no malformed PDU can stop.
+        assoc: the association; it gets a state machine that a malformed PDU cannot stop.
         settings: the limits of its messages.
-        connection: ``client_socket`` or ``address``, as pynetdicom has them.
+        connection: ``client_socket`` or ``address``, as in pynetdicom.
     """
 
     def __init__(self, assoc: Association, settings: DimseSettings, **connection: Any) -> None:
@@ -60,13 +60,13 @@ class _BoundedSocket(AssociationSocket):
         self._sending_since: float | None = None
         self._message_bytes = 0
         self._most_bytes = settings.answer_mb * 2**20
-        self._unread_bytes = 0  # of messages that have arrived since the queue of messages was last empty
-        self.reason: str | None = None  # why the connection was ended
+        self._unread_bytes = 0  # bytes of messages that arrived since the message queue was last empty
+        self.reason: str | None = None  # why this program closed the connection
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to read; a peer that sends faster than its messages are processed has to wait."""
-        if self.assoc.dul.state_machine.current_state == _ENDED:  # pynetdicom would read on for as long as it sends
+        """Return True if data can be read; a peer that sends faster than its messages are processed has to wait."""
+        if self.assoc.dul.state_machine.current_state == _ENDED:  # pynetdicom would continue to read what it sends
             return False
         waiting = not self.assoc.dimse.msg_queue.empty()
         if not waiting:
@@ -76,22 +76,22 @@ class _BoundedSocket(AssociationSocket):
         return bool(super().ready)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read a PDU's first six bytes, or its rest.
+        """Read the first six bytes of a PDU, or the rest of it.
 
         Raises:
-            OSError: a limit is met or the connection broke.
+            OSError: a limit was exceeded, or the connection failed.
         """
         if nr_bytes == _HEADER_BYTES and self.assoc.dimse.message is None:
             self._receiving_since, self._message_bytes = time.monotonic(), 0
         self._message_bytes += nr_bytes
         self._unread_bytes += nr_bytes
         if nr_bytes > _PDU_BYTES:
-            raise self._limit(f"it announced a PDU of {nr_bytes:,} bytes, where {_PDU_BYTES:,} are the limit")
+            raise self._limit(f"it announced a PDU of {nr_bytes:,} bytes; the limit is {_PDU_BYTES:,}")
         is_object = isinstance(self.assoc.dimse.message, C_STORE_RQ)
         most = self._most_bytes if is_object else _ANSWER_BYTES
         if self._message_bytes > most:
             megabytes = most / 2**20
-            raise self._limit(f"it sent a message of more than {megabytes:g} MB: set answer_mb higher if that is meant")
+            raise self._limit(f"it sent a message of more than {megabytes:g} MB: set answer_mb higher to allow it")
         read = bytearray()
         while len(read) < nr_bytes:
             with self._within(self._receiving_since, "come to the end of a message") as connection:
@@ -102,7 +102,7 @@ class _BoundedSocket(AssociationSocket):
         return read
 
     def send(self, bytestream: bytes) -> None:
-        """Send a PDU within the time of its message; a peer that takes longer ends its connection."""
+        """Send a PDU within the time limit of its message; the connection of a slower peer is closed."""
         if self._sending_since is None:
             self._sending_since = time.monotonic()
         try:
@@ -116,7 +116,7 @@ class _BoundedSocket(AssociationSocket):
             self._sending_since = None
 
     def close(self) -> None:
-        """Close, and wake whoever waits for a message: pynetdicom lets them wait for the whole timeout."""
+        """Close, and wake threads that wait for a message: pynetdicom would let them wait for the whole timeout."""
         super().close()
         self.assoc.dimse.msg_queue.put((None, None))
 
@@ -128,10 +128,10 @@ class _BoundedSocket(AssociationSocket):
 
     @contextmanager
     def _within(self, began: float, what: str) -> Iterator[socket.socket]:
-        """Give the socket, with what is left of a message's time as its timeout.
+        """Yield the socket, with the rest of a message's time as its timeout.
 
         Raises:
-            OSError: nothing is left, or the socket is closed.
+            OSError: no time is left, or the socket is closed.
         """
         if self.socket is None:
             raise OSError("the connection is closed")
@@ -153,7 +153,7 @@ class _BoundedSocket(AssociationSocket):
 
 
 class _LastingStateMachine(StateMachine):
-    """Ends the association where a PDU cannot be processed: pynetdicom's thread would die, and its users wait."""
+    """Ends the association if a PDU cannot be processed: otherwise pynetdicom's thread would die and its users wait."""
 
     def do_action(self, event: str) -> None:
         """Process an event."""
@@ -164,13 +164,13 @@ class _LastingStateMachine(StateMachine):
 
 
 class BoundedEntity(AE):
-    """An application entity whose connections are limited."""
+    """An application entity with limited connections."""
 
     def __init__(self, settings: DimseSettings) -> None:
         super().__init__(ae_title=settings.own_ae_title)
         self.settings = settings
         self.acse_timeout = self.network_timeout = self.connection_timeout = settings.timeout_s
-        self.dimse_timeout = settings.answer_s + settings.timeout_s  # a request is sent, and its answer awaited
+        self.dimse_timeout = settings.answer_s + settings.timeout_s  # sending a request and waiting for its answer
 
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
@@ -183,14 +183,14 @@ class BoundedEntity(AE):
 class _BoundedHandler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
-        association.dul.event_queue.get_nowait()  # "connected", of pynetdicom's socket: that of ours says it again
+        association.dul.event_queue.get_nowait()  # "connected", from pynetdicom's socket: our socket reports it again
         association.dul.socket = _BoundedSocket(association, _settings_of(self.server), client_socket=self.request)
         return association
 
 
 class _BoundedServer(ThreadedAssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept a connection; its TLS handshake is left to its own thread, so that nobody can hold up the others."""
+        """Accept a connection; its own thread does the TLS handshake, so that a slow client does not block others."""
         if self.socket is None:
             raise OSError("the server is closed")
         connection, address = self.socket.accept()
@@ -205,14 +205,14 @@ class _BoundedServer(ThreadedAssociationServer):
 
 def _settings_of(server: AssociationServer) -> DimseSettings:
     if not isinstance(server.ae, BoundedEntity):
-        raise TypeError("the server is none of a BoundedEntity")
+        raise TypeError("the server does not belong to a BoundedEntity")
     return server.ae.settings
 
 
 def listen(
     entity: BoundedEntity, address: tuple[str, int], *, tls: ssl.SSLContext | None, **more: Any
 ) -> ThreadedAssociationServer:
-    """Let an entity take associations in.
+    """Let an entity accept associations.
 
     Raises:
         OSError: the port cannot be opened.
@@ -226,6 +226,6 @@ def listen(
 
 
 def reason_of(association: Association) -> str | None:
-    """Say which limit ended an association; None where none did."""
+    """Return the limit that ended an association; None if none did."""
     found = association.dul.socket
     return found.reason if isinstance(found, _BoundedSocket) else None

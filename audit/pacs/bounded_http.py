@@ -1,8 +1,8 @@
-"""A requests session for a server that is not trusted: one origin, and limits of time and size for each exchange.
+"""A requests session for an untrusted server: one origin, and limits of time and size for each exchange.
 
-requests limits the time between two reads or writes alone, so that a server which sends or reads a byte now and then
-holds a program for ever, and it reads and inflates whatever comes. Here a request is sent piece by piece, every byte of
-an answer, from the status line on, passes :class:`_MeteredSocket`, and the body is inflated piece by piece.
+requests limits only the time between two reads or writes. A server that sends or reads a byte now and then blocks a
+program forever, and requests reads and inflates any amount. Here a request is sent in pieces; every byte of an answer,
+from the status line on, is read through :class:`_MeteredSocket`; and the body is inflated in pieces.
 """
 
 import base64
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
 __all__ = ["BoundedSession"]
 
 _CHUNK: Final = 2**16
-_SENT_AT_ONCE: Final = 2**14  # bytes; TLS sends records of this size, each with a timeout of its own
-_HEAD_BYTES: Final = 2**20  # status lines and headers of one answer; servers send some hundred bytes
+_SENT_AT_ONCE: Final = 2**14  # bytes; TLS sends records of this size, each with its own timeout
+_HEAD_BYTES: Final = 2**20  # status lines and headers of one answer; servers send a few hundred bytes
 _REDIRECTS: Final = 5
 
 
 class _Meter:
-    """What one request and its answer, redirects included, may still take."""
+    """The remaining time and size of one request and its answer, including redirects."""
 
     def __init__(self, *, seconds: float, silence_s: float, most_bytes: int) -> None:
         self._seconds, self._silence_s, self._most_bytes = seconds, silence_s, most_bytes
         self._sending = 0.0  # seconds spent on writes
-        self._began: float | None = None  # at the first byte: how long a server thinks is limited by silence_s
+        self._began: float | None = None  # time of the first byte; before that, silence_s is the limit
         self._taken = 0
 
     @contextmanager
     def sending(self, connected: socket) -> Iterator[None]:
-        """Let one write take what is left of the time for them.
+        """Limit one write to the remaining time for writes.
 
         Raises:
-            PacsError: the time is over.
+            PacsError: no time is left.
         """
         left = self._seconds - self._sending
         if left <= 0:
@@ -66,10 +66,10 @@ class _Meter:
             self._sending += time.monotonic() - began
 
     def wait_s(self) -> float:
-        """Give how long the next read may take.
+        """Return the time limit of the next read.
 
         Raises:
-            PacsError: the time is over.
+            PacsError: no time is left.
         """
         if self._began is None:
             return self._silence_s
@@ -79,19 +79,19 @@ class _Meter:
         return min(left, self._silence_s)
 
     def timed_out(self) -> None:
-        """Tell a read that ended because all the time is over from one that met silence.
+        """Decide whether a read timed out because the total time is over or because the server was silent.
 
         Raises:
-            PacsError: all the time is over.
+            PacsError: the total time is over.
         """
         if self._began is not None and time.monotonic() >= self._began + self._seconds:
             raise self._too_slow()
 
     def take(self, count: int) -> None:
-        """Count bytes that came over the wire.
+        """Count received bytes.
 
         Raises:
-            PacsError: they are too many.
+            PacsError: there are too many.
         """
         if self._began is None:
             self._began = time.monotonic()
@@ -119,16 +119,14 @@ class _Meter:
 
     def _too_large(self) -> PacsError:
         megabytes = self._most_bytes / 2**20
-        return PacsError(
-            f"the server sent an answer of more than {megabytes:g} MB: set answer_mb higher if that is meant"
-        )
+        return PacsError(f"the server sent an answer of more than {megabytes:g} MB: set answer_mb higher to allow it")
 
 
-_meter: ContextVar[_Meter] = ContextVar("meter of the request that is under way")
+_meter: ContextVar[_Meter] = ContextVar("meter of the current request")
 
 
 class _MeteredSocket(RawIOBase):
-    """Reads a socket within the limits of the request that is under way."""
+    """Reads a socket within the limits of the current request."""
 
     def __init__(self, raw: RawIOBase, connected: socket) -> None:
         self._raw, self._socket = raw, connected
@@ -138,7 +136,7 @@ class _MeteredSocket(RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        """Read as a socket's file does."""
+        """Read like a socket's file."""
         meter = _meter.get()
         self._socket.settimeout(meter.wait_s())
         try:
@@ -150,7 +148,7 @@ class _MeteredSocket(RawIOBase):
         return count
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Return the socket."""
         self._raw.close()
         super().close()
 
@@ -162,10 +160,10 @@ class _MeteredResponse(StandardResponse):
 
 
 class _Connection(HTTPConnection):
-    response_class = _MeteredResponse  # what http.client makes of an answer
+    response_class = _MeteredResponse  # the class of http.client's answers
 
     def send(self, data: Any) -> None:
-        """Send bytes, which is all that urllib3 gives, piece by piece."""
+        """Send bytes in pieces; urllib3 passes only bytes."""
         if self.sock is None:
             self.connect()
         for start in range(0, len(data), _SENT_AT_ONCE):
@@ -186,15 +184,15 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Reads a body to its end, inflated within the limit, before it gives an answer to anybody."""
+    """Reads and inflates a complete body within the limits before it returns an answer."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make connections that are metered."""
+        """Create metered connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
-        """Make an answer whose body is here."""
+        """Create an answer with its complete body."""
         meter = _meter.get()
         try:
             body = self._body(resp, meter)
@@ -223,7 +221,7 @@ class _BoundedAdapter(HTTPAdapter):
             meter.refuse_larger(int(stated[:20]))
         parts, size = [], 0
         for part in resp.stream(_CHUNK, decode_content=True):
-            meter.wait_s()  # inflating takes time too
+            meter.wait_s()  # inflating also takes time
             size += len(part)
             meter.refuse_larger(size)
             parts.append(part)
@@ -231,15 +229,15 @@ class _BoundedAdapter(HTTPAdapter):
 
 
 class BoundedSession(requests.Session):
-    """Asks one server, and no other, within the limits of its settings.
+    """Sends requests to one server only, within the limits of its settings.
 
     Raises:
-        PacsError: by every request, where a limit is met or the server sends it elsewhere.
+        PacsError: from every request, if a limit is exceeded or the server redirects elsewhere.
     """
 
     def __init__(self, settings: DicomwebSettings) -> None:
         super().__init__()
-        self.trust_env = False  # no .netrc, no proxy that the administrator of the PACS does not know of
+        self.trust_env = False  # no .netrc, and no proxy that the PACS administrator does not know about
         self.max_redirects = _REDIRECTS
         self.verify = True if settings.ca_file is None else str(settings.ca_file)
         if settings.client_cert is not None:
@@ -250,7 +248,7 @@ class BoundedSession(requests.Session):
             self.headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         if settings.token is not None:
             self.headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
-        self.headers["Accept-Encoding"] = "identity"  # films hardly shrink
+        self.headers["Accept-Encoding"] = "identity"  # radiographs hardly compress
         self.mount("http://", _BoundedAdapter())
         self.mount("https://", _BoundedAdapter())
         self._origin = _origin(settings.url)
@@ -259,7 +257,7 @@ class BoundedSession(requests.Session):
 
     @contextmanager
     def answers_up_to(self, megabytes: int) -> Iterator[None]:
-        """Let answers have no more than this meanwhile."""
+        """Set the size limit of answers in this context."""
         before = self._most_bytes
         self._most_bytes = min(before, megabytes * 2**20)
         try:
@@ -268,7 +266,7 @@ class BoundedSession(requests.Session):
             self._most_bytes = before
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Ask, and follow redirects within the server, within one answer's limits."""
+        """Send a request, and follow redirects within the server, within the limits of one answer."""
         settings = self._settings
         token = _meter.set(_Meter(seconds=settings.answer_s, silence_s=settings.timeout_s, most_bytes=self._most_bytes))
         try:
@@ -277,12 +275,12 @@ class BoundedSession(requests.Session):
             _meter.reset(token)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send one request, of a redirect too, to the configured server alone."""
+        """Send one request, or one redirect, to the configured server only."""
         there = _origin(request.url or "")
         if there != self._origin:
             raise PacsError(
-                f"the server sends requests on to {there[0]}://{there[1]}, which is another one: credentials and "
-                "patients' data are not sent there; give its url if it is meant"
+                f"the server redirects to {there[0]}://{there[1]}, which is another server: credentials and patient "
+                "data are not sent there; set url to it if that is intended"
             )
         return super().send(request, **kwargs)
 

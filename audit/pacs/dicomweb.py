@@ -1,8 +1,6 @@
-"""The one object in the answer to a retrieval.
+"""An archive over DICOMweb: QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
 
 Source: PS3.18 8.6.1 (multipart payloads), RFC 2046 5.1.1 (boundaries).
-
-Source: PS3.18 10.4 (retrieve), 10.5 (store), 10.6 (search).
 """
 
 import logging
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from email.message import Message
 from types import TracebackType
 from typing import Any
-from xml.etree.ElementTree import ParseError  # what dicomweb-client reads XML with raises it
+from xml.etree.ElementTree import ParseError  # raised by dicomweb-client's XML reader
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -32,10 +30,10 @@ _HEAD_BYTES = 2**14
 
 
 def only_part(content_type: str, body: bytes) -> bytes:
-    """Take the only part out of a multipart message; some servers send the object without such a wrapping.
+    """Return the only part of a multipart message; some servers send the object without multipart.
 
     Raises:
-        ValueError: it is neither, is cut short, or holds several parts.
+        ValueError: it is neither, is truncated, or holds several parts.
     """
     message = Message()
     message["Content-Type"] = content_type
@@ -58,10 +56,10 @@ def only_part(content_type: str, body: bytes) -> bytes:
     return body[head_end + 4 : end]
 
 
-_PAGE = 200  # results a query
-_QUERY_MB = 16  # of one page of results; 200 studies have some 200 kB
-_MOST_UNANSWERED = 5  # retrievals or objects in a row: then the rest of a series or study is not tried
-_MANY_PAGES = 10  # all pages of a query may take so many times what one answer may
+_PAGE = 200  # results per query
+_QUERY_MB = 16  # limit per page of results; 200 studies have about 200 kB
+_MOST_UNANSWERED = 5  # consecutive retrievals or objects: after that the rest of a series or study is not tried
+_MANY_PAGES = 10  # all pages of a query may take this many times the time of one answer
 _OWN_UID = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 _ADVICE = {
     401: "refuses the credentials: set user and password, or token",
@@ -77,16 +75,16 @@ class DicomwebArchive:
 
     def __init__(self, settings: DicomwebSettings) -> None:
         self._url, self._settings = settings.url, settings
-        self._unanswered = 0  # retrievals or objects in a row
+        self._unanswered = 0  # consecutive retrievals or objects
         self._session = BoundedSession(settings)
-        # Its warnings quote the server, and a server may quote a patient.
+        # Its warnings quote the server, and the server's text may name a patient.
         for name in ("dicomweb_client", "retrying", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._client = DICOMwebClient(settings.url, session=self._session, timeout=settings.timeout_s)
         self._client.set_http_retry_params(retry=False)
 
     def __enter__(self) -> "DicomwebArchive":
-        """Nothing is opened before it is needed."""
+        """Do nothing: connections are opened when they are needed."""
         return self
 
     def __exit__(
@@ -96,7 +94,7 @@ class DicomwebArchive:
         self._session.close()
 
     def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-        """Find what matches at a level (:class:`audit.pacs.archive.Archive`), page by page."""
+        """Find matches at a level (:class:`audit.pacs.archive.Archive`), page by page."""
         parents = {k: keys[k] for k in ("StudyInstanceUID", "SeriesInstanceUID") if keys.get(k)}
         above = {"STUDY": 0, "SERIES": 1, "IMAGE": 2}[level]
         place = list(parents.values())[:above]
@@ -117,16 +115,16 @@ class DicomwebArchive:
             new = [each for each in read if _name(each) not in known]
             known.update(map(_name, new))
             found += new
-            if len(answers) < _PAGE or not new:  # some servers begin again from the first result
+            if len(answers) < _PAGE or not new:  # some servers start again from the first result
                 return found
             offset += _PAGE
         raise PacsError(
-            f"{self._url} does not come to an end of its results ({len(found)} so far): ask for fewer days, or set "
+            f"{self._url} sends results without end ({len(found)} so far): ask for fewer days, or set "
             "most_results or answer_s higher"
         )
 
     def _read(self, answers: object, keys: Mapping[str, str], *, own: str) -> list[Dataset]:
-        """Read of each result what was asked for, and nothing that nests or leads elsewhere (a BulkDataURI)."""
+        """Read the requested values of each result, and nothing nested or external (a BulkDataURI)."""
         if not isinstance(answers, list):
             raise TypeError("no array of results")
         if len(answers) > self._settings.most_results:
@@ -143,7 +141,7 @@ class DicomwebArchive:
         return read
 
     def fetch(self, series: FoundSeries, uids: Sequence[str], keep: Keep) -> dict[str, str]:
-        """Fetch instances of a series one by one, in the encoding that the archive has them in."""
+        """Fetch instances of a series one by one, in the encoding in which the archive stores them."""
         failed: dict[str, str] = {}
         for uid in uids:
             try:
@@ -160,14 +158,14 @@ class DicomwebArchive:
         return failed
 
     def _retrieve(self, series: FoundSeries, uid: str) -> bytes:
-        """Fetch the file of one instance as it is: dicomweb-client would parse all that comes, and write it anew."""
+        """Fetch the file of one instance unchanged: dicomweb-client would parse it and write it again."""
         url = f"{self._url}/studies/{series.study_uid}/series/{series.series_uid}/instances/{uid}"
         answer = self._session.get(url, headers={"Accept": _ANY_ENCODING}, timeout=self._settings.timeout_s)
         answer.raise_for_status()
         return only_part(answer.headers.get("Content-Type", ""), answer.content)
 
     def store(self, objects: Sequence[Dataset]) -> dict[str, str]:
-        """Store objects one by one: a message of all of them may be larger than servers take."""
+        """Store objects one by one: a message with all of them may exceed the server's limit."""
         failed: dict[str, str] = {}
         for each in objects:
             uid = str(each.SOPInstanceUID)
@@ -204,7 +202,7 @@ class DicomwebArchive:
 
     @contextmanager
     def _errors_in_a_sentence(self) -> Iterator[None]:
-        """Say what went wrong without the query, which may name a patient, and without credentials."""
+        """Describe an error without the query, which may name a patient, and without credentials."""
         try:
             yield
         except requests.exceptions.SSLError as error:
@@ -216,28 +214,28 @@ class DicomwebArchive:
             sentence = f"{self._url} {_ADVICE.get(status, 'failed: see its log')} (HTTP {status})"
             raise (RefusedError if status in _REFUSED else PacsError)(sentence) from error
         except requests.exceptions.JSONDecodeError as error:
-            raise PacsError(f"{self._url} answered what is no DICOMweb (no JSON): check url") from error
+            raise PacsError(f"{self._url} did not answer with DICOMweb (no JSON): check url") from error
         except requests.TooManyRedirects as error:
-            raise PacsError(f"{self._url} sends requests round in a circle: check url") from error
+            raise PacsError(f"{self._url} redirects in a circle: check url") from error
         except (requests.RequestException, TransferError) as error:
             raise UnansweredError(
                 f"{self._url} cannot be reached or broke off ({type(error).__name__}): check url, and whether it is up"
             ) from error
         except (*READ_ERRORS, ParseError) as error:
-            raise PacsError(f"{self._url} answered what is no DICOMweb ({type(error).__name__}): check url") from error
+            raise PacsError(f"{self._url} did not answer with DICOMweb ({type(error).__name__}): check url") from error
 
 
 def _plain(values: Any) -> list[Any]:
-    """Check that values are plain ones: no items of a sequence.
+    """Check that values are scalars, not items of a sequence.
 
     Raises:
         ValueError: they are not.
     """
     if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
-        raise ValueError("a value that was asked for is no plain one")
+        raise ValueError("a requested value is not a scalar")
     return values
 
 
 def _name(found: Dataset) -> str:
-    """Tell results apart."""
+    """Return the name that identifies a result."""
     return "/".join(text(found, level) for level in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))

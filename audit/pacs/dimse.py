@@ -32,11 +32,11 @@ from pipelines.errors import PacsError
 __all__ = ["DimseArchive"]
 
 _PENDING = frozenset({0xFF00, 0xFF01})
-_MOST_CLASSES = 9  # with all encodings: an association has 128 presentation contexts at most
-_AT_ONCE = 50  # UIDs a request
-_MANY_MESSAGES = 10  # all results of a query may take so many times what one message may
-_LEAST_PDU_BYTES = 4096  # that the archive takes; an object is split into so many parts at once
-_PLAIN: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # what inflates is not offered
+_MOST_CLASSES = 9  # with all encodings: an association has at most 128 presentation contexts
+_AT_ONCE = 50  # UIDs per request
+_MANY_MESSAGES = 10  # all results of a query may take this many times the time of one message
+_LEAST_PDU_BYTES = 4096  # minimum PDU size of the archive; an object is split into PDUs all at once
+_PLAIN: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # deflated encodings are not offered
 _CHARACTER_SET = 0x00080005
 _MEANINGS = {
     0xA701: "it is out of resources",
@@ -61,13 +61,13 @@ class DimseArchive:
         self._receiver: Receiver | None = None
 
     def __enter__(self) -> "DimseArchive":
-        """Nothing is opened before it is needed."""
+        """Do nothing: associations are opened when they are needed."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the association and the port that stayed open."""
+        """End open associations, and close the port."""
         if self._finding is not None:
             _end(self._finding)
             self._finding = None
@@ -76,14 +76,14 @@ class DimseArchive:
             self._receiver = None
 
     def query(self, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-        """Find what matches at a level (:class:`audit.pacs.archive.Archive`)."""
+        """Find matches at a level (:class:`audit.pacs.archive.Archive`)."""
         if self._finding is None or not self._finding.is_established:
             self._finding = self._open([build_context(StudyRootQueryRetrieveInformationModelFind, _PLAIN)])
         try:
             with tolerant_reading(), self._loss_in_a_sentence(self._finding):
                 return self._results(self._finding, level, keys)
         except PacsError:
-            self._finding.abort()  # results that are left would be taken for those of the next query
+            self._finding.abort()  # otherwise remaining results would be read as those of the next query
             self._finding = None
             raise
 
@@ -96,15 +96,15 @@ class DimseArchive:
                 found.append(self._picked(identifier, keys))
                 if len(found) > settings.most_results or time.monotonic() > end:
                     raise PacsError(
-                        f"{self._name} does not come to an end of its results ({len(found)} so far): ask for fewer "
-                        "days, or set most_results or answer_s higher"
+                        f"{self._name} sends results without end ({len(found)} so far): ask for fewer days, or set "
+                        "most_results or answer_s higher"
                     )
             elif status.get("Status") != 0x0000:
                 raise PacsError(f"{self._name} does not answer the query: {_meaning(status, association)}")
         return found
 
     def _picked(self, identifier: Dataset, keys: Mapping[str, str]) -> Dataset:
-        """Take out of a result what was asked for, and nothing else that the archive may have put there."""
+        """Copy the requested elements of a result, and nothing else that the archive may have added."""
         picked = Dataset()
         try:
             for tag in [*map(tag_for_keyword, keys), _CHARACTER_SET]:
@@ -157,17 +157,17 @@ class DimseArchive:
                     status = association.send_c_store(each).get("Status")
                 if status is None:
                     raise PacsError(f"{self._name} did not take an object: {_broken_off(association)}")
-                if status != 0x0000 and status >> 12 != 0xB:  # Bxxx: taken, with a warning
+                if status != 0x0000 and status >> 12 != 0xB:  # Bxxx: stored, with a warning
                     failed[str(each.SOPInstanceUID)] = f"the archive refused it (status {status:04X})"
         return failed
 
     def _get(self, keys: Mapping[str, str], classes: Sequence[str], intake: Intake) -> str:
-        """Let the archive send over this connection; returns why what did not come did not."""
+        """Let the archive send over this connection; returns the reason for instances that are missing."""
         model = StudyRootQueryRetrieveInformationModelGet
         classes = classes[:_MOST_CLASSES]
         contexts = [build_context(model, _PLAIN)]
         for sop_class in classes:
-            # A context an encoding, so that the archive sends each image in the one that it has.
+            # One context per encoding, so that the archive sends each image in its stored encoding.
             contexts += [build_context(sop_class, _PLAIN), *(build_context(sop_class, each) for each in COMPRESSED)]
         roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
         handlers = [(evt.EVT_C_STORE, intake.take)]
@@ -188,7 +188,7 @@ class DimseArchive:
     def _reason(
         self, association: Association, answers: Iterable[tuple[Dataset, Dataset | None]], intake: Intake
     ) -> str:
-        """Follow a retrieval to its end; returns why what did not come did not.
+        """Follow a retrieval to its end; returns the reason for instances that are missing.
 
         Raises:
             PacsError: the archive broke off or took too long, and had sent nothing.
@@ -209,7 +209,7 @@ class DimseArchive:
 
     @contextmanager
     def _loss_in_a_sentence(self, association: Association) -> Iterator[None]:
-        """Say it if an association was over before a request could be sent: pynetdicom raises a RuntimeError."""
+        """Convert the RuntimeError that pynetdicom raises if an association ended before a request was sent."""
         try:
             yield
         except RuntimeError as error:
@@ -229,7 +229,7 @@ class DimseArchive:
         """Open an association.
 
         Raises:
-            PacsError: nobody answers, or the archive does not accept it.
+            PacsError: there is no answer, or the archive does not accept the association.
         """
         settings = self._settings
         tls = (client_context(settings), settings.host) if settings.tls else None
@@ -248,16 +248,16 @@ class DimseArchive:
                 "there, and check ae_title"
             )
         if association.acceptor.primitive is not None:
-            raise PacsError(f"{self._name} offers none of the services that are asked for, or broke off")
+            raise PacsError(f"{self._name} offers none of the requested services, or broke off")
         trust = ", its certificate trusted (ca_file)" if settings.tls else ""
         raise PacsError(f"{self._name} cannot be reached: is it up{trust}, and are host, port and tls right?")
 
     def _check_terms(self, association: Association, offered: list[PresentationContext]) -> None:
-        """Refuse an archive that answers with terms which pynetdicom takes, and cannot work with.
+        """Refuse an archive with terms that pynetdicom accepts but cannot handle.
 
         Raises:
-            PacsError: it chose an encoding that was not offered, or takes shorter PDUs than any real one: an object
-                would be split into millions of parts at once.
+            PacsError: it chose an encoding that was not offered, or accepts only PDUs that are shorter than any real
+                ones: an object would be split into millions of parts at once.
         """
         pairs = {(each.abstract_syntax, syntax) for each in offered for syntax in each.transfer_syntax}
         chosen = {(each.abstract_syntax, each.transfer_syntax[0]) for each in association.accepted_contexts}
@@ -266,14 +266,14 @@ class DimseArchive:
         if not chosen <= pairs:
             wrong = "chose an encoding that was not offered"
         elif stated and stated < _LEAST_PDU_BYTES:
-            wrong = f"takes PDUs of {stated} bytes at most, and {_LEAST_PDU_BYTES} are needed"
+            wrong = f"accepts PDUs of at most {stated} bytes, but {_LEAST_PDU_BYTES} are needed"
         if wrong is not None:
             association.abort()
             raise PacsError(f"{self._name} {wrong}: have its settings checked")
 
 
 def client_context(settings: DimseSettings) -> ssl.SSLContext:
-    """Make the TLS of outgoing connections: the server's certificate and name are checked.
+    """Create the TLS context of outgoing connections: the server's certificate and name are checked.
 
     Raises:
         PacsError: a certificate cannot be read.

@@ -1,4 +1,4 @@
-"""The archive that is set up."""
+"""Opens the configured archive."""
 
 from pathlib import Path
 
@@ -12,13 +12,14 @@ __all__ = ["open_archive"]
 
 
 def open_archive(via: str | None, config: Path | None) -> Archive:
-    """Give the archive by DICOMweb or DIMSE.
+    """Return the archive over DICOMweb or DIMSE.
 
     Args:
-        via: "dicomweb" or "dimse"; None for what is set up, DICOMweb before DIMSE.
-        config: the file of settings; None for the usual one.
+        via: "dicomweb" or "dimse"; None for the configured one, DICOMweb before DIMSE.
+        config: the settings file; None for the default one.
 
     Raises:
+        PacsError: it is not configured, or the settings are wrong.
         PacsError: it is not set up, or the settings are wrong.
     """
     settings = load_settings(config)
@@ -28,5 +29,5 @@ def open_archive(via: str | None, config: Path | None) -> Archive:
         return DimseArchive(settings.dimse)
     wanted = "M2IB_AUDIT_DIMSE_HOST" if via == "dimse" else "M2IB_AUDIT_DICOMWEB_URL"
     raise PacsError(
-        f"no archive is set up{f' for {via}' if via else ''}: set {wanted}, or write the file of docs/PACS.md"
+        f"no archive is configured{f' for {via}' if via else ''}: set {wanted}, or write the file of docs/PACS.md"
     )

@@ -1,4 +1,4 @@
-"""Originals are pulled into a folder, instance by instance; what lies there whole is not fetched again."""
+"""Pulls originals into a folder, instance by instance; complete instances are not fetched again."""
 
 import csv
 import io
@@ -19,29 +19,29 @@ __all__ = ["FAILURES", "Pulled", "pull"]
 
 FAILURES = "pull-failures.csv"
 _PART = ".part"
-_LONGEST_CELL = 500  # of the table of failures: an identifier that is no UID may be as long as its archive likes
-_MOST_LOST = 5  # studies or series in a row: then the archive is taken for gone
+_LONGEST_CELL = 500  # characters in the table of failures: an invalid UID may have any length
+_MOST_LOST = 5  # consecutive studies or series: after that the archive is considered unavailable
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Pulled:
-    """What came of a pull."""
+    """The result of a pull."""
 
-    fetched: int = 0  # instances that were brought
-    kept: int = 0  # that were there already
-    own: int = 0  # results of this program, left out
+    fetched: int = 0  # instances that were fetched
+    kept: int = 0  # instances that were already present
+    own: int = 0  # results of this program, which are skipped
     failed: list[tuple[str, str, str, str]] = field(default_factory=list)  # study, series, instance, reason
 
 
 def pull(
     archive: Archive, into: Path, wanted: Wanted, *, progress: Progress = lambda _stage, _done, _total: None
 ) -> Pulled:
-    """Bring the instances that are wanted into ``into/STUDY/SERIES/INSTANCE.dcm``.
+    """Fetch the wanted instances into ``into/STUDY/SERIES/INSTANCE.dcm``.
 
-    Each is written beside its place and moved there when it is whole, so that a pull that was cut short goes on where
-    it was. What failed stands in ``pull-failures.csv``, which goes away when nothing has failed.
+    Each instance is written to a temporary file and renamed when it is complete, so that an interrupted pull can be
+    continued. Failures are listed in ``pull-failures.csv``, which is removed when there are none.
 
     Raises:
         PacsError: the archive cannot be reached or refuses.
@@ -81,7 +81,7 @@ def pull(
 def _find_all(
     archive: Archive, studies: list[str], wanted: Wanted, pulled: Pulled, progress: Progress
 ) -> list[FoundSeries]:
-    """Find the series of all studies; a study whose answers cannot be used is listed and stops no other.
+    """Find the series of all studies; a study with unusable answers is listed and does not affect the others.
 
     Raises:
         PacsError: the archive refuses, or several studies in a row failed.
@@ -90,7 +90,7 @@ def _find_all(
     lost = 0
     for done, study_uid in enumerate(studies, start=1):
         if not is_uid(study_uid):
-            reason = "the archive gives an identifier that is no UID: nothing of this study was fetched"
+            reason = "the archive sent an identifier that is not a UID: nothing of this study was fetched"
             pulled.failed.append((study_uid, "", "", reason))
             continue
         try:
@@ -114,13 +114,13 @@ def _pull_series(archive: Archive, into: Path, series: FoundSeries, pulled: Pull
 
     names = (series.study_uid, series.series_uid)
     if not all(map(is_uid, names)):
-        fail("", "the archive gives identifiers that are no UIDs: nothing of this series was fetched")
+        fail("", "the archive sent identifiers that are not UIDs: nothing of this series was fetched")
         return
     folder = into.joinpath(*names)
     missing = []
     for uid in series.instances:
         if not is_uid(uid):
-            fail(uid, "the archive gives an identifier that is no UID")
+            fail(uid, "the archive sent an identifier that is not a UID")
         elif _is_whole(folder / f"{uid}.dcm", uid):
             pulled.kept += 1
         else:
@@ -149,20 +149,20 @@ _OWN = "a result of m2ib-audit"
 
 
 def _odd(path: Path, uid: str, study_uid: str) -> str | None:
-    """Say what is wrong with a file that has come; None where nothing is."""
+    """Return what is wrong with a file that was received; None if nothing is."""
     try:
         with tolerant_reading():
             header, _ = read_elements(path, ("SOPInstanceUID", "StudyInstanceUID", "Manufacturer"))
     except DicomError:
-        return "what came is no DICOM object, or is cut short"
+        return "the received file is not a DICOM object, or is truncated"
     if is_own_result(header):
         return _OWN
     same = (text(header, "SOPInstanceUID"), text(header, "StudyInstanceUID")) == (uid, study_uid)
-    return None if same else "the archive sent another object than was asked for"
+    return None if same else "the archive sent another object than the requested one"
 
 
 def _is_whole(path: Path, uid: str) -> bool:
-    """Whether an instance lies there, to its last byte."""
+    """Return True if an instance is present and complete."""
     if not path.is_file():
         return False
     try:
@@ -175,7 +175,7 @@ def _is_whole(path: Path, uid: str) -> bool:
 
 @contextmanager
 def _written(path: Path, content: bytes) -> Iterator[Path]:
-    """Write a file beside its place; it goes away again unless it is moved there.
+    """Write a temporary file next to ``path``; it is removed unless it is renamed.
 
     Raises:
         OutputError: it cannot be written.
@@ -191,7 +191,7 @@ def _written(path: Path, content: bytes) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(
             f"{path.parent} cannot be written ({error.strerror}): make room or give another folder; the same command "
-            "goes on where it was"
+            "then continues"
         ) from error
     finally:
         with suppress(OSError):

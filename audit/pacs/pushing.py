@@ -1,4 +1,4 @@
-"""Results of an audited folder are made and sent to the archive, or written to a folder."""
+"""Creates the results of an audited folder and sends them to the archive, or writes them to a folder."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,44 +20,44 @@ from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]
 
-_MOST_LOST = 5  # studies in a row: then the archive is taken for gone
+_MOST_LOST = 5  # consecutive studies: after that the archive is considered unavailable
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Pushed:
-    """What came of a push."""
+    """The result of a push."""
 
     studies: int = 0
     objects: Counter[ObjectKind] = field(default_factory=Counter)
-    failed: list[Told] = field(default_factory=list)  # a study each, and why
+    failed: list[Told] = field(default_factory=list)  # one message per failed study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSettings:
-    """What is pushed."""
+    """What to push."""
 
     out: Path
-    dicom_dir: Path  # with the originals: records hold no identifiers
+    dicom_dir: Path  # the originals: records hold no identifiers
     kinds: frozenset[ObjectKind] = frozenset(ObjectKind)
-    index: Path | None = None  # of the scan
+    index: Path | None = None  # index of the scan
     to_folder: Path | None = None
 
 
 def push(
     settings: PushSettings, archive: Archive | None, *, progress: Progress = lambda _stage, _done, _total: None
 ) -> Pushed:
-    """Make the results of every study and send them, study by study.
+    """Create the results of every study and send them, study by study.
 
     Args:
-        settings: what is pushed; with ``to_folder`` the objects are written there as well.
-        archive: where to; None: nowhere.
-        progress: told of each stage.
+        settings: what to push; with ``to_folder`` the objects are also written there.
+        archive: the destination; None: none.
+        progress: called for each stage.
 
     Raises:
         InputError: none of the originals belongs to the run.
-        OutputError: OUT cannot be read, or the folder not written.
+        OutputError: OUT cannot be read, or the folder cannot be written.
         PacsError: the archive cannot be reached or refuses.
     """
     read_run(settings.out)
@@ -100,11 +100,11 @@ def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> 
 def _results(
     folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[ObjectKind], known: Known
 ) -> list[Result]:
-    """Make the results of one study.
+    """Create the results of one study.
 
     Raises:
-        OutputError: its record, heat or pictures cannot be read, or the log does not vouch for its record.
-        InputError: an original is missing or cannot be read, or no result can be made of it.
+        OutputError: its record, heat or images cannot be read, or the log does not confirm its record.
+        InputError: an original is missing or unreadable, or no result can be made from it.
     """
     study = read_study(folder)
     images = [image for image in study.record.images if image.phrases]
@@ -120,7 +120,7 @@ def _results(
     try:
         return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
-        # What highdicom raises on headers that the standard does not allow; its words may hold their values.
+        # The errors that highdicom raises for non-conforming headers; its messages may contain their values.
         raise InputError(
             f"no results can be made from the original's header ({type(error).__name__}): have the image exported again"
         ) from error
@@ -135,7 +135,7 @@ def _count(results: list[Result], refused: Mapping[str, str], key: str, pushed: 
 
 
 def _write(results: list[Result], folder: Path) -> None:
-    """Write objects for whoever sends them by other means; their names hold no identifier."""
+    """Write objects to be sent by other means; their names hold no identifier."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clean([folder])
@@ -154,7 +154,7 @@ def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
 
 
 def _told(key: str, reason: str, paths: Mapping[str, Path]) -> Told:
-    """Say what is wrong with a study; originals, whose names may be patients', are named to their owner alone."""
+    """Describe a study's error; originals, whose names may be patients', are named only to their owner."""
     masked = reason
     for path in paths.values():
         masked = masked.replace(str(path), "the original")

@@ -1,4 +1,4 @@
-"""Instances that an archive sends: taken in if they were asked for, by C-GET or at a port of our own (C-MOVE).
+"""Receives instances that were requested, by C-GET or at a port of our own (C-MOVE).
 
 Source: PS3.4 B.2.3 (C-STORE status codes).
 """
@@ -50,13 +50,13 @@ DEFAULT_CLASSES = (
 _REPORT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (11, 22, 33, 34))
 _MORE_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1.1", *_REPORT_CLASSES)  # For Processing; basic to comprehensive SR
 
-MOST_OTHERS = 200  # instances that nobody asked for
+MOST_OTHERS = 200  # instances that were not requested
 
 _OUT_OF_RESOURCES, _NOT_ASKED_FOR = 0xA700, 0x0124
 
 
 class Intake:
-    """Takes the instances that were asked for, each once, and no other; who goes on sending others is cut off."""
+    """Accepts each requested instance once, and no other; a sender with too many others is cut off."""
 
     def __init__(self, wanted: frozenset[str], keep: Keep, *, seconds: float) -> None:
         self._wanted, self._keep = wanted, keep
@@ -66,7 +66,7 @@ class Intake:
         self.taken: set[str] = set()
 
     def take(self, event: evt.Event) -> int:
-        """Keep what a C-STORE brings; returns its status. Called in a thread of the connection."""
+        """Store the instance of a C-STORE; returns its status. Called in a thread of the connection."""
         uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
         if uid not in self._wanted or uid in self.taken:
             self._others += 1
@@ -84,20 +84,20 @@ class Intake:
         return 0x0000
 
     def is_late(self) -> bool:
-        """Whether the time for all of it is over."""
+        """Return True if the time for the whole retrieval is over."""
         return time.monotonic() > self._end
 
     def raise_error(self) -> None:
-        """Raise what kept an instance from being written."""
+        """Raise the error that prevented an instance from being written."""
         if self._error is not None:
             raise self._error
 
 
 class Receiver:
-    """A port of our own, to which an archive sends what a C-MOVE has asked it for.
+    """A port of our own, to which an archive sends the instances that a C-MOVE requested.
 
     Raises:
-        PacsError: the port is taken, or there is no certificate for TLS.
+        PacsError: the port is in use, or there is no certificate for TLS.
     """
 
     def __init__(self, settings: DimseSettings) -> None:
@@ -121,7 +121,7 @@ class Receiver:
 
     @contextmanager
     def taking(self, intake: Intake) -> Iterator[None]:
-        """Let what comes go to ``intake``."""
+        """Pass received instances to ``intake``."""
         self._intake = intake
         try:
             yield
@@ -129,7 +129,7 @@ class Receiver:
             self._intake = None
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         self._entity.shutdown()
         self._server.server_close()
 
@@ -138,7 +138,7 @@ class Receiver:
 
 
 def _server_context(settings: DimseSettings) -> ssl.SSLContext:
-    """Make the TLS of incoming connections: who connects must show a certificate that ca_file vouches for."""
+    """Create the TLS context of incoming connections: the peer must present a certificate that ca_file confirms."""
     if settings.client_cert is None or settings.ca_file is None:
         raise PacsError("C-MOVE over TLS needs client_cert (and client_key) and ca_file, or set retrieve to get")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.ca_file)

@@ -1,7 +1,7 @@
-"""Where the PACS is and how this program may enter: from environment variables or a file, never from the command line.
+"""The address of the PACS and the credentials: from environment variables or a file, never from the command line.
 
 ``M2IB_AUDIT_DICOMWEB_URL`` is ``url`` of the section ``[dicomweb]`` of the file, ``M2IB_AUDIT_DIMSE_PORT`` is ``port``
-of ``[dimse]``, and so on; the environment wins. The file is TOML and must be readable by its owner alone.
+of ``[dimse]``, and so on; the environment takes precedence. The file is TOML and must be readable only by its owner.
 """
 
 import os
@@ -38,29 +38,29 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Retrieve(StrEnum):
-    """How images come by DIMSE."""
+    """How images are retrieved over DIMSE."""
 
-    GET = "get"  # over the connection that asks for them
-    MOVE = "move"  # the archive opens a connection of its own, to an address that it has been told of
+    GET = "get"  # over the requesting connection
+    MOVE = "move"  # over a connection that the archive opens to a configured address
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    ca_file: Path | None = None  # certificates that the server's is checked against; None: the system's
+    ca_file: Path | None = None  # certificates to check the server's against; None: those of the system
     client_cert: Path | None = None  # this program's own certificate, PEM
     client_key: Path | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0  # of silence
-    answer_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # from an answer's first byte to its last
-    answer_mb: Annotated[int, Field(ge=1, le=2048)] = 128  # MiB; the largest detector's films have some 50
-    most_results: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000  # of a query
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0  # limit of silence
+    answer_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # from the first byte of an answer to its last
+    answer_mb: Annotated[int, Field(ge=1, le=2048)] = 128  # MiB; images of the largest detectors have about 50
+    most_results: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000  # per query
 
     @model_validator(mode="after")
     def _check_files(self) -> "_Section":
         for name in ("ca_file", "client_cert", "client_key"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
-                raise ValueError(f"{name} {path} is no file")
+                raise ValueError(f"{name} {path} is not a file")
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key needs client_cert")
         return self
@@ -69,10 +69,10 @@ class _Section(BaseModel):
 class DicomwebSettings(_Section):
     """A DICOMweb service."""
 
-    url: str  # up to what comes before "/studies"
+    url: str  # without "/studies" and the rest of the path
     user: str | None = None
     password: SecretStr | None = None
-    token: SecretStr | None = None  # goes as "Authorization: Bearer"
+    token: SecretStr | None = None  # sent as "Authorization: Bearer"
 
     @field_validator("url")
     @classmethod
@@ -81,7 +81,7 @@ class DicomwebSettings(_Section):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("url must begin with https:// or http:// and name a host")
         if parts.username is not None or parts.password is not None:
-            raise ValueError("url must hold no user and password: give them as user and password")
+            raise ValueError("url must not hold user and password: give them as user and password")
         if parts.query or parts.fragment:
             raise ValueError("url must end with its path")
         return url.rstrip("/")
@@ -94,7 +94,7 @@ class DicomwebSettings(_Section):
             raise ValueError("token and user exclude each other: give one of them")
         secret = self.token is not None or self.user is not None
         if secret and urlsplit(self.url).scheme == "http" and not is_loopback(urlsplit(self.url).hostname or ""):
-            raise ValueError("credentials are not sent in the clear: give an https:// url")
+            raise ValueError("credentials are not sent unencrypted: give an https:// url")
         return self
 
 
@@ -103,16 +103,16 @@ class DimseSettings(_Section):
 
     host: str
     port: Port
-    ae_title: AeTitle  # of the archive
+    ae_title: AeTitle  # AE title of the archive
     own_ae_title: AeTitle = "M2IB-AUDIT"
     tls: bool = False
     retrieve: Retrieve = Retrieve.GET
-    own_address: str = ""  # where images are taken in by C-MOVE; "": on every address of this machine
+    own_address: str = ""  # address at which C-MOVE delivers images; "": every address of this machine
     own_port: Port = 11113
 
 
 class PacsSettings(BaseModel):
-    """Both ways to the archive, as far as they are set up."""
+    """Both protocols of the archive, as far as they are configured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -121,7 +121,7 @@ class PacsSettings(BaseModel):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, or an address of 127.0.0.0/8 or ::1. Other names are not looked up."""
+    """Return True for localhost, 127.0.0.0/8 and ::1. Other names are not resolved."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -129,15 +129,15 @@ def is_loopback(host: str) -> bool:
 
 
 def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> PacsSettings:
-    """Read file and environment.
+    """Read settings from the file and the environment.
 
     Args:
-        path: the file; None for that which M2IB_AUDIT_PACS_CONFIG names, else ``pacs.toml`` in this user's folder of
-            settings, which need not be there.
-        environment: variables.
+        path: the file; None for the one that M2IB_AUDIT_PACS_CONFIG names, else ``pacs.toml`` in this user's
+            configuration folder, which need not exist.
+        environment: the environment variables.
 
     Raises:
-        PacsError: a value is missing or wrong, or others may read the file. The message holds no secret.
+        PacsError: a value is missing or wrong, or other users may read the file. The message holds no secret.
     """
     named = path or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     file = named or Path(typer.get_app_dir("m2ib-audit")) / "pacs.toml"
@@ -157,14 +157,14 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.
         place = ".".join(str(part) for part in first["loc"]) or "settings"
         what = first["msg"].removeprefix("Value error, ")
         variable = f"{_PREFIX}{'_'.join(str(part) for part in first['loc']).upper()}"
-        raise PacsError(f"PACS settings: {place}: {what}; mend {file} or the variable {variable}") from None
+        raise PacsError(f"PACS settings: {place}: {what}; correct {file} or the variable {variable}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a file that its owner alone may read.
+    """Read a file that only its owner may read.
 
     Raises:
-        PacsError: it is missing, no TOML, or open to others.
+        PacsError: it is missing, is not TOML, or is readable by others.
     """
     try:
         with path.open("rb") as stream:
@@ -175,15 +175,15 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise PacsError(f"{path}: cannot be read ({error.strerror}); give --config a file, or set variables") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        # What is wrong stands beside the password: the parser's words are not shown.
-        raise PacsError(f"{path}: this is no TOML file; docs/PACS.md shows one") from None
+        # The parser's message is not shown, because the error may be next to the password.
+        raise PacsError(f"{path}: this is not a TOML file; docs/PACS.md shows one") from None
 
 
 _PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
 
 
 def need_extra() -> None:
-    """Make sure that the extra ``pacs`` is installed.
+    """Check that the extra ``pacs`` is installed.
 
     Raises:
         PacsError: a package of it is missing.

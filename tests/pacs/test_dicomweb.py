@@ -34,7 +34,7 @@ def test_a_redirect_to_another_server_is_refused_and_it_is_asked_nothing() -> No
             return 302, {"Location": f"{other}{path}"}, b""
 
         with serving(away) as (url, _), archive(url, token=SecretStr("t")) as found:
-            with pytest.raises(PacsError, match="sends requests on to"):
+            with pytest.raises(PacsError, match="redirects to"):
                 found.query("STUDY", KEYS)
             assert asked_there == []
 
@@ -94,7 +94,7 @@ def test_what_is_no_dicomweb_gives_a_sentence(body: bytes) -> None:
     with (
         serving(lambda _path: (200, JSON, body)) as (url, _),
         archive(url) as found,
-        pytest.raises(PacsError, match="answered what is no DICOMweb"),
+        pytest.raises(PacsError, match="did not answer with DICOMweb"),
     ):
         found.query("STUDY", KEYS)
 
@@ -147,7 +147,7 @@ def test_hostile_identifiers_are_listed_and_nothing_is_written_outside(tmp_path:
         pulled = pull(found, tmp_path / "in", DAY)
         assert not any("instances/" in path for path, _ in asked)
     assert [row[3] for row in pulled.failed] == [
-        "the archive gives identifiers that are no UIDs: nothing of this series was fetched"
+        "the archive sent identifiers that are not UIDs: nothing of this series was fetched"
     ]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "pull-failures.csv"]
 

@@ -113,7 +113,7 @@ def test_an_instance_that_is_not_what_it_is_called_is_listed(film: Dataset, tmp_
     false.StudyInstanceUID = "1.2.3"
     with node(film, [false]) as (port, _):
         pulled = pulled_from(port, tmp_path)
-    assert [row[3] for row in pulled.failed] == ["the archive sent another object than was asked for"]
+    assert [row[3] for row in pulled.failed] == ["the archive sent another object than the requested one"]
     assert not list(tmp_path.rglob("*.dcm*"))
 
 
@@ -169,7 +169,7 @@ def test_a_node_without_the_service_says_so(film: Dataset, tmp_path: Path) -> No
     entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
     server = entity.start_server(("127.0.0.1", 0), block=False)
     try:
-        with pytest.raises(PacsError, match="offers none of the services"):
+        with pytest.raises(PacsError, match="offers none of the requested services"):
             pulled_from(server.socket.getsockname()[1], tmp_path)
     finally:
         server.shutdown()

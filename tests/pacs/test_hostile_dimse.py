@@ -37,7 +37,7 @@ KEYS = {"StudyDate": "20260101", "StudyInstanceUID": ""}
 SERIES = FoundSeries(study_uid="1.2", series_uid="1.2.3", instances={"1.2.3.9": str(ComputedRadiographyImageStorage)})
 DATA = b"\x04\x00"  # type of a P-DATA-TF PDU, reserved
 SLOW = "did not come to the end of a message within"
-NO_END = "does not come to an end of its results"
+NO_END = "sends results without end"
 BROKE = "broke off, or did not answer in time"
 UNREACHED = "offers none|cannot be reached|broke off"
 
@@ -382,7 +382,7 @@ def test_a_node_that_would_have_objects_split_into_single_bytes_is_refused() -> 
     with (
         playing(accepting(7), reads_a_request=False) as (port, _),
         archive(port) as found,
-        pytest.raises(PacsError, match="takes PDUs of 7 bytes at most"),
+        pytest.raises(PacsError, match="accepts PDUs of at most 7 bytes"),
     ):
         found.store([small_object("1.2.3.9")])
 

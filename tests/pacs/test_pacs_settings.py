@@ -80,7 +80,7 @@ def test_a_file_that_others_may_read_is_refused_with_its_mend(file: Path, mode: 
 BAD = {
     "a misspelt key": ("dimse", 'ae_titel = "PACS"', "ae_titel"),
     "no url": ("dicomweb", f'password = "{HIDDEN}"', "url"),
-    "a password in the url": ("dicomweb", f'url = "https://me:{HIDDEN}@pacs.example"', "no user and password"),
+    "a password in the url": ("dicomweb", f'url = "https://me:{HIDDEN}@pacs.example"', "not hold user and password"),
     "another scheme": ("dicomweb", 'url = "ftp://pacs.example"', "https://"),
     "a password without user": ("dicomweb", f'url = "https://p.example"\npassword = "{HIDDEN}"', "belong together"),
     "token and user": (
@@ -91,8 +91,8 @@ BAD = {
     "a token in the clear": ("dicomweb", f'url = "http://p.example"\ntoken = "{HIDDEN}"', "in the clear"),
     "no such port": ("dimse", 'host = "p"\nport = 99999\nae_title = "A"', "port"),
     "a long title": ("dimse", 'host = "p"\nport = 104\nae_title = "SEVENTEEN-LETTERS"', "ae_title"),
-    "no such file": ("dicomweb", 'url = "https://p.example"\nca_file = "/nowhere/ca.pem"', "is no file"),
-    "no TOML": ("dicomweb", f"password = {HIDDEN} =", "no TOML"),
+    "no such file": ("dicomweb", 'url = "https://p.example"\nca_file = "/nowhere/ca.pem"', "is not a file"),
+    "not a TOML": ("dicomweb", f"password = {HIDDEN} =", "no TOML"),
 }
 
 
