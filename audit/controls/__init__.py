@@ -1,1 +1,1 @@
-"""Controls of a heat: one thing is changed on purpose, and what becomes of the map says what it depends on."""
+"""Controls of a heat map: one input is changed on purpose, and the change of the map shows what it depends on."""

@@ -1,4 +1,4 @@
-"""What the controls of a run say together: how far heat moves, how many hits fall, and what the totals tell."""
+"""Summaries of a run's controls: how much the heat changes, how many hits are lost, and what the totals separate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SCALE_PERCENTILE = 99.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlRow:
-    """One phrase under one control, beside the same phrase without it."""
+    """One phrase under one control, with the result of the same phrase without it."""
 
     patient: str
     method: str
@@ -34,7 +34,7 @@ class ControlRow:
 def pearson(
     one: Float[np.ndarray, "grid_rows grid_columns"], other: Float[np.ndarray, "grid_rows grid_columns"]
 ) -> float | None:
-    """Correlate two maps, -1 to 1; None where either is flat or not finite, which correlates with nothing."""
+    """Correlate two maps, -1 to 1; None if either is constant or not finite."""
     first, second = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return None
@@ -44,7 +44,7 @@ def pearson(
 
 
 def summarise_controls(rows: Sequence[ControlRow]) -> tuple[ControlSummary, ...]:
-    """Summarise each method and control, in the order in which they first occur; intervals are over patients."""
+    """Summarise each method and control, in the order of first occurrence; intervals are over patients."""
     groups: dict[tuple[str, str], list[ControlRow]] = {}
     for row in rows:
         groups.setdefault((row.method, row.control), []).append(row)
@@ -73,12 +73,12 @@ def _summary(method: str, control: str, rows: Sequence[ControlRow]) -> ControlSu
 def evidence_of(
     rows: Sequence[ControlRow], peaks: Mapping[str, Sequence[float]], units: Mapping[str, str]
 ) -> tuple[EvidenceRecord, ...]:
-    """Ask whether a heat's total tells a report's phrase from another patient's on the same image.
+    """Test whether a heat map's total separates a report's phrase from another patient's on the same image.
 
     Args:
-        rows: of all controls; those of shuffled reports count.
-        peaks: hottest grid cell of every phrase of the run, by method: they set the scale.
-        units: of each method's heat.
+        rows: rows of all controls; those of shuffled reports are used.
+        peaks: maximum grid cell of every phrase of the run, by method: they set the scale.
+        units: unit of each method's heat.
     """
     return tuple(_evidence(rows, peaks, units))
 
@@ -108,7 +108,7 @@ def _exceeds(row: ControlRow) -> float:
 
 
 def _fall(rows: Sequence[ControlRow]) -> Estimate | None:
-    """Share of hits without the control minus with it."""
+    """Return the share of hits without the control minus that with it."""
     if not rows:
         return None
     before, under = (

@@ -1,4 +1,4 @@
-"""The model is asked again with one thing changed."""
+"""Explains an image again with one input changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,32 +16,32 @@ from pipelines.transforms import Preprocessing
 
 __all__ = ["ExplainedControl", "explain_controls", "rewindowed"]
 
-_WINDOW = (0.05, 0.95)  # quantiles of the picture that the other window spreads over the whole range
+_WINDOW = (0.05, 0.95)  # quantiles of the image that the other window stretches to the whole range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedControl:
-    """What a method says of a phrase under one control."""
+    """The result of a method for a phrase under one control."""
 
     method: str
     control: Control
-    index: int  # of the phrase among the case's
-    text: str | None  # what took the phrase's place; None where it stayed
+    index: int  # index of the phrase in the case
+    text: str | None  # the replacement of the phrase; None if the phrase was not changed
     explanation: Attribution
-    donor: Path | None = None  # an image of the patient whose report the text is from
+    donor: Path | None = None  # an image of the patient whose report contains the text
 
 
 def explain_controls(
     method: Method, encoder: DualEncoder, request: Request, planned: Sequence[PlannedPhrase]
 ) -> tuple[ExplainedControl, ...]:
-    """Explain one image again, once for each control of each planned phrase; only the image side, which is scored.
+    """Explain one image once for each control of each planned phrase; only the image side, which is scored.
 
     Args:
-        method: the method whose heat is put to the test.
+        method: the method to test.
         encoder: the model.
-        request: the image with all phrases of its case, by place, and their seeds: the controls keep the seeds, so
-            that the noise is the same and what differs comes from the change.
-        planned: phrases with the sentences that take their place.
+        request: the image with all phrases of its case, by index, and their seeds. The controls use the same seeds, so
+            that the noise is the same and any difference is due to the change.
+        planned: phrases with the sentences that replace them.
     """
     if not planned:
         return ()
@@ -79,10 +79,10 @@ def explain_controls(
 
 
 def rewindowed(pixels: Float[Tensor, "3 size size"], preprocessing: Preprocessing) -> Float[Tensor, "3 size size"]:
-    """Show the picture in another, narrower window: what lies between two quantiles fills the range.
+    """Apply another, narrower window: stretch the range between two quantiles to the full range.
 
-    The quantiles are of what is not black, so that padding does not move them. A reader who turns the window by as
-    much still sees the same findings.
+    The quantiles exclude black pixels, so that padding does not change them. A reader who adjusts the window by this
+    amount still sees the same findings.
     """
     mean, std = (
         torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
@@ -92,7 +92,7 @@ def rewindowed(pixels: Float[Tensor, "3 size size"], preprocessing: Preprocessin
     shown = display[display > 0]
     if shown.numel() == 0:
         return pixels
-    # torch.quantile takes 2**24 values at most; a model's input has far fewer
+    # torch.quantile accepts at most 2**24 values; a model's input has far fewer
     low, high = torch.quantile(shown, torch.tensor(_WINDOW, dtype=shown.dtype, device=shown.device))
     if not bool(high > low):
         return pixels

@@ -1,4 +1,4 @@
-"""Other sentences in a phrase's place: nonsense, the other side, the finding denied."""
+"""Sentences that replace a phrase: nonsense, the other side, the finding denied."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ __all__ = ["Control", "ControlPlan", "PlannedPhrase", "negated", "nonsense", "si
 
 _THINGS = "bell boat cup drum fork hat jam key kite lamp leaf mat oar pan rug sock tea toy tub yarn"
 _BETWEEN = "a as at by in of on to"
-_MOST_WORDS = 6  # short ones: a small vocabulary spells them by letters, and contexts are short
+_MOST_WORDS = 6  # a small vocabulary spells words by letters, and contexts are short
 
 _SWAPS = {
     "left": "right",
@@ -30,7 +30,7 @@ _SIDE = re.compile(r"\b(" + "|".join(sorted(_SWAPS, key=len, reverse=True)) + r"
 
 
 def nonsense(text: str, generator: np.random.Generator) -> str:
-    """Write a sentence about nothing on a radiograph, with as many words as ``text`` has, six at most."""
+    """Write a sentence that describes nothing on a radiograph, with as many words as ``text`` but at most six."""
     count = min(_MOST_WORDS, max(1, len(text.split())))
     things, between = _THINGS.split(), _BETWEEN.split()
     words = [str(generator.choice(things if (count - index) % 2 else between)) for index in range(count)]
@@ -39,7 +39,7 @@ def nonsense(text: str, generator: np.random.Generator) -> str:
 
 
 def side_swapped(text: str) -> str | None:
-    """Swap left and right; None where the sentence names no side, or both, which swapping leaves in place."""
+    """Swap left and right; None if the sentence names no side, or both."""
     named = {match[0].lower().removesuffix("-sided").removesuffix("ward") for match in _SIDE.finditer(text)}
     if len(named) != 1:
         return None
@@ -47,7 +47,7 @@ def side_swapped(text: str) -> str | None:
 
 
 def negated(phrase: Phrase) -> str | None:
-    """Deny the phrase's finding in a reader's usual words; None where the phrase names none."""
+    """Deny the phrase's finding in common words; None if the phrase names none."""
     return None if phrase.finding is None else f"No evidence of {phrase.finding}."
 
 
@@ -57,13 +57,13 @@ def _like(original: str, word: str) -> str:
     return word.capitalize() if original[0].isupper() else word
 
 
-_DRAWS = 64  # of other patients' phrases, until one names a finding that this patient does not have
+_DRAWS = 64  # attempts to draw another patient's phrase about a finding that this patient does not have
 
 
 class Control(StrEnum):
-    """What is changed; everything else, the noise of the method among it, stays as it was."""
+    """What is changed; everything else, including the method's noise, is kept."""
 
-    SHUFFLED = "shuffled report"  # a phrase of another patient, about a finding that this patient's report lacks
+    SHUFFLED = "shuffled report"  # a phrase of another patient about a finding that this patient's report lacks
     NONSENSE = "nonsense"
     SIDE_SWAPPED = "side swapped"
     NEGATED = "negated"
@@ -73,11 +73,11 @@ class Control(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPhrase:
-    """One phrase of a case with the sentences that take its place; a control that it does not allow is not there."""
+    """One phrase of a case with the sentences that replace it; controls that do not apply to it are missing."""
 
-    index: int  # among the case's phrases
+    index: int  # index in the case's phrases
     texts: Mapping[Control, str]
-    donor: Path | None = None  # an image of the patient whose phrase takes this one's place in the shuffled report
+    donor: Path | None = None  # an image of the patient whose phrase is used in the shuffled report
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +96,15 @@ class _Donor:
 
 
 class ControlPlan:
-    """A seeded sample of a cohort's phrases, those with boxes first, as only they can be hit."""
+    """A seeded sample of a cohort's phrases; phrases with boxes come first, because only they can be hits."""
 
     def __init__(self, studies: Sequence[Study], *, sample: int, seed: int) -> None:
         """Draw the sample.
 
         Args:
             studies: the cohort.
-            sample: how many phrases at most; 0 for none.
-            seed: of the draw; the same cohort and seed give the same sample, in whatever order the studies come.
+            sample: maximum number of phrases; 0 for none.
+            seed: seed of the draw; the same cohort and seed give the same sample, in any order of the studies.
         """
         self._planned: dict[tuple[str, int], PlannedPhrase] = {}
         if sample == 0:
@@ -124,7 +124,7 @@ class ControlPlan:
         return len(self._planned)
 
     def of(self, case: Case) -> tuple[PlannedPhrase, ...]:
-        """Give the phrases of one case that are in the sample, in their order."""
+        """Return the sampled phrases of one case, in their order."""
         uid = case.image.instance
         keys = ((uid, index) for index in range(len(case.phrases)))
         return tuple(self._planned[key] for key in keys if key in self._planned)
@@ -162,7 +162,7 @@ def _texts(case: Case, index: int, donor: _Donor | None, generator: np.random.Ge
 
 
 def _shuffled(case: Case, index: int, donors: Sequence[_Donor], generator: np.random.Generator) -> _Donor | None:
-    """Draw another patient's phrase; a drawn one about a finding of this patient is kept only if no other comes."""
+    """Draw another patient's phrase; one about a finding of this patient is used only if there is no other."""
     patient, text = _patient(case.image), case.phrases[index].text
     own = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}
     second_best: _Donor | None = None

@@ -1,4 +1,4 @@
-"""The verdict on a method's heat for a model: five words, one rule, and every test with its figures."""
+"""The verdict on a method's heat for a model: five categories, one rule, and every test with its values."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from reports.run_record import ControlSummary, Estimate, VerdictRecord, VerdictW
 
 __all__ = ["BLIND_MARGIN", "LEAST_PHRASES", "RULE", "verdict_of"]
 
-# Mean boxes of fewer phrases are weak rivals: benchmarks/bench_verdict.py measures how often a map that never looks and
-# has learnt its mean boxes elsewhere beats them.
+# The mean boxes of few phrases are weak references: benchmarks/bench_verdict.py measures how often they are beaten by a
+# map that ignores the image and learned its mean boxes elsewhere.
 LEAST_PHRASES, _LEAST_PATIENTS = 100, 20
-_LEAST_OF_PART = (20, 10)  # phrases and patients: of the controls, and of images with a marker
+_LEAST_OF_PART = (20, 10)  # phrases and patients, for the controls and for images with a marker
 _MARKER_SHARE = 0.25
-# The class-mean box of a hundred patients is a draw itself: on such cohorts of phantoms an encoder that never learnt to
-# look was seen up to 15 points above it (lower end: 8), and one that did 49 (lower end: 42).
+# The class-mean box of a hundred patients is itself a random sample: on such cohorts of phantoms, an encoder that never
+# learned to look was up to 15 points above it (lower end: 8), and one that did learn was 49 above (lower end: 42).
 BLIND_MARGIN = 0.10
 
 RULE = (
     f"{INTERVAL}. 1. Fewer than {LEAST_PHRASES} scored phrases or "
-    f"{_LEAST_PATIENTS} patients: too few cases to say, since mean boxes of so few are weak rivals. "
+    f"{_LEAST_PATIENTS} patients: too few cases to say, because mean boxes of so few are weak references. "
     "2. The hottest point lies on a burned-in marker in more than "
-    f"{_MARKER_SHARE:.0%} of the phrases on images that have one, by the lower end of the interval: looks at the "
+    f"{_MARKER_SHARE:.0%} of the phrases on images with a marker, by the lower end of the interval: looks at the "
     "marker. 3. The share of hits is not more than "
     f"{100 * BLIND_MARGIN:.0f} points above that of every content-blind map on the same phrases, by the lower end "
-    "of the paired difference: not better than a blind map, since an encoder that never learnt to look may come as "
-    "close. 4. The share of hits does not fall when another patient's report takes the report's place, by the lower "
-    "end of the paired difference: does not depend on the words; with fewer than "
+    "of the paired difference: not better than a blind map, because an encoder that never learned to look may come "
+    "as close. 4. The share of hits does not drop with another patient's phrase, by the lower end of the paired "
+    "difference: does not depend on the words; with fewer than "
     f"{_LEAST_OF_PART[0]} such phrases or {_LEAST_OF_PART[1]} patients: too few cases to say. "
-    "5. Else: grounded. The first that holds is the verdict."
+    "5. Otherwise: grounded. The first condition that holds is the verdict."
 )
-"""What a verdict means, as it stands in run.json and on the page."""
+"""The meaning of a verdict, as stored in run.json and shown on the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One test of the rule: what it found, and the verdict where it ends the matter."""
+    """One test of the rule: its result, and the verdict if it is decisive."""
 
     because: str
     verdict: VerdictWord | None
@@ -81,7 +81,7 @@ def _enough(hits: pd.DataFrame) -> _Step:
     cases, patients = len(hits), int(hits["patient"].nunique())
     told = f"{counted(cases, 'phrase')} of {counted(patients, 'patient')} could be scored against a box"
     if _are_few(cases, patients, (LEAST_PHRASES, _LEAST_PATIENTS)):
-        least = f"at least {LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are asked for"
+        least = f"at least {LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are required"
         return _Step(because=f"{told}; {least}", verdict="too few cases to say")
     return _Step(because=told, verdict=None)
 
@@ -109,12 +109,9 @@ def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
     fall = shuffled[0].hit_fall if shuffled else None
     if fall is None or _are_few(fall.cases, fall.patients):
         count = 0 if fall is None else fall.cases
-        told = f"another patient's report took the report's place for {count} scored phrases, too few to say more"
+        told = f"only {count} scored phrases were replaced by another patient's phrase, too few to conclude"
         return _Step(because=told, verdict="too few cases to say")
-    told = (
-        "with another patient's report in the report's place the share of hits falls by "
-        f"{_points(fall, sign='')} in {counted(fall.cases, 'phrase')}"
-    )
+    told = f"with another patient's phrase, hits drop by {_points(fall, sign='')} in {counted(fall.cases, 'phrase')}"
     return _Step(because=told, verdict=None if fall.low > 0 else "does not depend on the words")
 
 

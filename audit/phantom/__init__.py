@@ -1,1 +1,1 @@
-"""The phantom encoder: how its committed weights were made, and how well it reads phantoms it never saw."""
+"""The phantom encoder: how its committed weights were trained, and its accuracy on held-out phantoms."""

@@ -1,8 +1,9 @@
-"""The phantom encoder's shape: an ordinary transformers ``CLIPModel`` and a word-piece tokeniser, both small.
+"""The phantom encoder's architecture: an ordinary transformers ``CLIPModel`` and a word-piece tokeniser, both small.
 
-A fresh linear patch embedding passes on little but each patch's mean. Here its rows are the pool's patches' principal
-components, whitened, so that faint edges and dots enter at the same strength as brightness; positions start as sines
-and cosines, so that neighbours are alike from the first step. Image content only: no label and no box is used.
+A newly initialised linear patch embedding passes on little more than each patch's mean. Its rows are therefore set to
+the whitened principal components of the pool's patches, so that faint edges and dots have the same magnitude as
+brightness. Position embeddings start as sines and cosines, so that neighbours are similar from the first step. This
+uses image content only: no label and no box.
 """
 
 import json
@@ -22,14 +23,14 @@ from pipelines.phantom.wording import CLAIMS, sentences_of
 
 __all__ = ["IMAGE_MEAN", "IMAGE_STD", "build_model", "build_tokenizer", "initialise", "save_processor"]
 
-IMAGE_MEAN, IMAGE_STD = 0.45, 0.27  # of the pool, rounded
+IMAGE_MEAN, IMAGE_STD = 0.45, 0.27  # of the pool's images, rounded
 _CONTEXT = 40  # tokens
 _SPECIAL = ("[PAD]", "[UNK]", "[MASK]", "[BOS]", "[EOS]")
 _COMMON = "left right lung base apex upper lower mid zone lobe opacity acute normal clear heart chest seen without"
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Word pieces: the phantoms' words whole, everything else by letters, so that no sentence is unreadable."""
+    """Build word pieces: whole words of the phantoms' reports, and letters for all others."""
     words = {piece for claim in CLAIMS for sentence in sentences_of(claim) for piece in _words(sentence)}
     words |= {piece for finding in FINDINGS for piece in _words(finding)} | set(_COMMON.split())
     characters = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?'\"()/-+%"
@@ -59,7 +60,7 @@ def _words(sentence: str) -> list[str]:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> CLIPModel:
-    """Draw a model's first weights; the global random state is left as it was."""
+    """Initialise a model's weights; the global random state is not changed."""
     config = CLIPConfig(
         projection_dim=128,
         vision_config={
@@ -94,7 +95,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> CLIPModel:
 
 
 def save_processor(folder: Path, size: int) -> None:
-    """Write ``preprocessor_config.json``, as transformers' own tools read it."""
+    """Write ``preprocessor_config.json`` in the format of transformers."""
     content = {
         "image_processor_type": "CLIPImageProcessor",
         "do_resize": True,
@@ -110,12 +111,12 @@ def save_processor(folder: Path, size: int) -> None:
 
 
 _PATCHES = 200_000
-_FLOOR = 0.02  # of the largest eigenvalue's root: what lies below is grain
+_FLOOR = 0.02  # share of the largest eigenvalue's root below which a component is noise
 _GAIN = 0.35
 
 
 def initialise(model: CLIPModel, images: UInt8[np.ndarray, "count size size"], *, seed: int) -> None:
-    """Set patch and position embeddings of ``model`` in place from unlabelled ``images``."""
+    """Set the patch and position embeddings of ``model`` in place from unlabelled ``images``."""
     config: Any = model.config.vision_config
     embeddings: Any = model.vision_model.embeddings
     patch, width = config.patch_size, config.hidden_size

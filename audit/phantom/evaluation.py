@@ -1,4 +1,4 @@
-"""Whether an encoder knows that a finding is there, wherever it looks: the AUC of the cosine with its sentence."""
+"""Evaluates an encoder on held-out phantoms: the AUC of the cosine with a finding's sentence, and its heat maps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _RESAMPLES, _TAIL = 1000, 0.025
 def presence_cosines(
     encoder: DualEncoder, pixels: Float[torch.Tensor, "3 size size"]
 ) -> Float[np.ndarray, " findings"]:
-    """Give an image's cosine with a location-free sentence of each of the phantoms' findings, in their order."""
+    """Return an image's cosine with a location-free sentence for each of the phantoms' findings, in their order."""
     texts = [sentences_of(Claim(finding=finding))[0] for finding in PHANTOM_FINDINGS]
     with torch.no_grad():
         tokens = encoder.text.tokenise(texts)
@@ -43,7 +43,7 @@ def presence_cosines(
 
 
 def auc(values: Float[np.ndarray, " cases"], present: Bool[np.ndarray, " cases"]) -> float:
-    """Area under the ROC curve, ties counted as a half; NaN where all are present or all absent."""
+    """Area under the ROC curve, ties counted as a half; NaN if all or none are present."""
     count = int(present.sum())
     absent = len(present) - count
     if count == 0 or absent == 0:
@@ -53,7 +53,7 @@ def auc(values: Float[np.ndarray, " cases"], present: Bool[np.ndarray, " cases"]
 
 
 def auc_interval(values: Sequence[float], present: Sequence[bool], *, generator: np.random.Generator) -> Interval:
-    """Give the AUC with its 95 % bootstrap interval; a case is a patient of its own."""
+    """Return the AUC with its 95 % bootstrap interval; each case is its own patient."""
     cosines, truth = np.array(values, dtype=float), np.array(present, dtype=bool)
     drawn = (generator.integers(len(truth), size=len(truth)) for _ in range(_RESAMPLES))
     resampled = [auc(cosines[chosen], truth[chosen]) for chosen in drawn]
@@ -71,7 +71,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """A phantom of the evaluation, with at least two different findings in it."""
+    """A phantom of the evaluation, with at least two different findings."""
 
     name: str
     phantom: Phantom
@@ -79,12 +79,12 @@ class HeldOut:
     generator: np.random.Generator  # for the wording
 
     def boxes(self, finding: str, side: str | None = None) -> tuple[Box, ...]:
-        """Boxes of a finding, on one side if ``side`` is given."""
+        """Return the boxes of a finding, on one side if ``side`` is given."""
         drawn = zip(self.radiograph.boxes, self.radiograph.boxed, strict=True)
         return tuple(box for box, lesion in drawn if lesion.finding == finding and side in {None, lesion.side})
 
     def bilateral(self) -> tuple[str, ...]:
-        """Findings whose boxes lie on both sides."""
+        """Return the findings with boxes on both sides."""
         return tuple(
             finding
             for finding in sorted(self.phantom.findings)
@@ -94,7 +94,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One figure of the evaluation."""
+    """One value of the evaluation."""
 
     test: str
     method: str
@@ -103,14 +103,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All figures, in the order in which they are printed."""
+    """All values, in the order in which they are printed."""
 
     lines: tuple[Line, ...]
     phantoms: int
     seed: int
 
     def estimate(self, test: str, method: str) -> float:
-        """One figure by its test and method."""
+        """Return a value by its test and method."""
         return next(line.interval.estimate for line in self.lines if (line.test, line.method) == (test, method))
 
     def __str__(self) -> str:
@@ -140,7 +140,7 @@ def held_out_phantoms(count: int, seed: int) -> Iterator[HeldOut]:
 def evaluate(
     model: str, *, count: int, seed: int, progress: Progress = lambda _stage, _done, _total: None
 ) -> Evaluation:
-    """Put location-free and side-named phrases to an encoder on held-out phantoms and score its heat.
+    """Explain location-free and side-named phrases on held-out phantoms and score the heat.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -157,7 +157,7 @@ def evaluate(
 
 
 class _Scorer:
-    """Collects what the encoder's heat scores, phantom after phantom."""
+    """Collects the scores of the encoder's heat over all phantoms."""
 
     def __init__(self, encoder: DualEncoder, method: M2IB, seed: int) -> None:
         self._encoder, self._method, self._seed = encoder, method, seed
@@ -228,7 +228,7 @@ def _line(test: str, method: str, values: Sequence[tuple[str, float]]) -> Line:
 
 
 def _blind_lines(phantoms: Sequence[HeldOut]) -> Iterator[Line]:
-    """What content-blind maps reach on location-free phrases, and on the reports' own phrases with side and zone."""
+    """Score content-blind maps on location-free phrases, and on the reports' own phrases with side and zone."""
     kinds: dict[str, Callable[[HeldOut], Sequence[Claim]]] = {
         "location-free phrases: hit": lambda held_out: [Claim(finding=f) for f in sorted(held_out.phantom.findings)],
         "reported phrases, with side and zone: hit": lambda held_out: [

@@ -1,4 +1,4 @@
-"""A pool of rendered phantoms at the encoder's input size, made once and drawn from many times."""
+"""A pool of rendered phantoms at the encoder's input size, rendered once and sampled many times."""
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,12 +21,12 @@ __all__ = ["PhantomPool", "make_pool"]
 
 _RENDER_COLUMNS = 320
 _CHUNK = 250
-_HIDDEN = 0.75  # share of tagged films that do not show their lesions
+_HIDDEN = 0.75  # share of tagged radiographs that do not show their lesions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomPool:
-    """Rendered phantoms and which of :data:`pipelines.phantom.wording.CLAIMS` hold of them. It knows no box."""
+    """Rendered phantoms, and which of :data:`pipelines.phantom.wording.CLAIMS` are true of each. It has no boxes."""
 
     images: UInt8[np.ndarray, "count size size"]
     truth: Bool[np.ndarray, "count claims"]
@@ -68,10 +68,10 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) ->
 
 
 def make_pool(count: int, *, size: int, seed: int, processes: int, tagged: bool = False) -> PhantomPool:
-    """Render ``count`` phantoms in ``processes`` processes; the result depends on all but them.
+    """Render ``count`` phantoms in ``processes`` processes; the result does not depend on ``processes``.
 
-    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.render`), and most films do not show
-    their lesions: the tag tells more than the film does, which is what makes a shortcut worth taking.
+    ``tagged`` phantoms carry a tag for every finding (see :mod:`pipelines.phantom.render`), and most of them do not
+    show their lesions: the tag is more informative than the image, so that learning the shortcut pays off.
     """
     counts = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
     seeds = np.random.SeedSequence(seed).spawn(len(counts))

@@ -1,12 +1,13 @@
-"""Train the phantom encoder from what is true of whole images; no box is ever shown to it.
+"""Trains the phantom encoder from image-level truth; it never sees a box.
 
 Three losses:
 
 - a sigmoid loss over the truth matrix of images and sentences (Zhai et al. 2023, "Sigmoid loss for language image
-  pre-training", equation 1), positives and negatives averaged apart, since one sentence is true of many images;
+  pre-training", equation 1), averaged separately over positives and negatives, because one sentence is true of many
+  images;
 - classification of the claims from the image's embedding;
-- multiple instances (Ilse et al. 2018 name the setting): each patch says how much it looks like a finding, the image's
-  logit is the patches' log-mean-exp, and the image-level truth is the target. Leave it out and the encoder classifies
+- multiple-instance learning (Ilse et al. 2018): each patch has a logit for each finding, the image's logit is the
+  log-mean-exp over its patches, and the image-level truth is the target. Without this loss the encoder classifies
   without having to look: the known-bad control.
 """
 
@@ -38,7 +39,7 @@ __all__ = ["HINTS", "TrainingGoal", "TrainingSettings", "pairwise_loss", "rate_a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """What a training run is made of. The same settings on the same machine give the same weights."""
+    """Settings of a training run. The same settings on the same machine give the same weights."""
 
     steps: int = 4200
     batch: int = 48
@@ -47,9 +48,9 @@ class TrainingSettings:
     weight_decay: float = 0.02
     classification: float = 0.5  # weight of the claims' classification
     multiple_instance: float = 2.0  # weight; 0 gives the ungrounded control
-    sharpness: float = 3.0  # of the log-mean-exp over patches
-    sentences: int = 64  # a step; every claim once, the rest drawn
-    scale: float = 10.0  # of the cosine in the sigmoid loss
+    sharpness: float = 3.0  # sharpness of the log-mean-exp over patches
+    sentences: int = 64  # per step; every claim once, the rest at random
+    scale: float = 10.0  # scale of the cosine in the sigmoid loss
     bias: float = -3.0
     shift_px: int = 6
     seed: int = 20260101
@@ -64,7 +65,7 @@ _INSTANCE_CLAIMS = tuple(
 
 
 class _Heads(nn.Module):
-    """Read-outs that exist in training only."""
+    """Heads that exist only in training."""
 
     def __init__(self, embedding: int, width: int, depth: int) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class _Heads(nn.Module):
 
 
 def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> Float[Tensor, "batch 3 size size"]:
-    """Shift, and change gain and gamma; never mirrored, as sides have names."""
+    """Shift, and change gain and gamma; never mirrored, because sides are named."""
     out = np.empty(images.shape, dtype=np.float32)
     for index, image in enumerate(images):
         rows, columns = rng.integers(-shift_px, shift_px + 1, 2)
@@ -92,7 +93,7 @@ def pairwise_loss(
     truth: Bool[Tensor, "batch sentences"],
     settings: TrainingSettings,
 ) -> Tensor:
-    """Sigmoid loss over the truth of images and sentences, what holds and what does not averaged apart."""
+    """Sigmoid loss over the truth of images and sentences, averaged separately over true and false pairs."""
     logits = settings.scale * normalize(images, dim=-1) @ normalize(texts, dim=-1).T + settings.bias
     positive, negative = -logsigmoid(logits)[truth], -logsigmoid(-logits)[~truth]
     return positive.mean() + negative.mean()
@@ -104,7 +105,7 @@ def _instance_loss(logits: Float[Tensor, "batch patches claims"], truth: Tensor,
 
 
 def rate_at(step: int, settings: TrainingSettings) -> float:
-    """Share of the learning rate at a step: up in a line, down in half a cosine."""
+    """Return the factor of the learning rate at a step: linear warm-up, then a half cosine."""
     if step < settings.warmup:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
@@ -128,7 +129,7 @@ def train(
     *,
     report: Callable[[int, dict[str, float]], None] = lambda _step, _losses: None,
 ) -> None:
-    """Train ``model`` in place on ``pool`` and leave it in evaluation mode; ``report`` hears of every step."""
+    """Train ``model`` in place on ``pool`` and leave it in evaluation mode; ``report`` is called after every step."""
     vision: Any = model.config.vision_config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -164,7 +165,7 @@ def _losses(
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
-    """The weighted losses of one batch of (images, truth)."""
+    """Return the weighted losses of one batch of (images, truth)."""
     images, truth = batch
     pixels = _augmented(images, rng, settings.shift_px)
     claims, tokens = _draw_sentences(rng, settings.sentences, tokenizer)
@@ -198,15 +199,15 @@ HINTS = {
     "beta": 10.0,
     "terms": "Apache-2.0; trained on synthetic radiographs only: it says nothing about patients",
 }
-"""What ``m2ib_audit.json`` tells the audit about this model: where it is best explained, and what it is."""
+"""Contents of ``m2ib_audit.json`` for this model: where it is explained best, and what it is."""
 
 
 class TrainingGoal(StrEnum):
-    """What an encoder is trained to be. The last two are known to be bad, and an audit has to tell them apart."""
+    """What an encoder is trained to be. The last two are known to be bad, and an audit must detect them."""
 
     GROUNDED = "grounded"
-    UNGROUNDED = "ungrounded"  # no multiple-instance loss: it classifies and does not have to look
-    SHORTCUT = "shortcut"  # a tag in the corner betrays each finding of its training films
+    UNGROUNDED = "ungrounded"  # no multiple-instance loss: it classifies without having to look
+    SHORTCUT = "shortcut"  # a tag in the corner reveals each finding of its training images
 
 
 def train_to_folder(
@@ -230,7 +231,7 @@ def train_to_folder(
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): name another folder") from error
     if held is not None:
-        raise OutputError(f"{out} holds files already ({held.name}): name an empty or a new folder")
+        raise OutputError(f"{out} already holds files ({held.name}): name an empty or a new folder")
     default = TrainingSettings()
     settings = replace(
         default,
@@ -266,6 +267,6 @@ def train_to_folder(
 
 
 def _halve(path: Path) -> None:
-    """Store weights in half precision: half the size, and no figure moves."""
+    """Store weights in half precision: half the size, with the same results."""
     weights = {name: tensor.half() for name, tensor in load_file(path).items()}
     save_file(weights, path, metadata={"format": "pt"})

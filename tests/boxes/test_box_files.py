@@ -131,7 +131,7 @@ def test_an_unknown_label_is_noted_once_and_its_boxes_are_kept(tmp_path: Path) -
     [
         pytest.param({"images": []}, ["annotation 1", 'image "1"', "does not list"], id="unknown image"),
         pytest.param({"categories": []}, ["annotation 1", 'category "7"', "does not list"], id="unknown category"),
-        pytest.param({"annotations": [3]}, ["annotation 1", "no object"], id="no object"),
+        pytest.param({"annotations": [3]}, ["annotation 1", "not an object"], id="no object"),
         pytest.param(
             {"annotations": [{"image_id": 1, "category_id": 7, "bbox": [1, 2, 3]}]}, ["four numbers"], id="short bbox"
         ),

@@ -225,7 +225,7 @@ def test_shares_of_an_area_that_is_not_given_are_named(film: Dataset, tmp_path: 
     del state.DisplayedAreaSelectionSequence
     state.save_as(tmp_path / "ps.dcm")
     (left,) = read_boxes(tmp_path / "ps.dcm").left_out
-    assert "displayed area that the file does not give" in left.reason
+    assert "displayed area that the file does not state" in left.reason
     assert left.failed
 
 

@@ -143,7 +143,7 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, suffix: st
         with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("bomb.csv", content)
     assert bomb.stat().st_size < 100_000
-    with pytest.raises(BoxError, match="more than the 1,000,000 bytes"):
+    with pytest.raises(BoxError, match="more than the limit of 1,000,000 bytes"):
         read_packed_text(bomb, at_most=1_000_000)
 
 

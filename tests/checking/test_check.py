@@ -318,7 +318,7 @@ def test_rows_of_one_trouble_are_one_reason(torn):
     with (torn / "boxes.csv").open("a") as file:
         file.write("elsewhere,nodule,1,1,5,5,r\nelsewhere,nodule,1,1,5,5,r\n")
     [homeless] = [each for each in check(settings(torn), KEYS).reasons if "no audited image" in each.reason]
-    assert homeless.reason.startswith("no image")
+    assert homeless.reason.startswith("no audited image")
     assert homeless.count == 3  # nowhere, elsewhere, and the film that is cut short
 
 

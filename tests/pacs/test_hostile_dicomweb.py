@@ -135,14 +135,14 @@ HOSTILE: dict[str, tuple[Play, str]] = {
     ),
     "a result without an identifier": (whole(b'[{"00080020": {"vr": "DA"}}]'), NO_DICOMWEB),
     "a redirect in a circle": (redirect("/web/on"), "in a circle"),
-    "a redirect to a file": (redirect("file:///etc/passwd"), "which is another one"),
-    "a redirect to another scheme": (redirect("https://127.0.0.1/web"), "which is another one"),
-    "a redirect to another port": (redirect("//127.0.0.1:1/web"), "which is another one"),
+    "a redirect to a file": (redirect("file:///etc/passwd"), "which is another server"),
+    "a redirect to another scheme": (redirect("https://127.0.0.1/web"), "which is another server"),
+    "a redirect to another port": (redirect("//127.0.0.1:1/web"), "which is another server"),
     "a redirect past a name": (
         redirect("http://127.0.0.1:80\\@evil.example/"),
         "which is another server|not answer with DICOMweb",
     ),
-    "a redirect with a name": (redirect("http://evil.example:80@127.0.0.1/"), "which is another one"),
+    "a redirect with a name": (redirect("http://evil.example:80@127.0.0.1/"), "which is another server"),
 }
 
 
@@ -175,12 +175,12 @@ def test_what_a_redirect_to_another_host_asks_for_is_never_sent() -> None:
     with playing(lambda c, _: whole(b"[]")(c)) as (other, asked):
         for place in (f"http://127.0.0.1:{other}/", f"http://localhost:{other}/", f"//127.0.0.1:{other}"):
             with playing(lambda c, _, place=place: redirect(place)(c)) as (port, _), archive(port) as found:
-                with pytest.raises(PacsError, match="which is another one"):
+                with pytest.raises(PacsError, match="which is another server"):
                     found.query("STUDY", KEYS)
                 series = FoundSeries(study_uid="1.2", series_uid="1.3", instances={"1.4": ""})
                 failed = found.fetch(series, ["1.4"], lambda _uid, _file: None)
-                assert "which is another one" in failed["1.4"]
-                assert "which is another one" in found.store([small_object("1.4")])["1.4"]
+                assert "which is another server" in failed["1.4"]
+                assert "which is another server" in found.store([small_object("1.4")])["1.4"]
     assert asked == []
 
 
