@@ -1,1 +1,1 @@
-"""Where the stages of a run are carried out: in this process, in several, on a Ray cluster, or by Slurm."""
+"""Execution of a run's stages: in this process, in several processes, on a Ray cluster, or with Slurm."""

@@ -1,7 +1,7 @@
-"""The cores, threads, memory and time that this process uses.
+"""Cores, threads, memory and time of this process.
 
-OpenMP (torch) and OpenBLAS (numpy) read their settings from the environment once, when they are loaded, so the command
-sets them first. A Python program that imports the packages keeps its own environment: only the command calls
+OpenMP (torch) and OpenBLAS (numpy) read their settings from the environment when they are loaded, so the command line
+sets them first. A Python program that imports the packages keeps its own environment: only the command line calls
 :func:`choose_threads`.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 
 __all__ = ["Clock", "MemoryReturn", "Stopwatch", "allowed_cores", "choose_threads", "thread_settings"]
 
-# A thread that waits spins first and sleeps then. By default libgomp spins for milliseconds: on idle cores it gains
-# little, and beside another process it takes the core from the very thread that it waits for
-# (benchmarks/bench_busy.py). 1000 turns take some tens of microseconds.
-_SPIN_TURNS = "1000"  # of libgomp, which torch brings on Linux
-_SPIN_MS = "1"  # of libomp and libiomp, which it brings on macOS and Windows
+# A waiting thread first spins and then sleeps. By default libgomp spins for milliseconds. On idle cores this gains
+# little, and next to another process it takes the core from the very thread that it waits for
+# (benchmarks/bench_busy.py). 1000 turns take a few tens of microseconds.
+_SPIN_TURNS = "1000"  # for libgomp, which torch uses on Linux
+_SPIN_MS = "1"  # for libomp and libiomp, which torch uses on macOS and Windows
 
 _ITS_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -29,23 +29,23 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def choose_threads() -> None:
-    """Set what OpenMP and OpenBLAS read when they are loaded, for this process and those that it starts.
+    """Set the environment of OpenMP and OpenBLAS, for this process and its children.
 
-    What the environment sets already stays as it is.
+    Variables that are already set are not changed.
     """
     os.environ.update(thread_settings(os.environ, cores=_cores(), allowed=allowed_cores(os.environ)))
 
 
 def thread_settings(environment: Mapping[str, str], *, cores: int, allowed: int) -> dict[str, str]:
-    """Give the variables to set: waiting threads sleep soon, and there are no more than cores for them.
+    """Return the variables to set: waiting threads sleep soon, and there are no more threads than cores.
 
-    numpy's matrices are small here: OpenBLAS gets one thread, since the others cost more than they give.
+    numpy's matrices are small here: OpenBLAS gets one thread, because more cost more than they gain.
 
     Args:
-        environment: what the user has set; a variable in it wins, and so does another that says the same.
-        cores: that this process may run on.
-        allowed: cores whose time it may use (:func:`allowed_cores`). Where they are as many as ``cores``, torch counts
-            for itself, without a core's second thread.
+        environment: variables set by the user; these, and equivalent ones, take precedence.
+        cores: number of cores that this process may run on.
+        allowed: number of cores whose time it may use (:func:`allowed_cores`). If it equals ``cores``, torch chooses
+            itself, and ignores a core's second hardware thread.
     """
     chosen: dict[str, str] = {}
     if not any(name in environment for name in _ITS_WAITING):
@@ -58,14 +58,14 @@ def thread_settings(environment: Mapping[str, str], *, cores: int, allowed: int)
 
 
 def allowed_cores(environment: Mapping[str, str], *, cgroups: Path = _CGROUPS) -> int:
-    """Count the cores whose time this process may use: at least 1.
+    """Return the number of cores whose time this process may use: at least 1.
 
-    These are the cores it may run on, or fewer where a container's limit (``docker run --cpus 2``) or a task of Slurm
-    (``--cpus-per-task``) says so.
+    These are the cores that it may run on, or fewer with the limit of a container (``docker run --cpus 2``) or a Slurm
+    task (``--cpus-per-task``).
 
     Args:
-        environment: of this process.
-        cgroups: where the limits of this process's control group are.
+        environment: environment of this process.
+        cgroups: folder of the limits of this process's control group.
     """
     limits = [_cores(), _quota(cgroups)]
     asked = environment.get("SLURM_CPUS_PER_TASK", "")
@@ -81,7 +81,7 @@ def _cores() -> int:
 
 
 def _quota(cgroups: Path) -> float | None:
-    """Cores' worth of time that a container may use; None without a limit.
+    """Return the number of cores whose time a container may use; None without a limit.
 
     Source: cpu.max of control groups v2, cpu.cfs_quota_us and cpu.cfs_period_us of v1 (Linux kernel documentation,
     admin-guide/cgroup-v2 and scheduler/sched-bwc).
@@ -93,34 +93,34 @@ def _quota(cgroups: Path) -> float | None:
         try:
             both = [(cgroups / "cpu" / name).read_text(encoding="ascii").strip() for name in names]
         except OSError:
-            return None  # no Linux, or no control groups
+            return None  # not Linux, or no control groups
     quota, period = both
     return int(quota) / int(period) if quota.isdecimal() else None  # "max" and -1 set no limit
 
 
-_STUDIES = 16  # between two returns: each takes some milliseconds
+_STUDIES = 16  # studies between two releases, which take a few milliseconds each
 
 
 class MemoryReturn:
-    """Asks the C library and Arrow, every so many studies, to give freed memory back to the system.
+    """Makes the C library and Arrow return freed memory to the system after every few studies.
 
-    glibc keeps what large arrays leave behind in case it is wanted again. A run makes and frees such arrays for every
-    study, and would otherwise grow by a hundred kilobytes a study that nobody uses.
+    glibc keeps the memory of freed large arrays for reuse. A run creates and frees such arrays for every study, and
+    would otherwise grow by a hundred unused kilobytes per study.
     """
 
     def __init__(self) -> None:
         self._studies = 0
         library = ctypes.CDLL(None) if sys.platform == "linux" else None
-        self._trim = getattr(library, "malloc_trim", None)  # glibc has it, musl has not
+        self._trim = getattr(library, "malloc_trim", None)  # available in glibc, not in musl
 
     def after_study(self) -> None:
-        """Count a study, and return memory when it is time."""
+        """Count a study, and release memory when it is due."""
         self._studies += 1
         if self._studies % _STUDIES == 0:
             self.now()
 
     def now(self) -> None:
-        """Return what is free."""
+        """Release free memory."""
         import pyarrow as pa  # noqa: PLC0415 - threads are chosen before anything that computes is loaded
 
         pa.default_memory_pool().release_unused()
@@ -129,18 +129,18 @@ class MemoryReturn:
 
 
 Clock = Callable[[str], AbstractContextManager[None]]
-"""Called with a stage's name; what it gives surrounds that stage."""
+"""Called with a stage's name; returns a context manager for that stage."""
 
 
 class Stopwatch:
-    """Adds up seconds by stage; calling it gives the context of one stage."""
+    """Adds up seconds by stage; calling it returns the context manager of a stage."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Measure what is done inside."""
+        """Measure the time spent in the context."""
         start = time.perf_counter()
         try:
             yield
@@ -148,6 +148,6 @@ class Stopwatch:
             self.seconds[stage] += time.perf_counter() - start
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Add what another process measured."""
+        """Add the times of another process."""
         for stage, more in seconds.items():
             self.seconds[stage] += more

@@ -1,7 +1,7 @@
-"""A batch on a Slurm cluster: the cohort's shards as an array of jobs, and a last job that makes tables and pages.
+"""Runs a cohort on a Slurm cluster: its shards as an array of jobs, and a last job for tables and pages.
 
-Each job is a plain ``m2ib-audit run`` on the same OUT, which goes on where an earlier one stopped: so a shard whose
-time is up, or that is preempted, is put into the queue again, and the last job does what any shard has left undone.
+Each job is an ordinary ``m2ib-audit run`` on the same OUT, which continues where an earlier one stopped. A shard that
+reaches its time limit or is preempted is therefore requeued, and the last job does what shards have left undone.
 """
 
 import os
@@ -25,14 +25,14 @@ _GOOD = (0, 3)  # exit statuses: all audited, and finished with failures listed
 
 
 class SlurmOptions(BaseModel):
-    """What the jobs ask of the cluster; names in the file are these."""
+    """The resources to request from the cluster; the names are those in the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cluster: Literal["slurm", "local"] = "slurm"  # local: processes of this machine, all shards at once
+    cluster: Literal["slurm", "local"] = "slurm"  # local: processes on this machine, all shards at once
     shards: int = Field(default=8, ge=1)
-    at_once: int | None = Field(default=None, ge=1)  # shards that may run at the same time
-    minutes: int = Field(default=24 * 60, ge=1)  # a shard's time; where that is up it is put into the queue again
+    at_once: int | None = Field(default=None, ge=1)  # maximum number of shards that run at the same time
+    minutes: int = Field(default=24 * 60, ge=1)  # time limit of a shard, after which it is requeued
     mem_gb: float = Field(default=16, gt=0)
     cpus: int = Field(default=8, ge=1)
     gpus: int = Field(default=0, ge=0)
@@ -47,16 +47,16 @@ class SlurmOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """What was handed to the scheduler."""
+    """What was submitted to the scheduler."""
 
-    shards: tuple[str, ...]  # numbers of the jobs
+    shards: tuple[str, ...]  # job numbers
     closing: str
-    folder: Path  # scripts and logs
-    status: int | None  # exit status of the last job, where it was waited for
+    folder: Path  # folder of scripts and logs
+    status: int | None  # exit status of the last job, if it was waited for
 
 
 def read_options(path: Path | None) -> SlurmOptions:
-    """Read a TOML file of options; without one, the defaults.
+    """Read options from a TOML file; without a file, the defaults.
 
     Raises:
         AuditError: the file cannot be read, or an option is unknown or out of range.
@@ -74,31 +74,31 @@ def read_options(path: Path | None) -> SlurmOptions:
 
 
 def shard_words(words: Sequence[str], shards: int) -> list[list[str]]:
-    """Give the words of each shard's ``m2ib-audit``."""
+    """Return the arguments of each shard's ``m2ib-audit``."""
     return [["run", *words, "--shard", f"{number}/{shards}"] for number in range(1, shards + 1)]
 
 
 def closing_words(words: Sequence[str]) -> list[str]:
-    """Give the words of the last job's: what the shards have done is done."""
+    """Return the arguments of the last job: studies that the shards have done are reused."""
     return ["run", *words]
 
 
 def share_of_cores(shards: int) -> int:
-    """Threads for each shard where all run on this machine at once: at least 1."""
+    """Return the number of threads for each shard if all run on this machine at once: at least 1."""
     return max(1, allowed_cores(os.environ) // shards)
 
 
 class Command:
-    """An ``m2ib-audit`` in a process of its own; put into the queue again where its time is up.
+    """An ``m2ib-audit`` command in its own process; it is requeued when its time is up.
 
-    With ``threads`` it computes with so many, unless the environment says how many; without, it counts its cores.
+    With ``threads`` it computes with that number, unless the environment sets one; without it, it counts its cores.
     """
 
     def __init__(self, *, threads: int | None = None) -> None:
         self._threads = threads
 
     def __call__(self, words: Sequence[str]) -> int:
-        """Run it and give its exit status.
+        """Run the command and return its exit status.
 
         Raises:
             AuditError: it could not run.
@@ -110,23 +110,23 @@ class Command:
         return status
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Give the environment of the process."""
+        """Return the environment of the process."""
         return {**({} if self._threads is None else {"OMP_NUM_THREADS": str(self._threads)}), **given}
 
     def checkpoint(self, words: Sequence[str]) -> Any:
-        """Say how to go on: by the same command."""
+        """Return how to continue: with the same command."""
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415 - an extra
 
         return DelayedSubmission(self, words)
 
 
 def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitted:
-    """Submit the shards and, behind them, the job that closes the run.
+    """Submit the shards and, depending on them, the job that completes the run.
 
     Args:
-        words: of the run, without those that chose Slurm.
-        options: what to ask of the cluster.
-        folder: for scripts and logs; on a disk that the nodes share, as OUT is. Only its owner can read it.
+        words: arguments of the run, without those that select Slurm.
+        options: the resources to request.
+        folder: folder for scripts and logs, readable only by its owner; on a disk that the nodes share, like OUT.
 
     Raises:
         AuditError: submitit is not installed, or the scheduler refuses.
@@ -151,7 +151,7 @@ def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitt
         last = closing.submit(Command(), closing_words(words))
         status = None if options.cluster == "slurm" else int(last.result())
     except (FailedJobError, UncompletedJobError, RuntimeError, OSError) as error:
-        raise AuditError(f"--engine slurm: {str(error).splitlines()[-1]}; logs lie in {folder}") from error
+        raise AuditError(f"--engine slurm: {str(error).splitlines()[-1]}; the logs are in {folder}") from error
     return Submitted(shards=tuple(job.job_id for job in shards), closing=last.job_id, folder=folder, status=status)
 
 
@@ -174,7 +174,7 @@ def _parameters(options: SlurmOptions) -> dict[str, Any]:
 
 
 def _closing_parameters(options: SlurmOptions, array: str) -> dict[str, Any]:
-    """The last job begins when every shard has ended, well or not, since it does what one has left undone."""
+    """Start the last job when every shard has ended, successfully or not, because it does what is left undone."""
     own = {
         "name": "m2ib-audit-closing",
         "timeout_min": options.closing_minutes,

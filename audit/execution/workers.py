@@ -1,4 +1,4 @@
-"""Loading ahead of the model, finishing behind it in processes, and stopping between two studies."""
+"""Loading ahead of the model, finishing studies in processes, and stopping between two studies."""
 
 import os
 import queue
@@ -28,33 +28,33 @@ __all__ = [
 ]
 
 Stop = Callable[[], bool]
-"""Whether to take no further study."""
+"""Returns whether to stop before the next study."""
 
 Stopping = Callable[[], AbstractContextManager[Stop]]
-"""Gives a context in which a signal does not end the process but is told by what the context gives."""
+"""Returns a context manager in which a signal does not end the process but makes the returned function true."""
 
 
 @contextmanager
 def never() -> Iterator[Stop]:
-    """Take no notice of signals."""
+    """Ignore signals."""
     yield lambda: False
 
 
 def guarded(loaded: Generator[LoadedStudy, None, None], folder: Path, stop: Stop) -> Generator[LoadedStudy, None, None]:
-    """Hand studies on until ``stop`` says so.
+    """Yield studies until ``stop`` returns True.
 
-    A study whose images cannot be read counts as failed, and is not tried again. Where the whole folder has gone, that
-    would fail every study that is left, so it ends the run instead.
+    A study with unreadable images counts as failed and is not tried again. If the whole folder has disappeared, this
+    would fail every remaining study, so the run ends instead.
 
     Raises:
-        InputError: the folder of images is gone.
+        InputError: the folder of images has disappeared.
     """
     with closing(loaded):
         while not stop():
             study = next(loaded, None)
             if study is None:
                 return
-            if study.left_out and stop():  # the signal may have ended the process that decodes: nobody can say
+            if study.left_out and stop():  # the signal may have ended the decoder, so the cause is unknown
                 return
             for item in study.left_out:
                 _check_there(folder, item)
@@ -74,7 +74,7 @@ def _check_there(folder: Path, item: Exclusion) -> None:
 
 
 def _is_gone(folder: Path) -> bool:
-    """Whether a folder that held images can no longer be listed, or is the empty place where a share was mounted."""
+    """Return True if a folder of images can no longer be listed, or is now an empty mount point."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -84,32 +84,32 @@ def _is_gone(folder: Path) -> bool:
 
 Item = TypeVar("Item")
 Lost = Callable[[ExplainedStudy, Exception], Exclusion]
-"""Says of a study that our own bug ended why it is lost."""
+"""Explains why a study was lost to an error of our own."""
 
 
 @runtime_checkable
 class Finishes(Protocol):
-    """What finishes a study; it is sent to other processes."""
+    """Finishes a study; it is sent to other processes."""
 
     def finish(self, explained: ExplainedStudy, /) -> FinishedStudy:
         """Score a study and write it."""
         ...
 
 
-_A_WORKER = 3  # studies that wait or are worked on, per process: more would only hold memory
+_A_WORKER = 3  # studies per process that are queued or in progress: more would only take memory
 
 
 class _End(Generic[Item]):
-    """What the thread that runs ahead sends last; ``error`` is what ended it."""
+    """The last item of the loading thread; ``error`` is the exception that ended it."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 def running_ahead(items: Generator[Item, None, None], *, most: int) -> Iterator[Item]:
-    """Take ``items`` in a thread, up to ``most`` ahead of their reader; what they raise is raised here.
+    """Iterate over ``items`` in a thread, up to ``most`` ahead of the reader; their exceptions are raised here.
 
-    They are closed when their reader leaves, so that what they hold (files, processes) is let go.
+    They are closed when the reader stops, so that their resources (files, processes) are released.
     """
     waiting: queue.Queue[Item | _End[Item]] = queue.Queue(maxsize=most)
     stop = threading.Event()
@@ -147,13 +147,13 @@ def running_ahead(items: Generator[Item, None, None], *, most: int) -> Iterator[
 
 
 def finished_here(explained: Iterator[ExplainedStudy], finisher: Finishes, lost: Lost) -> Iterator[FinishedStudy]:
-    """Finish study after study in this process."""
+    """Finish the studies one by one in this process."""
     for study in explained:
         yield _isolated(partial(finisher.finish, study), study, lost)
 
 
 def _isolated(finish: Callable[[], FinishedStudy], study: ExplainedStudy, lost: Lost) -> FinishedStudy:
-    """Finish one study; a bug loses that study alone, an OUT that cannot be written ends the run."""
+    """Finish one study; an error of our own loses only that study, but an OUT that cannot be written ends the run."""
     try:
         return finish()
     except OutputError:
@@ -165,9 +165,9 @@ def _isolated(finish: Callable[[], FinishedStudy], study: ExplainedStudy, lost: 
 def finished_in_processes(
     explained: Iterator[ExplainedStudy], finisher: Finishes, lost: Lost, *, workers: int
 ) -> Iterator[FinishedStudy]:
-    """Finish studies in ``workers`` processes, a bounded number at once, and give them back in their order.
+    """Finish studies in ``workers`` processes, a limited number at once, and yield them in their order.
 
-    A process that dies (out of memory, killed) costs the study it had one more try, and the others nothing.
+    If a process dies (out of memory, killed), its study is tried once more, and the others are not affected.
     """
     pool = ProcessPool(finisher.finish, workers, name="scores and writes a study")
     try:

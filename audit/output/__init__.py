@@ -1,1 +1,1 @@
-"""The folder OUT: what it may hold, its lock, its event log, and the reuse of earlier results."""
+"""The folder OUT: its allowed contents, its lock, its event log, and the reuse of earlier results."""

@@ -1,8 +1,8 @@
-"""What a study is made from, in salted hashes: a record is good for as long as none of it has changed.
+"""Fingerprints of a study's inputs, as salted hashes: a record is valid as long as none of them has changed.
 
-An image file counts by its contents. Reading all of them again on every start would take hours over a network share,
-so its size, times and inode are kept too: while these stand, the contents are taken to stand, and only where they
-differ (a copied or restored folder) is the file read and its contents decide.
+An image file is identified by its contents. Reading all files again at every start would take hours over a network
+share. Size, times and inode are therefore stored too: if they are unchanged, so are the contents. Only if they differ
+(a copied or restored folder) is the file read again, and its contents decide.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ __all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_p
 
 Scalar = float | int | str | bool | None
 
-_CHANGED = "changed while it was read"  # in the place of a hash, that no hash is equal to
+_CHANGED = "changed while it was read"  # replaces a hash, and is not equal to any
 _IN_WORDS = {
     "images": "its image files changed",
     "report": "its report changed",
@@ -37,7 +37,7 @@ _IN_WORDS = {
     "controls": "the controls planned for it changed",
     "faithfulness": "the tests of faithfulness planned for it changed",
 }
-_PLACE = {"boxes", "references"}  # where only these changed, stored heat is as good as new
+_PLACE = {"boxes", "references"}  # if only these changed, stored heat is still valid
 
 
 def shaping_settings(
@@ -48,14 +48,14 @@ def shaping_settings(
     prepared: Mapping[str, Scalar],
     methods: Sequence[str],
 ) -> dict[str, Scalar]:
-    """Name what of a run shapes each of its studies, apart from their own inputs.
+    """Return the settings of a run that affect each of its studies, apart from the studies' own inputs.
 
     Args:
-        settings: of the run; where files lie, how many processes work and the like shape nothing.
-        model: that is audited.
-        numbers: of the methods.
-        prepared: how the model's inputs are made, and what kind of device it runs on.
-        methods: their names in their order.
+        settings: settings of the run; file locations, the number of processes and the like have no effect.
+        model: the audited model.
+        numbers: hyperparameters of the methods.
+        prepared: how the model's inputs are made, and the kind of device.
+        methods: their names in order.
     """
     return {
         "program": version("m2ib-audit"),
@@ -75,16 +75,16 @@ def shaping_settings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What differs between what a study was made from and what it would be made from now."""
+    """The differences between the inputs of a stored study and its present inputs."""
 
-    because: tuple[str, ...]  # in words; empty: nothing
-    only_place: bool  # what heat is scored against changed, and the heat did not
-    stamps: tuple[str | None, ...]  # of the image files as they are now
+    because: tuple[str, ...]  # in words; empty: no change
+    only_place: bool  # what heat is scored against changed, but not the heat
+    stamps: tuple[str | None, ...]  # present stamps of the image files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """Takes fingerprints of one run's studies; sent to the processes that finish them."""
+    """Computes the fingerprints of a run's studies; sent to the processes that finish them."""
 
     keys: Pseudonyms
     settings: Mapping[str, Scalar]
@@ -92,10 +92,10 @@ class Fingerprints:
     controls: ControlPlan
     faithfulness: ControlPlan
     show_phi: bool
-    began: datetime  # of the run: an image file that was written later is not what was scanned
+    began: datetime  # start of the run: an image file written later is not the one that was scanned
 
     def of(self, study: Study) -> FingerprintRecord:
-        """Take the fingerprint of a study that is being written."""
+        """Return the fingerprint of a study that is being written."""
         stamps = self._stamps(study)
         return FingerprintRecord(
             inputs={"images": self._images(study, new=True), **self._texts(study)},
@@ -104,7 +104,7 @@ class Fingerprints:
         )
 
     def changes(self, study: Study, kept: FingerprintRecord | None) -> Changes:
-        """Compare a study as it would be made now with what it was made from."""
+        """Compare a study's present inputs with those that its record was made from."""
         stamps = self._stamps(study)
         if kept is None:
             return Changes(because=("its record does not say what it was made from",), only_place=False, stamps=stamps)
@@ -138,7 +138,7 @@ class Fingerprints:
         return _place_digests(self.keys, boxes, findings, self.targets)
 
     def _texts(self, study: Study) -> dict[str, str]:
-        """Hash everything but the contents of files."""
+        """Hash all inputs except the contents of files."""
         return {
             "report": self._hash("report", [study.report.text, study.report_joined_by]),
             "phrases": self._hash("phrases", [[asdict(phrase) for phrase in case.phrases] for case in study.cases]),
@@ -167,13 +167,13 @@ class Fingerprints:
 def _place_digests(
     keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: ScoringContext
 ) -> dict[str, str]:
-    """Hash what heat is scored against, as it can be had from a record too.
+    """Hash what heat is scored against, from values that a record also holds.
 
     Args:
-        keys: the salt.
-        boxes: by key of the image.
-        findings: that the study's phrases name.
-        targets: of the cohort.
+        keys: the salted keys.
+        boxes: boxes by key of the image.
+        findings: findings of the study's phrases.
+        targets: targets of the cohort.
     """
     drawn = [[image, [_drawn(box) for box in found]] for image, found in boxes.items()]
     return {
@@ -183,20 +183,20 @@ def _place_digests(
 
 
 def _drawn(box: Box) -> list[object]:
-    """Give what counts of a box; of its sentence the plain words, which a record keeps whatever it masks."""
+    """Return the relevant values of a box; of its sentence only plain words, which a record never masks."""
     drawn = {**fields_of(box, Box), "shape": None if box.shape is None else asdict(box.shape)}
     return [drawn, plain_words(drawn.pop("phrase") or "")]
 
 
 def with_place(record: StudyRecord, keys: Pseudonyms, targets: ScoringContext) -> StudyRecord:
-    """Note in a record that was scored again what its heat has been scored against."""
+    """Store in a rescored record what its heat was scored against."""
     findings = {str(phrase.finding) for image in record.images for phrase in image.phrases}
     boxes = {image.key: image.boxes for image in record.images}
     return with_inputs(record, _place_digests(keys, boxes, findings, targets))
 
 
 def with_inputs(record: StudyRecord, hashes: Mapping[str, str]) -> StudyRecord:
-    """Note new hashes in a record, if it has a fingerprint."""
+    """Store new hashes in a record, if it has a fingerprint."""
     if record.fingerprint is None:
         return record
     marked = record.fingerprint.model_copy(update={"inputs": {**record.fingerprint.inputs, **hashes}})
@@ -212,7 +212,7 @@ def _planned(plan: ControlPlan, case: Case) -> list[list[object]]:
 
 
 def _contents(path: Path, began: datetime | None) -> str:
-    """Hash a file; one that cannot be read is that, and counts as changed as soon as it can."""
+    """Hash a file; an unreadable file has its own value, and counts as changed once it is readable."""
     try:
         if began is not None:
             seen = path.stat()

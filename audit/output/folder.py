@@ -1,4 +1,4 @@
-"""The folder OUT before and while a run writes it: what it may hold, and what a killed run has left there."""
+"""The folder OUT before and during a run: its allowed contents, and what a killed run left there."""
 
 import os
 import re
@@ -34,22 +34,22 @@ __all__ = [
 ]
 
 STUDIES = "studies"
-SET_ASIDE = "set-aside"  # studies that are no part of the result, kept until they are or the user deletes them
-SHARDS = "shards"  # what each shard says of itself
+SET_ASIDE = "set-aside"  # archived studies that are not part of the result; kept until they return or are deleted
+SHARDS = "shards"  # each shard's own record
 RESULTS = ("index.html", "pages.sha256", "run.json", "scores.parquet", "scores.csv", "failures.csv")
-"""What a run makes of its studies; all of it can be made again."""
+"""Files that a run creates from its studies; all of them can be created again."""
 
 _FOLDERS = (STUDIES, SET_ASIDE, SHARDS)
-_LEDGER = "review.sqlite"  # what reviewers said, with SQLite's own files: goes on beside a run, and is never removed
+_LEDGER = "review.sqlite"  # reviewers' entries, with SQLite's own files: independent of runs, and never removed
 _TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of reports.writing, and of older versions
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
 def check_writable(out: Path, *, overwrite: bool) -> None:
-    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
+    """Check, before any work and without leaving a trace, whether OUT can be created or written.
 
     Raises:
-        OutputError: it cannot, or it holds foreign files, or reviewers' answers that ``overwrite`` would leave behind.
+        OutputError: it cannot, or it holds other files, or reviewers' entries that ``overwrite`` would orphan.
     """
     _held(out, overwrite=overwrite)
     refused = refusal_of(out)
@@ -58,27 +58,27 @@ def check_writable(out: Path, *, overwrite: bool) -> None:
 
 
 def refusal_of(out: Path) -> str | None:
-    """Say why OUT can neither be made nor written, whatever it holds; None where it can."""
+    """Explain why OUT can neither be created nor written, whatever it holds; None if it can."""
     absolute = str(out.absolute())
     if printable(absolute) != absolute:
-        return f"--out {printable(absolute)} is no UTF-8, as names of tables have to be: name another folder"
+        return f"--out {printable(absolute)} is not UTF-8, which the names of tables must be: name another folder"
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return None
-    return f"--out {out} cannot be written: {existing} refuses; name a folder that you may write to"
+    return f"--out {out} cannot be written: no permission in {existing}; name a folder that you may write to"
 
 
 def make(out: Path, *, overwrite: bool) -> None:
-    """Make OUT ready to be written; what runs wrote there before is removed if ``overwrite`` says so.
+    """Prepare OUT for writing; results of earlier runs are removed if ``overwrite`` is set.
 
     Raises:
-        OutputError: OUT holds foreign files, or cannot be written.
+        OutputError: OUT holds other files, or cannot be written.
     """
     held = _held(out, overwrite=overwrite)
     try:
         for name in held if overwrite else ():
             path = out / name
-            if not (is_lock(name) or name == AUDIT_LOG):  # a run that is given up stays on record
+            if not (is_lock(name) or name == AUDIT_LOG):  # the log keeps the record of a discarded run
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         (out / STUDIES).mkdir(parents=True, exist_ok=True)
         probe = out / STUDIES / f".write-probe.{os.getpid():08d}"
@@ -91,7 +91,7 @@ def make(out: Path, *, overwrite: bool) -> None:
 
 
 def remove_results(out: Path) -> None:
-    """Remove tables, ``run.json`` and the page over all: they speak of studies that are about to change.
+    """Remove tables, ``run.json`` and the page over all studies: they describe studies that are about to change.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -105,10 +105,10 @@ def remove_results(out: Path) -> None:
 
 
 def clean(folders: Iterable[Path]) -> None:
-    """Remove the temporary files that a killed run has left in these folders.
+    """Remove the temporary files that a killed run left in these folders.
 
     Raises:
-        OutputError: one cannot be removed.
+        OutputError: a file cannot be removed.
     """
     for folder in folders:
         try:
@@ -120,13 +120,13 @@ def clean(folders: Iterable[Path]) -> None:
 
 
 def clean_finished(out: Path) -> None:
-    """Remove the temporary files that a killed command has left in OUT and in its finished studies.
+    """Remove the temporary files that a killed command left in OUT and in its finished studies.
 
     Args:
-        out: the folder, held by this command alone.
+        out: the folder, held only by this command.
 
     Raises:
-        OutputError: one cannot be removed.
+        OutputError: a file cannot be removed.
     """
     clean([out, out / STUDIES, *study_folders(out)])
 
@@ -190,14 +190,14 @@ def _remove(folder: Path) -> None:
 
 
 def _held(out: Path, *, overwrite: bool) -> list[str]:
-    """List what OUT holds, if a run may go there."""
+    """List the contents of OUT, if a run may use it."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {out} is a file: name a folder")
     try:
         held = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
         foreign = [name for name in held if not _is_ours(name, overwrite=overwrite)]
         if any(name in RESULTS for name in held) and STUDIES not in held:
-            foreign += [name for name in held if name in RESULTS]  # index.html of something else
+            foreign += [name for name in held if name in RESULTS]  # an index.html of another program
         for folder in (STUDIES, SET_ASIDE):
             names = [path.name for path in (out / folder).iterdir()] if (out / folder).is_dir() else []
             foreign += [
@@ -222,10 +222,10 @@ CACHE_VARIABLE = "M2IB_AUDIT_CACHE"
 
 
 def index_of(dicom_dir: Path) -> Path | None:
-    """Name the index of a folder: the same folder has the same, whatever way it is written.
+    """Return the index file of a folder; the same folder has the same index, however its path is written.
 
-    The variable M2IB_AUDIT_CACHE names the folder that holds the indexes. Without it they lie in the user's cache
-    folder; None where this user has no home, as in some containers.
+    The variable M2IB_AUDIT_CACHE names the folder of the indexes. Without it they are in the user's cache folder; None
+    if the user has no home folder, as in some containers.
 
     Source: XDG Base Directory Specification 0.8 (XDG_CACHE_HOME).
     """
@@ -236,23 +236,23 @@ def index_of(dicom_dir: Path) -> Path | None:
 
 
 def refuse_among(index: Path, folders: Iterable[Path], *, flag: str = "--index") -> None:
-    """Refuse an index or a list of keys that would lie among images or results: it holds patient and accession numbers.
+    """Refuse an index or key list among images or results, because it holds patient and accession numbers.
 
     Raises:
-        InputError: it lies in one of the folders.
+        InputError: it is in one of the folders.
     """
     for folder in folders:
         if index.resolve().is_relative_to(folder.resolve()):
             raise InputError(
-                f"{flag} {index} lies in {folder}, and it holds patient and accession numbers: give a file elsewhere"
+                f"{flag} {index} is in {folder}, but holds patient and accession numbers: give a file elsewhere"
             )
 
 
 def _user_cache() -> Path | None:
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(given).is_absolute():  # the specification has a relative path ignored
+    if Path(given).is_absolute():  # the specification says to ignore a relative path
         return Path(given) / "m2ib-audit"
     try:
         return Path.home() / ".cache" / "m2ib-audit"
-    except RuntimeError:  # how pathlib says that there is no home
+    except RuntimeError:  # pathlib's error if there is no home folder
         return None

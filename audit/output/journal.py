@@ -1,4 +1,4 @@
-"""What a run tells its two logs: settings, studies and failures under their keys, and how it ended."""
+"""Writes a run's two logs: settings, studies and failures under their keys, and how the run ended."""
 
 import json
 from collections import Counter
@@ -35,12 +35,12 @@ from reports.run_record import RunRecord
 
 __all__ = ["Journal", "say_replaced"]
 
-_PLACES = ("dicom_dir", "reports", "boxes")  # stand in the log under keys, so that equal ones can be told
-_NOT_LOGGED = frozenset({*_PLACES, "out", "index", "model", "key_list"})  # paths, and what the log says otherwise
+_PLACES = ("dicom_dir", "reports", "boxes")  # logged as keys, so that equal paths can be recognised
+_NOT_LOGGED = frozenset({*_PLACES, "out", "index", "model", "key_list"})  # paths, and what is logged elsewhere
 
 
 def say_replaced(out: Path, salt: bytes) -> None:
-    """Say, before it is removed, that what a run left in OUT is given up.
+    """Log that the results of a run in OUT are discarded, before they are removed.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -49,12 +49,12 @@ def say_replaced(out: Path, salt: bytes) -> None:
 
 
 class Journal:
-    """The logs of one run; use it as a context. Nothing is written before :meth:`begin`."""
+    """The logs of one run; use it as a context manager. Nothing is written before :meth:`begin`."""
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings, self._stack = settings, ExitStack()
         self._begun: tuple[EventLog, AuditLog, Pseudonyms] | None = None
-        self._known: dict[str, str] = {}  # checksums of records that the log stands for
+        self._known: dict[str, str] = {}  # checksums of records that the log confirms
         self._run = "run" if settings.shard is None else "shard"
 
     def __enter__(self) -> "Journal":
@@ -63,7 +63,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say how a run that did not finish ended; of the error its type and place, never its words."""
+        """Log how an incomplete run ended; of an error only its type and location, never its message."""
         try:
             if self._begun is not None and error is not None:
                 events, log, _ = self._begun
@@ -74,9 +74,9 @@ class Journal:
             self._stack.close()
 
     def begin(self, finisher: Finisher, inputs: Inputs, plan: Plan) -> None:
-        """Begin the logs, once OUT is ready: what is run, on what, and what takes no part.
+        """Start the logs, once OUT is ready: the settings, the inputs, and what is excluded.
 
-        A log that is gone while studies are there is begun again by an entry that says so.
+        If OUT holds studies but no log, a new log starts with an entry that says so.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -98,7 +98,7 @@ class Journal:
             self._left_out(inputs.left_out)
 
     def opened(self, *keys: str) -> None:
-        """Say that records are about to change or to leave the result; to be said before it happens.
+        """Log that records are about to be changed or removed from the result; call it before that happens.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -109,7 +109,7 @@ class Journal:
         log.append_all([(OPENED, {"study": key}) for key in keys if self._known.pop(key, None) is not None])
 
     def kept(self, key: str, *, scored_again: bool) -> None:
-        """Say of a study that was done before which record stands for it now, where the log does not know.
+        """Log the present record of a study that was done before, if the log does not have it.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -122,7 +122,7 @@ class Journal:
         log.append(SCORED_AGAIN if scored_again else FOUND_DONE, **_of_record(key, self._known[key]))
 
     def noted(self, key: str) -> None:
-        """Say that a study's folder now holds the note that it failed.
+        """Log that a study's folder now holds the note of its failure.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -132,7 +132,7 @@ class Journal:
             self._begun[1].append(STUDY_FAILED, study=key, failed_sha256=noted)
 
     def study(self, study: FinishedStudy) -> None:
-        """Say of a study that it is done, or which of its files failed.
+        """Log that a study is done, or which of its files failed.
 
         Raises:
             OutputError: OUT cannot be written.
@@ -148,10 +148,10 @@ class Journal:
         self._left_out(study.left_out)
 
     def finished(self, record: RunRecord) -> str:
-        """Say that the run came to its end, with the checksum of ``run.json``; a shard writes none.
+        """Log that the run was completed, with the checksum of ``run.json``; a shard writes none.
 
         Returns:
-            The checksum of the log's last line, for whoever keeps it elsewhere.
+            The checksum of the log's last line, to be stored elsewhere.
 
         Raises:
             OutputError: OUT cannot be written.

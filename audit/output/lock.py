@@ -1,8 +1,8 @@
-"""One run at a time on one OUT, or several shards of one run; a lock dies with the process that holds it.
+"""A lock for one run at a time in one OUT, or for several shards of one run; it ends with the process that holds it.
 
-flock, and not a file that merely exists: the system lets go of it when its process ends, however it ends. Network file
-systems of today pass it on to their server (NFS 4, SMB), so that it holds between machines too; where one knows no
-locks, the run goes on without and says so.
+It is a flock, not a file whose existence counts: the system releases it when the process ends, for whatever reason.
+Current network file systems pass it on to their server (NFS 4, SMB), so that it also works between machines. On a file
+system without locks, the run continues without a lock and logs a warning.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _open: set[int] = set()  # descriptors of locks that this process holds
 
 
 def _let_go_in_child() -> None:
-    """Close what a fork has inherited: a lock lives as long as any copy of its descriptor, and a child may linger."""
+    """Close inherited locks after a fork: a lock lives as long as any copy of its descriptor, also in a child."""
     for descriptor in _open:
         os.close(descriptor)
     _open.clear()
@@ -45,17 +45,17 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Part ``number`` of ``of`` of a cohort, from 1."""
+    """Part ``number`` of ``of`` of a cohort, counted from 1."""
 
     number: int
     of: int
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """Read ``i/N``.
+        """Parse ``i/N``.
 
         Raises:
-            AuditError: it is not of that form, or i is not one of 1 to N.
+            AuditError: it is malformed, or i is not one of 1 to N.
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
@@ -63,7 +63,7 @@ class Shard:
         return cls(number=int(found[1]), of=int(found[2]))
 
     def holds(self, key: str) -> bool:
-        """Whether a study is in this part; its key is a salted hash, so the parts are of one size, and stay."""
+        """Return True if the study is in this part. Keys are salted hashes, so parts are stable and similar in size."""
         return int(key, 16) % self.of == self.number - 1
 
     def __str__(self) -> str:
@@ -72,17 +72,17 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
-    """Tells whether OUT still belongs to the run that holds its lock; it can be sent to other processes.
+    """Checks whether OUT still belongs to the run that holds its lock; it can be sent to other processes.
 
-    A lock dies with the process that holds it, and a process that works for it may live on, on this machine or another.
+    A lock ends with the process that holds it, but a worker process may survive, on this machine or another.
     """
 
     out: Path
     lock: Path
-    token: str  # of this run alone; the lock's text names it
+    token: str  # unique for this run; the lock's content names it
 
     def check(self) -> None:
-        """Find out whether the run still holds OUT.
+        """Check that the run still holds OUT.
 
         Raises:
             OutputError: OUT is gone, or another run has begun there.
@@ -96,27 +96,27 @@ class Fence:
             ) from error
         except OSError as error:
             raise unwritable(self.lock, error) from error
-        except ValueError:  # another run signs it at this moment
+        except ValueError:  # another run is writing its token at this moment
             said = {}
         if said.get("run") != self.token:
-            raise OutputError(f"another run has taken over {self.out}: this one writes nothing more there")
+            raise OutputError(f"another run has taken over {self.out}: this run stops writing there")
 
     def kept(self) -> contextlib.AbstractContextManager[None]:
-        """Have it checked before each change that this process makes in OUT."""
+        """Check ownership before each change that this process makes in OUT."""
         return fenced(self.out, self.check)
 
 
 def is_lock(name: str) -> bool:
-    """Whether a file in OUT is one of the locks."""
+    """Return True if a file in OUT is one of the locks."""
     return name == _LOCK or _OF_SHARD.fullmatch(name) is not None
 
 
 @contextmanager
 def held(out: Path, shard: Shard | None = None) -> Iterator[Fence]:
-    """Hold OUT, which must be there, alone; or, as a shard, beside other shards of as many.
+    """Hold an existing OUT exclusively, or, as a shard, together with other shards of the same N.
 
-    Gives what tells the processes that work for the holder whether it still holds OUT; in this one it is checked before
-    each change of a file.
+    Yields an object with which worker processes check whether the holder still holds OUT. In this process it is checked
+    before each change of a file.
 
     Raises:
         OutputError: another process holds it, on this machine or another, or OUT cannot be written.
@@ -141,7 +141,7 @@ def _locked(out: Path, path: Path, *, shared: bool) -> Iterator[str]:
     _open.add(descriptor)
     try:
         try:
-            os.ftruncate(descriptor, 0)  # nobody holds it alone: what stands there is of a run that was killed
+            os.ftruncate(descriptor, 0)  # no other process holds it: the content is from a killed run
             if not shared:
                 _sign(descriptor, token)
         except OSError as error:
@@ -150,9 +150,9 @@ def _locked(out: Path, path: Path, *, shared: bool) -> Iterator[str]:
     finally:
         if descriptor in _open:  # not in a child that was forked meanwhile
             _open.discard(descriptor)
-            with contextlib.suppress(OSError):  # a shared lock goes when its last holder does
+            with contextlib.suppress(OSError):  # the last holder of a shared lock removes it
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), path.stat()):  # and not of who has made OUT again meanwhile
+                if os.path.samestat(os.fstat(descriptor), path.stat()):  # and not the lock of a recreated OUT
                     path.unlink(missing_ok=True)
             os.close(descriptor)
 
@@ -168,24 +168,24 @@ def _acquire(out: Path, path: Path, operation: int) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             raise OutputError(
-                f"{out} is in use by {_holder(out, path)}: wait for it or end it; the same command then goes on"
+                f"{out} is in use by {_holder(out, path)}: wait for it or end it; the same command then continues"
             ) from error
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
                 os.close(descriptor)
                 raise unwritable(path, error) from error
-            _log.warning("%s lies on a file system without locks: see to it that only one run writes there", out)
+            _log.warning("%s is on a file system without locks: make sure that only one run writes there", out)
             return descriptor
         try:
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         except FileNotFoundError:
-            pass  # whoever held it has removed it meanwhile: what we hold is no one else's lock
+            pass  # its holder removed the file meanwhile, so our lock would not exclude others
         os.close(descriptor)
 
 
 def _forget_shards(out: Path) -> None:
-    """Remove the locks of shards that were killed: none is held while OUT is held alone."""
+    """Remove the locks of killed shards: no shard holds one while OUT is held exclusively."""
     for lock in out.glob(f"{_LOCK}-shard-*"):
         try:
             lock.unlink(missing_ok=True)
@@ -206,7 +206,7 @@ def _sign(descriptor: int, token: str) -> None:
 
 
 def _holder(out: Path, path: Path) -> str:
-    """Say who holds a lock: of a lock that shards share, one of them."""
+    """Describe the holder of a lock; for a shared lock, one of its shards."""
     for lock in (path, *sorted(out.glob(f"{_LOCK}-shard-*"))):
         if not _is_held(lock):
             continue
@@ -237,7 +237,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def _refuse_other_division(out: Path, shard: Shard) -> None:
-    """Refuse to run beside shards of another number: their parts would overlap."""
+    """Refuse to run with shards of another N: their parts would overlap."""
     for lock in out.glob(f"{_LOCK}-shard-*"):
         found = _OF_SHARD.fullmatch(lock.name)
         if found and int(found[2]) != shard.of and _is_held(lock):

@@ -1,4 +1,4 @@
-"""The pages of a run made again from what it has stored, and entered into its log."""
+"""Renders the pages of a run again from its stored results, and logs this."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +15,13 @@ __all__ = ["render_again"]
 
 
 def render_again(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
-    """Make every page again; no model and no DICOM is needed. Studies that are damaged or changed are left out.
+    """Render every page again, without model or DICOM. Damaged or changed studies are excluded.
 
     Returns:
-        What was made, and a sentence for each study or table that is damaged.
+        What was rendered, and a message for each damaged study or table.
 
     Raises:
-        OutputError: ``run.json`` is missing, damaged or changed, OUT was written with another salt, or cannot be
+        OutputError: ``run.json`` is missing, damaged or changed, OUT was written with another salt, or it cannot be
             written now.
     """
     run, salt = read_run(out), load_salt(outside=out)

@@ -1,4 +1,4 @@
-"""Score a run's stored heat again and write its records, tables and pages anew."""
+"""Scores a run's stored heat again and rewrites its records, tables and pages."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,34 +40,35 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescored:
-    """How scoring again ended."""
+    """The result of rescoring."""
 
     page: Path
     record: RunRecord
-    studies: int  # scored again
-    boxes: int  # that they have now
-    failed: tuple[Exclusion, ...]  # studies that could not be read, and boxes that no image takes
-    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+    studies: int  # number of rescored studies
+    boxes: int  # number of boxes that they now have
+    failed: tuple[Exclusion, ...]  # studies that could not be read, and boxes without an image
+    told: tuple[Told, ...] = ()  # what to correct, for a terminal
 
 
 def rescore(
     out: Path, boxes: Sequence[Path] = (), *, progress: Progress = lambda _stage, _done, _total: None
 ) -> Rescored:
-    """Score the heat that a run has stored, against the boxes of a file or those that the run had.
+    """Score the stored heat of a run against the boxes of files, or against the run's own boxes.
 
-    What scores do not change stays as it is: heat, cosines, faithfulness. Pages, tables, summaries, controls' hits,
-    verdicts and subgroups are made anew. A study that cannot be read stays as it is, takes no part, and stops no other.
+    Values that do not depend on boxes are kept: heat, cosines, faithfulness. Pages, tables, summaries, hits of
+    controls, verdicts and subgroups are computed again. A study that cannot be read is unchanged and excluded, and does
+    not affect the others.
 
     Args:
         out: a folder that a run wrote.
-        boxes: annotation files, as a run takes them; none for those that the run had. The records keep the run's own
-            boxes while those of a file take their place. References join images through the salt that made the run's
-            keys, so it must be the same user's, or the same M2IB_AUDIT_SALT.
-        progress: told of each stage.
+        boxes: annotation files, as for a run; empty for the run's own boxes. The records keep the run's own boxes while
+            those of files replace them. References match images through the salt of the run's keys, so it must be the
+            same user's, or the same M2IB_AUDIT_SALT.
+        progress: called for each stage.
 
     Raises:
-        OutputError: ``run.json`` cannot be read, no study can, or OUT cannot be written.
-        BoxError: the boxes cannot be read, or none belongs to any image of the run.
+        OutputError: ``run.json`` cannot be read, no study can be read, or OUT cannot be written.
+        BoxError: the boxes cannot be read, or none belongs to an image of the run.
     """
     run, salt = read_run(out), load_salt(outside=out)
     folders = _in_order(out, run)
@@ -129,22 +130,22 @@ def rescore(
 
 
 def _in_order(out: Path, run: RunRecord) -> list[Path]:
-    """List the studies as the run's table has them, so that the table made anew is the same; unknown ones come last."""
+    """List the studies in the order of the run's table, so that the new table has the same order; others come last."""
     path = out / "scores.parquet"
     is_whole = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
     try:
         whole = pd.read_parquet(path, columns=["study"])["study"].unique().tolist() if is_whole else None
         listed = _listed_in_text(out) if whole is None else whole
-    except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table: it is made anew anyway
+    except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table, which is rewritten in any case
         listed = []
     places = {str(key): place for place, key in enumerate(listed)}
     return sorted(study_folders(out), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
 
 
 def _listed_in_text(out: Path) -> list[str]:
-    """List what begins the lines of ``scores.csv``, once each.
+    """List the first columns of the lines of ``scores.csv``, without duplicates.
 
-    A command that was killed between a table and ``run.json`` leaves a table that nothing vouches for, in this order.
+    If a command was killed between a table and ``run.json``, nothing confirms the table; only its order is used.
 
     Raises:
         OSError: it cannot be read.
@@ -158,7 +159,7 @@ def _readable(
 ) -> Iterator[tuple[Path, Study]]:
     for done, folder in enumerate(folders, start=1):
         try:
-            record = read_study(folder).record  # heat and pictures too: references are made of all studies that count
+            record = read_study(folder).record  # heat and images too: references are made from all readable studies
             known.check(folder)
             yield folder, stored_study(record)
         except DamagedError as error:
@@ -167,14 +168,14 @@ def _readable(
 
 
 def _failure(folder: Path, error: DamagedError) -> Exclusion:
-    """List a study that could not be read, without where OUT lies."""
+    """List a study that could not be read, without the location of OUT."""
     return Exclusion(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
 def _drawn(
     paths: Sequence[Path], studies: Sequence[Study], redactor: Redactor
 ) -> tuple[list[Study], tuple[Exclusion, ...]]:
-    """Read boxes and give them to the studies' images, in the place of those that they had.
+    """Read boxes and assign them to the studies' images, where they replace the previous ones.
 
     Raises:
         BoxError: the file cannot be read, or names no image of the run.
@@ -204,23 +205,23 @@ def _drawn(
         )
         for study in studies
     ]
-    return drawn, (*read.left_out, *dict.fromkeys(placed.left_out))  # a row may lie on several frames
+    return drawn, (*read.left_out, *dict.fromkeys(placed.left_out))  # a row may be on several frames
 
 
 def _methods(record: StudyRecord) -> dict[str, str]:
-    """Name and unit of heat of every method, the study's own first."""
+    """Return name and heat unit of every method, the study's own first."""
     others = (other for image in record.images for phrase in image.phrases for other in phrase.others)
     return {record.method: record.unit} | {other.method: other.unit for other in others}
 
 
 def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
-    """Give what the run left out, its own boxes among it, without what scoring again has added since."""
+    """Return what the run excluded, including its own boxes, without additions of later rescoring."""
     listed = run.failures if run.own_failures is None else run.own_failures
     return tuple(item for item in listed if item.stage != _STAGE)
 
 
 def _of_keys(item: Exclusion) -> Told:
-    """Tell of a study that could not be read: it goes by its key in OUT."""
+    """Describe a study that could not be read by its key in OUT."""
     sentence = f"{item.source}: {item.reason}"
     return Told(masked=sentence, to_owner=sentence)
 
@@ -228,9 +229,9 @@ def _of_keys(item: Exclusion) -> Told:
 def _noted(
     failed: Sequence[Exclusion], lost: Sequence[Exclusion], boxes: Sequence[Path], redactor: Redactor
 ) -> tuple[FailureRecord, ...]:
-    """Say what took no part this time, as far as it may be shown."""
+    """Describe what was excluded this time, as far as it may be shown."""
     shown = shown_failures(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)
-    own = (  # they name keys alone
+    own = (  # these name only keys
         FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
     )
     return (*own, *shown)

@@ -1,6 +1,6 @@
-"""What OUT holds already of the studies to audit: what is done, what is to do, and what to do again and why.
+"""Compares OUT with the studies to audit: what is done, what to do, and what to do again and why.
 
-Deciding reads and writes nothing; :func:`apply` then moves what is no part of the result out of the way.
+The decision reads and writes nothing; :func:`apply` then moves studies that are not part of the result out of the way.
 """
 
 import os
@@ -43,20 +43,20 @@ class StudyStatus(StrEnum):
     """Status of a study before the run begins."""
 
     DONE = "done"
-    FAILED = "failed"  # before; not tried again
-    RESCORE = "rescore"  # its heat is good, what it is scored against has changed
+    FAILED = "failed"  # failed before; not tried again
+    RESCORE = "rescore"  # its heat is valid, but what it is scored against has changed
     AGAIN = "again"
     NEW = "new"
-    WAITING = "waiting"  # to do, but not chosen this time
+    WAITING = "waiting"  # to do, but not selected this time
 
     @property
     def is_kept(self) -> bool:
-        """Whether the model is not asked, since OUT holds what it said."""
+        """True if the model is not run, because OUT holds its results."""
         return self in {StudyStatus.DONE, StudyStatus.FAILED, StudyStatus.RESCORE}
 
     @property
     def is_to_do(self) -> bool:
-        """Whether the study goes through the model."""
+        """True if the model is run on the study."""
         return self in {StudyStatus.AGAIN, StudyStatus.NEW}
 
 
@@ -68,30 +68,30 @@ class Planned:
     key: str
     status: StudyStatus
     because: tuple[str, ...] = ()  # why it is done again, or would be
-    stamps: tuple[str | None, ...] | None = None  # to note in a record whose files moved and did not change
-    place: str = STUDIES  # where what is kept of it lies
+    stamps: tuple[str | None, ...] | None = None  # new stamps for a record whose files moved but did not change
+    place: str = STUDIES  # folder of its stored results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run does: its studies in the order of the inputs, and what OUT holds beside them."""
+    """The work of a run: its studies in input order, and the other contents of OUT."""
 
     studies: tuple[Planned, ...]
     gone: tuple[str, ...]  # keys of studies in OUT that are not among the inputs
-    known: Known  # what the log of OUT says
+    known: Known  # the statements of OUT's log
 
     def count(self, *statuses: StudyStatus) -> int:
-        """How many studies have one of the statuses."""
+        """Return the number of studies with one of the statuses."""
         return sum(planned.status in statuses for planned in self.studies)
 
     @property
     def to_do(self) -> tuple[Study, ...]:
-        """The studies that go through the model, in their order."""
+        """Return the studies on which the model is run, in order."""
         return tuple(planned.study for planned in self.studies if planned.status.is_to_do)
 
     @property
     def set_aside(self) -> tuple[str, ...]:
-        """Keys of finished studies that are no part of the result."""
+        """Return keys of finished studies that are not part of the result."""
         return (
             *self.gone,
             *(each.key for each in self.studies if each.status is StudyStatus.WAITING and each.because),
@@ -99,11 +99,11 @@ class Plan:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Keys of studies whose records, if OUT has any, leave the result: those to do, and those to set aside."""
+        """Return keys of studies whose records, if any, leave the result: to be done again or archived."""
         return (*self.set_aside, *(each.key for each in self.studies if each.status.is_to_do))
 
     def again(self) -> tuple[DoneAgain, ...]:
-        """Group the studies that are done again by why."""
+        """Group the studies that are done again by reason."""
         groups: dict[tuple[tuple[str, ...], bool], list[str]] = {}
         for each in self.studies:
             if each.status is StudyStatus.RESCORE or (each.status is StudyStatus.AGAIN and each.because):
@@ -114,7 +114,7 @@ class Plan:
         )
 
     def history(self) -> HistoryRecord:
-        """Say for ``run.json`` what was found in OUT."""
+        """Return what was found in OUT, for ``run.json``."""
         return HistoryRecord(
             done_before=self.count(StudyStatus.DONE, StudyStatus.RESCORE),
             failed_before=self.count(StudyStatus.FAILED),
@@ -125,7 +125,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which studies are wanted this time."""
+    """The selection of studies for this run."""
 
     limit: int | None = None
     shard: Shard | None = None
@@ -141,7 +141,7 @@ def plan(
     known: Known,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Plan:
-    """Look at OUT and decide what becomes of each study; a record that the log does not vouch for is not kept.
+    """Decide for each study what to do, from the contents of OUT; a record that the log does not confirm is not used.
 
     Raises:
         OutputError: OUT holds studies, and none of them is among ``studies``.
@@ -177,7 +177,7 @@ def _planned(
         try:
             kept, doubt = _kept(known.out / place / key, known, logged=place == STUDIES)
         except DamagedError:
-            why = why or ("what OUT holds of it is damaged",)
+            why = why or ("its results in OUT are damaged",)
             continue
         if kept is None or doubt is not None:
             why = why or ((doubt,) if doubt else ())
@@ -196,7 +196,7 @@ def _planned(
 
 
 def _status_of(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> StudyStatus | None:
-    """Say how what is kept can be used; None: not at all."""
+    """Return how stored results can be used; None: not at all."""
     if not changes.because:
         return StudyStatus.FAILED if isinstance(kept, FailedStudyRecord) else StudyStatus.DONE
     if changes.only_place and isinstance(kept, StudyRecord):
@@ -205,26 +205,26 @@ def _status_of(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> Study
 
 
 def _kept(folder: Path, known: Known, *, logged: bool) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
-    """Read what an earlier run has left of a study, its record or the note that it failed, and why to doubt it.
+    """Read an earlier run's results of a study, or its failure note, and the reason to doubt them.
 
     Raises:
-        DamagedError: it is damaged, or files that it names are missing or not those that were written.
+        DamagedError: they are damaged, or files that they name are missing or were changed.
     """
     if os.path.lexists(folder / RECORD):
         return read_study(folder).record, known.doubt(folder, logged=logged)
     if os.path.lexists(folder / FAILED):
         noted = read_failed(folder)
-        return (noted if known.names_failure(folder) else None), None  # else it costs a try
+        return (noted if known.names_failure(folder) else None), None  # otherwise it is tried again
     return None, None
 
 
 def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
-    """Bring OUT into the state that a run goes on from: no half-written file, no study that is not of its result.
+    """Prepare OUT for a run to continue: remove partial files, and studies that are not part of its result.
 
     Args:
         out: the folder, held by this run.
-        decided: what is to become of each study.
-        is_whole: whether the run holds OUT alone; a shard touches its own studies only.
+        decided: the decision about each study.
+        is_whole: whether the run holds OUT exclusively; a shard only touches its own studies.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -249,7 +249,7 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
 
 
 def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudonyms) -> tuple[Exclusion, ...]:
-    """Name the files of what an earlier run noted by key."""
+    """Name the files of an earlier run's entries, which are stored by key."""
     paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(
         Exclusion(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)
@@ -260,10 +260,10 @@ def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudony
 def reuse_study(
     out: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None] = lambda _key: None
 ) -> FinishedStudy:
-    """Give a study that OUT holds, as the run that finished it gave it; ``opened`` is told before a record changes.
+    """Return a stored study as the run that finished it returned it; ``opened`` is called before a record changes.
 
     Raises:
-        OutputError: what OUT holds of it cannot be read, or not be written anew.
+        OutputError: its results in OUT cannot be read, or cannot be rewritten.
     """
     folder = out / STUDIES / planned.key
     if planned.status is StudyStatus.FAILED:
@@ -274,7 +274,7 @@ def reuse_study(
 
 
 def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None]) -> StudyRecord:
-    """Read a record; one whose boxes changed is scored again, one whose files moved is told so."""
+    """Read a record; it is rescored if its boxes changed, and updated if its files moved."""
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.status is StudyStatus.RESCORE:
@@ -295,13 +295,13 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
 
 
 def _recorded(study: Study, record: StudyRecord, finisher: Finisher) -> Study:
-    """Give a study with the images that its record has, in their order."""
+    """Return a study with the images of its record, in their order."""
     cases = {finisher.keys.key("image", case.image.instance): case for case in study.cases}
     return replace(study, cases=tuple(cases[image.key] for image in record.images))
 
 
 def note_failure(out: Path, planned: Planned, study: FinishedStudy, finisher: Finisher) -> None:
-    """Note in OUT that none of a study's images could be audited, so that the next run need not try.
+    """Store in OUT that none of a study's images could be audited, so that the next run need not try.
 
     Raises:
         OutputError: OUT cannot be written.

@@ -56,7 +56,7 @@ def swap(path: Path) -> None:
 )
 def test_a_damaged_study_is_done_again(cohort, out, finished, spoilt, spoil) -> None:
     spoil(study_folders(out)[1] / spoilt)
-    assert because(run(asked(cohort, out))) == {"what OUT holds of it is damaged": 1}
+    assert because(run(asked(cohort, out))) == {"its results in OUT are damaged": 1}
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
 
 
@@ -75,7 +75,7 @@ def test_studies_damaged_each_in_its_way_are_done_again(cohort, out, finished, p
     (fourth / "record.json").write_text("[" * 100_000 + "]" * 100_000)
     results = [run(asked(cohort, out, **part)) for part in parts]
     assert [result.failed for result in results] == [()] * len(parts)
-    assert [set(because(result)) for result in results] == [{"what OUT holds of it is damaged"}] * len(parts)
+    assert [set(because(result)) for result in results] == [{"its results in OUT are damaged"}] * len(parts)
     assert sum(sum(because(result).values()) for result in results) == STUDIES
     whole = run(asked(cohort, out))
     assert whole.record.history.done_before == STUDIES
