@@ -88,7 +88,7 @@ def test_an_openi_report_has_its_sections_and_images(tmp_path: Path, name: str) 
         pytest.param("a.json", "{", ["none of the known formats"], True, id="no JSON"),
         pytest.param("a.json", '{"a": ', ["invalid JSON", "export"], True, id="broken JSON"),
         pytest.param("a.json", '{"a":' * 100_000, ["nested deeper"], True, id="deep JSON"),
-        pytest.param("a.json", '{"images": []}', ["without a DiagnosticReport"], False, id="JSON of boxes"),
+        pytest.param("a.json", '{"images": []}', ["without a FHIR DiagnosticReport"], False, id="JSON of boxes"),
         pytest.param("a.json", fhir(), ["holds no text", "presentedForm"], True, id="FHIR without text"),
         pytest.param("a.json", fhir(presentedForm=form("%PDF", "application/pdf")), ["no text"], True, id="PDF alone"),
         pytest.param("a.hl7", HL7.replace("ORU", "ADT"), ["message 1", "not a result"], False, id="other message"),
