@@ -21,6 +21,7 @@ from audit.pipeline.load import LoadedStudy, loaded_studies
 from audit.pipeline.score import ImageRecorder
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
+from audit.privacy.redaction import Redactor
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Case, Exclusion, Study
 from reports.record import Score
@@ -171,10 +172,9 @@ class Explaining:
         plain = self._explainer(device, words=False, faithfulness=nobody)
         closer = self._explainer(device, words=True, faithfulness=every)
         recorder = ImageRecorder(
-            keys=self.keys,
+            redactor=Redactor(keys=self.keys, show_phi=False),
             targets=ScoringContext(studies, PatientPseudonyms(self.keys)),
             methods=tuple((method.name, method.unit) for method in self.methods),
-            show_phi=False,
         )
         loaded = loaded_studies(studies, self.encoder, plain.clock, workers=0)
         progress("Comparing on studies", 0, len(studies))

@@ -186,8 +186,7 @@ def _drawn(
     keyed_row = partial(
         keyed_rows,
         images=keyed,
-        keys=redactor.keys,
-        show_phi=redactor.show_phi,
+        redactor=redactor,
         most_frames=max(image.frame for image in images),
     )
     placed = place_boxes(images, [kept for row in read.rows for kept in keyed_row(row)])

@@ -10,8 +10,8 @@ from jaxtyping import Bool
 from audit.metrics.scores import SCORES
 from audit.metrics.shortcuts import SHORTCUT_SCORES
 from audit.pipeline.scoring_context import ImageScorer, ScoringContext, target_ids
-from audit.privacy.pseudonyms import Pseudonyms, path_key
-from audit.privacy.redaction import Redactor, shown_text
+from audit.privacy.pseudonyms import path_key
+from audit.privacy.redaction import Redactor
 from pipelines.boxes import BoxRow
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
@@ -63,7 +63,7 @@ def _case(record: StudyRecord, image: ScoredImage) -> Case:
 
 
 def keyed_rows(
-    row: BoxRow, images: Mapping[str, Image], keys: Pseudonyms, *, show_phi: bool, most_frames: int = 1
+    row: BoxRow, images: Mapping[str, Image], redactor: Redactor, *, most_frames: int = 1
 ) -> Iterator[BoxRow]:
     """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
 
@@ -75,10 +75,10 @@ def keyed_rows(
         row: as it was read.
         images: of the run, by their keys.
         most_frames: the highest number of a frame among them.
-        keys: of the run.
-        show_phi: whether the run shows sentences unmasked.
+        redactor: of the run.
     """
-    wording = None if row.box.phrase is None else shown_text(row.box.phrase, show_phi=show_phi).text
+    keys = redactor.keys
+    wording = None if row.box.phrase is None else redactor.text(row.box.phrase).text
     uids, frames = dict.fromkeys((row.image, plain_stem(row.image))), range(1, most_frames + 1)
     found = [key for uid in uids for frame in frames if (key := keys.key("image", instance_of(uid, frame))) in images]
     named = [key for key in found if not row.frames or images[key].frame in row.frames]

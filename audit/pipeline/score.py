@@ -13,7 +13,7 @@ import numpy as np
 
 from audit.controls.evidence import pearson
 from audit.execution.machine import Stopwatch
-from audit.metrics.subgroups import facts_of
+from audit.metrics.subgroups import NOT_KNOWN, facts_of
 from audit.output.fingerprint import Fingerprints
 from audit.output.lock import Fence
 from audit.pipeline.aggregate import FinishedStudy
@@ -23,7 +23,7 @@ from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, ta
 from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
-from audit.privacy.redaction import Redactor, shown_failures, shown_text, shown_words
+from audit.privacy.redaction import Redactor, shown_failures, shown_words
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of
@@ -52,10 +52,9 @@ _LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # between them half precision keeps t
 class ImageRecorder:
     """Records images of one run."""
 
-    keys: Pseudonyms
+    redactor: Redactor
     targets: ScoringContext
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
-    show_phi: bool
     known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
@@ -69,16 +68,18 @@ class ImageRecorder:
         return self._image(explained.loaded, phrases, prefix), heats
 
     def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
-        image = loaded.case.image
+        image, keys = loaded.case.image, self.redactor.keys
         facts = facts_of(image)
-        seen = fields_of(image, Radiograph) | {
-            "manufacturer": self.redactor.maker(facts.manufacturer),
-            "photometric_interpretation": facts.photometric_interpretation,
-        }
+        seen = self.redactor.radiograph(image)
+        seen = replace(
+            seen,
+            manufacturer=seen.manufacturer or NOT_KNOWN,
+            photometric_interpretation=facts.photometric_interpretation,
+        )
         return ScoredImage(
-            **seen,
-            key=self.keys.key("image", image.instance),
-            path_key=path_key(str(image.path), self.keys),
+            **fields_of(seen, Radiograph),
+            key=keys.key("image", image.instance),
+            path_key=path_key(str(image.path), keys),
             valid=None if loaded.valid.all() else f"{prefix}-valid.png",
             picture=f"{prefix}.jpg",
             sex=facts.sex,
@@ -98,7 +99,7 @@ class ImageRecorder:
     ) -> ScoredPhrase:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
-        shown = shown_text(phrase.text, show_phi=self.show_phi, known=self.known | loaded.identifiers)
+        shown = self.redactor.text(phrase.text, self.known | loaded.identifiers)
         tokens = shown_words(phrase.text, shown, own.words)
         names = {method: name if place == 0 else f"{name}-{method}" for place, (method, _) in enumerate(self.methods)}
         for kept, explanation in zip(names.values(), (own, *further), strict=True):
@@ -131,17 +132,12 @@ class ImageRecorder:
             others=tuple(others),
         )
 
-    @property
-    def redactor(self) -> Redactor:
-        """Masks what inputs say in free words."""
-        return Redactor(keys=self.keys, show_phi=self.show_phi)
-
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
         """Show a control's phrase: another patient's report may name that patient."""
         known = self.known | explained.loaded.identifiers
-        if donor is not None and not self.show_phi:
+        if donor is not None and not self.redactor.show_phi:
             known |= read_identifiers(donor)
-        return shown_text(text, show_phi=self.show_phi, known=known).text
+        return self.redactor.text(text, known).text
 
     def _controls(
         self,
@@ -220,11 +216,7 @@ class Finisher:
             return FinishedStudy(left_out=explained.left_out)
         clock = Stopwatch()
         recorder = ImageRecorder(
-            keys=self.keys,
-            targets=self.targets,
-            methods=self.methods,
-            show_phi=self.settings.show_phi,
-            known=_headers(explained),
+            redactor=self.redactor, targets=self.targets, methods=self.methods, known=_headers(explained)
         )
         with clock("scoring"):
             scored = [recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
@@ -271,8 +263,8 @@ class Finisher:
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
         """Show a study's report and the sentences whose findings were not put to the model."""
         show_phi, text = self.settings.show_phi, explained.study.report.text
-        known = _headers(explained)
-        shown = shown_text(text if show_phi else without_people(text), show_phi=show_phi, known=known)
+        known, redactor = _headers(explained), self.redactor
+        shown = redactor.text(text if show_phi else without_people(text), known)
         put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
         return ReportRecord(
             text=shown.text,
@@ -281,7 +273,7 @@ class Finisher:
             header_too_large=not show_phi and not known.complete,
             not_put=tuple(
                 UnputSentence(
-                    text=shown_text(phrase.text, show_phi=show_phi, known=known).text,
+                    text=redactor.text(phrase.text, known).text,
                     section=phrase.section,
                     finding=phrase.finding or "",
                     context=phrase.context.value,

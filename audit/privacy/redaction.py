@@ -13,12 +13,12 @@ from pipelines.privacy.patterns import folded, normal_form
 from pipelines.privacy.safe_terms import is_maker, is_plain, is_reader_number
 from pipelines.privacy.vocabulary import is_known, may_be_name
 from pipelines.quoting import files_named_in, printable, requoted
-from pipelines.study import PART_OF_FILE, Box, Exclusion, Identifiers
+from pipelines.study import PART_OF_FILE, Box, Exclusion, Identifiers, Radiograph, fields_of
 from reports.record import TokenHeat
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
-__all__ = ["Redactor", "name_of_source", "shown_failures", "shown_text", "shown_words", "strange_name"]
+__all__ = ["Redactor", "name_of_source", "shown_failures", "shown_words", "strange_name"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
@@ -37,12 +37,6 @@ def strange_name(path: str, keys: Pseudonyms | None) -> str:
     return "/".join([*shown, "file-" if keys is None else keys.file_key(name)])
 
 
-def shown_text(text: str, *, show_phi: bool, known: Identifiers = _NOBODY) -> MaskedText:
-    """A phrase as pages show it; what the images' headers say (``known``) is masked wherever the phrase repeats it."""
-    masked = mask_report(text, known)
-    return replace(masked, text=text, masked_words=0, spans=()) if show_phi else masked
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redactor:
     """Masks what inputs say in free words: nothing with ``show_phi``, else all that may name somebody, under a key."""
@@ -59,6 +53,15 @@ class Redactor:
         if reader is None or self.show_phi or is_reader_number(reader):
             return reader
         return self._keyed("reader", reader)
+
+    def text(self, text: str, known: Identifiers = _NOBODY) -> MaskedText:
+        """Mask a text of a report; ``known``, which the images' headers say, is masked wherever the text repeats it."""
+        masked = mask_report(text, known)
+        return replace(masked, text=text, masked_words=0, spans=()) if self.show_phi else masked
+
+    def radiograph(self, image: Radiograph) -> Radiograph:
+        """Give what an image's header says of its pixels and how it was taken, the manufacturer masked."""
+        return replace(Radiograph(**fields_of(image, Radiograph)), manufacturer=self.maker(image.manufacturer or None))
 
     def boxes(self, boxes: Iterable[Box], *, spoken: Sequence[str]) -> tuple[Box, ...]:
         """Mask who drew boxes and what they wrote; ``spoken`` are the phrases of their image, as they are shown."""

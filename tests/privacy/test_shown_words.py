@@ -2,14 +2,15 @@
 
 import pytest
 
-from audit.privacy.redaction import shown_text, shown_words
+from audit.privacy.pseudonyms import Pseudonyms
+from audit.privacy.redaction import Redactor, shown_words
 from pipelines.study import Identifiers
 
 Words = list[tuple[str, float]]
 
 
 def shown(text: str, words: Words, *, show_phi: bool = False, known: Identifiers | None = None) -> Words:
-    masked = shown_text(text, show_phi=show_phi, known=known or Identifiers())
+    masked = Redactor(keys=Pseudonyms(b"salt"), show_phi=show_phi).text(text, known or Identifiers())
     return [(token.word, token.nats) for token in shown_words(text, masked, words)]
 
 

@@ -5,7 +5,7 @@ from made_up_image import made_up_image, target_of
 
 from audit.output.stored_study import keyed_rows
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import shown_text
+from audit.privacy.redaction import Redactor
 from pipelines.boxes import BoxRow
 from pipelines.study import Box, Context, Phrase
 
@@ -28,8 +28,9 @@ def sentence(text: str) -> Phrase:
 
 @pytest.mark.parametrize("show_phi", [False, True], ids=["masked", "shown"])
 def test_a_box_drawn_for_a_dated_sentence_is_its_target_in_the_record_as_in_the_run(show_phi: bool) -> None:
+    redactor = Redactor(keys=KEYS, show_phi=show_phi)
     rows = [drawn_for(DATED, x=130.0), drawn_for(UNDATED, x=160.0)]
     in_run = target_of(sentence(DATED), [row.box for row in rows], IMAGE)
-    read = [kept for row in rows for kept in keyed_rows(row, {}, KEYS, show_phi=show_phi)]
-    later = target_of(sentence(shown_text(DATED, show_phi=show_phi).text), [row.box for row in read], IMAGE)
+    read = [kept for row in rows for kept in keyed_rows(row, {}, redactor)]
+    later = target_of(sentence(redactor.text(DATED).text), [row.box for row in read], IMAGE)
     assert [box.x for box in in_run] == [box.x for box in later] == [130.0]
