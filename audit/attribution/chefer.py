@@ -49,7 +49,7 @@ class Chefer(Method):
             raise ValueError(f"Chefer's relevance needs at least one block, got {image_blocks} and {text_blocks}")
         self._image_blocks, self._text_blocks = image_blocks, text_blocks
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model."""
         image, text = encoder.image.depth, encoder.text.depth
         return {"image_blocks": min(self._image_blocks, image), "text_blocks": min(self._text_blocks, text)}

@@ -66,7 +66,7 @@ class Method(ABC):
             ModelError: the method cannot explain a model of this kind.
         """
 
-    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:  # noqa: ARG002 - most have some
+    def hyperparameters(self, encoder: DualEncoder) -> Mapping[str, float | str]:  # noqa: ARG002 - most have some
         """Return the method's hyperparameters for a model, under the names of :attr:`numbers`, for the record.
 
         Raises:

@@ -34,7 +34,7 @@ class GradCAM(Method):
         """Set the block whose output gives the features, 0-based; None is the last possible one."""
         self._layer = image_layer
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model.
 
         Raises:
@@ -56,7 +56,7 @@ class GradCAM(Method):
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Weight the image's features by their mean gradient."""
-        layer = int(self.numbers_for(pairs.encoder)["image_layer"])
+        layer = int(self.hyperparameters(pairs.encoder)["image_layer"])
         side = pairs.image_side(layer)
         features = side.prefix(layer)
         gradient = cosine_gradient(lambda x: side.tower.suffix(x, layer), features, side.target)

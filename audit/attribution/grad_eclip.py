@@ -43,7 +43,7 @@ class GradECLIP(Method):
         """Set the blocks to read, 0-based; None is the last block of the tower, as published."""
         self._image_layer, self._text_layer = image_layer, text_layer
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model.
 
         Raises:

@@ -75,9 +75,9 @@ class IBA(Method):
         """Return the image and text block of the bottleneck: those of M2IB."""
         return self._of_m2ib.split(encoder)
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model."""
-        return self._of_m2ib.numbers_for(encoder)
+        return self._of_m2ib.hyperparameters(encoder)
 
     def states_kept(self, encoder: DualEncoder) -> int:
         """Return the same number as M2IB."""

@@ -45,8 +45,8 @@ class KernelSHAP(Method):
             raise ValueError(f"KernelSHAP needs at least 2 cells per side and 2 coalitions: {cells}, {coalitions}")
         self._cells, self._coalitions = cells, coalitions
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
-        """The hyperparameters."""
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
+        """Return the hyperparameters."""
         return {"cells": self._cells, "coalitions": self._coalitions}
 
     def attribute(self, pairs: Pairs) -> Maps:

@@ -59,7 +59,7 @@ class LeGrad(Method):
             raise ValueError(f"LeGrad needs at least one block, got {image_blocks} and {text_blocks}")
         self._blocks, self._pool = (image_blocks, text_blocks), pool
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float | str]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float | str]:
         """Return the hyperparameters for a model."""
         image, text = (min(*pair) for pair in zip(self._blocks, _depths(encoder), strict=True))
         return {"image_blocks": image, "text_blocks": text, "pool": self._pool.value}

@@ -90,7 +90,7 @@ class M2IB(Method):
         """Return the image and text block of the bottleneck: as given, else the model folder's, else published."""
         return layers_for(encoder, *self._layers, published=M2IB_LAYERS)
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model, by name."""
         image, text = self.split(encoder)
         return {**asdict(self.settings_for(encoder)), "image_layer": image, "text_layer": text}

@@ -167,7 +167,7 @@ def check_fit(method: Method, encoder: DualEncoder) -> None:
         ModelError: the method cannot explain a model of this kind.
     """
     try:
-        method.numbers_for(encoder)
+        method.hyperparameters(encoder)
     except ValueError as error:
         raise AuditError(f"the numbers of {method.name} do not fit the model: {error}") from error
 

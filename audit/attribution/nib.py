@@ -59,7 +59,7 @@ class NIB(Method):
         """Return the image and text block whose output is scaled: as given, else the model folder's, else published."""
         return layers_for(encoder, *self._layers, published=_PUBLISHED_LAYERS)
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model."""
         image, text = self.split(encoder)
         return {"steps": self._steps, "image_layer": image, "text_layer": text}

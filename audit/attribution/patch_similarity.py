@@ -37,7 +37,7 @@ class PatchSimilarity(Method):
         """Set the block whose output is read, 0-based; None is the last."""
         self._layer = image_layer
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model.
 
         Raises:
@@ -60,7 +60,7 @@ class PatchSimilarity(Method):
                 f"{self.name} reads the tokens of transformer blocks, but this model's {type(tower).__name__} has "
                 "none: choose a method that does not need them, such as m2ib, nib or grad_cam"
             )
-        layer = int(self.numbers_for(pairs.encoder)["image_layer"])
+        layer = int(self.hyperparameters(pairs.encoder)["image_layer"])
         hidden = tower.prefix(pairs.images, layer)
         tokens = hidden.flatten(0, 1)
         embedded = tower.stack.head(tokens[:, None] if tower.stack.pool is Pooling.ALL else tokens)

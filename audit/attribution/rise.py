@@ -41,8 +41,8 @@ class RISE(Method):
             raise ValueError(f"RISE needs masks, cells and a share between 0 and 1: {masks}, {cells}, {open_share}")
         self._masks, self._cells, self._open_share = masks, cells, open_share
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
-        """The hyperparameters."""
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:  # noqa: ARG002 - the same for all models
+        """Return the hyperparameters."""
         return {"masks": self._masks, "cells": self._cells, "open_share": self._open_share}
 
     def attribute(self, pairs: Pairs) -> Maps:

@@ -40,7 +40,7 @@ class Rollout(Method):
             raise ValueError(f"rollout needs at least one block, got {image_blocks}")
         self._blocks = image_blocks
 
-    def numbers_for(self, encoder: DualEncoder) -> dict[str, float]:
+    def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model."""
         depth = encoder.image.depth
         return {"image_blocks": depth if self._blocks is None else min(self._blocks, depth)}
@@ -52,7 +52,7 @@ class Rollout(Method):
             ModelError: the image tower has no transformer blocks.
         """
         opened = open_tower(pairs.image_side(0), method=self.name)
-        first = first_of_last(pairs.encoder.image.depth, int(self.numbers_for(pairs.encoder)["image_blocks"]))
+        first = first_of_last(pairs.encoder.image.depth, int(self.hyperparameters(pairs.encoder)["image_blocks"]))
         hidden = opened.before(first)
         identity = torch.eye(hidden.shape[1], device=hidden.device)
         relevance = identity.expand(len(hidden), *identity.shape)

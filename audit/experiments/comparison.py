@@ -267,7 +267,7 @@ def _compared(
             memory_mb=None,
         )
     plain, with_words = own.costs[False], own.costs[True]
-    numbers, own_numbers = dict(method.numbers_for(encoder)), METHODS[method.name]().numbers_for(encoder)
+    numbers, own_numbers = dict(method.hyperparameters(encoder)), METHODS[method.name]().hyperparameters(encoder)
     peaks = [cost.peak_bytes for cost in (plain, with_words) if cost.peak_bytes is not None]
     return ComparedMethod(
         name=method.name,

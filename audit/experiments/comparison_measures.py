@@ -109,9 +109,9 @@ class MeasuredMethod(Method):
         self._device, self._memory = device, PeakMemory(device)
         self.costs = {False: Cost(), True: Cost()}  # by whether words were asked for
 
-    def numbers_for(self, encoder: DualEncoder) -> Mapping[str, float | str]:
+    def hyperparameters(self, encoder: DualEncoder) -> Mapping[str, float | str]:
         """The method's hyperparameters for a model, by name."""
-        return self.method.numbers_for(encoder)
+        return self.method.hyperparameters(encoder)
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Make the method's maps."""

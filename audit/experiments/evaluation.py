@@ -218,7 +218,7 @@ def _record(
             "weights sha256": encoder.info.sha256,
             "fit": encoder.preprocessing.fit.value,
             "text mask": text_mask_of(settings).value,
-            "methods": {method.name: dict(method.numbers_for(encoder)) for method in methods},
+            "methods": {method.name: dict(method.hyperparameters(encoder)) for method in methods},
         },
         "preset": settings.preset,
         "table rows": table.rows,

@@ -85,7 +85,7 @@ def settings_by_method(
     """Each method's numbers under the names that ``--set`` takes, and M2IB's precision."""
     settings: dict[str, dict[str, float | int | str | bool | None]] = {}
     for method in methods:
-        settings[method.name] = dict(method.numbers_for(encoder))
+        settings[method.name] = dict(method.hyperparameters(encoder))
         if isinstance(method, M2IB):
             settings[method.name]["precision"] = resolve(method.precision, device).value
     return settings

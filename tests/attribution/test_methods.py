@@ -65,10 +65,10 @@ def test_every_method_has_the_form_of_one_and_is_found_by_its_name(name, clip) -
     assert isinstance(method, Method)
     assert method.name == name
     assert method.unit in {"nats", "cosine", "dimensionless"}
-    numbers = method.numbers_for(clip)
+    numbers = method.hyperparameters(clip)
     assert set(numbers) == set(method.numbers), "every number that is shown can be set, under the same name"
     again = METHODS[name](**{number: method.numbers[number](value) for number, value in numbers.items()})
-    assert again.numbers_for(clip) == numbers
+    assert again.hyperparameters(clip) == numbers
 
 
 @pytest.mark.parametrize("family", [pytest.param(name, id=name) for name in sorted(FAMILIES)])

@@ -392,7 +392,7 @@ KNOBS = [
 
 @pytest.mark.parametrize(("one", "other"), KNOBS)
 def test_every_number_of_a_method_changes_its_maps_and_what_it_says_of_itself(one, other, plains, encoder) -> None:
-    assert one.numbers_for(encoder) != other.numbers_for(encoder)
+    assert one.hyperparameters(encoder) != other.hyperparameters(encoder)
     left, right = (explained(method, encoder, plains["image"]) for method in (one, other))
     assert not torch.equal(left.heat, right.heat) or left.words != right.words
 
@@ -418,5 +418,5 @@ def test_numbers_that_make_no_method_are_refused(make) -> None:
 
 
 def test_m2ib_says_its_numbers_like_the_others(encoder) -> None:
-    numbers = M2IB(BottleneckSettings(beta=0.5), image_layer=1).numbers_for(encoder)
+    numbers = M2IB(BottleneckSettings(beta=0.5), image_layer=1).hyperparameters(encoder)
     assert (numbers["beta"], numbers["image_layer"]) == (0.5, 1)

@@ -110,9 +110,9 @@ def test_the_same_number_twice_is_refused() -> None:
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_number_of_every_method_can_be_set_to_what_it_is(name) -> None:
     encoder = load_encoder("phantom")
-    shown = METHODS[name]().numbers_for(encoder)
+    shown = METHODS[name]().hyperparameters(encoder)
     read = parse_settings([f"{name}.{number}={value}" for number, value in shown.items()])
-    assert build_method(name, read.get(name, {})).numbers_for(encoder) == shown
+    assert build_method(name, read.get(name, {})).hyperparameters(encoder) == shown
 
 
 def test_a_number_out_of_its_range_is_refused_by_name() -> None:
@@ -132,7 +132,7 @@ def test_a_block_that_the_model_has_not_is_refused_by_name() -> None:
 @pytest.mark.parametrize("methods", [("m2ib", "iba", "nib"), ("iba",)], ids=["several", "one that is not m2ib"])
 def test_a_run_gives_its_layer_to_each_of_its_methods(methods, deep) -> None:
     built = methods_of(replace(PLAIN, methods=methods, image_layer=3), deep)
-    assert [method.numbers_for(deep)["image_layer"] for method in built] == [3] * len(methods)
+    assert [method.hyperparameters(deep)["image_layer"] for method in built] == [3] * len(methods)
 
 
 def test_a_run_refuses_a_number_that_none_of_its_methods_has(deep) -> None:
@@ -146,5 +146,5 @@ def test_compiling_is_refused_where_nothing_is_compiled(deep) -> None:
 
 
 def test_nib_squeezes_the_input_of_block_nine_of_twelve_as_published(deep) -> None:
-    numbers = NIB().numbers_for(deep)
+    numbers = NIB().hyperparameters(deep)
     assert (numbers["image_layer"], numbers["text_layer"]) == (8, 8)

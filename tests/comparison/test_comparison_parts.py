@@ -56,14 +56,14 @@ def test_others_are_compared_with_m2ib_or_else_with_the_first() -> None:
 def test_masks_are_those_of_the_methods_that_perturb_the_image_and_of_no_other() -> None:
     encoder = load_encoder("phantom", device=CPU)
     numbers = [
-        {method.name: dict(method.numbers_for(encoder)) for method in build_methods(tuple(METHODS), masks=masks)}
+        {method.name: dict(method.hyperparameters(encoder)) for method in build_methods(tuple(METHODS), masks=masks)}
         for masks in (7, 9)
     ]
     assert list(numbers[0]) == list(METHODS)
     assert [name for name in METHODS if numbers[0][name] != numbers[1][name]] == ["rise", "kernel_shap"]
     assert (numbers[0]["rise"]["masks"], numbers[1]["kernel_shap"]["coalitions"]) == (7, 9)
     (rise,) = build_methods(("rise",), masks=7, numbers={"rise": {"masks": 11}})
-    assert rise.numbers_for(encoder)["masks"] == 11, "what is set for one method wins"
+    assert rise.hyperparameters(encoder)["masks"] == 11, "what is set for one method wins"
     with pytest.raises(AuditError, match="nib is not among the methods"):
         build_methods(("rise",), masks=7, numbers={"nib": {"steps": 2}})
     with pytest.raises(AuditError, match="--masks 1"):
@@ -75,7 +75,7 @@ class Hungry(Method):
 
     name, unit, explains_words, numbers = "hungry", "nats", True, MappingProxyType({})
 
-    def numbers_for(self, _encoder: object) -> dict[str, float]:
+    def hyperparameters(self, _encoder: object) -> dict[str, float]:
         return {"appetite": 1.0}
 
     def attribute(self, pairs: Pairs) -> Maps:

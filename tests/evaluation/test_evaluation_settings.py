@@ -41,7 +41,7 @@ def encoder() -> Encoder:
 
 def numbers(encoder: Encoder, **changes: object) -> dict[str, float]:
     (method,) = methods_of(replace(PLAIN, **changes), encoder)
-    return dict(method.numbers_for(encoder))
+    return dict(method.hyperparameters(encoder))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_layer_is_for_every_method_that_has_one_and_a_preset_for_m2ib_and_iba(
 def test_a_number_of_one_method_wins_over_the_flag_and_leaves_the_others(encoder):
     asked = replace(PLAIN, methods=("m2ib", "nib"), steps=4, numbers={"nib": {"steps": 7}})
     m2ib, nib = methods_of(asked, encoder)
-    assert (m2ib.numbers_for(encoder)["steps"], nib.numbers_for(encoder)["steps"]) == (4, 7)
+    assert (m2ib.hyperparameters(encoder)["steps"], nib.hyperparameters(encoder)["steps"]) == (4, 7)
 
 
 @pytest.mark.parametrize(
