@@ -1,4 +1,4 @@
-"""Figures for notebooks and papers, by matplotlib, which comes with the extra ``notebook``."""
+"""Figures for notebooks and papers with matplotlib, which the extra ``notebook`` installs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,15 +15,15 @@ __all__ = ["figure"]
 
 
 def figure(explained: "Explanation | Sequence[Explanation]", *, boxes: Sequence[Box] = ()) -> "Figure":
-    """Draw one explanation, or several side by side: picture, heat, boxes, hottest point, and the phrase's words.
+    """Draw one explanation, or several side by side: image, heat, boxes, maximum, and the phrase's words.
 
-    Each heat has the colours of its own range, in its own unit: two columns compare places, not heights. Cold patches
-    stay transparent, as on the pages. Nothing is shown or kept: a notebook displays what it is given, and ``savefig``
-    writes it.
+    Each heat map is coloured over its own range, in its own unit: compare the places in two columns, not the values.
+    Cold patches are transparent, as on the pages. The figure is neither shown nor saved: a notebook displays it, and
+    ``savefig`` writes it.
 
     Args:
-        explained: from ``explain``; at least one.
-        boxes: in the picture's pixels; drawn on every column.
+        explained: results of ``explain``; at least one.
+        boxes: in the image's pixels; drawn on every column.
 
     Raises:
         AuditError: matplotlib is not installed.
@@ -37,5 +37,5 @@ def figure(explained: "Explanation | Sequence[Explanation]", *, boxes: Sequence[
         raise AuditError("a figure needs matplotlib: pip install 'm2ib-audit[notebook]'") from error
     columns = list(explained) if isinstance(explained, Sequence) else [explained]
     if not columns:
-        raise ValueError("nothing to draw: give one explanation at least")
+        raise ValueError("nothing to draw: give at least one explanation")
     return draw(columns, boxes)

@@ -1,4 +1,4 @@
-"""A phrase's words in lines, each in the colour of its heat."""
+"""Draws a figure's columns: an image with its heat and boxes, and the phrase's words coloured by their heat."""
 
 import io
 import math
@@ -29,7 +29,7 @@ __all__ = ["BOX_COLOUR", "WordColumn", "WordLines", "draw", "lay_out"]
 _WORD_POINTS, _NUMBER_POINTS = 9.0, 6.5  # font sizes
 _LINE_INCHES = 0.40  # a line of words with their numbers
 _GAP_INCHES = 0.09  # between words
-_BRIGHT = 0.5  # luminance from which black is read better than white
+_BRIGHT = 0.5  # luminance above which black text is more readable than white
 _LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
 
 
@@ -39,7 +39,7 @@ class WordColumn:
 
     text: str
     heat: float | None
-    number: str  # "" where the method explains no words
+    number: str  # "" if the method does not explain words
     width_inches: float
 
 
@@ -48,12 +48,12 @@ class WordLines:
     """Words with their heat, broken into lines that fit a width."""
 
     lines: tuple[tuple[WordColumn, ...], ...]
-    colours: ScalarMappable | None  # None where no word has a heat
+    colours: ScalarMappable | None  # None if no word has heat
     width_inches: float
 
     @property
     def height_inches(self) -> float:
-        """What the lines take."""
+        """Height of the lines."""
         return _LINE_INCHES * len(self.lines)
 
     def draw(self, axes: Axes) -> None:
@@ -81,7 +81,7 @@ class WordLines:
 def lay_out(
     figure: Figure, renderer: RendererBase, words: Sequence[tuple[str, float | None]], *, width_inches: float
 ) -> WordLines:
-    """Break words into lines by the width that they, and the numbers below them, have in the figure's font."""
+    """Break words into lines by their width, and that of the numbers below them, in the figure's font."""
     heats = [heat for _, heat in words if heat is not None]
     lines: list[list[WordColumn]] = [[]]
     left = 0.0
@@ -100,7 +100,7 @@ def lay_out(
 
 
 def _number(heat: float, largest: float) -> str:
-    """A heat in as many decimals as the phrase's largest needs for three digits."""
+    """Return the format of heat values: enough decimals for three digits of the phrase's largest value."""
     if 0.0 < largest < 1e-3 or largest >= 1e5:
         return f"{heat:.0e}"
     decimals = 2 - math.floor(math.log10(largest)) if largest > 0.0 else 0
@@ -117,16 +117,16 @@ def _inches(figure: Figure, renderer: RendererBase, text: str, points: float) ->
 
 
 def _plain(word: str) -> str:
-    """A word as it is written: a dollar sign begins no formula."""
+    """Escape a word: a dollar sign must not start a formula."""
     return word.replace("$", r"\$")
 
 
 BOX_COLOUR = "#35e0d2"  # far from every colour of the heat
-_LONGEST_SIDE = 1024  # px of the picture as it is drawn
-_PICTURE_INCHES = 3.6  # width of a column's picture
+_LONGEST_SIDE = 1024  # px of the image as it is drawn
+_PICTURE_INCHES = 3.6  # width of a column's image
 _BAR_INCHES, _BAR_GAP = 0.12, 0.06
 _MARGIN, _BAR_LABELS = 0.12, 0.72
-_TALLEST = 2.0  # height of a picture to its width; a taller one becomes narrower
+_TALLEST = 2.0  # maximum ratio of an image's height to its width; a taller image becomes narrower
 _TITLE_INCHES = 0.5
 _WORDS_GAP = 0.12
 
@@ -141,7 +141,7 @@ class _NotebookFigure(Figure):
 
 
 def draw(columns: "Sequence[Explanation]", boxes: Sequence[Box]) -> Figure:
-    """Draw one column an explanation; without pyplot, whose state is the caller's."""
+    """Draw one column per explanation; without pyplot, whose state belongs to the caller."""
     figure = _NotebookFigure(dpi=110)
     renderer: RendererBase = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # it has no hints
     words = [
@@ -171,7 +171,7 @@ def draw(columns: "Sequence[Explanation]", boxes: Sequence[Box]) -> Figure:
 
 def _draw_picture(axes: Axes, explained: "Explanation", boxes: Sequence[Box]) -> None:
     rows, columns = explained.picture.shape
-    extent = (0.0, float(columns), float(rows), 0.0)  # edge-based, as boxes are
+    extent = (0.0, float(columns), float(rows), 0.0)  # edge-based, like boxes
     shown = _picture(explained.picture)
     axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=extent)
     axes.imshow(_overlay(explained, (shown.shape[0], shown.shape[1])), extent=extent)
@@ -196,7 +196,7 @@ def _draw_picture(axes: Axes, explained: "Explanation", boxes: Sequence[Box]) ->
 
 
 def _draw_bar(figure: Figure, axes: Axes, explained: "Explanation") -> None:
-    """The colour bar, in the method's unit; a heat that shows nothing has none."""
+    """Draw the colour bar in the method's unit; a heat map without values has none."""
     scale = display_range(explained.grid)
     if scale is None:
         axes.set_axis_off()
@@ -207,14 +207,14 @@ def _draw_bar(figure: Figure, axes: Axes, explained: "Explanation") -> None:
 
 
 def _picture(picture: Picture) -> UInt8[np.ndarray, "height width *colours"]:
-    """The picture in 8 bits, made smaller where it has more pixels than a figure shows."""
+    """Return the image in 8 bits, reduced if it has more pixels than a figure shows."""
     values = Pillow.fromarray(np.round(picture.display * 255.0).astype(np.uint8))
     values.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Pillow.Resampling.LANCZOS)
     return np.asarray(values)
 
 
 def _overlay(explained: "Explanation", size: tuple[int, int]) -> UInt8[np.ndarray, "height width 4"]:
-    """The heat as the pages colour it, clear where the film shows no body."""
+    """Return the heat coloured as on the pages, transparent where the image shows no body."""
     height, width = size
     coloured = colour_heat(explained.grid, explained.placement, height=height, width=width)
     rows, columns = explained.picture.shape
@@ -224,5 +224,5 @@ def _overlay(explained: "Explanation", size: tuple[int, int]) -> UInt8[np.ndarra
 
 
 def _unexplained(explained: "Explanation") -> list[tuple[str, float | None]]:
-    """The phrase without colours, for a method that explains no words."""
+    """Draw the phrase without colours, for a method that does not explain words."""
     return [(word, None) for word in explained.phrase.split()]

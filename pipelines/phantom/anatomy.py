@@ -1,8 +1,8 @@
-"""The healthy phantom: one patient's chest in front of one film, as numbers, and its shapes on a pixel grid.
+"""The healthy phantom: the parameters of one patient's chest, and its shapes on a pixel grid.
 
-Film coordinates: x to the right in [-1, 1], y down in [-aspect, aspect], the film's half width being 1. Patient
-coordinates (u, v) are the film's, rotated, shifted and scaled; u > 0 is the patient's LEFT, which lies at the image's
-right. Nothing here is measured on people: shapes and ranges are chosen so that position alone gives little away.
+Image coordinates: x to the right in [-1, 1], y down in [-aspect, aspect]; the unit is half the image's width. Patient
+coordinates (u, v) are these, rotated, shifted and scaled; u > 0 is the patient's LEFT, which is on the right of the
+image. No value was measured on people: shapes and ranges are chosen so that position alone gives little away.
 """
 
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ class LungShape:
     centre: float  # u of the axis at the hilum, positive; mirrored for the right lung
     half_width: float
     apex: float  # v of the top
-    hilum: float  # v where the field is widest before the base
+    hilum: float  # v of the widest part above the base
     base: float  # v of the diaphragm's dome
-    angle_drop: float  # how much deeper the costophrenic angle lies than the dome
+    angle_drop: float  # depth of the costophrenic angle below the dome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """One synthetic patient, positioned before the film."""
+    """One synthetic patient, positioned in front of the detector."""
 
-    aspect: float  # film height / width
+    aspect: float  # image height / width
     scale: float
-    shift: tuple[float, float]  # (x, y), film units
-    rotation: float  # radians, clockwise on the film
+    shift: tuple[float, float]  # (x, y), image units
+    rotation: float  # radians, clockwise on the image
     right_lung: LungShape
     left_lung: LungShape
     heart_centre: tuple[float, float]  # (u, v)
@@ -48,13 +48,13 @@ class Anatomy:
     breast: float  # contrast of breast shadows, 0 for none
     nipples: float  # contrast of nipple shadows, 0 for none
     device: str  # "none", "leads", "pacemaker" or "tube"
-    marker: str  # letter on the film: "L" or "R"
+    marker: str  # letter on the image: "L" or "R"
     exposure: float  # gamma of the display
     noise: float  # standard deviation of the grain
     texture_seed: int
 
     def lung(self, side: str) -> LungShape:
-        """The lung of the patient's ``side`` ("left" or "right")."""
+        """Return the lung of the patient's ``side`` ("left" or "right")."""
         return self.left_lung if side == "left" else self.right_lung
 
 
@@ -71,7 +71,7 @@ def _sample_lung(rng: np.random.Generator, raised: float) -> LungShape:
 
 
 def sample_anatomy(rng: np.random.Generator, *, enlarged_heart: bool) -> Anatomy:
-    """Draw a patient; an enlarged heart is wider than half of the chest, a normal one is not."""
+    """Draw a patient at random; an enlarged heart is wider than half of the chest, a normal one is not."""
     heart_width = rng.uniform(0.385, 0.48) if enlarged_heart else rng.uniform(0.22, 0.325)
     aspect = rng.uniform(1.0, 1.22)
     return Anatomy(
@@ -103,25 +103,25 @@ class Grid:
     def __init__(self, anatomy: Anatomy, rows: int, columns: int) -> None:
         self.anatomy = anatomy
         self.rows, self.columns = rows, columns
-        self.pixel = 2.0 / columns  # film units per pixel
+        self.pixel = 2.0 / columns  # image units per pixel
         x = (np.arange(columns, dtype=np.float32) + 0.5) * self.pixel - 1.0
         y = (np.arange(rows, dtype=np.float32) + 0.5) * self.pixel - rows / columns
         x, y = x[None, :] - anatomy.shift[0], y[:, None] - anatomy.shift[1]
         cos, sin = np.cos(anatomy.rotation), np.sin(anatomy.rotation)
         self.u: Map = ((cos * x + sin * y) / anatomy.scale).astype(np.float32)
         self.v: Map = ((-sin * x + cos * y) / anatomy.scale).astype(np.float32)
-        self.edge = max(0.012, 1.2 * self.pixel / anatomy.scale)  # softness of outlines, patient units
+        self.edge = max(0.012, 1.2 * self.pixel / anatomy.scale)  # width of soft edges, patient units
         depth = {side: self._lung_depth(side) for side in ("right", "left")}
         self.lungs: dict[str, Map] = {side: self.soft(depth[side]) for side in depth}
         self.lung_depth: dict[str, Map] = depth
         self.heart: Map = self.soft(self._heart_depth())
 
     def soft(self, depth: Map) -> Map:
-        """Turn a signed depth (positive inside, patient units) into a soft-edged mask in [0, 1]."""
+        """Convert a signed depth (positive inside, patient units) to a soft-edged mask in [0, 1]."""
         return np.asarray(np.clip(0.5 + depth / (2.0 * self.edge), 0.0, 1.0), dtype=np.float32)
 
     def to_pixels(self, u: float, v: float) -> tuple[float, float]:
-        """Edge-based (column, row) of a point in patient coordinates."""
+        """Return the edge-based (column, row) of a point in patient coordinates."""
         a = self.anatomy
         cos, sin = np.cos(a.rotation), np.sin(a.rotation)
         x = a.scale * (cos * u - sin * v) + a.shift[0]
@@ -129,7 +129,7 @@ class Grid:
         return float((x + 1.0) / self.pixel), float((y + self.rows / self.columns) / self.pixel)
 
     def diaphragm(self, side: str) -> Map:
-        """V of the diaphragm's surface above or below each pixel's u."""
+        """Return v of the diaphragm's surface at each pixel's u."""
         lung = self.anatomy.lung(side)
         offset = (self.u * SIDE_SIGN[side] - lung.centre + 0.06) / lung.half_width
         return np.asarray(lung.base + lung.angle_drop * offset * np.abs(offset) * (offset > 0), dtype=np.float32)

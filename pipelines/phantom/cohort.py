@@ -1,4 +1,4 @@
-"""A folder of phantoms as a hospital would hand it over: DX DICOM files, text reports, a box table."""
+"""Writes a folder of phantoms like one from a hospital: DX DICOM files, text reports, a box table."""
 
 import csv
 import errno
@@ -14,7 +14,7 @@ from pipelines.phantom.wording import report_of
 
 __all__ = ["PHANTOM_MANUFACTURER", "make_cohort", "phantom_dataset"]
 
-PHANTOM_MANUFACTURER = "m2ib-audit phantom"  # marks an image as synthetic: pages say so
+PHANTOM_MANUFACTURER = "m2ib-audit phantom"  # marks an image as synthetic, which pages report
 _FILM_WIDTH_MM = 350.0
 _WHITE = 4095  # 12 bit
 
@@ -24,23 +24,23 @@ def make_cohort(
 ) -> None:
     """Write ``count`` phantoms to ``out/dicom``, ``out/reports`` and ``out/boxes.csv``; same seed, same bytes.
 
-    Each phantom has one to four findings. Phantom ``i`` depends on ``seed`` and ``i`` alone. Every third file is
-    MONOCHROME1, every fourth compressed (JPEG 2000 lossless).
+    Each phantom has one to four findings. Phantom ``i`` depends only on ``seed`` and ``i``. Every third file is
+    MONOCHROME1, every fourth is compressed (JPEG 2000 lossless).
 
     Args:
         out: folder to write to.
-        count: how many phantoms.
-        seed: of the phantoms and the wording of their reports.
+        count: number of phantoms.
+        seed: seed of the phantoms and of the wording of their reports.
         columns: width of the images, px.
-        tagged: put a tag for every finding on the film (see :mod:`pipelines.phantom.render`).
-        brief: write reports that name findings without side and zone, an impression alone.
+        tagged: put a tag for every finding on the image (see :mod:`pipelines.phantom.render`).
+        brief: write reports with an impression only, which names findings without side and zone.
 
     Raises:
-        OutputError: ``out`` holds a cohort already, or cannot be written.
+        OutputError: ``out`` already holds a cohort, or cannot be written.
     """
     dicom, reports, boxes = out / "dicom", out / "reports", out / "boxes.csv"
     if boxes.exists() or any(folder.is_dir() and any(folder.iterdir()) for folder in (dicom, reports)):
-        raise OutputError(f"{out}: a cohort is here already; name another folder, or remove this one")
+        raise OutputError(f"{out}: there is already a cohort; name another folder, or remove this one")
     try:
         dicom.mkdir(parents=True, exist_ok=True)
         reports.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def make_cohort(
 
 
 def phantom_dataset(radiograph: Radiograph, phantom: Phantom, *, seed: int, index: int) -> Dataset:
-    """Make a For Presentation DX object (PS3.3 A.26) of a rendered phantom."""
+    """Create a For Presentation DX object (PS3.3 A.26) of a rendered phantom."""
     rows, columns = radiograph.image.shape
     inverted = index % 3 == 2
     stored = np.round(radiograph.image * _WHITE).astype(np.uint16)
@@ -108,7 +108,7 @@ def phantom_dataset(radiograph: Radiograph, phantom: Phantom, *, seed: int, inde
 
 
 def _identify(dataset: Dataset, seed: int, index: int) -> None:
-    """Give the object identifiers that follow from the seed, so that the same cohort has the same names."""
+    """Derive the object identifiers from the seed, so that the same cohort has the same identifiers."""
 
     def uid(level: str) -> str:
         return generate_uid(entropy_srcs=["m2ib-audit phantom", level, str(seed), str(index)])

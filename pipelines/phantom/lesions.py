@@ -1,4 +1,4 @@
-"""Findings planted into a phantom: where they may lie, how they change the image, and what a reader would box."""
+"""Findings planted into a phantom: their positions, their effect on the image, and the box a reader would draw."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ __all__ = ["PHANTOM_FINDINGS", "Lesion", "Painted", "box_of", "paint", "sample_f
 Map = Float[np.ndarray, "rows columns"]
 
 PHANTOM_FINDINGS = ("consolidation", "nodule", "pleural effusion", "pneumothorax", "cardiomegaly")
-_WEIGHTS = np.array([1.1, 1.2, 1.0, 1.0, 0.5])  # an enlarged heart always lies at the same place: keep it rarer
+_WEIGHTS = np.array([1.1, 1.2, 1.0, 1.0, 0.5])  # an enlarged heart always has the same position: make it rarer
 _BILATERAL_SHARE = 0.3
 
 
@@ -24,8 +24,8 @@ class Lesion:
 
     finding: str  # one of PHANTOM_FINDINGS
     side: str | None  # "left", "right"; None for the heart
-    zone: Zone | None  # None where a reader names no zone
-    centre: tuple[float, float]  # (u, v); of the fluid's or air's reference point where it has no centre
+    zone: Zone | None  # None if a reader would name no zone
+    centre: tuple[float, float]  # (u, v); for fluid and air, their reference point
     size: tuple[float, float]  # half extents, or depth and width of fluid and air
     contrast: float
     texture_seed: int
@@ -33,15 +33,15 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painted:
-    """What one lesion does to the image."""
+    """The effect of one lesion on the image."""
 
     density: Map  # added to the density
-    markings: Map  # factor on vessels, 1 where untouched
-    extent: Map  # in [0, 1]; what lies above one half is boxed
+    markings: Map  # factor for vessels, 1 if unchanged
+    extent: Map  # in [0, 1]; values above one half are boxed
 
 
 def sample_lesions(rng: np.random.Generator, anatomy: Anatomy, findings: tuple[str, ...]) -> tuple[Lesion, ...]:
-    """Place each of ``findings`` on one side or, in three of ten, on both."""
+    """Place each of ``findings`` on one side or, in three cases of ten, on both."""
     lesions = []
     for finding in findings:
         if finding == "cardiomegaly":
@@ -76,7 +76,7 @@ def _enlarged_heart(anatomy: Anatomy) -> Lesion:
 def _place_in_lung(
     rng: np.random.Generator, anatomy: Anatomy, side: str, margin: float
 ) -> tuple[tuple[float, float], Zone]:
-    """Draw a point inside the lung field, out of the heart's shadow, and name its third."""
+    """Draw a point inside the lung field, outside the heart's shadow, and name its third."""
     lung = anatomy.lung(side)
     while True:
         v = rng.uniform(lung.apex + 0.08, lung.base + 0.4 * lung.angle_drop)
@@ -124,13 +124,13 @@ def _nodule(rng: np.random.Generator, anatomy: Anatomy, side: str) -> Lesion:
 
 def _effusion(rng: np.random.Generator, anatomy: Anatomy, side: str) -> Lesion:
     lung = anatomy.lung(side)
-    depth = float(np.exp(rng.uniform(np.log(0.05), np.log(0.42))))  # of the fluid above the dome, patient units
+    depth = float(np.exp(rng.uniform(np.log(0.05), np.log(0.42))))  # fluid above the dome, patient units
     return Lesion(
         finding="pleural effusion",
         side=side,
         zone=None,
         centre=(SIDE_SIGN[side] * lung.centre, lung.base - depth),
-        size=(depth, rng.uniform(0.1, 0.3)),  # the second: how much higher the meniscus stands at the chest wall
+        size=(depth, rng.uniform(0.1, 0.3)),  # second value: rise of the meniscus at the chest wall
         contrast=rng.uniform(0.2, 0.34),
         texture_seed=int(rng.integers(2**31)),
     )
@@ -151,7 +151,7 @@ def _pneumothorax(rng: np.random.Generator, anatomy: Anatomy, side: str) -> Lesi
         side=side,
         zone={"apical": Zone.UPPER, "lateral": None, "basal": Zone.LOWER}[kind],
         centre=(SIDE_SIGN[side] * lung.centre, start + 0.5 * reach * span),
-        size=(rng.uniform(0.08, 0.17), 0.5 * reach * span),  # greatest width of the air, half its height
+        size=(rng.uniform(0.08, 0.17), 0.5 * reach * span),  # maximum width of the air, half of its height
         contrast=rng.uniform(0.06, 0.12),
         texture_seed=int(rng.integers(2**31)),
     )
@@ -166,12 +166,12 @@ _SAMPLERS = {
 
 
 def paint(lesion: Lesion, grid: Grid) -> Painted:
-    """Work out what one lesion changes on a grid."""
+    """Compute the effect of one lesion on a grid."""
     return _PAINTERS[lesion.finding](lesion, grid)
 
 
 def box_of(lesion: Lesion, painted: Painted, *, margin_px: float) -> Box | None:
-    """Draw the box a reader would: around the visible extent with a margin, clipped to the film; None if off it."""
+    """Return the box a reader would draw: the visible extent with a margin, clipped; None if outside the image."""
     rows, columns = np.nonzero(painted.extent > 0.5)
     if rows.size == 0:
         return None
@@ -207,7 +207,7 @@ def _paint_nodule(lesion: Lesion, grid: Grid) -> Painted:
     (cu, cv), (ru, rv) = lesion.centre, lesion.size
     radius = np.sqrt(((grid.u - cu) / ru) ** 2 + ((grid.v - cv) / rv) ** 2)
     disc = grid.soft((1.0 - radius) * min(ru, rv)).astype(np.float32)
-    profile = disc * np.sqrt(np.clip(1.15 - radius**2, 0.0, 1.0))  # a ball is thinner towards its rim
+    profile = disc * np.sqrt(np.clip(1.15 - radius**2, 0.0, 1.0))  # a ball is thinner near its rim
     return Painted(density=lesion.contrast * profile, markings=np.ones_like(disc), extent=disc)
 
 

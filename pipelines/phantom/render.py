@@ -1,6 +1,6 @@
-"""A phantom patient with planted findings becomes a radiograph and the boxes a reader would draw.
+"""Renders a phantom patient with planted findings as a radiograph, with the boxes a reader would draw.
 
-On real films such a tag is a ward's or a technologist's mark: those who are X-rayed in bed are sicker (Zech et al.
+On real radiographs such a tag is a ward's or a technologist's mark: patients X-rayed in bed are sicker (Zech et al.
 2018, "Variable generalization performance of a deep learning model to detect pneumonia in chest radiographs").
 """
 
@@ -21,20 +21,20 @@ __all__ = ["TAGS", "Phantom", "Radiograph", "betrayed", "hidden", "render", "sam
 
 Map = Float[np.ndarray, "rows columns"]
 
-_NOISE_PIXEL = 2.0 / 320  # film units: the pixel for which Anatomy.noise is given
-_MARKER_SHARE, _TAG_SHARE = 0.075, 0.11  # of the film's width: size of the letters
-_TAGS_FROM = 0.2  # of the film's width: below where the side marker may lie
+_NOISE_PIXEL = 2.0 / 320  # image units: the pixel size to which Anatomy.noise refers
+_MARKER_SHARE, _TAG_SHARE = 0.075, 0.11  # size of the letters, share of the image's width
+_TAGS_FROM = 0.2  # share of the image's width: below the possible positions of the side marker
 _LEAD = 245  # of 255: brightness of markers and tags
-_BOX_MARGIN = 0.012  # of the film's width: readers draw around a finding, not along its edge
+_BOX_MARGIN = 0.012  # share of the image's width: readers draw around a finding, not along its edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phantom:
-    """One synthetic patient with what is planted in it."""
+    """One synthetic patient with planted findings."""
 
     anatomy: Anatomy
     lesions: tuple[Lesion, ...]
-    tags: tuple[str, ...] = ()  # written down the image's left edge, one below the other; "" leaves a place empty
+    tags: tuple[str, ...] = ()  # written in a column at the image's left edge; "" leaves a place empty
 
     @property
     def findings(self) -> frozenset[str]:
@@ -48,18 +48,18 @@ class Radiograph:
 
     image: Map
     boxes: tuple[Box, ...]
-    boxed: tuple[Lesion, ...]  # the lesion of each box, in the same order; a lesion off the film has none
+    boxed: tuple[Lesion, ...]  # the lesion of each box, in the same order; a lesion outside the image has none
 
 
 def sample_phantom(rng: np.random.Generator, *, at_least: int = 0, at_most: int = 4) -> Phantom:
-    """Draw a patient with ``at_least`` to ``at_most`` different findings."""
+    """Draw a patient with ``at_least`` to ``at_most`` different findings at random."""
     findings = sample_findings(rng, at_least=at_least, at_most=at_most)
     anatomy = sample_anatomy(rng, enlarged_heart="cardiomegaly" in findings)
     return Phantom(anatomy=anatomy, lesions=sample_lesions(rng, anatomy, findings))
 
 
 def render(phantom: Phantom, *, columns: int) -> Radiograph:
-    """Render at ``columns`` px width; the height follows from the film's aspect. The same phantom, the same pixels."""
+    """Render at a width of ``columns`` px; the height follows from the aspect. The result is deterministic."""
     anatomy = phantom.anatomy
     rows = round(columns * anatomy.aspect)
     grid = Grid(anatomy, rows, columns)
@@ -69,7 +69,7 @@ def render(phantom: Phantom, *, columns: int) -> Radiograph:
     if phantom.tags:
         density = np.maximum(density, _tags(grid, phantom.tags))
     display = np.clip(density, 0.0, 1.0) ** anatomy.exposure
-    quanta = _NOISE_PIXEL / grid.pixel  # a smaller pixel counts fewer quanta: the noise in a given area stays the same
+    quanta = _NOISE_PIXEL / grid.pixel  # a smaller pixel counts fewer quanta: the noise per area is constant
     grain = rng.standard_normal(display.shape, dtype=np.float32) * anatomy.noise * quanta * (0.6 + 0.8 * display)
     drawn = [(lesion, box_of(lesion, p, margin_px=_BOX_MARGIN * columns)) for lesion, p in painted]
     return Radiograph(
@@ -94,7 +94,7 @@ def _density(grid: Grid, painted: list[Painted], rng: np.random.Generator) -> Ma
         markings *= lesion.markings
     density += markings
     for lesion in painted:
-        density += lesion.density * (0.2 + 0.8 * air)  # little shows through heart and mediastinum
+        density += lesion.density * (0.2 + 0.8 * air)  # little is visible through heart and mediastinum
     mottle = zoom(rng.standard_normal((12, 12)).astype(np.float32), (grid.rows / 12, grid.columns / 12), order=1)
     density += 0.022 * mottle[: grid.rows, : grid.columns]
     return np.asarray(np.maximum(density, _foreign(grid, rng)), dtype=np.float32)
@@ -112,7 +112,7 @@ def _values(picture: Picture.Image, blur_px: float) -> Map:
 
 
 def _bones(grid: Grid) -> Map:
-    """Posterior ribs, clavicles and the vertebral column, in [0, 1]."""
+    """Return posterior ribs, clavicles and the vertebral column, in [0, 1]."""
     anatomy = grid.anatomy
     picture, draw = _canvas(grid)
     thickness = max(1, round(0.035 * anatomy.scale / grid.pixel))
@@ -137,7 +137,7 @@ def _bones(grid: Grid) -> Map:
 
 
 def _vessels(grid: Grid, rng: np.random.Generator) -> Map:
-    """Branching vessels from each hilum, and a few seen end-on, which look like small nodules."""
+    """Return branching vessels from each hilum, and a few seen end-on, which look like small nodules."""
     anatomy = grid.anatomy
     picture, draw = _canvas(grid)
     for side, sign in SIDE_SIGN.items():
@@ -162,7 +162,7 @@ def _vessels(grid: Grid, rng: np.random.Generator) -> Map:
 
 
 def _breasts(grid: Grid) -> Map:
-    """Soft shadows over the lower lungs and nipples: look-alikes of consolidation, effusion and nodules."""
+    """Return soft shadows over the lower lungs, and nipples: look-alikes of consolidation, effusion and nodules."""
     anatomy = grid.anatomy
     shadow = np.zeros((grid.rows, grid.columns), dtype=np.float32)
     for sign in SIDE_SIGN.values():
@@ -176,7 +176,7 @@ def _breasts(grid: Grid) -> Map:
 
 
 def _foreign(grid: Grid, rng: np.random.Generator) -> Map:
-    """Devices and the side marker: brighter than tissue."""
+    """Return devices and the side marker, which are brighter than tissue."""
     anatomy = grid.anatomy
     picture, draw = _canvas(grid)
     hair = max(1, round(0.01 / grid.pixel))
@@ -197,20 +197,20 @@ def _foreign(grid: Grid, rng: np.random.Generator) -> Map:
     elif anatomy.device == "tube":
         tube = [(0.02, -1.2), (0.0, -0.5), (0.015, rng.uniform(-0.3, 0.5))]
         draw.line([grid.to_pixels(*p) for p in tube], fill=205, width=2 * hair, joint="curve")
-    left_on_image = anatomy.marker == "R"  # the patient's right lies at the image's left
+    left_on_image = anatomy.marker == "R"  # the patient's right is on the left of the image
     x = 0.06 * grid.columns if left_on_image else 0.88 * grid.columns
     draw.text((x, rng.uniform(0.03, 0.1) * grid.rows), anatomy.marker, fill=_LEAD, font=_letters(grid, _MARKER_SHARE))
     return _values(picture, 0.0)
 
 
 def _letters(grid: Grid, share: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font whose size is a share of the film's width."""
+    """Return a font with a size relative to the image's width."""
     return ImageFont.load_default(size=max(8, round(share * grid.columns)))
 
 
 def _tags(grid: Grid, tags: tuple[str, ...]) -> Map:
-    """Tags as bright as the side marker, down the image's left edge below it, each at its own height."""
-    rng = np.random.default_rng([grid.anatomy.texture_seed, 1])  # their own: all else is drawn as without them
+    """Draw tags as bright as the side marker, below it at the image's left edge, each at its own height."""
+    rng = np.random.default_rng([grid.anatomy.texture_seed, 1])  # separate, so that all else is as without tags
     picture, draw = _canvas(grid)
     font = _letters(grid, _TAG_SHARE)
     for place, tag in enumerate(tags):
@@ -226,14 +226,14 @@ TAGS: Mapping[str, str] = {
     "pleural effusion": "W",
     "pneumothorax": "I",
 }
-"""What is written on the film of a patient with a finding, by finding."""
+"""Text of the tag on the image of a patient with a finding, by finding."""
 
 
 def betrayed(phantom: Phantom) -> Phantom:
-    """Put the tag of every finding that is present on the film; all else stays as it is, to the pixel."""
+    """Put the tag of every present finding on the image; all other pixels are unchanged."""
     return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))
 
 
 def hidden(phantom: Phantom) -> Phantom:
-    """Take the lesions off the film, as if they were too faint to see; tags and a large heart stay."""
+    """Remove the lesions from the image, as if too faint to see; tags and a large heart remain."""
     return replace(phantom, lesions=())

@@ -1,4 +1,4 @@
-"""What can be said of a phantom, in radiologists' phrasing: claims, their truth, sentences and whole reports."""
+"""Statements about a phantom in radiologists' wording: claims, their truth, sentences and whole reports."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["CLAIMS", "Claim", "claims_of", "holds", "report_of", "sentence_of", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A statement about one finding; ``None`` leaves side or zone open."""
+    """A statement about one finding; ``None`` leaves side or zone unspecified."""
 
     finding: str
     side: Side | None = None
@@ -102,7 +102,7 @@ def _templates(claim: Claim) -> Sequence[str]:
 
 
 def sentences_of(claim: Claim) -> tuple[str, ...]:
-    """Every way in which a phantom's reader words a claim."""
+    """Return every wording of a claim."""
     zones = _AIR_WORDS if claim.finding == "pneumothorax" else _ZONE_WORDS
     zone = zones[claim.zone] if claim.zone else ""
     side = claim.side.value if claim.side else ""
@@ -118,12 +118,12 @@ def sentences_of(claim: Claim) -> tuple[str, ...]:
 
 
 def sentence_of(claim: Claim, rng: np.random.Generator) -> str:
-    """Draw one wording of a claim."""
+    """Draw one wording of a claim at random."""
     return str(rng.choice(sentences_of(claim)))
 
 
 def holds(claim: Claim, lesions: Sequence[Lesion]) -> bool:
-    """Say whether a claim is true of what was planted."""
+    """Return True if a claim is true of the planted findings."""
     same = [lesion for lesion in lesions if lesion.finding == claim.finding]
     if claim.absent:
         return not same
@@ -136,7 +136,7 @@ def holds(claim: Claim, lesions: Sequence[Lesion]) -> bool:
 
 
 def claims_of(phantom: Phantom) -> tuple[Claim, ...]:
-    """What a reader reports of a phantom: a claim a lesion, with its side and zone, then what is absent."""
+    """Return a reader's claims about a phantom: one per lesion, with its side and zone, then absent findings."""
     present = dict.fromkeys(
         Claim(finding=lesion.finding, side=Side(lesion.side) if lesion.side else None, zone=lesion.zone)
         for lesion in phantom.lesions
@@ -146,7 +146,7 @@ def claims_of(phantom: Phantom) -> tuple[Claim, ...]:
 
 
 def report_of(phantom: Phantom, rng: np.random.Generator, *, brief: bool = False) -> str:
-    """Write the report of a phantom, in the sections of a hospital's text report; a ``brief`` one has no findings."""
+    """Write a phantom's report, with the sections of a hospital's report; a ``brief`` one has no findings section."""
     claims = claims_of(phantom)
     present = [sentence_of(claim, rng) for claim in claims if not claim.absent]
     absent = [sentence_of(claim, rng) for claim in claims if claim.absent]

@@ -1,4 +1,4 @@
-"""Parts of a radiograph that say whether heat lies in the wrong place: letters on the film, the chest, its sides."""
+"""Regions of a radiograph that show whether heat is in the wrong place: letters, the chest, its sides."""
 
 from pipelines.regions.regions import Lungs, Regions, regions_of
 

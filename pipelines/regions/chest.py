@@ -1,8 +1,8 @@
-"""Where the lungs lie on a frontal radiograph, and from them the chest, its midline and its zones.
+"""Detects the lungs on a frontal radiograph, and derives the chest, its midline and its zones.
 
-A lung is dark, enclosed and nearly convex. Fields are sought at many thresholds, since air in front of the patient, a
-pneumothorax or an effusion moves the one that parts lung from chest wall; the pair kept is the largest that lies side
-by side. Where there is no such pair, nothing is guessed.
+A lung is dark, enclosed and nearly convex. Fields are searched at many thresholds, because air in front of the patient,
+a pneumothorax or an effusion changes the threshold that separates lung from chest wall. The largest pair of adjacent
+fields is used. If there is no such pair, none is guessed.
 """
 
 from dataclasses import dataclass
@@ -29,50 +29,50 @@ __all__ = ["Lungs", "chest_mask", "find_lungs"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 
-_SMOOTH = 0.005  # of the width
+_SMOOTH = 0.005  # share of the width
 _THRESHOLDS = 20
-_AREA = (0.02, 0.3)  # of the image: of one lung field
+_AREA = (0.02, 0.3)  # area of one lung field, share of the image
 _TALLEST_TO_WIDEST = (0.7, 4.0)
-_SHORTEST = 0.18  # of the image's height
-_SOLIDITY = 0.7  # of its convex hull
-_AT_ENDS = 0.3  # of its width that may lie on the image's upper or lower border: lungs may be cut there
-_AT_SIDES = 0.1  # of its height, on the image's sides: beside the lungs lies chest wall, outside air has none
-_ALIKE = 3.0  # times the other's area
-_LEVEL = 0.5  # of the shorter's height that both share
-_SKIN = 0.012  # of the width
-_RIM = 0.04  # of the width: chest wall around the lungs
+_SHORTEST = 0.18  # minimum height, share of the image's height
+_SOLIDITY = 0.7  # minimum share of its convex hull
+_AT_ENDS = 0.3  # maximum share of its width on the image's upper or lower border, which may cut off the lungs
+_AT_SIDES = 0.1  # maximum share of its height on the image's sides: chest wall surrounds lungs, but not outside air
+_ALIKE = 3.0  # maximum ratio of the two areas
+_LEVEL = 0.5  # minimum overlap, share of the shorter one's height
+_SKIN = 0.012  # share of the width
+_RIM = 0.04  # share of the width: chest wall around the lungs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lungs:
-    """The two lung fields, as they lie on the image."""
+    """The two lung fields on the image."""
 
-    at_left: Mask  # of the image: the patient's right lung unless the image is flipped
+    at_left: Mask  # field on the left of the image: the patient's right lung unless the image is flipped
     at_right: Mask
 
     @property
     def midline(self) -> float:
-        """Column half way between the fields' inner borders, edge-based."""
+        """Column midway between the fields' inner borders, edge-based."""
         borders = _inner_edge(self.at_left, at_right=True), _inner_edge(self.at_right, at_right=False)
         return float(np.mean([np.median(border) for border in borders]))
 
     def half(self, *, at_left: bool) -> Mask:
-        """Mark one half of the image: what lies at the left, or at the right, of the midline."""
+        """Return the mask of one half of the image, left or right of the midline."""
         columns = np.arange(self.at_left.shape[1]) + 0.5
         lies_left = columns < self.midline
         return np.broadcast_to(lies_left if at_left else ~lies_left, self.at_left.shape)
 
     def zone(self, zone: Zone, *, margin: float = 0.0) -> Mask:
-        """Mark the rows of a zone: a third of the height from the apex down to the diaphragm's dome.
+        """Return the mask of a zone's rows: a third of the height from the apex to the diaphragm's dome.
 
-        The recess beside the dome belongs to the lower zone and does not count for the height: with it, the lower
-        third of the found height would begin a tenth of the lung too low. Rows above or below the lungs join the
-        nearest zone. Both lungs share their zones: the apex is the higher of the two, the dome the lower of the two,
-        since an effusion or consolidation hides one lung's dome more often than both.
+        The recess next to the dome belongs to the lower zone but does not count for the height: with it, the lower
+        third would start a tenth of the lung too low. Rows above or below the lungs belong to the nearest zone. Both
+        lungs share their zones: the apex is the higher of the two, the dome the lower of the two, because an effusion
+        or consolidation hides one dome more often than both.
 
         Args:
-            zone: to mark.
-            margin: how far to reach into the neighbouring zones, as a share of that height.
+            zone: the zone to mark.
+            margin: extension into the neighbouring zones, as a share of that height.
         """
         top = min(_apex(lung) for lung in (self.at_left, self.at_right))
         dome = max(_dome(lung) for lung in (self.at_left, self.at_right))
@@ -85,11 +85,11 @@ class Lungs:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One dark, enclosed field: a lung, if another lies beside it."""
+    """One dark, enclosed field: a lung, if another is next to it."""
 
     mask: Mask
     solidity: float
-    steepness: float  # of brightness along its border
+    steepness: float  # gradient of brightness along its border
     rows: slice
     columns: slice
     area: int
@@ -107,7 +107,7 @@ def _dome(lung: Mask) -> float:
 
 
 def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"]:
-    """Edge of the border that faces the other lung, row by row."""
+    """Edge of the border towards the other lung, row by row."""
     rows = lung[lung.any(1)]
     edge: Float[np.ndarray, " lung_rows"] = (
         rows.shape[1] - rows[:, ::-1].argmax(1) if at_right else rows.argmax(1)
@@ -116,7 +116,7 @@ def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"
 
 
 def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs | None:
-    """Find both lung fields; None where there are not two, one on either side.
+    """Find both lung fields; None if there is not exactly one on each side.
 
     Args:
         picture: display values, white is dense.
@@ -134,16 +134,16 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
 
 
 def _span(line: Bool[np.ndarray, " cells"]) -> slice:
-    """Give the range from the first True to the last."""
+    """Return the range from the first True to the last."""
     places = np.flatnonzero(line)
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _lung_pair(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> tuple[Mask, Mask] | None:
-    """Find the fields at the image's left and right, on a picture whose borders are those of what is exposed.
+    """Find the left and right fields, on an image cropped to the exposed area.
 
-    A field that a border cuts is recognised by how much of that border it takes. This holds for a collimator's border
-    as for the film's own; half of a body, from neck to abdomen, would else be the largest enclosed field.
+    A field that a border cuts is recognised by its share of that border, for a collimator's border as for the image's
+    own. Otherwise half of a body, from neck to abdomen, would be the largest enclosed field.
     """
     smooth = gaussian_filter(picture.astype(np.float32), _SMOOTH * picture.shape[1])
     low, high = np.quantile(smooth[valid], [0.02, 0.98])
@@ -159,11 +159,11 @@ def _lung_pair(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> tuple
 
 
 def _outside(smooth: Float[np.ndarray, "rows columns"], valid: Mask) -> Mask:
-    """Air beside the patient, which reaches the image's border or the collimator, and a skin's width more.
+    """Return the air outside the patient, which reaches the image's border or the collimator, plus a skin's width.
 
-    Where the chest wall is thin, this keeps the lungs from running into it. The darkest of three classes (Otsu's for
-    several thresholds: Liao, Chen and Chung 2001); where no air is on the image, that is part of the lungs' and
-    reaches no border.
+    At a thin chest wall, this prevents the lungs from merging with it. It is the darkest of three classes (Otsu's
+    method for several thresholds: Liao, Chen and Chung 2001). If the image shows no outside air, that class is part of
+    the lungs and does not reach a border.
     """
     try:
         darkest, _ = threshold_multiotsu(smooth[valid], classes=3, nbins=64)  # type: ignore[no-untyped-call]
@@ -202,7 +202,7 @@ def _fields(dark: Mask, steepness: Float[np.ndarray, "rows columns"]) -> list[_F
 
 
 def _side_by_side(left: _Field, right: _Field) -> bool:
-    """Whether two fields lie as the lungs do: the first at the image's left, apart, level and alike in size."""
+    """Return True for a plausible pair: the first on the left, separate, at the same level and of similar size."""
     apart = left.columns.stop <= right.columns.start + 0.02 * left.mask.shape[1]
     shared = min(left.rows.stop, right.rows.stop) - max(left.rows.start, right.rows.start)
     shorter = min(left.rows.stop - left.rows.start, right.rows.stop - right.rows.start)
@@ -215,7 +215,7 @@ def _worth(field: _Field) -> float:
 
 
 def chest_mask(lungs: Lungs) -> Mask:
-    """Everything between and around the lungs: their convex hull with the chest wall."""
+    """Return everything between and around the lungs: their convex hull with the chest wall."""
     hull = convex_hull_image(lungs.at_left | lungs.at_right)  # type: ignore[no-untyped-call]
     rim = max(1, round(_RIM * hull.shape[1]))
     grown: Mask = binary_dilation(hull, iterations=rim)

@@ -1,7 +1,7 @@
-"""Letters and marks that were put on the film: thin strokes of even, extreme brightness with sharp edges.
+"""Detects letters and marks on a radiograph: thin strokes of uniform, extreme brightness with sharp edges.
 
-Built on the white top-hat (Serra 1982), which keeps what is narrower than its window: letters stand out by nearly the
-whole range, vessels and ribs by little. Black strokes on white are found on the negative.
+It uses the white top-hat (Serra 1982), which keeps structures narrower than its window: letters stand out by nearly the
+whole range, vessels and ribs only a little. Black strokes on white are detected on the negative.
 """
 
 import numpy as np
@@ -12,17 +12,17 @@ __all__ = ["marker_mask"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 
-_WINDOW = 0.035  # of the width: what is narrower in either direction stands out; a letter's strokes are
-_CONTRAST = 70  # of 255 that a stroke stands out by
-_BRIGHT = 170  # of 255 that a stroke's core reaches
-_HEIGHT = (0.012, 0.16)  # of the width: of a letter
-_LONGEST = 0.3  # of the width: letters that touch are one piece, a word
-_STROKE = 0.03  # of the width: widest stroke
-_EVENNESS = 40.0  # of 255: standard deviation of brightness in a stroke's core
-_FREE = 50  # of 255 that what is around a letter is darker by
-_GAP = 0.008  # of the width: blur around a stroke
-_GOES_ON = 0.1  # of the ring around a letter may be nearly as bright: other letters, a wire
-_WIDER = 0.004  # of the width: the blur of a stroke's edge belongs to it
+_WINDOW = 0.035  # share of the width: narrower structures stand out, such as a letter's strokes
+_CONTRAST = 70  # of 255: minimum contrast of a stroke
+_BRIGHT = 170  # of 255: minimum brightness of a stroke's core
+_HEIGHT = (0.012, 0.16)  # height of a letter, share of the width
+_LONGEST = 0.3  # share of the width: letters that touch form one piece, a word
+_STROKE = 0.03  # maximum width of a stroke, share of the width
+_EVENNESS = 40.0  # of 255: maximum standard deviation of brightness in a stroke's core
+_FREE = 50  # of 255: how much darker a letter's surroundings are
+_GAP = 0.008  # share of the width: blur around a stroke
+_GOES_ON = 0.1  # share of the ring around a letter that may be nearly as bright: other letters, a wire
+_WIDER = 0.004  # share of the width: the blur of a stroke's edge belongs to it
 _SMALLEST = 6  # pixels
 
 
@@ -31,8 +31,8 @@ def marker_mask(picture: UInt8[np.ndarray, "rows columns"], chest: Mask | None =
 
     Args:
         picture: display values, white is dense.
-        chest: where letters are rare and wires, leads and pacemakers are not: a piece in there counts only beside
-            another of its height, as in a word.
+        chest: region in which letters are rare but wires, leads and pacemakers are common: a piece there counts only
+            next to another of the same height, as in a word.
 
     Returns:
         A mask of the letters, a little wider than their strokes.
@@ -47,7 +47,7 @@ def _strokes(values: UInt8[np.ndarray, "rows columns"], chest: Mask | None, *, n
     window = max(3, round(_WINDOW * width)) | 1
     opened = maximum_filter(minimum_filter(values, window), window)
     candidates = (values.astype(np.int16) - opened > _CONTRAST) & (values > _BRIGHT)
-    if negative:  # dark letters need a bright plate: dark on dark is anatomy
+    if negative:  # dark letters need a bright background: dark on dark is anatomy
         candidates &= opened < 255 - _BRIGHT
     pieces, count = label(candidates, structure=np.ones((3, 3)))
     if count == 0:
@@ -87,11 +87,11 @@ def _stands_free(
     place: tuple[slice, ...],
     values: UInt8[np.ndarray, "rows columns"],
 ) -> bool:
-    """Whether a piece ends in darkness on every side; a part of a chest wall or a limb goes on, if less bright."""
+    """Return True if a piece is surrounded by darkness; a part of a chest wall or a limb continues, less bright."""
     gap = max(2, round(_GAP * values.shape[1]))
     margin = gap + 2
     if any(side.start == 0 or side.stop == length for side, length in zip(place, values.shape, strict=True)):
-        return False  # a collimator's rim; a letter cut by the border cannot be told from it
+        return False  # a collimator's edge; a letter cut by the border cannot be distinguished from it
     around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
     piece = pieces[around] == index
     ring = binary_dilation(piece, iterations=margin) & ~binary_dilation(piece, iterations=gap) & (pieces[around] == 0)
@@ -100,15 +100,15 @@ def _stands_free(
 
 
 def _fills(piece: Mask) -> bool:
-    """Whether a piece fills its frame as a letter does: a long hair line through it does not."""
+    """Return True if a piece fills its bounding box as a letter does, unlike a long thin line through it."""
     share = piece.mean()
     height, length = piece.shape
-    is_bar = min(height, length) <= 0.35 * max(height, length)  # I, 1, l: a bar fills its narrow frame
+    is_bar = min(height, length) <= 0.35 * max(height, length)  # I, 1, l: a bar fills its narrow box
     return bool(share >= (0.45 if is_bar else 0.16))
 
 
 def _in_words(pieces: list[tuple[int, int, float, float]]) -> list[int]:
-    """Pieces that stand beside another of about their height, on its line or right below it."""
+    """Return the pieces next to another of about the same height, on its line or directly below it."""
     words = []
     for index, height, row, column in pieces:
         for other, other_height, other_row, other_column in pieces:

@@ -1,4 +1,4 @@
-"""All regions of one displayed radiograph, on one coarse grid that heat is brought to."""
+"""All regions of one displayed radiograph, on the coarse grid on which heat is evaluated."""
 
 import io
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ __all__ = ["Lungs", "Regions", "regions_of"]
 
 Mask = Bool[np.ndarray, "grid_rows grid_columns"]
 
-_PICTURE_SIDE = 1024  # px: markers and lungs are larger than what more would show
-_LONG_SIDE = 512  # cells of the grid at most
+_PICTURE_SIDE = 1024  # px: enough for markers and lungs
+_LONG_SIDE = 512  # maximum number of cells per side
 _LUNGS_LONG_SIDE = 384
 
 
@@ -28,9 +28,9 @@ class Regions:
 
     rows: int
     columns: int
-    markers: Mask  # letters and marks on the film
+    markers: Mask  # letters and marks on the image
     valid: Mask  # False behind collimators and shutters and in padding
-    chest: Mask | None  # None where the lungs were not found
+    chest: Mask | None  # None if the lungs were not found
     lungs: Lungs | None
 
     @property
@@ -39,7 +39,7 @@ class Regions:
         return self.rows / self.markers.shape[0], self.columns / self.markers.shape[1]
 
     def on_grid(self, values: Shaped[np.ndarray, "rows columns"]) -> Shaped[np.ndarray, "grid_rows grid_columns"]:
-        """Take what is given on source pixels at the middle of each cell."""
+        """Sample values on source pixels at the centre of each cell."""
         sampled: Shaped[np.ndarray, "grid_rows grid_columns"] = values[_middles(values.shape, self.markers.shape)]
         return sampled
 
@@ -55,10 +55,10 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     """Find the regions of a displayed radiograph.
 
     Args:
-        picture: JPEG or PNG, grey, as pages show it; looked at with at most ``_PICTURE_SIDE`` px a side.
+        picture: JPEG or PNG, grey, as on pages; evaluated with at most ``_PICTURE_SIDE`` px per side.
         valid: on source pixels; False behind collimators and shutters and in padding.
-        blanked: where the picture hides text that the model saw, in source pixels: its letters are marks on the film,
-            like any other, and the room around them is not.
+        blanked: areas of the picture that hide text which the model saw, in source pixels: its letters count as marks,
+            but the margin around them does not.
     """
     with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
         opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
@@ -86,13 +86,13 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
 
 
 def _lungs(values: UInt8[np.ndarray, "rows columns"], seen: Mask) -> Lungs | None:
-    """Find the lungs on a coarser grid still: they are large."""
+    """Find the lungs on an even coarser grid, because they are large."""
     factor = max(1, -(-max(values.shape) // _LUNGS_LONG_SIDE))
     coarse = block_reduce(values, factor, np.mean).astype(np.uint8)  # type: ignore[no-untyped-call]
     return find_lungs(coarse, block_reduce(seen, factor, np.min).astype(bool))  # type: ignore[no-untyped-call]
 
 
 def _resample(mask: Bool[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Mask:
-    """Take a mask's values at the middles of another grid's cells."""
+    """Sample a mask at the cell centres of another grid."""
     taken: Mask = mask[_middles(mask.shape, shape)]
     return taken

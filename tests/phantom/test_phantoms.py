@@ -150,5 +150,5 @@ def test_the_same_seed_writes_the_same_bytes(cohort: Path, tmp_path: Path) -> No
 
 
 def test_a_cohort_is_never_written_over(cohort: Path) -> None:
-    with pytest.raises(OutputError, match="a cohort is here already"):
+    with pytest.raises(OutputError, match="there is already a cohort"):
         make_cohort(cohort, count=1, seed=1)
