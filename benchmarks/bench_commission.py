@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 
 from audit.experiments.commissioning import EXPECTED, Commissioning, commission
-from audit.metrics.against_blind import POINTING_SCORE
-from audit.metrics.shortcuts import MARKER_POINT
 from benchmarks.machine import command_line, command_parser, write_section
 from reports.results_folder import read_run
+from reports.score_catalogue import MARKER_POINT, POINTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ def _cells(result: Commissioning, folder: Path) -> Iterator[str]:
             for summary in summaries
             if (summary.method, summary.finding, summary.averaging) == ("m2ib", None, "micro")
         }
-        hits, marker = shares.get(POINTING_SCORE), shares.get(MARKER_POINT)
+        hits, marker = shares.get(POINTING), shares.get(MARKER_POINT)
         told = ", ".join(f"{share:.2f}" for share in (hits, marker) if share is not None)
         yield f"{model.found.verdict} ({told})"
 

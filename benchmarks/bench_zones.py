@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from audit.metrics.shortcuts import SIDE_POINT, ZONE_POINT, ShortcutScorer
+from audit.metrics.shortcuts import ShortcutScorer
 from benchmarks.machine import command_line, write_section
 from pipelines.image_file import picture_of
 from pipelines.phantom.anatomy import Grid
@@ -21,6 +21,7 @@ from pipelines.phantom.lesions import Lesion
 from pipelines.phantom.render import Phantom, render, sample_phantom
 from pipelines.regions import Regions, regions_of
 from pipelines.study import Box, Context, Phrase, Side, Zone
+from reports.score_catalogue import SIDE_POINT, ZONE_POINT
 
 _SEED = 4
 _POINTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of a box's width and height

@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from audit.metrics.overlap import energy_in_box
-from audit.metrics.pointing import hottest_point, is_measurable, sampled
-from audit.metrics.scores import ENERGY, box_mask
+from audit.metrics.pointing import is_measurable, pointing_outcome, sampled
+from audit.metrics.scores import box_mask
 from reports.record import ScoredBox, ScoredImage, ScoredPhrase
 from reports.results_folder import StudyFolder, read_study, study_folders, valid_of
-from reports.words import POINTING
+from reports.score_catalogue import ENERGY, POINTING
 
 __all__ = ["Checked", "check_pages"]
 
@@ -101,8 +101,7 @@ def _disagreements(
     if energy != kept[ENERGY].value:
         yield f"the highlighted boxes hold {energy} of the heat, the record says {kept[ENERGY].value}"
     if energy is not None:
-        point = hottest_point(heat)
-        outcome = "hit" if point is not None and mask[int(point[0]), int(point[1])] else "miss"
+        outcome = pointing_outcome(heat, mask)
         if outcome != kept[POINTING].outcome:
             yield f"the highlighted boxes are a {outcome}, the record says {kept[POINTING].outcome}"
         several = any(words in shown.sentence for words in _SEVERAL)

@@ -15,23 +15,22 @@ from reports.judgement import (
 from reports.page import render_page
 from reports.record import StudyRecord
 from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
-from reports.study_table import StudyTable
-from reports.texts import counted, text
-from reports.words import (
-    CONTENT_BLIND,
+from reports.score_catalogue import (
+    BLIND_METHODS,
     FEW_PATIENTS,
-    FEW_PHRASES,
-    OF_PLACE,
-    ON_PAGES,
+    HUMAN,
     POINTING,
-    best_reference,
-    cohort_summary,
-    method_name,
-    reference_name,
+    SCORES,
+    excels,
+    kind_of,
+    names_on_pages,
     score_name,
 )
+from reports.study_table import StudyTable
+from reports.texts import counted, text
+from reports.words import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 
-__all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "exceeds", "render_cohort"]
+__all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "render_cohort"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +42,11 @@ class DifferenceRow:
     cells: tuple[ScoreDifference | None, ...]  # one a reference; None where no phrase has both
     outcome: str  # in words
     is_above: bool  # over every content-blind reference
+    higher_is_better: bool
+
+    def excels(self, difference: ScoreDifference) -> bool:
+        """Whether the method is better than a reference by more than chance explains."""
+        return excels(difference, higher_is_better=self.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
         summary
         for summary in run.summaries
         if (summary.method, summary.finding, summary.averaging) == (run.method, None, "micro")
-        and summary.score in OF_PLACE
+        and kind_of(summary.score) == "localisation"
         and summary.differences
     ]
     references = tuple(dict.fromkeys(each.reference for summary in own for each in summary.differences))
@@ -69,19 +73,15 @@ def difference_table(run: RunRecord) -> DifferenceTable | None:
     return DifferenceTable(
         references=tuple(reference_name(reference) for reference in references),
         rows=tuple(_row(summary, references) for summary in own),
-        has_reader="another reader" in references,
+        has_reader=HUMAN in references,
     )
-
-
-def exceeds(difference: ScoreDifference) -> bool:
-    """Whether the whole interval of a difference lies above 0, over enough patients for that to mean anything."""
-    return difference.low > 0.0 and difference.patients >= FEW_PATIENTS
 
 
 def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     by_reference = {difference.reference: difference for difference in summary.differences}
-    blind = [difference for difference in summary.differences if difference.reference in CONTENT_BLIND]
-    unbeaten = [reference_name(difference.reference) for difference in blind if not exceeds(difference)]
+    blind = [difference for difference in summary.differences if difference.reference in BLIND_METHODS]
+    higher = SCORES[summary.score].higher_is_better
+    unbeaten = [reference_name(each.reference) for each in blind if not excels(each, higher_is_better=higher)]
     fewest = min((difference.patients for difference in blind), default=0)
     if blind and fewest < FEW_PATIENTS:
         outcome = text("difference.few", patients=counted("patient", fewest))
@@ -92,11 +92,12 @@ def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     else:
         outcome = text("difference.above")
     return DifferenceRow(
-        name=score_name(summary.score),
+        name=SCORES[summary.score].label if higher else f"{SCORES[summary.score].label} ↓",
         summary=summary,
         cells=tuple(by_reference.get(reference) for reference in references),
         outcome=outcome,
         is_above=bool(blind) and not unbeaten,
+        higher_is_better=higher,
     )
 
 
@@ -183,7 +184,8 @@ def render_cohort(
 
 
 def _charts(run: RunRecord) -> tuple[Chart, ...]:
-    overall = [each for each in run.summaries if each.finding is None and each.score in ON_PAGES]
+    shown = names_on_pages()
+    overall = [each for each in run.summaries if each.finding is None and each.score in shown]
     charts = []
     for score in dict.fromkeys(summary.score for summary in overall):
         micro = [summary for summary in overall if (summary.score, summary.averaging) == (score, "micro")]
@@ -207,27 +209,14 @@ def _chart_row(summary: ScoreSummary, subject: str) -> ChartRow:
 
 
 def _subject_first(summaries: Sequence[ScoreSummary], subject: str) -> list[ScoreSummary]:
-    return sorted(summaries, key=lambda summary: (summary.method != subject, summary.method in CONTENT_BLIND))
-
-
-def _by_finding(run: RunRecord) -> list[ScoreSummary]:
-    return [summary for summary in run.summaries if summary.finding is not None and summary.score == POINTING]
+    return sorted(summaries, key=lambda summary: (summary.method != subject, summary.method in BLIND_METHODS))
 
 
 def _finding_rows(run: RunRecord) -> tuple[FindingRow, ...]:
-    summaries = _by_finding(run)
-    own = [summary for summary in summaries if summary.method == run.method]
+    own = [s for s in run.summaries if s.finding is not None and (s.score, s.method) == (POINTING, run.method)]
     rows = []
     for summary in sorted(own, key=lambda each: (-each.scored, each.finding or "")):
-        blind = max(
-            (
-                each
-                for each in summaries
-                if each.finding == summary.finding and each.method in CONTENT_BLIND and each.estimate is not None
-            ),
-            key=lambda each: each.estimate or 0.0,
-            default=None,
-        )
+        blind = best_reference(run, finding=summary.finding)
         rows.append(
             FindingRow(
                 finding=summary.finding or "",

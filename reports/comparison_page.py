@@ -3,11 +3,22 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord, ScoreKind
+from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
 from reports.page import render_page, shown_number
 from reports.run_record import ScoreDifference
+from reports.score_catalogue import (
+    BLIND_METHODS,
+    FEW_PATIENTS,
+    POINTING,
+    SCORES,
+    ScoreKind,
+    excels,
+    names_of,
+    names_on_pages,
+    score_name,
+)
 from reports.texts import counted, text
-from reports.words import CONTENT_BLIND, FEW_PATIENTS, OF_PLACE, ON_PAGES, method_name, reference_name, score_name
+from reports.words import method_name, reference_name
 
 __all__ = [
     "Cell",
@@ -18,8 +29,6 @@ __all__ = [
     "setting_sentence",
     "summary_sentences",
 ]
-
-_MAIN = OF_PLACE[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
     scored = [
         score
         for score in _chosen(record, "localisation", "micro")
-        if score.score == _MAIN and not score.is_reference and score.estimate is not None
+        if score.score == POINTING and not score.is_reference and score.estimate is not None
     ]
     if not scored:
         return text("summary.comparison_unscored", methods=methods, studies=studies), text("summary.none_scored")
@@ -98,7 +107,7 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
         text("summary.comparison_best", method=method_name(best.method), estimate=shown_number(best.estimate)),
     ]
     if best.to_reference is not None:
-        above = sum(_is_better(score.to_reference, lower=False) for score in scored)
+        above = sum(_is_better(score.to_reference) for score in scored)
         reference = reference_name(best.to_reference.reference)
         told.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
     return tuple(told)
@@ -113,9 +122,10 @@ def _chosen(record: ComparisonRecord, kind: ScoreKind, averaging: str) -> list[C
 
 
 def _names(scores: Sequence[ComparedScore]) -> list[str]:
-    """List the scores that hold a value, those of place in their own order."""
+    """List the scores that hold a value: those by boxes first, of these what other pages show too, then the rest."""
     held = list(dict.fromkeys(score.score for score in scores if score.estimate is not None and not score.is_reference))
-    return sorted(held, key=lambda name: OF_PLACE.index(name) if name in OF_PLACE else len(OF_PLACE))
+    by_boxes = sorted(names_of("localisation"), key=lambda name: not SCORES[name].on_page)
+    return sorted(held, key=lambda name: by_boxes.index(name) if name in by_boxes else len(by_boxes))
 
 
 def _rows(
@@ -170,7 +180,11 @@ def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable
     if not names:
         return None
     rows = _rows(
-        record, scores, names, lambda score: _difference(getattr(score, to) if score else None), references=False
+        record,
+        scores,
+        names,
+        lambda score: _difference(getattr(score, to), lower=score.lower_is_better) if score else Cell(text="–"),
+        references=False,
     )
     measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
     if to == "to_baseline":
@@ -214,10 +228,8 @@ def _arrow(scores: Sequence[ComparedScore], name: str) -> str:
     return " ↓" if any(score.lower_is_better for score in scores if score.score == name) else " ↑"
 
 
-def _is_better(difference: ScoreDifference | None, *, lower: bool) -> bool:
-    if difference is None or difference.patients < FEW_PATIENTS:
-        return False
-    return difference.high < 0 if lower else difference.low > 0
+def _is_better(difference: ScoreDifference | None, *, lower: bool = False) -> bool:
+    return difference is not None and excels(difference, higher_is_better=not lower)
 
 
 def _digits(value: float | None) -> int:
@@ -241,12 +253,12 @@ def _estimate(score: ComparedScore | None) -> Cell:
     return Cell(text=shown_number(score.estimate, digits), beside=beside, is_strong=strong)
 
 
-def _difference(found: ScoreDifference | None) -> Cell:
+def _difference(found: ScoreDifference | None, *, lower: bool) -> Cell:
     if found is None:
         return Cell(text="–")
     digits = _digits(found.estimate)
     beside = _range(found.low, found.high, digits)
-    return Cell(text=_signed(found.estimate, digits), beside=beside, is_strong=_is_better(found, lower=False))
+    return Cell(text=_signed(found.estimate, digits), beside=beside, is_strong=_is_better(found, lower=lower))
 
 
 def _beside_shuffled(score: ComparedScore | None) -> Cell:
@@ -299,7 +311,7 @@ def render_comparison(record: ComparisonRecord) -> str:
 
 def _charts(record: ComparisonRecord) -> tuple[BarChart, ...]:
     charts = []
-    for name in ON_PAGES:
+    for name in names_on_pages():
         scores = [s for s in record.scores if (s.score, s.finding, s.averaging) == (name, None, "micro")]
         if any(score.estimate is not None for score in scores):
             charts.append(_chart(name, scores))
@@ -307,11 +319,12 @@ def _charts(record: ComparisonRecord) -> tuple[BarChart, ...]:
 
 
 def _chart(name: str, scores: Sequence[ComparedScore]) -> BarChart:
-    blind = [s.estimate for s in scores if s.method in CONTENT_BLIND and s.estimate is not None]
+    blind = [s.estimate for s in scores if s.method in BLIND_METHODS and s.estimate is not None]
+    best = max if SCORES[name].higher_is_better else min
     ranked = sorted(scores, key=lambda score: (score.is_reference, -(score.estimate or 0.0)))
     return BarChart(
         name=score_name(name),
-        reference=max(blind, default=None),
+        reference=best(blind, default=None),
         rows=tuple(
             BarRow(name=method_name(score.method), is_subject=not score.is_reference, score=score) for score in ranked
         ),

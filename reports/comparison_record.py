@@ -7,12 +7,11 @@ from pydantic import Field
 
 from reports.record import ModelRecord, Record, Scalar
 from reports.run_record import FailureRecord, ScoreDifference
+from reports.score_catalogue import ScoreKind
 
-__all__ = ["COMPARISON_VERSION", "ComparedMethod", "ComparedScore", "ComparisonRecord", "ScoreKind"]
+__all__ = ["COMPARISON_VERSION", "ComparedMethod", "ComparedScore", "ComparisonRecord"]
 
 COMPARISON_VERSION: Literal["1"] = "1"
-
-ScoreKind = Literal["localisation", "faithfulness", "shortcut"]
 
 
 class ComparedMethod(Record):

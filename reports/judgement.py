@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
 from reports.page import shown_number, shown_percent, shown_percents
 from reports.run_record import (
@@ -15,8 +14,18 @@ from reports.run_record import (
     SubgroupSummary,
     VerdictRecord,
 )
-from reports.texts import counted, named, text
-from reports.words import FEW_PATIENTS, FEW_PHRASES, OF_PLACE, SHORTCUTS, control_words, method_name, score_name
+from reports.score_catalogue import (
+    AREA_SHARE,
+    FEW_PATIENTS,
+    SCORES,
+    ScoreKind,
+    ScoreSpec,
+    excels,
+    kind_of,
+    shuffled_name,
+)
+from reports.texts import all_texts, counted, named, text
+from reports.words import FEW_PHRASES, control_words, method_name
 
 __all__ = [
     "ControlRow",
@@ -33,7 +42,6 @@ __all__ = [
     "verdict_views",
 ]
 
-_AREA_SHARE: Final = "area share"
 _SENTENCE_END = re.compile(r"(?<=\.) ")
 
 
@@ -165,48 +173,57 @@ def _evidence_sentence(evidence: EvidenceRecord) -> str:
 def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
     """List the scores that were measured against the heat's own shuffled cells."""
     rows = []
-    for summary in run.summaries:
-        if summary.finding is not None or summary.averaging != "micro" or summary.score in OF_PLACE:
-            continue
-        beside = next((d for d in summary.differences if d.reference == f"shuffled {summary.method}"), None)
-        if beside is None:
-            continue
-        lower = summary.score.endswith("drop") or " deletion " in summary.score
-        rows.append(
-            FaithfulnessRow(
-                method=method_name(summary.method),
-                name=score_name(summary.score),
-                better="lower" if lower else "higher",
-                summary=summary,
-                difference=beside,
+    for summary in _overall(run, "faithfulness"):
+        beside = next((d for d in summary.differences if d.reference == shuffled_name(summary.method)), None)
+        if beside is not None:
+            spec = SCORES[summary.score]
+            rows.append(
+                FaithfulnessRow(
+                    method=method_name(summary.method),
+                    name=spec.label,
+                    better=_better(spec),
+                    summary=summary,
+                    difference=beside,
+                )
             )
-        )
     return tuple(rows)
+
+
+def _overall(run: RunRecord, kind: ScoreKind) -> list[ScoreSummary]:
+    """List the summaries of one kind of score over all phrases, each phrase counted once."""
+    return [
+        each for each in run.summaries if (each.finding, each.averaging, kind_of(each.score)) == (None, "micro", kind)
+    ]
+
+
+def _better(spec: ScoreSpec) -> str:
+    return "higher" if spec.higher_is_better else "lower"
 
 
 def shortcut_rows(run: RunRecord) -> tuple[ShortcutRow, ...]:
     """List what the run says of markers, collimation, chest, sides and zones."""
-    overall = [each for each in run.summaries if (each.finding, each.averaging) == (None, "micro")]
-    areas = {each.score: each.estimate for each in overall if each.method == _AREA_SHARE}
+    overall = _overall(run, "shortcut")
+    areas = {each.score: each.estimate for each in overall if each.method == AREA_SHARE}
     return tuple(
         _shortcut_row(summary, areas.get(summary.score))
         for summary in overall
-        if summary.score in SHORTCUTS and summary.method != _AREA_SHARE and summary.estimate is not None
+        if summary.method != AREA_SHARE and summary.estimate is not None
     )
 
 
 def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
-    better = SHORTCUTS[summary.score]
-    difference = next((each for each in summary.differences if each.reference == _AREA_SHARE), None)
+    spec = SCORES[summary.score]
+    difference = next((each for each in summary.differences if each.reference == AREA_SHARE), None)
     word = ""
     if difference is not None and difference.patients >= FEW_PATIENTS:
-        above, below = difference.low > 0, difference.high < 0
-        word = "no different" if not (above or below) else "better" if above == (better == "higher") else "worse"
+        is_better = excels(difference, higher_is_better=spec.higher_is_better)
+        is_worse = excels(difference, higher_is_better=not spec.higher_is_better)
+        word = "better" if is_better else "worse" if is_worse else "no different"
     return ShortcutRow(
         method=method_name(summary.method),
-        name=score_name(summary.score),
-        meaning=text(f"shortcut.{summary.score}"),
-        better=better,
+        name=spec.label,
+        meaning=text(f"shortcut.{spec.name}") if f"shortcut.{spec.name}" in all_texts() else "",
+        better=_better(spec),
         summary=summary,
         area=area,
         difference=difference,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.record import Score
-from reports.words import CONTENT_BLIND, method_name
+from reports.score_catalogue import BLIND_METHODS
+from reports.words import method_name
 
 __all__ = ["ScoreRow", "score_rows", "single_reasons"]
 
@@ -23,8 +24,8 @@ class ScoreRow:
 def score_rows(scores: Sequence[Score], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
     """Lay a phrase's scores out: the audited method, those beside it, then what never looks at the image."""
     in_order = dict.fromkeys(score.method for score in scores)
-    methods = sorted(in_order, key=lambda method: (method != subject, method in CONTENT_BLIND))
-    first_blind = next((method for method in methods if method in CONTENT_BLIND), None)
+    methods = sorted(in_order, key=lambda method: (method != subject, method in BLIND_METHODS))
+    first_blind = next((method for method in methods if method in BLIND_METHODS), None)
     by_place = {(score.method, score.score): score for score in scores}
     rows = []
     for method in methods:

@@ -16,11 +16,11 @@ from reports.page import render_page
 from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
 from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
+from reports.score_catalogue import SCORES, names_on_pages
 from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.targets import target_places
 from reports.texts import named, text
 from reports.words import (
-    ON_PAGES,
     Verdict,
     blind_share,
     control_words,
@@ -28,7 +28,6 @@ from reports.words import (
     lacks_evidence,
     masking_summary,
     method_name,
-    score_name,
     study_summary,
     verdict_on,
     warnings_of_place,
@@ -209,14 +208,15 @@ def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecor
     if phrase.heat not in heats or np.ndim(heats[phrase.heat]) != 2:
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
-    names = tuple(dict.fromkeys(score.score for score in phrase.scores if score.score in ON_PAGES))
+    shown = names_on_pages()
+    names = tuple(dict.fromkeys(score.score for score in phrase.scores if score.score in shown))
     rows = score_rows(phrase.scores, names, subject=record.method)
     return PhraseView(
         record=phrase,
         verdict=verdict_on(phrase, image, method=record.method),
         pieces=shaded_text(phrase.text, phrase.tokens, shades),
         words=tuple(zip(phrase.tokens, shades, strict=True)),
-        score_names=tuple(score_name(name) for name in names),
+        score_names=tuple(SCORES[name].label for name in names),
         rows=rows,
         unscored=single_reasons(rows),
         is_scored=any(row.reason is None or row.reason != rows[0].reason for row in rows),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from reports.page import data_url
 from reports.record import ScoredPhrase, StudyRecord
 from reports.review_record import moment_audited
+from reports.score_catalogue import ENERGY
 from reports.texts import named
 from reports.words import Outcome, outcome_of, warned
 
@@ -20,7 +21,6 @@ __all__ = ["CaseLine", "PlainRow", "StudyTable"]
 
 _PLAIN_ROWS = 100  # that a browser without scripts shows
 _CASES = 5  # best, and as many worst
-_ENERGY = "energy in box"
 _ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric_interpretation")
 _DIGITS = 4
 _FLAGS_AT_MOST = 16  # outcomes and warnings, of which there are six
@@ -190,7 +190,7 @@ class StudyTable:
 
     @property
     def warnings(self) -> list[str]:
-        """What was noted on phrases beside their outcome, of :data:`reports.words.WARNINGS`."""
+        """What was noted on phrases beside their outcome."""
         return sorted(set(self._flags.all()) - {"hit", "miss", "unscored"})
 
     @property
@@ -224,7 +224,7 @@ def _push(heap: list[_Item], item: _Item) -> None:
 
 
 def _energy(phrase: ScoredPhrase, method: str) -> float | None:
-    return next((score.value for score in phrase.scores if (score.method, score.score) == (method, _ENERGY)), None)
+    return next((score.value for score in phrase.scores if (score.method, score.score) == (method, ENERGY)), None)
 
 
 def _once(numbers: Iterable[int]) -> list[int]:

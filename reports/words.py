@@ -6,20 +6,13 @@ from typing import Final, Literal
 from reports.page import shown_percent, shown_percents
 from reports.record import Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import EvidenceRecord, RunRecord, ScoreSummary
+from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, SCORES
 from reports.targets import target_places
 from reports.texts import counted, named, text
 
 __all__ = [
-    "CONTENT_BLIND",
     "CONTROLS",
-    "FEW_PATIENTS",
     "FEW_PHRASES",
-    "OF_PLACE",
-    "ON_PAGES",
-    "POINTING",
-    "POINTING_NEAR",
-    "SHORTCUTS",
-    "WARNINGS",
     "Outcome",
     "Verdict",
     "best_reference",
@@ -32,58 +25,17 @@ __all__ = [
     "method_name",
     "outcome_of",
     "reference_name",
-    "score_name",
     "study_summary",
     "verdict_on",
     "warned",
     "warnings_of_place",
 ]
 
-POINTING: Final = "pointing game, tau 0"
-POINTING_NEAR: Final = "pointing game, tau 15"
-_NEAR_PX: Final = 15.0  # of the model's input
-
-CONTENT_BLIND: Final = ("random", "centre", "class-mean box", "words-only prior")
-"""References that never look at the image."""
-
 FEW_PHRASES: Final = 20
 """Below this many scored phrases a group says nothing."""
 
-FEW_PATIENTS: Final = 10
-"""Below this many patients no difference is marked as one, whatever its interval."""
-
-ON_PAGES: Final = (POINTING, POINTING_NEAR, "energy in box", "IoU at Otsu")
-"""Scores of place that charts and studies' pages show; the others say little more to a reader of a page."""
-
-OF_PLACE: Final = (
-    *ON_PAGES,
-    "pointing game, 10 mm",
-    "relevance rank",
-    "average precision",
-    "IoU at cohort threshold",
-    "mIoU",
-    "CNR",
-)
-"""Every score of a heat against the radiologist's boxes."""
-
 CONTROLS: Final = ("shuffled report", "nonsense", "side swapped", "negated", "other window", "second seed")
 """What was changed on purpose."""
-
-_ON_MARKER: Final = "hottest point on a marker"
-_ON_SIDE, _IN_ZONE = "hottest point on the named side", "hottest point in the named zone"
-SHORTCUTS: Final[dict[str, Literal["lower", "higher"]]] = {
-    _ON_MARKER: "lower",
-    "heat on markers": "lower",
-    "heat outside the chest": "lower",
-    "heat on collimation": "lower",
-    _ON_SIDE: "higher",
-    "heat on the named side": "higher",
-    _IN_ZONE: "higher",
-}
-"""Scores of heat where no finding can be, or on the named side: which way is better."""
-
-WARNINGS: Final = {"on a marker": (_ON_MARKER, 1.0), "other side": (_ON_SIDE, 0.0), "other zone": (_IN_ZONE, 0.0)}
-"""What may be wrong with where a hottest point lies, and the score with its value that tells."""
 
 Outcome = Literal["hit", "miss", "unscored"]
 
@@ -107,11 +59,6 @@ def reference_name(reference: str) -> str:
     return named("reference", reference)
 
 
-def score_name(score: str) -> str:
-    """Print a score's name as the page shows it."""
-    return named("score", score)
-
-
 def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
     """Name a control, and say what took the phrase's place: other words, or what was changed."""
     return named("control", control), instead or (text(f"instead.{control}") if control in CONTROLS else "")
@@ -126,9 +73,10 @@ def lacks_evidence(phrase: ScoredPhrase, evidence: EvidenceRecord | None) -> boo
 
 
 def warned(phrase: ScoredPhrase, *, method: str) -> tuple[str, ...]:
-    """Tell what of :data:`WARNINGS` holds of a phrase; no box is needed."""
+    """Tell which warnings of the score catalogue hold of a phrase; no box is needed."""
     found = {score.score: score.value for score in phrase.scores if score.method == method}
-    return tuple(warning for warning, (score, value) in WARNINGS.items() if found.get(score) == value)
+    warnings = [(name, *spec.warning) for name, spec in SCORES.items() if spec.warning is not None]
+    return tuple(warning for name, warning, value in warnings if found.get(name) == value)
 
 
 def warnings_of_place(phrase: ScoredPhrase, *, method: str) -> tuple[tuple[str, str], ...]:
@@ -167,7 +115,8 @@ def verdict_on(phrase: ScoredPhrase, image: ScoredImage, *, method: str) -> Verd
     if told == "near" and image.placement.fit == "stretch":
         several += "_stretched"
         down, across = image.placement.model_px
-        values |= {"down": f"{_NEAR_PX * down:.0f}", "across": f"{_NEAR_PX * across:.0f}"}
+        reach = SCORES[POINTING_NEAR].within_px or 0.0
+        values |= {"down": f"{reach * down:.0f}", "across": f"{reach * across:.0f}"}
     sentence = text(f"outcome.{told}{several}", **values)
     return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
 
@@ -213,17 +162,18 @@ def masking_summary(record: StudyRecord) -> str:
 
 
 def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None = None) -> ScoreSummary | None:
-    """Find the content-blind reference that scores highest over all phrases, or over those of one finding."""
+    """Find the content-blind reference that scores best over all phrases, or over those of one finding."""
+    sign = 1.0 if SCORES[score].higher_is_better else -1.0
     references = [
-        summary
+        (sign * summary.estimate, summary)
         for summary in run.summaries
         if summary.score == score
-        and summary.method in CONTENT_BLIND
+        and summary.method in BLIND_METHODS
         and summary.finding == finding
         and (finding is not None or summary.averaging == "micro")
         and summary.estimate is not None
     ]
-    return max(references, key=lambda summary: summary.estimate or 0.0, default=None)
+    return max(references, key=lambda found: found[0])[1] if references else None
 
 
 def blind_share(phrase: ScoredPhrase, run: RunRecord) -> str | None:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from audit.controls.plan import Control
 from audit.metrics.against_blind import best_blind, hits_beside_blind, values_of
-from audit.metrics.shortcuts import MARKER_POINT
 from audit.metrics.statistics import INTERVAL, Interval, patient_interval
 from pipelines.quoting import counted
 from reports.run_record import ControlSummary, Estimate, VerdictRecord, VerdictWord
+from reports.score_catalogue import MARKER_POINT
 
 __all__ = ["BLIND_MARGIN", "LEAST_PHRASES", "RULE", "verdict_of"]
 

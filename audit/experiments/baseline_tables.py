@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.experiments.baselines import MODEL_SIZE_PX, Baselines, Progress, baselines_of
-from audit.metrics.scores import SCORES
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor
@@ -17,22 +16,13 @@ from pipelines.errors import OutputError
 from pipelines.quoting import defused, requoted_for_owner
 from pipelines.study import Exclusion
 from reports.run_record import ScoreSummary
+from reports.score_catalogue import POINTING, SCORES
 from reports.texts import counted
 from reports.words import method_name
 from reports.writing import write_text_atomically
 
 __all__ = ["BaselinesOfFile", "baselines_of_file", "check_suffix", "text_table", "write_baselines"]
 
-_HEADS = {
-    "pointing game, tau 0": "hit",
-    "pointing game, tau 15": "within 15 px",
-    "energy in box": "energy",
-    "relevance rank": "rank",
-    "average precision": "AP",
-    "IoU at Otsu": "Otsu IoU",
-    "IoU at cohort threshold": "cohort IoU",
-}
-_HIT = SCORES[0]
 _FIELDS = (
     "finding",
     "averaging",
@@ -50,7 +40,7 @@ _FIELDS = (
 def text_table(baselines: Baselines) -> str:
     """Lay the scores out, a line a finding and reference, the pointing game with its interval and the rest without."""
     shown = [name for name in SCORES if any(s.score == name and s.scored for s in baselines.summaries)]
-    lines = [["", "", *(_HEADS.get(name, name) for name in shown), "n"], *_lines(baselines.summaries, shown)]
+    lines = [["", "", *(SCORES[name].heading or name for name in shown), "n"], *_lines(baselines.summaries, shown)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     table = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
     if not shown:
@@ -75,7 +65,7 @@ def _lines(summaries: Sequence[ScoreSummary], shown: Sequence[str]) -> Iterator[
         found = [places.get((finding, averaging, method, name)) for name in shown]
         if not any(summary is not None and summary.scored for summary in found):
             continue
-        cells = (_cell(summary, name == _HIT) for name, summary in zip(shown, found, strict=True))
+        cells = (_cell(summary, name == POINTING) for name, summary in zip(shown, found, strict=True))
         yield [
             finding or f"all ({averaging})",
             method_name(method),

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from audit.metrics.blind import BlindCase, BlindMaps, cells_touched, drawn
-from audit.metrics.human import HUMAN, reader_pairs
-from audit.metrics.scores import POINTING, score_blind, tolerances
+from audit.metrics.human import reader_pairs
+from audit.metrics.scores import score_blind, tolerances
 from audit.metrics.summary import score_table, summarise
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError
@@ -18,6 +18,7 @@ from pipelines.findings import side_of, zone_of
 from pipelines.geometry import Fit, Placement
 from reports.record import Score
 from reports.run_record import ScoreSummary
+from reports.score_catalogue import HUMAN, POINTING
 
 __all__ = ["MODEL_SIZE_PX", "PUBLISHED", "Baselines", "Progress", "baselines_of"]
 
@@ -29,7 +30,6 @@ Boxes are drawn and hit in every cell that they touch, of equal hottest cells th
 images are left out, not patients. :mod:`audit.metrics.blind` asks whether the point itself lies in the box, takes the
 middle of the hottest plateau and leaves patients out.
 """
-_WORDS_ONLY = "words-only prior"
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is in all."""
@@ -88,7 +88,7 @@ def baselines_of(rows: Sequence[BoxRow], *, progress: Progress = lambda _stage, 
     table: list[dict[str, object]] = []
     published: list[dict[str, object]] = []
     for number, (target, score) in enumerate(_blind_scores(framed, progress)):
-        if sentences or score.method != _WORDS_ONLY:
+        if sentences or score.method != "words-only prior":
             (published if score.method == PUBLISHED else table).append(_table_row(target, number, score))
     for target in _targets(rows, by_sentence=False):
         table += [_table_row(target, number, score) for number, score in enumerate(_reader_scores(target))]
@@ -130,16 +130,16 @@ def _published_score(maps: BlindMaps, case: BlindCase) -> Score:
     mean, target = maps.class_mean_box(case), cells_touched(case.boxes)
     if mean is None or not target.any():
         reason = "no other image has a box for this finding, or the box lies outside the image"
-        return Score(method=PUBLISHED, score=POINTING[0], value=None, outcome="unscored", reason=reason)
+        return Score(method=PUBLISHED, score=POINTING, value=None, outcome="unscored", reason=reason)
     hit = bool(target.flat[int(mean.argmax())])
-    return Score(method=PUBLISHED, score=POINTING[0], value=float(hit), outcome="hit" if hit else "miss")
+    return Score(method=PUBLISHED, score=POINTING, value=float(hit), outcome="hit" if hit else "miss")
 
 
 def _reader_scores(target: _Target) -> Iterator[Score]:
     """Give one score for each ordered pair of readers, so that the mean over all counts pairs."""
     reach = tolerances(model_px=_model_px(target.frame or (1, 1)), spacing_mm=None)
     if target.frame is None:
-        reach = {name: tolerance if name == POINTING[0] else None for name, tolerance in reach.items()}
+        reach = {name: tolerance if name == POINTING else None for name, tolerance in reach.items()}
     for pair in reader_pairs(row.box for row in target.rows):
         for name, value in pair.scores(reach).items():
             if value is not None:

@@ -5,23 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from audit.metrics.faithfulness.measures import is_lower_better
-from audit.metrics.scores import BLIND_METHODS, SCORES
-from audit.metrics.shortcuts import AREA_SHARE, COLLIMATION_HEAT, MARKER_HEAT, MARKER_POINT, OUTSIDE_HEAT
-from audit.metrics.shortcuts import SHORTCUT_SCORES as OF_SHORTCUTS
 from audit.metrics.statistics import paired_difference
-from audit.metrics.summary import is_reference, shuffled_name, summarise
+from audit.metrics.summary import summarise
 from audit.output.folder import check_writable
 from pipelines.errors import OutputError
 from reports.comparison_page import Cell, ComparisonTable, comparison_tables, render_comparison, summary_sentences
-from reports.comparison_record import ComparedScore, ComparisonRecord, ScoreKind
+from reports.comparison_record import ComparedScore, ComparisonRecord
 from reports.run_record import ScoreDifference, ScoreSummary
+from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, SCORES, is_reference, shuffled_name
 from reports.words import method_name
 from reports.writing import write_text_atomically
 
 __all__ = ["FILES", "as_markdown", "check_out", "compared_scores", "table_lines", "write_comparison"]
 
-_LOW_SHORTCUTS = (MARKER_POINT, MARKER_HEAT, OUTSIDE_HEAT, COLLIMATION_HEAT)
 _CASE = ["image", "phrase", "finding"]
 _NO_FINDING = "no finding named"
 
@@ -49,9 +45,10 @@ def _place(summary: ScoreSummary) -> _Place:
 
 
 def _best_blind(summaries: Sequence[ScoreSummary], place: _Place) -> str | None:
-    """Name the blind reference that scores highest; all scores of place are better when they are higher."""
+    """Name the blind reference that scores best."""
+    sign = 1 if SCORES[place[0]].higher_is_better else -1
     blind = [
-        (each.estimate, each.method)
+        (sign * each.estimate, each.method)
         for each in summaries
         if _place(each) == place and each.method in BLIND_METHODS and each.estimate is not None
     ]
@@ -59,23 +56,18 @@ def _best_blind(summaries: Sequence[ScoreSummary], place: _Place) -> str | None:
 
 
 def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs") -> ComparedScore:
-    kind = _kind(summary.score)
-    reference = {"localisation": blind, "shortcut": AREA_SHARE, "faithfulness": shuffled_name(summary.method)}[kind]
-    lower = summary.score in _LOW_SHORTCUTS or (kind == "faithfulness" and is_lower_better(summary.score))
+    spec = SCORES[summary.score]
+    reference = {"localisation": blind, "shortcut": AREA_SHARE, "faithfulness": shuffled_name(summary.method)}[
+        spec.kind
+    ]
     return ComparedScore(
         **summary.model_dump(exclude={"differences"}),
         is_reference=is_reference(summary.method),
-        kind=kind,
-        lower_is_better=lower,
+        kind=spec.kind,
+        lower_is_better=not spec.higher_is_better,
         to_reference=next((each for each in summary.differences if each.reference == reference), None),
         to_baseline=pairs.difference(summary),
     )
-
-
-def _kind(score: str) -> ScoreKind:
-    if score in SCORES:
-        return "localisation"
-    return "shortcut" if score in OF_SHORTCUTS else "faithfulness"
 
 
 class _BaselinePairs:

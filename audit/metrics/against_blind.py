@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from audit.metrics.scores import BLIND_METHODS, POINTING
 from audit.metrics.statistics import Interval, Labels, paired_difference
+from reports.score_catalogue import BLIND_METHODS, POINTING
 
-__all__ = ["POINTING_SCORE", "BestBlind", "best_blind", "best_of", "filled", "hits_beside_blind", "values_of"]
-
-POINTING_SCORE = POINTING[0]
+__all__ = ["BestBlind", "best_blind", "best_of", "filled", "hits_beside_blind", "values_of"]
 
 _CASE = ["image", "phrase", "finding"]
 
@@ -34,13 +32,13 @@ def values_of(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
 
 
 def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Take a method's values of :data:`POINTING_SCORE` (:func:`values_of`), and beside them each content-blind map's.
+    """Take a method's values of the pointing game (:func:`values_of`), and beside them each content-blind map's.
 
     The maps' columns have their names, and hold NaN where a map was not scored.
     """
-    hits = values_of(table, method, POINTING_SCORE)
+    hits = values_of(table, method, POINTING)
     for name in BLIND_METHODS:
-        theirs = values_of(table, name, POINTING_SCORE)[[*_CASE, "value"]].rename(columns={"value": name})
+        theirs = values_of(table, name, POINTING)[[*_CASE, "value"]].rename(columns={"value": name})
         hits = hits.merge(theirs, on=_CASE, how="left")
     return hits
 

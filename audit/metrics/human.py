@@ -12,15 +12,15 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from audit.metrics.pointing import centre_pixel
-from audit.metrics.scores import IOUS, NO_SPACING, POINTING, SCORES, Tolerance
+from audit.metrics.pointing import Tolerance, centre_pixel
+from audit.metrics.scores import NO_SPACING
 from pipelines.shapes import Bounds, Polygons, Shape
 from pipelines.study import Box
 from reports.record import Score
+from reports.score_catalogue import HUMAN, SCORES, names_of
 
-__all__ = ["HUMAN", "ReaderPair", "centre_distance", "iou_between", "reader_pairs", "score_readers"]
+__all__ = ["ReaderPair", "centre_distance", "iou_between", "reader_pairs", "score_readers"]
 
-HUMAN = "another reader"
 _GRID = 512  # cells a side, over a shape or over all that two readers drew
 
 
@@ -40,7 +40,8 @@ class ReaderPair:
             name: None if reach is None else float(centre_distance(self.one, self.other, reach.pixel) <= reach.reach)
             for name, reach in tolerances.items()
         }
-        return pointing | dict.fromkeys(IOUS, iou_between(self.one, self.other))
+        ious = [name for name in names_of("localisation") if SCORES[name].unit == "IoU"]
+        return pointing | dict.fromkeys(ious, iou_between(self.one, self.other))
 
 
 def reader_pairs(boxes: Iterable[Box]) -> Iterator[ReaderPair]:
@@ -56,14 +57,18 @@ def reader_pairs(boxes: Iterable[Box]) -> Iterator[ReaderPair]:
 def score_readers(boxes: Iterable[Box], tolerances: Mapping[str, Tolerance | None]) -> tuple[Score, ...]:
     """Average each score over the ordered pairs of readers; none at all where fewer than two readers drew."""
     pairs = [pair.scores(tolerances) for pair in reader_pairs(boxes)]
-    return tuple(_mean_score(name, [pair.get(name) for pair in pairs]) for name in SCORES) if pairs else ()
+    return (
+        tuple(_mean_score(name, [pair.get(name) for pair in pairs]) for name in names_of("localisation"))
+        if pairs
+        else ()
+    )
 
 
 def _mean_score(name: str, values: Sequence[float | None]) -> Score:
     measured = [value for value in values if value is not None]
     if measured:
         return Score(method=HUMAN, score=name, value=sum(measured) / len(measured), outcome="scored")
-    reason = NO_SPACING if name in POINTING else "a drawn box has no shades of heat"
+    reason = NO_SPACING if SCORES[name].is_pointing else "a drawn box has no shades of heat"
     return Score(method=HUMAN, score=name, value=None, outcome="unscored", reason=reason)
 
 

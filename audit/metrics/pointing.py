@@ -11,6 +11,7 @@ bits: values within :func:`rounding` of each other count as equal here, or a fla
 Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.1.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -22,10 +23,12 @@ __all__ = [
     "LONGEST_SIDE",
     "Outcome",
     "Target",
+    "Tolerance",
     "centre_pixel",
     "distance_to",
     "hottest_point",
     "is_measurable",
+    "outcome_at",
     "pointing_outcome",
     "rounding",
     "sampled",
@@ -122,6 +125,33 @@ class Outcome(StrEnum):
     MISS = "miss"
     UNSCORED = "unscored"  # nobody drew a box: says nothing about the model
 
+    @property
+    def is_hit(self) -> bool | None:
+        """Whether it is a hit; None where it is unscored."""
+        return None if self is Outcome.UNSCORED else self is Outcome.HIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far from the target a point may lie and still hit."""
+
+    reach: float
+    pixel: tuple[float, float] = (1.0, 1.0)  # height and width of a source pixel, in the unit of ``reach``
+
+    @classmethod
+    def at_model(cls, tau_px: float, model_px: tuple[float, float]) -> "Tolerance":
+        """Give a tolerance in pixels of the model's input, whose height and width in source pixels are ``model_px``.
+
+        On the source it is a circle where these are equal, an ellipse where the image was stretched. The unit is the
+        height of a source pixel: distances on square model pixels then hold no rounding error, and a point at exactly
+        ``tau_px`` is a hit.
+        """
+        height, width = model_px
+        return cls(reach=tau_px * height, pixel=(1.0, height / width))
+
+
+_EXACT = Tolerance(reach=0.0)
+
 
 def rounding(values: Float[np.ndarray, "..."]) -> float:
     """How far apart two equal values may lie after interpolation, in their own unit; ``values`` are finite."""
@@ -194,16 +224,22 @@ def pointing_outcome(
     heat: Float[np.ndarray, "height width"],
     target: Bool[np.ndarray, "height width"],
     *,
-    tolerance_px: float = 0.0,
+    tolerance: Tolerance = _EXACT,
 ) -> Outcome:
-    """Say whether the hottest pixel of ``heat`` lies within ``tolerance_px`` of ``target``; exactly at it is a hit.
+    """Say whether the hottest pixel of ``heat`` lies within a tolerance of ``target``.
 
-    A map that points nowhere (see :func:`hottest_point`) is a MISS. A target that is empty, or of which the model saw
-    nothing, leaves it UNSCORED.
+    A target that is empty, or of which the model saw nothing, leaves it UNSCORED.
     """
-    if not is_measurable(heat, target):
-        return Outcome.UNSCORED
-    point = hottest_point(heat)
+    return outcome_at(hottest_point(heat), target, tolerance) if is_measurable(heat, target) else Outcome.UNSCORED
+
+
+def outcome_at(
+    point: tuple[int, int] | None, target: Bool[np.ndarray, "height width"], tolerance: Tolerance = _EXACT
+) -> Outcome:
+    """Say whether a map's hottest point lies within a tolerance of a target that has a pixel; exactly at it is a hit.
+
+    A map that points nowhere (``point`` is None, see :func:`hottest_point`) is a MISS.
+    """
     if point is None:
         return Outcome.MISS
-    return Outcome.HIT if distance_to(target, point) <= tolerance_px else Outcome.MISS
+    return Outcome.HIT if distance_to(target, point, spacing=tolerance.pixel) <= tolerance.reach else Outcome.MISS

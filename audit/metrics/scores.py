@@ -5,7 +5,7 @@ at a ladder of thresholds instead of a value, so that a run need not keep its he
 the value in.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +21,34 @@ from audit.metrics.overlap import (
     mean_of_levels,
     relevance_rank,
 )
-from audit.metrics.pointing import Target, distance_to, hottest_point, is_measurable, sampled
+from audit.metrics.pointing import (
+    Outcome,
+    Target,
+    Tolerance,
+    hottest_point,
+    is_measurable,
+    outcome_at,
+    sampled,
+)
 from pipelines.study import Box
 from reports.record import Score
+from reports.score_catalogue import (
+    BLIND_METHODS,
+    COHORT_IOU,
+    CONTRAST,
+    ENERGY,
+    MEAN_IOU,
+    OTSU_IOU,
+    PRECISION,
+    RANK,
+    SCORES,
+    names_of,
+)
 
 __all__ = [
-    "BLIND_METHODS",
-    "COHORT_IOU",
-    "IOUS",
+    "MEASURES",
     "NO_SPACING",
-    "POINTING",
-    "SCORES",
-    "Tolerance",
+    "Measure",
     "box_mask",
     "score_blind",
     "score_heat",
@@ -40,15 +56,33 @@ __all__ = [
     "unscored",
 ]
 
-_TAU_PX = {"pointing game, tau 0": 0.0, "pointing game, tau 15": 15.0}  # px of the model's input
-_TAU_MM = {"pointing game, 10 mm": 10.0}  # at the detector, or as calibrated: what the header's spacing means
-POINTING = (*_TAU_PX, *_TAU_MM)
-ENERGY, RANK, PRECISION, CONTRAST = "energy in box", "relevance rank", "average precision", "CNR"
-OTSU_IOU, COHORT_IOU, MEAN_IOU = "IoU at Otsu", "IoU at cohort threshold", "mIoU"
-IOUS = (OTSU_IOU, COHORT_IOU, MEAN_IOU)
-SCORES = (*POINTING, ENERGY, RANK, PRECISION, *IOUS, CONTRAST)
-BLIND_METHODS = ("random", "centre", "class-mean box", "words-only prior")
 NO_SPACING = "the header does not say how large a pixel is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How a score of a map against a target is computed; both functions give None where nothing can be measured."""
+
+    of_map: Callable[[Float[np.ndarray, "height width"], Target], float | None]
+    of_noise: Callable[[Target], float] | None = None  # expected of a map of noise; None: such a map has no score
+
+
+def _share(target: Target) -> float:
+    return float(target.mean())
+
+
+def _zero(_: Target) -> float:
+    return 0.0
+
+
+MEASURES: dict[str, Measure] = {
+    ENERGY: Measure(of_map=energy_in_box, of_noise=_share),
+    RANK: Measure(of_map=relevance_rank, of_noise=_share),
+    PRECISION: Measure(of_map=average_precision, of_noise=_share),
+    OTSU_IOU: Measure(of_map=iou_at_otsu),
+    CONTRAST: Measure(of_map=contrast_to_noise, of_noise=_zero),
+}
+"""Localisation scores but the pointing games, and the two that share the IoU at a ladder of thresholds."""
 
 
 def box_mask(boxes: Iterable[Box], *, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
@@ -65,39 +99,24 @@ def box_mask(boxes: Iterable[Box], *, rows: int, columns: int) -> Bool[np.ndarra
 
 
 def unscored(method: str, reason: str) -> tuple[Score, ...]:
-    """Every score of a method, none of them measured."""
-    return tuple(Score(method=method, score=name, value=None, outcome="unscored", reason=reason) for name in SCORES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """How far from the target a point may lie and still hit."""
-
-    reach: float
-    pixel: tuple[float, float]  # height and width of a source pixel, in the unit of ``reach``
-
-    @classmethod
-    def at_model(cls, tau_px: float, model_px: tuple[float, float]) -> "Tolerance":
-        """Give a tolerance in pixels of the model's input, whose height and width in source pixels are ``model_px``.
-
-        On the source it is a circle where these are equal, an ellipse where the image was stretched. The unit is the
-        height of a source pixel: distances on square model pixels then hold no rounding error, and a point at exactly
-        ``tau_px`` is a hit.
-        """
-        height, width = model_px
-        return cls(reach=tau_px * height, pixel=(1.0, height / width))
+    """Every localisation score of a method, none of them measured."""
+    return tuple(_unscored(method, name, reason) for name in names_of("localisation"))
 
 
 def tolerances(*, model_px: tuple[float, float], spacing_mm: tuple[float, float] | None) -> dict[str, Tolerance | None]:
-    """Give each pointing score's tolerance; one in mm is None where the header does not say how large a pixel is.
+    """Give each pointing game's tolerance; one in mm is None where the header does not say how large a pixel is.
 
     Args:
         model_px: height and width of a pixel of the model's input, in source pixels.
         spacing_mm: height and width of a source pixel, where the header says what it is.
     """
-    in_px = {name: Tolerance.at_model(tau, model_px) for name, tau in _TAU_PX.items()}
-    in_mm = {name: spacing_mm and Tolerance(reach=tau, pixel=spacing_mm) for name, tau in _TAU_MM.items()}
-    return {**in_px, **in_mm}
+    found: dict[str, Tolerance | None] = {}
+    for name, spec in SCORES.items():
+        if spec.within_px is not None:
+            found[name] = Tolerance.at_model(spec.within_px, model_px)
+        elif spec.within_mm is not None:
+            found[name] = spacing_mm and Tolerance(reach=spec.within_mm, pixel=spacing_mm)
+    return found
 
 
 def score_heat(
@@ -130,12 +149,9 @@ def score_heat(
     for name, tolerance in tolerances(model_px=model_px, spacing_mm=spacing_mm).items():
         if tolerance is None:
             scores.append(_unscored(method, name, NO_SPACING))
-        elif point is None:
-            reason = "the map has no single hottest point"
-            scores.append(Score(method=method, score=name, value=0.0, outcome="miss", reason=reason))
         else:
-            distance = distance_to(target, point, spacing=tolerance.pixel)
-            scores.append(_pointing(method, name, hit=distance <= tolerance.reach))
+            reason = "the map has no single hottest point" if point is None else None
+            scores.append(_pointing(method, name, outcome_at(point, target, tolerance), reason))
     return (*scores, *_map_scores(method, *sampled(heat, target)))
 
 
@@ -185,32 +201,33 @@ def _near(case: BlindCase, image_shape: tuple[int, int], tolerance: Tolerance) -
     return near_boxes(case.boxes, (height, width), tolerance=tolerance.reach)
 
 
-def _pointing(method: str, name: str, *, hit: bool) -> Score:
-    return Score(method=method, score=name, value=float(hit), outcome="hit" if hit else "miss")
+def _pointing(method: str, name: str, outcome: Outcome, reason: str | None = None) -> Score:
+    value = float(outcome is Outcome.HIT)
+    return Score(method=method, score=name, value=value, outcome=outcome.value, reason=reason)
 
 
 def _unscored(method: str, name: str, reason: str) -> Score:
     return Score(method=method, score=name, value=None, outcome="unscored", reason=reason)
 
 
+def _map_names() -> Iterator[str]:
+    return (name for name in names_of("localisation") if not SCORES[name].is_pointing)
+
+
 def _map_scores(method: str, heat: Float[np.ndarray, "height width"], target: Target) -> Iterator[Score]:
     """Every score but the pointing games, of a map and a target on one grid."""
     levels = iou_at_levels(heat, target)
-    measured = {
-        ENERGY: energy_in_box(heat, target),
-        RANK: relevance_rank(heat, target),
-        PRECISION: average_precision(heat, target),
-        OTSU_IOU: iou_at_otsu(heat, target),
-        COHORT_IOU: None,
-        MEAN_IOU: None if levels is None else mean_of_levels(levels),
-        CONTRAST: contrast_to_noise(heat, target),
-    }
-    for name, value in measured.items():
+    for name in _map_names():
         if name == COHORT_IOU and levels is not None:
             reason = "its threshold is chosen over the whole cohort: scores.csv has the value"
             rounded = tuple(round(iou, 4) for iou in levels)
             yield Score(method=method, score=name, value=None, outcome="unscored", reason=reason, levels=rounded)
-        elif value is None:
+            continue
+        if name in {COHORT_IOU, MEAN_IOU}:
+            value = None if levels is None else mean_of_levels(levels)
+        else:
+            value = MEASURES[name].of_map(heat, target)
+        if value is None:
             contrast = "the box leaves nothing outside, or both parts of the map are constant"
             unseen = "too little of the box lies in what the model sees"
             yield _unscored(method, name, contrast if name == CONTRAST and levels is not None else unseen)
@@ -225,20 +242,22 @@ def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.nd
             yield _unscored("random", name, NO_SPACING)
         else:
             yield Score(method="random", score=name, value=float(cells.mean()), outcome="scored")
-    for name in (ENERGY, RANK, PRECISION):
-        yield Score(method="random", score=name, value=float(target.mean()), outcome="scored")
-    for name in IOUS:
-        yield _unscored("random", name, "a random point has no region")
-    yield Score(method="random", score=CONTRAST, value=0.0, outcome="scored")
+    for name in _map_names():
+        of_noise = MEASURES[name].of_noise if name in MEASURES else None
+        if of_noise is None:
+            yield _unscored("random", name, "a random point has no region")
+        else:
+            yield Score(method="random", score=name, value=of_noise(target), outcome="scored")
 
 
 def _blind_pointing(
     method: str, blind: Float[np.ndarray, "128 128"], near: Mapping[str, np.ndarray | None]
 ) -> Iterator[Score]:
+    """Play the pointing game of a reference, whose point lies on the grid of the boxes."""
     row, column = blind_point(blind)
     cell = int(row * blind.shape[0]), int(column * blind.shape[1])
     for name, cells in near.items():
         if cells is None:
             yield _unscored(method, name, NO_SPACING)
         else:
-            yield _pointing(method, name, hit=bool(cells[cell]))
+            yield _pointing(method, name, outcome_at(cell, cells))

@@ -12,33 +12,23 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 
-from audit.metrics.pointing import hottest_point
-from audit.metrics.scores import Tolerance
+from audit.metrics.pointing import Tolerance, hottest_point
 from pipelines.regions import Lungs, Regions
 from pipelines.study import Phrase, Side
 from reports.record import Score
+from reports.score_catalogue import (
+    AREA_SHARE,
+    COLLIMATION_HEAT,
+    MARKER_HEAT,
+    MARKER_POINT,
+    OUTSIDE_HEAT,
+    SCORES,
+    SIDE_HEAT,
+    SIDE_POINT,
+    ZONE_POINT,
+)
 
-__all__ = [
-    "AREA_SHARE",
-    "COLLIMATION_HEAT",
-    "MARKER_HEAT",
-    "MARKER_POINT",
-    "OUTSIDE_HEAT",
-    "SHORTCUT_SCORES",
-    "SIDE_HEAT",
-    "SIDE_POINT",
-    "ZONE_POINT",
-    "ShortcutScorer",
-]
-
-MARKER_POINT, MARKER_HEAT = "hottest point on a marker", "heat on markers"
-OUTSIDE_HEAT, COLLIMATION_HEAT = "heat outside the chest", "heat on collimation"
-SIDE_POINT, SIDE_HEAT = "hottest point on the named side", "heat on the named side"
-ZONE_POINT = "hottest point in the named zone"
-SHORTCUT_SCORES = (MARKER_POINT, MARKER_HEAT, OUTSIDE_HEAT, COLLIMATION_HEAT, SIDE_POINT, SIDE_HEAT, ZONE_POINT)
-_POINTS = (MARKER_POINT, SIDE_POINT, ZONE_POINT)
-AREA_SHARE = "area share"
-"""The reference of these scores: heat that is the same everywhere, a hottest point that may be anywhere."""
+__all__ = ["ShortcutScorer"]
 
 _ZONE_MARGIN = 0.1
 """Of the lungs' height. A point this near to the named zone counts as in it: a finding reaches over the border of the
@@ -127,7 +117,7 @@ class ShortcutScorer:
 def _score(method: str, name: str, cells: Grid, point: tuple[int, int] | None, found: Mask | str) -> Score:
     if isinstance(found, str):
         return Score(method=method, score=name, value=None, outcome="unscored", reason=found)
-    if name not in _POINTS:
+    if SCORES[name].unit != "hit":
         return Score(method=method, score=name, value=_share(cells, found), outcome="scored")
     if point is None:
         reason = "the map has no single hottest point"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audit.metrics.against_blind import POINTING_SCORE, best_blind, hits_beside_blind
+from audit.metrics.against_blind import best_blind, hits_beside_blind
 from audit.metrics.statistics import patient_interval
 from pipelines.study import Image
 from reports.run_record import ScoreDifference, SubgroupSummary
+from reports.score_catalogue import POINTING
 
 __all__ = ["ATTRIBUTES", "NOT_KNOWN", "ImageFacts", "age_band", "facts_of", "summarise_subgroups"]
 
@@ -68,7 +69,7 @@ def summarise_subgroups(
         facts: by ``image`` of the table.
         methods: whose heat was scored.
     """
-    pointing = table[table["score"] == POINTING_SCORE]
+    pointing = table[table["score"] == POINTING]
     return tuple(
         _summary(group, method, attribute, value)
         for method in methods
@@ -119,7 +120,7 @@ def _summary(group: pd.DataFrame, method: str, attribute: str, value: str) -> Su
         attribute=attribute,
         value=value,
         method=method,
-        score=POINTING_SCORE,
+        score=POINTING,
         estimate=interval.estimate,
         low=interval.low,
         high=interval.high,

@@ -9,13 +9,11 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from audit.metrics.against_blind import filled
-from audit.metrics.human import HUMAN
-from audit.metrics.scores import BLIND_METHODS
-from audit.metrics.shortcuts import AREA_SHARE
 from audit.metrics.statistics import paired_difference, patient_interval
 from reports.run_record import ScoreDifference, ScoreSummary
+from reports.score_catalogue import BLIND_METHODS, REFERENCES, is_reference, shuffled_name
 
-__all__ = ["REFERENCES", "iou_at_cohort_threshold", "is_reference", "score_table", "shuffled_name", "summarise"]
+__all__ = ["iou_at_cohort_threshold", "score_table", "summarise"]
 
 
 def iou_at_cohort_threshold(
@@ -50,11 +48,6 @@ def iou_at_cohort_threshold(
     return chosen
 
 
-REFERENCES = (*BLIND_METHODS, HUMAN, AREA_SHARE)
-"""What is listed beside a method and is none itself."""
-
-_SHUFFLED = "shuffled "
-
 _WORD = "category"  # a word stands in a cohort's table a thousand times, and is kept once
 
 _COLUMNS = {
@@ -74,16 +67,6 @@ _COLUMNS = {
 }
 
 _NO_FINDING = -1
-
-
-def shuffled_name(method: str) -> str:
-    """Name the reference that is a method's own heat with its cells in another order: what any such values get."""
-    return _SHUFFLED + method
-
-
-def is_reference(method: str) -> bool:
-    """Whether a name of the table's ``method`` column stands beside methods and is none itself."""
-    return method in REFERENCES or method.startswith(_SHUFFLED)
 
 
 def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:

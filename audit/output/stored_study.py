@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from audit.metrics.scores import SCORES
-from audit.metrics.shortcuts import SHORTCUT_SCORES
 from audit.pipeline.scoring_context import ImageScorer, ScoringContext, target_ids
 from audit.privacy.pseudonyms import path_key
 from audit.privacy.redaction import Redactor
@@ -20,6 +18,7 @@ from pipelines.text.table import plain_stem
 from reports.overlay import check_picture
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, read_study, valid_of
+from reports.score_catalogue import kind_of
 from reports.targets import own_boxes, scored_boxes
 
 __all__ = ["keyed_rows", "rescore_study", "stored_study"]
@@ -84,9 +83,6 @@ def keyed_rows(
     named = [key for key in found if not row.frames or images[key].frame in row.frames]
     for key in [row.image] if row.image in images else named or found[:1] or [path_key(row.image, keys)]:
         yield replace(row, image=key, box=replace(row.box, phrase=wording))
-
-
-_PLACE = frozenset((*SCORES, *SHORTCUT_SCORES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +154,7 @@ def _phrase(
     phrase = seen.case.phrases[index]
     names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
     points, scores = scorer.score_all(phrase, {method: stored.heats[name] for method, name in names.items()})
-    kept = [score for score in record.scores if score.score not in _PLACE]
+    kept = [score for score in record.scores if kind_of(score.score) not in {"localisation", "shortcut"}]
     hits = scorer.hits(phrase, (stored.heats[control.heat] for control in record.controls))
     return replace(
         record,

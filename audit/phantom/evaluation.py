@@ -23,6 +23,7 @@ from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
 from pipelines.phantom.wording import Claim, claims_of, sentence_of, sentences_of
 from pipelines.study import Box, Side
 from pipelines.transforms import place_image
+from reports.score_catalogue import ENERGY, POINTING
 
 __all__ = ["Evaluation", "HeldOut", "Line", "auc", "auc_interval", "evaluate", "held_out_phantoms", "presence_cosines"]
 
@@ -64,7 +65,6 @@ def auc_interval(values: Sequence[float], present: Sequence[bool], *, generator:
 
 
 _COLUMNS = 320  # px, width at which held-out phantoms are rendered
-_POINTING, _ENERGY = "pointing game, tau 0", "energy in box"
 
 Progress = Callable[[str, int, int], None]
 
@@ -208,7 +208,7 @@ class _Scorer:
         target = box_mask(boxes, rows=heat.shape[0], columns=heat.shape[1])
         scores = score_heat(heat, target, method="m2ib", model_px=placement.model_px)
         by_name = {score.score: score.value for score in scores}
-        return by_name[_POINTING], by_name[_ENERGY]
+        return by_name[POINTING], by_name[ENERGY]
 
     def _add(self, test: str, held_out: HeldOut, value: float | None) -> None:
         if value is not None:
@@ -242,7 +242,7 @@ def _blind_lines(phantoms: Sequence[HeldOut]) -> Iterator[Line]:
         for held_out, case in cases:
             rows, columns = held_out.radiograph.image.shape
             for score in score_blind(maps, case, image_shape=(rows, columns), model_px=(1.0, 1.0)):
-                if score.score == _POINTING and score.value is not None:
+                if score.score == POINTING and score.value is not None:
                     values.setdefault(score.method, []).append((held_out.name, score.value))
         for method, scored in values.items():
             yield _line(test, method, scored)

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from audit.controls.evidence import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
-from audit.metrics.scores import POINTING
 from audit.metrics.statistics import INTERVAL
 from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
 from pipelines.study import Exclusion
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
+from reports.score_catalogue import POINTING
 
 __all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows"]
 
@@ -65,7 +65,7 @@ def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
     """Give a row a control, beside the phrase as it stands in the report."""
     for phrase in _phrases(record):
         totals = {record.method: phrase.total_nats} | {other.method: other.total for other in phrase.others}
-        hits = {score.method: score.value for score in phrase.scores if score.score == POINTING[0]}
+        hits = {score.method: score.value for score in phrase.scores if score.score == POINTING}
         for control in phrase.controls:
             before = hits.get(control.method)
             yield ControlRow(

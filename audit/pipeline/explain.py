@@ -16,7 +16,6 @@ from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
 from audit.metrics.faithfulness.measures import score_faithfulness
 from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
-from audit.metrics.summary import shuffled_name
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
@@ -24,6 +23,7 @@ from pipelines.errors import AuditError, ModelError
 from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase
 from reports.record import Score
+from reports.score_catalogue import shuffled_name
 
 __all__ = ["PAIRS_A_BATCH", "ExplainedCase", "ExplainedStudy", "Explainer", "methods_of"]
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from audit.metrics.blind import BlindCase, BlindMaps, drawn
 from audit.metrics.human import score_readers
-from audit.metrics.pointing import hottest_point, is_measurable
+from audit.metrics.pointing import hottest_point, pointing_outcome
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Pseudonyms
@@ -180,11 +180,7 @@ class ImageScorer:
         for stored in heats:
             heat = _on_source(self._loaded, stored)
             heat[~self._loaded.valid] = np.nan
-            if not is_measurable(heat, mask):
-                yield None
-                continue
-            point = hottest_point(heat)
-            yield point is not None and bool(mask[int(point[0]), int(point[1])])
+            yield pointing_outcome(heat, mask).is_hit
 
     def _references(self, phrase: Phrase) -> tuple[Score, ...]:
         """Score what every method is compared with."""

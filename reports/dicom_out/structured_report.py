@@ -43,12 +43,11 @@ from reports.dicom_out.codes import (
 )
 from reports.dicom_out.identity import SeriesLabel, plain_line
 from reports.dicom_out.shown import Shown, ShownPhrase
+from reports.score_catalogue import SCORES
 
 __all__ = ["REPORTS", "make_report"]
 
 REPORTS = SeriesLabel(name="structured report", number=9803, title="measurements")
-
-_POINTING = {"pointing game, tau 0": "pointing-0", "pointing game, tau 15": "pointing-15"}
 
 
 def make_report(shown: Shown, number: int) -> Dataset:
@@ -152,11 +151,12 @@ def _measurements(shown: Shown, phrase: ShownPhrase) -> list[Measurement]:
 
 def _evaluations(shown: Shown, phrase: ShownPhrase) -> list[QualitativeEvaluation]:
     """Say what became of the pointing games; nothing where nobody drew a box."""
+    codes_of = {name: spec.dicom_code for name, spec in SCORES.items() if spec.dicom_code is not None}
     return [
         QualitativeEvaluation(
-            name=own_code(_POINTING[score.score], f"{score.score} px at the model's input"),
+            name=own_code(codes_of[score.score], f"{score.score} px at the model's input"),
             value=outcome_code(score.outcome),
         )
         for score in phrase.record.scores
-        if score.method == shown.study.method and score.score in _POINTING and score.outcome in {"hit", "miss"}
+        if score.method == shown.study.method and score.score in codes_of and score.outcome in {"hit", "miss"}
     ]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from audit.experiments.baseline_tables import baselines_of_file, text_table
 from audit.experiments.baselines import PUBLISHED, Baselines, baselines_of
-from audit.metrics.human import HUMAN
 from pipelines.boxes import BoxRow
 from pipelines.errors import BoxError, OutputError
 from pipelines.study import Box
 from reports.run_record import ScoreSummary
+from reports.score_catalogue import HUMAN
 
 HIT = "pointing game, tau 0"
 FRAME = (1024, 1024)

@@ -6,18 +6,16 @@ import pytest
 
 from audit.controls.evidence import ControlRow, summarise_controls
 from audit.controls.verdict import RULE, verdict_of
-from audit.metrics.against_blind import POINTING_SCORE
-from audit.metrics.scores import BLIND_METHODS
-from audit.metrics.shortcuts import MARKER_POINT
 from reports.run_record import ControlSummary
+from reports.score_catalogue import BLIND_METHODS, MARKER_POINT, POINTING
 
 
 def table_of(hits: list[float], blind: list[float], marker: list[float] | None = None) -> pd.DataFrame:
     """A phrase a patient; every content-blind map scores ``blind`` divided by its place in the list."""
     rows = []
     for case, (hit, guess) in enumerate(zip(hits, blind, strict=True)):
-        values = {("m2ib", POINTING_SCORE): hit}
-        values |= {(name, POINTING_SCORE): guess / (place + 1) for place, name in enumerate(BLIND_METHODS)}
+        values = {("m2ib", POINTING): hit}
+        values |= {(name, POINTING): guess / (place + 1) for place, name in enumerate(BLIND_METHODS)}
         if marker is not None:
             values |= {("m2ib", MARKER_POINT): marker[case]}
         rows += [

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from audit.metrics.scores import POINTING
 from audit.pipeline.run import RunResult, run
 from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 from reports.record import ScoredPhrase
 from reports.results_folder import read_study, study_folders
+from reports.score_catalogue import POINTING
 
 SAMPLE = 4
 
@@ -63,7 +63,7 @@ def test_further_methods_are_scored_on_the_same_phrases(result: RunResult) -> No
         assert other.peak == pytest.approx(float(heats[other.heat].max()))
     table = pd.read_parquet(result.page.parent / "scores.parquet")
     assert not table.duplicated(["image", "phrase", "method", "score"]).any()
-    pointing = table[table["score"] == POINTING[0]].groupby("method", observed=True).size()
+    pointing = table[table["score"] == POINTING].groupby("method", observed=True).size()
     assert pointing["m2ib"] == pointing["grad_cam"] == pointing["centre"]
 
 

@@ -16,8 +16,6 @@ from typer.testing import CliRunner, Result
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, verify
-from audit.metrics.scores import SCORES
-from audit.metrics.shortcuts import AREA_SHARE, SHORTCUT_SCORES
 from audit.pipeline.run import run
 from audit.pipeline.score import Finisher
 from audit.pipeline.settings import RunSettings
@@ -26,7 +24,9 @@ from pipelines.errors import AuditError, CohortError, InputError, OutputError
 from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_run, read_study, study_folders
+from reports.score_catalogue import AREA_SHARE, names_of
 
+SCORES, SHORTCUT_SCORES = names_of("localisation"), names_of("shortcut")
 FAST = {"model": "phantom", "device": "cpu", "steps": 2, "samples": 2, "controls": 0}
 
 

@@ -11,12 +11,13 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.metrics.faithfulness.curves import Baseline, Change, CurveSettings, image_curves, word_curves
-from audit.metrics.faithfulness.measures import FaithfulnessSettings, is_lower_better, score_faithfulness
+from audit.metrics.faithfulness.measures import FaithfulnessSettings, score_faithfulness
 from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
 from audit.metrics.faithfulness.road import RoadSettings, road
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.phantom.wording import Claim, sentence_of
 from pipelines.transforms import place_image
+from reports.score_catalogue import SCORES
 
 VALUES = {"left": 0.5, "pleural": 2.0, "effusion": 1.0}
 QUIET = FaithfulnessSettings(road=RoadSettings(noise=0.0))
@@ -107,7 +108,7 @@ def test_no_pair_gives_no_score() -> None:
 
 
 def test_the_direction_of_every_score_is_known() -> None:
-    lower = [name for name in NAMES if is_lower_better(name)]
+    lower = [name for name in NAMES if not SCORES[name].higher_is_better]
     assert lower == [name for name in NAMES if "drop" in name or "deletion" in name]
 
 

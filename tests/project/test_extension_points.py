@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydicom import dcmread
@@ -16,7 +17,8 @@ from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
 from audit.encoders import clip
 from audit.encoders.loading import FAMILIES, phantom_folder
-from audit.metrics.scores import POINTING
+from audit.metrics.pointing import Target
+from audit.metrics.scores import MEASURES, Measure
 from pipelines.boxes.reader import FORMATS as FORMATS_OF_BOXES
 from pipelines.boxes.reader import BoxFormat
 from pipelines.boxes.table import RawBox
@@ -26,6 +28,7 @@ from pipelines.study import Report
 from pipelines.text import reports
 from pipelines.text.formats.file import ReadReports, ReportFile
 from pipelines.text.reports import ReportFormat
+from reports.score_catalogue import BLIND_METHODS, POINTING, SCORES, ScoreSpec
 
 
 class Brightness(Method):
@@ -40,6 +43,14 @@ class Brightness(Method):
         pixels = pairs.images[pairs.image_of].mean(1, keepdim=True)
         cell = pixels.shape[-1] // grid[0]
         return Maps(image=pixels.unfold(2, cell, cell).unfold(3, cell, cell).mean((-2, -1))[:, 0], tokens=None)
+
+
+def cold_share(heat: np.ndarray, target: Target) -> float:
+    """Share of the box's pixels that are colder than the mean of the map."""
+    return float(np.average(heat < np.nanmean(heat), weights=target))
+
+
+COLD = ScoreSpec(name="cold share of the box", kind="localisation", unit="share", higher_is_better=False, on_page=True)
 
 
 def recognise_dictation(file: ReportFile) -> bool:
@@ -78,6 +89,8 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     monkeypatch.setattr(reports, "FORMATS", {"dictation": dictation, **reports.FORMATS})
     monkeypatch.setitem(FORMATS_OF_BOXES, "crosses", BoxFormat(recognise=recognise_crosses, read=read_crosses))
     monkeypatch.setitem(FAMILIES, "twin", clip.load)
+    monkeypatch.setitem(SCORES, COLD.name, COLD)
+    monkeypatch.setitem(MEASURES, COLD.name, Measure(of_map=cold_share))
     make_cohort(tmp_path, count=2, seed=5)
     in_new_formats(tmp_path)
     model = tmp_path / "twin"
@@ -96,9 +109,16 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     done = CliRunner().invoke(app, ["run", *map(str, words), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
-    peaks = scores[(scores.method == "brightness") & (scores.score == POINTING[0])]
+    peaks = scores[(scores.method == "brightness") & (scores.score == POINTING)]
     assert set(peaks.outcome) <= {"hit", "miss"}
-    assert len(peaks) == len(scores[(scores.method == "random") & (scores.score == POINTING[0])]) > 0
+    assert len(peaks) == len(scores[(scores.method == "random") & (scores.score == POINTING)]) > 0
+    cold = scores[scores.score == COLD.name]
+    assert set(cold.method) == {"brightness", *BLIND_METHODS}
+    assert cold[cold.method.isin(("brightness", "centre"))].value.between(0, 1).all()
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<caption>Cold share of the box</caption>" in page
+    assert "Cold share of the box ↓</th>" in page
     for folder in (tmp_path / "out" / "studies").iterdir():
+        assert '<th scope="col" class="num">Cold share of the box</th>' in (folder / "index.html").read_text()
         assert json.loads((folder / "record.json").read_text())["report_joined_by"] == "StudyInstanceUID"
         assert "brightness" in (folder / "index.html").read_text()

@@ -25,8 +25,9 @@ from reports.run_record import (
     VerdictRecord,
     VerdictWord,
 )
+from reports.score_catalogue import COHORT_IOU, MEAN_IOU, POINTING_MM, PRECISION, RANK, SCORES, names_of
 from reports.study_page import render_study
-from reports.words import CONTROLS, OF_PLACE, SHORTCUTS
+from reports.words import CONTROLS
 
 ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
 DIFFERENCE = ScoreDifference(reference="centre", estimate=0.2, low=0.1, high=0.3, scored=40, patients=20)
@@ -223,20 +224,20 @@ def _cohort() -> RunRecord:
     area = [_changed(DIFFERENCE, reference="area share", low=low, high=low + 0.2) for low in (0.1, -0.1, -0.4)]
     summaries = [
         *run.summaries,
-        _summary("image drop", differences=(shuffled,)),
-        _summary("image increase", differences=(shuffled,)),
-        *(_summary(score, differences=(area[place % 3],)) for place, score in enumerate(SHORTCUTS)),
-        *(_summary(score, "area share") for score in SHORTCUTS),
+        _summary("image confidence drop", differences=(shuffled,)),
+        _summary("image confidence increase", differences=(shuffled,)),
+        *(_summary(score, differences=(area[place % 3],)) for place, score in enumerate(names_of("shortcut"))),
+        *(_summary(score, "area share") for score in names_of("shortcut")),
         *(
             _summary(
                 score,
                 differences=(DIFFERENCE, _changed(DIFFERENCE, reference="another reader", low=-0.1)),
             )
-            for score in OF_PLACE[4:6]
+            for score in (POINTING_MM, RANK)
         ),
-        _summary(OF_PLACE[6], differences=(_changed(DIFFERENCE, low=-0.1),)),
-        _summary(OF_PLACE[8], differences=(_changed(DIFFERENCE, patients=4),)),
-        _summary(OF_PLACE[7], differences=(_changed(DIFFERENCE, reference="another reader"),)),
+        _summary(PRECISION, differences=(_changed(DIFFERENCE, low=-0.1),)),
+        _summary(MEAN_IOU, differences=(_changed(DIFFERENCE, patients=4),)),
+        _summary(COHORT_IOU, differences=(_changed(DIFFERENCE, reference="another reader"),)),
         _summary("pointing game, tau 0", finding="rare thing", scored=0, estimate=None, low=None, high=None),
         _summary("pointing game, tau 0", finding="seldom thing", scored=5),
     ]
@@ -286,15 +287,15 @@ def make_comparison(*, scored: bool) -> ComparisonRecord:
         )
         for name in ("m2ib", "nib", "rollout")
     ]
-    kinds = [("localisation", "pointing game, tau 0"), ("faithfulness", "image drop"), ("shortcut", "heat on markers")]
+    names = ("pointing game, tau 0", "image confidence drop", "heat on markers")
     base = DIFFERENCE.model_copy(update={"reference": "m2ib"})
     scores = [
         ComparedScore(
             method=method,
             is_reference=method == "centre",
-            kind=kind,  # type: ignore[arg-type]
+            kind=SCORES[score].kind,
             score=score,
-            lower_is_better=kind != "localisation",
+            lower_is_better=not SCORES[score].higher_is_better,
             finding=None,
             averaging=averaging,  # type: ignore[arg-type]
             estimate=0.4,
@@ -307,7 +308,7 @@ def make_comparison(*, scored: bool) -> ComparisonRecord:
             to_baseline=base if method == "nib" else None,
         )
         for method in ("m2ib", "nib", "centre")
-        for kind, score in kinds
+        for score in names
         for averaging in ("micro", "macro")
     ]
     return ComparisonRecord(

@@ -11,11 +11,9 @@ from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
 from reports.record import ReportRecord, Score, ScoredPhrase
+from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, REFERENCES, SCORES
 from reports.study_page import render_study
 from reports.texts import all_texts
-from reports.words import CONTENT_BLIND, OF_PLACE, POINTING, POINTING_NEAR, SHORTCUTS
-
-REFERENCES = (*CONTENT_BLIND, "another reader", "area share")
 
 
 def rare_pages() -> Iterator[tuple[str, str]]:
@@ -25,7 +23,7 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     yield "study without a score", _study(make_study("u", (HEART,)))
     yield "study whose report is masked whole", _study(_masked_whole())
     yield "comparison of everything", render_comparison(_everything_compared())
-    for reference in CONTENT_BLIND:
+    for reference in BLIND_METHODS:
         run = make_cohort(1, hits=0.2).run
         of_reference = (s for s in run.summaries if s.method in {"m2ib", "class-mean box"})
         named = (s if s.method == "m2ib" else s.model_copy(update={"method": reference}) for s in of_reference)
@@ -107,7 +105,7 @@ def _everything_compared() -> ComparisonRecord:
     methods = [name for name in names_in("method") if name not in REFERENCES]
     scores = []
     for place, score in enumerate(names_in("score")):
-        kind = "localisation" if score in OF_PLACE else "shortcut" if score in SHORTCUTS else "faithfulness"
+        kind = SCORES[score].kind
         over = DIFFERENCE.model_copy(update={"reference": REFERENCES[place % 5]})
         scores += [
             plain.scores[0].model_copy(

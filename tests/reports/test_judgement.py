@@ -135,12 +135,15 @@ def test_a_phrase_lacks_evidence_only_below_a_floor_that_tells(total: float, tel
 def test_faithfulness_stands_beside_the_shuffled_heat_and_says_which_way_is_better() -> None:
     shuffled = {"shuffled m2ib": (0.1, 0.2)}
     summaries = (
-        summary("image drop", "m2ib", 0.25).model_copy(update={"differences": _differences(shuffled)}),
-        summary("image increase", "m2ib", 0.5).model_copy(update={"differences": _differences(shuffled)}),
+        summary("image confidence drop", "m2ib", 0.25).model_copy(update={"differences": _differences(shuffled)}),
+        summary("image confidence increase", "m2ib", 0.5).model_copy(update={"differences": _differences(shuffled)}),
         summary("energy in box", "m2ib", 0.5).model_copy(update={"differences": _differences(shuffled)}),
     )
     rows = faithfulness_rows(make_cohort(1, summaries=summaries).run)
-    assert [(row.name, row.better) for row in rows] == [("Image drop", "lower"), ("Image increase", "higher")]
+    assert [(row.name, row.better) for row in rows] == [
+        ("Image confidence drop", "lower"),
+        ("Image confidence increase", "higher"),
+    ]
 
 
 def _differences(named: dict[str, tuple[float, float]]) -> tuple[ScoreDifference, ...]:

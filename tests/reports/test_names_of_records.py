@@ -7,18 +7,18 @@ import pytest
 
 from audit.attribution.methods import METHODS
 from audit.controls.plan import Control
-from audit.metrics.faithfulness.curves import Change, word_curve_name
+from audit.metrics.faithfulness.curves import Baseline, Change, CurveSettings, word_curve_name
 from audit.metrics.faithfulness.measures import FaithfulnessSettings
-from audit.metrics.scores import BLIND_METHODS, SCORES
-from audit.metrics.shortcuts import AREA_SHARE, SHORTCUT_SCORES
+from audit.metrics.scores import MEASURES, tolerances
 from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone
 from reports.review_record import REASONS
 from reports.run_record import VerdictWord
+from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, COHORT_IOU, HUMAN, MEAN_IOU, SCORES, names_of
 from reports.texts import all_texts
-from reports.words import CONTENT_BLIND, CONTROLS, OF_PLACE, SHORTCUTS
+from reports.words import CONTROLS
 
-FAITHFULNESS = (
+MEASURED_BY_DEFAULT = (
     *(f"{side} confidence {change}" for side in ("image", "text") for change in ("drop", "increase")),
     *(curve.name for curve in FaithfulnessSettings().curves),
     *map(word_curve_name, Change),
@@ -29,11 +29,11 @@ FAITHFULNESS = (
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("method", (*METHODS, *BLIND_METHODS, "another reader", AREA_SHARE)),
-        ("reference", (*BLIND_METHODS, "another reader")),
+        ("method", (*METHODS, *BLIND_METHODS, HUMAN, AREA_SHARE)),
+        ("reference", (*BLIND_METHODS, HUMAN)),
         ("blind", BLIND_METHODS),
-        ("score", (*SCORES, *SHORTCUT_SCORES, *FAITHFULNESS)),
-        ("shortcut", SHORTCUT_SCORES),
+        ("score", SCORES),
+        ("shortcut", names_of("shortcut")),
         ("control", Control),
         ("instead", Control),
         ("attribute", ATTRIBUTES),
@@ -51,8 +51,15 @@ def test_a_section_has_words_for_all_that_records_name_and_nothing_else(section:
     assert held == {str(name) for name in names}
 
 
-def test_the_pages_know_the_same_names_as_the_audit() -> None:
-    assert set(CONTENT_BLIND) == set(BLIND_METHODS)
-    assert set(OF_PLACE) == set(SCORES)
-    assert set(SHORTCUTS) == set(SHORTCUT_SCORES)
+def test_the_pages_know_the_same_controls_as_the_audit() -> None:
     assert set(CONTROLS) == set(Control)
+
+
+def test_the_catalogue_has_every_score_that_is_measured_and_no_other() -> None:
+    by_map = {name for name in names_of("localisation") if not SCORES[name].is_pointing}
+    assert by_map == {*MEASURES, COHORT_IOU, MEAN_IOU}
+    assert {name for name, spec in SCORES.items() if spec.is_pointing} == set(
+        tolerances(model_px=(1.0, 1.0), spacing_mm=None)
+    )
+    curves = {CurveSettings(change=change, baseline=baseline).name for change in Change for baseline in Baseline}
+    assert set(names_of("faithfulness")) == {*MEASURED_BY_DEFAULT, *curves}

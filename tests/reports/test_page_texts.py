@@ -13,7 +13,8 @@ from made_up_rare_pages import rare_pages
 from markupsafe import Markup
 
 from reports import texts
-from reports.words import CONTENT_BLIND, CONTROLS, OF_PLACE, SHORTCUTS, WARNINGS
+from reports.score_catalogue import SCORES
+from reports.words import CONTROLS
 
 REPORTS = Path(texts.__file__).parents[1]
 TEMPLATES = sorted((REPORTS / "templates").glob("*.html"))
@@ -25,9 +26,10 @@ CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
+NO_PAGE |= {"score_catalogue"}
 # What records call things; pages show it by its text.
-IDENTIFIERS = {*OF_PLACE, *CONTROLS, *SHORTCUTS, *WARNINGS, *CONTENT_BLIND, "another reader", "area share"}
-IDENTIFIERS |= {"faithfulness sample", "shuffled …", "no different", " deletion "}
+IDENTIFIERS = {*CONTROLS, "faithfulness sample", "no different"}
+IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
 # No text: what the browser or a selector takes, the storage's names, a content type.

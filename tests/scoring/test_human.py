@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.metrics.human import centre_distance, iou_between, reader_pairs, score_readers
-from audit.metrics.scores import IOUS, SCORES, tolerances
+from audit.metrics.scores import tolerances
 from pipelines.study import Box
+from reports.score_catalogue import COHORT_IOU, MEAN_IOU, OTSU_IOU, names_of
 
 
 def box(x: float, y: float, width: float, height: float, reader: str | None = "R1") -> Box:
@@ -58,7 +59,9 @@ def test_each_reader_is_scored_against_each_other_reader() -> None:
     assert scores["pointing game, tau 0"] == pytest.approx(4 / 6)
     assert scores["pointing game, tau 15"] == 1.0
     assert scores["pointing game, 10 mm"] is None
-    assert [scores[name] for name in IOUS] == pytest.approx([(0.3 + 0.3 + 40 / 140) / 3] * 3)
+    assert [scores[name] for name in (OTSU_IOU, COHORT_IOU, MEAN_IOU)] == pytest.approx(
+        [(0.3 + 0.3 + 40 / 140) / 3] * 3
+    )
 
 
 def test_all_boxes_of_a_reader_are_one_answer() -> None:
@@ -79,7 +82,7 @@ def test_what_a_box_cannot_show_is_unscored_with_its_reason() -> None:
     scores = score_readers(
         [box(0, 0, 5, 5, "A"), box(1, 1, 5, 5, "B")], tolerances(model_px=(1.0, 1.0), spacing_mm=None)
     )
-    assert [score.score for score in scores] == list(SCORES)
+    assert [score.score for score in scores] == list(names_of("localisation"))
     reasons = {score.score: score.reason for score in scores if score.value is None}
     assert "no shades" in reasons["average precision"]
     assert "header" in reasons["pointing game, 10 mm"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audit.metrics.pointing import Outcome, hottest_point, pointing_outcome
+from audit.metrics.pointing import Outcome, Tolerance, hottest_point, pointing_outcome
 from pipelines.geometry import Fit, Placement
 
 SHAPE = (7, 9)
@@ -26,7 +26,7 @@ def brute_force(heat: np.ndarray, target: np.ndarray, tolerance: float) -> Outco
 @given(heat=maps, target=masks, tolerance=st.sampled_from([0.0, 1.0, 2.5]))
 def test_it_agrees_with_a_loop_over_all_pixels(heat, target, tolerance) -> None:
     heat.flat[int(heat.argmax())] += 1.0  # a single hottest pixel
-    assert pointing_outcome(heat, target, tolerance_px=tolerance) is brute_force(heat, target, tolerance)
+    assert pointing_outcome(heat, target, tolerance=Tolerance(reach=tolerance)) is brute_force(heat, target, tolerance)
 
 
 @given(heat=maps, target=masks)
@@ -62,7 +62,7 @@ def mask_at(*pixels: tuple[int, int]) -> np.ndarray:
     ids=["just short", "exactly", "beyond"],
 )
 def test_a_point_exactly_at_the_tolerance_is_a_hit(tolerance, outcome) -> None:
-    assert pointing_outcome(spike(10, 20), mask_at((13, 24)), tolerance_px=tolerance) is outcome
+    assert pointing_outcome(spike(10, 20), mask_at((13, 24)), tolerance=Tolerance(reach=tolerance)) is outcome
 
 
 def test_rows_are_not_taken_for_columns() -> None:
@@ -85,7 +85,7 @@ def test_an_empty_target_is_unscored_and_never_a_hit() -> None:
 )
 def test_a_map_that_points_nowhere_is_a_miss_even_where_all_is_target(heat) -> None:
     assert hottest_point(heat) is None
-    assert pointing_outcome(heat, np.ones((40, 60), bool), tolerance_px=100.0) is Outcome.MISS
+    assert pointing_outcome(heat, np.ones((40, 60), bool), tolerance=Tolerance(reach=100.0)) is Outcome.MISS
 
 
 def test_nan_pixels_do_not_count() -> None:
@@ -105,7 +105,7 @@ def test_a_small_connected_plateau_is_one_point_and_a_large_one_is_none() -> Non
 def test_a_target_that_the_model_did_not_see_is_unscored() -> None:
     heat = spike(10, 10)
     heat[20:, :] = np.nan
-    assert pointing_outcome(heat, mask_at((25, 10)), tolerance_px=100.0) is Outcome.UNSCORED
+    assert pointing_outcome(heat, mask_at((25, 10)), tolerance=Tolerance(reach=100.0)) is Outcome.UNSCORED
     assert pointing_outcome(heat, mask_at((25, 10), (10, 10))) is Outcome.HIT
 
 

@@ -13,19 +13,14 @@ from audit.metrics.overlap import (
     mean_iou,
     relevance_rank,
 )
-from audit.metrics.pointing import pointing_outcome
-from audit.metrics.scores import (
-    BLIND_METHODS,
-    COHORT_IOU,
-    SCORES,
-    box_mask,
-    score_blind,
-    score_heat,
-)
+from audit.metrics.pointing import Tolerance, pointing_outcome
+from audit.metrics.scores import box_mask, score_blind, score_heat
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
+from reports.score_catalogue import BLIND_METHODS, COHORT_IOU, names_of
 
+SCORES = names_of("localisation")
 MEASURES = {
     "energy in box": energy_in_box,
     "relevance rank": relevance_rank,
@@ -159,7 +154,7 @@ def test_scores_agree_with_the_functions_that_measure_them() -> None:
         scores = {s.score: s for s in score_heat(heat, target, method="m2ib", model_px=(2 / 15, 2 / 15))}
         near, far = scores["pointing game, tau 0"].outcome, scores["pointing game, tau 15"].outcome
         assert near == pointing_outcome(heat, target).value
-        assert far == pointing_outcome(heat, target, tolerance_px=2.0).value
+        assert far == pointing_outcome(heat, target, tolerance=Tolerance(reach=2.0)).value
         for name, measure in MEASURES.items():
             assert scores[name].value == measure(heat, target)
         assert scores[COHORT_IOU].levels == pytest.approx(iou_at_levels(heat, target), abs=1e-4)

@@ -6,20 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audit.metrics.shortcuts import (
+from audit.metrics.shortcuts import ShortcutScorer
+from pipelines.regions import Lungs, Regions
+from pipelines.study import Context, Phrase, Side, Zone
+from reports.score_catalogue import (
     AREA_SHARE,
     COLLIMATION_HEAT,
     MARKER_HEAT,
     MARKER_POINT,
     OUTSIDE_HEAT,
-    SHORTCUT_SCORES,
     SIDE_HEAT,
     SIDE_POINT,
     ZONE_POINT,
-    ShortcutScorer,
+    names_of,
 )
-from pipelines.regions import Lungs, Regions
-from pipelines.study import Context, Phrase, Side, Zone
 
 SHAPE = (30, 40)
 
@@ -49,7 +49,7 @@ def scores(heat: np.ndarray, said: Phrase, *, flipped: bool = False, **changed: 
     """Each score's value, or the reason why there is none."""
     scorer = ShortcutScorer(regions(**changed), model_px=(0.1, 0.1), flipped=flipped)
     given_scores = scorer.score(heat.astype(np.float32), said, method="m2ib")
-    assert [score.score for score in given_scores] == list(SHORTCUT_SCORES)
+    assert [score.score for score in given_scores] == list(names_of("shortcut"))
     assert {score.method for score in given_scores} == {"m2ib"}
     return {score.score: score.reason if score.value is None else score.value for score in given_scores}
 

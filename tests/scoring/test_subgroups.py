@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.metrics.scores import BLIND_METHODS, POINTING
 from audit.metrics.subgroups import ATTRIBUTES, ImageFacts, age_band, summarise_subgroups
+from reports.score_catalogue import BLIND_METHODS, POINTING
 
-SCORE = POINTING[0]
+SCORE = POINTING
 
 
 def facts(number: int) -> ImageFacts:

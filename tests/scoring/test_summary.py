@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from audit.metrics.overlap import LEVELS
-from audit.metrics.scores import COHORT_IOU, SCORES
 from audit.metrics.statistics import paired_difference
 from audit.metrics.summary import iou_at_cohort_threshold, score_table, summarise
 from reports.run_record import ScoreSummary
+from reports.score_catalogue import COHORT_IOU, POINTING
 
 
 def row(patient: str, value: float | None, *, finding: str = "nodule", method: str = "m2ib") -> dict[str, object]:
@@ -25,7 +25,7 @@ def row(patient: str, value: float | None, *, finding: str = "nodule", method: s
         "side": None,
         "zone": None,
         "method": method,
-        "score": SCORES[0],
+        "score": POINTING,
         "value": value,
         "outcome": outcome,
         "reason": None,

@@ -22,7 +22,7 @@ from audit.metrics.faithfulness.pairs import ExplainedPair
 from audit.metrics.faithfulness.road import RoadSettings, road
 from reports.record import Score
 
-__all__ = ["FaithfulnessSettings", "is_lower_better", "score_faithfulness"]
+__all__ = ["FaithfulnessSettings", "score_faithfulness"]
 
 _DROP, _INCREASE, _ROAD = "confidence drop", "confidence increase", "ROAD"
 _ONE_CELL = "the heat has a single cell, which ranks nothing"
@@ -79,11 +79,6 @@ def score_faithfulness(
         tuple(_score(method, name, values[row], reason) for name, (values, reason) in columns.items())
         for row in range(len(pairs))
     ]
-
-
-def is_lower_better(score: str) -> bool:
-    """Whether a small value of this score speaks for the heat."""
-    return score.endswith(_DROP) or f" {Change.DELETION} AUC" in score
 
 
 def _in_percent(confidences: Sequence[Confidence | None]) -> tuple[list[float | None], list[float | None]]:

@@ -1,0 +1,187 @@
+"""Every score with its unit, which way is better, and where pages show it; and the references beside the methods.
+
+To add a score, add a line to :data:`SCORES`, and for a score of a map against boxes one to
+:data:`audit.metrics.scores.MEASURES`. What pages call it stands in section ``score`` of ``reports/texts/en.toml``; a
+score without an entry there is shown by its name.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+from reports.run_record import ScoreDifference
+from reports.texts import named
+
+__all__ = [
+    "AREA_SHARE",
+    "BLIND_METHODS",
+    "COHORT_IOU",
+    "COLLIMATION_HEAT",
+    "CONTRAST",
+    "ENERGY",
+    "FEW_PATIENTS",
+    "HUMAN",
+    "MARKER_HEAT",
+    "MARKER_POINT",
+    "MEAN_IOU",
+    "OTSU_IOU",
+    "OUTSIDE_HEAT",
+    "POINTING",
+    "POINTING_MM",
+    "POINTING_NEAR",
+    "PRECISION",
+    "RANK",
+    "REFERENCES",
+    "SCORES",
+    "SIDE_HEAT",
+    "SIDE_POINT",
+    "ZONE_POINT",
+    "ScoreKind",
+    "ScoreSpec",
+    "excels",
+    "is_reference",
+    "kind_of",
+    "names_of",
+    "names_on_pages",
+    "score_name",
+    "shuffled_name",
+]
+
+ScoreKind = Literal["localisation", "shortcut", "faithfulness"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSpec:
+    """One score of a heat."""
+
+    name: str  # in records and tables
+    kind: ScoreKind  # against boxes; by regions of the image; by what hiding the hottest cells does to the cosine
+    unit: Literal["hit", "share", "IoU", "ratio", "percent", "cosine"]  # hit: 0 or 1; share and IoU: 0 to 1
+    higher_is_better: bool = True
+    on_page: bool = False  # in the charts, and in the tables of a study's phrases
+    heading: str | None = None  # of its column in a terminal
+    within_px: float | None = None  # tolerance of a pointing game, in pixels of the model's input
+    within_mm: float | None = None  # the same in mm at the detector, or as calibrated: as the header's spacing is meant
+    warning: tuple[str, float] | None = None  # of section ``warning`` of the texts, and the value that calls for it
+    dicom_code: str | None = None  # in structured reports
+
+    @property
+    def label(self) -> str:
+        """What pages call it."""
+        return named("score", self.name)
+
+    @property
+    def is_pointing(self) -> bool:
+        """Whether it is a pointing game."""
+        return self.within_px is not None or self.within_mm is not None
+
+
+POINTING: Final = "pointing game, tau 0"
+POINTING_NEAR: Final = "pointing game, tau 15"
+POINTING_MM: Final = "pointing game, 10 mm"
+ENERGY: Final = "energy in box"
+RANK: Final = "relevance rank"
+PRECISION: Final = "average precision"
+OTSU_IOU: Final = "IoU at Otsu"
+COHORT_IOU: Final = "IoU at cohort threshold"
+MEAN_IOU: Final = "mIoU"
+CONTRAST: Final = "CNR"
+MARKER_POINT: Final = "hottest point on a marker"
+MARKER_HEAT: Final = "heat on markers"
+OUTSIDE_HEAT: Final = "heat outside the chest"
+COLLIMATION_HEAT: Final = "heat on collimation"
+SIDE_POINT: Final = "hottest point on the named side"
+SIDE_HEAT: Final = "heat on the named side"
+ZONE_POINT: Final = "hottest point in the named zone"
+
+_localisation = partial(ScoreSpec, kind="localisation")
+_shortcut = partial(ScoreSpec, kind="shortcut")
+_faithfulness = partial(ScoreSpec, kind="faithfulness")
+
+_ALL = (
+    _localisation(name=POINTING, unit="hit", on_page=True, within_px=0.0, heading="hit", dicom_code="pointing-0"),
+    _localisation(
+        name=POINTING_NEAR, unit="hit", on_page=True, within_px=15.0, heading="within 15 px", dicom_code="pointing-15"
+    ),
+    _localisation(name=POINTING_MM, unit="hit", within_mm=10.0),
+    _localisation(name=ENERGY, unit="share", on_page=True, heading="energy"),
+    _localisation(name=RANK, unit="share", heading="rank"),
+    _localisation(name=PRECISION, unit="share", heading="AP"),
+    _localisation(name=OTSU_IOU, unit="IoU", on_page=True, heading="Otsu IoU"),
+    _localisation(name=COHORT_IOU, unit="IoU", heading="cohort IoU"),
+    _localisation(name=MEAN_IOU, unit="IoU"),
+    _localisation(name=CONTRAST, unit="ratio"),
+    _shortcut(name=MARKER_POINT, unit="hit", higher_is_better=False, warning=("on a marker", 1.0)),
+    _shortcut(name=MARKER_HEAT, unit="share", higher_is_better=False),
+    _shortcut(name=OUTSIDE_HEAT, unit="share", higher_is_better=False),
+    _shortcut(name=COLLIMATION_HEAT, unit="share", higher_is_better=False),
+    _shortcut(name=SIDE_POINT, unit="hit", warning=("other side", 0.0)),
+    _shortcut(name=SIDE_HEAT, unit="share"),
+    _shortcut(name=ZONE_POINT, unit="hit", warning=("other zone", 0.0)),
+    _faithfulness(name="image confidence drop", unit="percent", higher_is_better=False),
+    _faithfulness(name="image confidence increase", unit="percent"),
+    _faithfulness(name="text confidence drop", unit="percent", higher_is_better=False),
+    _faithfulness(name="text confidence increase", unit="percent"),
+    _faithfulness(name="image deletion AUC, mean grey", unit="cosine", higher_is_better=False),
+    _faithfulness(name="image deletion AUC, blur", unit="cosine", higher_is_better=False),
+    _faithfulness(name="image insertion AUC, mean grey", unit="cosine"),
+    _faithfulness(name="image insertion AUC, blur", unit="cosine"),
+    _faithfulness(name="text deletion AUC, zero embeddings", unit="cosine", higher_is_better=False),
+    _faithfulness(name="text insertion AUC, zero embeddings", unit="cosine"),
+    _faithfulness(name="ROAD", unit="cosine"),
+)
+
+SCORES: Final[dict[str, ScoreSpec]] = {spec.name: spec for spec in _ALL}
+"""Every score by its name, in the order of the tables."""
+
+BLIND_METHODS: Final = ("random", "centre", "class-mean box", "words-only prior")
+"""References that never look at the image."""
+
+HUMAN: Final = "another reader"
+"""The reference of localisation scores: one reader's boxes scored against another's."""
+
+AREA_SHARE: Final = "area share"
+"""The reference of shortcut scores: heat that is the same everywhere, a hottest point that may be anywhere."""
+
+REFERENCES: Final = (*BLIND_METHODS, HUMAN, AREA_SHARE)
+
+_SHUFFLED = "shuffled "
+
+FEW_PATIENTS: Final = 10
+"""Below this many patients no difference is marked as one, whatever its interval."""
+
+
+def names_of(kind: ScoreKind) -> tuple[str, ...]:
+    """List the scores of one kind."""
+    return tuple(name for name, spec in SCORES.items() if spec.kind == kind)
+
+
+def names_on_pages() -> tuple[str, ...]:
+    """List the scores that charts and studies' pages show."""
+    return tuple(name for name, spec in SCORES.items() if spec.on_page)
+
+
+def kind_of(score: str) -> ScoreKind | None:
+    """Give a score's kind; None for one that a record names and the catalogue does not."""
+    return SCORES[score].kind if score in SCORES else None
+
+
+def score_name(score: str) -> str:
+    """Give what pages call a score of a record, whether or not the catalogue has it."""
+    return named("score", score)
+
+
+def shuffled_name(method: str) -> str:
+    """Name the reference of faithfulness scores: a method's own heat with its cells in another order."""
+    return _SHUFFLED + method
+
+
+def is_reference(method: str) -> bool:
+    """Whether a name of the table's ``method`` column is that of a reference."""
+    return method in REFERENCES or method.startswith(_SHUFFLED)
+
+
+def excels(difference: ScoreDifference, *, higher_is_better: bool = True) -> bool:
+    """Whether the whole interval of a difference lies on the better side of 0, over enough patients."""
+    is_beyond = difference.low > 0.0 if higher_is_better else difference.high < 0.0
+    return is_beyond and difference.patients >= FEW_PATIENTS
