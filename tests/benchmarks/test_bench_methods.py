@@ -34,4 +34,4 @@ def test_nothing_is_written_when_only_a_look_is_wanted(
     monkeypatch.setattr(sys, "argv", ["bench_methods.py", *flags])
     bench_methods.main()
     assert list(tmp_path.iterdir()) == []
-    assert "## What it costs" in capsys.readouterr().out
+    assert "## Cost" in capsys.readouterr().out

@@ -220,7 +220,7 @@ def test_phantoms_are_made_for_the_comparison_and_leave_nothing_behind(tmp_path:
     assert written["counts"]["compared"] == 2
     assert written["model"]["name"] == "phantom"  # which no flag named
     assert [method["own_settings"] for method in written["methods"]] == [{}, {"masks": 500}]
-    assert "masks 4 (its own number is 500)" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
+    assert "masks 4 (default 500)" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
     assert written["phantom_images"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
 

@@ -89,5 +89,5 @@ def test_the_pages_tell_of_verdict_and_controls(result: RunResult) -> None:
     for words in ("too few cases to say", "Another patient&#39;s phrase", "Faithfulness to the model"):
         assert words in cohort
     pages = [(folder / "index.html").read_text("utf-8") for folder in study_folders(result.page.parent)]
-    assert any("Controls: what moves this heat" in page for page in pages)
-    assert all("One scale over all studies" in page for page in pages)
+    assert any("Controls: what changes this heat" in page for page in pages)
+    assert all("Same scale for all studies" in page for page in pages)

@@ -1,4 +1,4 @@
-"""What is left over the references: the cohort page's table of differences, in words before numbers."""
+"""Improvement over the references: the cohort page's table of differences, in words before numbers."""
 
 from collections.abc import Mapping
 
@@ -61,7 +61,7 @@ def test_the_outcome_is_told_in_words(differences, outcome, is_above) -> None:
 
 def test_a_run_without_differences_has_no_table() -> None:
     assert difference_table(make_cohort(2).run) is None
-    assert "What is left over the references" not in render_cohort(make_cohort(2).run, [])
+    assert "Improvement over the references" not in render_cohort(make_cohort(2).run, [])
 
 
 def test_the_page_shows_every_score_in_the_table_and_the_main_ones_in_charts(open_page) -> None:
@@ -82,14 +82,14 @@ def test_the_page_shows_every_score_in_the_table_and_the_main_ones_in_charts(ope
     bold = table.locator(".exceeds").all_inner_texts()
     assert bold == ["above every blind reference", "0.60", "0.10", "above every blind reference", "0.60"]
     assert "Contrast to noise" not in page.locator("table.chart caption").all_inner_texts()
-    assert page.get_by_text("the model against those of all").count() == 1
+    assert page.get_by_text("the model against all readers' boxes").count() == 1
 
 
 @pytest.mark.parametrize(("differences", "is_doubted"), [(ABOVE, False), (LEVEL, True)], ids=["above", "level"])
 def test_the_summary_goes_by_the_paired_difference_where_there_is_one(differences, is_doubted) -> None:
     """The method's own interval, 0.30 to 0.52, holds the reference's 0.37 in both."""
     sentences = " ".join(cohort_summary(run_with(differences), studies=2, phrases=5))
-    assert ("does not clear that reference" in sentences) == is_doubted
+    assert ("does not exclude that reference" in sentences) == is_doubted
 
 
 def test_differences_of_few_patients_are_neither_bold_nor_said_to_be_above() -> None:

@@ -108,7 +108,7 @@ def test_each_control_stands_in_a_row_with_its_intervals() -> None:
     shuffled, negated = control_rows(made.run)
     assert (shuffled.name, negated.name) == ("Another patient's phrase", "Negated")
     page = render_cohort(made.run, [study.record for study in made.studies])
-    for shown in ("0.25", "0.15 to 0.35", "0.38", "the finding denied"):
+    for shown in ("0.25", "0.15 to 0.35", "0.38", "the finding negated"):
         assert shown in page
 
 
@@ -117,7 +117,7 @@ def test_the_amount_of_heat_is_put_into_words_both_ways() -> None:
     told += evidence_sentences(make_cohort(1, evidence=(EVIDENCE.model_copy(update={"tells": False}),)).run)
     assert "in 80\N{NARROW NO-BREAK SPACE}% of 31 phrases" in told[0]
     assert "41.2 nats" in told[0] or "41.3 nats" in told[0]
-    assert "no better than a coin" in told[1]
+    assert "does not separate right from wrong phrases" in told[1]
     assert "41" not in told[1]
 
 
@@ -187,7 +187,12 @@ def placed(score: str, value: float) -> Score:
 @pytest.mark.parametrize(
     ("score", "value", "short", "sentence"),
     [
-        ("hottest point on a marker", 1.0, "on a marker", "The hottest point lies on letters or a mark on the film."),
+        (
+            "hottest point on a marker",
+            1.0,
+            "on a marker",
+            "The hottest point lies on letters or a marker on the image.",
+        ),
         (
             "hottest point on the named side",
             0.0,
@@ -230,4 +235,4 @@ def test_beside_a_phrase_stands_how_often_a_blind_map_hits_its_finding(open_page
     best = max(references, key=lambda summary: summary.estimate)
     said = page.locator(".blind-share").first.inner_text()
     assert f"{100 * best.estimate:.0f}\u202f% of the run's {best.scored} phrases of {finding}." in said
-    assert said.startswith("A map that never looks at the image (")
+    assert said.startswith("A map made without looking at the image (")

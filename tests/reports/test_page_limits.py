@@ -91,7 +91,7 @@ def test_what_is_folded_away_is_not_printed(open_study) -> None:
     page = open_study(with_everything(make_study("a", (EFFUSION, HEART))))
     page.locator(".phrase-controls summary:visible").first.click()
     page.emulate_media(media="print")
-    assert page.get_by_text("Controls: what moves this heat").locator("visible=true").count() == 1
+    assert page.get_by_text("Controls: what changes this heat").locator("visible=true").count() == 1
 
 
 def test_the_page_over_all_studies_prints_on_a4_without_its_filters(open_page, cohort) -> None:

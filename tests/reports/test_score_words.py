@@ -39,7 +39,7 @@ def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> Score:
             {"scores": (pointing("miss"), pointing("hit", tau=15))},
             (
                 "The hottest point lies outside the radiologist's box for pleural effusion, "
-                "but within 15 px at the scale of the model's input."
+                "but close (within 15 model-input pixels)."
             ),
         ),
         (
@@ -71,8 +71,8 @@ def test_on_a_stretched_film_close_is_an_ellipse(claim, boxes):
     down, across = round(image.rows * 15 / 224), round(image.columns * 15 / 224)
     assert down != across
     assert sentence.endswith(
-        "but within 15 px at the scale of the model's input "
-        f"(on the film, which was stretched, {down} px down and {across} px across)."
+        "but close (within 15 model-input pixels; "
+        f"on the image, which was stretched, {down} px down and {across} px across)."
     )
 
 
@@ -87,7 +87,7 @@ def test_the_study_summary_counts_hits_among_scored_phrases_only():
 @pytest.mark.parametrize(
     ("claims", "end"),
     [
-        ((), "No phrase was put to the model on 1 image."),
+        ((), "No phrase was given to the model for 1 image."),
         ((HEART,), "1 phrase on 1 image. None could be scored against a radiologist's box."),
         ((EFFUSION,), "radiologist's box for 1 of 1 scored phrase."),
     ],
@@ -109,7 +109,7 @@ def test_the_cohort_summary_stands_beside_the_best_blind_reference():
 
 def test_a_method_that_does_not_clear_the_blind_reference_is_said_to_show_nothing():
     text = " ".join(cohort_summary(make_cohort(1, hits=0.38).run, studies=0, phrases=0))
-    assert "this run does not show that the model looks" in text
+    assert "this run does not show that the model uses the image" in text
 
 
 def test_a_method_that_looks_at_the_image_is_never_the_blind_reference():
@@ -192,7 +192,7 @@ def test_little_heat_keeps_two_figures(value, text):
 def test_a_page_tells_how_many_words_of_the_report_are_masked() -> None:
     record = make_study("a", (EFFUSION, NODULE)).record
     told = record.model_copy(update={"report": ReportRecord(text="Small [masked].", words=18, masked_words=1)})
-    assert masking_summary(told) == "masked: 1 of 18 words of the report"
+    assert masking_summary(told) == "1 of 18 words in the report masked"
     all_masked = ReportRecord(text="[masked]", words=18, masked_words=18, header_too_large=True)
     assert "whole report is masked" in masking_summary(record.model_copy(update={"report": all_masked}))
     old = record.model_copy(update={"report": ReportRecord(text="Small [masked].")})

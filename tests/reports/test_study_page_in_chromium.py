@@ -235,7 +235,7 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(open_study):
         "no reader named",
         "R1",
         "R2",
-        "Beside it",
+        "Compare with",
         "Letter keys",
         "Small right",
     ]
@@ -339,7 +339,7 @@ def test_film_and_controls_fit_on_the_first_screen(open_study, study):
 
 def test_the_film_never_covers_the_notes_below_it(open_study, study):
     page = open_study(study)
-    receipt = page.get_by_role("heading", name="Pixel receipt")
+    receipt = page.get_by_role("heading", name="Processing steps")
     for distance in (200, 400, 4000):
         page.mouse.wheel(0, distance)
         page.wait_for_timeout(50)
@@ -369,14 +369,14 @@ def test_without_scripts_radiograph_boxes_and_scores_are_there(open_study):
     page = open_study(make_study("a", (EFFUSION, NODULE), (HEART,)), java_script_enabled=False)
     assert page.locator(".verdict:visible").count() == 3
     assert page.locator(".box:visible").count() == 3
-    assert page.get_by_text("Your browser runs none").is_visible()
+    assert page.get_by_text("which your browser does not run").is_visible()
 
 
 @pytest.mark.parametrize("claims", [(), (HEART,)], ids=["no phrases", "no boxes"])
 def test_a_page_without_phrases_or_boxes_opens(open_study, claims):
     page = open_study(make_study("a", claims))
     assert page.locator(".stage img").is_visible()
-    assert page.get_by_text("Nobody drew a box on this image").is_visible()
+    assert page.get_by_text("No box was drawn on this image").is_visible()
     assert page.locator(".box-switch").count() == 0
     assert page.locator(".card").count() == len(claims)
 

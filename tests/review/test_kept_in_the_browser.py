@@ -18,7 +18,7 @@ from audit.review.saved_files import bring_in
 ONE, TWO, FOUR = three_studies()
 STATE = ".reading:not(.behind) .review-state"
 NAME, HIDES = "m2ib-audit review name", "m2ib-audit-hides-scores"  # keys of version 0.1.0 in localStorage
-UNKEPT = "Your browser keeps nothing for this page: save as file before you leave"
+UNKEPT = "Your browser does not store answers for this page: save them as a file before you leave"
 
 
 def kept(page: Page) -> None:

@@ -395,7 +395,7 @@ def test_two_reviewers_stand_beside_each_other(open_review, server, out):
     assert {entry.reviewer: entry.verdict for entry in said(out)} == {"Ada": "disagree", "Ben": "agree"}
     ben.reload()
     ready(ben)
-    expect(dock(ben).get_by_role("list", name="What others said")).to_have_text("Ada: disagree · Wrong side")
+    expect(dock(ben).get_by_role("list", name="Other reviewers' answers")).to_have_text("Ada: disagree · Wrong side")
     assert dock(ben).locator("input[value=agree]").is_checked()
 
 

@@ -148,7 +148,9 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, 
     keep_nothing(page)
     page.keyboard.press("r")
     page.keyboard.press("3")
-    expect(page.locator(STATE)).to_have_text("Your browser keeps nothing for this page: save as file before you leave")
+    expect(page.locator(STATE)).to_have_text(
+        "Your browser does not store answers for this page: save them as a file before you leave"
+    )
     found = bring_in(out, [save(page, tmp_path / "saved.json")], now=datetime.now(UTC))
     assert found.new == 1
 
@@ -271,7 +273,7 @@ def test_u_leads_to_every_phrase_without_a_verdict_and_says_when_there_is_none(o
         kept(page)
     assert sorted(met) == sorted(left)
     page.keyboard.press("u")
-    expect(page.locator(STATE)).to_have_text("Every phrase has a verdict of yours")
+    expect(page.locator(STATE)).to_have_text("You have judged every phrase")
 
 
 def test_n_leads_on_from_a_radiograph_without_phrases(open_file, tmp_path, browser_name):

@@ -190,7 +190,7 @@ def test_a_limit_does_the_same_studies_each_time_and_the_rest_comes_later(cohort
     out = tmp_path / "part"
     limited = run(asked(cohort, out, limit=2)).record
     assert (limited.counts["audited"], limited.not_done, limited.history.done_before) == (2, STUDIES - 2, 0)
-    assert "2 studies still to be audited: this is a part of the run." in (out / "index.html").read_text()
+    assert "2 studies still to be audited: this run is incomplete." in (out / "index.html").read_text()
     assert run(asked(cohort, out, limit=2)).record.history.done_before == 2
     whole = run(asked(cohort, out)).record
     assert (whole.not_done, whole.history.done_before) == (0, 2)
