@@ -173,7 +173,7 @@ class Explaining:
         closer = self._explainer(device, words=True, faithfulness=every)
         recorder = ImageRecorder(
             redactor=Redactor(keys=self.keys, show_phi=False),
-            targets=ScoringContext(studies, PatientPseudonyms(self.keys)),
+            context=ScoringContext(studies, PatientPseudonyms(self.keys)),
             methods=tuple((method.name, method.unit) for method in self.methods),
         )
         loaded = loaded_studies(studies, self.encoder, plain.clock, workers=0)
@@ -218,7 +218,7 @@ class Explaining:
         key = self.keys.key("study", explained.study.study_instance_uid)
         for case in explained.cases:
             image, _ = recorder.record(case, prefix="image")
-            patient = recorder.targets.patient(case.loaded.case.image)
+            patient = recorder.context.patient(case.loaded.case.image)
             self.table.add(list(score_rows([image], study=key, patient=patient)))
 
 

@@ -88,7 +88,7 @@ class Fingerprints:
 
     keys: Pseudonyms
     settings: Mapping[str, Scalar]
-    targets: ScoringContext
+    context: ScoringContext
     controls: ControlPlan
     faithfulness: ControlPlan
     show_phi: bool
@@ -135,7 +135,7 @@ class Fingerprints:
         boxes = {
             self.keys.key("image", case.image.instance): redactor.boxes(case.boxes, spoken=()) for case in study.cases
         }
-        return _place_digests(self.keys, boxes, findings, self.targets)
+        return _place_digests(self.keys, boxes, findings, self.context)
 
     def _texts(self, study: Study) -> dict[str, str]:
         """Hash all inputs except the contents of files."""
@@ -165,7 +165,7 @@ class Fingerprints:
 
 
 def _place_digests(
-    keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], targets: ScoringContext
+    keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], context: ScoringContext
 ) -> dict[str, str]:
     """Hash what heat is scored against, from values that a record also holds.
 
@@ -173,12 +173,12 @@ def _place_digests(
         keys: the salted keys.
         boxes: boxes by key of the image.
         findings: findings of the study's phrases.
-        targets: targets of the cohort.
+        context: the boxes and references of the cohort.
     """
     drawn = [[image, [_drawn(box) for box in found]] for image, found in boxes.items()]
     return {
         "boxes": _hash(keys, "boxes", drawn),
-        "references": _hash(keys, "references", [[each, targets.digest(each)] for each in sorted(findings)]),
+        "references": _hash(keys, "references", [[each, context.digest(each)] for each in sorted(findings)]),
     }
 
 
@@ -188,11 +188,11 @@ def _drawn(box: Box) -> list[object]:
     return [drawn, plain_words(drawn.pop("phrase") or "")]
 
 
-def with_place(record: StudyRecord, keys: Pseudonyms, targets: ScoringContext) -> StudyRecord:
+def with_place(record: StudyRecord, keys: Pseudonyms, context: ScoringContext) -> StudyRecord:
     """Store in a rescored record what its heat was scored against."""
     findings = {str(phrase.finding) for image in record.images for phrase in image.phrases}
     boxes = {image.key: image.boxes for image in record.images}
-    return with_inputs(record, _place_digests(keys, boxes, findings, targets))
+    return with_inputs(record, _place_digests(keys, boxes, findings, context))
 
 
 def with_inputs(record: StudyRecord, hashes: Mapping[str, str]) -> StudyRecord:

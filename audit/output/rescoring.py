@@ -87,12 +87,12 @@ def rescore(
     log.append_all(
         [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
     )
-    targets = ScoringContext(studies, lambda image: image.patient_id)
+    context = ScoringContext(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
         try:
             record = with_place(
-                rescore_study(folder, study, targets, redactor, keep_own=bool(boxes)), redactor.keys, targets
+                rescore_study(folder, study, context, redactor, keep_own=bool(boxes)), redactor.keys, context
             )
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))

@@ -278,7 +278,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     stored = read_record(folder)
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.status is StudyStatus.RESCORE:
-        again = rescore_study(folder, study, finisher.targets, finisher.redactor)
+        again = rescore_study(folder, study, finisher.context, finisher.redactor)
         record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
     images = tuple(
         replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)

@@ -97,14 +97,14 @@ class _KeptImage:
 
 
 def rescore_study(
-    folder: Path, study: Study, targets: ScoringContext, redactor: Redactor, *, keep_own: bool = False
+    folder: Path, study: Study, context: ScoringContext, redactor: Redactor, *, keep_own: bool = False
 ) -> StudyRecord:
     """Score every heat of one finished study.
 
     Args:
         folder: of the study.
         study: with the images of its record, in their order, and the boxes to score against.
-        targets: of the cohort.
+        context: the boxes and references of the cohort.
         redactor: masks the words of boxes as those of the record are masked.
         keep_own: the boxes of ``study`` are not the run's own, which the record keeps beside them.
 
@@ -113,17 +113,17 @@ def rescore_study(
     """
     stored = read_study(folder)
     images = [
-        _image(stored, image, case, targets, redactor, keep_own=keep_own)
+        _image(stored, image, case, context, redactor, keep_own=keep_own)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
-    return stored.record.model_copy(update={"images": tuple(images), "patient": targets.patient(study.cases[0].image)})
+    return stored.record.model_copy(update={"images": tuple(images), "patient": context.patient(study.cases[0].image)})
 
 
 def _image(
     stored: StudyFolder,
     image: ScoredImage,
     case: Case,
-    targets: ScoringContext,
+    context: ScoringContext,
     redactor: Redactor,
     *,
     keep_own: bool,
@@ -140,7 +140,7 @@ def _image(
             for area, letters in zip(image.blanked, image.letters or image.blanked, strict=True)
         ),
     )
-    scorer = ImageScorer(targets, seen)
+    scorer = ImageScorer(context, seen)
     phrases = [_phrase(phrase, index, seen, scorer, stored) for index, phrase in enumerate(image.phrases)]
     boxes = scored_boxes(redactor.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))

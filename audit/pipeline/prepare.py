@@ -201,10 +201,10 @@ def _finisher(
 ) -> Finisher:
     encoder, keys = explainer.encoder, explainer.keys
     model, numbers = model_record(encoder), method_settings(methods, encoder, explainer.device)
-    targets = ScoringContext(inputs.studies, PatientPseudonyms(keys))
+    context = ScoringContext(inputs.studies, PatientPseudonyms(keys))
     return Finisher(
         keys=keys,
-        targets=targets,
+        context=context,
         settings=settings,
         created=created,
         model=model,
@@ -214,7 +214,7 @@ def _finisher(
         fingerprints=Fingerprints(
             keys=keys,
             settings=_shaping(settings, model, numbers, explainer),
-            targets=targets,
+            context=context,
             controls=explainer.controls,
             faithfulness=explainer.faithfulness,
             show_phi=settings.show_phi,

@@ -53,14 +53,14 @@ class ImageRecorder:
     """Records images of one run."""
 
     redactor: Redactor
-    targets: ScoringContext
+    context: ScoringContext
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
         """Score one image and give its record with the heats that it names; their names begin with ``prefix``."""
         heats: dict[str, Grid] = {}
-        scorer = ImageScorer(self.targets, explained.loaded)
+        scorer = ImageScorer(self.context, explained.loaded)
         phrases = tuple(
             self._phrase(explained, scorer, index, f"{prefix}-phrase-{index + 1}", heats)
             for index in range(len(explained.loaded.case.phrases))
@@ -191,7 +191,7 @@ class Finisher:
     """Scores and writes studies; holds nothing of a device, so that it can be sent to another process."""
 
     keys: Pseudonyms
-    targets: ScoringContext
+    context: ScoringContext
     settings: RunSettings
     created: datetime
     model: ModelRecord
@@ -216,7 +216,7 @@ class Finisher:
             return FinishedStudy(left_out=explained.left_out)
         clock = Stopwatch()
         recorder = ImageRecorder(
-            redactor=self.redactor, targets=self.targets, methods=self.methods, known=_headers(explained)
+            redactor=self.redactor, context=self.context, methods=self.methods, known=_headers(explained)
         )
         with clock("scoring"):
             scored = [recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
@@ -226,7 +226,7 @@ class Finisher:
         key = self.keys.key("study", study.study_instance_uid)
         record = StudyRecord(
             key=key,
-            patient=self.targets.patient(study.cases[0].image),
+            patient=self.context.patient(study.cases[0].image),
             created=self.created,
             model=self.model,
             method=self.methods[0][0],

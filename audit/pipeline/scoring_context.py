@@ -148,8 +148,8 @@ def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
 class ImageScorer:
     """Scores every heat of one image; what depends on the image alone is worked out once."""
 
-    def __init__(self, targets: ScoringContext, loaded: ScorableImage) -> None:
-        self._targets, self._loaded = targets, loaded
+    def __init__(self, context: ScoringContext, loaded: ScorableImage) -> None:
+        self._context, self._loaded = context, loaded
         self._shortcuts = ShortcutScorer(
             regions_of(loaded.picture, loaded.valid, loaded.blanked),
             model_px=loaded.placement.model_px,
@@ -162,7 +162,7 @@ class ImageScorer:
         shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
         everywhere[~self._loaded.valid] = np.nan
         point = hottest_point(everywhere)
-        scores = self._targets.score(self._loaded, phrase, everywhere, method=method)
+        scores = self._context.score(self._loaded, phrase, everywhere, method=method)
         return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
 
     def score_all(self, phrase: Phrase, heats: Mapping[str, Grid]) -> tuple[dict[str, Pixel | None], tuple[Score, ...]]:
@@ -176,7 +176,7 @@ class ImageScorer:
 
     def hits(self, phrase: Phrase, heats: Iterable[Grid]) -> Iterator[bool | None]:
         """Play the pointing game at tolerance 0 with further heats of a phrase; None where there is nothing to hit."""
-        mask = self._targets.mask(self._loaded, phrase)
+        mask = self._context.mask(self._loaded, phrase)
         for stored in heats:
             heat = _on_source(self._loaded, stored)
             heat[~self._loaded.valid] = np.nan
@@ -185,7 +185,7 @@ class ImageScorer:
     def _references(self, phrase: Phrase) -> tuple[Score, ...]:
         """Score what every method is compared with."""
         seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
-        return (*self._targets.references(self._loaded, phrase), *seen)
+        return (*self._context.references(self._loaded, phrase), *seen)
 
 
 def _on_source(loaded: ScorableImage, stored: Grid) -> Float[np.ndarray, "rows columns"]:
