@@ -28,7 +28,7 @@ from reports.texts import all_texts, counted, named, text
 from reports.words import FEW_PHRASES, control_words, method_name
 
 __all__ = [
-    "ControlRow",
+    "ControlSummaryRow",
     "FaithfulnessRow",
     "Rule",
     "ShortcutRow",
@@ -66,7 +66,7 @@ class VerdictView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlRow:
+class ControlSummaryRow:
     """One control of one method."""
 
     method: str
@@ -139,12 +139,12 @@ def _rule(rule: str) -> Rule:
     return Rule(before=before, steps=tuple(steps))
 
 
-def control_rows(run: RunRecord) -> tuple[ControlRow, ...]:
+def control_rows(run: RunRecord) -> tuple[ControlSummaryRow, ...]:
     """List the controls of every method, in the order of the record."""
     rows = []
     for summary in run.controls:
         name, instead = control_words(summary.control)
-        rows.append(ControlRow(method=method_name(summary.method), name=name, instead=instead, summary=summary))
+        rows.append(ControlSummaryRow(method=method_name(summary.method), name=name, instead=instead, summary=summary))
     return tuple(rows)
 
 

@@ -19,7 +19,7 @@ from audit.metrics.scores import box_mask, score_blind, score_heat
 from audit.metrics.statistics import Interval, patient_interval
 from pipelines.geometry import Placement
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
-from pipelines.phantom.render import Phantom, Radiograph, render, sample_phantom
+from pipelines.phantom.render import Phantom, RenderedPhantom, render, sample_phantom
 from pipelines.phantom.wording import Claim, claims_of, sentence_of, sentences_of
 from pipelines.study import Box, Side
 from pipelines.transforms import place_image
@@ -75,7 +75,7 @@ class HeldOut:
 
     name: str
     phantom: Phantom
-    radiograph: Radiograph
+    radiograph: RenderedPhantom
     generator: np.random.Generator  # for the wording
 
     def boxes(self, finding: str, side: str | None = None) -> tuple[Box, ...]:

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from pipelines.errors import OutputError
-from pipelines.phantom.render import Phantom, Radiograph, betrayed, render, sample_phantom
+from pipelines.phantom.render import Phantom, RenderedPhantom, betrayed, render, sample_phantom
 from pipelines.phantom.wording import report_of
 
 __all__ = ["PHANTOM_MANUFACTURER", "make_cohort", "phantom_dataset"]
@@ -67,7 +67,7 @@ def make_cohort(
         ) from error
 
 
-def phantom_dataset(radiograph: Radiograph, phantom: Phantom, *, seed: int, index: int) -> Dataset:
+def phantom_dataset(radiograph: RenderedPhantom, phantom: Phantom, *, seed: int, index: int) -> Dataset:
     """Create a For Presentation DX object (PS3.3 A.26) of a rendered phantom."""
     rows, columns = radiograph.image.shape
     inverted = index % 3 == 2

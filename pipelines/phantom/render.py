@@ -17,7 +17,7 @@ from pipelines.phantom.anatomy import SIDE_SIGN, Anatomy, Grid, sample_anatomy
 from pipelines.phantom.lesions import Lesion, Painted, box_of, paint, sample_findings, sample_lesions
 from pipelines.study import Box
 
-__all__ = ["TAGS", "Phantom", "Radiograph", "betrayed", "hidden", "render", "sample_phantom"]
+__all__ = ["TAGS", "Phantom", "RenderedPhantom", "betrayed", "hidden", "render", "sample_phantom"]
 
 Map = Float[np.ndarray, "rows columns"]
 
@@ -43,7 +43,7 @@ class Phantom:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Radiograph:
+class RenderedPhantom:
     """A rendered phantom: display values in [0, 1] (white is dense), and its boxes in pixels."""
 
     image: Map
@@ -58,7 +58,7 @@ def sample_phantom(rng: np.random.Generator, *, at_least: int = 0, at_most: int 
     return Phantom(anatomy=anatomy, lesions=sample_lesions(rng, anatomy, findings))
 
 
-def render(phantom: Phantom, *, columns: int) -> Radiograph:
+def render(phantom: Phantom, *, columns: int) -> RenderedPhantom:
     """Render at a width of ``columns`` px; the height follows from the aspect. The result is deterministic."""
     anatomy = phantom.anatomy
     rows = round(columns * anatomy.aspect)
@@ -72,7 +72,7 @@ def render(phantom: Phantom, *, columns: int) -> Radiograph:
     quanta = _NOISE_PIXEL / grid.pixel  # a smaller pixel counts fewer quanta: the noise per area is constant
     grain = rng.standard_normal(display.shape, dtype=np.float32) * anatomy.noise * quanta * (0.6 + 0.8 * display)
     drawn = [(lesion, box_of(lesion, p, margin_px=_BOX_MARGIN * columns)) for lesion, p in painted]
-    return Radiograph(
+    return RenderedPhantom(
         image=np.clip(display + grain, 0.0, 1.0).astype(np.float32),
         boxes=tuple(box for _, box in drawn if box is not None),
         boxed=tuple(lesion for lesion, box in drawn if box is not None),
