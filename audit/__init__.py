@@ -1,7 +1,7 @@
 """Attribution, scoring and the command line.
 
-What a notebook needs can be imported from here by name; ``__init__.pyi`` lists the names and their modules. Nothing is
-loaded before it is asked for: ``import audit`` takes no time, and torch comes with the first name that needs it. ::
+The API for notebooks is importable from here by name; ``__init__.pyi`` lists the names and their modules. Names are
+loaded lazily: ``import audit`` takes no time, and torch is imported with the first name that needs it. ::
 
     from audit import M2IB, load_encoder, read_image
 
@@ -32,7 +32,7 @@ __all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:
-    """Load a name from its own module when it is first asked for."""
+    """Load a name from its own module on first access."""
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'audit' has no attribute {name!r}")
@@ -42,5 +42,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The names that are here and those that can be loaded."""
+    """List loaded names and those that can be loaded."""
     return sorted({*globals(), *__all__})

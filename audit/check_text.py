@@ -1,4 +1,4 @@
-"""The outcome of a check as a table for the terminal, and as JSON."""
+"""Formats the result of a check as a table for the terminal, and as JSON."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _KEY = re.compile(r"file-[0-9a-f]{16}\b")
 
 
 def check_text(checked: Checked) -> str:
-    """Lay out counts, joins, findings and reasons, a line each."""
+    """Format counts, joins, findings and reasons, one per line."""
     lines = [
         f"Would be audited: {_listed(checked, 'studies', 'images', 'phrases', 'boxes')}",
         f"Read: {_listed(checked, 'files', 'reports', 'box rows')}",
@@ -51,7 +51,7 @@ def check_text(checked: Checked) -> str:
 
 
 def text_for_owner(checked: Checked) -> str:
-    """List the reasons with the names of files, columns and labels as they are: for a terminal alone."""
+    """List the reasons with the names of files, columns and labels unmasked: only for a terminal."""
     reasons = _titled(checked.to_owner)
     return "\n".join(["", "The same by name, on this terminal alone.", *reasons]) if reasons else ""
 
@@ -90,7 +90,7 @@ def _reason_lines(each: ReasonCount) -> list[str]:
 
 
 def check_json(checked: Checked) -> str:
-    """The same for a program; the rows themselves go to --csv."""
+    """Format the result for a program; the rows themselves go to --csv."""
     return json.dumps(
         {
             "counts": dict(checked.counts),

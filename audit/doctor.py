@@ -1,4 +1,4 @@
-"""Examine an installation: what works, what is missing, and how to mend it."""
+"""Examines an installation: what works, what is missing, and how to correct it."""
 
 import os
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _MENDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was examined."""
+    """The result of one check."""
 
     subject: str
     detail: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 def examine(*, model: str, out: Path) -> tuple[Finding, ...]:
-    """Look at device, decoders, model, write access and salt."""
+    """Check device, decoders, model, write access and salt."""
     return (_device(), *(_decoder(syntax) for syntax in _MENDS), _model(model), _write_access(out), _salt())
 
 
@@ -74,7 +74,7 @@ def _write_access(out: Path) -> Finding:
         return Finding(subject="write access", detail=refused, good=False)
     try:
         check_writable(out, overwrite=True)
-    except OutputError:  # it may be written, and a run wants a folder of its own
+    except OutputError:  # it is writable, but a run needs a folder of its own
         detail = f"{out.absolute()}, which holds other files: give --out of a run an empty or a new folder"
         return Finding(subject="write access", detail=detail, good=True)
     return Finding(subject="write access", detail=str(out.absolute()), good=True)

@@ -1,4 +1,4 @@
-"""A row for every file, report and group of boxes: whether it takes part, and why not."""
+"""Lists every file, report and group of boxes: whether it is audited, and if not, why."""
 
 import csv
 import re
@@ -35,27 +35,27 @@ __all__ = [
 
 
 class CheckStatus(StrEnum):
-    """What becomes of a file, report or group of boxes."""
+    """The status of a file, report or group of boxes."""
 
     AUDITED = "audited"
     LEFT_OUT = "left out"  # by rule
-    FAILED = "failed"  # should take part and cannot
+    FAILED = "failed"  # should be audited, but cannot be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRow:
     """One file, one report, or the boxes of one label on one image."""
 
-    kind: str  # "image", "report", "boxes", "frames" (those of an image that are not audited) or "file"
-    source: str  # its name, or the key that stands for it
+    kind: str  # "image", "report", "boxes", "frames" (frames of an image that are not audited) or "file"
+    source: str  # its name, or the key that replaces it
     fate: CheckStatus
-    stage: str  # where it was left out; "" for what takes part
-    reason: str  # why it was left out; "" for what takes part
-    study: str = ""  # the key of its study, where it has one
-    joined_by: str = ""  # of reports: the key that joined it to its study
-    finding: str = ""  # of boxes
-    phrases: int | None = None  # of an image: put to the model; of boxes: those that meet them
-    boxes: int | None = None  # how many
+    stage: str  # the stage that excluded it; "" if it is audited
+    reason: str  # why it was excluded; "" if it is audited
+    study: str = ""  # the key of its study, if it has one
+    joined_by: str = ""  # for reports: the key that joined it to its study
+    finding: str = ""  # for boxes
+    phrases: int | None = None  # for an image: phrases for the model; for boxes: phrases that match them
+    boxes: int | None = None  # number of boxes
 
 
 _KIND_OF_STAGE = {
@@ -63,11 +63,11 @@ _KIND_OF_STAGE = {
     **{stage: stage for stage in ("report", "boxes", "frames")},
     "pixels": "image",
 }
-_PARTS = {"boxes", "frames"}  # stages that leave something of an image out, and not the image
+_PARTS = {"boxes", "frames"}  # stages that exclude a part of an image, and not the image
 
 
 class _Namer:
-    """Gives names to sources and studies as far as they may be shown."""
+    """Names sources and studies as far as they may be shown."""
 
     def __init__(self, inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool) -> None:
         self._keys, self._show_phi = keys, show_phi
@@ -79,11 +79,11 @@ class _Namer:
         self.left_out = shown_failures(inputs.left_out, folders, keys, show_phi=show_phi)
 
     def source(self, source: str) -> str:
-        """Name what takes part."""
+        """Name an audited source."""
         return self._sources[source]
 
     def label(self, label: str) -> str:
-        """Name what boxes are labelled with."""
+        """Name the label of boxes."""
         return Redactor(keys=self._keys, show_phi=self._show_phi).label(label)
 
     def study(self, uid: str) -> str:
@@ -91,13 +91,13 @@ class _Namer:
 
 
 def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool) -> tuple[CheckRow, ...]:
-    """Make the rows: what takes part first, in the order of the images, then the rest in the order it was met.
+    """Create the rows: audited items first, in the order of the images, then the others in their order.
 
     Args:
-        inputs: as surveyed.
-        folders: what was handed in: names are given from there on.
-        keys: stand for names of files and studies, as in failures.csv of a run.
-        show_phi: give the names themselves.
+        inputs: the inputs as surveyed.
+        folders: the given folders: names are relative to them.
+        keys: replace names of files and studies, as in failures.csv of a run.
+        show_phi: show the names themselves.
     """
     namer = _Namer(inputs, folders, keys, show_phi=show_phi)
     taking_part = [row for study in inputs.studies for row in _study_rows(study, namer)]
@@ -105,7 +105,7 @@ def rows_of(inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms, *, show_p
 
 
 def rows_for_owner(inputs: Inputs, folders: Sequence[Path], keys: Pseudonyms) -> tuple[CheckRow, ...]:
-    """Make the rows of what takes no part, with the names of files, columns and labels as they are."""
+    """Create the rows of excluded items, with the names of files, columns and labels unmasked."""
     shown = owned_failures(inputs.left_out, folders, keys)
     return tuple(_left_out_rows(inputs, shown, lambda uid: keys.key("study", uid)))
 
@@ -137,7 +137,7 @@ def _study_rows(study: Study, namer: _Namer) -> Iterator[CheckRow]:
 
 
 def _box_rows(case: Case, source: str, study: str, namer: _Namer) -> Iterator[CheckRow]:
-    """Group an image's boxes by label; a group that no phrase meets takes no part in any score."""
+    """Group an image's boxes by label; a group that matches no phrase is not used in any score."""
     met = Counter(label for p in case.phrases for label in {box.label for box in target_boxes(case, p)})
     for label, count in Counter(box.label for box in case.boxes).items():
         yield CheckRow(
@@ -174,43 +174,43 @@ def _left_out_rows(
 
 
 _EXAMPLES = 3
-_KINDS = ("file", "image", "report", "boxes", "frames")  # in the order in which they are mended
-_ROWS = re.compile(r"^(?:[^:]* )?row \d+(?: and \d+ more)?: ")  # of a table, before what is the matter with them
-_VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # what tells two files of one reason apart
+_KINDS = ("file", "image", "report", "boxes", "frames")  # in the order in which to correct them
+_ROWS = re.compile(r"^(?:[^:]* )?row \d+(?: and \d+ more)?: ")  # table rows before the reason itself
+_VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # differs between files of one reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """Where the inputs lie, as a run takes them."""
+    """The locations of the inputs, as for a run."""
 
     dicom_dir: Path
     reports: Path
-    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
+    boxes: tuple[Path, ...] = ()  # annotation files, and folders of them
     all_views: bool = False
     frames: Frames = Frames.FIRST
     show_phi: bool = False
-    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
+    index: Path | None = None  # stores headers for the next scan; holds patient and accession numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
-    """How many were left out for one reason, and the first of them."""
+    """The number of items excluded for one reason, and the first of them."""
 
     kind: str  # as in CheckRow
     fate: CheckStatus
     stage: str
-    reason: str  # of the first
+    reason: str  # reason of the first one
     count: int
     examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingCounts:
-    """What a finding has to be scored on."""
+    """The number of phrases and boxes of a finding."""
 
     finding: str
-    phrases: int  # pairs of an image and a phrase that names it
-    with_boxes: int  # among them those that meet a box
+    phrases: int  # pairs of an image and a phrase with the finding
+    with_boxes: int  # those that match a box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,27 +218,27 @@ class Checked:
     """What would be audited, what would not, and why."""
 
     counts: Mapping[str, int]
-    fates: Mapping[str, Mapping[CheckStatus, int]]  # of "files" of the DICOM folder, and of "reports"
+    fates: Mapping[str, Mapping[CheckStatus, int]]  # for "files" of the DICOM folder, and for "reports"
     joined_by: Mapping[str, int]  # reports by the key that joined them to a study, audited or not
-    findings: tuple[FindingCounts, ...]  # the most frequent first
-    reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then the most frequent
+    findings: tuple[FindingCounts, ...]  # most frequent first
+    reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then most frequent first
     rows: tuple[CheckRow, ...]
-    nothing: str | None  # where nothing would be audited: what to mend first
-    to_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels as they are: for a terminal
+    nothing: str | None  # if nothing would be audited: what to correct first
+    to_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels unmasked: for a terminal
 
     @property
     def failed(self) -> int:
-        """How many files, reports and boxes should take part and cannot."""
+        """Return the number of files, reports and boxes that should be audited and cannot be."""
         return sum(row.fate is CheckStatus.FAILED for row in self.rows)
 
 
 def check(settings: CheckSettings, keys: Pseudonyms, *, progress: Callable[[int, int], None] | None = None) -> Checked:
-    """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
+    """Determine what a run would audit, what not, and why: no model is loaded, and no pixels are read.
 
     Args:
-        settings: where the inputs lie.
-        keys: stand for names of files and studies, as in failures.csv of a run.
-        progress: called with the headers read and all files.
+        settings: the locations of the inputs.
+        keys: replace names of files and studies, as in failures.csv of a run.
+        progress: called with the number of headers read and of all files.
 
     Raises:
         InputError: a folder or file is missing or of no known format.
@@ -261,7 +261,7 @@ def check(settings: CheckSettings, keys: Pseudonyms, *, progress: Callable[[int,
 
 
 def write_csv(rows: tuple[CheckRow, ...], path: Path) -> None:
-    """Write a line a row; a cell that a spreadsheet would take for a formula is defused.
+    """Write one line per row; a cell that a spreadsheet would execute as a formula is escaped.
 
     Raises:
         OutputError: the file cannot be written.
@@ -296,18 +296,18 @@ def _findings(inputs: Inputs) -> tuple[FindingCounts, ...]:
 
 
 def _fates(rows: tuple[CheckRow, ...]) -> Mapping[str, Mapping[CheckStatus, int]]:
-    """Count what became of files, frames that are images of their own, and reports; boxes are counted by Inputs."""
+    """Count files, frames that are separate images, and reports by status; Inputs counts boxes."""
     kinds = {"report": "reports", "file": "files", "image": "files"}
     counted = Counter((kinds[row.kind], row.fate) for row in rows if row.kind in kinds)
     return {kind: {fate: counted[kind, fate] for fate in CheckStatus} for kind in ("files", "reports")}
 
 
 def _reasons(rows: tuple[CheckRow, ...]) -> tuple[ReasonCount, ...]:
-    """Count the rows by reason; reasons that differ in a name or a number alone are one."""
+    """Count the rows by reason; reasons that differ only in a name or a number are one."""
     alike: dict[tuple[str, CheckStatus, str, str], list[CheckRow]] = defaultdict(list)
     for row in rows:
         if row.fate is not CheckStatus.AUDITED:
-            # A label that maps to no finding is a reason of its own: which labels they are is what is asked.
+            # A label without a finding is a reason of its own: the user needs to know which labels they are.
             reason = _ROWS.sub("", row.reason)
             reason = reason if reason.startswith(OF_LABELS) else _VARYING.sub("", reason)
             alike[row.kind, row.fate, row.stage, reason].append(row)

@@ -1,1 +1,1 @@
-"""The way of a study through a run: load, explain, score, write."""
+"""The four stages of a study in a run: load, explain, score, write."""

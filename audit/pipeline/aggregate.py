@@ -1,6 +1,6 @@
-"""Aggregation: what the tables and conclusions of a run take from each study's record, and the conclusions themselves.
+"""Aggregation: the part of each study's record that the tables and conclusions of a run need, and the conclusions.
 
-The rows of all scores are kept in columns while a run goes on, so that they take bytes and not objects.
+During a run the score rows are stored in columns, which take bytes per value instead of objects.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ from reports.score_catalogue import POINTING
 
 __all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows"]
 
-_NAME = pa.dictionary(pa.int32(), pa.string())  # as many as there are studies
-_WORD = pa.dictionary(pa.int16(), pa.string())  # of a short list
+_NAME = pa.dictionary(pa.int32(), pa.string())  # as many values as studies
+_WORD = pa.dictionary(pa.int16(), pa.string())  # few values
 _SCHEMA = pa.schema(
     {
         "study": _NAME,
@@ -41,11 +41,11 @@ _SCHEMA = pa.schema(
         "levels": pa.list_(pa.float32()),
     }
 )
-_PARTS_AT_MOST = 256  # before they are joined, each with a dictionary of its own
+_PARTS_AT_MOST = 256  # parts, each with its own dictionary, before they are joined
 
 
 def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
-    """Give a row of the score table a phrase, method and score, under the keys of study and patient."""
+    """Yield one row of the score table per phrase, method and score, with the keys of study and patient."""
     for image in images:
         for index, phrase in enumerate(image.phrases):
             shared = {
@@ -62,7 +62,7 @@ def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None
 
 
 def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
-    """Give a row a control, beside the phrase as it stands in the report."""
+    """Yield one row per control, with the same phrase's result in the report."""
     for phrase in _phrases(record):
         totals = {record.method: phrase.total_nats} | {other.method: other.total for other in phrase.others}
         hits = {score.method: score.value for score in phrase.scores if score.score == POINTING}
@@ -83,7 +83,7 @@ def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
 
 
 def _peaks(record: StudyRecord) -> Iterator[tuple[str, float]]:
-    """Give each heat's method and hottest cell."""
+    """Yield each heat map's method and maximum cell."""
     for phrase in _phrases(record):
         yield record.method, phrase.peak_nats
         yield from ((other.method, other.peak) for other in phrase.others)
@@ -94,7 +94,7 @@ def _phrases(record: StudyRecord) -> Iterator[ScoredPhrase]:
 
 
 def _recorded_facts(image: ScoredImage) -> ImageFacts:
-    """What a record says of the groups that an image belongs to."""
+    """Return the groups that an image belongs to, from a record."""
     return ImageFacts(
         view=image.view.value,
         sex=image.sex or NOT_KNOWN,
@@ -106,19 +106,19 @@ def _recorded_facts(image: ScoredImage) -> ImageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedStudy:
-    """What is left of a study once it is written: little, since a run may hold a million."""
+    """The part of a written study that is kept in memory: little, because a run may have a million studies."""
 
-    images: int = 0  # 0: none of it could be audited, and nothing was written
+    images: int = 0  # 0: none could be audited, and nothing was written
     phrases: int = 0
     is_phantom: bool = False
-    rows: Sequence[dict[str, object]] = ()  # of the score table
+    rows: Sequence[dict[str, object]] = ()  # rows of the score table
     controls: Sequence[ControlRow] = ()
     facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
-    peaks: Sequence[tuple[str, float]] = ()  # method and the hottest cell of each heat
+    peaks: Sequence[tuple[str, float]] = ()  # method and maximum cell of each heat map
     left_out: tuple[Exclusion, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
-    key: str = ""  # of the study
-    record_sha256: str = ""  # of its record.json
+    key: str = ""  # key of the study
+    record_sha256: str = ""  # checksum of its record.json
 
     @classmethod
     def of(
@@ -129,7 +129,7 @@ class FinishedStudy:
         seconds: dict[str, float] | None = None,
         record_sha256: str = "",
     ) -> "FinishedStudy":
-        """Take from a study's record what the tables and conclusions of a run need of it."""
+        """Extract from a study's record what the tables and conclusions of a run need."""
         return cls(
             images=len(record.images),
             phrases=sum(len(image.phrases) for image in record.images),
@@ -146,13 +146,13 @@ class FinishedStudy:
 
 
 class GrowingTable:
-    """A table that rows are added to, study after study."""
+    """A table to which rows are added study by study."""
 
     def __init__(self) -> None:
         self._parts: list[pa.Table] = []
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Add the rows of one study; a field that a row lacks is missing."""
+        """Add the rows of one study; fields that a row does not have are missing values."""
         if not rows:
             return
         columns = {name: [row.get(name) for row in rows] for name in _SCHEMA.names}
@@ -164,7 +164,7 @@ class GrowingTable:
         return pa.concat_tables(self._parts).unify_dictionaries().combine_chunks()
 
     def to_frame(self) -> pd.DataFrame:
-        """All rows, words as categories."""
+        """Return all rows, with words as categories."""
         if not self._parts:
             self._parts = [_SCHEMA.empty_table()]
         frame: pd.DataFrame = self._joined().to_pandas()
@@ -173,7 +173,7 @@ class GrowingTable:
 
 @dataclass(slots=True)
 class Tally:
-    """What has been audited so far, apart from the table of scores."""
+    """The results so far, apart from the table of scores."""
 
     audited: int = 0
     images: int = 0
@@ -184,7 +184,7 @@ class Tally:
     peaks: dict[str, list[float]] = field(default_factory=dict)  # of each heat, by method
 
     def add(self, study: FinishedStudy) -> None:
-        """Count a study and keep what the conclusions need of it."""
+        """Count a study and store what the conclusions need of it."""
         if not study.images:
             return
         self.audited += 1
@@ -199,7 +199,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusions:
-    """What ``run.json`` says of the whole cohort."""
+    """The statements of ``run.json`` about the whole cohort."""
 
     intervals: str = INTERVAL
     summaries: tuple[ScoreSummary, ...] = ()
@@ -210,12 +210,12 @@ class Conclusions:
 
 
 def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, str]]) -> Conclusions:
-    """Summarise scores and controls and reach a verdict on each method.
+    """Summarise scores and controls, and decide on a verdict for each method.
 
     Args:
         scores: the run's score table.
-        outcome: what the run gathered.
-        methods: name and unit of heat of each.
+        outcome: the collected results of the run.
+        methods: name and heat unit of each.
     """
     if scores.empty:
         return Conclusions()

@@ -1,4 +1,4 @@
-"""Explain: each phrase of a loaded study is attributed in its images, in batches across studies."""
+"""Explain: attributes each phrase of a loaded study in its images, in batches across studies."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,32 +32,32 @@ _SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedCase:
-    """One image with what the methods say of it."""
+    """One image with the results of the methods."""
 
     loaded: LoadedCase
-    explanations: tuple[tuple[Attribution, ...], ...]  # for each method one for each of phrase_texts
+    explanations: tuple[tuple[Attribution, ...], ...]  # per method, one for each of phrase_texts
     controls: tuple[ExplainedControl, ...] = ()
-    faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by place of the phrase
+    faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by index of the phrase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedStudy:
-    """One study on its way from the model to the page."""
+    """One study after the model and before scoring."""
 
     study: Study
     cases: tuple[ExplainedCase, ...]
-    left_out: tuple[Exclusion, ...]  # images of it that could not be read
+    left_out: tuple[Exclusion, ...]  # its images that could not be read
 
 
 def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...]:
-    """Build each method that was asked for, in their order.
+    """Create each requested method, in order.
 
     Raises:
-        AuditError: a method is unknown, or a number is given that none of them has or that does not fit the model.
+        AuditError: a method is unknown, or a hyperparameter belongs to none of them or does not fit the model.
     """
     names = tuple(dict.fromkeys(settings.methods))
     if settings.compiled and M2IB.name not in names:
-        raise AuditError(f"--compile is for m2ib, which is not among the methods ({', '.join(names)}): leave it out")
+        raise AuditError(f"--compile is for m2ib, which is not among the methods ({', '.join(names)}): omit it")
     given = GivenNumbers(
         shared=tuple(
             SharedNumber(flag=f"--{name.replace('_', '-')}", name=name, value=value)
@@ -76,14 +76,14 @@ def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...
     return methods
 
 
-PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU gains nothing from pairs of other studies; a GPU has to be filled
+PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU does not profit from pairs of other studies; a GPU must be filled
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """One model and its methods at work."""
+    """One model with its methods."""
 
     encoder: DualEncoder
     methods: Sequence[Method]
@@ -96,7 +96,7 @@ class Explainer:
     clock: Stopwatch
 
     def explained(self, studies: Iterator[LoadedStudy]) -> Iterator[ExplainedStudy]:
-        """Explain studies in their order, as many at once as fill the device."""
+        """Explain studies in order, as many at once as fill the device."""
         batch: list[LoadedStudy] = []
         for study in studies:
             batch.append(study)
@@ -106,10 +106,10 @@ class Explainer:
         yield from self._isolated(batch)
 
     def _isolated(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
-        """Explain a batch; if that fails, each of its studies alone, so that only the one at fault is lost.
+        """Explain a batch; if that fails, explain each of its studies alone, so that only the faulty one is lost.
 
         Raises:
-            ModelError: a method cannot explain this model, whatever the study.
+            ModelError: a method cannot explain this model at all.
         """
         try:
             return self._explain(batch)
@@ -159,7 +159,7 @@ class Explainer:
     def _faithfulness(
         self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Attribution]]
     ) -> dict[int, tuple[Score, ...]]:
-        """Score the sampled phrases' heat, and beside it the same heat with its cells shuffled."""
+        """Score the heat of the sampled phrases, and the same heat with shuffled cells."""
         sampled = [phrase.index for phrase in self.faithfulness.of(case.case)]
         if not sampled:
             return {}
@@ -180,13 +180,13 @@ class Explainer:
     def _request(self, case: LoadedCase) -> Request:
         texts, uid = phrase_texts(case), case.case.image.instance
         pixels = case.inputs
-        if self.device.type == "cuda":  # pinned, so that the copy goes on beside what the device computes
+        if self.device.type == "cuda":  # pinned memory, so that the copy overlaps with the computation
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
 
 
 def _per_phrase(case: LoadedCase, request: Request) -> Request:
-    """Give each phrase of a case its place, where the request that was explained has each sentence once."""
+    """Return the index of each phrase of a case in the request, which has each sentence once."""
     seeds = dict(zip(request.phrases, request.seeds, strict=True))
     texts = [phrase.text for phrase in case.case.phrases]
     return Request(pixels=request.pixels, phrases=texts, seeds=[seeds[text] for text in texts])

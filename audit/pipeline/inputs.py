@@ -1,4 +1,4 @@
-"""Gather what a run audits: scan, reports and boxes joined into studies, and everything that takes no part."""
+"""Collects the inputs of a run: scan, reports and boxes joined to studies, and everything that is excluded."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +14,12 @@ from pipelines.text.reports import ReportTable, read_reports
 
 __all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
 
-NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them all the same"
+NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them anyway"
 
 
 @runtime_checkable
 class InputSettings(Protocol):
-    """What says where inputs lie: the settings of a run, or of a check, which needs no model and no torch."""
+    """The locations of the inputs: settings of a run, or of a check, which needs no model and no torch."""
 
     @property
     def dicom_dir(self) -> Path:
@@ -43,7 +43,7 @@ class InputSettings(Protocol):
 
     @property
     def index(self) -> Path | None:
-        """File that keeps what the headers say, as :func:`pipelines.dicom.scan.scan_folder` takes it."""
+        """File that stores the contents of headers, see :func:`pipelines.dicom.scan.scan_folder`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +53,17 @@ class Inputs:
     studies: tuple[Study, ...]
     left_out: tuple[Exclusion, ...]
     counts: dict[str, int]
-    images: tuple[Image, ...] = ()  # every image that was found, audited or not
-    joins: Mapping[str, Join] = field(default_factory=dict)  # of every report that joined, audited or not, by source
-    nothing: str | None = None  # where there is no study to audit: what was seen, and what to mend first
+    images: tuple[Image, ...] = ()  # every image found, audited or not
+    joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
+    nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
 
 
 def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
     """Scan the DICOM folder, read reports and boxes, and join them.
 
     Raises:
-        InputError: a folder or file is missing or of no known format.
-        CohortError: nothing is left to audit.
+        InputError: a folder or file is missing or has no known format.
+        CohortError: there is nothing to audit.
     """
     inputs = survey(settings, progress=progress)
     if inputs.nothing is not None:
@@ -72,13 +72,13 @@ def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | No
 
 
 def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
-    """Gather the inputs, and say what takes no part even where nothing is left to audit.
+    """Collect the inputs and the exclusions, even if there is nothing to audit.
 
-    Images, reports and boxes are joined before views are chosen, so that the report of a lateral view is known for what
-    it is and not taken for an orphan.
+    Images, reports and boxes are joined before views are selected, so that the report of a lateral view is recognised
+    and not reported as an orphan.
 
     Raises:
-        InputError: a folder or file is missing or of no known format.
+        InputError: a folder or file is missing or has no known format.
         CohortError: the DICOM folder is empty.
     """
     reports = read_reports(settings.reports)
@@ -92,7 +92,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
     if nothing is None and not studies:
         nothing = (
             f"{settings.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
-            "pass --all-views to audit them all the same"
+            "pass --all-views to audit them anyway"
         )
     kept = {study.study_instance_uid for study in studies}
     without_view = (study.report.source for study in cohort.studies if study.study_instance_uid not in kept)
@@ -140,7 +140,7 @@ def _audited_views(
 
 
 def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], frames: Frames) -> Iterator[Exclusion]:
-    """List the boxes of images that take no part, and of images that do the frames that are not audited."""
+    """List the boxes of excluded images, and the frames of audited images that are not audited."""
     audited = {case.image: None for study in studies for case in study.cases}
     for image, count in boxes_on.items():
         if image not in audited:
@@ -158,15 +158,15 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
 
 
 def _unless_listed(left_out: Iterable[Exclusion], before: Iterable[Exclusion]) -> Iterator[Exclusion]:
-    """Give what is not listed yet: the lateral view of a study that did not join takes no part for its view alone."""
+    """Yield what is not listed yet: the lateral view of a study without a report is excluded only for its view."""
     listed = {item.source for item in before}
     return (item for item in left_out if item.source not in listed)
 
 
 def _unless_read(left_out: Iterable[Exclusion], reports: ReportTable, boxes: BoxTable) -> Iterator[Exclusion]:
-    """Give what of a DICOM folder nobody could use: reports and boxes may lie between the images.
+    """Yield the files of a DICOM folder that no reader used: reports and boxes may be among the images.
 
-    A subfolder that cannot be listed is a failure of each input that it lies in, and is given once.
+    A subfolder that cannot be listed is a failure of each input that contains it, and is listed once.
     """
     left = (*reports.left_out, *boxes.left_out)
     read = {PART_OF_FILE.sub("", item.source) for items in (reports.reports, left, boxes.rows) for item in items}

@@ -1,4 +1,4 @@
-"""Load: the images of each study are decoded and prepared for the model, ahead of it and in several processes."""
+"""Load: decodes the images of each study and prepares them for the model, ahead of it and in several processes."""
 
 import logging
 from collections.abc import Generator, Sequence
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 def phrase_texts(loaded: LoadedCase) -> list[str]:
-    """The sentences that are put to the model for an image, each once: one may name two findings."""
+    """Return the sentences for an image, each once, because one may name two findings."""
     return list(dict.fromkeys(phrase.text for phrase in loaded.case.phrases))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedStudy:
-    """A study with its images' pixels."""
+    """A study with the pixels of its images."""
 
     study: Study
     cases: tuple[LoadedCase, ...]
@@ -35,7 +35,7 @@ class LoadedStudy:
 
     @property
     def pairs(self) -> int:
-        """How many pairs of image and sentence it has."""
+        """Return the number of pairs of image and sentence."""
         return sum(len(phrase_texts(case)) for case in self.cases)
 
 
@@ -47,7 +47,7 @@ def loaded_studies(
     workers: int,
     burned_in: BurnedIn = BurnedIn.KEEP,
 ) -> Generator[LoadedStudy, None, None]:
-    """Load study after study, in their order; with ``workers`` several processes decode ahead."""
+    """Load studies in order; with ``workers``, several processes decode ahead."""
     cases = [case for study in studies for case in study.cases]
     loading = load_cases(cases, encoder.preprocessing, workers=workers, burned_in=burned_in)
     for study in studies:
@@ -60,9 +60,9 @@ def loaded_studies(
 
 
 def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> Exclusion:
-    """Say why a study was not audited: a process that died again and again, too little memory, or our own bug.
+    """Explain why a study was not audited: its process died repeatedly, memory was short, or an error of our own.
 
-    The log has the trace, without values.
+    The log has the traceback, without values.
     """
     key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
     told = {"study": key, "error": type(error).__name__, "trace": trace}

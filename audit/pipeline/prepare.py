@@ -1,4 +1,4 @@
-"""What was run: the model, the method's numbers, the software and the device."""
+"""Prepares a run: inputs, model, hyperparameters, software and device, and the checks before anything is written."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -50,7 +50,7 @@ _NAMED = ("m2ib-audit", "torch", "transformers", "pydicom", "monai", "numpy", "s
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of the packages that shape a result."""
+    """Return the versions of the packages that affect a result."""
     return {name: version(name) for name in _NAMED}
 
 
@@ -70,7 +70,7 @@ def model_record(encoder: DualEncoder) -> ModelRecord:
 def method_settings(
     methods: Sequence[Method], encoder: DualEncoder, device: torch.device
 ) -> dict[str, float | int | str | bool | None]:
-    """Every number that shapes a heat, by name; those of further methods carry their method's name."""
+    """Return every hyperparameter that affects a heat map, by name; those of further methods include the method."""
     numbers: dict[str, float | int | str | bool | None] = {}
     for place, (method, settings) in enumerate(settings_by_method(methods, encoder, device).items()):
         prefix = "" if place == 0 else f"{method} "
@@ -82,7 +82,7 @@ def method_settings(
 def settings_by_method(
     methods: Sequence[Method], encoder: DualEncoder, device: torch.device
 ) -> dict[str, dict[str, float | int | str | bool | None]]:
-    """Each method's numbers under the names that ``--set`` takes, and M2IB's precision."""
+    """Return each method's hyperparameters under the names of ``--set``, and M2IB's precision."""
     settings: dict[str, dict[str, float | int | str | bool | None]] = {}
     for method in methods:
         settings[method.name] = dict(method.hyperparameters(encoder))
@@ -92,13 +92,13 @@ def settings_by_method(
 
 
 def tokeniser_digest(encoder: DualEncoder) -> str:
-    """Hash how sentences are cut into tokens: the checksum of the weights does not speak of the tokeniser."""
+    """Hash the tokenisation of sentences, which the checksum of the weights does not include."""
     ids = encoder.text.tokenise(_SENTENCES).ids
     return sha256(str(ids.tolist()).encode()).hexdigest()[:16]
 
 
 def pick_device(name: str) -> torch.device:
-    """Turn ``--device`` into a device; "auto" takes a GPU where there is one.
+    """Convert ``--device`` to a device; "auto" is a GPU if there is one.
 
     Raises:
         AuditError: the device is unknown or not on this machine.
@@ -119,7 +119,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Name a device as its maker does."""
+    """Return the manufacturer's name of a device."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     threads = torch.get_num_threads()
@@ -127,12 +127,12 @@ def device_name(device: torch.device) -> str:
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is in all."""
+"""Called with a stage's name, the number done and the total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A run that is ready to begin."""
+    """A run that is ready to start."""
 
     settings: RunSettings
     created: datetime
@@ -143,7 +143,7 @@ class Prepared:
     finisher: Finisher
 
     def plan(self, progress: Progress = lambda _stage, _done, _total: None) -> Plan:
-        """Decide from what OUT holds what becomes of each study; nothing is written.
+        """Decide for each study what to do, from the contents of OUT; nothing is written.
 
         Raises:
             OutputError: OUT holds studies of other inputs.
@@ -162,7 +162,7 @@ class Prepared:
 
 
 def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
-    """Gather the inputs and load the model; whatever can refuse the run is asked, and nothing is written.
+    """Collect the inputs and load the model; every check that can refuse the run is done, and nothing is written.
 
     Raises:
         AuditError: the run cannot start.

@@ -1,4 +1,4 @@
-"""A batch on this machine: every study explained, scored and written, and one that fails stops no other."""
+"""A run on this machine: explains, scores and writes every study; a failing study does not affect the others."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ from reports.writing import write_text_atomically
 __all__ = ["Progress", "RunResult", "run"]
 
 Tell = Callable[[Plan], None]
-"""Called with what is to be done, before the work begins."""
+"""Called with the plan, before the work begins."""
 
 _MOST_WORKERS = 16
 
@@ -48,15 +48,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended."""
+    """The result of a run."""
 
-    page: Path  # of a shard: what it says of itself
+    page: Path  # for a shard: its own record
     record: RunRecord
     failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
-    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
-    damaged: tuple[str, ...] = ()  # what was found damaged while the pages were made; the next run audits it again
+    told: tuple[Told, ...] = ()  # what to correct, for a terminal
+    damaged: tuple[str, ...] = ()  # damage found while pages were written; the next run audits these again
     head: str = ""  # checksum of the log's last line
-    interrupted: bool = False  # asked to stop, before all was done
+    interrupted: bool = False  # stopped on request before all was done
 
 
 def run(
@@ -66,27 +66,27 @@ def run(
     tell: Tell = lambda _plan: None,
     stopping: Stopping = never,
 ) -> RunResult:
-    """Audit a folder of chest radiographs, or go on with an audit that was cut short or whose inputs have changed.
+    """Audit a folder of chest radiographs, or continue an audit that was interrupted or whose inputs have changed.
 
-    Everything that can refuse the run (OUT, the inputs, the model) is asked before anything is written.
+    Everything that can refuse the run (OUT, the inputs, the model) is checked before anything is written.
 
     Args:
-        settings: what to do.
-        progress: told of each stage.
-        tell: told what is done already, and what is done again and why, before the work begins.
-        stopping: what a signal does while studies are at work: the study at hand is finished, and the pages made.
+        settings: the configuration.
+        progress: called for each stage.
+        tell: called before the work begins with what is already done, and what is done again and why.
+        stopping: handles signals while studies are processed: the current study is finished, and pages are written.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
     check_writable(settings.out, overwrite=settings.overwrite)
     if settings.overwrite and settings.shard is not None:
-        raise AuditError("--overwrite would give up what other shards did: leave it away, or name another --out")
+        raise AuditError("--overwrite would discard the results of other shards: omit it, or name another --out")
     if settings.engine == "ray":
         check_ray()
     with ExitStack() as lock:
         is_there = settings.out.is_dir()
-        if is_there:  # asked before hours of work, not after
+        if is_there:  # checked before hours of work, not after
             fence = lock.enter_context(held(settings.out, settings.shard))
         prepared = prepare(settings, progress=progress)
         if not is_there:
@@ -163,14 +163,14 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
 def _studies(
     prepared: Prepared, plan: Plan, journal: Journal, stop: Stop
 ) -> Iterator[tuple[Planned, FinishedStudy | None]]:
-    """Give every study of a plan in its order: read back, or done now; None where it is not done this time."""
+    """Yield every study of a plan in order: reused, or done now; None if it is not done this time."""
     to_do = replace(prepared.inputs, studies=plan.to_do)
     finished = _finished(to_do, prepared.explainer, prepared.finisher, stop)
     for planned in plan.studies:
         if planned.status.is_kept:
             try:
                 kept = reuse_study(prepared.settings.out, planned, prepared.finisher, journal.opened)
-            except DamagedError as error:  # since the run began
+            except DamagedError as error:  # damaged since the run began
                 reason = str(error).replace(f"{prepared.settings.out}/", "")
                 damaged = Exclusion(source=planned.key, stage="reading back", reason=reason, failed=True)
                 yield planned, FinishedStudy(left_out=(damaged,))
@@ -233,9 +233,9 @@ def _record(
 
 
 def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: Stop) -> Iterator[FinishedStudy]:
-    """Load, explain, score and write studies, in their order: here, beside each other, or on a cluster's machines.
+    """Load, explain, score and write studies in order: in this process, in several, or on a cluster.
 
-    Where ``stop`` says so no further study is taken: what is under way is finished, and the rest does not come.
+    When ``stop`` returns True, no further study is started; studies in progress are finished.
     """
     if finisher.settings.engine == "ray":
         return finished_on_ray(inputs.studies, explainer, finisher, stop)
@@ -263,7 +263,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
 
 
 def _workers(settings: RunSettings, device: torch.device) -> int:
-    """Take what was asked for, else none beside a CPU, which is busy itself, and a core each beside a GPU."""
+    """Return the requested number of workers; the default is none for a CPU, which is busy, else one per core."""
     if settings.workers is not None:
         return settings.workers
     return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))

@@ -1,6 +1,6 @@
-"""Scoring: a study's heats become its record, with hottest points, scores and controls, which is then written.
+"""Score: turns a study's heat maps into its record, with maxima, scores and controls, and writes it.
 
-Nothing here needs a model or torch's compute, so it runs beside the device instead of making it wait.
+This needs neither a model nor torch's compute, so it runs in parallel with the device.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,12 +45,12 @@ from reports.targets import scored_boxes
 
 __all__ = ["Finisher", "ImageRecorder"]
 
-_LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # between them half precision keeps three digits of the hottest cell
+_LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # in this range half precision keeps three digits of the maximum cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecorder:
-    """Records images of one run."""
+    """Creates the records of one run's images."""
 
     redactor: Redactor
     context: ScoringContext
@@ -58,7 +58,7 @@ class ImageRecorder:
     known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
-        """Score one image and give its record with the heats that it names; their names begin with ``prefix``."""
+        """Score one image and return its record with the heat maps that it names, which start with ``prefix``."""
         heats: dict[str, Grid] = {}
         scorer = ImageScorer(self.context, explained.loaded)
         phrases = tuple(
@@ -133,7 +133,7 @@ class ImageRecorder:
         )
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
-        """Show a control's phrase: another patient's report may name that patient."""
+        """Mask a control's phrase: another patient's report may name that patient."""
         known = self.known | explained.loaded.identifiers
         if donor is not None and not self.redactor.show_phi:
             known |= read_identifiers(donor)
@@ -147,7 +147,7 @@ class ImageRecorder:
         names: Mapping[str, str],
         heats: dict[str, Grid],
     ) -> Iterator[ControlRecord]:
-        """Set each control's heat beside that of the phrase as it stands in the report."""
+        """Compare each control's heat with that of the phrase in the report."""
         own = [control for control in explained.controls if control.index == index]
         grids = [_stored_heat(control.explanation.heat.numpy()) for control in own]
         hits = scorer.hits(explained.loaded.case.phrases[index], grids)
@@ -168,10 +168,10 @@ class ImageRecorder:
 
 
 def _stored_heat(heat: Grid) -> Grid:
-    """Give a heat the precision in which it is kept, before anything is scored: what is kept can be scored again.
+    """Convert a heat map to its stored precision before scoring, so that rescoring gives the same result.
 
-    Half precision, unless that would lose a heat's range (gradients are small numbers) or make two cells the hottest
-    where one was: then single.
+    It is half precision, unless that would lose the range of the heat (gradients are small) or make two cells the
+    maximum instead of one: then it is single precision.
     """
     hottest = float(np.abs(heat).max(initial=0.0))
     if hottest != 0.0 and not _SMALLEST_HALF <= hottest <= _LARGEST_HALF:
@@ -195,11 +195,11 @@ class Finisher:
     settings: RunSettings
     created: datetime
     model: ModelRecord
-    methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
+    methods: tuple[tuple[str, str], ...]  # name and heat unit; the first is the run's main method
     numbers: dict[str, float | int | str | bool | None]
     software: dict[str, str]
     fingerprints: Fingerprints
-    fence: Fence | None = None  # of the run that holds OUT, for the process that writes in its place
+    fence: Fence | None = None  # of the run that holds OUT, for a process that writes on its behalf
 
     @property
     def redactor(self) -> Redactor:
@@ -261,7 +261,7 @@ class Finisher:
         return FinishedStudy.of(record, left_out=explained.left_out, seconds=dict(clock.seconds), record_sha256=written)
 
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
-        """Show a study's report and the sentences whose findings were not put to the model."""
+        """Mask a study's report, and list the sentences whose findings were not explained."""
         show_phi, text = self.settings.show_phi, explained.study.report.text
         known, redactor = _headers(explained), self.redactor
         shown = redactor.text(text if show_phi else without_people(text), known)
@@ -284,7 +284,7 @@ class Finisher:
         )
 
     def noted(self, left_out: Sequence[Exclusion], study: Study) -> tuple[ExcludedImage, ...]:
-        """Note by key what of a study could not be audited; file names stay out of OUT as in ``failures.csv``."""
+        """Store by key which images of a study could not be audited; OUT never holds their file names."""
         keys = {case.image.source: case.image.instance for case in study.cases}
         shown = shown_failures(left_out, [self.settings.dicom_dir], self.keys, show_phi=self.settings.show_phi)
         return tuple(
@@ -298,7 +298,7 @@ class Finisher:
 
 
 def _headers(explained: ExplainedStudy) -> Identifiers:
-    """Join what the headers of a study's images say."""
+    """Merge the identifiers in the headers of a study's images."""
     known = Identifiers()
     for case in explained.cases:
         known |= case.loaded.identifiers

@@ -31,7 +31,7 @@ Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
 @runtime_checkable
 class ScorableImage(Protocol):
-    """An image with what scores need of it, from a run or from its record."""
+    """An image with the data that scores need, from a run or from its record."""
 
     @property
     def case(self) -> Case:
@@ -39,7 +39,7 @@ class ScorableImage(Protocol):
 
     @property
     def picture(self) -> bytes:
-        """PNG, as the page shows it."""
+        """PNG, as on the page."""
 
     @property
     def valid(self) -> Bool[np.ndarray, "rows columns"]:
@@ -47,7 +47,7 @@ class ScorableImage(Protocol):
 
     @property
     def blanked(self) -> tuple[Area, ...]:
-        """Where the picture hides text that the model saw."""
+        """Areas of the picture that hide text which the model saw."""
 
     @property
     def placement(self) -> Placement:
@@ -56,7 +56,7 @@ class ScorableImage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PatientPseudonyms:
-    """Gives the patient of an image a key; a study without a PatientID counts as a patient of its own."""
+    """Returns the key of an image's patient; a study without a PatientID counts as a patient of its own."""
 
     keys: Pseudonyms
 
@@ -71,7 +71,7 @@ class ScoringContext:
     """The boxes of a cohort, known before any pixel is read."""
 
     def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
-        """Take the cohort's studies, and what gives an image's patient a key."""
+        """Store the cohort's studies, and the function for a patient's key."""
         self._patients = patients
         cases = [case for study in studies for case in study.cases]
         blind = [self._blind_case(case, phrase) for case in cases for phrase in case.phrases]
@@ -83,13 +83,13 @@ class ScoringContext:
         return self._patients(image)
 
     def digest(self, finding: str) -> str | None:
-        """Hash the cohort's boxes of a finding, of which its references are made; None where there is none."""
+        """Hash the cohort's boxes of a finding, from which its references are made; None if there are none."""
         return self._digests.get(finding)
 
     def score(
         self, loaded: ScorableImage, phrase: Phrase, heat: Float[np.ndarray, "rows columns"], *, method: str
     ) -> tuple[Score, ...]:
-        """Score one heat on source pixels."""
+        """Score one heat map on source pixels."""
         image = loaded.case.image
         return score_heat(
             heat,
@@ -100,7 +100,7 @@ class ScoringContext:
         )
 
     def references(self, loaded: ScorableImage, phrase: Phrase) -> tuple[Score, ...]:
-        """Score what stands beside every method: the blind references and, where several drew, the readers."""
+        """Score the references of every method: the blind maps and, if there are several, the readers."""
         image = loaded.case.image
         model_px = loaded.placement.model_px
         blind = score_blind(
@@ -114,7 +114,7 @@ class ScoringContext:
         return (*blind, *score_readers(boxes, tolerances(model_px=model_px, spacing_mm=image.spacing_mm)))
 
     def mask(self, loaded: ScorableImage, phrase: Phrase) -> Bool[np.ndarray, "rows columns"]:
-        """Mark the pixels of the phrase's boxes."""
+        """Return the mask of the phrase's boxes."""
         image = loaded.case.image
         return box_mask(target_boxes(loaded.case, phrase), rows=image.rows, columns=image.columns)
 
@@ -130,7 +130,7 @@ class ScoringContext:
 
 
 def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
-    """Hash what the references of each finding are made of, in whatever order it comes."""
+    """Hash the boxes from which the references of each finding are made, independently of their order."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for case in cases:
         if case.boxes:
@@ -140,13 +140,13 @@ def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
 
 
 def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
-    """Name the boxes that a phrase is scored against, as the case's boxes are recorded."""
+    """Return the boxes that a phrase is scored against, as recorded for the case."""
     ids = box_ids(len(case.boxes))
     return tuple(ids[place] for place in target_places(case, phrase))
 
 
 class ImageScorer:
-    """Scores every heat of one image; what depends on the image alone is worked out once."""
+    """Scores every heat map of one image; values that depend only on the image are computed once."""
 
     def __init__(self, context: ScoringContext, loaded: ScorableImage) -> None:
         self._context, self._loaded = context, loaded
@@ -157,7 +157,7 @@ class ImageScorer:
         )
 
     def score(self, phrase: Phrase, stored: Grid, *, method: str) -> tuple[Pixel | None, tuple[Score, ...]]:
-        """Give the hottest point, at a pixel's centre, and all scores of one heat on the model's grid."""
+        """Return the maximum's position, at a pixel's centre, and all scores of one heat map on the model's grid."""
         everywhere = _on_source(self._loaded, stored)
         shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
         everywhere[~self._loaded.valid] = np.nan
@@ -166,7 +166,7 @@ class ImageScorer:
         return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
 
     def score_all(self, phrase: Phrase, heats: Mapping[str, Grid]) -> tuple[dict[str, Pixel | None], tuple[Score, ...]]:
-        """Give the hottest point of each method's heat on a phrase, and all scores, the references after the first."""
+        """Return the maximum of each method's heat for a phrase, and all scores; references follow the first."""
         points: dict[str, Pixel | None] = {}
         scores: list[Score] = []
         for method, stored in heats.items():
@@ -175,7 +175,7 @@ class ImageScorer:
         return points, tuple(scores)
 
     def hits(self, phrase: Phrase, heats: Iterable[Grid]) -> Iterator[bool | None]:
-        """Play the pointing game at tolerance 0 with further heats of a phrase; None where there is nothing to hit."""
+        """Compute the pointing game at tolerance 0 for further heat maps of a phrase; None if it has no box."""
         mask = self._context.mask(self._loaded, phrase)
         for stored in heats:
             heat = _on_source(self._loaded, stored)
@@ -183,11 +183,11 @@ class ImageScorer:
             yield pointing_outcome(heat, mask).is_hit
 
     def _references(self, phrase: Phrase) -> tuple[Score, ...]:
-        """Score what every method is compared with."""
+        """Score the references of every method."""
         seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
         return (*self._context.references(self._loaded, phrase), *seen)
 
 
 def _on_source(loaded: ScorableImage, stored: Grid) -> Float[np.ndarray, "rows columns"]:
-    """Bring a heat to source pixels; NaN where the model did not look."""
+    """Resample a heat map to source pixels; NaN where the model has no input."""
     return loaded.placement.heat_to_source(stored.astype(np.float32))

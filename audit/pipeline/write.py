@@ -1,6 +1,6 @@
-"""Write OUT: one folder a study with its record last, then the tables, ``run.json`` and the cohort page.
+"""Write: one folder per study with its record last, then the tables, ``run.json`` and the page over all studies.
 
-Whatever moment a run is killed at, and the machine with it, a record that is there speaks of files that are there.
+If a run or the machine is killed at any moment, the files that an existing record names exist too.
 """
 
 import io
@@ -39,7 +39,7 @@ __all__ = ["valid_png", "write_failed_study", "write_record", "write_run", "writ
 
 TABLES = ("failures.csv", "scores.csv", "scores.parquet")
 
-_ROWS_AT_ONCE = 10_000  # turned into text
+_ROWS_AT_ONCE = 10_000  # rows converted to text
 
 
 def write_study(
@@ -57,16 +57,16 @@ def write_study(
     Returns:
         The checksum of ``record.json``, for the audit log.
 
-    ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``. Heats are kept in the precision that they come in
+    ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``. Heat maps are stored in their present precision
     (:mod:`audit.pipeline.score`).
-    ``clock`` is told the stages "pages" and "writing".
+    ``clock`` measures the stages "pages" and "writing".
 
     Raises:
         OutputError: the folder cannot be written.
     """
     folder = out / "studies" / record.key
     with clock("pages"):
-        shown = {name: heat.astype(np.float32) for name, heat in heats.items()}  # as who reads heat.npz sees it
+        shown = {name: heat.astype(np.float32) for name, heat in heats.items()}  # as read from heat.npz
         page = render_study(record, heats=shown, pictures=pictures)
     with clock("writing"):
         _start_anew(folder)
@@ -80,7 +80,7 @@ def write_study(
 
 
 def write_record(folder: Path, record: StudyRecord, *, salt: bytes) -> str:
-    """Write a study's record, which marks it as done, see it safely to the disk, and give its SHA-256.
+    """Write a study's record, which marks it as done, flush it to disk, and return its SHA-256.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -97,7 +97,7 @@ def _sealed(record: StudyRecord | RunRecord, salt: bytes) -> bytes:
 
 
 def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
-    """Note that none of a study's images could be audited, in the place of what its folder held.
+    """Store a note that none of a study's images could be audited, in place of the folder's contents.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -109,7 +109,7 @@ def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
 
 
 def _start_anew(folder: Path) -> None:
-    """Make a study's folder, empty; a record goes first, so that none ever stands beside files of another."""
+    """Create an empty study folder; an old record is removed first, so that it never describes files of another."""
     check_fence(folder)
     try:
         if folder.exists():
@@ -123,14 +123,14 @@ def _start_anew(folder: Path) -> None:
 
 
 def valid_png(valid: Bool[np.ndarray, "rows columns"]) -> bytes:
-    """Make a 1-bit PNG of where an image shows something: some hundred bytes for a collimator's edges."""
+    """Create a 1-bit PNG of an image's valid pixels: a few hundred bytes for a collimator's edges."""
     buffer = io.BytesIO()
     Picture.fromarray(valid).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Make an .npz whose bytes depend on the arrays alone: zip entries carry no clock time."""
+    """Create an .npz that depends only on the arrays: zip entries have no timestamp."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
@@ -145,15 +145,16 @@ def write_run(
 ) -> RenderedFolder:
     """Write the tables, ``run.json`` and every page; the page over all studies comes last.
 
-    The studies' pages are made again, since some were made before the run knew what an amount of heat is worth and how
-    often a blind map hits.
+    The studies' pages are rendered again, because some were rendered before the run knew the scale of the heat and the
+    hit rate of blind maps.
 
     Args:
         out: the folder.
-        run: what ``run.json`` holds.
-        table: of scores.
-        salt: of the seal.
-        known: what the log vouches for: pages of other studies are not made. None: every study there was done just now.
+        run: contents of ``run.json``.
+        table: table of scores.
+        salt: salt of the seal.
+        known: the log's statements: pages of studies that it does not confirm are not rendered. None: every study in
+            OUT was done just now.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -181,7 +182,7 @@ def _failures_table(failures: Sequence[FailureRecord]) -> pd.DataFrame:
 
 
 def _defused(table: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    """Put an apostrophe before text that a spreadsheet would execute as a formula."""
 
     def defuse(value: object) -> object:
         return defused(value) if isinstance(value, str) else value

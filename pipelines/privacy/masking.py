@@ -1,10 +1,11 @@
-"""A report is masked before it is shown: what stays is what belongs to the vocabulary of radiology reports.
+"""Masks a report before it is shown: only the vocabulary of radiology reports is kept.
 
-Patterns of what identifies always miss some, so it is the other way round: a word is shown if it is in the vocabulary
+Patterns of identifiers always miss some, so the rule is reversed: a word is shown if it is in the vocabulary
 (:mod:`pipelines.privacy.vocabulary`), a number if it is a measurement, a level or a count
-(:mod:`pipelines.privacy.patterns`). Every other word is masked, in any script. Then what is known by its form
-(:mod:`pipelines.privacy.patterns`), what stands where a name stands (:mod:`pipelines.privacy.name_positions`) and what
-the header of the study's images says (:mod:`pipelines.privacy.header_words`) is masked too.
+(:mod:`pipelines.privacy.patterns`). Every other word is masked, in any script. In addition, text with the form of an
+identifier (:mod:`pipelines.privacy.patterns`), words in the position of a name
+(:mod:`pipelines.privacy.name_positions`) and words from the headers of the study's images
+(:mod:`pipelines.privacy.header_words`) are masked.
 """
 
 import re
@@ -36,34 +37,34 @@ _JOINS = re.compile(r"[ \t]*[-']?[ \t]*")
 _SPACED_LETTERS = re.compile(r"\b[A-Z](?:[ ][A-Z]){2,}\b")
 _INITIALS = re.compile(r"\b(?:[A-Z]\.[ ]?){2,4}(?![\w])")
 _NO_INITIALS = re.compile(r"pa|ap|[ap]m|i[vme]|md|sp|po|u[as]|lr|rl|do|eg|st")
-_LONGEST_WORD = 64  # letters; longer ones are masked without a look
+_LONGEST_WORD = 64  # letters; longer words are masked without a check
 _KEPT = 1 << 14
 _MOST_ROUNDS = 12
 
-# No identifier goes over the end of a line. Endless lines are cut at a space, so that hostile text costs no hour.
+# Identifiers do not cross line ends. Very long lines are cut at a space, so that hostile text does not take hours.
 _PIECE = re.compile(r"[^\n]{1,600}(?:(?=[ \t\n])|\Z)|[^\n]{1,600}|\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedText:
-    """A text as it is shown, and what of the text was masked."""
+    """A text as it is shown, with the masked parts."""
 
     text: str
-    words: int  # of the text
+    words: int  # number of words in the text
     masked_words: int
-    spans: tuple[tuple[int, int, str], ...]  # in the text's normal form: from, to, and the mask that is shown
+    spans: tuple[tuple[int, int, str], ...]  # in the normalised text: start, end, and the mask shown
 
     def mask_at(self, start: int, end: int) -> Masked | None:
-        """Give what is masked and meets some characters of the text's normal form; None where all of them are shown."""
+        """Return the mask that overlaps a range of the normalised text; None if the range is shown."""
         return next((span for span in self.spans if span[0] < end and start < span[1]), None)
 
 
 def mask_identifiers(text: str) -> str:
-    """Replace whatever is no word of radiology reports by what it is taken for: "[name]", "[date]", "[masked]" ...
+    """Replace every word that is not of radiology reports by its kind: "[name]", "[date]", "[masked]" ...
 
-    Measurements, vertebrae and ribs stay. Masking a masked text changes nothing. A name that is spelt like a word of
-    reports and does not stand where names stand is not found, so a masked text is safer to show and is not
-    de-identified.
+    Measurements, vertebrae and ribs are kept. Masking a masked text changes nothing. A name that is spelt like a word
+    of reports and is not in the position of a name is not detected. A masked text is therefore safer to show, but is
+    not de-identified.
 
     Source: HIPAA Safe Harbor, 45 CFR 164.514(b)(2), for what identifies.
     """
@@ -72,9 +73,9 @@ def mask_identifiers(text: str) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def mask_report(text: str, known: Identifiers = Identifiers()) -> MaskedText:  # noqa: B008 - frozen
-    """Mask a text; whatever the header of its images says (``known``) is masked wherever the text repeats it.
+    """Mask a text, including every repetition of the values in its images' headers (``known``).
 
-    A header that is known in part only could name anybody: then the whole text is masked.
+    An incomplete header could name anybody: then the whole text is masked.
     """
     plain = normal_form(text)
     if known.complete:
@@ -102,7 +103,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _masked(piece: str, offset: int, known: Identifiers) -> Iterator[Masked]:
-    """Give what of a piece is masked, in rounds: what is masked in one tells what its neighbours are."""
+    """Yield the masks of a piece, in rounds: the masks of one round give context for the next."""
     spans: tuple[Masked, ...] = ()
     for _ in range(_MOST_ROUNDS):
         shown = _MaskedPiece.of(piece, spans)
@@ -116,7 +117,7 @@ def _masked(piece: str, offset: int, known: Identifiers) -> Iterator[Masked]:
 
 @dataclass(frozen=True, slots=True)
 class _MaskedPiece:
-    """A piece with its masks in it, and where each of its characters comes from."""
+    """A piece with its masks, and the origin of each of its characters."""
 
     text: str
     origins: Sequence[tuple[int, int]]
@@ -135,7 +136,7 @@ class _MaskedPiece:
         return cls("".join([*parts, piece[at:]]), origins)
 
     def back(self, span: Masked) -> Masked:
-        """Say where something found in the shown text stands in the piece."""
+        """Map a range of the shown text to the piece."""
         start, end, mask = span
         return self.origins[start][0], self.origins[end - 1][1], mask
 
@@ -154,7 +155,7 @@ def _one_round(text: str, known: Identifiers) -> Iterator[Masked]:
 
 
 def _unknown(text: str, spared: Sequence[tuple[int, int]]) -> Iterator[Masked]:
-    """Find the words, numbers and signs that are not of reports; ``spared`` are eponyms."""
+    """Find words, numbers and characters that are not of reports; ``spared`` are eponyms."""
     middle = {word.start for word in words_in(text) if not word.opens and word.is_capital}
     for found in _TOKEN.finditer(text):
         if found["run"]:
@@ -179,7 +180,7 @@ _LIST_NUMBER = re.compile(r"(?:\A|[.!?:;)][ \t]+)[(]?\Z")
 
 
 def _beside_mask(text: str, found: re.Match[str]) -> bool:
-    """Whether a bare number of one or two digits stands beside a mask: "12 [masked] 2019", "[masked] 5"."""
+    """Return True if a number of one or two digits is next to a mask: "12 [masked] 2019", "[masked] 5"."""
     if not found[0].isdigit():
         return False
     before, behind = text[max(0, found.start() - 24) : found.start()], text[found.end() :][:24]
@@ -203,7 +204,7 @@ def _is_shown_word(word: str) -> bool:
 
 
 def _joined(piece: str, spans: Iterable[Masked]) -> tuple[Masked, ...]:
-    """Join what overlaps, and masks between which nothing stands; of two kinds that of the longer holds."""
+    """Merge overlapping and adjacent masks; of two kinds, that of the longer one is used."""
     joined: list[Masked] = []
     for start, end, mask in sorted(spans, key=lambda span: (span[0], -span[1], span[2] == "masked")):
         if joined:

@@ -1,4 +1,4 @@
-"""Patterns of dates, numbers and addresses in a report, and the form of a word in which they are compared."""
+"""Patterns of dates, numbers and addresses in a report, and the normal form in which words are compared."""
 
 import re
 import unicodedata
@@ -12,9 +12,9 @@ _PLAIN = _APOSTROPHES | _DASHES | {0x00AD: None, 0x034F: None, 0x2044: "/", 0x22
 
 
 def normal_form(text: str) -> str:
-    """Compose letters and their marks, make full-width forms plain, and take out characters that are not seen.
+    """Compose letters with their marks, convert full-width forms, and remove invisible characters.
 
-    Typographic apostrophes and dashes become those of ASCII. Plain ASCII stays as it is.
+    Typographic apostrophes and dashes become ASCII. Plain ASCII is unchanged.
 
     Source: Unicode Standard Annex 15, form NFKC; general category Cf (format characters).
     """
@@ -25,12 +25,12 @@ def normal_form(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Put letters into small ones, each into one, so that places in the text stay what they are."""
+    """Convert letters to lower case, one to one, so that positions in the text are preserved."""
     return text.lower() if text.isascii() else "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
 Masked = tuple[int, int, str]
-"""Where what is masked begins and ends, and its mask."""
+"""Start and end of a masked range, and its mask."""
 
 _ITS_NUMBER = r"(?:id|number|no|nr|code)"
 _NUMBERED = (
@@ -54,7 +54,7 @@ _SPOKEN_DAY = (
     r"(?:(?:twenty|thirty)[- ])?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|tenth|eleventh|twelfth|"
     r"\w{3,6}teenth|twentieth|thirtieth"
 )
-# A number with its unit is a measurement, and stays.
+# A number with its unit is a measurement, and is kept.
 _UNIT = (
     r"(?:mm|cm|ml|cc|l|mg|mgy|mas|kvp?|hu|g|kg|%|percent|degrees?|french|fr|weeks?|days?|months?|years?|hours?|views?|"
     r"(?:milli|centi)met(?:er|re)s?)(?![^\W\d_])"
@@ -71,7 +71,7 @@ _VERBS = (
 
 _DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple)"
 
-# In this order: what is masked whole stands before what would mask a part of it.
+# In this order: patterns for a whole identifier come before those for a part of it.
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (mask, re.compile(pattern, 0 if mask == "name" else re.IGNORECASE))
     for mask, pattern in (
@@ -129,7 +129,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         ("number", rf"(?<![\w.])(?:\(?\d{{3}}\)?[ .-]?)?\d{{3}}[ .-]\d{{4}}(?!\w|[ ]*{_UNIT})"),
         ("number", r"(?<!\w)\+\d[\d ()./-]{4,18}\d"),
-        # Above 89 an age identifies, and below it helps.
+        # An age above 89 identifies a patient; below, it is useful.
         ("age", r"\b\d{1,3}(?=[ -]?(?:(?:years?|yrs?)[ -]?(?:olds?|of[ -]age)|y\.?[ ]?/?[ ]?o\b\.?|yof\b|yom\b))"),
         ("age", r"(?<=\bage )\d{1,3}\b|(?<=\bage: )\d{1,3}\b|(?<=\baged )\d{1,3}\b|(?<=\bage of )\d{1,3}\b"),
         (
@@ -158,7 +158,7 @@ _AFTER_WORD = re.compile(
 
 
 def patterns_in(text: str) -> Iterator[Masked]:
-    """Find what is masked for its form. What is found may overlap."""
+    """Find text with the form of an identifier. The results may overlap."""
     for mask, pattern in _RULES:
         for found in pattern.finditer(text):
             if found.end() > found.start():
@@ -182,13 +182,13 @@ _ANATOMY = (
 )
 _CATHETER = r"[^.;\n]{0,16}?\b(?:catheter|tube|drain|sheath|pigtail)"
 
-# What a number may be of itself.
+# Numbers that may be shown in any context.
 _ITSELF = re.compile(
     rf"{_LEVEL}(?:[-/](?:{_LEVEL}|1[0-2]|[1-9]))*|{_NUMBER}(?:[x-]{_NUMBER})*{_MEASURE_UNIT}|h[1-9]n[1-9]|[sp]{{0,2}}[ac]?o2|b12|fev1|"
     r"[23]d|x[1-9]|n95|[1-4](?:v|vws?|views?)|0\.\d{1,3}",
     re.IGNORECASE,
 )
-# What may be shown for what stands before or behind it: the number, the words before and those behind.
+# Numbers that may be shown in a context: the number, the words before and the words after it.
 _BESIDE = tuple(
     (re.compile(run, re.IGNORECASE), re.compile(rf"(?:{before})\Z", re.IGNORECASE), re.compile(after, re.IGNORECASE))
     for run, before, after in (
@@ -220,11 +220,11 @@ _COUNT = re.compile(r"\d{1,2}")
 _DATE_LIKE = re.compile(r"(?:\d+|[^\W\d_]+)[-/.](?:\d+|[^\W\d_]+)(?:[-/.]\d*)?")
 _LONGEST_DATE = 11  # characters: 12-Mar-2019
 _OLDEST = 89  # years: HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C)
-_LOOK = 60  # characters before and behind that decide
+_LOOK = 60  # characters before and after that are considered
 
 
 def number_mask(found: re.Match[str]) -> str | None:
-    """Say what masks a run of letters and digits at its place in a line; None where it may be shown."""
+    """Return the mask for a run of letters and digits at its position in a line; None if it may be shown."""
     run, text = found[0], found.string
     before, after = text[max(0, found.start() - _LOOK) : found.start()], text[found.end() : found.end() + _LOOK]
     if _is_measured(run, before, after) or _is_counted(run, before, after):
@@ -239,7 +239,7 @@ def _is_measured(run: str, before: str, after: str) -> bool:
 
 
 def _is_counted(run: str, before: str, after: str) -> bool:
-    """Whether a number counts something, or ribs and vertebrae that stand further off, and is no part of a date."""
+    """Return True if a number counts something, or ribs and vertebrae further away, and is not part of a date."""
     if _COUNT.fullmatch(run) and _OPENS_ITEM.search(before):
         return True
     if _OF_DATE.search(before):

@@ -1,4 +1,4 @@
-"""Words that name nobody: a label, a maker or a quoted word that is made of them alone may be shown."""
+"""Words that name nobody: a label, manufacturer or quoted text that consists only of them may be shown."""
 
 import re
 
@@ -9,7 +9,7 @@ __all__ = ["is_maker", "is_plain", "is_reader_number", "plain_words"]
 _WORD = re.compile(r"[^\W\d_]+")
 _LONG_NUMBER = re.compile(r"\d{3}|\d[^\w\s]*\d[^\w\s]*\d")
 
-# What labels of public box sets and of annotation tools are made of, beside the findings.
+# Words in labels of public box sets and of annotation tools, besides findings.
 _OF_LABELS = frozenset(
     (
         *("a", "abnormal", "abnormality", "absent", "acute", "airspace", "alveolar", "and", "annotation", "aorta"),
@@ -61,7 +61,7 @@ _READER = re.compile(
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text says nothing but findings, places in the chest and words of tables."""
+    """Return True if a text contains only findings, places in the chest and words of tables."""
     if text.casefold() in FINDINGS:
         return True
     words = [word.casefold() for word in _WORD.findall(text)]
@@ -69,18 +69,18 @@ def is_plain(text: str) -> bool:
 
 
 def plain_words(text: str) -> list[str]:
-    """Give the words of a text that would be shown wherever they stand, in their order."""
+    """Return the words of a text that are shown in any context, in order."""
     return [word for word in re.findall(r"\w+", text.casefold()) if is_plain(word)]
 
 
 def is_maker(text: str) -> bool:
-    """Whether a text is a maker's name as headers have it."""
+    """Return True if a text is a manufacturer's name as in headers."""
     words = [word.casefold() for word in _WORD.findall(text)]
     return bool(words) and _LONG_NUMBER.search(text) is None and all(word in _OF_MAKERS for word in words)
 
 
 def is_reader_number(text: str) -> bool:
-    """Whether a reader goes by a number already, or by a key."""
+    """Return True if a reader is already identified by a number or by a key."""
     return _READER.match(text) is not None
 
 

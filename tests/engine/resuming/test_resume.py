@@ -215,7 +215,7 @@ def test_shards_together_are_the_whole_run(cohort, finished, tmp_path, pairs_ask
 
 def test_a_shard_does_not_give_up_what_others_did(cohort, out) -> None:
     before = tree_of(out)
-    with pytest.raises(AuditError, match="--overwrite would give up what other shards did"):
+    with pytest.raises(AuditError, match="--overwrite would discard the results of other shards"):
         run(asked(cohort, out, shard=Shard(number=1, of=2), overwrite=True))
     assert tree_of(out) == before
 
