@@ -23,7 +23,7 @@ from pipelines.errors import AuditError, OutputError
 
 __all__ = ["Finding", "examine"]
 
-_MENDS = {
+_REMEDIES = {
     JPEGBaseline8Bit: "python-gdcm",
     JPEGLosslessSV1: "python-gdcm",
     JPEGLSLossless: "pyjpegls",
@@ -44,7 +44,7 @@ class Finding:
 
 def examine(*, model: str, out: Path) -> tuple[Finding, ...]:
     """Check device, decoders, model, write access and salt."""
-    return (_device(), *(_decoder(syntax) for syntax in _MENDS), _model(model), _write_access(out), _salt())
+    return (_device(), *(_decoder(syntax) for syntax in _REMEDIES), _model(model), _write_access(out), _salt())
 
 
 def _device() -> Finding:
@@ -57,7 +57,7 @@ def _device() -> Finding:
 def _decoder(syntax: UID) -> Finding:
     if get_decoder(syntax).is_available:
         return Finding(subject=f"decoder {syntax.name}", detail="available", good=True)
-    return Finding(subject=f"decoder {syntax.name}", detail=f"run `pip install {_MENDS[syntax]}`", good=False)
+    return Finding(subject=f"decoder {syntax.name}", detail=f"run `pip install {_REMEDIES[syntax]}`", good=False)
 
 
 def _model(name: str) -> Finding:

@@ -123,24 +123,24 @@ def _left_out(source: str, reason: str, *, failed: bool) -> Exclusion:
 def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:
     """Say what was found and what to correct first."""
     if not images:
-        mend = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
+        remedy = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
     elif not reports.reports and reports.left_out:
-        mend = "no report could be read; `m2ib-audit check` gives the reason for each"
+        remedy = "no report could be read; `m2ib-audit check` gives the reason for each"
     elif not reports.reports:
-        mend = "give --reports a folder or table of reports"
+        remedy = "give --reports a folder or table of reports"
     elif joined.by_study:
-        mend = (
+        remedy = (
             f"{len(joined.by_study)} reports joined their studies and name no known finding as present or uncertain; "
             "look at one of them, and at its FINDINGS and IMPRESSION"
         )
     elif joined.ambiguous:
-        mend = "several different reports belong to each study; `m2ib-audit check` names them"
+        remedy = "several different reports belong to each study; `m2ib-audit check` names them"
     else:
-        mend = (
+        remedy = (
             "no report joined a study; name each report file by the StudyInstanceUID, the accession number, or the "
             "name of the DICOM file or its folder, or give these in a column of a table"
         )
-    return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {mend}"
+    return f"nothing to audit in {images} images, {len(reports.reports)} reports and {boxes} boxes: {remedy}"
 
 
 _MOST_FRAMES = 1000  # per file: a header of a few bytes can claim a hundred million

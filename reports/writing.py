@@ -134,11 +134,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """Say in one sentence what cannot be written, why, and the mend."""
+    """Explain in one sentence what cannot be written, why, and what to do."""
     if error.errno in _FULL:
-        mend = "free space there, then give the same command again: what is finished is kept"
+        remedy = "free space there, then give the same command again: what is finished is kept"
     elif error.errno in _GONE:
-        mend = "bring the disk or share back, then give the same command again: what is finished is kept"
+        remedy = "bring the disk or share back, then give the same command again: what is finished is kept"
     else:
-        mend = "make the folder and give yourself write access"
-    return OutputError(f"{path} cannot be written ({error.strerror or error}): {mend}")
+        remedy = "make the folder and give yourself write access"
+    return OutputError(f"{path} cannot be written ({error.strerror or error}): {remedy}")

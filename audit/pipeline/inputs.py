@@ -149,9 +149,9 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
             yield Exclusion(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
         if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):
-            mend = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
+            remedy = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
             reason = (
-                f"the first of the image's {image.frames:,} frames is audited and the others are not: {mend} if they "
+                f"the first of the image's {image.frames:,} frames is audited and the others are not: {remedy} if they "
                 "should be"
             )
             yield Exclusion(source=image.source, stage="frames", reason=reason, failed=False)
