@@ -340,6 +340,6 @@ def test_the_key_of_a_name_that_is_no_utf_8_leads_back_to_it(strange: Path) -> N
 
 
 def test_an_out_folder_whose_name_is_no_utf_8_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"M\\xfcller/out is no UTF-8"):
+    with pytest.raises(OutputError, match=r"M\\xfcller/out is not UTF-8"):
         check_writable(tmp_path / LATIN_1 / "out", overwrite=False)
     assert not (tmp_path / LATIN_1).exists()
