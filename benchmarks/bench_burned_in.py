@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from pydicom.data import get_testdata_file
+from scipy.ndimage import uniform_filter
 
 from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.pixels import read_pixels
@@ -22,7 +23,8 @@ Display = Float[np.ndarray, "rows columns"]
 
 HEIGHTS = (10, 14, 20, 32, 64)  # px that a font is high, on films of 1024 px
 CONTRASTS = (0.25, 0.5, 1.0)  # of what is between the background and white
-PLACES = ("corner", "edge", "on the chest", "plate", "down the side")
+ACROSS = "from air to tissue"
+PLACES = ("corner", "edge", "on the chest", "plate", "down the side", ACROSS)
 TEXTS = (
     "KOWALCZYK ANNA",
     "Müller, Jürgen 1951",
@@ -34,6 +36,7 @@ TEXTS = (
     "Nguyen Thi Hoa",
 )
 REAL = ("RG1_UNCR.dcm", "RG3_UNCR.dcm", "RG1_J2KR.dcm", "RG3_J2KR.dcm")
+_AIR, _TISSUE = 0.2, 0.5  # of white: less, and more
 _FONTS = ("DejaVu Sans", "DejaVu Sans Mono", "DejaVu Serif", "STIXGeneral")
 
 
@@ -63,7 +66,7 @@ def write_on(film: Display, text: str, *, height: int, contrast: float, place: s
         stamp = stamp.rotate(90, expand=True)
     ink = np.asarray(stamp, dtype=np.float32) / 255.0
     ink = ink[:, : film.shape[1] - 8]
-    y, x = _corner(place, ink.shape, film.shape, rng)
+    y, x = _across(ink.shape, film, rng) if place == ACROSS else _corner(place, ink.shape, film.shape, rng)
     shown = film.copy()
     under = shown[y : y + ink.shape[0], x : x + ink.shape[1]]
     if place == "plate":
@@ -81,6 +84,19 @@ def _corner(place: str, ink: tuple[int, ...], film: tuple[int, ...], rng: np.ran
     if place == "edge":
         return int(rng.uniform(0.05, 0.95) * most_y), int(rng.choice([4, most_x]))
     return int(rng.choice([4, most_y])), int(rng.choice([4, most_x]))
+
+
+def _across(ink: tuple[int, ...], film: Display, rng: np.random.Generator) -> tuple[int, int]:
+    """Choose a place where a text begins in air and ends over tissue, or the other way round."""
+    height, width = ink
+    smooth = uniform_filter(film, 15)[height // 2 : film.shape[0] - height, :]
+    last = film.shape[1] - width
+    begins, ends = smooth[:, height // 2 : last + height // 2], smooth[:, width - height // 2 :][:, :last]
+    places = np.argwhere((np.minimum(begins, ends) < _AIR) & (np.maximum(begins, ends) > _TISSUE))
+    if len(places) == 0:
+        return _corner("edge", ink, film.shape, rng)
+    y, x = places[rng.integers(len(places))]
+    return int(y), int(x)
 
 
 def covered(frame: tuple[int, int, int, int], areas: Sequence[Area]) -> float:

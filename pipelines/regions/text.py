@@ -5,40 +5,34 @@ dark or dark on bright, on two scales. Three letters in a row, or letters that t
 marker ("R", "PA") and are left alone. What the shape of a letter is plays no part: nothing is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image as Picture
-from scipy.ndimage import find_objects, gaussian_filter, grey_opening, label, maximum_filter, mean
+from scipy.ndimage import uniform_filter1d
+
+from pipelines.regions.letters import HEIGHT_PX, WINDOW_PX, Boxes, Letters, Tones, find_letters
 
 __all__ = ["Area", "find_text"]
 
-Values = UInt8[np.ndarray, "rows columns"]
-Boxes = Float[np.ndarray, "letters 4"]  # top, left, bottom, right
 Frame = tuple[float, float, float, float]
-Tones = Float[np.ndarray, "letters 2"]  # what a letter stands out by, and its brightness
 
 _LONG_SIDES = (768, 2048)  # px of the finer scale: on less, ribs have the size of letters; text is legible in more
 _SCALES = (1, 4)  # what the finer scale is reduced by
-_WINDOW = 13  # px: strokes are narrower
 _CONTRAST = (28.0, 60.0)  # of 255 that a stroke stands out by at least, on each scale: vertebrae are large and faint
-_NOISES = 5.5  # standard deviations of the noise, that it stands out by
-_BLOCK = 32  # px, that the noise is measured in
-_BLUR = 0.8  # px: what a letter loses by it is less than noise does
-_NOISE_LEFT = 0.35  # of the noise behind the blur: 1 / (2 sqrt(pi) _BLUR)
-_OF_BEST = 0.5  # of the most that anything near stands out by: blurred edges would join letters
-_NEAR = 25  # px
-_HEIGHT = (6, 84)  # px, of a letter
-_FILLED = (0.14, 0.95)  # share of its frame that a letter covers
 _ALIKE = 0.35  # of what they stand out by, that the letters of a line differ by ...
 _SAME_INK = 25.0  # ... or of 255, that their brightness differs by where what is behind them changes
+_STRONG = 60.0  # of 255, that a line stands out by which is followed where it stands out less
+_LEAST_INK = 0.12  # of a square as high as the line, that strokes cover
+_ROOM_IN_LINE = 2.2  # heights between the words of such a line
+_WORD_ROOM = 1.6  # heights between the words of a line
 _LETTERS = 3  # side by side, that make a text
-_WIDEST = 14.0  # heights: letters that touch
 _CROSSINGS = 4.0  # strokes that a line through letters that touch crosses
-_MOST_PIECES = 6000  # more are a texture, of which the most contrasted count
 _MARGIN = (0.4, 2.0)  # heights that an area is wider by, across the line and along it: letters that were missed
+_MOST_WASTE = 1.25  # of two areas' sizes, that one around both has
+_LINES_DIFFER = 1.5  # times: as high may one area be as two of one line are
 _ROOM = 2  # widths of an area, between two that are one text
 _LEAST_SHARE_ALIGNED = 0.6  # of a line's letters, that stand on it
 
@@ -58,6 +52,11 @@ class Area:
         """Top, left, bottom and right edge."""
         return self.top, self.left, self.bottom, self.right
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it lies along rows."""
+        return self.right - self.left >= self.bottom - self.top
+
 
 def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
     """Find what looks like text of three letters or more, along rows or along columns.
@@ -74,13 +73,12 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
     found: list[tuple[Frame, Frame]] = []
     for scale, least in zip(_SCALES, _CONTRAST, strict=True):
         values = fine if scale == 1 else np.asarray(Picture.fromarray(fine).reduce(scale))
-        if min(values.shape) < 2 * _WINDOW:
+        if min(values.shape) < 2 * WINDOW_PX:
             continue
         for shown in (values, 255 - values):
-            letters, tones, crossings = _letters(shown, least)
-            for boxes, turned in ((letters, False), (letters[:, [1, 0, 3, 2]], True)):
-                lines = _lines(boxes, tones, None if turned else crossings)
-                for whole, inner in lines:
+            letters = find_letters(shown, least)
+            for turned, given in ((False, letters), (True, letters.turned())):
+                for whole, inner in _lines(given):
                     unit = scale * factor
                     found.append((_as_given(whole, turned, unit), _as_given(inner, turned, unit)))
     return _merged(found, display.shape)
@@ -106,72 +104,23 @@ def _eight_bit(
     return np.asarray(Picture.fromarray(values).resize(size, kernel)), factor
 
 
-def _letters(values: Values, least: float) -> tuple[Boxes, Tones, Float[np.ndarray, " letters"]]:
-    """Find pieces that may be letters, or letters that touch: their frames, tones and how many strokes cross."""
-    noise = _noise(values)
-    values = gaussian_filter(values, _BLUR)
-    hat = values - grey_opening(values, (_WINDOW, _WINDOW))
-    least = max(least, _NOISES * _NOISE_LEFT * noise)
-    strokes = (hat > least) & (hat > _OF_BEST * maximum_filter(hat, _NEAR))
-    pieces, count = label(strokes, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.zeros((0, 4)), np.zeros((0, 2)), np.zeros(0)
-    frames = np.array(
-        [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in find_objects(pieces)], dtype=float
-    )
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    height, width = frames[:, 2] - frames[:, 0], frames[:, 3] - frames[:, 1]
-    low, high = _HEIGHT
-    short, long = np.minimum(height, width), np.maximum(height, width)
-    fits = (long >= low) & (short <= high) & (long <= _WIDEST * np.maximum(short, low / 2))
-    fits &= (sizes >= _FILLED[0] * height * width) & (sizes >= low)
-    fits &= (sizes <= _FILLED[1] * height * width) | (long > 2.2 * short)  # I, 1, -: bars
-    chosen = np.flatnonzero(fits) + 1
-    if len(chosen) > _MOST_PIECES:
-        contrast = mean(hat, pieces, chosen)
-        chosen = np.sort(chosen[np.argsort(contrast)[-_MOST_PIECES:]])
-    if len(chosen) == 0:
-        return np.zeros((0, 4)), np.zeros((0, 2)), np.zeros(0)
-    tones = np.stack([mean(hat, pieces, chosen), mean(values, pieces, chosen)], axis=1).astype(float)
-    crossings = np.array([_crossings(pieces, int(index), frames[index - 1]) for index in chosen])
-    return frames[chosen - 1], tones, crossings
-
-
-def _noise(values: Values) -> float:
-    """Standard deviation of the noise where it is strong, from differences of neighbours; text is too rare to count."""
-    steps = np.abs(np.diff(values[::2].astype(np.int16), axis=1))
-    block = min(_BLOCK, steps.shape[1])
-    by_block = np.median(steps[:, : steps.shape[1] // block * block].reshape(len(steps), -1, block), axis=2)
-    return float(np.percentile(by_block, 75)) / 0.954  # of a normal distribution's differences: sqrt(2) * 0.6745
-
-
-def _crossings(pieces: Int[np.ndarray, "rows columns"], index: int, frame: Float[np.ndarray, "4"]) -> float:
-    """How many strokes the rows of a piece cross on average."""
-    top, left, bottom, right = frame.astype(int)
-    piece: Bool[np.ndarray, "rows columns"] = pieces[top:bottom, left:right] == index
-    starts = piece.copy()
-    starts[:, 1:] &= ~piece[:, :-1]
-    return float(starts.sum(axis=1).mean())
-
-
-def _lines(
-    boxes: Boxes, tones: Tones, crossings: Float[np.ndarray, " letters"] | None
-) -> Iterator[tuple[Frame, Frame]]:
+def _lines(letters: Letters) -> Iterator[tuple[Frame, Frame]]:
     """Give the frames of the lines that letters stand on, along rows, with room and without."""
-    if crossings is not None:
+    boxes = letters.boxes
+    if letters.crossings is not None:
         height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-        for place in np.flatnonzero((width > 2.0 * height) & (crossings >= _CROSSINGS) & (height >= _HEIGHT[0])):
-            yield _with_margin(boxes[place : place + 1])
-    for members in _rows_of_letters(boxes, tones):
-        chosen = boxes[members]
-        if _is_text(chosen):
-            yield _with_margin(boxes[_grown(members, boxes, tones)])
+        touching = (width > 2.0 * height) & (letters.crossings >= _CROSSINGS) & (height >= HEIGHT_PX[0])
+        for place in np.flatnonzero(touching):
+            yield _with_margin(letters, [int(place)])
+    for members in _rows_of_letters(boxes, letters.tones):
+        if _is_text(boxes[members]):
+            yield _with_margin(letters, _grown(members, boxes, letters.tones))
 
 
 def _rows_of_letters(boxes: Boxes, tones: Tones) -> Iterator[list[int]]:
     """Join letters to their neighbours on a line."""
     height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    usable = np.flatnonzero((height >= _HEIGHT[0]) & (height <= _HEIGHT[1]) & (width <= 3.0 * height))
+    usable = np.flatnonzero((height >= HEIGHT_PX[0]) & (height <= HEIGHT_PX[1]) & (width <= 3.0 * height))
     order = usable[np.argsort(boxes[usable, 1])]
     top, left, bottom, right = boxes[order].T
     tall, tone = height[order], tones[order]
@@ -184,7 +133,7 @@ def _rows_of_letters(boxes: Boxes, tones: Tones) -> Iterator[list[int]]:
         return place
 
     for place in range(len(order)):
-        reach = np.searchsorted(left, right[place] + 1.2 * _HEIGHT[1], side="right")
+        reach = np.searchsorted(left, right[place] + 1.2 * HEIGHT_PX[1], side="right")
         others = slice(place + 1, int(reach))
         most = np.maximum(tall[others], tall[place])
         gap = left[others] - right[place]
@@ -215,7 +164,7 @@ def _grown(members: list[int], boxes: Boxes, tones: Tones) -> list[int]:
     taken = set(members)
     while True:
         left, right = boxes[list(taken), 1].min(), boxes[list(taken), 3].max()
-        near = fits & (boxes[:, 3] >= left - 1.6 * height) & (boxes[:, 1] <= right + 1.6 * height)
+        near = fits & (boxes[:, 3] >= left - _WORD_ROOM * height) & (boxes[:, 1] <= right + _WORD_ROOM * height)
         more = set(np.flatnonzero(near).tolist()) - taken
         if not more:
             return sorted(taken)
@@ -235,21 +184,49 @@ def _is_text(letters: Boxes) -> bool:
     return bool(max(on_base, on_top) >= _LEAST_SHARE_ALIGNED and length >= 1.2 * height and is_flat)
 
 
-def _with_margin(letters: Boxes) -> tuple[Frame, Frame]:
-    height = float(np.median(letters[:, 2] - letters[:, 0]))
+def _with_margin(letters: Letters, members: Sequence[int]) -> tuple[Frame, Frame]:
+    """Give the frame of a line's letters, with room and without."""
+    boxes = letters.boxes[members]
+    height = float(np.median(boxes[:, 2] - boxes[:, 0]))
     across, along = (share * height for share in _MARGIN)
-    top, left = (float(edge) for edge in letters[:, :2].min(axis=0))
-    bottom, right = (float(edge) for edge in letters[:, 2:].max(axis=0))
+    top, bottom = float(boxes[:, 0].min()), float(boxes[:, 2].max())
+    left, right = _reach(letters, members)
     return (top - across, left - along, bottom + across, right + along), (top, left, bottom, right)
 
 
+def _reach(letters: Letters, members: Sequence[int]) -> tuple[float, float]:
+    """Follow a line to its left and right end, where letters of its brightness stand out little of what is behind."""
+    boxes = letters.boxes[members]
+    top, bottom = (int(edge) for edge in np.median(boxes[:, [0, 2]], axis=0))
+    left, right = float(boxes[:, 1].min()), float(boxes[:, 3].max())
+    contrast, ink = np.median(letters.tones[members], axis=0)
+    if contrast < _STRONG:
+        return left, right
+    strokes = (letters.hat[top:bottom] > letters.faintest) & (letters.values[top:bottom] >= ink - _SAME_INK)
+    height = bottom - top
+    columns = np.flatnonzero(uniform_filter1d(strokes.mean(axis=0), height, mode="constant") >= _LEAST_INK).astype(
+        float
+    )
+    room = _ROOM_IN_LINE * height
+    return -_followed(-columns[::-1] - 1.0, -left, room), _followed(columns, right - 1.0, room) + 1.0
+
+
+def _followed(columns: Float[np.ndarray, " columns"], start: float, room: float) -> float:
+    """Go on from ``start`` through ascending columns, as long as the next one is near."""
+    further = columns[columns > start]
+    steps = np.diff(further, prepend=start)
+    far = np.flatnonzero(steps > room)
+    last = far[0] if len(far) else len(further)
+    return float(further[last - 1]) if last else start
+
+
 def _merged(found: list[tuple[Frame, Frame]], shape: tuple[int, ...]) -> tuple[Area, ...]:
-    """Clip areas to the picture and join those that overlap."""
+    """Clip areas to the picture and join those of one text."""
     waiting = [replace(_clipped(whole, shape), letters=_clipped(inner, shape)) for whole, inner in found]
     done: list[Area] = []
     while waiting:
         area = waiting.pop()
-        touching = next((each for each in done if _overlap(each, area)), None)
+        touching = next((each for each in done if _are_one_text(each, area)), None)
         if touching is None:
             done.append(area)
             continue
@@ -272,6 +249,27 @@ def _joined(one: Area, other: Area) -> Area:
         right=max(one.right, other.right),
         letters=_joined(one.letters, other.letters) if one.letters and other.letters else None,
     )
+
+
+def _are_one_text(one: Area, other: Area) -> bool:
+    """Whether areas meet, and the smallest one that holds both is one line, or holds little else.
+
+    Lines that cross, or touch at a corner, stay apart: the frame around them would hold much of the film.
+    """
+    if not _overlap(one, other):
+        return False
+    whole = _joined(one, other)
+    if _size(whole) <= _MOST_WASTE * (_size(one) + _size(other)):
+        return True
+    if one.is_wide and other.is_wide:
+        return whole.bottom - whole.top <= _LINES_DIFFER * max(one.bottom - one.top, other.bottom - other.top)
+    if not one.is_wide and not other.is_wide:
+        return whole.right - whole.left <= _LINES_DIFFER * max(one.right - one.left, other.right - other.left)
+    return False
+
+
+def _size(area: Area) -> int:
+    return (area.bottom - area.top) * (area.right - area.left)
 
 
 def _overlap(one: Area, other: Area) -> bool:

@@ -8,7 +8,7 @@ from planting import burned_in
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from benchmarks.bench_burned_in import covered, phantom_film, write_on
+from benchmarks.bench_burned_in import ACROSS, covered, phantom_film, write_on
 from pipelines.cohort import match
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.scan import scan_folder
@@ -28,6 +28,11 @@ def film() -> np.ndarray:
     return phantom_film(7001, columns=640)
 
 
+@pytest.fixture(scope="module")
+def wide_film() -> np.ndarray:
+    return phantom_film(7001, columns=1024)
+
+
 @pytest.mark.parametrize("place", ["corner", "edge", "on the chest", "plate", "down the side"])
 @pytest.mark.parametrize("height", [14, 24, 48])
 def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height: int) -> None:
@@ -40,6 +45,25 @@ def test_a_name_is_found_wherever_it_stands(film: np.ndarray, place: str, height
         assert area.top <= inner.top < inner.bottom <= area.bottom
         assert area.left <= inner.left < inner.right <= area.right
         assert inner.edges != area.edges
+
+
+@pytest.mark.parametrize("negative", [False, True], ids=["white", "black"])
+@pytest.mark.parametrize("height", [14, 24, 40])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_line_that_crosses_from_air_to_tissue_is_covered_whole(
+    wide_film: np.ndarray, height: int, seed: int, negative: bool
+) -> None:
+    written = write_on(wide_film, "DOE^JANE 14.03.1962", height=height, contrast=1.0, place=ACROSS, seed=seed)
+    display = 1.0 - written.display if negative else written.display
+    assert covered(written.frame, find_text(display)) >= 0.99
+
+
+def test_lines_that_cross_each_other_are_not_blanked_with_all_that_lies_between() -> None:
+    film = np.full((600, 600), 0.3, dtype=np.float32)
+    film = write_on(film, "KOWALCZYK ANNA", height=20, contrast=1.0, place="corner", seed=1).display
+    film = write_on(film, "KOWALCZYK ANNA", height=20, contrast=1.0, place="down the side", seed=1).display
+    areas = find_text(film)
+    assert sum((a.bottom - a.top) * (a.right - a.left) for a in areas) / film.size < 0.1
 
 
 @pytest.mark.parametrize("columns", [320, 512])
