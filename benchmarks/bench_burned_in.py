@@ -65,7 +65,7 @@ def write_on(film: Display, text: str, *, height: int, contrast: float, place: s
     if place == "down the side":
         stamp = stamp.rotate(90, expand=True)
     ink = np.asarray(stamp, dtype=np.float32) / 255.0
-    ink = ink[:, : film.shape[1] - 8]
+    ink = ink[: film.shape[0] - 8, : film.shape[1] - 8]
     y, x = _across(ink.shape, film, rng) if place == ACROSS else _corner(place, ink.shape, film.shape, rng)
     shown = film.copy()
     under = shown[y : y + ink.shape[0], x : x + ink.shape[1]]

@@ -39,6 +39,9 @@ class Letters:
     crossings: Float[np.ndarray, " letters"] | None  # strokes that the rows of a piece cross on average
     hat: Values  # what each pixel stands out by
     values: Values  # blurred
+    source: Values  # not blurred
+    pieces: Int[np.ndarray, "rows columns"]  # number of the piece that each pixel belongs to; 0 is none
+    numbers: Int[np.ndarray, " letters"]  # of the letters' pieces
     faintest: float  # that a stroke stands out by at least, where a line is known to be
 
     def turned(self) -> "Letters":
@@ -49,6 +52,9 @@ class Letters:
             crossings=None,
             hat=self.hat.T,
             values=self.values.T,
+            source=self.source.T,
+            pieces=self.pieces.T,
+            numbers=self.numbers,
             faintest=self.faintest,
         )
 
@@ -61,7 +67,7 @@ def find_letters(values: Values, least: float) -> Letters:
         least: of 255 that a letter stands out by.
     """
     noise = _NOISE_LEFT * _noise(values)
-    values = gaussian_filter(values, _BLUR)
+    source, values = values, gaussian_filter(values, _BLUR)
     hat = values - grey_opening(values, (WINDOW_PX, WINDOW_PX))
     strokes = (hat > max(least, _NOISES * noise)) & (hat > _OF_BEST * maximum_filter(hat, _NEAR))
     pieces, count = label(strokes, structure=np.ones((3, 3)))
@@ -79,6 +85,9 @@ def find_letters(values: Values, least: float) -> Letters:
         crossings=crossings,
         hat=hat,
         values=values,
+        source=source,
+        pieces=pieces,
+        numbers=chosen,
         faintest=max(_FAINTEST, _FAINT_NOISES * noise),
     )
 

@@ -1,8 +1,9 @@
 """Text that was burned into a picture: letters of one height and brightness, side by side on a line.
 
 A letter is a piece of even, narrow strokes that stands out of what is around it (white top-hat, Serra 1982), bright on
-dark or dark on bright, on two scales. Three letters in a row, or letters that touch, are text; one or two are a side
-marker ("R", "PA") and are left alone. What the shape of a letter is plays no part: nothing is read.
+dark or dark on bright, on two scales. Three letters in a row, or letters that touch, are text if they were printed
+(``printed.py``); one or two are a side marker ("R", "PA") and are left alone. What the shape of a letter is plays no
+part: nothing is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from PIL import Image as Picture
 from scipy.ndimage import uniform_filter1d
 
 from pipelines.regions.letters import HEIGHT_PX, WINDOW_PX, Boxes, Letters, Tones, find_letters
+from pipelines.regions.printed import is_printed
 
 __all__ = ["Area", "find_text"]
 
@@ -25,6 +27,8 @@ _CONTRAST = (28.0, 60.0)  # of 255 that a stroke stands out by at least, on each
 _ALIKE = 0.35  # of what they stand out by, that the letters of a line differ by ...
 _SAME_INK = 25.0  # ... or of 255, that their brightness differs by where what is behind them changes
 _STRONG = 60.0  # of 255, that a line stands out by which is followed where it stands out less
+_CORE = 80  # percentile of a line's strokes: its ink, without the blurred edges
+_OF_INK = 0.35  # of what the ink stands out by from what is behind it, that is left of thin strokes by the blur
 _LEAST_INK = 0.12  # of a square as high as the line, that strokes cover
 _ROOM_IN_LINE = 2.2  # heights between the words of such a line
 _WORD_ROOM = 1.6  # heights between the words of a line
@@ -75,11 +79,11 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
         values = fine if scale == 1 else np.asarray(Picture.fromarray(fine).reduce(scale))
         if min(values.shape) < 2 * WINDOW_PX:
             continue
+        unit = scale * factor
         for shown in (values, 255 - values):
             letters = find_letters(shown, least)
             for turned, given in ((False, letters), (True, letters.turned())):
-                for whole, inner in _lines(given):
-                    unit = scale * factor
+                for whole, inner in _lines(given, pixel=unit):
                     found.append((_as_given(whole, turned, unit), _as_given(inner, turned, unit)))
     return _merged(found, display.shape)
 
@@ -104,16 +108,17 @@ def _eight_bit(
     return np.asarray(Picture.fromarray(values).resize(size, kernel)), factor
 
 
-def _lines(letters: Letters) -> Iterator[tuple[Frame, Frame]]:
+def _lines(letters: Letters, *, pixel: float) -> Iterator[tuple[Frame, Frame]]:
     """Give the frames of the lines that letters stand on, along rows, with room and without."""
     boxes = letters.boxes
     if letters.crossings is not None:
         height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
         touching = (width > 2.0 * height) & (letters.crossings >= _CROSSINGS) & (height >= HEIGHT_PX[0])
         for place in np.flatnonzero(touching):
-            yield _with_margin(letters, [int(place)])
+            if is_printed(letters, [int(place)], pixel=pixel):
+                yield _with_margin(letters, [int(place)])
     for members in _rows_of_letters(boxes, letters.tones):
-        if _is_text(boxes[members]):
+        if _is_text(boxes[members]) and is_printed(letters, members, pixel=pixel):
             yield _with_margin(letters, _grown(members, boxes, letters.tones))
 
 
@@ -195,14 +200,17 @@ def _with_margin(letters: Letters, members: Sequence[int]) -> tuple[Frame, Frame
 
 
 def _reach(letters: Letters, members: Sequence[int]) -> tuple[float, float]:
-    """Follow a line to its left and right end, where letters of its brightness stand out little of what is behind."""
+    """Follow a line to its left and right end, where its ink stands out little of what is behind."""
     boxes = letters.boxes[members]
     top, bottom = (int(edge) for edge in np.median(boxes[:, [0, 2]], axis=0))
     left, right = float(boxes[:, 1].min()), float(boxes[:, 3].max())
-    contrast, ink = np.median(letters.tones[members], axis=0)
-    if contrast < _STRONG:
+    if np.median(letters.tones[members, 0]) < _STRONG:
         return left, right
-    strokes = (letters.hat[top:bottom] > letters.faintest) & (letters.values[top:bottom] >= ink - _SAME_INK)
+    inside = np.s_[top:bottom, int(left) : int(right)]
+    ink = np.percentile(letters.source[inside][np.isin(letters.pieces[inside], letters.numbers[members])], _CORE)
+    hat = letters.hat[top:bottom].astype(float)
+    behind = letters.values[top:bottom] - hat
+    strokes = (hat > letters.faintest) & (hat >= _OF_INK * (ink - behind))
     height = bottom - top
     columns = np.flatnonzero(uniform_filter1d(strokes.mean(axis=0), height, mode="constant") >= _LEAST_INK).astype(
         float

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+from PIL import ImageDraw
 from planting import burned_in
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from scipy.ndimage import gaussian_filter
 
 from benchmarks.bench_burned_in import ACROSS, covered, phantom_film, write_on
 from pipelines.cohort import match
@@ -15,6 +18,8 @@ from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.regions import regions_of
+from pipelines.regions.letters import find_letters
+from pipelines.regions.printed import is_printed
 from pipelines.regions.text import find_text
 from pipelines.study import Exclusion
 from pipelines.text.reports import read_reports
@@ -64,6 +69,44 @@ def test_lines_that_cross_each_other_are_not_blanked_with_all_that_lies_between(
     film = write_on(film, "KOWALCZYK ANNA", height=20, contrast=1.0, place="down the side", seed=1).display
     areas = find_text(film)
     assert sum((a.bottom - a.top) * (a.right - a.left) for a in areas) / film.size < 0.1
+
+
+def cables(seed: int, *, count: int = 6, side: int = 640) -> np.ndarray:
+    """Draw cables that cross and run side by side, blurred as what lies in the beam is, on tissue with some noise."""
+    rng = np.random.default_rng(seed)
+    drawn = Pillow.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(drawn)
+    along = np.linspace(0.0, 1.0, 80)
+    for _ in range(count):
+        start, bend, end = rng.uniform(0, side, (3, 2))
+        points = [
+            tuple(start * (1 - t) ** 2 + 2 * bend * t * (1 - t) + end * t**2)
+            for t in along  # a quadratic curve
+        ]
+        pen.line(points, fill=int(rng.integers(110, 200)), width=int(rng.integers(3, 7)))
+    film = 0.35 + gaussian_filter(np.asarray(drawn, dtype=np.float32) / 255.0, 1.3)
+    return np.clip(film + rng.normal(0.0, 0.01, film.shape), 0.0, 1.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cables_are_no_text_and_a_name_among_them_is_found(seed: int) -> None:
+    film = cables(seed)
+    assert find_text(film) == ()
+    written = write_on(film, "KOWALCZYK ANNA", height=24, contrast=1.0, place="corner", seed=seed)
+    assert covered(written.frame, find_text(written.display)) >= 0.9
+
+
+def test_letters_out_of_focus_are_no_print(film: np.ndarray) -> None:
+    sharp = write_on(film, "DOE^JANE", height=48, contrast=1.0, place="corner", seed=3)
+    letters = find_letters(np.round(sharp.display * 255).astype(np.uint8), 28.0)
+    blurred = find_letters(np.round(gaussian_filter(sharp.display, 2.0) * 255).astype(np.uint8), 28.0)
+    top, left, bottom, right = sharp.frame
+    for found, printed in ((letters, True), (blurred, False)):
+        boxes = found.boxes
+        inside = (boxes[:, 0] >= top - 4) & (boxes[:, 2] <= bottom + 4) & (boxes[:, 1] >= left - 4)
+        row = np.flatnonzero(inside & (boxes[:, 3] <= right + 4)).tolist()
+        assert len(row) >= 3
+        assert is_printed(found, row, pixel=1.0) is printed
 
 
 @pytest.mark.parametrize("columns", [320, 512])
