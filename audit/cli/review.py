@@ -98,12 +98,12 @@ def review_import(
     """Keep what pages without a server saved; a file that is brought in twice changes nothing."""
     from datetime import UTC, datetime
 
-    from audit.review.saved_files import bring_in
+    from audit.review.saved_files import import_entries
     from audit.review.serving import reviewer_names
 
     with errors_in_one_line():
         name = None if reviewer is None else reviewer_names([reviewer])[0]
-        found = bring_in(out, files, now=datetime.now(UTC), reviewer=name)
+        found = import_entries(out, files, now=datetime.now(UTC), reviewer=name)
     for sentence in found.left_out[:_LISTED_AT_MOST]:
         tell(f"  {sentence}")
     if len(found.left_out) > _LISTED_AT_MOST:

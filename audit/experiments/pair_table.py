@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.errors import InputError
 from pipelines.limits import MAX_CELL_CHARACTERS, MAX_COLUMNS, MAX_PAIRS, MAX_TEXT_BYTES
-from pipelines.text.table import Lines, pick_column, spoken_columns
+from pipelines.text.table import Lines, describe_columns, pick_column
 from pipelines.text_files import read_packed_text
 
 __all__ = ["PairRow", "PairTable", "read_pair_table"]
@@ -211,7 +211,7 @@ def _columns_of(path: Path, rows: Sequence[list[str]], root: Path) -> tuple[int,
         counts = [sum(_is_named_as_image(cells[place]) for cells in rows) for place in range(len(first))]
     if not any(counts):
         raise InputError(
-            f"{path}: no column holds paths of images ({spoken_columns(first)}); name the columns caption and image, "
+            f"{path}: no column holds paths of images ({describe_columns(first)}); name the columns caption and image, "
             "or give with --image-root the folder in which the paths begin"
         )
     image = counts.index(max(counts))

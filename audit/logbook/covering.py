@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from audit.logbook.chain import AUDIT_LOG
-from audit.logbook.known import Said
+from audit.logbook.known import LogContent
 from audit.logbook.seals import is_sealed
 from pipelines.errors import DamagedError, OutputError
 from reports.reading import file_checksum, read_bounded
@@ -64,7 +64,7 @@ class Covered:
         return {name: why for name, (found, why) in sorted(self.files.items()) if found is state}
 
 
-def cover(out: Path, said: Said, key: bytes | None) -> Covered:
+def cover(out: Path, said: LogContent, key: bytes | None) -> Covered:
     """Check every file below OUT.
 
     Args:
@@ -81,7 +81,7 @@ def cover(out: Path, said: Said, key: bytes | None) -> Covered:
     for study in sorted({*said.records, *_names(out / "studies")}):
         _study(out, "studies", study, said, key, covered)
     for study in _names(out / "set-aside"):
-        _study(out, "set-aside", study, Said(), key, covered)
+        _study(out, "set-aside", study, LogContent(), key, covered)
     for name, expected in said.shards.items():
         path = out / "shards" / name
         if path.exists():
@@ -92,7 +92,7 @@ def cover(out: Path, said: Said, key: bytes | None) -> Covered:
     return covered
 
 
-def _pages(out: Path, said: Said, covered: Covered) -> None:
+def _pages(out: Path, said: LogContent, covered: Covered) -> None:
     """Check the list of pages against the log, and the pages against the list."""
     if not said.pages:
         return
@@ -102,7 +102,7 @@ def _pages(out: Path, said: Said, covered: Covered) -> None:
             covered.add(name, *_against(out / name, expected))
 
 
-def _result(out: Path, said: Said, covered: Covered) -> None:
+def _result(out: Path, said: LogContent, covered: Covered) -> None:
     """Check ``run.json`` against the log, and the tables against ``run.json``."""
     path = out / RUN
     if not (said.finished and said.run_json):
@@ -114,7 +114,7 @@ def _result(out: Path, said: Said, covered: Covered) -> None:
             covered.add(name, *_against(out / name, expected))
 
 
-def _study(out: Path, place: str, study: str, said: Said, key: bytes | None, covered: Covered) -> None:
+def _study(out: Path, place: str, study: str, said: LogContent, key: bytes | None, covered: Covered) -> None:
     folder, within = out / place / study, f"{place}/{study}"
     record, named = folder / RECORD, said.records.get(study)
     failed = said.failed.get(study)
@@ -146,7 +146,7 @@ def _study(out: Path, place: str, study: str, said: Said, key: bytes | None, cov
         covered.add(f"{within}/{name}", *_against(folder / name, expected))
 
 
-def _unless_open(found: tuple[State, str], said: Said) -> tuple[State, str]:
+def _unless_open(found: tuple[State, str], said: LogContent) -> tuple[State, str]:
     """Treat a file that a killed run may have been writing as not covered."""
     return found if said.finished or found[0] is State.COVERED else (State.NOT_COVERED, _OPEN)
 
@@ -180,7 +180,7 @@ def _files(out: Path) -> Iterator[str]:
             yield Path(folder, name).relative_to(out).as_posix()
 
 
-def _why_not(name: str, said: Said, unvouched: Set[str]) -> str:
+def _why_not(name: str, said: LogContent, unvouched: Set[str]) -> str:
     """Explain why a file is not covered by the log; the log itself covers the others."""
     folder, _, last = name.rpartition("/")
     known: list[tuple[Callable[[], bool], str]] = [

@@ -23,7 +23,7 @@ from pipelines.errors import DamagedError
 from reports.reading import checksum, read_bounded
 from reports.results_folder import FAILED, PAGES, RECORD, RUN, read_pages_list
 
-__all__ = ["CHANGED", "UNKNOWN", "Chain", "Known", "KnownWhileItGrows", "Said", "follow", "known_of"]
+__all__ = ["CHANGED", "UNKNOWN", "Chain", "LiveLogState", "LogContent", "LogState", "follow", "read_log_state"]
 
 _STARTS = frozenset({STARTED_ANEW, "run started", "scoring again started"})
 _END_OF_RUN = "run finished"
@@ -33,7 +33,7 @@ _PAGES_START = frozenset({*_STARTS, _OF_A_SHARD, "pages are made again"})
 
 
 @dataclass(slots=True)
-class Said:
+class LogContent:
     """The statements of the log about OUT."""
 
     records: dict[str, str] = field(default_factory=dict)  # checksum of each study's record
@@ -89,7 +89,7 @@ class Chain:
     heads: set[str] = field(default_factory=set)  # checksums of all valid lines
     fault: str | None = None  # why the next line is not valid
     torn: list[str] = field(default_factory=list)  # a message for each incomplete line of a killed run
-    said: Said = field(default_factory=Said)
+    said: LogContent = field(default_factory=LogContent)
 
 
 def follow(lines: list[bytes], key: bytes | None) -> Chain:
@@ -135,11 +135,11 @@ _RECORD_AT_MOST = 128 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class LogState:
     """The statements of an OUT's log, as far as its chain is valid."""
 
     out: Path
-    said: Said = field(default_factory=Said)
+    said: LogContent = field(default_factory=LogContent)
     key: bytes | None = None  # key of the seals; None: they are not checked
     is_there: bool = False  # there is a log with an entry
     fault: str | None = None  # where the chain is broken
@@ -218,7 +218,7 @@ class Known:
         return read_pages_list(content) if self.said.pages == checksum(content) else {}
 
 
-class KnownWhileItGrows:
+class LiveLogState:
     """The statements of an OUT's log while a run may continue; reread for a record that it does not name."""
 
     def __init__(self, out: Path) -> None:
@@ -228,7 +228,7 @@ class KnownWhileItGrows:
             OutputError: the log is there and cannot be read.
         """
         self._out, self._stamp = out, _stamp(out)
-        self.known = known_of(out, None)
+        self.known = read_log_state(out, None)
 
     def check(self, folder: Path) -> None:
         """Raise if a study's record is not the one that the log names.
@@ -239,7 +239,7 @@ class KnownWhileItGrows:
         """
         stamp = _stamp(self._out)
         if stamp != self._stamp and not self.known.names(folder):
-            self.known, self._stamp = known_of(self._out, None), stamp
+            self.known, self._stamp = read_log_state(self._out, None), stamp
         self.known.check(folder)
 
 
@@ -252,7 +252,7 @@ def _stamp(out: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def known_of(out: Path, salt: bytes | None) -> Known:
+def read_log_state(out: Path, salt: bytes | None) -> LogState:
     """Read an OUT's log; without a salt, HMACs and seals are not checked.
 
     Raises:
@@ -262,8 +262,8 @@ def known_of(out: Path, salt: bytes | None) -> Known:
     try:
         whole = [line for line in log_lines(out) if line.endswith(b"\n")]
     except FileNotFoundError:
-        return Known(out=out, key=key)
+        return LogState(out=out, key=key)
     chain = follow(whole, None if salt is None else log_key(salt))
-    return Known(
+    return LogState(
         out=out, said=chain.said, key=key, is_there=bool(chain.entries) or chain.fault is not None, fault=chain.fault
     )

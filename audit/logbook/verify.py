@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audit.logbook.chain import AUDIT_LOG, GENESIS, log_key, log_lines, parsed
 from audit.logbook.covering import Covered, State, cover
-from audit.logbook.known import Said, follow
+from audit.logbook.known import LogContent, follow
 from audit.logbook.seals import Value, seal_key
 from pipelines.errors import OutputError
 from reports.results_folder import RUN
@@ -70,7 +70,7 @@ def verify(
     return verdict
 
 
-def _compare(covered: Covered, said: Said, verdict: Verification, shown: Callable[[str], str]) -> None:
+def _compare(covered: Covered, said: LogContent, verdict: Verification, shown: Callable[[str], str]) -> None:
     """Add what differs from the log, what the log does not cover, and what was not completed."""
     verdict.studies = covered.studies
     verdict.files = {name: state for name, (state, _) in sorted(covered.files.items())}

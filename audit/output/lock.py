@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 _open: set[int] = set()  # descriptors of locks that this process holds
 
 
-def _let_go_in_child() -> None:
+def _release_in_child() -> None:
     """Close inherited locks after a fork: a lock lives as long as any copy of its descriptor, also in a child."""
     for descriptor in _open:
         os.close(descriptor)
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_let_go_in_child)
+os.register_at_fork(after_in_child=_release_in_child)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.logbook import AuditLog
 from audit.logbook.chain import BEGUN_OVER, result_checksums
-from audit.logbook.known import known_of
+from audit.logbook.known import read_log_state
 from audit.output.folder import clean_finished
 from audit.privacy.pseudonyms import load_salt
 from reports.results_folder import RenderedFolder, damaged_tables, read_run, render_pages, study_folders
@@ -25,7 +25,7 @@ def render_again(out: Path, *, progress: Callable[[int, int], None] = lambda _do
             written now.
     """
     run, salt = read_run(out), load_salt(outside=out)
-    known = known_of(out, salt)
+    known = read_log_state(out, salt)
     known.check_run()
     clean_finished(out)
     log = AuditLog(out, salt)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from audit.logbook import AuditLog
 from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksums
-from audit.logbook.known import Known, known_of
+from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
 from audit.output.fingerprint import with_place
 from audit.output.folder import clean_finished
@@ -74,7 +74,7 @@ def rescore(
     folders = _in_order(out, run)
     redactor = Redactor(keys=Pseudonyms(salt), show_phi=run.patient_data_shown)
     failed: list[Exclusion] = []
-    known = known_of(out, salt)
+    known = read_log_state(out, salt)
     kept = dict(_readable(folders, failed, progress, known))
     if not kept:
         raise OutputError(f"{out} holds no study that can be read: audit again")
@@ -117,7 +117,7 @@ def rescore(
             "own_failures": listed if boxes else None,
         }
     )
-    rendered = write_run(out, concluded, scores, salt=salt, known=known_of(out, salt))
+    rendered = write_run(out, concluded, scores, salt=salt, known=read_log_state(out, salt))
     log.append("scoring again finished", **result_checksums(out))
     return Rescored(
         page=rendered.page,
@@ -155,7 +155,7 @@ def _listed_in_text(out: Path) -> list[str]:
 
 
 def _readable(
-    folders: Sequence[Path], failed: list[Exclusion], progress: Progress, known: Known
+    folders: Sequence[Path], failed: list[Exclusion], progress: Progress, known: LogState
 ) -> Iterator[tuple[Path, Study]]:
     for done, folder in enumerate(folders, start=1):
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from audit.logbook.known import Known
+from audit.logbook.known import LogState
 from audit.output.fingerprint import Changes, Fingerprints, with_inputs
 from audit.output.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
 from audit.output.lock import Shard
@@ -78,7 +78,7 @@ class Plan:
 
     studies: tuple[Planned, ...]
     gone: tuple[str, ...]  # keys of studies in OUT that are not among the inputs
-    known: Known  # the statements of OUT's log
+    known: LogState  # the statements of OUT's log
 
     def count(self, *statuses: StudyStatus) -> int:
         """Return the number of studies with one of the statuses."""
@@ -138,7 +138,7 @@ def plan(
     fingerprints: Fingerprints,
     asked: Selection,
     *,
-    known: Known,
+    known: LogState,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Plan:
     """Decide for each study what to do, from the contents of OUT; a record that the log does not confirm is not used.
@@ -170,7 +170,7 @@ def _finished_keys(out: Path) -> frozenset[str]:
 
 
 def _planned(
-    study: Study, key: str, fingerprints: Fingerprints, asked: Selection, known: Known, *, is_chosen: bool
+    study: Study, key: str, fingerprints: Fingerprints, asked: Selection, known: LogState, *, is_chosen: bool
 ) -> Planned:
     why: tuple[str, ...] = ()
     for place in (STUDIES, SET_ASIDE):
@@ -204,7 +204,7 @@ def _status_of(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> Study
     return None
 
 
-def _kept(folder: Path, known: Known, *, logged: bool) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
+def _kept(folder: Path, known: LogState, *, logged: bool) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
     """Read an earlier run's results of a study, or its failure note, and the reason to doubt them.
 
     Raises:

@@ -109,7 +109,7 @@ class DicomwebArchive:
         known: set[str] = set()
         offset, end = 0, time.monotonic() + _MANY_PAGES * self._settings.answer_s + self._settings.timeout_s
         while len(found) < self._settings.most_results and time.monotonic() < end:
-            with self._errors_in_a_sentence(), self._session.answers_up_to(_QUERY_MB), tolerant_reading():
+            with self._readable_errors(), self._session.answers_up_to(_QUERY_MB), tolerant_reading():
                 answers = search(*place, fields=fields, search_filters=filters, limit=_PAGE, offset=offset)
                 read = self._read(answers, keys, own=_OWN_UID[level])
             new = [each for each in read if _name(each) not in known]
@@ -145,7 +145,7 @@ class DicomwebArchive:
         failed: dict[str, str] = {}
         for uid in uids:
             try:
-                with self._counting_unanswered(), self._errors_in_a_sentence():
+                with self._counting_unanswered(), self._readable_errors():
                     file = self._retrieve(series, uid)
             except RefusedError:
                 raise
@@ -170,7 +170,7 @@ class DicomwebArchive:
         for each in objects:
             uid = str(each.SOPInstanceUID)
             try:
-                with self._counting_unanswered(), self._errors_in_a_sentence():
+                with self._counting_unanswered(), self._readable_errors():
                     answer = self._store(each)
             except RefusedError:
                 raise
@@ -201,7 +201,7 @@ class DicomwebArchive:
         self._unanswered = 0
 
     @contextmanager
-    def _errors_in_a_sentence(self) -> Iterator[None]:
+    def _readable_errors(self) -> Iterator[None]:
         """Describe an error without the query, which may name a patient, and without credentials."""
         try:
             yield

@@ -80,7 +80,7 @@ class DimseArchive:
         if self._finding is None or not self._finding.is_established:
             self._finding = self._open([build_context(StudyRootQueryRetrieveInformationModelFind, _PLAIN)])
         try:
-            with tolerant_reading(), self._loss_in_a_sentence(self._finding):
+            with tolerant_reading(), self._readable_loss(self._finding):
                 return self._results(self._finding, level, keys)
         except PacsError:
             self._finding.abort()  # otherwise remaining results would be read as those of the next query
@@ -153,7 +153,7 @@ class DimseArchive:
                 if str(each.SOPClassUID) not in taken:
                     failed[str(each.SOPInstanceUID)] = f"{self._name} takes no {each.SOPClassUID.name}"
                     continue
-                with self._loss_in_a_sentence(association):
+                with self._readable_loss(association):
                     status = association.send_c_store(each).get("Status")
                 if status is None:
                     raise PacsError(f"{self._name} did not take an object: {_broken_off(association)}")
@@ -194,7 +194,7 @@ class DimseArchive:
             PacsError: the archive broke off or took too long, and had sent nothing.
         """
         last = Dataset()
-        with tolerant_reading(), self._loss_in_a_sentence(association):
+        with tolerant_reading(), self._readable_loss(association):
             for status, _ in answers:
                 last = status
                 if intake.is_late():
@@ -208,7 +208,7 @@ class DimseArchive:
         return reason
 
     @contextmanager
-    def _loss_in_a_sentence(self, association: Association) -> Iterator[None]:
+    def _readable_loss(self, association: Association) -> Iterator[None]:
         """Convert the RuntimeError that pynetdicom raises if an association ended before a request was sent."""
         try:
             yield

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audit.logbook.known import Known, known_of
+from audit.logbook.known import LogState, read_log_state
 from audit.output.folder import clean
 from audit.pacs.archive import Archive
 from audit.privacy.messages import Told, told_of_studies
@@ -63,7 +63,7 @@ def push(
     read_run(settings.out)
     salt = load_salt(outside=settings.out)
     paths = _originals(settings, Pseudonyms(salt), progress)
-    found, known = study_folders(settings.out), known_of(settings.out, salt)
+    found, known = study_folders(settings.out), read_log_state(settings.out, salt)
     folders = [folder for folder in found if is_study_key(folder.name)]
     foreign = [foreign_folder(folder) for folder in found if folder not in folders]
     pushed, lost = Pushed(failed=list(told_of_studies(foreign, settings.out, Pseudonyms(salt)))), 0
@@ -98,7 +98,7 @@ def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> 
 
 
 def _results(
-    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[ObjectKind], known: Known
+    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[ObjectKind], known: LogState
 ) -> list[Result]:
     """Create the results of one study.
 

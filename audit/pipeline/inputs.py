@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
-from pipelines.dicom.scan import keep_views, scan_folder
+from pipelines.dicom.scan import scan_folder, select_views
 from pipelines.errors import CohortError
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports
@@ -131,7 +131,7 @@ def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
 def _audited_views(
     images: Sequence[Image], studies: tuple[Study, ...]
 ) -> tuple[tuple[Study, ...], tuple[Exclusion, ...]]:
-    kept, left_out = keep_views(images)
+    kept, left_out = select_views(images)
     paths = {image.path for image in kept}
     chosen = (
         replace(study, cases=tuple(case for case in study.cases if case.image.path in paths)) for study in studies

@@ -15,7 +15,7 @@ from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
-from audit.logbook.known import Known, known_of
+from audit.logbook.known import LogState, read_log_state
 from audit.logbook.seals import seal_key
 from audit.output.fingerprint import Fingerprints, shaping_settings
 from audit.output.reuse import Plan, Selection, plan
@@ -149,7 +149,7 @@ class Prepared:
             OutputError: OUT holds studies of other inputs.
         """
         out, salt = self.settings.out, self.finisher.keys.salt
-        known = Known(out=out, key=seal_key(salt)) if self.settings.overwrite else known_of(out, salt)
+        known = LogState(out=out, key=seal_key(salt)) if self.settings.overwrite else read_log_state(out, salt)
         asked = Selection(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
         return plan(
             self.settings.out,

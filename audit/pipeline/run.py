@@ -13,7 +13,7 @@ import torch
 from audit.execution.machine import MemoryReturn
 from audit.execution.on_ray.batch import check_ray, finished_on_ray
 from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
-from audit.logbook.known import known_of
+from audit.logbook.known import read_log_state
 from audit.metrics.summary import score_table
 from audit.output.folder import SHARDS, check_writable, discard_archived, make
 from audit.output.journal import Journal, say_replaced
@@ -143,7 +143,11 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
     else:
         rendered = write_run(
-            settings.out, record, scores, salt=finisher.keys.salt, known=known_of(settings.out, finisher.keys.salt)
+            settings.out,
+            record,
+            scores,
+            salt=finisher.keys.salt,
+            known=read_log_state(settings.out, finisher.keys.salt),
         )
         page, damaged = rendered.page, rendered.damaged
     head = journal.finished(record)

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from PIL import Image as Picture
 
 from audit.execution.machine import Clock
-from audit.logbook.known import Known
+from audit.logbook.known import LogState
 from audit.logbook.seals import UNSEALED, seal_key, sealed
 from pipelines.quoting import defused
 from reports.reading import HEAT, checksum, file_checksum
@@ -141,7 +141,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def write_run(
-    out: Path, run: RunRecord, table: pd.DataFrame, *, salt: bytes, known: Known | None = None
+    out: Path, run: RunRecord, table: pd.DataFrame, *, salt: bytes, known: LogState | None = None
 ) -> RenderedFolder:
     """Write the tables, ``run.json`` and every page; the page over all studies comes last.
 

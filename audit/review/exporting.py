@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from audit.review.agreement import Agreement, Judged, agreements
-from audit.review.ledger import LEDGER_NAME, KeptEntry, Ledger
+from audit.review.ledger import LEDGER_NAME, Ledger, StoredEntry
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
 from pipelines.quoting import defused
@@ -69,18 +69,18 @@ def export(out: Path, *, history: bool = False) -> Exported:
     )
 
 
-def _heat(studies: ReviewedStudies, kept: KeptEntry) -> Heat | None:
+def _heat(studies: ReviewedStudies, kept: StoredEntry) -> Heat | None:
     try:
         return studies.heat(kept.entry.subject)
     except OutputError:
         return None  # counted as strange, or reported as damaged
 
 
-def _is_blank(kept: KeptEntry) -> bool:
+def _is_blank(kept: StoredEntry) -> bool:
     return kept.entry.says_nothing
 
 
-def _row(kept: KeptEntry, heat: Heat) -> dict[str, object]:
+def _row(kept: StoredEntry, heat: Heat) -> dict[str, object]:
     entry = kept.entry
     return {
         "study": heat.study.key,
@@ -102,7 +102,7 @@ def _row(kept: KeptEntry, heat: Heat) -> dict[str, object]:
     }
 
 
-def _judged(found: Iterable[tuple[KeptEntry, Heat]]) -> list[Judged]:
+def _judged(found: Iterable[tuple[StoredEntry, Heat]]) -> list[Judged]:
     verdicts: dict[tuple[str, str, str], dict[str, Opinion]] = defaultdict(dict)
     heats: dict[tuple[str, str, str], Heat] = {}
     for kept, heat in found:

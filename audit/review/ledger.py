@@ -14,7 +14,7 @@ from typing import Final
 from pipelines.errors import OutputError
 from reports.review_record import ReviewEntry, Subject
 
-__all__ = ["LEDGER_NAME", "KeptEntry", "Ledger", "SupersededError"]
+__all__ = ["LEDGER_NAME", "Ledger", "StoredEntry", "SupersededError"]
 
 LEDGER_NAME: Final = "review.sqlite"
 """Next to ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
@@ -61,7 +61,7 @@ NOT EXISTS (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptEntry:
+class StoredEntry:
     """An entry as stored in the database."""
 
     number: int  # order of arrival
@@ -95,7 +95,7 @@ class Ledger:
         self._lock = Lock()
         if not make and not path.is_file():
             raise OutputError(f"{path.parent} holds no verdicts: review it first (m2ib-audit review {path.parent})")
-        with self._told_plainly():
+        with self._readable_errors():
             self._db = sqlite3.connect(
                 path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=32
             )
@@ -132,7 +132,7 @@ class Ledger:
             self._insert(stamped, received=now)
             return stamped
 
-    def bring_in(self, entries: Iterable[ReviewEntry], *, now: datetime) -> int:
+    def import_entries(self, entries: Iterable[ReviewEntry], *, now: datetime) -> int:
         """Store entries that were made elsewhere, either all or none; return the number of new ones."""
         with self._transaction():
             new = [entry for entry in entries if self._again(entry) is None]
@@ -146,13 +146,13 @@ class Ledger:
                 self._insert(entry.model_copy(update={"moment": moment}), received=now)
             return len(once)
 
-    def entries(self, *, study: str | None = None, reviewer: str | None = None) -> list[KeptEntry]:
+    def entries(self, *, study: str | None = None, reviewer: str | None = None) -> list[StoredEntry]:
         """List all entries in the order of arrival, of one study or reviewer if given."""
         wanted = {"study": study, "reviewer": reviewer}
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
         query = f"SELECT *, {_LATEST} AS is_latest FROM entries WHERE {where} ORDER BY number"  # noqa: S608 - our names
-        with self._lock, self._told_plainly():
+        with self._lock, self._readable_errors():
             return [_kept(row) for row in self._db.execute(query, given)]
 
     def latest(self, *, study: str | None = None, reviewer: str | None = None) -> list[ReviewEntry]:
@@ -225,7 +225,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, self._told_plainly(), self._written():
+        with self._lock, self._readable_errors(), self._written():
             yield
 
     @contextmanager
@@ -240,7 +240,7 @@ class Ledger:
             raise
 
     @contextmanager
-    def _told_plainly(self) -> Iterator[None]:
+    def _readable_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -300,7 +300,7 @@ def _subject_cells(subject: Subject) -> tuple[str, str, str, str]:
     return subject.study, _stamp(subject.audited), subject.image, subject.heat
 
 
-def _kept(row: sqlite3.Row) -> KeptEntry:
+def _kept(row: sqlite3.Row) -> StoredEntry:
     entry = ReviewEntry.model_validate(
         {
             "id": row["id"],
@@ -315,7 +315,7 @@ def _kept(row: sqlite3.Row) -> KeptEntry:
             "replaces": row["replaces"],
         }
     )
-    return KeptEntry(
+    return StoredEntry(
         number=row["number"],
         entry=entry,
         received=datetime.fromisoformat(row["received"]),

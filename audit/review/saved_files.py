@@ -14,13 +14,13 @@ from audit.review.studies import ReviewedStudies
 from pipelines.errors import InputError, OutputError
 from reports.review_record import ReviewBox, ReviewEntry, ReviewFile, Subject
 
-__all__ = ["BroughtIn", "bring_in"]
+__all__ = ["ImportedEntries", "import_entries"]
 
 _MOST_BYTES: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BroughtIn:
+class ImportedEntries:
     """The result of importing saved files."""
 
     new: int
@@ -28,7 +28,7 @@ class BroughtIn:
     left_out: tuple[str, ...]  # a message for each excluded entry
 
 
-def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str | None = None) -> BroughtIn:
+def import_entries(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str | None = None) -> ImportedEntries:
     """Store the entries of saved files in OUT's database; importing a file twice changes nothing.
 
     Comments are masked in the same way as on the review server.
@@ -55,8 +55,8 @@ def bring_in(out: Path, files: Sequence[Path], *, now: datetime, reviewer: str |
         except OutputError as error:
             left_out.append(str(error))
     with closing(Ledger(out / LEDGER_NAME)) as ledger:
-        new = ledger.bring_in(good, now=now)
-    return BroughtIn(new=new, known=len(good) - new, left_out=tuple(dict.fromkeys(left_out)))
+        new = ledger.import_entries(good, now=now)
+    return ImportedEntries(new=new, known=len(good) - new, left_out=tuple(dict.fromkeys(left_out)))
 
 
 def _read(path: Path) -> ReviewFile:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from audit.logbook.known import KnownWhileItGrows
+from audit.logbook.known import LiveLogState
 from pipelines.errors import DamagedError, OutputError
 from pipelines.privacy.masking import mask_identifiers
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
@@ -46,7 +46,7 @@ class ReviewedStudies:
         self._places = {key: place for place, key in enumerate(self.keys)}
         self._records: OrderedDict[str, StudyRecord] = OrderedDict()
         self._lock = Lock()
-        self._log = KnownWhileItGrows(out)
+        self._log = LiveLogState(out)
         # A message for each folder that is not a study, and for each requested study that could not be read.
         self.damaged = {folder.name: foreign_folder(folder) for folder in found if folder.name not in self._folders}
 

@@ -57,7 +57,7 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     left_out += [_too_many(image, len(by_image.pop(image))) for image in crowded]
     nothing_joined = bool(rows) and sum(map(len, homeless.values())) == len(rows)
     left_out += [
-        _homeless(sources, fits, nothing_joined=nothing_joined, elsewhere=elsewhere[reference])
+        _unplaced(sources, fits, nothing_joined=nothing_joined, elsewhere=elsewhere[reference])
         for (reference, fits), sources in homeless.items()
     ]
     return PlacedBoxes(by_image=by_image, left_out=tuple(left_out))
@@ -165,7 +165,7 @@ def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> Exclusion:
     return Exclusion(source=row.source, stage="boxes", reason=reason, failed=False)
 
 
-def _homeless(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> Exclusion:
+def _unplaced(sources: Sequence[str], fits: int, *, nothing_joined: bool, elsewhere: bool) -> Exclusion:
     listed = ", ".join(sources[:_NAMED_AT_MOST])
     listed += f" and {len(sources) - _NAMED_AT_MOST} more" if len(sources) > _NAMED_AT_MOST else ""
     if fits:

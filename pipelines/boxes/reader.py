@@ -31,7 +31,7 @@ from pipelines.errors import BoxError
 from pipelines.input_folder import files_under, why_unreadable
 from pipelines.limits import MAX_BOXES_IN_FILE
 from pipelines.study import Exclusion
-from pipelines.text.table import columns_of, spoken_columns
+from pipelines.text.table import columns_of, describe_columns
 from pipelines.text_files import read_packed_text
 
 __all__ = ["FORMATS", "BoxFormat", "format_of", "read_boxes"]
@@ -89,7 +89,7 @@ def _unknown(path: Path, text: str) -> str:
         name for name in COLUMNS if name not in {*NEEDED, *(each for names in SIZES for each in names)}
     )
     found = columns_of(text)
-    content = spoken_columns(found) if len(found) > 1 else "it is not a table"
+    content = describe_columns(found) if len(found) > 1 else "it is not a table"
     return (
         f"{path} has none of the known formats ({', '.join(FORMATS)}): {content}; give a CSV with the columns "
         f"{needed}, {size} (or xmin, ymin, xmax and ymax instead of the last four); {optional} are optional"
@@ -100,7 +100,7 @@ Frame = tuple[int, int] | None
 
 
 @dataclass(slots=True, kw_only=True)
-class _ReadSoFar:
+class _ReadState:
     """The results of reading so far."""
 
     rows: list[BoxRow] = field(default_factory=list)
@@ -131,7 +131,7 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
             annotations; or ``format_name`` is unknown.
     """
     given = (paths,) if isinstance(paths, Path) else tuple(paths)
-    found = _ReadSoFar()
+    found = _ReadState()
     for path in given:
         before = len(found.rows)
         if path.is_dir():
@@ -145,10 +145,10 @@ def read_boxes(paths: Path | Sequence[Path], *, format_name: str | None = None) 
     if found.repeated:
         reason = f"{found.repeated:,} boxes occur in more than one file, and count once"
         found.left_out.append(_left_out(given[0], reason, failed=False))
-    return BoxTable(rows=tuple(_of_their_images(found)), left_out=tuple(found.left_out))
+    return BoxTable(rows=tuple(_with_images(found)), left_out=tuple(found.left_out))
 
 
-def _read_folder(folder: Path, format_name: str | None, found: _ReadSoFar) -> None:
+def _read_folder(folder: Path, format_name: str | None, found: _ReadState) -> None:
     before, without = found.files, 0
     files, passed = files_under(folder, stage="boxes")
     found.left_out += passed
@@ -169,7 +169,7 @@ def _read_folder(folder: Path, format_name: str | None, found: _ReadSoFar) -> No
         found.left_out.append(_left_out(folder, reason, failed=False))
 
 
-def _read_file(path: Path, name: str, format_name: str | None, found: _ReadSoFar) -> None:
+def _read_file(path: Path, name: str, format_name: str | None, found: _ReadState) -> None:
     """Read one file.
 
     Raises:
@@ -201,18 +201,18 @@ def _read_file(path: Path, name: str, format_name: str | None, found: _ReadSoFar
             found.left_out.append(_left_out(path, str(blank), failed=False))
         except BoxError as error:
             found.left_out.append(_left_out(path, str(error), failed=True))
-    news = [row for row in rows if _what(row) not in found.seen]
+    news = [row for row in rows if _identity(row) not in found.seen]
     found.repeated += len(rows) - len(news)
-    found.seen |= {_what(row) for row in news}
+    found.seen |= {_identity(row) for row in news}
     found.rows += news
 
 
-def _what(row: BoxRow) -> tuple[object, ...]:
+def _identity(row: BoxRow) -> tuple[object, ...]:
     """Return the values that identify a box."""
     return row.image, row.frames, row.frame, row.box
 
 
-def _read_text(path: Path, name: str, format_name: str | None, found: _ReadSoFar) -> Iterator[RawBox | BoxError]:
+def _read_text(path: Path, name: str, format_name: str | None, found: _ReadState) -> Iterator[RawBox | BoxError]:
     decoded = read_packed_text(path)
     text = decoded.text.lstrip()
     if recognise_reflacx_cases(text):
@@ -227,7 +227,7 @@ def _read_text(path: Path, name: str, format_name: str | None, found: _ReadSoFar
     return known.read(name, decoded.text)
 
 
-def _without_name(raw: RawBox, found: _ReadSoFar) -> RawBox:
+def _without_name(raw: RawBox, found: _ReadState) -> RawBox:
     """Replace the reader's name by a number, which is the same in every file."""
     if raw.reader is None:
         return raw
@@ -240,7 +240,7 @@ def _checked(raw: RawBox | BoxError, path: Path) -> BoxRow:
     return box_row(raw if raw.image is not None else replace(raw, image=path.parent.name))
 
 
-def _of_their_images(found: _ReadSoFar) -> Iterator[BoxRow]:
+def _with_images(found: _ReadState) -> Iterator[BoxRow]:
     """Assign REFLACX's boxes to the images of their cases."""
     for row in found.rows:
         case = found.cases.get(row.image)

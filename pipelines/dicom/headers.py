@@ -188,7 +188,7 @@ def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:
     if is_own_result(dataset):
         return LEFT_OUT_REASON
     if modality not in _RADIOGRAPH_MODALITIES:
-        return f"Not a chest radiograph (Modality is {_spoken(modality)}); skipped."
+        return f"Not a chest radiograph (Modality is {_quoted_unless_term(modality)}); skipped."
     return _rule_against_body_part(text(dataset, "BodyPartExamined"))
 
 
@@ -216,7 +216,7 @@ def _no_chest(part: str) -> str:
     return f"Not a chest radiograph (BodyPartExamined is {part}); skipped."
 
 
-def _spoken(modality: str) -> str:
+def _quoted_unless_term(modality: str) -> str:
     """Return a modality as it is if it has the form of a defined term (PS3.3 C.7.3.1.1.1), else in quotes."""
     return modality if re.fullmatch(r"[A-Z]{2,3}", modality) else quoted(modality)
 

@@ -20,7 +20,7 @@ from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
 from pipelines.study import Exclusion, Image, View
 
-__all__ = ["FRONTAL_VIEWS", "Scan", "keep_views", "scan_folder"]
+__all__ = ["FRONTAL_VIEWS", "Scan", "scan_folder", "select_views"]
 
 FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
 
@@ -95,7 +95,7 @@ def scan_folder(
     )
 
 
-def keep_views(
+def select_views(
     images: Iterable[Image], views: Collection[View] = FRONTAL_VIEWS
 ) -> tuple[tuple[Image, ...], tuple[Exclusion, ...]]:
     """Split the images into those with a wanted view and the others, which are excluded by rule."""
@@ -178,7 +178,7 @@ class _Portion:
         reading = None
         if pool is not None and unread:
             with suppress(BrokenProcessPool):  # the files are then read in this process
-                reading = pool.submit(_look_at_all, unread)
+                reading = pool.submit(_inspect_files, unread)
         return cls(files, known, reading)
 
     def findings(self, index: ScanIndex | None) -> Iterator[Image | Exclusion]:
@@ -198,14 +198,14 @@ class _Portion:
         if self.reading is not None:
             with suppress(BrokenProcessPool):  # the system killed a process: continue in this one
                 return self.reading.result()
-        return _look_at_all(unread)
+        return _inspect_files(unread)
 
 
-def _look_at_all(paths: Iterable[Path]) -> list[Image | Exclusion]:
-    return [_look_at(path) for path in paths]
+def _inspect_files(paths: Iterable[Path]) -> list[Image | Exclusion]:
+    return [_inspect_path(path) for path in paths]
 
 
-def _look_at(path: Path) -> Image | Exclusion:
+def _inspect_path(path: Path) -> Image | Exclusion:
     """Read one file's header, if its name or its first bytes say that it is DICOM."""
     try:
         if is_apple_double(path):

@@ -93,9 +93,9 @@ class ScanIndex:
                 _log.warning("the index of earlier scans is damaged (%s) and is rebuilt", error)
                 self._remake()
             else:
-                self._go_without(error)
+                self._continue_without(error)
         except OSError as error:
-            self._go_without(error)
+            self._continue_without(error)
 
     def __enter__(self) -> "ScanIndex":
         return self
@@ -144,7 +144,7 @@ class ScanIndex:
                     ((_stored(name), stamp, text) for name, stamp, text in new),
                 )
         except (sqlite3.Error, OSError) as error:
-            self._go_without(error)
+            self._continue_without(error)
 
     def _read(self) -> dict[str, tuple[str, str]]:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -179,9 +179,9 @@ class ScanIndex:
             self._remove()
             self._known = self._read()
         except (sqlite3.Error, OSError) as error:
-            self._go_without(error)
+            self._continue_without(error)
 
-    def _go_without(self, error: sqlite3.Error | OSError) -> None:
+    def _continue_without(self, error: sqlite3.Error | OSError) -> None:
         _log.warning("the index of earlier scans cannot be used (%s): files are read again", error)
         self._usable, self._known = False, {}
         if isinstance(error, sqlite3.Error) and _is_damaged(error):

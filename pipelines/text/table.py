@@ -15,11 +15,11 @@ __all__ = [
     "Table",
     "column_key",
     "columns_of",
+    "describe_columns",
     "first_line",
     "parse_table",
     "pick_column",
     "plain_stem",
-    "spoken_columns",
 ]
 
 _DELIMITERS = (",", "\t", ";", "|")
@@ -107,7 +107,7 @@ def pick_column(columns: Iterable[str], names: Iterable[str]) -> str | None:
     return next((by_key[column_key(name)] for name in names if column_key(name) in by_key), None)
 
 
-def spoken_columns(columns: Iterable[str]) -> str:
+def describe_columns(columns: Iterable[str]) -> str:
     """List a table's columns for a message, but not if the first row may be data instead of a header."""
     named = [column for column in columns if _COLUMN_NAME.match(column)]
     return f"its columns are {quoted(', '.join(named[:20]))}" if named else "its first row names no columns"
@@ -164,7 +164,7 @@ class _Rows:
             elif len(cells) != len(columns):
                 reason = (
                     f"it has {len(cells)} cells and the header has {len(columns)}: put text that holds a "
-                    f"{_spoken(self.delimiter)} in double quotes"
+                    f"{_delimiter_name(self.delimiter)} in double quotes"
                 )
                 yield BadRow(number=number, reason=reason)
             else:
@@ -209,5 +209,5 @@ def _what_is_wrong(error: csv.Error) -> str:
     return f"it cannot be read ({error}): close every double quote, and write a quote in text twice"
 
 
-def _spoken(delimiter: str) -> str:
+def _delimiter_name(delimiter: str) -> str:
     return {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}[delimiter]

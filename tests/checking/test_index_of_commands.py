@@ -35,13 +35,13 @@ def cohort(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose headers are read; all files count as written long ago."""
     names: list[str] = []
-    look: Callable[[Path], object] = scanning._look_at
+    look: Callable[[Path], object] = scanning._inspect_path
 
     def watched(path: Path) -> object:
         names.append(path.name)
         return look(path)
 
-    monkeypatch.setattr(scanning, "_look_at", watched)
+    monkeypatch.setattr(scanning, "_inspect_path", watched)
     monkeypatch.setattr(scan_index, "_YOUNGEST_NS", -(10**18))
     return names
 

@@ -45,13 +45,13 @@ def index(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that a scan has opened."""
     names: list[str] = []
-    look: Callable[[Path], object] = scanning._look_at
+    look: Callable[[Path], object] = scanning._inspect_path
 
     def watched(path: Path) -> object:
         names.append(path.name)
         return look(path)
 
-    monkeypatch.setattr(scanning, "_look_at", watched)
+    monkeypatch.setattr(scanning, "_inspect_path", watched)
     return names
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dicom.scan import keep_views, scan_folder
+from pipelines.dicom.scan import scan_folder, select_views
 from pipelines.errors import CohortError, InputError
 from pipelines.study import View
 
@@ -61,7 +61,7 @@ def test_progress_counts_up_to_all_files(folder):
 
 
 def test_only_frontal_views_are_kept_and_the_others_say_why(folder):
-    kept, left_out = keep_views(scan_folder(folder).images)
+    kept, left_out = select_views(scan_folder(folder).images)
     assert {image.view for image in kept} == {View.PA}
     [side] = left_out
     assert (side.stage, side.failed) == ("view", False)
@@ -69,7 +69,7 @@ def test_only_frontal_views_are_kept_and_the_others_say_why(folder):
 
 
 def test_other_views_are_kept_on_demand(folder):
-    kept, left_out = keep_views(scan_folder(folder).images, set(View))
+    kept, left_out = select_views(scan_folder(folder).images, set(View))
     assert len(kept) == 3
     assert left_out == ()
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, AuditLog, EventLog, recorded_logging, verify
 from audit.logbook.chain import DONE, STARTED_ANEW
-from audit.logbook.known import CHANGED, UNKNOWN, known_of
+from audit.logbook.known import CHANGED, UNKNOWN, read_log_state
 from audit.logbook.seals import UNSEALED, is_sealed, seal_key, sealed
 from reports.reading import checksum
 
@@ -126,7 +126,7 @@ def test_a_study_that_a_killed_run_left_out_of_the_log_is_known_by_its_seal(out:
     study(out, "c", written.decode())
     study(out, "d", written.decode().replace('"c"', '"d"'))
     study(out, "a", "changed")
-    known = known_of(out, SALT)
+    known = read_log_state(out, SALT)
     doubts = {key: known.doubt(out / "studies" / key) for key in "abcd"}
     assert doubts == {"a": CHANGED, "b": None, "c": None, "d": UNKNOWN}
     assert known.doubt(out / "studies" / "b", logged=False) == UNKNOWN  # set aside: the seal alone counts
@@ -157,7 +157,7 @@ def test_a_run_that_is_replaced_is_said_so_before_its_results_go(out: Path) -> N
     found = verify(out, SALT)
     assert (found.intact, found.unfinished, found.studies) == (True, True, 2)
     for key in ("a", "b"):
-        assert known_of(out, SALT).doubt(out / "studies" / key) is None
+        assert read_log_state(out, SALT).doubt(out / "studies" / key) is None
     (out / "studies" / "a" / "record.json").unlink()
     (out / "run.json").unlink()
     assert verify(out, SALT).intact
@@ -170,7 +170,7 @@ def test_a_record_of_a_run_that_was_replaced_is_not_taken_for_one_of_the_next(ou
     log.append_all([(STARTED_ANEW, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})])
     log.append("run finished", run_sha256=checksum(b"{}"))
     assert any("were not written with this salt" in sentence for sentence in verify(out, SALT).wrong)  # a lies there
-    assert known_of(out, SALT).doubt(out / "studies" / "a") == UNKNOWN
+    assert read_log_state(out, SALT).doubt(out / "studies" / "a") == UNKNOWN
 
 
 def append_many(path: Path, name: str) -> None:

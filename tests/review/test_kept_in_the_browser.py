@@ -13,7 +13,7 @@ from made_up_review import MadeUp, entry_of, ready, three_studies
 from playwright.sync_api import Dialog, Page, expect
 
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.saved_files import bring_in
+from audit.review.saved_files import import_entries
 
 ONE, TWO, FOUR = three_studies()
 STATE = ".reading:not(.behind) .review-state"
@@ -75,7 +75,7 @@ def test_an_answer_is_kept_though_the_clock_was_set_back(open_file, out, browser
     entries = save(page, tmp_path / "saved.json")
     assert [entry["verdict"] for entry in entries] == ["agree", "disagree", "partly"]
     assert {entry["moment"] for entry in entries} == {"2026-03-05T10:00:00.000Z"}
-    bring_in(out, [tmp_path / "saved.json"], now=datetime.now(UTC))
+    import_entries(out, [tmp_path / "saved.json"], now=datetime.now(UTC))
     with closing(Ledger(out / LEDGER_NAME)) as ledger:
         assert [entry.verdict for entry in ledger.latest()] == ["partly"]
 
@@ -270,7 +270,7 @@ def test_without_a_database_pages_say_so_and_still_save_a_file(
     page.locator(".review-hide:visible").click()
     expect(page.locator(".review-hide:visible input")).not_to_be_checked()
     assert [entry["reviewer"] for entry in save(page, tmp_path / "saved.json")] == ["AB"]
-    assert bring_in(out, [tmp_path / "saved.json"], now=datetime.now(UTC)).new == 1
+    assert import_entries(out, [tmp_path / "saved.json"], now=datetime.now(UTC)).new == 1
     page.get_by_role("link", name="All studies").click()
     page.wait_for_url("**/out/index.html")
     ready(page)

@@ -17,7 +17,7 @@ from audit.cli import app
 from audit.review.drawn import write_boxes
 from audit.review.exporting import agreement_lines, agreement_table, export, text_of
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.saved_files import bring_in
+from audit.review.saved_files import import_entries
 from pipelines.boxes import read_boxes
 from pipelines.errors import InputError, OutputError
 from reports.review_page import reason_words
@@ -226,9 +226,9 @@ def test_boxes_for_a_phrase_without_a_known_finding_are_counted_and_left_out(sai
 
 def test_a_saved_file_is_brought_in_once(out, tmp_path):
     file = saved(tmp_path / "saved.json", entry_of(ONE, 1), entry_of(ONE, 2, replaces=f"{1:032x}", verdict="partly"))
-    found = bring_in(out, [file], now=NOW)
+    found = import_entries(out, [file], now=NOW)
     assert (found.new, found.known, found.left_out) == (2, 0, ())
-    again = bring_in(out, [file, file], now=NOW)
+    again = import_entries(out, [file, file], now=NOW)
     assert (again.new, again.known) == (0, 4)
     rows = export(out).rows
     assert [(row["verdict"], row["moment"]) for row in rows] == [("partly", "2026-03-05T10:00:00+00:00")]
@@ -237,15 +237,15 @@ def test_a_saved_file_is_brought_in_once(out, tmp_path):
 def test_comments_of_saved_files_are_masked_as_the_server_masks_them(out, tmp_path):
     comment = "Dr. Vandermeer calls it an effusion, MRN 99471123; I see a 12 mm nodule."
     file = saved(tmp_path / "saved.json", entry_of(ONE, 1, comment=comment))
-    assert bring_in(out, [file], now=NOW).new == 1
+    assert import_entries(out, [file], now=NOW).new == 1
     masked = "Dr. [name] calls it an effusion, MRN [number]; I see a 12 mm nodule."
     assert [row["comment"] for row in export(out).rows] == [masked]
     assert b"Vandermeer" not in b"".join(path.read_bytes() for path in out.glob("review.sqlite*"))
-    assert bring_in(out, [file], now=NOW).known == 1
+    assert import_entries(out, [file], now=NOW).known == 1
 
 
 def test_a_comment_that_masking_makes_longer_than_entries_may_be_stays_readable(out, tmp_path):
-    bring_in(out, [saved(tmp_path / "saved.json", entry_of(ONE, 1, comment="é. " * 1333))], now=NOW)
+    import_entries(out, [saved(tmp_path / "saved.json", entry_of(ONE, 1, comment="é. " * 1333))], now=NOW)
     (row,) = export(out).rows
     assert len(row["comment"]) == LONGEST_COMMENT
     assert row["comment"].startswith("[masked]. [masked]. ")
@@ -255,12 +255,12 @@ def test_comments_stay_as_they_are_where_the_study_shows_patient_data(tmp_path):
     made = make_study("e" * 16, (EFFUSION,), patient="p9")
     made.record = made.record.model_copy(update={"patient_data_shown": True})
     out = lay_down(tmp_path / "out", made)
-    bring_in(out, [saved(tmp_path / "saved.json", entry_of(made, 1, comment="Dr. Vandermeer"))], now=NOW)
+    import_entries(out, [saved(tmp_path / "saved.json", entry_of(made, 1, comment="Dr. Vandermeer"))], now=NOW)
     assert [row["comment"] for row in export(out).rows] == ["Dr. Vandermeer"]
 
 
 def test_a_name_in_place_of_the_files(out, tmp_path):
-    bring_in(out, [saved(tmp_path / "saved.json", entry_of(ONE, 1))], now=NOW, reviewer="Cleo")
+    import_entries(out, [saved(tmp_path / "saved.json", entry_of(ONE, 1))], now=NOW, reviewer="Cleo")
     assert [row["reviewer"] for row in export(out).rows] == ["Cleo"]
 
 
@@ -326,7 +326,7 @@ def test_a_file_that_no_page_saved_is_refused_and_nothing_is_kept(out, tmp_path,
     good, bad = saved(tmp_path / "good.json", entry_of(ONE, 1)), tmp_path / "bad.json"
     bad.write_bytes(content.encode("latin-1"))
     with pytest.raises(InputError, match=r"bad\.json was not saved by a page"):
-        bring_in(out, [good, bad], now=NOW)
+        import_entries(out, [good, bad], now=NOW)
     assert not (out / LEDGER_NAME).exists()
 
 
@@ -334,7 +334,7 @@ def test_a_file_that_no_page_saved_is_refused_and_nothing_is_kept(out, tmp_path,
 def test_a_damaged_entry_is_named_by_its_place(out, tmp_path, field):
     file = saved(tmp_path / "saved.json", entry_of(ONE, 1), entry_of(ONE, 2) | {field: "?" * 200})
     with pytest.raises(InputError, match=rf"entries\.1\.{field}"):
-        bring_in(out, [file], now=NOW)
+        import_entries(out, [file], now=NOW)
 
 
 def test_reasons_have_a_code_and_words_each():

@@ -101,8 +101,8 @@ def test_what_is_brought_in_twice_is_kept_once_and_its_moment_decides_what_count
     ledger = Ledger(path)
     ledger.append(entry(1, verdict="disagree"), now=NOW)
     earlier = entry(2, verdict="agree", moment=(NOW - timedelta(days=1)).isoformat())
-    assert ledger.bring_in([earlier, earlier], now=NOW) == 1
-    assert ledger.bring_in([earlier], now=NOW) == 0
+    assert ledger.import_entries([earlier, earlier], now=NOW) == 1
+    assert ledger.import_entries([earlier], now=NOW) == 0
     assert [each.verdict for each in ledger.latest()] == ["disagree"]
 
 
@@ -111,7 +111,7 @@ def test_a_browser_whose_clock_was_set_back_puts_no_entry_behind_the_one_that_it
     first = entry(1, moment=NOW.isoformat())
     second = entry(2, verdict="disagree", replaces=first.id, moment=earlier)
     of_another_heat = entry(3, place=1, replaces=first.id, moment=earlier)
-    assert ledger.bring_in([first, second, of_another_heat], now=NOW) == 3
+    assert ledger.import_entries([first, second, of_another_heat], now=NOW) == 3
     assert [(each.verdict, each.moment) for each in ledger.latest()] == [
         ("disagree", NOW),
         ("agree", NOW - timedelta(days=2)),
@@ -120,7 +120,7 @@ def test_a_browser_whose_clock_was_set_back_puts_no_entry_behind_the_one_that_it
 
 def test_a_browser_whose_clock_runs_ahead_does_not_outdo_what_is_said_later(path):
     ledger = Ledger(path)
-    ledger.bring_in([entry(1, moment=(NOW + timedelta(days=900)).isoformat())], now=NOW)
+    ledger.import_entries([entry(1, moment=(NOW + timedelta(days=900)).isoformat())], now=NOW)
     ledger.append(entry(2, verdict="disagree", replaces=f"{1:032x}"), now=NOW + timedelta(seconds=1))
     assert [each.verdict for each in ledger.latest()] == ["disagree"]
 

@@ -13,7 +13,7 @@ from made_up_review import EFFUSION, NODULE, lay_down, make_study, ready, three_
 from playwright.sync_api import Page, expect
 
 from audit.review.exporting import export
-from audit.review.saved_files import bring_in
+from audit.review.saved_files import import_entries
 
 ONE, TWO, FOUR = three_studies()
 PLACE = f"{TWO.record.key} {TWO.record.created.isoformat()}"  # under which the browser keeps what is said of a study
@@ -86,7 +86,7 @@ def test_the_saved_file_is_brought_in(open_file, out, browser_name, tmp_path):
     other.keyboard.press("r")
     other.keyboard.press("1")
     kept(other)
-    found = bring_in(out, [save(other, tmp_path / "saved.json")], now=datetime.now(UTC))
+    found = import_entries(out, [save(other, tmp_path / "saved.json")], now=datetime.now(UTC))
     assert (found.new, found.known, found.left_out) == (4, 0, ())
     rows = export(out).rows
     assert {row["reviewer"] for row in rows} == {"Dr. Éva 3"}
@@ -151,7 +151,7 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, 
     expect(page.locator(STATE)).to_have_text(
         "Your browser does not store answers for this page: save them as a file before you leave"
     )
-    found = bring_in(out, [save(page, tmp_path / "saved.json")], now=datetime.now(UTC))
+    found = import_entries(out, [save(page, tmp_path / "saved.json")], now=datetime.now(UTC))
     assert found.new == 1
 
 
@@ -221,7 +221,7 @@ def test_two_readers_of_one_out_stay_two(open_file, out, browser_name, tmp_path)
         page.keyboard.press("Enter")
         kept(page)
         files.append(save(page, tmp_path / f"{reader}.json"))
-    bring_in(out, files, now=datetime.now(UTC))
+    import_entries(out, files, now=datetime.now(UTC))
     assert {row["reviewer"]: row["verdict"] for row in export(out).rows} == {"AB": "agree", "CD": "disagree"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.study import Exclusion, Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed
-from pipelines.text.table import BadRow, Row, Table, columns_of, parse_table, pick_column, plain_stem, spoken_columns
+from pipelines.text.table import BadRow, Row, Table, columns_of, describe_columns, parse_table, pick_column, plain_stem
 
 __all__ = ["read_delimited_reports", "recognise_delimited_reports", "reports_of_table"]
 
@@ -101,7 +101,7 @@ def reports_of_table(path: Path, table: Table) -> ReadReports:
 
 
 def _missing(path: Path, header: tuple[str, ...], columns: _Columns) -> Exclusion | None:
-    named = spoken_columns(header)
+    named = describe_columns(header)
     if columns.report is None and columns.findings is None and columns.impression is None:
         if all(pick_column(header, side) for side in _BOX_SIDES):
             reason = f"{path.name} is a table of boxes ({named}): give it with --boxes"
