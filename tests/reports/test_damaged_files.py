@@ -80,8 +80,8 @@ def with_header(shape: tuple[int, ...], descr: str = "<f2", **more: object) -> C
 
 
 def bomb(folder: Path) -> None:
-    """Inflates to 128 MiB, of which 14 x 14 cells would be read."""
-    packed(folder, member({"descr": "<f2", "fortran_order": False, "shape": (14, 14)}, bytes(1 << 27)))
+    """Inflates to 257 MiB, of which 14 x 14 cells would be read."""
+    packed(folder, member({"descr": "<f2", "fortran_order": False, "shape": (14, 14)}, bytes(257 << 20)))
 
 
 def cut(folder: Path) -> None:
