@@ -28,8 +28,8 @@ __all__ = [
     "FOUND_DONE",
     "GENESIS",
     "OPENED",
+    "RESULTS_REPLACED",
     "SCORED_AGAIN",
-    "STARTED_ANEW",
     "STUDY_FAILED",
     "TORN",
     "AuditLog",
@@ -49,7 +49,7 @@ TORN = "torn line kept"
 DONE, FOUND_DONE, SCORED_AGAIN = "study done", "study found done", "study scored again"
 OPENED = "study opened"  # its record is about to be changed or removed from the result
 RECORDED = frozenset({DONE, FOUND_DONE, SCORED_AGAIN})
-STARTED_ANEW = "run replaced"
+RESULTS_REPLACED = "run replaced"
 STUDY_FAILED = "study failed"
 BEGUN_OVER = "log begun over studies"  # OUT held studies when the log was created
 _TAIL_AT_MOST = 1 << 20  # bytes; a line is far shorter
@@ -229,7 +229,7 @@ def _no_number(name: str) -> None:
 
 def note(found: dict[str, str], entry: Mapping[str, Value]) -> None:
     """Update ``found``, the checksum of each study's record, with an entry."""
-    if entry.get("event") == STARTED_ANEW:
+    if entry.get("event") == RESULTS_REPLACED:
         found.clear()
     if entry.get("event") == OPENED:
         found.pop(str(entry.get("study")), None)

@@ -9,7 +9,7 @@ from audit.logbook.chain import (
     BEGUN_OVER,
     GENESIS,
     OPENED,
-    STARTED_ANEW,
+    RESULTS_REPLACED,
     STUDY_FAILED,
     TORN,
     fault_of,
@@ -25,7 +25,7 @@ from reports.results_folder import FAILED, PAGES, RECORD, RUN, read_pages_list
 
 __all__ = ["CHANGED", "UNKNOWN", "Chain", "LiveLogState", "LogContent", "LogState", "follow", "read_log_state"]
 
-_STARTS = frozenset({STARTED_ANEW, "run started", "scoring again started"})
+_STARTS = frozenset({RESULTS_REPLACED, "run started", "scoring again started"})
 _END_OF_RUN = "run finished"
 _ENDS = frozenset({_END_OF_RUN, "scoring again finished"})
 _OF_A_SHARD = "shard started"  # the result is incomplete until a whole run has closed it
@@ -51,7 +51,7 @@ class LogContent:
     def add(self, entry: Mapping[str, Value]) -> None:
         """Update all fields with an entry."""
         event, study = entry.get("event"), str(entry.get("study"))
-        if event == STARTED_ANEW:  # logged before anything is removed
+        if event == RESULTS_REPLACED:  # logged before anything is removed
             self.opened |= self.records
             self.failed, self.shards = {}, {}
         elif event == _END_OF_RUN:  # studies that were opened and not completed since have left the result

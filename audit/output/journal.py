@@ -13,8 +13,8 @@ from audit.logbook.chain import (
     DONE,
     FOUND_DONE,
     OPENED,
+    RESULTS_REPLACED,
     SCORED_AGAIN,
-    STARTED_ANEW,
     STUDY_FAILED,
     result_checksums,
 )
@@ -45,7 +45,7 @@ def say_replaced(out: Path, salt: bytes) -> None:
     Raises:
         OutputError: OUT cannot be written.
     """
-    AuditLog(out, salt).append(STARTED_ANEW)
+    AuditLog(out, salt).append(RESULTS_REPLACED)
 
 
 class Journal:

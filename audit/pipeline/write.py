@@ -69,7 +69,7 @@ def write_study(
         shown = {name: heat.astype(np.float32) for name, heat in heats.items()}  # as read from heat.npz
         page = render_study(record, heats=shown, pictures=pictures)
     with clock("writing"):
-        _start_anew(folder)
+        _create_empty_folder(folder)
         files = {**pictures, **masks, HEAT: _packed(heats)}
         for name, content in files.items():
             write_durably(folder / name, content)
@@ -103,12 +103,12 @@ def write_failed_study(out: Path, record: FailedStudyRecord) -> None:
         OutputError: the folder cannot be written.
     """
     folder = out / "studies" / record.key
-    _start_anew(folder)
+    _create_empty_folder(folder)
     write_text_atomically(folder / FAILED, record.model_dump_json(indent=1) + "\n")
     sync_folder(folder)
 
 
-def _start_anew(folder: Path) -> None:
+def _create_empty_folder(folder: Path) -> None:
     """Create an empty study folder; an old record is removed first, so that it never describes files of another."""
     check_fence(folder)
     try:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.logbook import AUDIT_LOG, AuditLog, EventLog, recorded_logging, verify
-from audit.logbook.chain import DONE, STARTED_ANEW
+from audit.logbook.chain import DONE, RESULTS_REPLACED
 from audit.logbook.known import CHANGED, UNKNOWN, read_log_state
 from audit.logbook.seals import UNSEALED, is_sealed, seal_key, sealed
 from reports.reading import checksum
@@ -145,7 +145,9 @@ def test_a_seal_is_of_every_byte_and_of_the_salt() -> None:
 def test_a_run_that_is_replaced_stays_on_record_and_its_studies_are_not_asked_for(out: Path) -> None:
     (out / "studies" / "a" / "record.json").unlink()
     log = AuditLog(out, SALT)
-    log.append_all([(STARTED_ANEW, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})])
+    log.append_all(
+        [(RESULTS_REPLACED, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})]
+    )
     log.append("run finished", run_sha256=checksum(b"{}"))
     found = verify(out, SALT)
     assert (found.intact, found.studies, found.entries) == (True, 1, 8)
@@ -153,7 +155,7 @@ def test_a_run_that_is_replaced_stays_on_record_and_its_studies_are_not_asked_fo
 
 def test_a_run_that_is_replaced_is_said_so_before_its_results_go(out: Path) -> None:
     log = AuditLog(out, SALT)
-    log.append(STARTED_ANEW)
+    log.append(RESULTS_REPLACED)
     found = verify(out, SALT)
     assert (found.intact, found.unfinished, found.studies) == (True, True, 2)
     for key in ("a", "b"):
@@ -167,7 +169,9 @@ def test_a_run_that_is_replaced_is_said_so_before_its_results_go(out: Path) -> N
 
 def test_a_record_of_a_run_that_was_replaced_is_not_taken_for_one_of_the_next(out: Path) -> None:
     log = AuditLog(out, SALT)
-    log.append_all([(STARTED_ANEW, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})])
+    log.append_all(
+        [(RESULTS_REPLACED, {}), ("run started", {}), (DONE, {"study": "b", "record_sha256": checksum(b"{}")})]
+    )
     log.append("run finished", run_sha256=checksum(b"{}"))
     assert any("were not written with this salt" in sentence for sentence in verify(out, SALT).wrong)  # a lies there
     assert read_log_state(out, SALT).doubt(out / "studies" / "a") == UNKNOWN
