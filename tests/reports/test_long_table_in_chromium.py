@@ -91,12 +91,12 @@ def test_a_long_table_is_printed_in_part_and_says_so(page: Page) -> None:
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight / 2)")
     until(page, "Number(document.querySelector('tbody tr[data-key]').ariaRowIndex) > 500")
     page.emulate_media(media="print")
-    assert page.get_by_text("printed in part").is_visible()
+    assert page.get_by_text("prints only the rows shown on the screen").is_visible()
     assert page.evaluate("document.documentElement.scrollHeight") < 20_000
     page.emulate_media(media="screen")
     page.get_by_role("searchbox").fill(f"{7:016x}")
     page.emulate_media(media="print")
-    assert page.get_by_text("printed in part").is_hidden()
+    assert page.get_by_text("prints only the rows shown on the screen").is_hidden()
 
 
 def test_the_subgroup_narrows_the_table(page: Page) -> None:
