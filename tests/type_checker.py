@@ -47,13 +47,14 @@ def _parts(hint: object) -> Iterator[object]:
 
 
 class _Decorating(ast.NodeVisitor):
-    """Puts ``checked`` beneath a function's decorators, and above those of a class, which make a dataclass of it."""
+    """Puts ``checked`` beneath a function's decorators, and above those of a class, which make a dataclass of it.
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    Asynchronous functions are left alone, as jaxtyping's own hook leaves them: its wrapper is none.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         node.decorator_list.append(self._decorator(node))
         self.generic_visit(node)
-
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - as ast calls it
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         node.decorator_list.insert(0, self._decorator(node))
