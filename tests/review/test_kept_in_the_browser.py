@@ -213,9 +213,9 @@ def test_initials_that_are_changed_on_one_page_are_those_of_the_others(open_file
     first, second = (open_file(out, key, browser_name) for key in (TWO.record.key, FOUR.record.key))
     for page in (first, second):
         page.keyboard.press("r")
-    first.get_by_label("Reviewer").fill("CD")
+    first.get_by_role("textbox", name="Reviewer").fill("CD")
     first.keyboard.press("Escape")
-    expect(second.get_by_label("Reviewer")).to_have_value("CD")
+    expect(second.get_by_role("textbox", name="Reviewer")).to_have_value("CD")
     second.keyboard.press("2")
     kept(second)
     assert [entry["reviewer"] for entry in entries_kept(second)] == ["CD"]
@@ -293,9 +293,9 @@ def test_what_version_0_1_kept_in_local_storage_is_taken_over_once(open_file, ou
     assert said(page) == "disagree"
     page.keyboard.press("1")
     kept(page)
-    page.get_by_label("Reviewer").fill("CD")
+    page.get_by_role("textbox", name="Reviewer").fill("CD")
     page.keyboard.press("Escape")
-    page.get_by_label("Reviewer").fill("AB")
+    page.get_by_role("textbox", name="Reviewer").fill("AB")
     page.keyboard.press("Escape")
     page.reload()  # and localStorage holds all of it once more
     ready(page)

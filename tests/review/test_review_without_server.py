@@ -73,7 +73,7 @@ def test_what_is_said_is_there_when_the_page_is_opened_again(open_file, out, bro
 def test_the_saved_file_is_brought_in(open_file, out, browser_name, tmp_path):
     page = open_file(out, FOUR.record.key, browser_name)
     page.keyboard.press("r")
-    dock(page).get_by_label("Reviewer").fill("Dr. Éva 3")
+    dock(page).get_by_role("textbox", name="Reviewer").fill("Dr. Éva 3")
     page.keyboard.press("Escape")
     for key in "12":
         page.keyboard.press(key)
@@ -132,13 +132,13 @@ def test_each_name_has_its_own_answers(open_file, out, browser_name):
     page = open_file(out, TWO.record.key, browser_name)
     page.keyboard.press("r")
     for name, key in (("Ada", "1"), ("Ben", "3")):
-        dock(page).get_by_label("Reviewer").fill(name)
+        dock(page).get_by_role("textbox", name="Reviewer").fill(name)
         page.keyboard.press("Escape")
         expect(page.locator(".reviewed")).to_have_count(0)
         page.keyboard.press(key)
         kept(page)
     expect(page.locator(".review-others")).to_have_text("Ada: agree")
-    dock(page).get_by_label("Reviewer").fill("Ada")
+    dock(page).get_by_role("textbox", name="Reviewer").fill("Ada")
     page.keyboard.press("Escape")
     expect(page.locator(".reviewed")).to_have_text("reviewed: agree")
 
@@ -205,7 +205,7 @@ def test_who_gives_no_initials_keeps_nothing_is_told_so_and_is_asked_again(open_
     page.keyboard.press("3")
     expect(asked(page)).to_be_visible()
     asked(page).get_by_role("button", name="Not now").click()
-    dock(page).get_by_label("Reviewer").fill("CD")
+    dock(page).get_by_role("textbox", name="Reviewer").fill("CD")
     page.keyboard.press("Escape")
     kept(page)
     assert dock(page).locator("input[value=disagree]").is_checked()
