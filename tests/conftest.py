@@ -33,23 +33,30 @@ settings.load_profile("m2ib")
 expect.set_options(timeout=120_000)  # ms; ends a hang: pages of a busy machine take many seconds
 
 LONGEST = (
+    "test_review_in_chromium.py",
     "test_run.py",
-    "test_resume.py",
-    "test_after_damage.py",
-    "test_after_failures.py",
     "test_planted_identifiers.py",
-    "test_resume_after_kill.py",
+    "test_study_page_in_chromium.py",
     "test_rescoring.py",
+    "test_resume_after_kill.py",
+    "test_viewer_in_chromium.py",
     "test_systematic_faults.py",
+    "test_accessibility.py",
+    "test_resume.py",
+    "test_hostile_text.py",
+    "test_after_damage.py",
     "test_quickstart.py",
+    "test_cohort_page_in_chromium.py",
+    "test_never_leak.py",
     "test_transforms.py",
     "test_compare_command.py",
-    "test_sections_and_sentences.py",
+    "test_help_in_chromium.py",
     "test_input_bombs.py",
+    "test_pages_fit_in_chromium.py",
+    "test_after_failures.py",
     "test_threads.py",
     "test_workers.py",
     "test_with_orthanc.py",
-    "test_terminal.py",
 )
 """Files that take the longest. They come first: begun last, one would leave the other worker without work."""
 
