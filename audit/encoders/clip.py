@@ -4,6 +4,7 @@ Source: Radford et al. 2021, "Learning transferable visual models from natural l
 transformers' own, only the order in which they run stands here.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from audit.encoders.blocks import Affine, Block
-from audit.encoders.model_folder import features, load_pretrained, load_tokenizer, parameters_of, read_preprocessing
+from audit.encoders.model_folder import load_pretrained, load_tokenizer, parameters_of, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
 from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.geometry import Fit
 
-__all__ = ["block_of", "load", "vision_stack"]
+__all__ = ["block_of", "image_tower", "load", "text_tower"]
 
 
 def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None) -> Encoder:
@@ -29,49 +30,54 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
     """
     model = load_pretrained(CLIPModel, folder, device)
     tokenizer = load_tokenizer(folder)
-    vision, text = model.config.vision_config, model.config.text_config
-    context = min(text.max_position_embeddings, tokenizer.model_max_length)
-
-    def forward_text(tokens: Tokens) -> Tensor:
-        return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
-
+    vision = model.config.vision_config
+    context = min(model.config.text_config.max_position_embeddings, tokenizer.model_max_length)
+    tokenise = tokeniser_of(tokenizer, context=context, device=device)
     return Encoder(
         info=info,
         preprocessing=read_preprocessing(folder, size=vision.image_size, channels=vision.num_channels, fit=fit),
-        image=TransformerImageTower(
-            vision_stack(model.vision_model, model.visual_projection),
-            embed=lambda pixels: model.vision_model.pre_layrnorm(model.vision_model.embeddings(pixels)),
-            forward=lambda pixels: features(model.get_image_features(pixels)),
-            grid=(vision.image_size // vision.patch_size,) * 2,
-            leading_tokens=1,
-        ),
-        text=TransformerTextTower(
-            _text_stack(model.text_model, model.text_projection),
-            embed=lambda tokens: model.text_model.embeddings(input_ids=tokens.ids),
-            forward=forward_text,
-            tokenise=tokeniser_of(tokenizer, context=context, device=device),
-            context=context,
-        ),
+        image=image_tower(model.vision_model, model.visual_projection),
+        text=text_tower(model.text_model, model.text_projection, tokenise, context),
     )
 
 
-def vision_stack(vision: Any, projection: Any) -> Stack:
-    """Take a ``CLIPVisionModel`` apart; the embedding is read from its CLS token."""
-    return Stack(
-        blocks=tuple(block_of(layer) for layer in vision.encoder.layers),
-        pool=Pooling.FIRST,
-        head=lambda pooled: projection(vision.post_layernorm(pooled)),
-        parameters=parameters_of(vision, projection),
+def image_tower(vision: Any, projection: Any) -> TransformerImageTower:
+    """Make the tower of a ``CLIPVisionModel``; the embedding is read from its CLS token."""
+    return TransformerImageTower(
+        Stack(
+            blocks=tuple(block_of(layer) for layer in vision.encoder.layers),
+            pool=Pooling.FIRST,
+            head=lambda pooled: projection(vision.post_layernorm(pooled)),
+            parameters=parameters_of(vision, projection),
+        ),
+        embed=lambda pixels: vision.pre_layrnorm(vision.embeddings(pixels)),
+        forward=lambda pixels: projection(vision(pixel_values=pixels).pooler_output),
+        grid=(vision.config.image_size // vision.config.patch_size,) * 2,
+        leading_tokens=1,
     )
 
 
-def _text_stack(text: Any, projection: Any) -> Stack:
-    return Stack(
-        blocks=tuple(block_of(layer) for layer in text.encoder.layers),
-        pool=Pooling.LAST,
-        head=lambda pooled: projection(text.final_layer_norm(pooled)),
-        parameters=parameters_of(text, projection),
-        causal=True,
+def text_tower(
+    text: Any, projection: Any, tokenise: Callable[[Sequence[str]], Tokens], context: int
+) -> TransformerTextTower:
+    """Make the tower of a ``CLIPTextModel``; the embedding is read from the end of text."""
+
+    def forward(tokens: Tokens) -> Tensor:
+        embedded: Tensor = projection(text(input_ids=tokens.ids, attention_mask=tokens.mask.long()).pooler_output)
+        return embedded
+
+    return TransformerTextTower(
+        Stack(
+            blocks=tuple(block_of(layer) for layer in text.encoder.layers),
+            pool=Pooling.LAST,
+            head=lambda pooled: projection(text.final_layer_norm(pooled)),
+            parameters=parameters_of(text, projection),
+            causal=True,
+        ),
+        embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
+        forward=forward,
+        tokenise=tokenise,
+        context=context,
     )
 
 

@@ -4,6 +4,7 @@ Source: Zhai et al. 2022, "LiT: Zero-shot transfer with locked-image text tuning
 only the order in which they run stands here.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,15 @@ from torch import Tensor
 from transformers import VisionTextDualEncoderModel
 
 from audit.encoders.blocks import Affine, Block, bert_blocks
-from audit.encoders.clip import vision_stack
-from audit.encoders.model_folder import (
-    features,
-    load_pretrained,
-    load_tokenizer,
-    parameters_of,
-    read_json,
-    read_preprocessing,
-)
+from audit.encoders.clip import image_tower
+from audit.encoders.model_folder import load_pretrained, load_tokenizer, parameters_of, read_json, read_preprocessing
 from audit.encoders.protocol import Encoder, EncoderInfo, Tokens
 from audit.encoders.transformer import Pooling, Stack, TransformerImageTower, TransformerTextTower
 from audit.encoders.words import tokeniser_of
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 
-__all__ = ["load"]
+__all__ = ["bert_tower", "load", "vit_tower"]
 
 _IMAGE_TYPES = ("vit", "clip_vision_model")
 _TEXT_TYPES = ("bert", "roberta", "xlm-roberta")
@@ -65,32 +59,28 @@ def _check_halves(folder: Path) -> None:
 
 def _image_tower(model: Any) -> TransformerImageTower:
     vision, projection = model.vision_model, model.visual_projection
-    config = model.config.vision_config
-    is_clip = config.model_type == "clip_vision_model"
-
-    def embed(pixels: Tensor) -> Tensor:
-        embedded: Tensor = vision.embeddings(pixels)
-        return vision.pre_layrnorm(embedded) if is_clip else embedded
-
-    return TransformerImageTower(
-        vision_stack(vision, projection) if is_clip else _vit_stack(vision, projection),
-        embed=embed,
-        forward=lambda pixels: features(model.get_image_features(pixels)),
-        grid=(config.image_size // config.patch_size,) * 2,
-        leading_tokens=1,
+    if model.config.vision_config.model_type == "clip_vision_model":
+        return image_tower(vision, projection)
+    return vit_tower(
+        vision,
+        lambda pooled: projection(vision.pooler(pooled[:, None])),  # it takes the first token of several
+        parameters=parameters_of(vision, projection),
     )
 
 
-def _vit_stack(vit: Any, projection: Any) -> Stack:
-    def head(pooled: Tensor) -> Tensor:
-        projected: Tensor = projection(vit.pooler.activation(vit.pooler.dense(vit.layernorm(pooled))))
-        return projected
-
-    return Stack(
-        blocks=tuple(_vit_block(layer) for layer in vit.layers),
-        pool=Pooling.FIRST,
-        head=head,
-        parameters=parameters_of(vit, projection),
+def vit_tower(vit: Any, head: Callable[[Tensor], Tensor], *, parameters: int) -> TransformerImageTower:
+    """Make the tower of a ``ViTModel``; ``head`` makes the embedding of its CLS token after the last norm."""
+    return TransformerImageTower(
+        Stack(
+            blocks=tuple(_vit_block(layer) for layer in vit.layers),
+            pool=Pooling.FIRST,
+            head=lambda pooled: head(vit.layernorm(pooled)),
+            parameters=parameters,
+        ),
+        embed=vit.embeddings,
+        forward=lambda pixels: head(vit(pixel_values=pixels).last_hidden_state[:, 0]),
+        grid=(vit.config.image_size // vit.config.patch_size,) * 2,
+        leading_tokens=1,
     )
 
 
@@ -113,18 +103,30 @@ def _text_tower(model: Any, folder: Path, device: torch.device) -> TransformerTe
     config = model.config.text_config
     taken = config.pad_token_id + 1 if "roberta" in config.model_type else 0  # RoBERTa's positions begin after padding
     context = min(config.max_position_embeddings - taken, tokenizer.model_max_length)
-
-    def head(pooled: Tensor) -> Tensor:
-        projected: Tensor = projection(text.pooler.activation(text.pooler.dense(pooled)))
-        return projected
-
-    def forward(tokens: Tokens) -> Tensor:
-        return features(model.get_text_features(input_ids=tokens.ids, attention_mask=tokens.mask.long()))
-
-    return TransformerTextTower(
-        Stack(blocks=bert_blocks(text), pool=Pooling.FIRST, head=head, parameters=parameters_of(text, projection)),
-        embed=lambda tokens: text.embeddings(input_ids=tokens.ids),
-        forward=forward,
+    return bert_tower(
+        text,
+        lambda pooled: projection(text.pooler(pooled[:, None])),  # it takes the first token of several
+        parameters=parameters_of(text, projection),
         tokenise=tokeniser_of(tokenizer, context=context, device=device),
+        context=context,
+    )
+
+
+def bert_tower(
+    bert: Any,
+    head: Callable[[Tensor], Tensor],
+    *,
+    parameters: int,
+    tokenise: Callable[[Sequence[str]], Tokens],
+    context: int,
+) -> TransformerTextTower:
+    """Make the tower of a ``BertModel`` or ``RobertaModel``; ``head`` makes the embedding of its CLS token."""
+    return TransformerTextTower(
+        Stack(blocks=bert_blocks(bert), pool=Pooling.FIRST, head=head, parameters=parameters),
+        embed=lambda tokens: bert.embeddings(input_ids=tokens.ids),
+        forward=lambda tokens: head(
+            bert(input_ids=tokens.ids, attention_mask=tokens.mask.long()).last_hidden_state[:, 0]
+        ),
+        tokenise=tokenise,
         context=context,
     )

@@ -1,7 +1,7 @@
 """What a transformers model folder holds: weights, tokeniser and preprocessing, with errors that name the file."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import Module
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from audit.encoders.weights import RUNS_CODE, listed
@@ -57,10 +57,26 @@ def read_json(path: Path, *, most_bytes: int = MAX_CONFIG_BYTES) -> dict[str, An
     return content
 
 
-def load_pretrained(kind: type[PreTrainedModel], folder: Path, device: torch.device) -> Any:
+def load_pretrained(
+    kind: type[PreTrainedModel],
+    folder: Path,
+    device: torch.device,
+    *,
+    config: PreTrainedConfig | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
+    **options: Any,
+) -> Any:
     """Load weights in fp32, in evaluation mode, none of them asking for a gradient.
 
     Safetensors are taken where the folder has them; a pickle is read with ``weights_only=True``.
+
+    Args:
+        kind: of model.
+        folder: the model's.
+        device: where the weights are to lie.
+        config: in place of the folder's config.json; with ``tensors`` only.
+        tensors: in place of the folder's weights, under the names that ``kind`` gives them.
+        options: further arguments of the class.
 
     Raises:
         ModelError: unreadable weights, or tensors that are missing, unexpected or of another shape.
@@ -68,12 +84,15 @@ def load_pretrained(kind: type[PreTrainedModel], folder: Path, device: torch.dev
     try:
         with _quiet_transformers():  # what it would warn of becomes an error below
             loaded: Any = kind.from_pretrained(
-                folder,
+                folder if tensors is None else None,
+                config=config,
+                state_dict=None if tensors is None else dict(tensors),
                 local_files_only=True,
                 output_loading_info=True,
                 dtype=torch.float32,
                 weights_only=True,
                 trust_remote_code=False,
+                **options,
             )
     except pickle.UnpicklingError as error:
         raise ModelError(f"{folder}: {RUNS_CODE}") from error

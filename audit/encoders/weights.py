@@ -18,7 +18,7 @@ from torch.nn import Module
 
 from pipelines.errors import ModelError
 
-__all__ = ["RUNS_CODE", "checksum", "fill", "has_state_dict", "listed", "read_state_dict", "weights_files"]
+__all__ = ["RUNS_CODE", "check_fit", "checksum", "fill", "has_state_dict", "listed", "read_state_dict", "weights_files"]
 
 _TRANSFORMERS = (
     "model.safetensors",
@@ -141,25 +141,33 @@ def _is_torchscript(path: Path) -> bool:
         return any("/code/" in name for name in archive.namelist())
 
 
+def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], *, folder: Path) -> None:
+    """Compare a checkpoint with the names and shapes that a model has.
+
+    Raises:
+        ModelError: tensors that are missing, unexpected or of another shape; the message lists them.
+    """
+    wrong = {
+        "missing": [name for name in shapes if name not in tensors],
+        "unexpected": [name for name in tensors if name not in shapes],
+        "mismatched": [
+            f"{name} {tuple(tensor.shape)} instead of {shapes[name]}"
+            for name, tensor in tensors.items()
+            if name in shapes and shapes[name] != tuple(tensor.shape)
+        ],
+    }
+    if any(wrong.values()):
+        told = "; ".join(f"{what}: {listed(sorted(names))}" for what, names in wrong.items() if names)
+        raise ModelError(f"{folder}: the weights do not fit the architecture that they and the config name: {told}")
+
+
 def fill(module: Module, tensors: Mapping[str, Tensor], *, folder: Path) -> None:
     """Put ``tensors`` into ``module``, whose own names are those of the checkpoint; all frozen, in evaluation mode.
 
     Raises:
         ModelError: tensors that are missing, unexpected or of another shape; the message lists them.
     """
-    wanted = module.state_dict()
-    wrong = {
-        "missing": [name for name in wanted if name not in tensors],
-        "unexpected": [name for name in tensors if name not in wanted],
-        "mismatched": [
-            f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
-            for name, tensor in tensors.items()
-            if name in wanted and wanted[name].shape != tensor.shape
-        ],
-    }
-    if any(wrong.values()):
-        told = "; ".join(f"{what}: {listed(sorted(names))}" for what, names in wrong.items() if names)
-        raise ModelError(f"{folder}: the weights do not fit the architecture that they and the config name: {told}")
+    check_fit({name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}, tensors, folder=folder)
     module.load_state_dict(dict(tensors), assign=True)
     module.requires_grad_(False)
     module.eval()

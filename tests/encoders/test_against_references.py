@@ -13,7 +13,7 @@ from transformers import CLIPConfig, CLIPModel
 from audit.encoders.loading import load_encoder
 from audit.encoders.model_folder import features
 from audit.encoders.open_clip import resnet
-from audit.encoders.open_clip.half import Half, QuickGELU
+from audit.encoders.open_clip.half import Half
 from audit.encoders.protocol import DualEncoder
 
 EXACT = {"atol": 1e-5, "rtol": 1e-5}
@@ -158,7 +158,7 @@ def test_a_full_size_rn50_has_the_number_of_weights_that_openai_published() -> N
     """38,316,896 in the image half, as open_clip's model profile has it (38.32 million)."""
     tensors = resnet_names((3, 4, 6, 3), width=64, dim=1024)
     tensors["attnpool.positional_embedding"] = torch.zeros(50, 2048)
-    half = Half(tensors=tensors, config={}, folder=Path(), device=torch.device("cpu"), activation=QuickGELU)
+    half = Half(tensors=tensors, config={}, folder=Path(), device=torch.device("cpu"), activation="quick_gelu")
     tower, size = resnet.build(half)
     assert (tower.parameters, tower.depth, size) == (38_316_896, 16, 224)
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audit.encoders.model_folder import make_preprocessing, read_json, read_preprocessing
-from audit.encoders.open_clip import bert_text, clip_towers, resnet, timm_vit
-from audit.encoders.open_clip.half import Half, QuickGELU
+from audit.encoders.open_clip import resnet
+from audit.encoders.open_clip.half import Half
+from audit.encoders.open_clip.transformers_towers import bert_text, clip_image, clip_text, vit_image
 from audit.encoders.protocol import Encoder, EncoderInfo, ImageTower, TextTower
 from audit.encoders.weights import read_state_dict, weights_files
 from pipelines.errors import ModelError
@@ -35,13 +36,13 @@ __all__ = ["CONFIG", "load"]
 CONFIG = "open_clip_config.json"
 
 IMAGE_HALVES: dict[str, Callable[[Half], tuple[ImageTower, int]]] = {
-    "trunk.patch_embed.proj.weight": timm_vit.build,
-    "class_embedding": clip_towers.build_image,
+    "trunk.patch_embed.proj.weight": vit_image,
+    "class_embedding": clip_image,
     "attnpool.c_proj.weight": resnet.build,
 }
 TEXT_HALVES: dict[str, Callable[[Half], TextTower]] = {
-    "transformer.embeddings.word_embeddings.weight": bert_text.build,
-    "token_embedding.weight": clip_towers.build_text,
+    "transformer.embeddings.word_embeddings.weight": bert_text,
+    "token_embedding.weight": clip_text,
 }
 
 _OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # what open_clip takes where its config is silent
@@ -71,8 +72,7 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
     tensors = {name: tensor for name, tensor in tensors.items() if name not in _NOT_WEIGHTS}
     visual = {name.removeprefix("visual."): tensor for name, tensor in tensors.items() if name.startswith("visual.")}
     text = {name.removeprefix("text."): tensor for name, tensor in tensors.items() if not name.startswith("visual.")}
-    quick = config is None or model_config.get("quick_gelu", False)
-    activation: Callable[[], nn.Module] = QuickGELU if quick else nn.GELU
+    activation = "quick_gelu" if config is None or model_config.get("quick_gelu", False) else "gelu"
 
     def half(named: Mapping[str, Tensor], section: str) -> Half:
         part = _section(model_config, section, folder) if config is not None else {}

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import multi_head_attention_forward
 
 from audit.encoders.model_folder import parameters_of
-from audit.encoders.open_clip.half import Half, depth_of, finished
+from audit.encoders.open_clip.half import Half, depth_of
+from audit.encoders.weights import fill
 from pipelines.errors import ModelError
 
 __all__ = ["ResNetImageTower", "build"]
@@ -38,8 +39,9 @@ def build(half: Half) -> tuple["ResNetImageTower", int]:
     Raises:
         ModelError: tensors that do not fit.
     """
-    visual = finished(_Visual.shaped_as(half), half)
-    return ResNetImageTower(visual), visual.size
+    visual = _Visual.shaped_as(half)
+    fill(visual, half.tensors, folder=half.folder)
+    return ResNetImageTower(visual.to(half.device)), visual.size
 
 
 class ResNetImageTower:
