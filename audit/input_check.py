@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
+from audit.configuration import InputsConfig
 from audit.pipeline.inputs import Inputs, survey
 from audit.privacy.messages import owned_failures
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor, shown_failures
 from pipelines.boxes.matching import target_boxes
-from pipelines.cohort import Frames
 from pipelines.errors import OutputError
 from pipelines.quoting import OF_LABELS, defused
 from pipelines.study import Case, Exclusion, Study
@@ -22,7 +22,6 @@ from reports.run_record import FailureRecord
 
 __all__ = [
     "CheckRow",
-    "CheckSettings",
     "CheckStatus",
     "Checked",
     "FindingCounts",
@@ -180,19 +179,6 @@ _VARYING = re.compile(r'"[^"]*"|\bfile-[0-9a-f]{16}\b|\S*\d\S*|\([^)]*\)')  # di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSettings:
-    """The locations of the inputs, as for a run."""
-
-    dicom_dir: Path
-    reports: Path
-    boxes: tuple[Path, ...] = ()  # annotation files, and folders of them
-    all_views: bool = False
-    frames: Frames = Frames.FIRST
-    show_phi: bool = False
-    index: Path | None = None  # stores headers for the next scan; holds patient and accession numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
     """The number of items excluded for one reason, and the first of them."""
 
@@ -232,21 +218,28 @@ class Checked:
         return sum(row.fate is CheckStatus.FAILED for row in self.rows)
 
 
-def check(settings: CheckSettings, keys: Pseudonyms, *, progress: Callable[[int, int], None] | None = None) -> Checked:
-    """Determine what a run would audit, what not, and why: no model is loaded, and no pixels are read.
+def check(
+    config: InputsConfig,
+    keys: Pseudonyms,
+    *,
+    show_phi: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Checked:
+    """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
 
     Args:
-        settings: the locations of the inputs.
-        keys: replace names of files and studies, as in failures.csv of a run.
-        progress: called with the number of headers read and of all files.
+        config: where the inputs lie.
+        keys: stand for names of files and studies, as in failures.csv of a run.
+        show_phi: show the names themselves.
+        progress: called with the headers read and all files.
 
     Raises:
         InputError: a folder or file is missing or of no known format.
         CohortError: the DICOM folder is empty.
     """
-    inputs = survey(settings, progress=progress)
-    folders = [settings.dicom_dir, settings.reports, *settings.boxes]
-    rows = rows_of(inputs, folders, keys, show_phi=settings.show_phi)
+    inputs = survey(config, progress=progress)
+    folders = config.folders
+    rows = rows_of(inputs, folders, keys, show_phi=show_phi)
     joined = Counter(join.by for join in inputs.joins.values())
     return Checked(
         counts=inputs.counts,

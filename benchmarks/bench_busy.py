@@ -36,7 +36,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _OF_THREADS = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_")
-_FLAGS = ("--model", "phantom", "--device", "cpu", "--controls", "0", "--no-words", "--no-index")
+_FLAGS = ("--model", "phantom", "--device", "cpu", "--controls", "0", "--no-words", "--set", "inputs.index=none")
 _STAGES = ("attribution", "scoring")
 _BUSY_SECONDS = 1800  # a busy process ends by then, whatever becomes of this one
 _BUSY = f"import time\nend = time.monotonic() + {_BUSY_SECONDS}\nwhile time.monotonic() < end: pass"

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from audit.configuration import InputsConfig
 from audit.metrics.summary import score_table
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.inputs import gather
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from benchmarks.cohorts import make_large_cohort
 from benchmarks.commands import audit_command, audit_environment, failure_of
@@ -42,7 +42,7 @@ def make_base(folder: Path, *, rows: int, columns: int, steps: int) -> Path:
     """
     cohort, out = folder / "cohort", folder / "out"
     make_large_cohort(cohort, count=_BASE, rows=rows, columns=columns, compressed=False)
-    command = audit_command(cohort, out, "--model", "phantom", "--device", "cpu", "--steps", str(steps))
+    command = audit_command(cohort, out, "--model", "phantom", "--device", "cpu", "--set", f"m2ib.steps={steps}")
     done = subprocess.run(command, env=audit_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(failure_of(done.returncode, done.stderr))
@@ -105,7 +105,9 @@ def target_bytes(folder: Path, count: int) -> float:
     """Bytes a study of what every process that scores holds of all the others' boxes."""
     cohort = folder / "cohort"
     inputs = gather(
-        RunSettings(dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=(cohort / "boxes.csv",), out=folder)
+        InputsConfig(
+            dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=(cohort / "boxes.csv",), index="none"
+        )
     )
     studies = [
         replace(

@@ -119,7 +119,7 @@ def main() -> None:
         cohort, out = Path(temporary) / "cohort", Path(temporary) / "out"
         make_cohort(cohort, count=given.studies, seed=3, columns=given.columns)
         command = audit_command(cohort, out, "--model", "phantom", "--device", "cpu")
-        samples = watch([*command, "--steps", str(given.steps), "--samples", str(given.samples)], out)
+        samples = watch([*command, "--set", f"m2ib.steps={given.steps}", "--set", f"m2ib.samples={given.samples}"], out)
         times = finish_times(out)
     if len(times) != given.studies:
         sys.exit(f"{len(times)} of {given.studies} studies were audited")

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from audit.cli.progress import progress_bar
-from audit.experiments.comparison import ALL, ComparisonSettings, compare
+from audit.configuration import ALL
+from audit.experiments.comparison import ComparisonConfig, compare
 from audit.experiments.comparison_tables import table_lines
 from benchmarks.machine import command_line, command_parser, describe
 from reports.comparison_record import ComparisonRecord
@@ -21,10 +22,10 @@ METHODS_FILE = Path(__file__).parent / "METHODS.md"
 def measure(given: argparse.Namespace) -> ComparisonRecord:
     """Compare on phantoms, and keep nothing but the record."""
     with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
-        settings = ComparisonSettings(
+        settings = ComparisonConfig.of(
             out=Path(folder) / "out",
-            cohort=given.phantoms,
-            methods=(given.methods,),
+            phantoms=given.phantoms,
+            method=given.methods,
             model=given.model,
             device=given.device,
             faithfulness=given.faithfulness,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 
 from audit.experiments.roar import RoarSettings, as_text, run_roar
-from audit.experiments.sanity import SanitySettings, check_sanity
+from audit.experiments.sanity import SanityConfig, check_sanity
 from benchmarks.machine import command_line, command_parser, write_section
 
 
@@ -34,7 +34,7 @@ def _told(given: argparse.Namespace) -> Iterator[str]:
         "and the heat is compared with the trained model's."
     )
     for method in given.methods:
-        sanity = check_sanity(SanitySettings(method=method, cohort=40, model="phantom", pairs=given.pairs))
+        sanity = check_sanity(SanityConfig.of(method=method, phantoms=40, model="phantom", phrases=given.pairs))
         yield from ("", f"{method}:", "", "```", str(sanity), "```")
 
 

@@ -101,8 +101,8 @@ def main() -> None:
             write_checkpoint(folder / "model", FULL)
             model = str(folder / "model")
         flags = ["--model", model, "--device", given.device]
-        flags += ["--workers", str(given.workers)] if given.workers is not None else []
-        flags += ["--compile"] if given.compile else []
+        flags += ["--set", f"execution.workers={given.workers}"] if given.workers is not None else []
+        flags += ["--set", "model.compile=true"] if given.compile else []
         for name, compressed in (("uncompressed", False), ("JPEG 2000", True)):
             cohort, out = folder / name, folder / f"{name} out"
             distinct = min(given.studies, given.distinct)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 
-from audit.input_check import CheckSettings, check
+from audit.configuration import InputsConfig
+from audit.input_check import check
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import shown_failures
 from benchmarks.machine import command_line, write_section
@@ -98,7 +99,7 @@ def measure_check(folder: Path, count: int) -> list[str]:
         for index in range(count):
             reports.write(f'{index:06d},"{_REPORT.format(size=4 + index % 300 / 10, study=index)}"\n')
             boxes.write(f"{index:06d},nodule,1,1,3,3\n")
-    settings = CheckSettings(
+    config = InputsConfig(
         dicom_dir=folder / "many",
         reports=folder / "reports.csv",
         boxes=(folder / "boxes.csv",),
@@ -112,7 +113,7 @@ def measure_check(folder: Path, count: int) -> list[str]:
     ]
     for name in ("first", "second, by the index"):
         start = time.perf_counter()
-        found = check(settings, _KEYS)
+        found = check(config, _KEYS)
         lines.append(f"| {name} | {time.perf_counter() - start:.1f} |")
         if found.counts["studies"] != count:
             raise RuntimeError(f"{found.counts['studies']} of {count} studies joined")

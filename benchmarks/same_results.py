@@ -76,10 +76,12 @@ def make(folder: Path) -> None:
     cli = [sys.executable, "-m", "audit.cli"]
     for command in (
         [*cli, "demo", "--out", str(folder / "demo")],
-        audit_command(inputs / "twelve", folder / "run", *phantom, *methods, "--faithfulness", "6", "--no-index"),
+        audit_command(
+            inputs / "twelve", folder / "run", *phantom, *methods, "--faithfulness", "6", "--set", "inputs.index=none"
+        ),
         [
             *(*cli, "run", "--dicom-dir", str(real / "dicom"), "--reports", str(real / "reports")),
-            *("--out", str(folder / "real"), *phantom, "--no-index"),
+            *("--out", str(folder / "real"), *phantom, "--set", "inputs.index=none"),
         ],
         [
             *cli,
@@ -91,16 +93,17 @@ def make(folder: Path) -> None:
             *phantom,
             "--methods",
             "m2ib,nib,rise",
-            "--no-index",
+            "--set",
+            "inputs.index=none",
         ],
         [
             *(*cli, "evaluate", "--data-path", str(captions), "--output-path", str(folder / "evaluate.csv")),
-            *("--samples", "6", "--method", "m2ib", "--method", "iba", "--text-mask", "median", *phantom),
+            *("--pairs", "6", "--method", "m2ib", "--method", "iba", "--text-mask", "median", *phantom),
         ],
     ):
         print("$", " ".join(command[2:5]), flush=True)
         subprocess.run(command, env=audit_environment(), check=True)
-    sanity = [*cli, "sanity", *six, *boxes, *phantom, "--pairs", "3", "--no-index"]
+    sanity = [*cli, "sanity", *six, *boxes, *phantom, "--phrases", "3", "--set", "inputs.index=none"]
     with (folder / "sanity.txt").open("w", encoding="utf-8") as file:  # it writes no file of its own
         subprocess.run(sanity, env=audit_environment(), check=True, stdout=file)
 

@@ -100,7 +100,8 @@ MAX_TENSORS = 100_000
 
 
 NEEDS_MORE_MEMORY = (
-    "needs more memory than is available: free memory or use fewer --workers, then run again with --retry-failed"
+    "needs more memory than is available: free memory or use fewer execution.workers, then run again with "
+    "--set execution.retry-failed=true"
 )
 """The end of a sentence about a study or an image."""
 

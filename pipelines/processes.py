@@ -130,7 +130,8 @@ class ProcessPool(Generic[Task, Answer]):
                         last = died
             raise WorkerError(
                 f"the process that {self._name} ended {_TRIES} times before it was done ({last}), most often for lack "
-                "of memory: free memory or use fewer --workers, then run again with --retry-failed"
+                "of memory: free memory or use fewer execution.workers, then run again with "
+                "--set execution.retry-failed=true"
             )
         finally:
             self._idle.put(worker)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
 
@@ -171,6 +171,7 @@ class RunRecord(Record):
     history: HistoryRecord | None = None  # None in runs of older versions
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
+    config: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)  # as `--config` reads it; empty in 0.1.0
     files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
     seal: str | None = None  # as a study's; None in runs of version 0.1.0
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0

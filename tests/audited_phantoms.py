@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from run_configs import run_config
 
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 
 __all__ = ["audit_phantoms"]
@@ -18,7 +18,7 @@ def audit_phantoms(folder: Path, *, count: int, seed: int) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
         run(
-            RunSettings(
+            run_config(
                 dicom_dir=folder / "dicom",
                 reports=folder / "reports",
                 boxes=(folder / "boxes.csv",),

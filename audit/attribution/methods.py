@@ -1,13 +1,11 @@
 """The attribution methods by name, and their hyperparameters.
 
-The same rule applies to all commands. A flag such as ``--image-layer`` applies to every chosen method that has a
-hyperparameter of that name. ``--set METHOD.NUMBER=VALUE`` applies to that method only and takes precedence over the
-flag. A hyperparameter that none of the chosen methods has is an error. Missing values come from the model's folder, or
-else from the publication.
+One rule holds for all commands. ``m2ib.beta`` is a hyperparameter of that method alone; ``all.image_layer`` is for
+every chosen method that has a hyperparameter of this name, and gives way to the method's own. A value that none of the
+chosen methods takes is refused. What is not given is the method's default: from the model's folder, else as published.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from math import isfinite
 
@@ -27,20 +25,20 @@ from audit.attribution.patch_similarity import PatchSimilarity
 from audit.attribution.rise import RISE
 from audit.attribution.rollout import Rollout
 from audit.attribution.saliency import Saliency
+from audit.configuration import ALL
 from audit.encoders.protocol import DualEncoder
 from pipelines.errors import AuditError
 from pipelines.image_file import Picture
 
 __all__ = [
     "METHODS",
-    "GivenNumbers",
     "Numbers",
-    "SharedNumber",
     "build_method",
     "check_fit",
+    "chosen_methods",
     "explain",
     "numbers_by_method",
-    "parse_settings",
+    "read_number",
 ]
 
 METHODS: Mapping[str, Callable[[], Method]] = {
@@ -75,70 +73,74 @@ Numbers = Mapping[str, float | str]
 """Values of one method's hyperparameters, by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedNumber:
-    """A hyperparameter that is given for every chosen method that has it."""
-
-    flag: str  # the flag as typed, for messages
-    name: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenNumbers:
-    """All hyperparameters that were given to a command."""
-
-    shared: tuple[SharedNumber, ...] = ()
-    own: Mapping[str, Numbers] = field(default_factory=dict)  # by method, from ``--set``
-
-
-def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, float | str]]:
-    """Parse the values of ``--set``, each METHOD.NUMBER=VALUE, by method.
+def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """List the methods that are asked for, once each; ``all`` stands for every method.
 
     Raises:
-        AuditError: a malformed value, an unknown method or hyperparameter, a wrong type, or a duplicate.
+        AuditError: none is given, or one is unknown.
     """
-    own: dict[str, dict[str, float | str]] = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        method, _, number = name.strip().partition(".")
-        if not separator or not number:
-            raise AuditError(f"--set {text}: give METHOD.NUMBER=VALUE, for example m2ib.beta=0.5")
-        numbers = _numbers_of(method, f"--set {text}: method {method}")
-        if number not in numbers:
-            has = f"has {', '.join(numbers)}" if numbers else "has no numbers"
-            raise AuditError(f"--set {text}: {method} has no number {number}; it {has}")
-        if number in own.setdefault(method, {}):
-            raise AuditError(f"--set {text}: {method}.{number} is given twice")
-        own[method][number] = _value(text, value.strip(), numbers[number])
-    return own
+    if not names:
+        raise AuditError(f"--method names none: give all, or some of {', '.join(METHODS)}")
+    unknown = [name for name in names if name != ALL and name not in METHODS]
+    if unknown:
+        raise AuditError(f"--method {unknown[0]}: unknown; give all, or some of {', '.join(METHODS)}")
+    return tuple(METHODS) if ALL in names else tuple(dict.fromkeys(names))
 
 
-def numbers_by_method(methods: Sequence[str], given: GivenNumbers) -> dict[str, dict[str, float | str]]:
-    """Assign the given hyperparameters to the chosen methods.
+def read_number(method: str, number: str, value: object, *, said: str) -> float | str:
+    """Read one hyperparameter as the type that its method takes.
+
+    Args:
+        method: one of ``METHODS``, or ``all``.
+        number: name of the hyperparameter.
+        value: a text of the command line, or a value of a configuration file.
+        said: how the setting was given, for messages.
 
     Raises:
-        AuditError: a hyperparameter is for a method that is unknown or not chosen, or none of the chosen has it.
+        AuditError: an unknown method or hyperparameter, or a value of another type.
+    """
+    if method == ALL:
+        kinds = {name: kind for make in METHODS.values() for name, kind in make().numbers.items()}
+    else:
+        kinds = dict(_numbers_of(method, f"{said}: method {method}"))
+    if number not in kinds:
+        has = f"has {', '.join(kinds)}" if kinds else "has no numbers"
+        raise AuditError(f"{said}: {method} has no number {number}; it {has}")
+    return _value(said, value, kinds[number])
+
+
+def numbers_by_method(methods: Sequence[str], given: Mapping[str, Numbers]) -> dict[str, dict[str, float | str]]:
+    """Say which hyperparameters each of the chosen methods gets.
+
+    Args:
+        methods: the chosen ones.
+        given: by method, and under ``all`` for every chosen method that has the hyperparameter.
+
+    Raises:
+        AuditError: a value is for a method that is unknown or not chosen, none of the chosen methods has it, or it is
+            of another type.
     """
     result: dict[str, dict[str, float | str]] = {name: {} for name in methods}
-    for shared in given.shared:
-        takers = [name for name in methods if shared.name in _numbers_of(name, f"--method {name}")]
+    for number, value in given.get(ALL, {}).items():
+        read = read_number(ALL, number, value, said=f"{ALL}.{number}")
+        takers = [name for name in methods if number in _numbers_of(name, f"--method {name}")]
         if not takers:
-            having = [name for name, make in METHODS.items() if shared.name in make().numbers]
+            having = [name for name, make in METHODS.items() if number in make().numbers]
             raise AuditError(
-                f"{shared.flag} is a number of {', '.join(having)}, and none of them is among the methods "
-                f"({', '.join(methods)}): omit the flag, or add one of them"
+                f"{ALL}.{number} is a number of {', '.join(having)}, and none of them is among the methods "
+                f"({', '.join(methods)}): leave it out, or add one of them"
             )
         for name in takers:
-            result[name][shared.name] = shared.value
-    for name, numbers in given.own.items():
-        if name not in result:
-            first = next(iter(numbers))
-            raise AuditError(
-                f"--set {name}.{first}: {name} is not among the methods ({', '.join(methods)}): add it, or leave "
-                "--set out"
-            )
-        result[name] |= numbers
+            result[name][number] = read
+    for name, numbers in given.items():
+        for number, value in numbers.items() if name != ALL else ():
+            read = read_number(name, number, value, said=f"{name}.{number}")
+            if name not in result:
+                raise AuditError(
+                    f"{name}.{number}: {name} is not among the methods ({', '.join(methods)}): add it, or leave "
+                    f"{name}.{number} out"
+                )
+            result[name][number] = read
     return result
 
 
@@ -178,15 +180,22 @@ def _numbers_of(method: str, said: str) -> Mapping[str, type]:
     return METHODS[method]().numbers
 
 
-def _value(said: str, text: str, kind: type) -> float | str:
+_TEXTS: tuple[type, ...] = (str,)
+
+
+def _value(said: str, value: object, kind: type) -> float | str:
     if issubclass(kind, StrEnum):
-        wanted = f"one of {', '.join(kind)}"
+        wanted, takes = f"one of {', '.join(kind)}", _TEXTS
+    elif kind is int:
+        wanted, takes = "a whole number", (*_TEXTS, int)
     else:
-        wanted = "a whole number" if kind is int else "a number"
+        wanted, takes = "a number", (*_TEXTS, int, float)
+    if isinstance(value, bool) or not isinstance(value, takes):
+        raise AuditError(f"{said}: {value} is not {wanted}")
     try:
-        value: float | str = kind(text)
+        read: float | str = kind(value)
     except ValueError as error:
-        raise AuditError(f"--set {said}: {text or 'nothing'} is not {wanted}") from error
-    if isinstance(value, float) and not isfinite(value):
-        raise AuditError(f"--set {said}: {text} is not a finite number")
-    return value
+        raise AuditError(f"{said}: {value or 'nothing'} is not {wanted}") from error
+    if isinstance(read, float) and not isfinite(read):
+        raise AuditError(f"{said}: {value} is not a finite number")
+    return read

@@ -10,7 +10,7 @@ __all__ = ["Precision", "autocast", "flushed_denormals", "resolve"]
 
 
 class Precision(StrEnum):
-    """The values of ``--precision``."""
+    """The values of ``model.precision``."""
 
     FP32 = "fp32"
     BF16 = "bf16"

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.auditing import baselines, commission, demo, doctor, run
+from audit.cli.auditing import baselines, commission, config, demo, doctor, run
 from audit.cli.checking import check
+from audit.cli.commands import Commands
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
 from audit.cli.log import key, logs
@@ -23,7 +24,7 @@ from audit.execution.machine import choose_threads
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = Commands(
     name="m2ib-audit",
     help="Audit a vision-language model on chest X-rays: does it look where the radiologist looked?",
     no_args_is_help=True,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (
     run,
+    config,
     check,
     score,
     render,

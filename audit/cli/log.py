@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from audit.cli.commands import Commands
 from audit.cli.options import COULD_NOT_RUN, errors_in_one_line, tell
 from audit.cli.telling import at_the_keyboard
 from pipelines.quoting import counted
 
 __all__ = ["key", "logs"]
 
-logs = typer.Typer(help="What was done on an OUT: the chain of entries that shows changes.", no_args_is_help=True)
+logs = Commands(help="What was done on an OUT: the chain of entries that shows changes.", no_args_is_help=True)
 
 _NOT_DONE = 3  # exit status: nothing was changed, and a run was cut short
 

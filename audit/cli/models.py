@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from audit.cli.commands import Commands
 from audit.cli.options import AsJson, Device, errors_in_one_line, progress_bar, tell
 
 __all__ = ["models"]
@@ -21,7 +22,7 @@ class _ListsByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-models = typer.Typer(cls=_ListsByDefault, help="List the known models, bring one into a folder, and check a folder.")
+models = Commands(cls=_ListsByDefault, help="List the known models, bring one into a folder, and check a folder.")
 
 
 @models.command("list")
@@ -53,14 +54,14 @@ def models_fetch(
 @models.command("check")
 def models_check(
     model: Annotated[str, typer.Argument(help="A model folder, phantom, a known name or a hub id.")],
-    device: Device = "auto",
+    device: Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a model, print what it is, and test that its towers split exactly at every block."""
     from audit.models import checking
 
     with errors_in_one_line(), progress_bar() as progress:
-        checked = checking.check(model, device=device, progress=progress)
+        checked = checking.check(model, device=device or "auto", progress=progress)
     if as_json:
         _print_json(checking.as_json(checked))
     else:

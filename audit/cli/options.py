@@ -1,13 +1,18 @@
-"""What the commands share: flags that mean the same everywhere, and how they speak."""
+"""What the commands share: flags, which have one name, meaning and default everywhere, and how commands speak.
 
-from collections.abc import Iterable, Iterator
+A flag that is a field of the configuration takes its help and default from there. On the command line its default is
+"not given", so that a flag that is given wins over the file of ``--config``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel
 
+from audit.configuration import SECTIONS, FitChoice
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
@@ -15,115 +20,177 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COULD_NOT_RUN",
+    "FAILURES_LISTED",
+    "WRONG_USAGE",
+    "AllViews",
     "AsJson",
-    "Beta",
     "Boxes",
+    "ConfigFile",
+    "Controls",
     "Device",
-    "FramesOfFile",
-    "ImageLayer",
-    "IndexFile",
+    "DicomDir",
+    "DryRun",
+    "Faithfulness",
+    "Fit",
+    "Limit",
+    "Methods",
     "Model",
-    "ModelOfCohort",
-    "NoIndex",
-    "NoiseSamples",
-    "Numbers",
     "Out",
+    "Overwrite",
+    "Phantoms",
+    "Reports",
     "Seed",
+    "Settings",
+    "ShowPhi",
     "Steps",
-    "TextLayer",
-    "Variance",
-    "WhichFrames",
+    "Words",
     "errors_in_one_line",
-    "index_file",
-    "model_of_cohort",
+    "one_method",
     "progress_bar",
+    "read_config",
     "tell",
 ]
 
-COULD_NOT_RUN = 1  # exit status
+COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED = 1, 2, 3  # exit statuses
+
+_PANELS = {
+    "inputs": "Inputs",
+    "model": "Model",
+    "method": "Attribution",
+    "scoring": "Scoring",
+    "output": "Output",
+}
 
 
-class WhichFrames(StrEnum):
-    """What ``--frames`` takes: a :class:`pipelines.cohort.Frames`."""
+def _flag(key: str, *names: str, default: str | None = None) -> Any:
+    """Make the flag of a field; ``default`` says what holds where it is not given, if that is not one value."""
+    section, name = key.split(".")
+    field = SECTIONS[section].model_fields[name]
+    value = None if field.is_required() else field.get_default()
+    shown = default or (None if value in {None, ()} or isinstance(value, bool) else str(value))
+    least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
+    return typer.Option(
+        *names, help=field.description, show_default=shown or False, min=least, rich_help_panel=_PANELS[section]
+    )
 
-    FIRST = "first"
-    EACH = "each"
 
-
-Out = Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0)]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")]
-Boxes = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Radiologists' boxes and outlines: a file of any public set, COCO JSON, CSV, DICOM SR or GSPS, or a "
-        "folder of such files; may be given several times."
-    ),
+DicomDir = Annotated[Path | None, _flag("inputs.dicom_dir")]
+Reports = Annotated[Path | None, _flag("inputs.reports")]
+Boxes = Annotated[list[Path] | None, _flag("inputs.boxes")]
+AllViews = Annotated[bool | None, _flag("inputs.all_views")]
+Limit = Annotated[int | None, _flag("inputs.limit")]
+Model = Annotated[str | None, _flag("model.model")]
+Device = Annotated[str | None, _flag("model.device")]
+Fit = Annotated[FitChoice | None, _flag("model.fit")]
+Methods = Annotated[list[str] | None, _flag("method.method", "--method", "--methods", default="m2ib")]
+Words = Annotated[bool | None, _flag("method.words")]
+Seed = Annotated[
+    int | None,
+    _flag("method.seed", default="0; of phantoms 7, in `commission` 1, in `phantom evaluate` 20260777"),
 ]
-IndexFile = Annotated[
+Controls = Annotated[int | None, _flag("scoring.controls")]
+Faithfulness = Annotated[int | None, _flag("scoring.faithfulness")]
+Out = Annotated[
     Path | None,
     typer.Option(
-        "--index",
-        help="File that keeps what the headers say, patient and accession numbers among it, so that the next scan of "
-        "this folder reads changed files only; by default one in your cache folder. Readable by you alone.",
+        help="Folder to write to; made if it is not there. A file where the command writes one table.",
+        rich_help_panel=_PANELS["output"],
     ),
 ]
-NoIndex = Annotated[bool, typer.Option("--no-index", help="Read every header, and keep nothing of it.")]
-FramesOfFile = Annotated[
-    WhichFrames, typer.Option("--frames", help="Of a file with several frames: the first, or each as an image.")
+ShowPhi = Annotated[bool | None, _flag("output.show_phi", "--show-phi/--no-show-phi")]
+Overwrite = Annotated[bool | None, _flag("output.overwrite", "--overwrite/--no-overwrite")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Say what would be done, and why; write and send nothing.",
+        rich_help_panel=_PANELS["output"],
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Numbers = Annotated[
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="TOML file of settings, as `m2ib-audit config` prints one, or run.json of an earlier run; flags win.",
+        rich_help_panel="Configuration",
+    ),
+]
+Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        metavar="METHOD.NUMBER=VALUE",
-        help="A number of one method alone, such as nib.steps=20 or legrad.pool=own; may be given several times, and "
-        "wins over flags such as --image-layer. Names are those that the settings of a run show.",
+        metavar="KEY=VALUE",
+        help="Any key of the configuration file: a hyperparameter of a method (m2ib.beta=0.5; all.image_layer=3 for "
+        "each method that has it), or what has no flag (execution.workers=4); may be given several times, and wins "
+        "over the file.",
+        rich_help_panel="Configuration",
     ),
 ]
-Beta = Annotated[float | None, typer.Option(help="m2ib, iba: weight of the information.")]
-Variance = Annotated[float | None, typer.Option(help="m2ib, iba: variance of the noise.")]
-Steps = Annotated[int | None, typer.Option(help="m2ib, iba: steps of Adam; nib: of its integral.", min=1)]
-NoiseSamples = Annotated[int | None, typer.Option(help="m2ib, iba: noise samples a step.", min=1)]
-ImageLayer = Annotated[
-    int | None, typer.Option(help="Every method that reads one image block: that block, from 0.", min=0)
-]
-TextLayer = Annotated[
-    int | None, typer.Option(help="Every method that reads one text block: that block, from 0.", min=0)
-]
-Model = Annotated[
-    str, typer.Option(help="phantom, a known name (see `models`), a model folder or a hub id (owner/name).")
-]
-
-ModelOfCohort = Annotated[
-    str | None,
+Phantoms = Annotated[
+    int | None,
     typer.Option(
-        help="phantom, a known name (see `models`), a model folder or a hub id (owner/name); biomedclip unless given, "
-        "and phantom with --phantoms."
+        help="How many phantoms (synthetic radiographs) to make; in `compare` and `sanity` in place of files.",
+        show_default="demo and phantom make 24, commission 100, roar 400, phantom evaluate 500",
+        min=1,
     ),
 ]
+Steps = Annotated[
+    int | None,
+    typer.Option(help="Training steps.", show_default="roar 200, phantom train as the committed weights", min=1),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
-def model_of_cohort(model: str | None, phantoms: int | None) -> str:
-    """Choose the model where none is named: on phantoms the encoder that knows them."""
-    return model or ("biomedclip" if phantoms is None else "phantom")
+def read_config(
+    kind: type[Config],
+    file: Path | None,
+    settings: Sequence[str] | None,
+    flags: Mapping[str, object],
+    *,
+    reads: Sequence[str],
+    defaults: Mapping[tuple[str, ...], object] | None = None,
+    others: Mapping[str, object] | None = None,
+) -> Config:
+    """Build a command's configuration: defaults, then the file, then ``--set``, then flags.
 
-
-def index_file(dicom_dir: Path, index: Path | None, *, no_index: bool, not_in: Iterable[Path]) -> Path | None:
-    """Choose the file that keeps what the headers say; None to keep nothing.
+    Args:
+        kind: the configuration's model.
+        file: of ``--config``.
+        settings: of ``--set``.
+        flags: by field; None where one is not given.
+        reads: sections and keys that the command reads.
+        defaults: of this command, by path.
+        others: fields of the command alone.
 
     Raises:
-        AuditError: the flags contradict each other, or the file would lie among images or results.
+        AuditError: a key is unknown, a value does not fit, or something needed is not given.
     """
-    from audit.output.folder import index_of, refuse_among
+    from audit.config_file import built, file_layer, flag_layer, set_layer
 
-    if index is None:
-        return None if no_index else index_of(dicom_dir)
-    if no_index:
-        raise AuditError(f"--index {index} and --no-index contradict each other: give one of them")
-    refuse_among(index, (dicom_dir, *not_in))
-    return index
+    by_file = {} if file is None else file_layer(file)
+    if (others or {}).get("phantoms") is not None:  # they take the place of the file's inputs
+        by_file = {path: value for path, value in by_file.items() if path[0] != "inputs"}
+    by_set = set_layer(settings or (), reads=reads)
+    by_flag = flag_layer(flags)
+    twice = next((path for path in by_flag if path in by_set), None)
+    if twice is not None:
+        raise AuditError(
+            f"--{twice[-1].replace('_', '-')} and --set {'.'.join(twice)} are both given: give one of them"
+        )
+    return built(kind, dict(defaults or {}), by_file, by_set, by_flag, others=others or {})
+
+
+def one_method(names: Sequence[str]) -> str:
+    """Take the one method of a command that takes but one.
+
+    Raises:
+        AuditError: several are given.
+    """
+    if len(names) != 1:
+        raise AuditError(f"--method {','.join(names)}: this command takes one method")
+    return names[0]
 
 
 def tell(message: str) -> None:
@@ -146,5 +213,7 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except AuditError as error:
+        from audit.config_file import NotGivenError
+
         tell(f"m2ib-audit: {error}")
-        raise typer.Exit(COULD_NOT_RUN) from error
+        raise typer.Exit(WRONG_USAGE if isinstance(error, NotGivenError) else COULD_NOT_RUN) from error

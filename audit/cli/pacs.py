@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.cli.options import IndexFile, NoIndex, errors_in_one_line, index_file, progress_bar, tell
+from audit.cli.options import (
+    FAILURES_LISTED,
+    DicomDir,
+    DryRun,
+    errors_in_one_line,
+    progress_bar,
+    tell,
+)
 from audit.cli.telling import tell_what_is_wrong
+from audit.configuration import InputsConfig
 from pipelines.quoting import counted
 
 if TYPE_CHECKING:
@@ -17,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pull", "push"]
 
-_FAILURES_LISTED = 3  # exit status
 _LISTED_AT_MOST = 5
+_INDEX_HELP = str(InputsConfig.model_fields["index"].description)
 _DAYS = ["%Y-%m-%d", "%Y%m%d"]
 
 
@@ -39,7 +47,7 @@ class ResultKind(StrEnum):
 
 
 Way = Annotated[Via | None, typer.Option(help="Way to the archive; the one that is set up, DICOMweb before DIMSE.")]
-Config = Annotated[
+PacsConfig = Annotated[
     Path | None,
     typer.Option(
         help="TOML file with address and credentials (docs/PACS.md), mode 0600; environment variables go before it.",
@@ -68,7 +76,7 @@ def pull(
         bool, typer.Option("--with-reports", help="Bring the studies' structured reports along.")
     ] = False,
     via: Way = None,
-    config: Config = None,
+    pacs_config: PacsConfig = None,
 ) -> None:
     """Bring originals from the archive by date, modality and body part; what is there whole stays."""
     from audit.pacs.settings import need_extra
@@ -87,7 +95,7 @@ def pull(
             unnamed_part=not named_part,
             reports=with_reports,
         )
-        with _archive(via, config) as archive, progress_bar() as progress:
+        with _archive(via, pacs_config) as archive, progress_bar() as progress:
             pulled = pull_into(archive, into, wanted, progress=progress)
     tell(f"{pulled.fetched} instances fetched, {pulled.kept} there already, {len(pulled.failed)} failed")
     if pulled.own:
@@ -96,53 +104,54 @@ def pull(
         tell(f"what failed stands in {into / FAILURES}; the same command tries it again")
     typer.echo(into)
     if pulled.failed:
-        raise typer.Exit(_FAILURES_LISTED)
+        raise typer.Exit(FAILURES_LISTED)
 
 
 def push(
     out: Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)],
-    dicom_dir: Annotated[
-        Path, typer.Option(help="Folder with the originals: OUT holds no patient, they do.", exists=True)
-    ],
+    dicom_dir: DicomDir = None,
     kind: Annotated[
         list[ResultKind] | None, typer.Option(help="What to make; may be given several times; all by default.")
     ] = None,
     to_folder: Annotated[
         Path | None, typer.Option(help="Write the objects to this folder instead of sending them.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Make the objects and say how many; send and write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     via: Way = None,
-    config: Config = None,
-    index: IndexFile = None,
-    no_index: NoIndex = False,
+    pacs_config: PacsConfig = None,
+    index: Annotated[str, typer.Option(help=_INDEX_HELP)] = "auto",
 ) -> None:
-    """Send results to the studies of the originals: pictures, segmentations, reports, presentation states."""
+    """Send results to the studies of the originals: pictures, segmentations, reports, presentation states.
+
+    The originals in `--dicom-dir` say whose results they are: OUT holds no patient.
+    """
     from audit.pacs.settings import need_extra
 
     with errors_in_one_line():
         need_extra()
+        from audit.config_file import NotGivenError
         from audit.pacs.pushing import PushSettings
         from audit.pacs.pushing import push as push_results
         from reports.dicom_out import ObjectKind
 
+        if dicom_dir is None:
+            raise NotGivenError("--dicom-dir is not given: give the folder with the originals")
         settings = PushSettings(
             out=out,
             dicom_dir=dicom_dir,
             kinds=frozenset(ObjectKind(each.value) for each in kind) if kind else frozenset(ObjectKind),
-            index=index_file(dicom_dir, index, no_index=no_index, not_in=[out]),
+            index=_index(index, dicom_dir, out),
             to_folder=None if dry_run else to_folder,
         )
         here = dry_run or to_folder is not None
-        with nullcontext() if here else _archive(via, config) as archive, progress_bar() as progress:
+        with nullcontext() if here else _archive(via, pacs_config) as archive, progress_bar() as progress:
             pushed = push_results(settings, archive, progress=progress)
     done = "made and not sent" if here else "sent"
     counts = ", ".join(f"{pushed.objects[each]} {each}" for each in ObjectKind if each in settings.kinds)
     typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
     tell_what_is_wrong(pushed.failed, most=_LISTED_AT_MOST)
     if pushed.failed:
-        raise typer.Exit(_FAILURES_LISTED)
+        raise typer.Exit(FAILURES_LISTED)
 
 
 def _archive(via: Via | None, config: Path | None) -> "Archive":
@@ -154,3 +163,17 @@ def _archive(via: Via | None, config: Path | None) -> "Archive":
     from audit.pacs.opening import open_archive
 
     return open_archive(None if via is None else via.value, config)
+
+
+def _index(given: str, dicom_dir: Path, out: Path) -> Path | None:
+    """Choose the file that keeps what the headers say.
+
+    Raises:
+        InputError: it would lie among images or results.
+    """
+    from audit.output.folder import index_of, refuse_among
+
+    if given in {"auto", "none"}:
+        return index_of(dicom_dir) if given == "auto" else None
+    refuse_among(Path(given), (dicom_dir, out), said="--index")
+    return Path(given)

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from audit.cli.options import errors_in_one_line, progress_bar, tell
+from audit.cli.options import FAILURES_LISTED, Boxes, errors_in_one_line, progress_bar, tell
 from audit.cli.telling import tell_what_is_wrong
 from pipelines.quoting import counted
 
 __all__ = ["render", "score"]
 
-_FAILURES_LISTED = 3  # exit status
 _LISTED_AT_MOST = 5
 
 Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
@@ -19,15 +18,12 @@ Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists
 
 def score(
     out: Written,
-    boxes: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Radiologists' boxes, as `run` takes them; without, the run's own.",
-            exists=True,
-        ),
-    ] = None,
+    boxes: Boxes = None,
 ) -> None:
-    """Score stored heat again, against other boxes or by newer scores: no model, no DICOM."""
+    """Score stored heat again, against other boxes or by newer scores: no model, no DICOM.
+
+    Without `--boxes` the run's own boxes are taken.
+    """
     from audit.output.lock import held
     from audit.output.rescoring import rescore
 
@@ -39,7 +35,7 @@ def score(
     tell_what_is_wrong(found.told, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.failed:
-        raise typer.Exit(_FAILURES_LISTED)
+        raise typer.Exit(FAILURES_LISTED)
 
 
 def render(out: Written) -> None:
@@ -56,4 +52,4 @@ def render(out: Written) -> None:
     tell_what_is_wrong(told, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.damaged:
-        raise typer.Exit(_FAILURES_LISTED)
+        raise typer.Exit(FAILURES_LISTED)

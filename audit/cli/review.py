@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from audit.cli.commands import Commands
 from audit.cli.options import errors_in_one_line, tell
 from audit.cli.telling import tell_what_is_wrong
 from pipelines.quoting import counted
@@ -28,7 +29,7 @@ class _ServingByDefault(TyperGroup):
         return super().make_context(info_name, args, parent, **extra)
 
 
-reviews = typer.Typer(
+reviews = Commands(
     cls=_ServingByDefault,
     help="Let radiologists answer the pages of a run: `review OUT` serves them on this machine.",
     no_args_is_help=True,

@@ -8,18 +8,17 @@ from pipelines.quoting import counted
 if TYPE_CHECKING:
     from reports.run_record import RunRecord, ScoreSummary
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
-from audit.cli.options import progress_bar, tell
+from audit.cli.options import FAILURES_LISTED, progress_bar, tell
 from audit.cli.stopping import INTERRUPTED, Signals
 from audit.cli.telling import tell_what_is_wrong
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
+    from audit.configuration import RunConfig
     from audit.output.reuse import Plan
-    from audit.pipeline.settings import RunSettings
 
 __all__ = ["counts_of", "findings_of", "run_and_tell", "say_what_is_to_do", "submit_to_slurm"]
 
@@ -76,29 +75,34 @@ def _unscored(count: int) -> str:
     return f"{count:,} not scored"
 
 
-_CHOOSE = ("--engine", "--slurm")  # where the work is done: each job does its own
-_REFUSED = ("--shard", "--dry-run", "--overwrite")
+_PLACE = ("execution.engine=", "execution.slurm.")  # where the work is done: each job does its own
 
 
-def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) -> None:
+def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool) -> None:
     """Submit shards and the closing job of a run; scripts and logs go beside OUT.
 
     Args:
         words: that stood behind ``run``.
-        options_file: of the cluster.
-        out: of the run.
+        config: what they say.
+        dry_run: whether nothing should be written.
 
     Raises:
-        AuditError: the options are wrong, or the scheduler refuses.
+        AuditError: the configuration does not go with shards, or the scheduler refuses.
     """
-    from audit.execution.slurm import read_options, submit
+    from audit.execution.slurm import submit
     from reports.results_folder import read_run
 
-    refused = [word for word in words if word.split("=")[0] in _REFUSED]
-    if refused:
-        raise AuditError(f"--engine slurm: {refused[0]} does not go with it; leave it away")
-    options = read_options(options_file)
-    done = submit(_for_each_job(words), options, out.absolute().with_name(f"{out.absolute().name}-slurm"))
+    refused = {
+        "--overwrite": config.output.overwrite,
+        "--dry-run": dry_run,
+        "execution.shard": config.execution.shard is not None,
+    }
+    for name, is_given in refused.items():
+        if is_given:
+            raise AuditError(f"execution.engine slurm: {name} does not go with it; leave it out")
+    out = config.output.out
+    folder = out.absolute().with_name(f"{out.absolute().name}-slurm")
+    done = submit(_for_each_job(words), config.execution.slurm, folder)
     if done.status is None:
         array = done.shards[0].split("_")[0]
         tell(f"{len(done.shards)} shards are job {array}, the job that closes the run is {done.closing}:")
@@ -114,21 +118,18 @@ def submit_to_slurm(words: Sequence[str], options_file: Path | None, out: Path) 
 
 
 def _for_each_job(words: Sequence[str]) -> list[str]:
-    """Leave out the flags that chose Slurm, with their values."""
+    """Leave out what chose Slurm, and have each job work on its own machine."""
     kept: list[str] = []
-    coming = iter(words)
-    for word in coming:
-        if word in _CHOOSE:
-            next(coming)
-        elif word.split("=")[0] not in _CHOOSE:
+    for word in words:
+        setting = word.removeprefix("--set=")
+        if not setting.replace("-", "_").startswith(_PLACE):
             kept.append(word)
-    return kept
+        elif setting == word:
+            kept.pop()  # the --set before it
+    return [*kept, "--set", "execution.engine=local"]
 
 
-_FAILURES_LISTED = 3  # exit status
-
-
-def run_and_tell(settings: "RunSettings") -> None:
+def run_and_tell(config: "RunConfig") -> None:
     """Run, and say how it went: on stdout counts, verdicts with their figures and, last, the page; the rest on stderr.
 
     Raises:
@@ -137,37 +138,36 @@ def run_and_tell(settings: "RunSettings") -> None:
     from audit.pipeline.run import run
     from audit.privacy.messages import told_of_studies
 
-    signals = Signals()
+    signals, out, shard = Signals(), config.output.out, config.execution.shard
     try:
         with progress_bar() as progress:
-            result = run(settings, progress=progress, tell=_tell_what_is_held, stopping=signals.held_back)
+            result = run(config, progress=progress, tell=_tell_what_is_held, stopping=signals.held_back)
     except KeyboardInterrupt as error:
         tell(f"Stopped. {_GO_ON}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
     tell_what_is_wrong(result.told)
-    if result.failed and settings.shard is None:
-        tell(f"All are listed in {settings.out / 'failures.csv'}")
+    if result.failed and shard is None:
+        tell(f"All are listed in {out / 'failures.csv'}")
     history = result.record.history
     if history is not None and history.failed_before:
-        tell(f"Not tried again: {_studies(history.failed_before)} that failed before (--retry-failed tries)")
+        failed = _studies(history.failed_before)
+        tell(f"Not tried again: {failed} that failed before (--set execution.retry-failed=true tries)")
     if result.record.not_done:
         tell(f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
     typer.echo(counts_of(result.record))
-    for line in findings_of(result.record) if settings.shard is None else ():
+    for line in findings_of(result.record) if shard is None else ():
         typer.echo(line)
     typer.echo(result.page)
-    tell(
-        f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {settings.out} --head` takes it"
-    )
-    tell_what_is_wrong(told_of_studies(result.damaged, settings.out, keys=None))
+    tell(f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {out} --head` takes it")
+    tell_what_is_wrong(told_of_studies(result.damaged, out, keys=None))
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
     if result.failed or result.damaged:
-        raise typer.Exit(_FAILURES_LISTED)
+        raise typer.Exit(FAILURES_LISTED)
 
 
-def say_what_is_to_do(settings: "RunSettings") -> None:
-    """Print what a run with these settings would do, and write nothing.
+def say_what_is_to_do(config: "RunConfig") -> None:
+    """Print what a run with this configuration would do, and write nothing.
 
     Raises:
         AuditError: the run could not start.
@@ -176,11 +176,12 @@ def say_what_is_to_do(settings: "RunSettings") -> None:
     from audit.output.reuse import StudyStatus
     from audit.pipeline.prepare import prepare
 
-    check_writable(settings.out, overwrite=settings.overwrite)
+    check_writable(config.output.out, overwrite=config.output.overwrite)
     with progress_bar() as progress:
-        prepared = prepare(settings, progress=progress)
+        prepared = prepare(config, progress=progress)
         plan = prepared.plan(progress)
-    typer.echo(f"{_studies(len(plan.studies))} in the inputs{f', shard {settings.shard}' if settings.shard else ''}")
+    shard = config.execution.shard
+    typer.echo(f"{_studies(len(plan.studies))} in the inputs{f', shard {shard}' if shard else ''}")
     parts = {
         "done already": plan.count(StudyStatus.DONE),
         "to do": plan.count(StudyStatus.NEW),

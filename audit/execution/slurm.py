@@ -7,42 +7,19 @@ reaches its time limit or is preempted is therefore requeued, and the last job d
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from audit.configuration import SlurmConfig
 from audit.execution.machine import allowed_cores
 from pipelines.errors import AuditError
 
-__all__ = ["SlurmOptions", "Submitted", "closing_words", "read_options", "shard_words", "share_of_cores", "submit"]
+__all__ = ["Submitted", "closing_words", "shard_words", "share_of_cores", "submit"]
 
 _GOOD = (0, 3)  # exit statuses: all audited, and finished with failures listed
-
-
-class SlurmOptions(BaseModel):
-    """The resources to request from the cluster; the names are those in the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cluster: Literal["slurm", "local"] = "slurm"  # local: processes on this machine, all shards at once
-    shards: int = Field(default=8, ge=1)
-    at_once: int | None = Field(default=None, ge=1)  # maximum number of shards that run at the same time
-    minutes: int = Field(default=24 * 60, ge=1)  # time limit of a shard, after which it is requeued
-    mem_gb: float = Field(default=16, gt=0)
-    cpus: int = Field(default=8, ge=1)
-    gpus: int = Field(default=0, ge=0)
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    setup: tuple[str, ...] = ()  # lines of the job's script before the command, for example "module load cuda"
-    closing_minutes: int = Field(default=12 * 60, ge=1)
-    closing_mem_gb: float = Field(default=64, gt=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,27 +32,9 @@ class Submitted:
     status: int | None  # exit status of the last job, if it was waited for
 
 
-def read_options(path: Path | None) -> SlurmOptions:
-    """Read options from a TOML file; without a file, the defaults.
-
-    Raises:
-        AuditError: the file cannot be read, or an option is unknown or out of range.
-    """
-    if path is None:
-        return SlurmOptions()
-    try:
-        return SlurmOptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AuditError(f"--slurm {path}: cannot be read as TOML ({error})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name, known = ".".join(str(part) for part in first["loc"]), ", ".join(SlurmOptions.model_fields)
-        raise AuditError(f"--slurm {path}: {name}: {first['msg'].lower()}; the options are {known}") from error
-
-
 def shard_words(words: Sequence[str], shards: int) -> list[list[str]]:
     """Return the arguments of each shard's ``m2ib-audit``."""
-    return [["run", *words, "--shard", f"{number}/{shards}"] for number in range(1, shards + 1)]
+    return [["run", *words, "--set", f"execution.shard={number}/{shards}"] for number in range(1, shards + 1)]
 
 
 def closing_words(words: Sequence[str]) -> list[str]:
@@ -120,7 +79,7 @@ class Command:
         return DelayedSubmission(self, words)
 
 
-def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitted:
+def submit(words: Sequence[str], options: SlurmConfig, folder: Path) -> Submitted:
     """Submit the shards and, depending on them, the job that completes the run.
 
     Args:
@@ -132,7 +91,7 @@ def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitt
         AuditError: submitit is not installed, or the scheduler refuses.
     """
     if find_spec("submitit") is None:
-        raise AuditError("--engine slurm: submitit is not installed; pip install 'm2ib-audit[slurm]'")
+        raise AuditError("execution.engine slurm: submitit is not installed; pip install 'm2ib-audit[slurm]'")
     from submitit import AutoExecutor  # noqa: PLC0415 - an extra
     from submitit.core.utils import FailedJobError, UncompletedJobError  # noqa: PLC0415
 
@@ -151,11 +110,11 @@ def submit(words: Sequence[str], options: SlurmOptions, folder: Path) -> Submitt
         last = closing.submit(Command(), closing_words(words))
         status = None if options.cluster == "slurm" else int(last.result())
     except (FailedJobError, UncompletedJobError, RuntimeError, OSError) as error:
-        raise AuditError(f"--engine slurm: {str(error).splitlines()[-1]}; the logs are in {folder}") from error
+        raise AuditError(f"execution.engine slurm: {str(error).splitlines()[-1]}; the logs are in {folder}") from error
     return Submitted(shards=tuple(job.job_id for job in shards), closing=last.job_id, folder=folder, status=status)
 
 
-def _parameters(options: SlurmOptions) -> dict[str, Any]:
+def _parameters(options: SlurmConfig) -> dict[str, Any]:
     given = {
         "name": "m2ib-audit",
         "timeout_min": options.minutes,
@@ -173,7 +132,7 @@ def _parameters(options: SlurmOptions) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _closing_parameters(options: SlurmOptions, array: str) -> dict[str, Any]:
+def _closing_parameters(options: SlurmConfig, array: str) -> dict[str, Any]:
     """Start the last job when every shard has ended, successfully or not, because it does what is left undone."""
     own = {
         "name": "m2ib-audit-closing",

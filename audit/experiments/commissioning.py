@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.configuration import RunConfig
 from audit.controls.verdict import LEAST_PHRASES
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
-from pipelines.privacy.burned_in import BurnedIn
 from reports.run_record import VerdictRecord, VerdictWord
 
 __all__ = ["EXPECTED", "LEAST_STUDIES", "CommissionedModel", "Commissioning", "commission"]
@@ -88,8 +87,8 @@ def commission(
     """
     if studies < LEAST_STUDIES:
         raise AuditError(
-            f"--studies {studies}: the verdict asks for {LEAST_PHRASES} phrases with boxes, which fewer than "
-            f"{LEAST_STUDIES} phantoms may not have; give --studies {LEAST_STUDIES} or more"
+            f"--phantoms {studies}: the verdict asks for {LEAST_PHRASES} phrases with boxes, which fewer than "
+            f"{LEAST_STUDIES} phantoms may not have; give --phantoms {LEAST_STUDIES} or more"
         )
     cohort = folder / "cohort"
     make_cohort(cohort, count=studies, seed=seed, columns=_COLUMNS, tagged=True, brief=True)
@@ -100,18 +99,19 @@ def commission(
             progress(f"{name}: {stage.lower()}", done, total)
 
         result = run(
-            RunSettings(
+            RunConfig.of(
                 dicom_dir=cohort / "dicom",
                 reports=cohort / "reports",
-                boxes=(cohort / "boxes.csv",),
+                boxes=cohort / "boxes.csv",
+                index="none",
                 out=folder / name,
                 model=name,
                 device=device,
                 seed=seed,
-                samples=_SAMPLES,
+                hyperparameters={"m2ib": {"samples": _SAMPLES}},
                 words=False,
                 controls=_CONTROLS,
-                burned_in=BurnedIn.KEEP,  # the tags are letters on purpose, and nobody's name
+                burned_in="keep",  # the tags are letters on purpose, and nobody's name
             ),
             progress=told,
         )

@@ -2,95 +2,53 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import torch
 
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.m2ib import M2IB
-from audit.attribution.methods import METHODS, GivenNumbers, build_method, check_fit, numbers_by_method
+from audit.attribution.methods import METHODS, build_method, check_fit, chosen_methods, numbers_by_method
 from audit.attribution.pairs import Request
 from audit.attribution.rise import RISE
+from audit.configuration import ALL, CohortConfig, InputsConfig, MethodConfig, OutputConfig, ScoringConfig
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Progress, measured_as
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
 from audit.metrics.summary import score_table
 from audit.pipeline.inputs import Inputs, gather
-from audit.pipeline.prepare import device_name, model_record, pick_device, software_versions
-from audit.pipeline.settings import RunSettings
+from audit.pipeline.prepare import device_name, fit_of, model_record, pick_device, software_versions
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
-from pipelines.cohort import Frames
 from pipelines.errors import AuditError, ModelError
-from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
 from pipelines.study import Exclusion
 from reports.comparison_record import ComparedMethod, ComparisonRecord
 
 __all__ = [
-    "ALL",
-    "CohortFiles",
+    "ComparisonConfig",
     "ComparisonResult",
-    "ComparisonSettings",
     "baseline_of",
     "build_methods",
     "cohort_files",
     "compare",
-    "method_names",
 ]
 
-ALL = "all"
 
+class ComparisonConfig(CohortConfig):
+    """The configuration of one ``m2ib-audit compare``."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortFiles:
-    """The cohort that the methods are compared on."""
-
-    dicom_dir: Path
-    reports: Path
-    boxes: tuple[Path, ...] = ()  # files of annotations, and folders of them
-    index: Path | None = None  # keeps what the headers say for the next scan; holds patient and accession numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonSettings:
-    """One ``m2ib-audit compare``, as the command line hands it over."""
-
-    out: Path
-    cohort: CohortFiles | int  # files, or how many held-out phantoms to make
-    methods: tuple[str, ...] = (ALL,)
-    model: str = "biomedclip"
-    device: str = "auto"
-    fit: Fit | None = Fit.LETTERBOX  # None: as the model's own files say
-    all_views: bool = False
-    frames: Frames = Frames.FIRST
-    limit: int | None = None  # studies, drawn by the seed
-    faithfulness: int = 40  # phrases whose heat is put to the test of faithfulness
+    method: MethodConfig = MethodConfig(method=(ALL,))
+    scoring: ScoringConfig = ScoringConfig()
+    output: OutputConfig
     masks: int = 100  # a pair, of the methods that perturb the image
-    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: for that one alone
-    seed: int = 0
-    overwrite: bool = False
-
-
-def method_names(given: Sequence[str]) -> tuple[str, ...]:
-    """List the methods that are asked for, once each: names, names with commas between, or ``all``.
-
-    Raises:
-        AuditError: none is given, or one is unknown.
-    """
-    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
-    if not names:
-        raise AuditError(f"--methods names none: give all, or some of {', '.join(METHODS)}")
-    unknown = [name for name in names if name != ALL and name not in METHODS]
-    if unknown:
-        raise AuditError(f"--methods {unknown[0]}: unknown; give all, or some of {', '.join(METHODS)}")
-    return tuple(METHODS) if ALL in names else tuple(dict.fromkeys(names))
 
 
 def baseline_of(names: Sequence[str]) -> str:
@@ -99,7 +57,7 @@ def baseline_of(names: Sequence[str]) -> str:
 
 
 def build_methods(
-    names: Sequence[str], *, masks: int, numbers: Mapping[str, Mapping[str, float | str]] | None = None
+    names: Sequence[str], *, masks: int, numbers: Mapping[str, Mapping[str, float | str]] = MappingProxyType({})
 ) -> tuple[Method, ...]:
     """Build methods with their own numbers, but for those that are given and for the masks that perturb the image.
 
@@ -109,19 +67,20 @@ def build_methods(
     if masks < 2:
         raise AuditError(f"--masks {masks}: RISE and KernelSHAP need 2 at least")
     perturbing = {RISE.name: {"masks": masks}, KernelSHAP.name: {"coalitions": masks}}
-    given = numbers_by_method(names, GivenNumbers(own=numbers or {}))
+    given = numbers_by_method(names, numbers)
     return tuple(build_method(name, {**perturbing.get(name, {}), **given[name]}) for name in names)
 
 
+_FAITHFULNESS = 40  # phrases, unless the configuration says otherwise
 _COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
 
 
 @contextmanager
 def cohort_files(
-    cohort: CohortFiles | int, *, seed: int, progress: Callable[[str, int, int], None]
-) -> Iterator[CohortFiles]:
+    cohort: InputsConfig | int, *, seed: int, progress: Callable[[str, int, int], None]
+) -> Iterator[InputsConfig]:
     """Give the cohort's files; of a number, so many phantoms are made and kept while the context lasts."""
-    if isinstance(cohort, CohortFiles):
+    if isinstance(cohort, InputsConfig):
         yield cohort
         return
     with TemporaryDirectory() as name:
@@ -129,7 +88,9 @@ def cohort_files(
         progress("Making phantoms", 0, cohort)
         make_cohort(folder, count=cohort, seed=seed, columns=_COLUMNS, brief=True)
         progress("Making phantoms", cohort, cohort)
-        yield CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
+        yield InputsConfig(
+            dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",), index="none"
+        )
 
 
 _TRIAL = "There is an opacity in the left lung."
@@ -145,9 +106,7 @@ class ComparisonResult:
     told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
 
 
-def compare(
-    settings: ComparisonSettings, *, progress: Progress = lambda _stage, _done, _total: None
-) -> ComparisonResult:
+def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> ComparisonResult:
     """Explain a cohort with several methods and write what each scores, what that is worth, and what it costs.
 
     A method that refuses the model is listed with its reason and stops no other.
@@ -155,28 +114,28 @@ def compare(
     Raises:
         AuditError: the comparison could not start, no method explains the model, or OUT could not be written.
     """
-    created, names = datetime.now(UTC), method_names(settings.methods)
-    chosen = build_methods(names, masks=settings.masks, numbers=settings.numbers)
-    check_out(settings.out, overwrite=settings.overwrite)
-    device = pick_device(settings.device)
-    encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    created, names = datetime.now(UTC), chosen_methods(config.method.method)
+    chosen = build_methods(names, masks=config.masks, numbers=config.method.hyperparameters)
+    check_out(config.output.out, overwrite=config.output.overwrite)
+    device = pick_device(config.model.device)
+    encoder = load_encoder(config.model.model, device=device, fit=fit_of(config.model))
     refused = _refusals(chosen, encoder, device)
     methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
     if not methods:
-        raise ModelError(f"none of the methods explains {settings.model}: {next(iter(refused.values()))}")
+        raise ModelError(f"none of the methods explains {config.model.model}: {next(iter(refused.values()))}")
     keys = Pseudonyms(load_salt())
-    with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
-        inputs = _gathered(files, settings, progress)
+    with cohort_files(config.cohort, seed=config.method.seed, progress=progress) as files:
+        inputs = _gathered(files, config, progress)
         found = Explaining(
             encoder=encoder,
             methods=methods,
             inputs=inputs,
-            faithfulness=settings.faithfulness,
-            seed=settings.seed,
+            faithfulness=_FAITHFULNESS if config.scoring.faithfulness is None else config.scoring.faithfulness,
+            seed=config.method.seed,
             keys=keys,
         )
         found.explain(device, progress)
-        folders = [files.dicom_dir, files.reports, *files.boxes]
+        folders = files.folders
         failures = shown_failures(found.left_out, folders, keys, show_phi=False)
         told = told_of(found.left_out, folders, keys, show_phi=False)
     progress("Summarising", 0, 1)
@@ -188,7 +147,7 @@ def compare(
         baseline=baseline,
         methods=tuple(_compared(method, methods, refused, encoder) for method in chosen),
         scores=compared_scores(scores, baseline=baseline),
-        seed=settings.seed,
+        seed=config.method.seed,
         device=device_name(device),
         memory=measured_as(device),
         software=software_versions(),
@@ -203,30 +162,21 @@ def compare(
         failures=failures,
         finished=datetime.now(UTC),
     )
-    page = write_comparison(settings.out, record, scores)
+    page = write_comparison(config.output.out, record, scores)
     progress("Summarising", 1, 1)
     failed = tuple(item for item in found.left_out if item.failed)
     return ComparisonResult(page=page, record=record, failed=failed, told=told)
 
 
-def _gathered(files: CohortFiles, settings: ComparisonSettings, progress: Progress) -> Inputs:
+def _gathered(files: InputsConfig, config: ComparisonConfig, progress: Progress) -> Inputs:
     """Gather the cohort, or a part of its studies that depends on the seed and on the studies alone."""
-    run = RunSettings(
-        dicom_dir=files.dicom_dir,
-        reports=files.reports,
-        boxes=files.boxes,
-        out=settings.out,
-        all_views=settings.all_views,
-        frames=settings.frames,
-        seed=settings.seed,
-        index=files.index,
-    )
-    inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
-    if settings.limit is None or settings.limit >= len(inputs.studies):
+    inputs = gather(files, out=config.output.out, progress=lambda done, total: progress("Reading headers", done, total))
+    limit = None if config.inputs is None else config.inputs.limit
+    if limit is None or limit >= len(inputs.studies):
         return inputs
     drawn = sorted(study.study_instance_uid for study in inputs.studies)
-    drawn.sort(key=lambda uid: pair_seed(settings.seed, "limit", uid))
-    kept = frozenset(drawn[: settings.limit])
+    drawn.sort(key=lambda uid: pair_seed(config.method.seed, "limit", uid))
+    kept = frozenset(drawn[:limit])
     return replace(inputs, studies=tuple(study for study in inputs.studies if study.study_instance_uid in kept))
 
 

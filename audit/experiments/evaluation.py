@@ -23,11 +23,11 @@ from audit.experiments.evaluation_pairs import (
     read_measurements,
     rewrite,
 )
-from audit.experiments.evaluation_settings import EvaluationSettings, check_methods, methods_of, text_mask_of
+from audit.experiments.evaluation_settings import EvaluationConfig, check_methods, methods_of, text_mask_of
 from audit.experiments.evaluation_summary import Mean, as_csv, summarise
 from audit.experiments.pair_table import PairRow, PairTable, read_pair_table
 from audit.metrics.faithfulness.confidence import TextMask
-from audit.pipeline.prepare import device_name, pick_device, software_versions
+from audit.pipeline.prepare import device_name, fit_of, pick_device, software_versions
 from audit.privacy.messages import Told
 from pipelines.errors import InputError, OutputError
 from reports.writing import write_text_atomically
@@ -64,7 +64,7 @@ class EvaluationResult:
 
 
 def evaluate_table(
-    settings: EvaluationSettings, *, progress: Progress = lambda _stage, _done, _total: None
+    settings: EvaluationConfig, *, progress: Progress = lambda _stage, _done, _total: None
 ) -> EvaluationResult:
     """Draw pairs from a table, weigh each method's heat against the cosine, and sum up.
 
@@ -78,10 +78,10 @@ def evaluate_table(
     out = _Files.beside(settings.output_path)
     out.check(settings)
     table = read_pair_table(settings.data_path, image_root=settings.image_root)
-    drawn = table.draw(settings.samples, seed=settings.seed)
+    drawn = table.draw(settings.pairs, seed=settings.method.seed)
     _check_drawn(table, drawn)
-    device = pick_device(settings.device)
-    encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    device = pick_device(settings.model.device)
+    encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model, auto="own"))
     methods = methods_of(settings, encoder)
     record = _record(settings, table, encoder, methods, device)
     kept = out.begin(record, resume=settings.resume)
@@ -90,7 +90,7 @@ def evaluate_table(
         encoder=encoder,
         methods=methods,
         device=device,
-        seed=settings.seed,
+        seed=settings.method.seed,
         text_mask=text_mask_of(settings),
     )
     _measure_all(work, drawn, kept, out.rows, progress)
@@ -144,7 +144,7 @@ class _Files:
             summary_table=rows.with_suffix(".summary.csv"),
         )
 
-    def check(self, settings: EvaluationSettings) -> None:
+    def check(self, settings: EvaluationConfig) -> None:
         """Refuse a name that is no table's, a missing folder, and a file that is there and is not asked for."""
         if self.rows.suffix.casefold() != ".csv":
             raise OutputError(f"--output-path {self.rows}: it is a CSV file; give it the suffix .csv")
@@ -200,7 +200,7 @@ def _noted(measurements: Sequence[Measurement], note: str) -> int:
 
 
 def _record(
-    settings: EvaluationSettings,
+    settings: EvaluationConfig,
     table: PairTable,
     encoder: DualEncoder,
     methods: Sequence[Method],
@@ -212,8 +212,8 @@ def _record(
             "table": table.path.name,
             "table sha256": hashlib.sha256(table.text.encode()).hexdigest(),
             "image root": None if settings.image_root is None else str(settings.image_root),
-            "samples": settings.samples,
-            "seed": settings.seed,
+            "samples": settings.pairs,
+            "seed": settings.method.seed,
             "model": encoder.info.name,
             "weights sha256": encoder.info.sha256,
             "fit": encoder.preprocessing.fit.value,

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from audit.attribution.engine import Method, pair_seed
-from audit.attribution.methods import METHODS, GivenNumbers, build_method, numbers_by_method
+from audit.attribution.methods import METHODS, build_method, numbers_by_method
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.model_folder import load_pretrained, load_tokenizer
@@ -66,13 +66,13 @@ class RoarSettings:
         """
         if self.method not in METHODS:
             raise AuditError(f"--method {self.method}: unknown; one of {', '.join(METHODS)}")
-        numbers_by_method([self.method], GivenNumbers(own=self.numbers))
+        numbers_by_method([self.method], self.numbers)
         if not self.shares or not all(0 < share < 1 for share in self.shares):
             raise AuditError(f"--share {self.shares}: give shares between 0 and 1, such as 0.1")
         if not self.sides:
             raise AuditError("--side names none: give image, text or both")
         if self.phantoms < 8:
-            raise AuditError(f"--n {self.phantoms}: a quarter of them is held out; give 8 at least")
+            raise AuditError(f"--phantoms {self.phantoms}: a quarter of them is held out; give 8 at least")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,9 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
     explained = _explained(settings, method, encoder, mask_id, progress)
     train = slice(0, settings.phantoms - max(2, round(settings.held_out * settings.phantoms)))
     if bool(explained.pairs.part(slice(train.stop, None)).truth.all()):
-        raise AuditError(f"--n {settings.phantoms}: every held-out sentence holds of every held-out phantom; give more")
+        raise AuditError(
+            f"--phantoms {settings.phantoms}: every held-out sentence holds of every held-out phantom; give more"
+        )
     trial = _Trial(settings, model, explained, train, progress)
     return Roar(
         settings=settings,

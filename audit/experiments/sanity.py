@@ -4,53 +4,44 @@ Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading random
 :mod:`audit.metrics.faithfulness.cascade` for one step of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from audit.attribution.engine import pair_seed
-from audit.attribution.methods import METHODS, GivenNumbers, build_method, check_fit, numbers_by_method
+from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
 from audit.attribution.pairs import Request
+from audit.configuration import CohortConfig, InputsConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.execution.machine import Stopwatch
-from audit.experiments.comparison import CohortFiles, cohort_files
+from audit.experiments.comparison import cohort_files
 from audit.metrics.faithfulness.cascade import CascadeSettings, PairSimilarity, SanityStep, TowerName, cascade
 from audit.metrics.statistics import Interval, patient_interval
 from audit.pipeline.inputs import gather
 from audit.pipeline.load import loaded_studies
-from audit.pipeline.prepare import pick_device
-from audit.pipeline.settings import RunSettings
+from audit.pipeline.prepare import fit_of, pick_device
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
-from pipelines.geometry import Fit
 from pipelines.study import Exclusion
 
-__all__ = ["Sanity", "SanityLine", "SanitySettings", "check_sanity"]
+__all__ = ["Sanity", "SanityConfig", "SanityLine", "check_sanity"]
 
 _MEASURES = ("spearman", "ssim", "words_spearman", "cosine")
 
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SanitySettings:
-    """One ``m2ib-audit sanity``, as the command line hands it over."""
+class SanityConfig(CohortConfig):
+    """The configuration of one ``m2ib-audit sanity``; it takes one method."""
 
-    cohort: CohortFiles | int  # files, or how many phantoms to make
-    method: str = "m2ib"
-    numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: of the one that is used
-    model: str = "biomedclip"
     towers: tuple[TowerName, ...] = (TowerName.IMAGE, TowerName.TEXT)
-    pairs: int = 20  # drawn by the seed, those with boxes first
-    device: str = "auto"
-    fit: Fit | None = Fit.LETTERBOX
-    seed: int = 0
+    phrases: int = Field(default=20, ge=1)  # drawn by the seed, those with boxes first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,35 +86,37 @@ def _shown(interval: Interval | None) -> str:
     return "-" if interval is None else f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def check_sanity(settings: SanitySettings, *, progress: Progress = lambda _stage, _done, _total: None) -> Sanity:
+def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> Sanity:
     """Explain a sample of a cohort's phrases while ever more of each tower is random.
 
     Raises:
         AuditError: the method is unknown, it or a tower does not fit the model, or there is nothing to explain.
     """
-    if settings.method not in METHODS:
-        raise AuditError(f"--method {settings.method}: unknown; one of {', '.join(METHODS)}")
-    given = numbers_by_method([settings.method], GivenNumbers(own=settings.numbers))
-    method = build_method(settings.method, given[settings.method])
-    device = pick_device(settings.device)
-    encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+    names = chosen_methods(config.method.method)
+    if len(names) > 1:
+        raise AuditError(f"--method {','.join(names)}: the check of sanity takes one method")
+    (method,) = (
+        build_method(name, numbers) for name, numbers in numbers_by_method(names, config.method.hyperparameters).items()
+    )
+    device = pick_device(config.model.device)
+    encoder = load_encoder(config.model.model, device=device, fit=fit_of(config.model))
     check_fit(method, encoder)
-    with cohort_files(settings.cohort, seed=settings.seed, progress=progress) as files:
-        sample = _sample(files, settings, encoder, device, progress)
-        folders = [files.dicom_dir, files.reports, *files.boxes]
+    with cohort_files(config.cohort, seed=config.method.seed, progress=progress) as files:
+        sample = _sample(files, config, encoder, device, progress)
+        folders = files.folders
         told = told_of(sample.left_out, folders, Pseudonyms(load_salt()), show_phi=False)
     lines = []
-    for tower in settings.towers:
+    for tower in config.towers:
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
         progress(f"Randomising the {tower.value} tower", 0, depth)
-        for step in cascade(method, encoder, sample.requests, CascadeSettings(tower=tower, seed=settings.seed)):
+        for step in cascade(method, encoder, sample.requests, CascadeSettings(tower=tower, seed=config.method.seed)):
             lines.append(_line(step, depth, sample.patients))
             progress(f"Randomising the {tower.value} tower", step.blocks, depth)
     return Sanity(
-        method=settings.method,
-        model=settings.model,
+        method=method.name,
+        model=config.model.model,
         pairs=sum(len(request.phrases) for request in sample.requests),
-        seed=settings.seed,
+        seed=config.method.seed,
         lines=tuple(lines),
         told=told,
     )
@@ -139,15 +132,12 @@ class _DrawnPhrases:
 
 
 def _sample(
-    files: CohortFiles, settings: SanitySettings, encoder: DualEncoder, device: torch.device, progress: Progress
+    files: InputsConfig, config: SanityConfig, encoder: DualEncoder, device: torch.device, progress: Progress
 ) -> _DrawnPhrases:
     """Draw the phrases and load their images."""
-    run = RunSettings(
-        dicom_dir=files.dicom_dir, reports=files.reports, boxes=files.boxes, out=Path(), index=files.index
-    )
-    inputs = gather(run, progress=lambda done, total: progress("Reading headers", done, total))
+    inputs = gather(files, progress=lambda done, total: progress("Reading headers", done, total))
     studies, left_out = inputs.studies, list(inputs.left_out)
-    sample = ControlPlan(studies, sample=settings.pairs, seed=settings.seed)
+    sample = ControlPlan(studies, sample=config.phrases, seed=config.method.seed)
     chosen = [study for study in studies if any(sample.of(case) for case in study.cases)]
     requests, patients = [], []
     for loaded in loaded_studies(chosen, encoder, Stopwatch(), workers=0):
@@ -157,7 +147,7 @@ def _sample(
             texts = list(dict.fromkeys(case.case.phrases[planned.index].text for planned in sample.of(case.case)))
             if not texts:
                 continue
-            seeds = [pair_seed(settings.seed, image.instance, text) for text in texts]
+            seeds = [pair_seed(config.method.seed, image.instance, text) for text in texts]
             requests.append(Request(pixels=case.inputs.to(device), phrases=texts, seeds=seeds))
             patients += [image.patient_id or image.study_instance_uid] * len(texts)
     if not requests:

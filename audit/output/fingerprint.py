@@ -13,9 +13,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from audit.configuration import RunConfig
 from audit.controls.plan import ControlPlan
 from audit.pipeline.scoring_context import ScoringContext
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
 from pipelines.dicom.scan_index import Stamp
@@ -41,7 +41,7 @@ _PLACE = {"boxes", "references"}  # if only these changed, stored heat is still 
 
 
 def shaping_settings(
-    settings: RunSettings,
+    settings: RunConfig,
     *,
     model: ModelRecord,
     numbers: Mapping[str, Scalar],
@@ -64,11 +64,11 @@ def shaping_settings(
         "weights": model.sha256,
         **prepared,
         "methods": ", ".join(methods),
-        "words": settings.words,
-        "seed": settings.seed,
-        "compiled": settings.compiled,
-        "burned-in text": settings.burned_in.value,
-        "patient data shown": settings.show_phi,
+        "words": settings.method.words,
+        "seed": settings.method.seed,
+        "compiled": settings.model.compile,
+        "burned-in text": settings.inputs.burned_in,
+        "patient data shown": settings.output.show_phi,
         **numbers,
     }
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from audit.configuration import RunConfig
 from audit.logbook import AuditLog, EventLog, recorded_logging
 from audit.logbook.chain import (
     BEGUN_OVER,
@@ -25,7 +26,6 @@ from audit.output.reuse import Plan
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.score import Finisher
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.study import Exclusion
@@ -34,9 +34,6 @@ from reports.results_folder import FAILED, study_folders
 from reports.run_record import RunRecord
 
 __all__ = ["Journal", "say_replaced"]
-
-_PLACES = ("dicom_dir", "reports", "boxes")  # logged as keys, so that equal paths can be recognised
-_NOT_LOGGED = frozenset({*_PLACES, "out", "index", "model", "key_list"})  # paths, and what is logged elsewhere
 
 
 def say_replaced(out: Path, salt: bytes) -> None:
@@ -51,11 +48,11 @@ def say_replaced(out: Path, salt: bytes) -> None:
 class Journal:
     """The logs of one run; use it as a context manager. Nothing is written before :meth:`begin`."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunConfig) -> None:
         self._settings, self._stack = settings, ExitStack()
         self._begun: tuple[EventLog, AuditLog, Pseudonyms] | None = None
         self._known: dict[str, str] = {}  # checksums of records that the log confirms
-        self._run = "run" if settings.shard is None else "shard"
+        self._run = "run" if settings.execution.shard is None else "shard"
 
     def __enter__(self) -> "Journal":
         return self
@@ -81,11 +78,11 @@ class Journal:
         Raises:
             OutputError: OUT cannot be written.
         """
-        settings, salt = self._settings, load_salt(outside=self._settings.out)
-        events, log = EventLog(settings.out), AuditLog(settings.out, salt)
+        settings, salt = self._settings, load_salt(outside=self._settings.output.out)
+        events, log = EventLog(settings.output.out), AuditLog(settings.output.out, salt)
         self._begun = events, log, finisher.keys
         self._stack.enter_context(recorded_logging(events))
-        begun_over = 0 if settings.overwrite or plan.known.is_there else len(study_folders(settings.out))
+        begun_over = 0 if settings.output.overwrite or plan.known.is_there else len(study_folders(settings.output.out))
         log.append_all(
             [
                 *([(BEGUN_OVER, {"studies": begun_over})] if begun_over else []),
@@ -94,7 +91,7 @@ class Journal:
         )
         self._known = dict(plan.known.said.records)
         events.tell(f"{self._run} started", counts=dict(inputs.counts))
-        if settings.shard is None:
+        if settings.execution.shard is None:
             self._left_out(inputs.left_out)
 
     def opened(self, *keys: str) -> None:
@@ -114,7 +111,7 @@ class Journal:
         Raises:
             OutputError: OUT cannot be written.
         """
-        record = self._settings.out / "studies" / key / "record.json"
+        record = self._settings.output.out / "studies" / key / "record.json"
         if self._begun is None or key in self._known or not record.exists():
             return
         _, log, _ = self._begun
@@ -128,7 +125,7 @@ class Journal:
             OutputError: OUT cannot be written.
         """
         if self._begun is not None:
-            noted = file_checksum(self._settings.out / "studies" / key / FAILED)
+            noted = file_checksum(self._settings.output.out / "studies" / key / FAILED)
             self._begun[1].append(STUDY_FAILED, study=key, failed_sha256=noted)
 
     def study(self, study: FinishedStudy) -> None:
@@ -161,19 +158,19 @@ class Journal:
         events, log, _ = self._begun
         counts = {name: record.counts[name] for name in ("audited", "failed", "left out")}
         events.tell(f"{self._run} finished", counts=counts, not_done=record.not_done)
-        if self._settings.shard is not None:
-            name, out = f"{self._settings.shard}.json", self._settings.out
+        if self._settings.execution.shard is not None:
+            name, out = f"{self._settings.execution.shard}.json", self._settings.output.out
             return log.append(
                 "shard finished", counts=counts, shard=name, shard_sha256=file_checksum(out / SHARDS / name)
             )
-        return log.append("run finished", counts=counts, **result_checksums(self._settings.out))
+        return log.append("run finished", counts=counts, **result_checksums(self._settings.output.out))
 
     def _left_out(self, items: Iterable[Exclusion]) -> None:
         if self._begun is None:
             return
         events, log, keys = self._begun
         settings, listed = self._settings, list(items)
-        folders = [settings.dicom_dir, settings.reports, *settings.boxes]
+        folders = settings.inputs.folders
         failed = [item for item in listed if item.failed]
         shown = shown_failures(failed, folders, keys, show_phi=False)
         log.append_all([("failed", {"source": item.source, "stage": item.stage}) for item in shown])
@@ -183,13 +180,11 @@ class Journal:
             events.tell("left out by rule", stage=stage, count=count)
 
     def _described(self, finisher: Finisher, inputs: Inputs) -> dict[str, Value]:
-        given = {name: getattr(self._settings, name) for name in self._settings.__slots__ if name not in _NOT_LOGGED}
-        places = [self._settings.dicom_dir, self._settings.reports, *self._settings.boxes]
         return {
             "command": "run",
-            "settings": json.loads(json.dumps(given, default=str)),
+            "settings": self._settings.for_log(),
             "method": json.loads(json.dumps(finisher.numbers, default=str)),
-            "inputs": [finisher.keys.key("path", str(place.absolute())) for place in places],
+            "inputs": [finisher.keys.key("path", str(place.absolute())) for place in self._settings.inputs.folders],
             "counts": dict(inputs.counts),
             "model": {"name": finisher.model.name, "sha256": finisher.model.sha256},
             "software": dict(finisher.software),

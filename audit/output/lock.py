@@ -59,7 +59,7 @@ class Shard:
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise AuditError(f"--shard {text}: give i/N with i from 1 to N, for example 2/8")
+            raise AuditError(f"shard {text}: give i/N with i from 1 to N, for example 2/8")
         return cls(number=int(found[1]), of=int(found[2]))
 
     def holds(self, key: str) -> bool:

@@ -36,7 +36,7 @@ __all__ = [
     "reuse_study",
 ]
 
-_RETRIED = "it failed before, and --retry-failed is given"
+_RETRIED = "it failed before, and execution.retry-failed is set"
 
 
 class StudyStatus(StrEnum):

@@ -8,8 +8,10 @@ import torch
 
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.m2ib import M2IB
-from audit.attribution.methods import GivenNumbers, SharedNumber, build_method, check_fit, numbers_by_method
+from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
+from audit.attribution.numerics import Precision
 from audit.attribution.pairs import Attribution, Request
+from audit.configuration import RunConfig
 from audit.controls.explained import ExplainedControl, explain_controls
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
@@ -17,7 +19,6 @@ from audit.execution.machine import Stopwatch
 from audit.metrics.faithfulness.measures import score_faithfulness
 from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError
 from pipelines.study import Exclusion, Study
@@ -26,8 +27,6 @@ from reports.record import Score
 from reports.score_catalogue import shuffled_name
 
 __all__ = ["PAIRS_A_BATCH", "ExplainedCase", "ExplainedStudy", "Explainer", "methods_of"]
-
-_SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,25 +48,22 @@ class ExplainedStudy:
     left_out: tuple[Exclusion, ...]  # its images that could not be read
 
 
-def methods_of(settings: RunSettings, encoder: DualEncoder) -> tuple[Method, ...]:
+def methods_of(config: RunConfig, encoder: DualEncoder) -> tuple[Method, ...]:
     """Create each requested method, in order.
 
     Raises:
         AuditError: a method is unknown, or a hyperparameter belongs to none of them or does not fit the model.
     """
-    names = tuple(dict.fromkeys(settings.methods))
-    if settings.compiled and M2IB.name not in names:
-        raise AuditError(f"--compile is for m2ib, which is not among the methods ({', '.join(names)}): omit it")
-    given = GivenNumbers(
-        shared=tuple(
-            SharedNumber(flag=f"--{name.replace('_', '-')}", name=name, value=value)
-            for name in _SHARED
-            if (value := getattr(settings, name)) is not None
-        ),
-        own=settings.numbers,
-    )
-    numbers = numbers_by_method(names, given)
-    speed = {"precision": settings.precision, "compiler": "inductor" if settings.compiled else None}
+    names = chosen_methods(config.method.method)
+    if config.model.compile and M2IB.name not in names:
+        raise AuditError(
+            f"model.compile is for m2ib, which is not among the methods ({', '.join(names)}): leave it out"
+        )
+    numbers = numbers_by_method(names, config.method.hyperparameters)
+    speed = {
+        "precision": Precision(config.model.precision),
+        "compiler": "inductor" if config.model.compile else None,
+    }
     methods = tuple(
         build_method(name, {**numbers[name], **speed} if name == M2IB.name else numbers[name]) for name in names
     )

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
+from audit.configuration import InputsConfig
+from audit.output.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
 from pipelines.dicom.scan import scan_folder, select_views
@@ -12,38 +13,9 @@ from pipelines.errors import CohortError
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports
 
-__all__ = ["NO_VIEW", "InputSettings", "Inputs", "gather", "survey"]
+__all__ = ["NO_VIEW", "Inputs", "gather", "survey"]
 
 NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them anyway"
-
-
-@runtime_checkable
-class InputSettings(Protocol):
-    """The locations of the inputs: settings of a run, or of a check, which needs no model and no torch."""
-
-    @property
-    def dicom_dir(self) -> Path:
-        """Folder with the DICOM files."""
-
-    @property
-    def reports(self) -> Path:
-        """Folder or file of reports."""
-
-    @property
-    def boxes(self) -> tuple[Path, ...]:
-        """File of annotations."""
-
-    @property
-    def all_views(self) -> bool:
-        """Audit lateral and unknown views too."""
-
-    @property
-    def frames(self) -> Frames:
-        """Audit the first frame of a file, or each as an image of its own."""
-
-    @property
-    def index(self) -> Path | None:
-        """File that stores the contents of headers, see :func:`pipelines.dicom.scan.scan_folder`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,40 +30,58 @@ class Inputs:
     nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
 
 
-def gather(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
+def gather(
+    config: InputsConfig, *, out: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Inputs:
     """Scan the DICOM folder, read reports and boxes, and join them.
 
     Raises:
-        InputError: a folder or file is missing or has no known format.
-        CohortError: there is nothing to audit.
+        InputError: a folder or file is missing or of no known format, or the index would lie among images or results.
+        CohortError: nothing is left to audit.
     """
-    inputs = survey(settings, progress=progress)
+    inputs = survey(config, out=out, progress=progress)
     if inputs.nothing is not None:
         raise CohortError(inputs.nothing)
     return inputs
 
 
-def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | None = None) -> Inputs:
-    """Collect the inputs and the exclusions, even if there is nothing to audit.
+def index_path(config: InputsConfig, *, out: Path | None = None) -> Path | None:
+    """Give the file that keeps what the headers say; None to keep nothing.
+
+    Raises:
+        InputError: it would lie among images or results.
+    """
+    if isinstance(config.index, str):
+        return index_of(config.dicom_dir) if config.index == "auto" else None
+    folders = [config.dicom_dir, config.reports, *([] if out is None else [out])]
+    refuse_among(config.index, folders, said="inputs.index")
+    return config.index
+
+
+def survey(
+    config: InputsConfig, *, out: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Inputs:
+    """Gather the inputs, and say what takes no part even where nothing is left to audit.
 
     Images, reports and boxes are joined before views are selected, so that the report of a lateral view is recognised
     and not reported as an orphan.
 
     Raises:
-        InputError: a folder or file is missing or has no known format.
+        InputError: a folder or file is missing or of no known format, or the index would lie among images or results.
         CohortError: the DICOM folder is empty.
     """
-    reports = read_reports(settings.reports)
-    boxes = read_boxes(settings.boxes)
-    scan = scan_folder(settings.dicom_dir, index=settings.index, progress=progress)
+    index, frames = index_path(config, out=out), Frames(config.frames)
+    reports = read_reports(config.reports)
+    boxes = read_boxes(config.boxes)
+    scan = scan_folder(config.dicom_dir, index=index, progress=progress)
     unread = tuple(_unless_read(scan.left_out, reports, boxes))
-    images = scan.images if settings.frames is Frames.FIRST else tuple(each_frame(scan.images))
+    images = scan.images if frames is Frames.FIRST else tuple(each_frame(scan.images))
     cohort = match(images, reports, boxes, without=unread)
-    studies, by_view = (cohort.studies, ()) if settings.all_views else _audited_views(images, cohort.studies)
+    studies, by_view = (cohort.studies, ()) if config.all_views else _audited_views(images, cohort.studies)
     nothing = cohort.nothing
     if nothing is None and not studies:
         nothing = (
-            f"{settings.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
+            f"{config.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
             "pass --all-views to audit them anyway"
         )
     kept = {study.study_instance_uid for study in studies}
@@ -101,7 +91,7 @@ def survey(settings: InputSettings, *, progress: Callable[[int, int], None] | No
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
         *(Exclusion(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
-        *_partly_left_out(studies, cohort.boxes_on, settings.frames),
+        *_partly_left_out(studies, cohort.boxes_on, frames),
     )
     return Inputs(
         studies=studies,
@@ -149,7 +139,7 @@ def _partly_left_out(studies: Sequence[Study], boxes_on: Mapping[Image, int], fr
             yield Exclusion(source=image.source, stage="boxes", reason=reason, failed=False)
     for image in audited:
         if image.frames > 1 and not (frames is Frames.EACH and is_taken_apart(image)):
-            remedy = "pass --frames each" if is_taken_apart(image) else "export each as an image of its own"
+            remedy = "pass --set inputs.frames=each" if is_taken_apart(image) else "export each as an image of its own"
             reason = (
                 f"the first of the image's {image.frames:,} frames is audited and the others are not: {remedy} if they "
                 "should be"

@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
+from typing import Literal
 
 import torch
 
 from audit.attribution.engine import Method
 from audit.attribution.m2ib import M2IB
 from audit.attribution.numerics import Precision, resolve
+from audit.configuration import ModelConfig, RunConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -23,15 +25,16 @@ from audit.pipeline.explain import Explainer, methods_of
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
+from pipelines.geometry import Fit
 from reports.record import ModelRecord
 
 __all__ = [
     "Prepared",
     "Progress",
     "device_name",
+    "fit_of",
     "method_settings",
     "model_record",
     "pick_device",
@@ -118,6 +121,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def fit_of(model: ModelConfig, *, auto: Literal["letterbox", "own"] = "letterbox") -> Fit | None:
+    """Give how images meet the model's square, with ``auto`` as the command has it; None: as the model's files say."""
+    fit = auto if model.fit == "auto" else model.fit
+    return None if fit == "own" else Fit(fit)
+
+
 def device_name(device: torch.device) -> str:
     """Return the manufacturer's name of a device."""
     if device.type == "cuda":
@@ -134,7 +143,7 @@ Progress = Callable[[str, int, int], None]
 class Prepared:
     """A run that is ready to start."""
 
-    settings: RunSettings
+    settings: RunConfig
     created: datetime
     clock: Stopwatch
     device: torch.device
@@ -148,11 +157,16 @@ class Prepared:
         Raises:
             OutputError: OUT holds studies of other inputs.
         """
-        out, salt = self.settings.out, self.finisher.keys.salt
-        known = LogState(out=out, key=seal_key(salt)) if self.settings.overwrite else read_log_state(out, salt)
-        asked = Selection(limit=self.settings.limit, shard=self.settings.shard, retry_failed=self.settings.retry_failed)
+        out, salt = self.settings.output.out, self.finisher.keys.salt
+        known = LogState(out=out, key=seal_key(salt)) if self.settings.output.overwrite else read_log_state(out, salt)
+        config = self.settings
+        asked = Selection(
+            limit=config.inputs.limit,
+            shard=config.execution.shard,
+            retry_failed=config.execution.retry_failed,
+        )
         return plan(
-            self.settings.out,
+            self.settings.output.out,
             self.inputs.studies,
             self.finisher.fingerprints,
             asked,
@@ -161,28 +175,32 @@ class Prepared:
         )
 
 
-def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
+def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
     """Collect the inputs and load the model; every check that can refuse the run is done, and nothing is written.
 
     Raises:
         AuditError: the run cannot start.
     """
     created, clock = datetime.now(UTC), Stopwatch()
-    device = pick_device(settings.device)
+    device = pick_device(settings.model.device)
     with clock("inputs"):
-        inputs = gather(settings, progress=lambda done, total: progress("Reading headers", done, total))
+        inputs = gather(
+            settings.inputs,
+            out=settings.output.out,
+            progress=lambda done, total: progress("Reading headers", done, total),
+        )
     with clock("model"):
-        encoder = load_encoder(settings.model, device=device, fit=settings.fit)
-    methods, keys = methods_of(settings, encoder), Pseudonyms(load_salt(outside=settings.out))
+        encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model))
+    methods, keys = methods_of(settings, encoder), Pseudonyms(load_salt(outside=settings.output.out))
     explainer = Explainer(
         encoder=encoder,
         methods=methods,
-        controls=ControlPlan(inputs.studies, sample=settings.controls, seed=settings.seed),
-        faithfulness=ControlPlan(inputs.studies, sample=settings.faithfulness, seed=settings.seed),
-        words=settings.words,
+        controls=ControlPlan(inputs.studies, sample=settings.scoring.controls, seed=settings.method.seed),
+        faithfulness=ControlPlan(inputs.studies, sample=settings.scoring.faithfulness or 0, seed=settings.method.seed),
+        words=settings.method.words,
         device=device,
         keys=keys,
-        seed=settings.seed,
+        seed=settings.method.seed,
         clock=clock,
     )
     return Prepared(
@@ -197,7 +215,7 @@ def prepare(settings: RunSettings, *, progress: Progress) -> Prepared:
 
 
 def _finisher(
-    settings: RunSettings, created: datetime, inputs: Inputs, explainer: Explainer, methods: tuple[Method, ...]
+    settings: RunConfig, created: datetime, inputs: Inputs, explainer: Explainer, methods: tuple[Method, ...]
 ) -> Finisher:
     encoder, keys = explainer.encoder, explainer.keys
     model, numbers = model_record(encoder), method_settings(methods, encoder, explainer.device)
@@ -217,14 +235,14 @@ def _finisher(
             context=context,
             controls=explainer.controls,
             faithfulness=explainer.faithfulness,
-            show_phi=settings.show_phi,
+            show_phi=settings.output.show_phi,
             began=created,
         ),
     )
 
 
 def _shaping(
-    settings: RunSettings,
+    settings: RunConfig,
     model: ModelRecord,
     numbers: dict[str, float | int | str | bool | None],
     explainer: Explainer,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from audit.configuration import RunConfig
 from audit.execution.machine import MemoryReturn
 from audit.execution.on_ray.batch import check_ray, finished_on_ray
 from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
@@ -25,12 +26,12 @@ from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import failed_study, loaded_studies
 from audit.pipeline.prepare import Prepared, Progress, device_name, prepare, settings_by_method
 from audit.pipeline.score import Finisher
-from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonym_map import keys_of_inputs, write_key_list
 from audit.privacy.redaction import shown_failures
 from pipelines.errors import AuditError, DamagedError
+from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import preload
 from pipelines.study import Exclusion
 from reports.run_record import RunRecord, StageSeconds
@@ -60,7 +61,7 @@ class RunResult:
 
 
 def run(
-    settings: RunSettings,
+    settings: RunConfig,
     *,
     progress: Progress = lambda _stage, _done, _total: None,
     tell: Tell = lambda _plan: None,
@@ -79,31 +80,31 @@ def run(
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
-    check_writable(settings.out, overwrite=settings.overwrite)
-    if settings.overwrite and settings.shard is not None:
+    check_writable(settings.output.out, overwrite=settings.output.overwrite)
+    if settings.output.overwrite and settings.execution.shard is not None:
         raise AuditError("--overwrite would discard the results of other shards: omit it, or name another --out")
-    if settings.engine == "ray":
+    if settings.execution.engine == "ray":
         check_ray()
     with ExitStack() as lock:
-        is_there = settings.out.is_dir()
-        if is_there:  # checked before hours of work, not after
-            fence = lock.enter_context(held(settings.out, settings.shard))
+        is_there = settings.output.out.is_dir()
+        if is_there:  # asked before hours of work, not after
+            fence = lock.enter_context(held(settings.output.out, settings.execution.shard))
         prepared = prepare(settings, progress=progress)
         if not is_there:
-            make(settings.out, overwrite=False)
-            fence = lock.enter_context(held(settings.out, settings.shard))
+            make(settings.output.out, overwrite=False)
+            fence = lock.enter_context(held(settings.output.out, settings.execution.shard))
         prepared = replace(prepared, finisher=replace(prepared.finisher, fence=fence))
-        if settings.overwrite:
-            say_replaced(settings.out, prepared.finisher.keys.salt)
-        make(settings.out, overwrite=settings.overwrite)
+        if settings.output.overwrite:
+            say_replaced(settings.output.out, prepared.finisher.keys.salt)
+        make(settings.output.out, overwrite=settings.output.overwrite)
         plan = prepared.plan(progress)
         tell(plan)
-        if settings.key_list is not None:
-            write_key_list(settings.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
+        if settings.output.key_list is not None:
+            write_key_list(settings.output.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
         with Journal(settings) as journal:
             journal.begin(prepared.finisher, prepared.inputs, plan)
             journal.opened(*plan.replaced)
-            apply(settings.out, plan, is_whole=settings.shard is None)
+            apply(settings.output.out, plan, is_whole=settings.execution.shard is None)
             with stopping() as stop:
                 return _carry_out(prepared, plan, journal, progress, stop)
 
@@ -111,7 +112,7 @@ def run(
 def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progress, stop: Stop) -> RunResult:
     settings, finisher, clock = prepared.settings, prepared.finisher, prepared.clock
     table, outcome = GrowingTable(), Tally()
-    left_out = [] if settings.shard else list(prepared.inputs.left_out)
+    left_out = [] if settings.execution.shard else list(prepared.inputs.left_out)
     total, not_done = len(plan.studies), 0
     progress("Auditing studies", 0, total)
     memory = MemoryReturn()
@@ -124,7 +125,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         clock.add(study.seconds or {})
         outcome.add(study)
         if planned.status is StudyStatus.AGAIN:
-            discard_archived(settings.out, planned.key)
+            discard_archived(settings.output.out, planned.key)
         memory.after_study()
         progress("Auditing studies", done, total)
     if not outcome.audited:
@@ -132,27 +133,27 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     with clock("summary"):
         scores = score_table(table.to_frame())
         del table
-        whole = settings.shard is None
+        whole = settings.execution.shard is None
         found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()
         memory.now()
     record = _record(prepared, plan, outcome, found, left_out, not_done=not_done)
-    if settings.shard is not None:
-        page = settings.out / SHARDS / f"{settings.shard}.json"
+    if settings.execution.shard is not None:
+        page = settings.output.out / SHARDS / f"{settings.execution.shard}.json"
         page.parent.mkdir(exist_ok=True)
         damaged: tuple[str, ...] = ()
         write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
     else:
         rendered = write_run(
-            settings.out,
+            settings.output.out,
             record,
             scores,
             salt=finisher.keys.salt,
-            known=read_log_state(settings.out, finisher.keys.salt),
+            known=read_log_state(settings.output.out, finisher.keys.salt),
         )
         page, damaged = rendered.page, rendered.damaged
     head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
-    told = told_of(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi)
+    told = told_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi)
     return RunResult(
         page=page,
         record=record,
@@ -173,9 +174,9 @@ def _studies(
     for planned in plan.studies:
         if planned.status.is_kept:
             try:
-                kept = reuse_study(prepared.settings.out, planned, prepared.finisher, journal.opened)
-            except DamagedError as error:  # damaged since the run began
-                reason = str(error).replace(f"{prepared.settings.out}/", "")
+                kept = reuse_study(prepared.settings.output.out, planned, prepared.finisher, journal.opened)
+            except DamagedError as error:  # since the run began
+                reason = str(error).replace(f"{prepared.settings.output.out}/", "")
                 damaged = Exclusion(source=planned.key, stage="reading back", reason=reason, failed=True)
                 yield planned, FinishedStudy(left_out=(damaged,))
                 continue
@@ -184,7 +185,7 @@ def _studies(
         elif planned.status.is_to_do:
             study = next(finished, None)
             if study is not None and not study.images:
-                note_failure(prepared.settings.out, planned, study, prepared.finisher)
+                note_failure(prepared.settings.output.out, planned, study, prepared.finisher)
                 journal.noted(planned.key)
             if study is not None:
                 journal.study(study)
@@ -210,11 +211,12 @@ def _record(
         method=finisher.methods[0][0],
         settings=finisher.numbers,
         method_settings=settings_by_method(prepared.explainer.methods, prepared.explainer.encoder, prepared.device),
-        seed=settings.seed,
+        seed=settings.method.seed,
+        config=settings.for_result(),
         device=device_name(prepared.device),
         software=finisher.software,
         phantom_images=outcome.phantom_images,
-        patient_data_shown=settings.show_phi,
+        patient_data_shown=settings.output.show_phi,
         not_done=not_done,
         history=plan.history(),
         counts={
@@ -232,7 +234,7 @@ def _record(
         verdicts=found.verdicts,
         evidence=found.evidence,
         subgroups=found.subgroups,
-        failures=shown_failures(left_out, _folders(settings), finisher.keys, show_phi=settings.show_phi),
+        failures=shown_failures(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
     )
 
 
@@ -241,7 +243,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
 
     When ``stop`` returns True, no further study is started; studies in progress are finished.
     """
-    if finisher.settings.engine == "ray":
+    if finisher.settings.execution.engine == "ray":
         return finished_on_ray(inputs.studies, explainer, finisher, stop)
     workers = _workers(finisher.settings, explainer.device)
     preload("audit.pipeline.score")
@@ -251,9 +253,9 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
             explainer.encoder,
             explainer.clock,
             workers=workers,
-            burned_in=finisher.settings.burned_in,
+            burned_in=BurnedIn(finisher.settings.inputs.burned_in),
         ),
-        finisher.settings.dicom_dir,
+        finisher.settings.inputs.dicom_dir,
         stop,
     )
 
@@ -266,12 +268,8 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
     return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
 
 
-def _workers(settings: RunSettings, device: torch.device) -> int:
+def _workers(settings: RunConfig, device: torch.device) -> int:
     """Return the requested number of workers; the default is none for a CPU, which is busy, else one per core."""
-    if settings.workers is not None:
-        return settings.workers
+    if settings.execution.workers is not None:
+        return settings.execution.workers
     return 0 if device.type == "cpu" else min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-
-
-def _folders(settings: RunSettings) -> list[Path]:
-    return [settings.dicom_dir, settings.reports, *settings.boxes]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audit.configuration import RunConfig
 from audit.controls.evidence import pearson
 from audit.execution.machine import Stopwatch
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
@@ -20,7 +21,6 @@ from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.load import phrase_texts
 from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
-from audit.pipeline.settings import RunSettings
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_failures, shown_words
@@ -192,7 +192,7 @@ class Finisher:
 
     keys: Pseudonyms
     context: ScoringContext
-    settings: RunSettings
+    settings: RunConfig
     created: datetime
     model: ModelRecord
     methods: tuple[tuple[str, str], ...]  # name and heat unit; the first is the run's main method
@@ -204,7 +204,7 @@ class Finisher:
     @property
     def redactor(self) -> Redactor:
         """Masks words of boxes and headers unless the run may show them."""
-        return Redactor(keys=self.keys, show_phi=self.settings.show_phi)
+        return Redactor(keys=self.keys, show_phi=self.settings.output.show_phi)
 
     def finish(self, explained: ExplainedStudy) -> FinishedStudy:
         """Score a study's heat and write its folder.
@@ -232,10 +232,10 @@ class Finisher:
             method=self.methods[0][0],
             unit=self.methods[0][1],
             settings=self.numbers,
-            seed=self.settings.seed,
+            seed=self.settings.method.seed,
             software=self.software,
             phantom_images=all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases),
-            patient_data_shown=self.settings.show_phi,
+            patient_data_shown=self.settings.output.show_phi,
             report_joined_by=study.report_joined_by,
             report=self._report(explained),
             images=images,
@@ -250,7 +250,7 @@ class Finisher:
         }
         with nullcontext() if self.fence is None else self.fence.kept():
             written = write_study(
-                self.settings.out,
+                self.settings.output.out,
                 record,
                 salt=self.keys.salt,
                 heats=heats,
@@ -262,7 +262,7 @@ class Finisher:
 
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
         """Mask a study's report, and list the sentences whose findings were not explained."""
-        show_phi, text = self.settings.show_phi, explained.study.report.text
+        show_phi, text = self.settings.output.show_phi, explained.study.report.text
         known, redactor = _headers(explained), self.redactor
         shown = redactor.text(text if show_phi else without_people(text), known)
         put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
@@ -286,7 +286,9 @@ class Finisher:
     def noted(self, left_out: Sequence[Exclusion], study: Study) -> tuple[ExcludedImage, ...]:
         """Store by key which images of a study could not be audited; OUT never holds their file names."""
         keys = {case.image.source: case.image.instance for case in study.cases}
-        shown = shown_failures(left_out, [self.settings.dicom_dir], self.keys, show_phi=self.settings.show_phi)
+        shown = shown_failures(
+            left_out, [self.settings.inputs.dicom_dir], self.keys, show_phi=self.settings.output.show_phi
+        )
         return tuple(
             ExcludedImage(
                 image=self.keys.key("image", keys.get(item.source, study.cases[0].image.instance)),

@@ -72,7 +72,7 @@ def write_key_list(path: Path, rows: Iterable[KeyRow]) -> None:
             table.writerows([defused(cell) for cell in astuple(row)] for row in rows)
     except OSError as error:
         raise OutputError(
-            f"--key-list {path} cannot be written ({error.strerror}): name a file in a folder of your own"
+            f"output.key-list {path} cannot be written ({error.strerror}): name a file in a folder of your own"
         ) from error
 
 

@@ -161,7 +161,10 @@ def _on_other_frame(row: BoxRow, images: Sequence[Image]) -> Exclusion:
     if number > count:
         reason = f"{row.source} lies on frame {number} of an image of {count}: correct the frame's number"
         return Exclusion(source=row.source, stage="boxes", reason=reason, failed=True)
-    reason = f"{row.source} lies on frame {number} of its image, which is not audited: pass --frames each to audit it"
+    reason = (
+        f"{row.source} lies on frame {number} of its image, which is not audited: pass --set inputs.frames=each to "
+        "audit it"
+    )
     return Exclusion(source=row.source, stage="boxes", reason=reason, failed=False)
 
 

@@ -58,7 +58,7 @@ def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows column
         if died.was_killed:
             raise DicomError(
                 f"{path}: the decoder was killed twice on the pixel data, most often for lack of memory: free memory "
-                "or use fewer --workers, then run again with --retry-failed."
+                "or use fewer execution.workers, then run again with --set execution.retry-failed=true."
             ) from died
         raise DicomError(
             f"{path}: the decoder broke down on the pixel data; the file is damaged: export it again, or without "

@@ -84,7 +84,8 @@ class ScanIndex:
             if not _may_be_index(file):
                 self._usable = False
                 _log.warning(
-                    "%s is not an index of earlier scans and is left unchanged: give --index another file", file.name
+                    "%s is not an index of earlier scans and is left unchanged: give inputs.index another file",
+                    file.name,
                 )
             else:
                 self._known = self._read()

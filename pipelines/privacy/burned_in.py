@@ -42,16 +42,19 @@ def examine(display: Display, policy: BurnedIn, *, stated: bool) -> tuple[tuple[
         The areas to blank and what the receipt says of them, or a sentence that says why the film is left out.
     """
     if policy is BurnedIn.KEEP:
-        return (), PixelStep(step=_STEP, detail="not looked for (--burned-in keep)")
+        return (), PixelStep(step=_STEP, detail="not looked for (burned-in keep)")
     areas = find_text(display)
     if areas and policy is BurnedIn.LEAVE_OUT:
-        return f"{_counted(areas)} on the film: --burned-in mask shows it with them blanked"
+        return f"{_counted(areas)} on the film: --set inputs.burned-in=mask shows it with them blanked"
     if stated and policy is BurnedIn.LEAVE_OUT:
-        return "the header says that text is burned in (BurnedInAnnotation YES): --burned-in keep takes it as it is"
+        return (
+            "the header says that text is burned in (BurnedInAnnotation YES): --set inputs.burned-in=keep takes it as "
+            "it is"
+        )
     if stated and not areas:
         return (
             "the header says that text is burned in (BurnedInAnnotation YES) and none was found to blank: look at the "
-            "film, and pass --burned-in keep if it may be shown"
+            "film, and pass --set inputs.burned-in=keep if it may be shown"
         )
     if not areas:
         return (), PixelStep(step=_STEP, detail="none was found")

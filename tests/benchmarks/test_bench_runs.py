@@ -114,7 +114,7 @@ def test_without_a_driver_nothing_is_measured_of_a_gpu(tmp_path, monkeypatch) ->
 def test_a_whole_run_is_measured_stage_by_stage(tmp_path) -> None:
     make_cohort(tmp_path / "cohort", count=2, seed=3, columns=128)
     out = tmp_path / "out"
-    flags = ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "1"]
+    flags = ["--model", "phantom", "--device", "cpu", "--set", "all.steps=2", "--set", "all.samples=1"]
     measured = measure(tmp_path / "cohort", out, *flags)
     assert measured.studies == 2
     assert all(measured.stages[stage] > 0 for stage in STAGES)

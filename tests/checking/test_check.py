@@ -14,11 +14,11 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.input_check import CheckRow, CheckSettings, CheckStatus, check, write_csv
+from audit.configuration import InputsConfig
+from audit.input_check import Checked, CheckRow, CheckStatus, check, write_csv
 from audit.output.folder import CACHE_VARIABLE, index_of
 from audit.pipeline.inputs import gather
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.cohort import Frames
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +57,14 @@ def torn(cohort: Path) -> Path:
     return cohort
 
 
-def settings(cohort: Path, **changes: Any) -> CheckSettings:
-    return CheckSettings(
-        dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=(cohort / "boxes.csv",), **changes
+def config(cohort: Path, **changes: Any) -> InputsConfig:
+    return InputsConfig(
+        dicom_dir=cohort / "dicom", reports=cohort / "reports", boxes=cohort / "boxes.csv", index="none", **changes
     )
+
+
+def checked_of(cohort: Path, *, show_phi: bool = False, **changes: Any) -> Checked:
+    return check(config(cohort, **changes), KEYS, show_phi=show_phi)
 
 
 def flags(cohort: Path, *more: str) -> list[str]:
@@ -69,13 +73,13 @@ def flags(cohort: Path, *more: str) -> list[str]:
 
 
 def rows(cohort: Path, kind: str, fate: CheckStatus) -> list[CheckRow]:
-    checked = check(settings(cohort, show_phi=True), KEYS)
+    checked = checked_of(cohort, show_phi=True)
     return [row for row in checked.rows if row.kind == kind and row.fate is fate]
 
 
 def test_it_counts_what_a_run_would_gather(torn):
-    checked = check(settings(torn), KEYS)
-    gathered = gather(settings(torn))
+    checked = checked_of(torn)
+    gathered = gather(config(torn))
     assert checked.counts == gathered.counts
     assert checked.nothing is None
     assert checked.joined_by == {"file name": 2}  # the lateral view's report too
@@ -84,7 +88,7 @@ def test_it_counts_what_a_run_would_gather(torn):
 
 
 def test_every_image_and_every_report_has_a_row_with_its_fate(torn):
-    checked = check(settings(torn, show_phi=True), KEYS)
+    checked = checked_of(torn, show_phi=True)
     fates = {row.source: (row.fate, row.stage) for row in checked.rows if row.kind in {"image", "file", "report"}}
     assert fates == {
         "phantom-00001.dcm": (CheckStatus.LEFT_OUT, "view"),
@@ -100,7 +104,7 @@ def test_every_image_and_every_report_has_a_row_with_its_fate(torn):
 
 
 def test_every_file_and_report_is_counted_once(torn):
-    checked = check(settings(torn), KEYS)
+    checked = checked_of(torn)
     assert checked.fates == {
         "files": {CheckStatus.AUDITED: 1, CheckStatus.LEFT_OUT: 1, CheckStatus.FAILED: 2},
         "reports": {CheckStatus.AUDITED: 1, CheckStatus.LEFT_OUT: 1, CheckStatus.FAILED: 2},
@@ -113,10 +117,10 @@ def test_reports_and_boxes_among_the_images_are_no_useless_files(torn):
     for path in torn.glob("reports/*"):
         path.rename(torn / "dicom" / path.name)
     (torn / "boxes.csv").rename(torn / "dicom" / "boxes.csv")
-    mixed = CheckSettings(
-        dicom_dir=torn / "dicom", reports=torn / "dicom", boxes=(torn / "dicom" / "boxes.csv",), show_phi=True
+    mixed = InputsConfig(
+        index="none", dicom_dir=torn / "dicom", reports=torn / "dicom", boxes=(torn / "dicom" / "boxes.csv",)
     )
-    checked = check(mixed, KEYS)
+    checked = check(mixed, KEYS, show_phi=True)
     assert checked.counts["studies"] == 1
     assert [row.source for row in checked.rows if row.stage == "scan"] == []
 
@@ -125,8 +129,8 @@ def test_an_orphan_report_among_the_images_is_not_taken_for_its_own_image(cohort
     for path in cohort.glob("reports/*"):
         path.rename(cohort / "dicom" / path.name)
     (cohort / "dicom" / "phantom-00002.txt").rename(cohort / "dicom" / "Doe.txt")
-    mixed = CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "dicom", show_phi=True)
-    [orphan] = [row for row in check(mixed, KEYS).rows if row.source == "Doe.txt"]
+    mixed = InputsConfig(index="none", dicom_dir=cohort / "dicom", reports=cohort / "dicom")
+    [orphan] = [row for row in check(mixed, KEYS, show_phi=True).rows if row.source == "Doe.txt"]
     assert (orphan.kind, orphan.fate) == ("report", CheckStatus.FAILED)
     assert "no image has the report's name" in orphan.reason
 
@@ -136,7 +140,7 @@ def test_the_report_of_a_leg_is_no_orphan(cohort):
     dataset = dcmread(leg)
     dataset.BodyPartExamined = "LEG"
     dataset.save_as(leg)
-    checked = check(settings(cohort, show_phi=True), KEYS)
+    checked = checked_of(cohort, show_phi=True)
     assert checked.failed == 0
     [report] = [row for row in checked.rows if row.source == "phantom-00002.txt"]
     assert (report.fate, "is not audited" in report.reason) == (CheckStatus.LEFT_OUT, True)
@@ -158,7 +162,7 @@ def test_a_report_in_a_table_of_a_ct_is_no_orphan(cohort, column, value, failed)
     dataset.save_as(ct)
     (cohort / "reports" / "phantom-00002.txt").unlink()
     (cohort / "reports" / "ris.csv").write_text(f"{column},report\n{dataset[value].value},FINDINGS: Nodule.\n")
-    checked = check(settings(cohort, show_phi=True), KEYS)
+    checked = checked_of(cohort, show_phi=True)
     assert checked.failed == min(failed, 1)
     [report] = [row for row in checked.rows if row.source == "ris.csv row 2"]
     assert ("no radiograph to audit" in report.reason) is not bool(failed)
@@ -167,7 +171,7 @@ def test_a_report_in_a_table_of_a_ct_is_no_orphan(cohort, column, value, failed)
 def test_boxes_of_an_image_that_takes_no_part_are_listed(torn):
     [lost] = [row for row in rows(torn, "boxes", CheckStatus.LEFT_OUT) if row.source == "phantom-00001.dcm"]
     assert re.fullmatch(r"(1 box lies|\d boxes lie) on an image that is not audited: .*", lost.reason)
-    checked = check(settings(torn, show_phi=True), KEYS)
+    checked = checked_of(torn, show_phi=True)
     assert [row.fate for row in checked.rows if row.kind == "image" and row.source == lost.source] == [
         CheckStatus.LEFT_OUT
     ]
@@ -179,12 +183,12 @@ def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
     dataset.NumberOfFrames = 2
     dataset.PixelData = dataset.PixelData * 2
     dataset.save_as(path)
-    checked = check(settings(cohort, show_phi=True), KEYS)
+    checked = checked_of(cohort, show_phi=True)
     fates = {(row.kind, row.fate): row.reason for row in checked.rows if row.source == "phantom-00003.dcm"}
     assert fates["image", CheckStatus.AUDITED] == ""
     assert "first of the image's 2 frames is audited" in fates["frames", CheckStatus.LEFT_OUT]
     assert (sum(checked.fates["files"].values()), checked.failed) == (4, 0)
-    each = check(settings(cohort, show_phi=True, frames=Frames.EACH), KEYS)
+    each = checked_of(cohort, show_phi=True, frames="each")
     images = [row.source for row in each.rows if row.kind == "image" and row.fate is CheckStatus.AUDITED]
     assert [name for name in images if "00003" in name] == ["phantom-00003.dcm", "phantom-00003.dcm frame 2"]
     assert not [row for row in each.rows if row.kind == "frames"]
@@ -193,7 +197,7 @@ def test_frames_that_are_not_audited_are_listed_beside_their_image(cohort):
 def test_hl7_among_the_images_is_no_useless_file_and_its_name_no_news(cohort):
     message = r"MSH|^~\&|||||20240131||ORU^R01" + "\rOBR|1||A1\rOBX|1|TX|x||Nodule.\rMSH|^~\\&|||||||ORU^R01\rOBR|1||A2"
     (cohort / "dicom" / "Doe-John.hl7").write_text(message)
-    mixed = CheckSettings(dicom_dir=cohort / "dicom", reports=cohort / "dicom")
+    mixed = InputsConfig(index="none", dicom_dir=cohort / "dicom", reports=cohort / "dicom")
     shown = check(mixed, KEYS)
     assert "Doe" not in repr(shown)
     parts = {
@@ -222,15 +226,15 @@ _RESOURCE = '{"resourceType": "DiagnosticReport"}'
 def test_no_reason_names_the_file_of_a_report(cohort, ending, content):
     path = cohort / "reports" / f"Doe-John.{ending}"
     path.write_text(content)
-    checked = check(settings(cohort), KEYS)
+    checked = checked_of(cohort)
     assert checked.failed > 0
     assert "Doe" not in repr(checked)
-    assert path.name in repr(check(settings(cohort, show_phi=True), KEYS))
+    assert path.name in repr(checked_of(cohort, show_phi=True))
 
 
 def test_a_lateral_view_without_a_report_is_listed_for_its_view_alone(torn):
     (torn / "reports" / "phantom-00001.txt").unlink()
-    checked = check(settings(torn, show_phi=True), KEYS)
+    checked = checked_of(torn, show_phi=True)
     of_film = [row for row in checked.rows if row.source == "phantom-00001.dcm"]
     assert [(row.stage, row.fate) for row in of_film if row.kind == "image"] == [("view", CheckStatus.LEFT_OUT)]
 
@@ -243,9 +247,9 @@ def test_boxes_are_grouped_by_label_and_those_that_no_phrase_meets_say_so(torn):
 
 
 def test_a_label_of_no_known_finding_is_listed(torn):
-    shown = check(settings(torn, show_phi=True), KEYS).reasons
+    shown = checked_of(torn, show_phi=True).reasons
     assert any('"gizmo"' in each.reason and each.count == 1 for each in shown)
-    masked = repr(check(settings(torn), KEYS))  # somebody typed it: it may be anything
+    masked = repr(checked_of(torn))  # somebody typed it: it may be anything
     assert ("gizmo" in masked, f"label-{KEYS.key('label', 'gizmo')[:8]}" in masked) == (False, True)
 
 
@@ -261,20 +265,20 @@ def test_the_images_of_a_study_with_two_different_reports_are_listed(cohort):
 def test_findings_are_counted_with_and_without_boxes(cohort):
     boxes = (cohort / "boxes.csv").read_text().splitlines()
     (cohort / "boxes.csv").write_text("\n".join(line for line in boxes if "pneumothorax" not in line))
-    counted = {each.finding: each for each in check(settings(cohort), KEYS).findings}
+    counted = {each.finding: each for each in checked_of(cohort).findings}
     assert counted["pneumothorax"].phrases > 0 == counted["pneumothorax"].with_boxes
     assert counted["nodule"].phrases == counted["nodule"].with_boxes > 0
 
 
 def test_names_become_keys_unless_they_are_asked_for(torn):
-    assert "Doe" not in repr(check(settings(torn), KEYS))
-    assert "Doe-John.txt" in repr(check(settings(torn, show_phi=True), KEYS))
+    assert "Doe" not in repr(checked_of(torn))
+    assert "Doe-John.txt" in repr(checked_of(torn, show_phi=True))
 
 
 def test_reasons_that_differ_in_a_name_alone_are_counted_together(cohort):
     for number in range(5):
         (cohort / "reports" / f"stray-{number}.txt").write_text("FINDINGS: Left pleural effusion.")
-    [orphans] = [each for each in check(settings(cohort), KEYS).reasons if each.stage == "join"]
+    [orphans] = [each for each in checked_of(cohort).reasons if each.stage == "join"]
     assert (orphans.count, len(orphans.examples)) == (5, 3)
 
 
@@ -317,7 +321,7 @@ def test_the_text_gives_what_to_mend_before_what_is_left_out_by_rule(torn):
 def test_rows_of_one_trouble_are_one_reason(torn):
     with (torn / "boxes.csv").open("a") as file:
         file.write("elsewhere,nodule,1,1,5,5,r\nelsewhere,nodule,1,1,5,5,r\n")
-    [homeless] = [each for each in check(settings(torn), KEYS).reasons if "no audited image" in each.reason]
+    [homeless] = [each for each in checked_of(torn).reasons if "no audited image" in each.reason]
     assert homeless.reason.startswith("no audited image")
     assert homeless.count == 3  # nowhere, elsewhere, and the film that is cut short
 
@@ -360,7 +364,7 @@ def test_what_the_headers_say_is_kept_in_the_cache_for_its_owner_alone(cohort, c
 
 
 def test_no_index_keeps_nothing(cohort, cache):
-    assert CliRunner().invoke(app, flags(cohort, "--no-index")).exit_code == 0
+    assert CliRunner().invoke(app, flags(cohort, "--set", "inputs.index=none")).exit_code == 0
     assert not cache.exists()
 
 

@@ -4,24 +4,28 @@ import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from run_configs import run_config
 from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.output.folder import CACHE_VARIABLE, index_of
-from audit.pipeline.inputs import gather
-from audit.pipeline.settings import RunSettings
+from audit.pipeline.inputs import gather, index_path
 from pipelines.dicom import scan as scanning
 from pipelines.dicom import scan_index
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 
 HANDED_OVER = {
-    "check": ("audit.input_check.check", lambda settings: settings.index),
-    "run": ("audit.pipeline.run.run", lambda settings: settings.index),
-    "compare": ("audit.experiments.comparison.compare", lambda settings: settings.cohort.index),
-    "sanity": ("audit.experiments.sanity.check_sanity", lambda settings: settings.cohort.index),
+    "check": ("audit.input_check.check", index_path),
+    "run": ("audit.pipeline.run.run", lambda config: index_path(config.inputs, out=config.output.out)),
+    "compare": (
+        "audit.experiments.comparison.compare",
+        lambda config: index_path(config.inputs, out=config.output.out),
+    ),
+    "sanity": ("audit.experiments.sanity.check_sanity", lambda config: index_path(config.inputs)),
 }
 
 
@@ -59,8 +63,8 @@ def indexed(
     target, index = HANDED_OVER[request.param]
     handed: list[Path | None] = []
 
-    def instead(settings: object, *_: object, **__: object) -> None:
-        handed.append(index(settings))
+    def instead(config: Any, *_: object, **__: object) -> None:
+        handed.append(index(config))
         raise AuditError("far enough")
 
     monkeypatch.setattr(target, instead)
@@ -81,47 +85,44 @@ def test_each_command_takes_the_folders_own_index_by_default(indexed, cohort, in
 
 
 def test_each_command_takes_the_file_that_is_named(indexed, tmp_path):
-    assert indexed("--index", str(tmp_path / "mine.sqlite")) == tmp_path / "mine.sqlite"
+    assert indexed("--set", f"inputs.index={tmp_path / 'mine.sqlite'}") == tmp_path / "mine.sqlite"
 
 
 def test_each_command_keeps_nothing_on_demand(indexed):
-    assert indexed("--no-index") is None
-
-
-def test_each_command_refuses_flags_that_contradict(indexed):
-    with pytest.raises(AuditError, match="--no-index contradict each other"):
-        indexed("--no-index", "--index", "mine.sqlite")
+    assert indexed("--set", "inputs.index=none") is None
 
 
 @pytest.mark.parametrize("place", ["dicom", "reports", "dicom/below"])
 def test_each_command_refuses_an_index_among_the_inputs(indexed, cohort, place):
     with pytest.raises(AuditError, match="patient and accession numbers: give a file elsewhere"):
-        indexed("--index", str(cohort / place / "index.sqlite"))
+        indexed("--set", f"inputs.index={cohort / place / 'index.sqlite'}")
 
 
 @pytest.mark.parametrize("command", ["run", "compare"])
 def test_results_hold_no_index(command, cohort):
-    result = CliRunner().invoke(app, flags(command, cohort, "--index", str(cohort / "out" / "index.sqlite")))
+    result = CliRunner().invoke(app, flags(command, cohort, "--set", f"inputs.index={cohort / 'out' / 'index.sqlite'}"))
     assert (result.exit_code, "lies in" in result.stderr) == (1, True)
     assert not (cohort / "out").exists()
 
 
 def test_phantoms_take_no_index(tmp_path):
     out = ["--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, ["compare", "--phantoms", "2", *out, "--index", str(tmp_path / "index.sqlite")])
+    result = CliRunner().invoke(
+        app, ["compare", "--phantoms", "2", *out, "--set", f"inputs.index={tmp_path / 'index.sqlite'}"]
+    )
     assert (result.exit_code, "leave --dicom-dir" in result.stderr) == (1, True)
 
 
 def test_a_run_reads_no_header_that_a_check_has_read(cohort, tmp_path, read):
     index = tmp_path / "index.sqlite"
-    assert CliRunner().invoke(app, flags("check", cohort, "--index", str(index))).exit_code == 0
+    assert CliRunner().invoke(app, flags("check", cohort, "--set", f"inputs.index={index}")).exit_code == 0
     assert stat.S_IMODE(index.stat().st_mode) == 0o600
     assert read == ["phantom-00001.dcm", "phantom-00002.dcm"]
     read.clear()
     folders = {"dicom_dir": cohort / "dicom", "reports": cohort / "reports", "out": tmp_path / "out"}
-    by_index = gather(RunSettings(**folders, index=index))
+    by_index = gather(run_config(**folders, index=index).inputs)
     assert read == []
-    assert by_index == gather(RunSettings(**folders))
+    assert by_index == gather(run_config(**folders).inputs)
     assert len(read) == 2
 
 

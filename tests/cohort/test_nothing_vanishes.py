@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.input_check import CheckSettings, check
+from audit.configuration import InputsConfig
+from audit.input_check import check
 from audit.output.folder import check_writable
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.boxes import read_boxes
@@ -291,10 +292,10 @@ ROWS = 5  # of each input: a pipe, a link, a hidden file, a damaged one, a path 
 
 @pytest.mark.parametrize("show_phi", [False, True])
 def test_a_check_lists_all_of_it_and_writes_it_down(strange: Path, show_phi: bool) -> None:
-    settings = CheckSettings(
-        dicom_dir=strange / "dicom", reports=strange / "reports", boxes=(strange / "boxes",), show_phi=show_phi
+    config = InputsConfig(
+        dicom_dir=strange / "dicom", reports=strange / "reports", boxes=(strange / "boxes",), index="none"
     )
-    checked = check(settings, KEYS)
+    checked = check(config, KEYS, show_phi=show_phi)
     assert checked.counts["studies"] == 2
     for stage in ("scan", "report", "boxes"):
         assert len([row for row in checked.rows if row.stage == stage and row.reason]) >= ROWS
@@ -312,7 +313,7 @@ MODEL = ("--model", "phantom", "--device", "cpu")
 def test_a_check_and_a_run_list_all_of_it(strange: Path, tmp_path: Path, show_phi: bool) -> None:
     table, out = tmp_path / "check.csv", tmp_path / "out"
     more = ["--show-phi"] if show_phi else []
-    fast = ("--steps", "1", "--samples", "1", "--controls", "0", "--no-index")
+    fast = ("--set", "all.steps=1", "--set", "all.samples=1", "--controls", "0", "--set", "inputs.index=none")
     checked = called("check", *arguments(strange), "--csv", str(table), *more)
     ran = called("run", *arguments(strange), "--out", str(out), *MODEL, *fast, *more)
     assert (checked.returncode, ran.returncode) == (3, 3), (checked.stderr + ran.stderr).decode()

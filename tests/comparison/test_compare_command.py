@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 import torch
 from pydicom import dcmread
+from run_configs import run_config
 from typer.testing import CliRunner
 
 from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
+from audit.configuration import InputsConfig
 from audit.experiments import comparison as comparing
-from audit.experiments.comparison import CohortFiles, ComparisonSettings, compare
+from audit.experiments.comparison import ComparisonConfig, compare
 from audit.experiments.comparison_tables import FILES, as_markdown
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from pipelines.errors import ModelError, OutputError
 from pipelines.phantom.cohort import make_cohort
-from pipelines.privacy.burned_in import BurnedIn
 from reports.comparison_page import comparison_tables, render_comparison
 from reports.comparison_record import ComparisonRecord
 
@@ -32,19 +32,25 @@ NAMES = ("nib", "grad_cam")
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> InputsConfig:
     folder = tmp_path_factory.mktemp("phantoms")
     make_cohort(folder, count=3, seed=21, columns=160, brief=True)
-    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
+    return InputsConfig(
+        index="none", dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",)
+    )
+
+
+def limited(cohort: InputsConfig) -> InputsConfig:
+    return cohort.model_copy(update={"limit": 1})
 
 
 @pytest.fixture(scope="module")
-def compared(cohort: CohortFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compared(cohort: InputsConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("compared")
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
-        compare(ComparisonSettings(out=out, cohort=cohort, methods=NAMES, faithfulness=1, **FAST))
+        compare(ComparisonConfig.of(out=out, inputs=cohort, method=NAMES, faithfulness=1, **FAST))
     return out
 
 
@@ -58,17 +64,17 @@ def test_everything_that_is_promised_is_written_and_nothing_else(compared: Path)
 
 
 def test_a_comparison_finds_what_a_run_of_the_same_methods_finds(
-    compared: Path, record: ComparisonRecord, cohort: CohortFiles, tmp_path: Path
+    compared: Path, record: ComparisonRecord, cohort: InputsConfig, tmp_path: Path
 ) -> None:
-    asked = RunSettings(
+    asked = run_config(
         dicom_dir=cohort.dicom_dir,
         reports=cohort.reports,
         boxes=cohort.boxes,
         out=tmp_path / "run",
-        methods=NAMES,
+        method=NAMES,
         controls=0,
         faithfulness=1,
-        burned_in=BurnedIn.KEEP,  # a comparison keeps no pictures, so it blanks none
+        burned_in="keep",  # a comparison keeps no pictures, so it blanks none
         **FAST,
     )
     of_run = run(asked).record.summaries
@@ -105,7 +111,7 @@ def test_the_table_has_a_row_a_score_with_differences_and_costs(compared: Path, 
     assert pointing[pointing["is_reference"]]["seconds_image"].isna().all()
 
 
-def test_nothing_of_a_patient_is_written(compared: Path, cohort: CohortFiles) -> None:
+def test_nothing_of_a_patient_is_written(compared: Path, cohort: InputsConfig) -> None:
     written = b"".join((compared / name).read_bytes() for name in FILES)
     for path in cohort.dicom_dir.iterdir():
         header = dcmread(path, stop_before_pixels=True)
@@ -154,9 +160,9 @@ class Refusing(Method):
 
 
 def test_a_method_that_refuses_the_model_is_listed_and_stops_no_other(
-    cohort: CohortFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: InputsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ComparisonSettings(out=tmp_path / "out", cohort=cohort, methods=NAMES, limit=1, faithfulness=0, **FAST)
+    asked = ComparisonConfig.of(out=tmp_path / "out", inputs=limited(cohort), method=NAMES, faithfulness=0, **FAST)
     monkeypatch.setattr(comparing, "build_methods", lambda *_names, **_masks: (METHODS["grad_cam"](), Refusing()))
     result = compare(asked)
     assert [method.refused for method in result.record.methods] == [None, "its attention is not there"]
@@ -165,17 +171,17 @@ def test_a_method_that_refuses_the_model_is_listed_and_stops_no_other(
     assert "its attention is not there" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
     monkeypatch.setattr(comparing, "build_methods", lambda *_names, **_masks: (Refusing(),))
     with pytest.raises(ModelError, match="none of the methods explains phantom: its attention"):
-        compare(ComparisonSettings(out=tmp_path / "none", cohort=cohort, **FAST))
+        compare(ComparisonConfig.of(out=tmp_path / "none", inputs=cohort, **FAST))
     assert not (tmp_path / "none").exists()
 
 
-def test_a_limit_takes_studies_by_the_seed_and_says_how_many(cohort: CohortFiles, tmp_path: Path) -> None:
+def test_a_limit_takes_studies_by_the_seed_and_says_how_many(cohort: InputsConfig, tmp_path: Path) -> None:
     taken = []
     for place, seed in enumerate((1, 1, 2, 3, 4)):
         fast = {**FAST, "seed": seed}
         out = tmp_path / str(place)
         result = compare(
-            ComparisonSettings(out=out, cohort=cohort, methods=("grad_cam",), limit=1, faithfulness=0, **fast)
+            ComparisonConfig.of(out=out, inputs=limited(cohort), method=("grad_cam",), faithfulness=0, **fast)
         )
         assert result.record.counts["compared"] == 1
         assert result.record.counts["studies"] == 3
@@ -186,18 +192,18 @@ def test_a_limit_takes_studies_by_the_seed_and_says_how_many(cohort: CohortFiles
 
 
 def test_an_out_with_other_files_is_left_alone_and_a_comparison_is_replaced_only_on_demand(
-    cohort: CohortFiles, tmp_path: Path
+    cohort: InputsConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    asked = ComparisonSettings(out=tmp_path, cohort=cohort, methods=("grad_cam",), limit=1, faithfulness=0, **FAST)
+    asked = ComparisonConfig.of(out=tmp_path, inputs=limited(cohort), method=("grad_cam",), faithfulness=0, **FAST)
     with pytest.raises(OutputError, match=r"notes\.txt"):
         compare(asked)
     (tmp_path / "notes.txt").unlink()
     first = compare(asked).record
     with pytest.raises(OutputError, match="--overwrite"):
         compare(asked)
-    again = ComparisonSettings(
-        out=tmp_path, cohort=cohort, methods=("grad_cam",), limit=1, faithfulness=0, overwrite=True, **FAST
+    again = ComparisonConfig.of(
+        out=tmp_path, inputs=limited(cohort), method=("grad_cam",), faithfulness=0, overwrite=True, **FAST
     )
     assert compare(again).record.scores == first.scores
 

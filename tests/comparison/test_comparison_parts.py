@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.attribution.engine import Method
-from audit.attribution.methods import METHODS
+from audit.attribution.methods import METHODS, chosen_methods
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
+from audit.configuration import MethodConfig
 from audit.encoders.loading import load_encoder
 from audit.experiments import comparison_measures as measuring
-from audit.experiments.comparison import baseline_of, build_methods, method_names
+from audit.experiments.comparison import baseline_of, build_methods
 from audit.experiments.comparison_measures import MeasuredMethod, PeakMemory
 from audit.experiments.comparison_tables import compared_scores
 from audit.metrics.summary import score_table
@@ -37,15 +38,15 @@ CPU = torch.device("cpu")
     ids=["all", "commas", "repeated", "all-wins"],
 )
 def test_methods_are_named_once_each(given_names: list[str], names: tuple[str, ...]) -> None:
-    assert method_names(given_names) == names
+    assert chosen_methods(MethodConfig(method=given_names).method) == names
 
 
 def test_an_unknown_method_is_refused_with_a_list_of_those_that_are_known() -> None:
     with pytest.raises(AuditError, match="lime: unknown") as caught:
-        method_names(["nib,lime"])
+        chosen_methods(MethodConfig(method=["nib,lime"]).method)
     assert all(name in str(caught.value) for name in METHODS)
     with pytest.raises(AuditError, match="names none"):
-        method_names([" , "])
+        chosen_methods(MethodConfig(method=[" , "]).method)
 
 
 def test_others_are_compared_with_m2ib_or_else_with_the_first() -> None:

@@ -29,7 +29,18 @@ def test_names_in_many_character_sets_stop_no_run_and_show_nowhere(tmp_path: Pat
             film.save_as(path)
     out = tmp_path / "out"
     words = ["run", "--dicom-dir", tmp_path / "dicom", "--reports", tmp_path / "reports", "--out", out]
-    words += ["--model", "phantom", "--device", "cpu", "--steps", "1", "--samples", "1", "--controls", "0"]
+    words += [
+        "--model",
+        "phantom",
+        "--device",
+        "cpu",
+        "--set",
+        "all.steps=1",
+        "--set",
+        "all.samples=1",
+        "--controls",
+        "0",
+    ]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert len(study_folders(out)) == len(CHARACTER_SETS)

@@ -108,7 +108,7 @@ def killed_node(flags: list[str]) -> dict[str, Any]:
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
     threading.Thread(target=kill, daemon=True).start()
-    code = app(["run", *flags, "--engine", "ray"], standalone_mode=False)
+    code = app(["run", *flags, "--set", "execution.engine=ray"], standalone_mode=False)
     return {"code": code or 0, "done when it died": done, "nodes left": len(cluster.worker_nodes)}
 
 

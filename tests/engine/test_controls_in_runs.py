@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from run_configs import run_config
 from scipy.stats import pearsonr
 
 from audit.pipeline.run import RunResult, run
-from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 from reports.record import ScoredPhrase
 from reports.results_folder import read_study, study_folders
@@ -20,14 +20,14 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("controls")
     make_cohort(folder / "cohort", count=4, seed=11, columns=160, brief=True)
     return run(
-        RunSettings(
+        run_config(
             dicom_dir=folder / "cohort" / "dicom",
             reports=folder / "cohort" / "reports",
             boxes=(folder / "cohort" / "boxes.csv",),
             out=folder / "out",
             model="phantom",
             device="cpu",
-            methods=("m2ib", "grad_cam"),
+            method=("m2ib", "grad_cam"),
             steps=2,
             samples=2,
             controls=SAMPLE,

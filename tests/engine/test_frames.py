@@ -9,12 +9,13 @@ import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import RLELossless
+from run_configs import run_config
 
+from audit.configuration import RunConfig
 from audit.output.rescoring import rescore
 from audit.pipeline.run import RunResult, run
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.cohort import Frames, each_frame
+from pipelines.cohort import each_frame
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
@@ -38,20 +39,20 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
-    settings = RunSettings(
-        dicom_dir=cohort / "dicom",
-        reports=cohort / "reports",
-        boxes=(cohort / "boxes.csv",),
-        out=out,
-        model="phantom",
-        device="cpu",
-        controls=0,
-        steps=2,
-        samples=2,
-        frames=Frames.EACH,
-    )
-    return replace(settings, **changes)
+def settings_for(cohort: Path, out: Path, **changes: object) -> RunConfig:
+    values = {
+        "dicom_dir": cohort / "dicom",
+        "reports": cohort / "reports",
+        "boxes": cohort / "boxes.csv",
+        "out": out,
+        "model": "phantom",
+        "device": "cpu",
+        "controls": 0,
+        "steps": 2,
+        "samples": 2,
+        "frames": "each",
+    }
+    return run_config(**values | changes)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_each_frame_has_its_own_heat_boxes_and_place_on_the_page(finished: tuple
 def test_without_the_flag_the_first_frame_is_audited_as_it_is_with_it(
     cohort: Path, finished: tuple[RunResult, Path], tmp_path: Path
 ) -> None:
-    result = run(settings_for(cohort, tmp_path / "out", frames=Frames.FIRST))
+    result = run(settings_for(cohort, tmp_path / "out", frames="first"))
     assert [item.stage for item in result.record.failures] == ["frames"]
     (alone,) = (
         record.images[0] for record in map(read_record, study_folders(tmp_path / "out")) if record.images[0].frames == 2

@@ -246,7 +246,7 @@ def commands(
         return runner.command(out, "render", str(out), **kill)
 
     def push(folder: Path, **kill: object) -> dict:
-        originals = ["--dicom-dir", str(cohort / "dicom"), "--no-index"]
+        originals = ["--dicom-dir", str(cohort / "dicom"), "--index", "none"]
         return runner.command(folder, "push", str(finished), *originals, "--to-folder", str(folder), **kill)
 
     return {

@@ -11,14 +11,15 @@ import pytest
 from PIL import Image as Picture
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from run_configs import run_config
 from typer.testing import CliRunner, Result
 
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
+from audit.configuration import RunConfig
 from audit.logbook import AUDIT_LOG, verify
 from audit.pipeline.run import run
 from audit.pipeline.score import Finisher
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import AuditError, CohortError, InputError, OutputError
 from pipelines.geometry import Fit
@@ -42,7 +43,7 @@ def cohort(phantom_cohort: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(phantom_cohort, tmp_path / "cohort"))
 
 
-def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
+def settings_for(cohort: Path, out: Path, **changes: object) -> RunConfig:
     values = {
         "dicom_dir": cohort / "dicom",
         "reports": cohort / "reports",
@@ -51,12 +52,13 @@ def settings_for(cohort: Path, out: Path, **changes: object) -> RunSettings:
         **FAST,
         **changes,
     }
-    return RunSettings(**values)
+    return run_config(**values)
 
 
 def command(cohort: Path, out: Path, *more: str) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "2", "--samples", "2"]
+    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--set", "all.steps=2"]
+    flags += ["--set", "all.samples=2"]
     flags += ["--controls", "0", "--device", "cpu"]
     return ["run", *flags, *more]
 
@@ -67,7 +69,7 @@ def clean(phantom_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     out = tmp_path_factory.mktemp("clean") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
-        ended = CliRunner().invoke(app, command(phantom_cohort, out, "--no-index"))
+        ended = CliRunner().invoke(app, command(phantom_cohort, out, "--set", "inputs.index=none"))
     assert ended.exit_code == 0, ended.output
     return out, ended
 
@@ -190,13 +192,13 @@ def test_every_flag_of_the_method_changes_the_record(
 def test_the_run_says_each_methods_numbers_and_does_studies_again_where_one_changed(
     cohort: Path, tmp_path: Path
 ) -> None:
-    asked = {"methods": ("m2ib", "nib", "saliency"), "image_layer": 1, "controls": 0, "limit": 1}
-    first = run(settings_for(cohort, tmp_path / "out", **asked, numbers={"nib": {"steps": 3}})).record
+    asked = {"method": ("m2ib", "nib", "saliency"), "image_layer": 1, "controls": 0, "limit": 1}
+    first = run(settings_for(cohort, tmp_path / "out", **asked, hyperparameters={"nib": {"steps": 3}})).record
     assert (first.method_settings["m2ib"]["steps"], first.method_settings["nib"]["steps"]) == (2, 3)
     assert [first.method_settings[name]["image_layer"] for name in ("m2ib", "nib")] == [1, 1]
     assert first.method_settings["saliency"] == {}
     assert first.settings["nib image layer"] == 1
-    again = run(settings_for(cohort, tmp_path / "out", **asked, numbers={"nib": {"steps": 4}})).record
+    again = run(settings_for(cohort, tmp_path / "out", **asked, hyperparameters={"nib": {"steps": 4}})).record
     assert [group.because for group in again.history.done_again] == [("nib steps was 3, is 4",)]
 
 
@@ -308,7 +310,7 @@ def test_every_method_of_a_run_gets_its_verdict_and_hits(cohort: Path, tmp_path:
 
 
 def test_a_shard_prints_no_verdict(cohort: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out", "--shard", "1/2"))
+    result = CliRunner().invoke(app, command(cohort, tmp_path / "out", "--set", "execution.shard=1/2"))
     assert result.exit_code == 0, result.output
     counts, page = result.stdout.splitlines()
     assert "audited" in counts
@@ -385,8 +387,8 @@ def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path
 
 
 TOO_LITTLE_MEMORY = (
-    "the audit of this study needs more memory than is available: free memory or use fewer --workers, then run again "
-    "with --retry-failed"
+    "the audit of this study needs more memory than is available: free memory or use fewer execution.workers, "
+    "then run again with --set execution.retry-failed=true"
 )
 
 
@@ -424,7 +426,7 @@ def test_a_real_radiograph_goes_all_the_way_upright_with_dark_lungs(tmp_path: Pa
     (tmp_path / "reports" / "chest.txt").write_text(
         "FINDINGS: There is a left pleural effusion. No pneumothorax.\nIMPRESSION: Left pleural effusion.\n"
     )
-    settings = RunSettings(
+    settings = run_config(
         dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports", out=tmp_path / "out", all_views=True, **FAST
     )
     result = run(settings)
@@ -458,7 +460,7 @@ def test_uncompressed_and_lossless_jpeg_2000_give_the_same_heat(tmp_path: Path) 
         dataset.save_as(folder / "dicom" / "chest.dcm")
         (folder / "reports.csv").write_text("filename,report\nchest,FINDINGS: There is a left pleural effusion.\n")
         run(
-            RunSettings(
+            run_config(
                 dicom_dir=folder / "dicom", reports=folder / "reports.csv", out=folder / "out", all_views=True, **FAST
             )
         )
@@ -492,7 +494,7 @@ def test_workers_change_nothing_but_the_time(phantom_cohort: Path, clean: tuple[
 
 @pytest.mark.parametrize("method", ["nib", "rollout"], ids=["with words", "without words"])
 def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Path, method: str) -> None:
-    plain = {"methods": (method,), "steps": None, "samples": None}
+    plain = {"method": (method,), "steps": None, "samples": None}
     result = run(settings_for(cohort, tmp_path / "out", **plain))
     assert (result.failed, result.record.method) == ((), method)
     assert any(summary.method == method and summary.estimate is not None for summary in result.record.summaries)
@@ -508,9 +510,9 @@ def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"methods": ("magic",)}, "--method magic: unknown; one of m2ib"),
-        ({"methods": ("nib",)}, "--samples is a number of m2ib, iba"),
-        ({"methods": ("nib",), "steps": None, "samples": None, "compiled": True}, "--compile is for m2ib"),
+        ({"method": ("magic",)}, "--method magic: unknown; give all, or some of m2ib"),
+        ({"method": ("nib",)}, "all.samples is a number of m2ib, iba"),
+        ({"method": ("nib",), "steps": None, "samples": None, "compile": True}, "model.compile is for m2ib"),
     ],
     ids=["unknown", "another's number", "another's compiler"],
 )

@@ -19,7 +19,7 @@ from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import PAGES, read_run
 
 ROOT = Path(__file__).parents[2]
-FAST = ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "4"]
+FAST = ["--model", "phantom", "--device", "cpu", "--set", "all.steps=2", "--set", "all.samples=2", "--controls", "4"]
 
 
 def flags_for(cohort: Path, out: Path) -> list[str]:
@@ -85,7 +85,7 @@ def test_a_run_on_ray_leaves_what_a_local_run_leaves(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:-5000])
     run_here(tmp_path / "cohort", tmp_path / "local", status=3)
     flags = flags_for(tmp_path / "cohort", tmp_path / "ray")
-    ended = process("-m", "audit.cli", "run", *flags, "--engine", "ray")
+    ended = process("-m", "audit.cli", "run", *flags, "--set", "execution.engine=ray")
     assert ended.returncode == 3, ended.stderr
     assert_equal_runs(tmp_path / "local", tmp_path / "ray")
     record = read_run(tmp_path / "ray")
@@ -112,7 +112,7 @@ def test_what_befalls_an_actor_is_told_apart() -> None:
 def test_a_missing_ray_is_told_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audit.execution.on_ray.batch.find_spec", lambda _name: None)
     flags = flags_for(tmp_path, tmp_path / "out")
-    told = CliRunner().invoke(app, ["run", *flags, "--engine", "ray"])
+    told = CliRunner().invoke(app, ["run", *flags, "--set", "execution.engine=ray"])
     assert told.exit_code == 1
     assert "pip install 'm2ib-audit[ray]'" in told.stderr
     assert not (tmp_path / "out").exists()

@@ -11,11 +11,12 @@ from submitit.core.utils import DelayedSubmission
 from typer.testing import CliRunner, Result
 
 from audit.cli import app
-from audit.execution.slurm import Command, SlurmOptions, read_options
+from audit.execution.slurm import Command
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_run, study_folders
 
+HERE = ["--set", "execution.engine=local"]
 INPUTS = ["--dicom-dir", "films", "--reports", "reports"]
 SBATCH = """#!/bin/bash
 number=$(($(cat {folder}/number 2>/dev/null || echo 40) + 1))
@@ -56,23 +57,24 @@ def flags_of(script: Path) -> dict[str, str]:
 
 
 def test_every_shard_is_told_every_flag_that_was_given_and_its_own_part(slurm: Path) -> None:
-    (slurm / "slurm.toml").write_text("shards = 3\n")
     flags = [*INPUTS, "--boxes", "a.csv", "--boxes", "b c.csv", "--no-words", "--seed", "0", "--fit", "own"]
-    told = invoke(*flags, "--engine=slurm", "--slurm", "slurm.toml", "--out", "out", "--show-phi", "--beta=0.5")
+    place = ["--set", "execution.engine=slurm", "--set=execution.slurm.shards=3"]
+    told = invoke(*flags, *place, "--out", "out", "--show-phi", "--set", "m2ib.beta=0.5")
     assert told.exit_code == 0, told.output
     closing = told_of("42", slurm / "out-slurm")
-    assert closing == ["run", *flags, "--out", "out", "--show-phi", "--beta=0.5"]
+    assert closing == ["run", *flags, "--out", "out", "--show-phi", "--set", "m2ib.beta=0.5", *HERE]
     for number in (1, 2, 3):
-        assert told_of(f"41_{number - 1}", slurm / "out-slurm") == [*closing, "--shard", f"{number}/3"]
+        assert told_of(f"41_{number - 1}", slurm / "out-slurm") == [*closing, "--set", f"execution.shard={number}/3"]
     assert "squeue --jobs 41,42" in told.stderr
 
 
 def test_the_scheduler_is_asked_for_what_the_file_says(slurm: Path) -> None:
-    (slurm / "slurm.toml").write_text(
+    (slurm / "audit.toml").write_text(
+        '[execution]\nengine = "slurm"\n[execution.slurm]\n'
         'shards = 20\nat_once = 4\nminutes = 90\nmem_gb = 24\ncpus = 6\ngpus = 1\npartition = "gpu"\naccount = "xray"\n'
         'qos = "low"\nconstraint = "a100"\nsetup = ["module load cuda"]\nclosing_minutes = 30\nclosing_mem_gb = 100\n'
     )
-    assert invoke(*INPUTS, "--out", "out", "--engine", "slurm", "--slurm", "slurm.toml").exit_code == 0
+    assert invoke(*INPUTS, "--out", "out", "--config", "audit.toml").exit_code == 0
     shards, closing = flags_of(slurm / "script-41"), flags_of(slurm / "script-42")
     asked = {
         "array": "0-19%4",
@@ -93,7 +95,7 @@ def test_the_scheduler_is_asked_for_what_the_file_says(slurm: Path) -> None:
 
 
 def test_no_secret_stands_in_a_job_file_and_only_their_owner_reads_them(slurm: Path, salt: str) -> None:
-    assert invoke(*INPUTS, "--out", "out", "--engine", "slurm").exit_code == 0
+    assert invoke(*INPUTS, "--out", "out", "--set", "execution.engine=slurm").exit_code == 0
     folder = slurm / "out-slurm"
     assert folder.stat().st_mode & 0o077 == 0
     files = [path for path in (*folder.rglob("*"), *slurm.glob("script-*")) if path.is_file()]
@@ -104,45 +106,48 @@ def test_no_secret_stands_in_a_job_file_and_only_their_owner_reads_them(slurm: P
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("shard = 3", "shard: extra inputs are not permitted; the options are cluster, shards"),
-        ("shards = 0", "shards: input should be greater than or equal to 1"),
-        ("shards =", "cannot be read as TOML"),
-        ('cluster = "cloud"', "cluster: input should be 'slurm' or 'local'"),
+        ("shard = 3", "execution.slurm.shard: unknown key; did you mean execution.shard?"),
+        ("shards = 0", "execution.slurm.shards: input should be greater than or equal to 1"),
+        ("shards =", "is no TOML"),
+        ('cluster = "cloud"', "execution.slurm.cluster: input should be 'slurm' or 'local'"),
     ],
 )
-def test_a_wrong_option_is_named_with_those_there_are(slurm: Path, text: str, told: str) -> None:
-    (slurm / "slurm.toml").write_text(text)
-    with pytest.raises(AuditError, match=re.escape(told)):
-        read_options(slurm / "slurm.toml")
+def test_a_wrong_option_is_named_with_its_file(slurm: Path, text: str, told: str) -> None:
+    (slurm / "audit.toml").write_text(f"[execution.slurm]\n{text}\n")
+    result = invoke(*INPUTS, "--out", "out", "--config", "audit.toml")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("m2ib-audit: --config audit.toml")
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("flag", ["--overwrite", "--shard=1/2", "--dry-run"])
+@pytest.mark.parametrize("flag", ["--overwrite", "--set=execution.shard=1/2", "--dry-run"])
 def test_what_would_undo_another_shards_work_is_refused(slurm: Path, flag: str) -> None:
-    told = invoke(*INPUTS, "--out", "out", "--engine", "slurm", flag)
+    told = invoke(*INPUTS, "--out", "out", "--set", "execution.engine=slurm", flag)
     assert told.exit_code == 1
-    assert f"{flag} does not go with it" in told.stderr
+    assert f"{flag.removeprefix('--set=').partition('=')[0]} does not go with it" in told.stderr
     assert not (slurm / "script-41").exists()
 
 
 def test_a_scheduler_that_refuses_is_told_in_one_line(slurm: Path) -> None:
     (slurm / "bin" / "sbatch").write_text("#!/bin/bash\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
-    told = invoke(*INPUTS, "--out", "out", "--engine", "slurm")
+    told = invoke(*INPUTS, "--out", "out", "--set", "execution.engine=slurm")
     assert told.exit_code == 1
-    assert "m2ib-audit: --engine slurm: " in told.stderr
+    assert "m2ib-audit: execution.engine slurm: " in told.stderr
     assert "invalid partition" in told.stderr
 
 
 def test_a_missing_submitit_is_told_with_its_mend(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audit.execution.slurm.find_spec", lambda _name: None)
-    told = invoke(*INPUTS, "--out", "out", "--engine", "slurm")
+    told = invoke(*INPUTS, "--out", "out", "--set", "execution.engine=slurm")
     assert told.exit_code == 1
     assert "pip install 'm2ib-audit[slurm]'" in told.stderr
 
 
 def test_a_shard_whose_time_is_up_is_put_into_the_queue_with_the_same_words() -> None:
-    again = Command().checkpoint(["run", "--shard", "1/2"])
+    again = Command().checkpoint(["run", "--set", "execution.shard=1/2"])
     assert isinstance(again.function, Command)
-    assert again.args == (["run", "--shard", "1/2"],)
+    assert again.args == (["run", "--set", "execution.shard=1/2"],)
 
 
 def test_a_command_that_could_not_run_fails_its_job() -> None:
@@ -150,19 +155,28 @@ def test_a_command_that_could_not_run_fails_its_job() -> None:
         Command()(["run", "--no-such-flag"])
 
 
-def test_every_option_has_a_default_so_that_no_file_is_needed() -> None:
-    assert read_options(None) == SlurmOptions()
-
-
 @pytest.mark.slow
 def test_shards_by_submitit_here_leave_what_one_run_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_cohort(tmp_path / "cohort", count=6, seed=3, columns=160)
     flags = ["--dicom-dir", "cohort/dicom", "--reports", "cohort/reports", "--boxes", "cohort/boxes.csv"]
-    flags += ["--model", "phantom", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "4"]
+    flags += [
+        "--model",
+        "phantom",
+        "--device",
+        "cpu",
+        "--set",
+        "all.steps=2",
+        "--set",
+        "all.samples=2",
+        "--controls",
+        "4",
+    ]
     assert invoke(*flags, "--out", "whole").exit_code == 0
-    (tmp_path / "slurm.toml").write_text('cluster = "local"\nshards = 2\n')
-    words = ["run", *flags, "--out", "parts", "--engine", "slurm", "--slurm", "slurm.toml"]
+    (tmp_path / "audit.toml").write_text(
+        '[execution]\nengine = "slurm"\n[execution.slurm]\ncluster = "local"\nshards = 2\n'
+    )
+    words = ["run", *flags, "--out", "parts", "--config", "audit.toml"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     told = subprocess.run(  # a process of its own, since submitit leaves those of its jobs to the garbage collector
         [sys.executable, "-m", "audit.cli", *words], env=environment, capture_output=True, text=True, check=False

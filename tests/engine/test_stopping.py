@@ -25,7 +25,16 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(cohort: Path, out: Path) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "1", "--samples", "1"]
+    flags += [
+        "--boxes",
+        str(cohort / "boxes.csv"),
+        "--model",
+        "phantom",
+        "--set",
+        "all.steps=1",
+        "--set",
+        "all.samples=1",
+    ]
     return ["run", *flags, "--controls", "0", "--no-words", "--device", "cpu"]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from faults import KINDS, Fault
 from out_trees import tree_of
+from run_configs import run_config
 
 from audit.logbook import verify
 from audit.pipeline import run as engine
@@ -21,7 +22,6 @@ from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.prepare import Prepared, prepare
 from audit.pipeline.score import Finisher
-from audit.pipeline.settings import RunSettings
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 
@@ -61,7 +61,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, count=STUDIES, seed=4, columns=64, brief=True)
     time.sleep(2.1)  # files that are younger have no stamp yet, and one tree would have stamps where another has none
-    settings = RunSettings(
+    settings = run_config(
         dicom_dir=folder / "dicom",
         reports=folder / "reports",
         boxes=(folder / "boxes.csv",),

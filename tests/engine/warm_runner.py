@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import psutil
 from kill_targets import pulled
@@ -21,8 +20,8 @@ from kill_targets import pulled
 import audit.pacs.pushing  # noqa: F401 - imported by a command only when it is given, and then in each fork
 import reports.dicom_out  # noqa: F401
 from audit.cli import app
+from audit.configuration import RunConfig
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 
 _SECONDS_TO_END = 60.0  # a hang, on whatever machine
 
@@ -118,8 +117,7 @@ def _carry_out(asked: dict) -> int:
     if "pulled" in asked:
         return pulled(*asked["pulled"])
     settings = asked["settings"]
-    paths = {name: Path(value) for name, value in settings.items() if name in {"dicom_dir", "reports", "out"}}
-    run(RunSettings(**settings | paths | {"boxes": (Path(settings["boxes"]),)}))
+    run(RunConfig.of(index="none", **settings))
     return 0
 
 

@@ -75,7 +75,7 @@ def changed(folder: Path, tmp_path: Path, extra: Sequence[str]) -> Path:
 def whole(folder, tmp_path_factory) -> tuple[Path, Result]:
     """An evaluation that nothing disturbed."""
     out = tmp_path_factory.mktemp("whole") / "out.csv"
-    return out, evaluate(folder / "pairs.tsv", out, "--samples", str(PAIRS))
+    return out, evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS))
 
 
 def test_there_is_a_row_for_every_pair_and_all_were_measured(whole):
@@ -137,7 +137,7 @@ def test_a_row_is_what_the_definition_gives_by_hand(folder, whole):
 def test_the_same_seed_draws_and_measures_the_same_and_another_draws_others(folder, tmp_path):
     one, again, other = (tmp_path / name for name in ("1.csv", "2.csv", "3.csv"))
     for out, seed in ((one, "5"), (again, "5"), (other, "6")):
-        assert evaluate(folder / "pairs.tsv", out, "--samples", "4", "--seed", seed).exit_code == 0
+        assert evaluate(folder / "pairs.tsv", out, "--pairs", "4", "--seed", seed).exit_code == 0
     assert without_seconds(one) == without_seconds(again)
     assert {row["row"] for row in rows_of(one)} != {row["row"] for row in rows_of(other)}
 
@@ -172,14 +172,14 @@ def test_where_nothing_could_be_measured_there_are_no_means(tmp_path):
 
 def test_the_summary_says_how_words_were_weighted_and_a_resumed_run_keeps_to_it(folder, tmp_path):
     out = tmp_path / "out.csv"
-    minmax = evaluate(folder / "pairs.tsv", tmp_path / "minmax.csv", "--samples", "4")
-    median = evaluate(folder / "pairs.tsv", out, "--samples", "4", "--preset", "natural")
+    minmax = evaluate(folder / "pairs.tsv", tmp_path / "minmax.csv", "--pairs", "4")
+    median = evaluate(folder / "pairs.tsv", out, "--pairs", "4", "--preset", "natural")
     assert "--text-mask minmax" in minmax.stdout
     assert "--text-mask median" in median.stdout
     summary = json.loads(out.with_suffix(".summary.json").read_text())
     assert summary["settings"]["text mask"] == "median"
     assert [row["text_drop"] for row in rows_of(out)] != [row["text_drop"] for row in rows_of(tmp_path / "minmax.csv")]
-    other = evaluate(folder / "pairs.tsv", out, "--samples", "4", "--text-mask", "minmax", "--resume")
+    other = evaluate(folder / "pairs.tsv", out, "--pairs", "4", "--text-mask", "minmax", "--resume")
     assert "made with other settings (text mask)" in other.stderr
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, m
         return measure(*arguments)
 
     monkeypatch.setattr(evaluation_run, "measure", interrupted)
-    cut = evaluate(folder / "pairs.tsv", out, "--samples", str(PAIRS))
+    cut = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS))
     assert cut.exit_code == 1
     assert "--resume" in cut.stderr
     assert not out.with_suffix(".summary.json").exists()
@@ -201,7 +201,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, m
     with out.open("a") as stream:  # and a machine that lost its power in the middle of a row
         stream.write("3,im")
     monkeypatch.setattr(evaluation_run, "measure", measure)
-    resumed = evaluate(folder / "pairs.tsv", out, "--samples", str(PAIRS), "--resume")
+    resumed = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS), "--resume")
     assert resumed.exit_code == 0
     assert "8 rows were there already" in resumed.stderr
     assert out.read_text().startswith(before)  # seconds and all: nothing was computed again
@@ -224,17 +224,17 @@ def test_a_resumed_run_tries_again_what_could_not_be_read(folder, tmp_path):
     ("flags", "setting"),
     [
         pytest.param(["--seed", "9"], "seed", id="seed"),
-        pytest.param(["--samples", "4"], "samples", id="samples"),
+        pytest.param(["--pairs", "4"], "samples", id="samples"),
         pytest.param(["--method", "rollout"], "methods", id="another method"),
-        pytest.param(["--image-layer", "1"], "methods", id="a number of the method"),
+        pytest.param(["--set", "all.image_layer=1"], "methods", id="a number of the method"),
         pytest.param(["--fit", "letterbox"], "fit", id="fit"),
     ],
 )
 def test_a_run_is_not_resumed_with_other_settings(folder, tmp_path, flags, setting):
     out = tmp_path / "out.csv"
-    assert evaluate(folder / "pairs.tsv", out, "--samples", "2").exit_code == 0
+    assert evaluate(folder / "pairs.tsv", out, "--pairs", "2").exit_code == 0
     before = out.read_text()
-    refused = evaluate(folder / "pairs.tsv", out, "--samples", "2", *flags, "--resume")
+    refused = evaluate(folder / "pairs.tsv", out, "--pairs", "2", *flags, "--resume")
     assert refused.exit_code == 1
     assert f"other settings ({setting})" in refused.stderr
     assert out.read_text() == before
@@ -243,29 +243,29 @@ def test_a_run_is_not_resumed_with_other_settings(folder, tmp_path, flags, setti
 def test_a_run_is_not_resumed_with_another_table(folder, tmp_path):
     out = tmp_path / "out.csv"
     table = changed(folder, tmp_path, [])
-    assert evaluate(table, out, "--samples", "2").exit_code == 0
+    assert evaluate(table, out, "--pairs", "2").exit_code == 0
     table = changed(folder, tmp_path, ["one\tmore.png"])
-    assert "table sha256" in evaluate(table, out, "--samples", "2", "--resume").stderr
+    assert "table sha256" in evaluate(table, out, "--pairs", "2", "--resume").stderr
 
 
 def test_a_file_that_is_there_is_kept_unless_it_is_to_be_replaced(folder, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("precious")
-    kept = evaluate(folder / "pairs.tsv", out, "--samples", "2")
+    kept = evaluate(folder / "pairs.tsv", out, "--pairs", "2")
     assert kept.exit_code == 1
     assert "--overwrite" in kept.stderr
     assert "no file of an evaluation" in evaluate_foreign(folder, out).stderr
     assert out.read_text() == "precious"
-    assert evaluate(folder / "pairs.tsv", out, "--samples", "2", "--overwrite").exit_code == 0
+    assert evaluate(folder / "pairs.tsv", out, "--pairs", "2", "--overwrite").exit_code == 0
     assert len(rows_of(out)) == 2
 
 
 def evaluate_foreign(folder: Path, out: Path) -> Result:
     """Resume with a file that is no evaluation's, beside a record that would fit."""
     other = out.with_name("other.csv")
-    assert evaluate(folder / "pairs.tsv", other, "--samples", "2").exit_code == 0
+    assert evaluate(folder / "pairs.tsv", other, "--pairs", "2").exit_code == 0
     out.with_suffix(".run.json").write_bytes(other.with_suffix(".run.json").read_bytes())
-    return evaluate(folder / "pairs.tsv", out, "--samples", "2", "--resume")
+    return evaluate(folder / "pairs.tsv", out, "--pairs", "2", "--resume")
 
 
 def test_no_caption_is_printed_or_written_even_where_it_is_too_long(folder, tmp_path):
@@ -294,7 +294,18 @@ def test_colour_reaches_the_model(folder, tmp_path):
 
 def test_several_methods_have_a_row_each_and_one_without_words_no_text_scores(folder, tmp_path):
     out = tmp_path / "out.csv"
-    flags = ["--samples", "2", "--method", "rollout", "--method", "m2ib", "--steps", "2", "--noise-samples", "1"]
+    flags = [
+        "--pairs",
+        "2",
+        "--method",
+        "rollout",
+        "--method",
+        "m2ib",
+        "--set",
+        "all.steps=2",
+        "--set",
+        "all.samples=1",
+    ]
     result = evaluate(folder / "pairs.tsv", out, *flags)
     assert result.exit_code == 0, result.output
     rows = rows_of(out)
@@ -309,11 +320,10 @@ def test_several_methods_have_a_row_each_and_one_without_words_no_text_scores(fo
     ("flags", "words"),
     [
         pytest.param(["--method", "lime"], "--method lime: unknown", id="unknown method"),
-        pytest.param(["--method", "nib"], "each method once", id="a method twice"),
-        pytest.param(["--beta", "2"], "--beta is a number of m2ib", id="a number of another method"),
+        pytest.param(["--set", "all.beta=2"], "all.beta is a number of m2ib", id="a number of another method"),
         pytest.param(["--set", "iba.beta=2"], "iba is not among the methods (nib)", id="set for another method"),
         pytest.param(["--set", "nib.steps=few"], "few is not a whole number", id="set to a word"),
-        pytest.param(["--image-layer", "40"], "do not fit the model", id="no such layer"),
+        pytest.param(["--set", "all.image_layer=40"], "do not fit the model", id="no such layer"),
         pytest.param(["--resume", "--overwrite"], "give one of them", id="resume and overwrite"),
         pytest.param(["--output-path", "out.xlsx"], "suffix .csv", id="no CSV"),
         pytest.param(["--output-path", "none/out.csv"], "make it first", id="no folder"),

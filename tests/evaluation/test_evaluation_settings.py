@@ -1,16 +1,15 @@
 """Presets and flags: which numbers a method gets for a model."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
-from audit.experiments.evaluation_settings import PRESETS, EvaluationSettings, methods_of, text_mask_of
+from audit.experiments.evaluation_settings import PRESETS, EvaluationConfig, methods_of, text_mask_of
 from audit.metrics.faithfulness.confidence import TextMask
 
-PLAIN = EvaluationSettings(data_path=Path("pairs.tsv"), output_path=Path("out.csv"))
+SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
 
 
 class OfDepth:
@@ -39,8 +38,15 @@ def encoder() -> Encoder:
     return encoder_of(12, 12)
 
 
+def asked(*, hyperparameters: dict[str, object] | None = None, **changes: object) -> EvaluationConfig:
+    """A configuration; a hyperparameter by its name alone is for every method that has it."""
+    shared = {name: changes.pop(name) for name in SHARED if name in changes}
+    given = {**({"all": shared} if shared else {}), **(hyperparameters or {})}
+    return EvaluationConfig.of(data_path="pairs.tsv", output_path="out.csv", hyperparameters=given, **changes)
+
+
 def numbers(encoder: Encoder, **changes: object) -> dict[str, float]:
-    (method,) = methods_of(replace(PLAIN, **changes), encoder)
+    (method,) = methods_of(asked(**changes), encoder)
     return dict(method.hyperparameters(encoder))
 
 
@@ -79,13 +85,13 @@ def test_a_presets_layers_are_taken_to_other_depths_in_proportion(depths, layers
 
 @pytest.mark.parametrize(("method", "text_layer"), [("nib", 8), ("iba", 9)])
 def test_a_layer_is_for_every_method_that_has_one_and_a_preset_for_m2ib_and_iba(encoder, method, text_layer):
-    given = numbers(encoder, methods=(method,), preset="natural", image_layer=3)
+    given = numbers(encoder, method=method, preset="natural", image_layer=3)
     assert (given["image_layer"], given["text_layer"]) == (3, text_layer)
 
 
 def test_a_number_of_one_method_wins_over_the_flag_and_leaves_the_others(encoder):
-    asked = replace(PLAIN, methods=("m2ib", "nib"), steps=4, numbers={"nib": {"steps": 7}})
-    m2ib, nib = methods_of(asked, encoder)
+    both = asked(method=("m2ib", "nib"), steps=4, hyperparameters={"nib": {"steps": 7}})
+    m2ib, nib = methods_of(both, encoder)
     assert (m2ib.hyperparameters(encoder)["steps"], nib.hyperparameters(encoder)["steps"]) == (4, 7)
 
 
@@ -100,21 +106,11 @@ def test_a_number_of_one_method_wins_over_the_flag_and_leaves_the_others(encoder
     ],
 )
 def test_words_are_weighted_as_the_flag_or_the_preset_says(changes, mask):
-    assert text_mask_of(replace(PLAIN, **changes)) == mask
+    assert text_mask_of(asked(**changes)) == mask
 
 
-@pytest.mark.parametrize(
-    ("flag", "name"),
-    [
-        pytest.param("beta", "beta", id="beta"),
-        pytest.param("variance", "variance", id="variance"),
-        pytest.param("steps", "steps", id="steps"),
-        pytest.param("noise_samples", "samples", id="noise samples"),
-        pytest.param("image_layer", "image_layer", id="image layer"),
-        pytest.param("text_layer", "text_layer", id="text layer"),
-    ],
-)
-def test_every_flag_moves_its_own_number_and_no_other(encoder, flag, name):
-    plain, moved = numbers(encoder), numbers(encoder, **{flag: 3})
+@pytest.mark.parametrize("name", SHARED)
+def test_every_hyperparameter_moves_its_own_number_and_no_other(encoder, name):
+    plain, moved = numbers(encoder), numbers(encoder, **{name: 3})
     assert moved == {**plain, name: 3}
     assert plain[name] != 3

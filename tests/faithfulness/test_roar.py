@@ -212,7 +212,7 @@ def test_a_model_without_a_token_for_a_removed_word_is_refused(tmp_path: Path) -
 
 
 def test_a_small_run_prints_a_line_for_every_way_of_removing_and_says_what_it_cost() -> None:
-    flags = ["--method", "nib", "--n", "12", "--steps", "2", "--batch", "8", "--share", "0.5"]
+    flags = ["--method", "nib", "--phantoms", "12", "--steps", "2", "--batch", "8", "--share", "0.5"]
     result = CliRunner().invoke(app, ["roar", *flags])
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()[3:]]

@@ -7,24 +7,26 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
+from audit.configuration import InputsConfig
 from audit.encoders.loading import load_encoder
-from audit.experiments.comparison import CohortFiles
-from audit.experiments.sanity import SanitySettings, check_sanity
+from audit.experiments.sanity import SanityConfig, check_sanity
 from audit.metrics.faithfulness.cascade import TowerName
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory) -> CohortFiles:
+def cohort(tmp_path_factory) -> InputsConfig:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, count=4, seed=11, columns=200, brief=True)
-    return CohortFiles(dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",))
+    return InputsConfig(
+        index="none", dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",)
+    )
 
 
-def settings(cohort: CohortFiles, **changes: object) -> SanitySettings:
-    kept = {"method": "grad_eclip", "model": "phantom", "device": "cpu", "pairs": 5}
-    return SanitySettings(cohort=cohort, **(kept | changes))
+def settings(cohort: InputsConfig, **changes: object) -> SanityConfig:
+    kept = {"method": "grad_eclip", "model": "phantom", "device": "cpu", "phrases": 5}
+    return SanityConfig.of(inputs=cohort, **(kept | changes))
 
 
 def test_every_number_of_random_blocks_of_both_towers_has_a_line(cohort) -> None:
@@ -55,7 +57,7 @@ def test_the_same_seed_gives_the_same_figures_and_the_sample_does_not_depend_on_
 
 def test_the_command_prints_a_row_a_step(cohort) -> None:
     words = ["sanity", "--dicom-dir", str(cohort.dicom_dir), "--reports", str(cohort.reports), "--boxes"]
-    words += [str(cohort.boxes[0]), "--model", "phantom", "--method", "grad_cam", "--pairs", "3", "--tower", "image"]
+    words += [str(cohort.boxes[0]), "--model", "phantom", "--method", "grad_cam", "--phrases", "3", "--tower", "image"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if line.startswith("image")]
@@ -90,16 +92,17 @@ def test_a_sample_without_a_readable_image_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content[:start] + bytes(len(content) - start))
         spoilt += 1
     assert spoilt
-    files = CohortFiles(dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports")
+    files = InputsConfig(index="none", dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports")
     with pytest.raises(AuditError, match="no image of the sample could be read"):
         check_sanity(settings(files))
 
 
 def test_a_number_that_is_set_is_of_the_method_that_is_checked(cohort) -> None:
     with pytest.raises(AuditError, match="nib is not among the methods"):
-        check_sanity(settings(cohort, numbers={"nib": {"steps": 2}}))
+        check_sanity(settings(cohort, hyperparameters={"nib": {"steps": 2}}))
     blocks = {"towers": (TowerName.IMAGE,), "method": "legrad"}
     one, other = (
-        check_sanity(settings(cohort, **blocks, numbers={"legrad": {"image_blocks": count}})) for count in (1, 3)
+        check_sanity(settings(cohort, **blocks, hyperparameters={"legrad": {"image_blocks": count}}))
+        for count in (1, 3)
     )
     assert [line.spearman for line in one.lines] != [line.spearman for line in other.lines]

@@ -10,9 +10,9 @@ import pytest
 from making import SALT, results_of
 from orthanc import Orthanc, running_orthanc
 from pydicom.dataset import Dataset
+from run_configs import run_config
 
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
@@ -56,7 +56,7 @@ def audited(cohort: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SALT_VARIABLE, SALT)
         run(
-            RunSettings(
+            run_config(
                 dicom_dir=cohort / "dicom",
                 reports=reports,
                 boxes=(cohort / "boxes.csv",),

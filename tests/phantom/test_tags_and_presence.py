@@ -76,15 +76,15 @@ def test_the_fewest_phantoms_of_a_commissioning_have_phrases_enough_for_a_verdic
 
 def test_a_commissioning_of_too_few_phantoms_says_so_before_it_starts(tmp_path: Path) -> None:
     out = tmp_path / "c"
-    result = CliRunner().invoke(app, ["commission", "--studies", str(LEAST_STUDIES - 1), "--out", str(out)])
+    result = CliRunner().invoke(app, ["commission", "--phantoms", str(LEAST_STUDIES - 1), "--out", str(out)])
     assert result.exit_code != 0
-    assert f"give --studies {LEAST_STUDIES} or more" in result.stderr
+    assert f"give --phantoms {LEAST_STUDIES} or more" in result.stderr
     assert not out.exists()
 
 
 @pytest.mark.slow
 def test_an_installation_tells_the_encoder_that_looks_from_those_that_do_not(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["commission", "--studies", "60", "--seed", "5", "--out", str(tmp_path / "c")])
+    result = CliRunner().invoke(app, ["commission", "--phantoms", "60", "--seed", "5", "--out", str(tmp_path / "c")])
     assert result.exit_code == 0, result.output
     assert result.stdout.rstrip().endswith("PASS")
     for model, verdict in EXPECTED.items():

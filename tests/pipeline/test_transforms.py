@@ -119,7 +119,7 @@ def test_an_image_that_needs_more_memory_than_there_is_says_so(cases, monkeypatc
 
     monkeypatch.setattr(place, run_out)
     [left_out] = load_cases(cases[1:2], PLAIN)
-    assert "needs more memory than is available: free memory or use fewer --workers" in left_out.reason
+    assert "needs more memory than is available: free memory or use fewer execution.workers" in left_out.reason
     assert "bug" not in left_out.reason
     assert "damaged" not in left_out.reason
 

@@ -95,10 +95,20 @@ def words_of(command: str, written: SimpleNamespace, cohort: Path) -> list[str]:
     given = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports")]
     more = {
         "sanity": [
-            *(*given, "--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--device", "cpu", "--no-index"),
-            *("--method", "grad_eclip", "--pairs", "1", "--tower", "text"),
+            *(
+                *given,
+                "--boxes",
+                str(cohort / "boxes.csv"),
+                "--model",
+                "phantom",
+                "--device",
+                "cpu",
+                "--set",
+                "inputs.index=none",
+            ),
+            *("--method", "grad_eclip", "--phrases", "1", "--tower", "text"),
         ],
-        "push": [out, "--dicom-dir", str(folder / "dicom"), "--dry-run", "--no-index"],
+        "push": [out, "--dicom-dir", str(folder / "dicom"), "--dry-run", "--index", "none"],
         "pull": ["--into", str(folder / "in"), "--from", "2026-01-01", "--config", written.archive],
         "render": [out],
         "review serve": [str(folder / "dicom"), "--no-browser"],

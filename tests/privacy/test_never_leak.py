@@ -18,7 +18,7 @@ def words(cohort: Path, out: Path | None, *more: str) -> list[str]:
 
 
 MODEL = ("--model", "phantom", "--device", "cpu")
-FAST = (*MODEL, "--steps", "1", "--samples", "1", "--controls", "2", "--no-index")
+FAST = (*MODEL, "--set", "all.steps=1", "--set", "all.samples=1", "--controls", "2", "--set", "inputs.index=none")
 
 
 def called(*command: str) -> subprocess.CompletedProcess[bytes]:

@@ -28,7 +28,7 @@ from reports.review_record import moment_audited
 
 DRAWS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4)))
 IN_SHORT = DRAWS[0]
-FAST = ("--model", "phantom", "--device", "cpu", "--steps", "1", "--samples", "1", "--controls", "1")
+FAST = ("--model", "phantom", "--device", "cpu", "--set", "all.steps=1", "--set", "all.samples=1", "--controls", "1")
 COMPARED = ("--model", "phantom", "--device", "cpu", "--methods", "rollout", "--faithfulness", "0")
 IDENTITY = (  # what results of DICOM take from their original, to be filed with it
     *("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "OtherPatientIDsSequence", "StudyInstanceUID"),
@@ -239,9 +239,10 @@ def test_what_is_hidden_is_there_to_be_found(both, tmp_path: Path) -> None:
         str(tmp_path / "out"),
         *FAST,
         "--show-phi",
-        "--burned-in",
-        "keep",
-        "--no-index",
+        "--set",
+        "inputs.burned-in=keep",
+        "--set",
+        "inputs.index=none",
     )
     assert shown.call("run", *given) == 3
     outputs, draw = [*files_in(tmp_path / "out"), *printed(shown)], done.cohort.draw

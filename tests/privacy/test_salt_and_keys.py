@@ -198,7 +198,7 @@ def test_a_list_of_keys_is_readable_by_its_owner_alone_whatever_lay_there(tmp_pa
     write_key_list(path, [KeyRow("file-1", "file", "=Doe.dcm")])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text().splitlines() == ["key,kind,stands_for", "file-1,file,'=Doe.dcm"]
-    with pytest.raises(OutputError, match="--key-list"):
+    with pytest.raises(OutputError, match=r"output\.key-list"):
         write_key_list(tmp_path / "no" / "keys.csv", [])
 
 
@@ -206,7 +206,7 @@ def test_a_list_of_keys_is_readable_by_its_owner_alone_whatever_lay_there(tmp_pa
 def test_a_list_of_keys_among_images_or_results_is_refused(tmp_path: Path, place: str) -> None:
     make_cohort(tmp_path, count=1, seed=5, columns=160)
     command = ["run", "--dicom-dir", tmp_path / "dicom", "--reports", tmp_path / "reports", "--out", tmp_path / "out"]
-    command += ["--model", "phantom", "--key-list", tmp_path / place / "keys.csv"]
+    command += ["--model", "phantom", "--set", f"output.key-list={tmp_path / place / 'keys.csv'}"]
     result = CliRunner().invoke(app, [str(word) for word in command])
-    assert (result.exit_code, "--key-list" in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "output.key-list" in result.stderr) == (1, True), result.output
     assert not (tmp_path / "out").exists()

@@ -24,23 +24,34 @@ def commands(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> tupl
     cohort, out = planted[0], tmp_path_factory.mktemp("out")
     given = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports")]
     boxes = ["--boxes", str(cohort / "boxes.csv")]
-    fast = [*MODEL, "--steps", "1", "--samples", "1", "--controls", "0", "--no-words", "--no-index"]
+    fast = [
+        *MODEL,
+        "--set",
+        "all.steps=1",
+        "--set",
+        "all.samples=1",
+        "--controls",
+        "0",
+        "--no-words",
+        "--set",
+        "inputs.index=none",
+    ]
     pairs = out / "pairs.csv"
     film = next((cohort / "dicom").glob("*.dcm"))
     pairs.write_text(f"caption,image\na nodule,{film}\na nodule,{cohort / 'dicom' / IN_NAMES['orphan']}.dcm\n")
     measured = out / "measured.csv"
     return out, {
         "run": ["run", *given, *boxes, "--out", str(out / "run"), *fast],
-        "check": ["check", *given, *boxes, "--no-index"],
+        "check": ["check", *given, *boxes, "--set", "inputs.index=none"],
         "score": ["score", str(out / "run"), *boxes],
         "compare": [
-            *("compare", *given, *boxes, "--out", str(out / "compared"), *MODEL, "--no-index"),
+            *("compare", *given, *boxes, "--out", str(out / "compared"), *MODEL, "--set", "inputs.index=none"),
             *("--methods", "rollout", "--faithfulness", "0", "--overwrite"),
         ],
         "baselines": ["baselines", *boxes],
         "evaluate": [
             *("evaluate", "--data-path", str(pairs), "--output-path", str(measured), *MODEL, "--overwrite"),
-            *("--samples", "2", "--method", "rollout"),
+            *("--pairs", "2", "--method", "rollout"),
         ],
     }
 
@@ -111,7 +122,8 @@ def test_of_two_files_with_one_image_and_of_two_reports_each_is_named(tmp_path: 
     (tmp_path / "reports" / "sub").mkdir()
     report = tmp_path / "reports" / f"{other.stem}.txt"
     (tmp_path / "reports" / "sub" / report.name).write_text(report.read_text() + " Dr. Ignatiusowicz.")
-    given = ["check", "--dicom-dir", str(tmp_path / "dicom"), "--reports", str(tmp_path / "reports"), "--no-index"]
+    given = ["check", "--dicom-dir", str(tmp_path / "dicom"), "--reports", str(tmp_path / "reports")]
+    given += ["--set", "inputs.index=none"]
     _, stdout, stderr = called(*given, terminal=True)
     told = " ".join(stderr.decode().split())
     assert f'The file "{film.name}" of the folder holds the same image' in told

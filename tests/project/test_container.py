@@ -69,7 +69,19 @@ def test_a_run_needs_no_network_no_home_no_root_and_writes_nowhere_but_out(tmp_p
     model = shutil.copytree(ROOT / "audit" / "encoders" / "phantom", tmp_path / "in" / "model")
     assert model.is_dir()
     inputs = ["--dicom-dir", "/media/dicom", "--reports", "/media/reports", "--boxes", "/media/boxes.csv"]
-    flags = [*inputs, "--model", "/media/model", "--device", "cpu", "--steps", "2", "--samples", "2", "--controls", "2"]
+    flags = [
+        *inputs,
+        "--model",
+        "/media/model",
+        "--device",
+        "cpu",
+        "--set",
+        "all.steps=2",
+        "--set",
+        "all.samples=2",
+        "--controls",
+        "2",
+    ]
     told = confined(
         tmp_path / "in",
         tmp_path / "out",
@@ -78,7 +90,8 @@ def test_a_run_needs_no_network_no_home_no_root_and_writes_nowhere_but_out(tmp_p
         "audit.cli",
         "run",
         *flags,
-        "--no-index",
+        "--set",
+        "inputs.index=none",
         "--out",
         "/mnt/a",
     )

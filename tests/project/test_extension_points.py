@@ -105,7 +105,8 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
         "--boxes",
         tmp_path / "boxes.crosses",
     ]
-    words += ["--model", model, "--method", "brightness", "--device", "cpu", "--workers", 0, "--no-index"]
+    words += ["--model", model, "--method", "brightness", "--device", "cpu", "--set", "execution.workers=0"]
+    words += ["--set", "inputs.index=none"]
     done = CliRunner().invoke(app, ["run", *map(str, words), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")

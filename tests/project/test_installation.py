@@ -220,7 +220,7 @@ def test_the_wheel_holds_every_tracked_file_and_audits_from_any_folder(
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed"), "M2IB_AUDIT_SALT": "a salt for tests only"}
     code = "import audit.cli, sys; assert 'installed' in audit.cli.__file__; audit.cli.main()"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, "demo", "--studies", "2", "--out", "demo"],
+        [sys.executable, "-P", "-c", code, "demo", "--phantoms", "2", "--out", "demo"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from run_configs import run_config
 
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from pipelines.phantom.cohort import make_cohort
 
 MEGABYTE = "nodule " * 150_000
@@ -57,7 +57,7 @@ def test_nothing_that_is_written_in_the_inputs_runs_on_the_pages(tmp_path: Path,
     make_cohort(tmp_path / "cohort", count=1, seed=4, columns=160)
     spoil(tmp_path / "cohort", words)
     result = run(
-        RunSettings(
+        run_config(
             dicom_dir=tmp_path / "cohort" / "dicom",
             reports=tmp_path / "cohort" / "reports",
             boxes=(tmp_path / "cohort" / "boxes.csv",),

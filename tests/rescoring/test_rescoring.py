@@ -9,14 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pydicom
 import pytest
+from run_configs import run_config
 from typer.testing import CliRunner
 
 from audit.cli import app
+from audit.configuration import RunConfig
 from audit.logbook import AuditLog
 from audit.logbook.chain import DONE
 from audit.output.rescoring import rescore
 from audit.pipeline.run import run
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort
@@ -58,14 +59,14 @@ def same_salt(monkeypatch) -> None:
     monkeypatch.setenv(SALT_VARIABLE, SALT)
 
 
-def _settings(cohort: Path, out: Path) -> RunSettings:
-    return RunSettings(
+def _settings(cohort: Path, out: Path) -> RunConfig:
+    return run_config(
         dicom_dir=cohort / "dicom",
         reports=cohort / "reports",
         boxes=(cohort / "boxes.csv",),
         out=out,
         model="phantom",
-        methods=("m2ib", "grad_cam"),
+        method=("m2ib", "grad_cam"),
         controls=4,
         faithfulness=2,
         steps=2,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.configuration import RunConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.execution.machine import Stopwatch
@@ -17,9 +18,8 @@ from audit.execution.workers import guarded
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer, methods_of
 from audit.pipeline.load import LoadedStudy
-from audit.pipeline.prepare import pick_device
+from audit.pipeline.prepare import fit_of, pick_device
 from audit.pipeline.score import Finisher
-from audit.pipeline.settings import RunSettings
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import ModelError
 from pipelines.privacy.burned_in import BurnedIn
@@ -42,7 +42,7 @@ class Receipt:
 class Recipe:
     """What an actor needs to attribute as the run itself would."""
 
-    settings: RunSettings
+    settings: RunConfig
     sha256: str  # of the run's weights: those of every node must be the same
     controls: ControlPlan
     faithfulness: ControlPlan
@@ -102,22 +102,22 @@ class ExplainActor:
         """
         _quiet()
         recipe, settings = self._recipe, self._recipe.settings
-        device = pick_device(settings.device)
-        encoder = load_encoder(settings.model, device=device, fit=settings.fit)
+        device = pick_device(settings.model.device)
+        encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model))
         if encoder.info.sha256 != recipe.sha256:
             raise ModelError(
-                f"--model {settings.model}: a node has other weights (sha256 {encoder.info.sha256[:12]}) than the run "
-                f"({recipe.sha256[:12]}); give every node the same folder"
+                f"--model {settings.model.model}: a node has other weights (sha256 {encoder.info.sha256[:12]}) than "
+                f"the run ({recipe.sha256[:12]}); give every node the same folder"
             )
         self._explainer = Explainer(
             encoder=encoder,
             methods=methods_of(settings, encoder),
             controls=recipe.controls,
             faithfulness=recipe.faithfulness,
-            words=settings.words,
+            words=settings.method.words,
             device=device,
             keys=recipe.keys,
-            seed=settings.seed,
+            seed=settings.method.seed,
             clock=self._clock,
         )
 

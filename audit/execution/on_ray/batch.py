@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 
 from audit.execution.on_ray.actors import DecodeActor, ExplainActor, FinishActor, Reading, Recipe
@@ -15,6 +14,7 @@ from audit.pipeline.explain import PAIRS_A_BATCH, Explainer
 from audit.pipeline.load import failed_study
 from audit.pipeline.score import Finisher
 from pipelines.errors import AuditError
+from pipelines.privacy.burned_in import BurnedIn
 from pipelines.study import Study
 
 __all__ = ["check_ray", "finished_on_ray"]
@@ -29,7 +29,7 @@ def check_ray() -> None:
         AuditError: it is not.
     """
     if find_spec("ray") is None:
-        raise AuditError("--engine ray: Ray is not installed; pip install 'm2ib-audit[ray]'")
+        raise AuditError("execution.engine ray: Ray is not installed; pip install 'm2ib-audit[ray]'")
 
 
 def finished_on_ray(
@@ -52,7 +52,7 @@ def finished_on_ray(
 
     on_gpu = explainer.device.type == "cuda"
     recipe = Recipe(
-        settings=replace(finisher.settings, device=explainer.device.type),  # each worker sees a GPU of its own
+        settings=finisher.settings.on_device(explainer.device.type),  # each worker sees a GPU of its own
         sha256=explainer.encoder.info.sha256,
         controls=explainer.controls,
         faithfulness=explainer.faithfulness,
@@ -60,8 +60,8 @@ def finished_on_ray(
     )
     reading = Reading(
         preprocessing=explainer.encoder.preprocessing,
-        burned_in=finisher.settings.burned_in,
-        folder=finisher.settings.dicom_dir,
+        burned_in=BurnedIn(finisher.settings.inputs.burned_in),
+        folder=finisher.settings.inputs.dicom_dir,
     )
     joined_here = connect()
     try:

@@ -225,8 +225,8 @@ class Flow:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 raise AuditError(
-                    f"--engine ray: {_FAILED_STARTS} workers in a row died at their start, the last to {worker.stage}; "
-                    "is there memory for a copy of the model each? Ray's logs on the nodes say more"
+                    f"execution.engine ray: {_FAILED_STARTS} workers in a row died at their start, the last to "
+                    f"{worker.stage}; is there memory for a copy of the model each? Ray's logs on the nodes say more"
                 ) from error
             self._bury(worker)
         else:

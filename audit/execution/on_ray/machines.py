@@ -40,8 +40,8 @@ def connect() -> bool:
             ray.init(address=address, logging_level=logging.WARNING, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise AuditError(
-                f"--engine ray: no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), or unset "
-                "the variable to use this machine alone"
+                f"execution.engine ray: no cluster answers at RAY_ADDRESS={address}: start one (`ray start --head`), "
+                "or unset the variable to use this machine alone"
             ) from error
         return True
     for tries_left in reversed(range(_STARTS)):
@@ -55,7 +55,9 @@ def connect() -> bool:
         except Exception as error:
             ray.shutdown()
             if tries_left == 0:
-                raise AuditError(f"--engine ray: Ray does not start here ({error}); is the machine busy?") from error
+                raise AuditError(
+                    f"execution.engine ray: Ray does not start here ({error}); is the machine busy?"
+                ) from error
         else:
             break
     return True

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from out_trees import tree_of
 from pydicom import dcmread
+from run_configs import run_config
 
+from audit.configuration import RunConfig
 from audit.pipeline.run import RunResult, run
-from audit.pipeline.settings import RunSettings
 
 __all__ = ["COMPRESSED", "FIRST", "STUDIES", "asked", "because", "change_image", "command", "fresh", "spoil_codestream"]
 
@@ -14,7 +15,7 @@ STUDIES = 4
 FIRST, COMPRESSED = "phantom-00001", "phantom-00004"
 
 
-def asked(cohort: Path, out: Path, **changes: object) -> RunSettings:
+def asked(cohort: Path, out: Path, **changes: object) -> RunConfig:
     values = {
         "dicom_dir": cohort / "dicom",
         "reports": cohort / "reports",
@@ -27,12 +28,13 @@ def asked(cohort: Path, out: Path, **changes: object) -> RunSettings:
         "controls": 0,
         "words": False,
     }
-    return RunSettings(**values | changes)
+    return run_config(**values | changes)
 
 
 def command(cohort: Path, out: Path, *more: str) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--steps", "1", "--samples", "1"]
+    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--set", "all.steps=1"]
+    flags += ["--set", "all.samples=1"]
     return ["run", *flags, "--controls", "0", "--no-words", "--device", "cpu", *more]
 
 

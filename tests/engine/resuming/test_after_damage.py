@@ -85,7 +85,7 @@ def test_studies_damaged_each_in_its_way_are_done_again(cohort, out, finished, p
 
 def test_push_sends_nothing_of_a_study_whose_record_the_log_names_otherwise(cohort, out, tmp_path) -> None:
     key, to = forge(out), tmp_path / "pushed"
-    flags = ["--dicom-dir", str(cohort / "dicom"), "--no-index", "--kind", "sr", "--to-folder", str(to)]
+    flags = ["--dicom-dir", str(cohort / "dicom"), "--index", "none", "--kind", "sr", "--to-folder", str(to)]
     told = CliRunner().invoke(app, ["push", str(out), *flags])
     assert told.exit_code == 3, told.output
     assert f"{key}: " in told.stderr

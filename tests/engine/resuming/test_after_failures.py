@@ -27,11 +27,11 @@ def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_p
     second = CliRunner().invoke(app, command(cohort, out))
     assert second.exit_code == 3
     assert "3 studies done already, 0 to do" in second.stderr
-    assert "Not tried again: 1 study that failed before (--retry-failed tries)" in second.stderr
+    assert "Not tried again: 1 study that failed before (--set execution.retry-failed=true tries)" in second.stderr
     assert (out / "failures.csv").read_text() == failures
-    third = CliRunner().invoke(app, command(cohort, out, "--retry-failed"))
+    third = CliRunner().invoke(app, command(cohort, out, "--set", "execution.retry-failed=true"))
     assert third.exit_code == 3
-    assert "1 study done again: it failed before, and --retry-failed is given" in third.stderr
+    assert "1 study done again: it failed before, and execution.retry-failed is set" in third.stderr
     film.write_bytes(whole)
     fourth = CliRunner().invoke(app, command(cohort, out))
     assert fourth.exit_code == 0, fourth.output

@@ -1,0 +1,361 @@
+"""The configuration of an audit: six sections, each a frozen model; the names are those of the command line's flags.
+
+The description of a field is its help on the command line and its comment in the file that ``m2ib-audit config``
+prints. Nothing heavy is imported here: choices are plain strings.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, ValidationError
+
+from audit.output.lock import Shard
+from pipelines.errors import AuditError
+
+__all__ = [
+    "ALL",
+    "SECTIONS",
+    "BurnedInChoice",
+    "CheckConfig",
+    "CohortConfig",
+    "ComposedConfig",
+    "EngineChoice",
+    "ExecutionConfig",
+    "FitChoice",
+    "FramesChoice",
+    "InputsConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "OutputConfig",
+    "PrecisionChoice",
+    "RunConfig",
+    "ScoringConfig",
+    "SlurmConfig",
+    "flag_of",
+    "said_of",
+]
+
+ALL = "all"  # as a method: every method; before a hyperparameter: every chosen method that has it
+
+BurnedInChoice = Literal["mask", "leave-out", "keep"]
+EngineChoice = Literal["local", "ray", "slurm"]
+FitChoice = Literal["auto", "letterbox", "crop", "stretch", "own"]
+FramesChoice = Literal["first", "each"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
+
+
+Composed = TypeVar("Composed", bound="ComposedConfig")
+
+
+def _listed(value: object) -> object:
+    """Take one value where several may be given."""
+    return (value,) if isinstance(value, str | Path) else value
+
+
+def _names(value: object) -> object:
+    """Take names one by one and with commas between them, once each."""
+    listed = _listed(value)
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        return listed
+    names = [part.strip() for name in listed for part in name.split(",") if part.strip()]
+    return tuple(dict.fromkeys(names))
+
+
+def _shard(value: object) -> object:
+    """Read ``i/N``; an :class:`AuditError` of the reader passes through pydantic as it is."""
+    return Shard.parse(value) if isinstance(value, str) else value
+
+
+def _shard_text(shard: Shard | None) -> str | None:
+    return None if shard is None else f"{shard.number}/{shard.of}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputsConfig(_Section):
+    """The studies that are audited."""
+
+    dicom_dir: Path = Field(description="Folder with the DICOM files; subfolders are searched.")
+    reports: Path = Field(description="Folder of reports, or a file of them.")
+    boxes: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Radiologists' boxes and outlines: a file of any public set, COCO JSON, CSV, DICOM SR or GSPS, or "
+        "a folder of such files; may be given several times.",
+    )
+    all_views: bool = Field(default=False, description="Take lateral and unknown views too.")
+    frames: FramesChoice = Field(
+        default="first", description="Of a file with several frames: the first, or each as an image of its own."
+    )
+    burned_in: BurnedInChoice = Field(
+        default="mask",
+        description="Radiographs with burned-in text: mask shows them with the text blanked, leave-out does not audit "
+        "them, keep shows them as they are.",
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Take so many studies at most, the same ones each time; all unless given."
+    )
+    index: Literal["auto", "none"] | Path = Field(
+        default="auto",
+        description="File that keeps what the headers say, patient and accession numbers included, so that the next "
+        "scan of this folder reads changed files only. auto is a file in your cache folder, none keeps nothing.",
+    )
+
+    @property
+    def folders(self) -> list[Path]:
+        """Everything that is read."""
+        return [self.dicom_dir, self.reports, *self.boxes]
+
+
+class ModelConfig(_Section):
+    """The model and how it computes."""
+
+    model: str = Field(
+        default="biomedclip",
+        description="phantom, a known name (see `models`), a model folder or a hub id (owner/name). On phantoms the "
+        "default is phantom.",
+    )
+    device: str = Field(default="auto", description="auto (a GPU where there is one), cpu, cuda or cuda:1.")
+    fit: FitChoice = Field(
+        default="auto",
+        description="How images meet the model's square: letterbox, crop, stretch, or own, what the model's files say. "
+        "auto is letterbox, and own in `evaluate`.",
+    )
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="Precision of the towers after the bottleneck (m2ib); auto is bf16 on a GPU that has it, "
+        "else fp32.",
+    )
+    compile: bool = Field(
+        default=False, description="Compile the towers first (m2ib; half a minute, needs a C compiler)."
+    )
+
+
+class MethodConfig(_Section):
+    """The attribution methods."""
+
+    method: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=("m2ib",),
+        description="Attribution method: m2ib, iba, nib, grad_cam, grad_eclip, chefer, legrad, saliency, rise, "
+        "kernel_shap, rollout, patch_similarity, or all. Several with commas between them or by giving the flag "
+        "again; the first is the main one. `compare` takes all unless told otherwise.",
+    )
+    words: bool = Field(default=True, description="Explain the words too; without, a run takes half the time.")
+    seed: int = Field(default=0, ge=0, description="Seed of every random draw.")
+    hyperparameters: Mapping[str, Mapping[str, int | float | str]] = Field(
+        default_factory=dict, description="By method, or under `all` for every chosen method that has it."
+    )
+
+
+class ScoringConfig(_Section):
+    """The tests that the heat is put to beside the scores against boxes."""
+
+    controls: int = Field(
+        default=40,
+        ge=0,
+        description="Phrases, drawn by the seed, that are put to the controls of the verdict; 0 for none.",
+    )
+    faithfulness: int | None = Field(
+        default=None,
+        ge=0,
+        description="Phrases, drawn by the seed, whose heat is put to deletion, insertion, ROAD and confidence drops; "
+        "unless given none in `run`, 40 in `compare`.",
+    )
+
+
+class OutputConfig(_Section):
+    """What is written."""
+
+    out: Path = Field(description="Folder to write to; made if it is not there.")
+    show_phi: bool = Field(
+        default=False, description="Show file names and the reports' words unmasked: for closed rooms only."
+    )
+    key_list: Path | None = Field(
+        default=None,
+        description="File outside OUT, readable by you alone, that says which file and study each key is.",
+    )
+    overwrite: bool = Field(default=False, description="Replace what is there, instead of going on from it.")
+
+
+class SlurmConfig(_Section):
+    """What the jobs ask of a Slurm cluster."""
+
+    cluster: Literal["slurm", "local"] = Field(
+        default="slurm", description="local: processes of this machine, all shards at once."
+    )
+    shards: int = Field(default=8, ge=1, description="Jobs that the studies are divided among.")
+    at_once: int | None = Field(default=None, ge=1, description="Shards that may run at the same time.")
+    minutes: int = Field(
+        default=24 * 60, ge=1, description="A shard's time; where that is up it is put into the queue again."
+    )
+    mem_gb: float = Field(default=16, gt=0, description="Memory of a shard.")
+    cpus: int = Field(default=8, ge=1, description="Cores of a shard.")
+    gpus: int = Field(default=0, ge=0, description="GPUs of a shard.")
+    partition: str | None = Field(default=None, description="Partition of the cluster.")
+    account: str | None = Field(default=None, description="Account that pays.")
+    qos: str | None = Field(default=None, description="Quality of service.")
+    constraint: str | None = Field(default=None, description="Features that the nodes must have.")
+    setup: tuple[str, ...] = Field(
+        default=(), description='Lines of the job\'s script before the command, for example "module load cuda".'
+    )
+    closing_minutes: int = Field(default=12 * 60, ge=1, description="Time of the last job, which closes the run.")
+    closing_mem_gb: float = Field(default=64, gt=0, description="Memory of the last job.")
+
+
+class ExecutionConfig(_Section):
+    """Where and how the work is done."""
+
+    engine: EngineChoice = Field(
+        default="local",
+        description="local is this machine; ray is the cluster that RAY_ADDRESS names, or else a Ray of this machine "
+        "alone; slurm submits shards and a last job that closes the run. ray and slurm are extras "
+        "(pip install 'm2ib-audit[ray,slurm]'); see docs/SCALE.md.",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="Processes that decode, and as many that score and write; unless given none beside a CPU.",
+    )
+    shard: Annotated[Shard | None, BeforeValidator(_shard), PlainSerializer(_shard_text)] = Field(
+        default=None,
+        description="i/N: audit this part of the studies alone, beside the other parts on other machines; then a run "
+        "without it makes tables and pages of all.",
+    )
+    retry_failed: bool = Field(
+        default=False, description="Try again what failed before; else only where something has changed."
+    )
+    slurm: SlurmConfig = SlurmConfig()
+
+
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "inputs": InputsConfig,
+    "model": ModelConfig,
+    "method": MethodConfig,
+    "scoring": ScoringConfig,
+    "output": OutputConfig,
+    "execution": ExecutionConfig,
+}
+
+_OF_THE_RESULT: dict[str, Any] = {
+    "inputs": {"all_views", "frames", "burned_in"},
+    "model": {"fit", "precision", "compile"},
+    "method": True,
+    "scoring": True,
+}
+_OF_THE_LOG: dict[str, Any] = {
+    "inputs": {"all_views", "frames", "burned_in", "limit"},
+    "model": {"device", "fit", "precision", "compile"},
+    "method": True,
+    "scoring": True,
+    "output": {"show_phi", "overwrite"},
+    "execution": {"engine", "workers", "shard", "retry_failed"},
+}
+
+
+class ComposedConfig(_Section):
+    """A configuration that is composed of sections."""
+
+    @classmethod
+    def of(cls: type[Composed], **values: object) -> Composed:
+        """Build it from flat values, named as the flags are: ``RunConfig.of(out=..., model=...)``.
+
+        Hyperparameters are ``hyperparameters={"m2ib": {"beta": 0.5}}``, as in :class:`MethodConfig`.
+
+        Raises:
+            AuditError: a name is unknown, a value does not fit, or a required one is missing.
+        """
+        sections = {name: model for name, model in SECTIONS.items() if name in cls.model_fields}
+        given: dict[str, object] = {}
+        inner: dict[str, dict[str, object]] = {
+            name: {} for name in sections if cls.model_fields[name].annotation is sections[name]
+        }
+        for name, value in values.items():
+            section = next((each for each, model in sections.items() if name in model.model_fields), None)
+            if name in cls.model_fields and (name not in sections or isinstance(value, BaseModel)):
+                given[name] = value
+            elif section is not None:
+                inner.setdefault(section, {})[name] = value
+            else:
+                raise AuditError(f"{name}: unknown; see `m2ib-audit config` for the names")
+        try:
+            return cls.model_validate({**inner, **given})
+        except ValidationError as error:
+            raise AuditError(said_of(error)) from error
+
+
+class RunConfig(ComposedConfig):
+    """The configuration of one audit."""
+
+    inputs: InputsConfig
+    model: ModelConfig = ModelConfig()
+    method: MethodConfig = MethodConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    output: OutputConfig
+    execution: ExecutionConfig = ExecutionConfig()
+
+    def on_device(self, device: str) -> "RunConfig":
+        """Give the same configuration for another device."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"device": device})})
+
+    def for_result(self) -> dict[str, dict[str, JsonValue]]:
+        """Give what shapes a result: no path, nothing of one machine; ``--config`` reads it back from run.json."""
+        given: dict[str, dict[str, JsonValue]] = self.model_dump(mode="json", include=_OF_THE_RESULT, exclude_none=True)
+        return given
+
+    def for_log(self) -> dict[str, JsonValue]:
+        """Give all settings but paths, flat, for the audit log."""
+        dumped: dict[str, dict[str, JsonValue]] = self.model_dump(mode="json", include=_OF_THE_LOG)
+        return {name: value for section in dumped.values() for name, value in section.items()}
+
+
+class ShownConfig(_Section):
+    """Of :class:`OutputConfig` what a command without OUT reads."""
+
+    show_phi: bool = False
+
+
+class CheckConfig(ComposedConfig):
+    """The configuration of ``m2ib-audit check``."""
+
+    inputs: InputsConfig
+    output: ShownConfig = ShownConfig()
+
+
+class CohortConfig(ComposedConfig):
+    """What the experiments on a cohort share: files, or phantoms in their place; the model and the methods."""
+
+    inputs: InputsConfig | None = None
+    phantoms: int | None = Field(default=None, ge=2)
+    model: ModelConfig = ModelConfig()
+    method: MethodConfig = MethodConfig()
+
+    @property
+    def cohort(self) -> InputsConfig | int:
+        """The files, or how many phantoms to make.
+
+        Raises:
+            AuditError: both are given, or neither.
+        """
+        if self.phantoms is not None and self.inputs is not None:
+            raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and the like out")
+        if self.phantoms is not None:
+            return self.phantoms
+        if self.inputs is None:
+            raise AuditError("a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number")
+        return self.inputs
+
+
+def flag_of(name: str) -> str:
+    """Spell a field as its flag and its key in the file are: with hyphens."""
+    return name.replace("_", "-")
+
+
+def said_of(error: ValidationError) -> str:
+    """Say the first of pydantic's errors in one line, with the key that it is about."""
+    first: Mapping[str, Any] = error.errors()[0]
+    key = ".".join(flag_of(part) if isinstance(part, str) else str(part + 1) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{key}: not given"
+    return f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}"
