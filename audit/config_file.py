@@ -15,11 +15,11 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from audit.configuration import SECTIONS, RunConfig, flag_of, said_of
+from audit.configuration import ALL, SECTIONS, RunConfig, flag_of, said_of
 from pipelines.errors import AuditError
 from reports.run_record import RunRecord
 
-__all__ = ["Layer", "NotGivenError", "built", "file_layer", "flag_layer", "set_layer", "template"]
+__all__ = ["Layer", "NotGivenError", "built", "file_layer", "flag_layer", "of_methods", "set_layer", "template"]
 
 KeyPath = tuple[str, ...]
 Layer = dict[KeyPath, object]
@@ -148,6 +148,15 @@ def flag_layer(flags: Mapping[str, object]) -> Layer:
     """
     given = {_BY_FLAG[name]: value for name, value in flags.items() if value is not None and value != []}
     return {path: _read(path, value, said=f"--{flag_of(path[-1])}") for path, value in given.items()}
+
+
+def of_methods(layer: Layer, whole: Mapping[KeyPath, object]) -> Layer:
+    """Leave out what a file says of methods that are not chosen: it may serve several commands."""
+    chosen = whole.get(("method", "method"), ("m2ib",))
+    names = chosen if isinstance(chosen, tuple) else ()
+    return {
+        path: value for path, value in layer.items() if path[:2] != _NUMBERS or ALL in names or path[2] in (ALL, *names)
+    }
 
 
 def built(config: type[Config], *layers: Layer, others: Mapping[str, object] | None = None) -> Config:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, P
 
 from audit.output.lock import Shard
 from pipelines.errors import AuditError
+from reports.run_record import ConfigValue
 
 __all__ = [
     "ALL",
@@ -299,9 +300,13 @@ class RunConfig(ComposedConfig):
         """Give the same configuration for another device."""
         return self.model_copy(update={"model": self.model.model_copy(update={"device": device})})
 
-    def for_result(self) -> dict[str, dict[str, JsonValue]]:
+    def for_result(self) -> dict[str, dict[str, ConfigValue]]:
         """Give what shapes a result: no path, nothing of one machine; ``--config`` reads it back from run.json."""
-        given: dict[str, dict[str, JsonValue]] = self.model_dump(mode="json", include=_OF_THE_RESULT, exclude_none=True)
+        given: dict[str, dict[str, ConfigValue]] = self.model_dump(
+            mode="json", include=_OF_THE_RESULT, exclude_none=True
+        )
+        if not Path(self.model.model).is_dir():
+            given["model"]["model"] = self.model.model
         return given
 
     def for_log(self) -> dict[str, JsonValue]:

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
 
 __all__ = [
+    "ConfigValue",
     "ControlSummary",
     "DoneAgain",
     "Estimate",
@@ -151,6 +152,10 @@ class HistoryRecord(Record):
     set_aside: tuple[str, ...]  # keys of studies that are no part of this run and lie in the folder "set-aside"
 
 
+ConfigValue = bool | int | float | str | tuple[str, ...] | dict[str, dict[str, int | float | str]]
+"""A setting as the configuration file has it; hyperparameters are by method."""
+
+
 class RunRecord(Record):
     """What ``run.json`` holds: everything the cohort page shows beside the studies' own records."""
 
@@ -171,7 +176,7 @@ class RunRecord(Record):
     history: HistoryRecord | None = None  # None in runs of older versions
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
-    config: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)  # as `--config` reads it; empty in 0.1.0
+    config: dict[str, dict[str, ConfigValue]] = Field(default_factory=dict)  # as `--config` reads it; empty in 0.1.0
     files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
     seal: str | None = None  # as a study's; None in runs of version 0.1.0
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0

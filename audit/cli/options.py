@@ -93,6 +93,7 @@ Faithfulness = Annotated[int | None, _flag("scoring.faithfulness")]
 Out = Annotated[
     Path | None,
     typer.Option(
+        "--out",
         help="Folder to write to; made if it is not there. A file where the command writes one table.",
         rich_help_panel=_PANELS["output"],
     ),
@@ -167,13 +168,14 @@ def read_config(
     Raises:
         AuditError: a key is unknown, a value does not fit, or something needed is not given.
     """
-    from audit.config_file import built, file_layer, flag_layer, set_layer
+    from audit.config_file import built, file_layer, flag_layer, of_methods, set_layer
 
     by_file = {} if file is None else file_layer(file)
     if (others or {}).get("phantoms") is not None:  # they take the place of the file's inputs
         by_file = {path: value for path, value in by_file.items() if path[0] != "inputs"}
     by_set = set_layer(settings or (), reads=reads)
     by_flag = flag_layer(flags)
+    by_file = of_methods(by_file, {**(defaults or {}), **by_file, **by_set, **by_flag})
     twice = next((path for path in by_flag if path in by_set), None)
     if twice is not None:
         raise AuditError(

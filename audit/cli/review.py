@@ -8,8 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from audit.cli.commands import Commands
-from audit.cli.options import errors_in_one_line, tell
+from audit.cli.options import Out, errors_in_one_line, tell
 from audit.cli.telling import tell_what_is_wrong
+from pipelines.errors import AuditError
 from pipelines.quoting import counted
 
 __all__ = ["reviews"]
@@ -38,6 +39,16 @@ reviews = Commands(
 Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
 
 
+Reviewers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reviewer",
+        help="Name or initials of a reviewer. `serve` keeps verdicts under it, and gives each of several an address; "
+        "`import` puts it in place of the name in the files; `boxes` writes this reviewer's boxes only.",
+    ),
+]
+
+
 class ExportFormat(StrEnum):
     """What ``--format`` takes."""
 
@@ -48,10 +59,7 @@ class ExportFormat(StrEnum):
 @reviews.command("serve")
 def review_serve(
     out: Written,
-    reviewer: Annotated[
-        list[str] | None,
-        typer.Option(help="Name or initials to keep verdicts under; several get an address each."),
-    ] = None,
+    reviewer: Reviewers = None,
     blind: Annotated[bool, typer.Option("--blind", help="Tell no reviewer what the others said.")] = False,
     hide_scores: Annotated[
         bool,
@@ -86,6 +94,17 @@ def review_serve(
     tell(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
 
 
+def _one(reviewers: list[str]) -> str:
+    """Take the one reviewer of a command that takes but one.
+
+    Raises:
+        AuditError: several are given.
+    """
+    if len(reviewers) > 1:
+        raise AuditError(f"--reviewer {reviewers[1]}: this command takes one reviewer")
+    return reviewers[0]
+
+
 def _tell_address(reviewer: str, address: str) -> None:
     typer.echo(f"{reviewer}: {address}")
 
@@ -94,7 +113,7 @@ def _tell_address(reviewer: str, address: str) -> None:
 def review_import(
     out: Written,
     files: Annotated[list[Path], typer.Argument(help="What pages saved as files.", exists=True, dir_okay=False)],
-    reviewer: Annotated[str | None, typer.Option(help="Name in the place of the one that the files give.")] = None,
+    reviewer: Reviewers = None,
 ) -> None:
     """Keep what pages without a server saved; a file that is brought in twice changes nothing."""
     from datetime import UTC, datetime
@@ -103,7 +122,7 @@ def review_import(
     from audit.review.serving import reviewer_names
 
     with errors_in_one_line():
-        name = None if reviewer is None else reviewer_names([reviewer])[0]
+        name = None if not reviewer else reviewer_names([_one(reviewer)])[0]
         found = import_entries(out, files, now=datetime.now(UTC), reviewer=name)
     for sentence in found.left_out[:_LISTED_AT_MOST]:
         tell(f"  {sentence}")
@@ -120,18 +139,19 @@ def review_export(
     form: Annotated[
         ExportFormat, typer.Option("--format", help="Table of verdicts, or JSON with the agreement.")
     ] = ExportFormat.CSV,
-    to: Annotated[
-        Path | None, typer.Option("--out", help="File to write; beside a table a second one of the agreement.")
-    ] = None,
+    out_file: Out = None,
     history: Annotated[bool, typer.Option("--history", help="Every entry, not each reviewer's latest alone.")] = False,
 ) -> None:
-    """Write what reviewers said, and how far they agree (Cohen's and Fleiss' kappa with 95 % intervals)."""
+    """Write what reviewers said, and how far they agree (Cohen's and Fleiss' kappa with 95 % intervals).
+
+    `--out` names the file to write; beside a table of verdicts a second one of the agreement is written.
+    """
     from audit.review.exporting import agreement_lines, export, text_of, write_export
 
     with errors_in_one_line():
         found = export(out, history=history)
-        written = () if to is None else write_export(to, found, as_json=form is ExportFormat.JSON)
-    if to is None:
+        written = () if out_file is None else write_export(out_file, found, as_json=form is ExportFormat.JSON)
+    if out_file is None:
         typer.echo(text_of(found, as_json=form is ExportFormat.JSON), nl=False)
     for path in written:
         typer.echo(path)
@@ -146,23 +166,29 @@ def review_export(
 @reviews.command("boxes")
 def review_boxes(
     out: Written,
-    to: Annotated[Path, typer.Option("--out", help="CSV to write, for `m2ib-audit score OUT --boxes`.")],
-    reviewer: Annotated[str | None, typer.Option(help="Whose boxes alone to write.")] = None,
+    out_file: Out = None,
+    reviewer: Reviewers = None,
     with_run_boxes: Annotated[
         bool,
         typer.Option("--with-run-boxes", help="The run's own too, except targets of phrases that a reviewer drew for."),
     ] = False,
 ) -> None:
-    """Write the boxes that reviewers drew, for the heat to be scored against."""
+    """Write the boxes that reviewers drew, for the heat to be scored against.
+
+    `--out` names the CSV to write, for `m2ib-audit score OUT --boxes`.
+    """
+    from audit.config_file import NotGivenError
     from audit.review.drawn import write_boxes
 
     with errors_in_one_line():
-        found = write_boxes(out, to, reviewer=reviewer, with_run_boxes=with_run_boxes)
+        if out_file is None:
+            raise NotGivenError("--out is not given: give the CSV to write")
+        found = write_boxes(out, out_file, reviewer=_one(reviewer) if reviewer else None, with_run_boxes=with_run_boxes)
     tell(f"{counted(found.drawn, 'box', 'boxes')} drawn by reviewers, {found.kept} of the run")
     if found.unnamed:
         drawn = counted(found.unnamed, "was", "were")
         tell(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
-    typer.echo(to)
+    typer.echo(out_file)
     _leave_damaged(found.damaged, out)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.config_file import NotGivenError, built, file_layer, flag_layer, set_layer, template
+from audit.config_file import NotGivenError, built, file_layer, flag_layer, of_methods, set_layer, template
 from audit.configuration import CohortConfig, RunConfig
 from pipelines.errors import AuditError
 
@@ -148,6 +148,13 @@ def test_what_a_run_records_of_its_configuration_holds_no_path_and_shows_nobody(
     logged = json.dumps(config.for_log())
     assert not any(word in logged for word in ("films", "b.csv", "i.sqlite", "k.csv"))
     assert config.for_result()["method"]["hyperparameters"] == {"nib": {"steps": 3}}
+
+
+def test_a_file_may_have_hyperparameters_of_methods_that_are_not_chosen(tmp_path: Path) -> None:
+    (tmp_path / "audit.toml").write_text("[m2ib]\nbeta = 0.1\n[nib]\nsteps = 4\n[all]\nimage_layer = 1\n")
+    layer = file_layer(tmp_path / "audit.toml")
+    assert {path[2] for path in of_methods(layer, {("method", "method"): ("nib",)})} == {"nib", "all"}
+    assert of_methods(layer, {("method", "method"): ("all",)}) == layer
 
 
 def test_the_printed_file_is_toml_and_its_tables_are_the_sections() -> None:
