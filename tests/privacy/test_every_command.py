@@ -109,7 +109,7 @@ def words_of(command: str, written: SimpleNamespace, cohort: Path) -> list[str]:
             *("--method", "grad_eclip", "--phrases", "1", "--tower", "text"),
         ],
         "push": [out, "--dicom-dir", str(folder / "dicom"), "--dry-run", "--index", "none"],
-        "pull": ["--into", str(folder / "in"), "--from", "2026-01-01", "--config", written.archive],
+        "pull": ["--into", str(folder / "in"), "--from", "2026-01-01", "--pacs-config", written.archive],
         "render": [out],
         "review serve": [str(folder / "dicom"), "--no-browser"],
         "review import": [out, written.answers],
