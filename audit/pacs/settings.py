@@ -173,7 +173,9 @@ def _read(path: Path) -> dict[str, Any]:
                 raise PacsError(f"{path}: others may read or change it (mode {mode:04o}): run chmod 600 {path}")
             return tomllib.load(stream)
     except OSError as error:
-        raise PacsError(f"{path}: cannot be read ({error.strerror}); give --pacs-config a file, or set variables") from error
+        raise PacsError(
+            f"{path}: cannot be read ({error.strerror}); give --pacs-config a file, or set variables"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # The parser's message is not shown, because the error may be next to the password.
         raise PacsError(f"{path}: this is not a TOML file; docs/PACS.md shows one") from None

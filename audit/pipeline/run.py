@@ -20,6 +20,7 @@ from audit.output.folder import SHARDS, check_writable, discard_archived, make
 from audit.output.journal import Journal, say_replaced
 from audit.output.lock import held
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
+from audit.output.stored_run import StoredRun
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
@@ -48,11 +49,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """The result of a run."""
+class RunResult(StoredRun):
+    """How a run ended, with its results."""
 
-    page: Path  # for a shard: its own record
-    record: RunRecord
+    page: Path  # of a shard: what it says of itself
     failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
     told: tuple[Told, ...] = ()  # what to correct, for a terminal
     damaged: tuple[str, ...] = ()  # damage found while pages were written; the next run audits these again
@@ -155,6 +155,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     failed = tuple(item for item in left_out if item.failed)
     told = told_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi)
     return RunResult(
+        out=settings.output.out,
         page=page,
         record=record,
         failed=failed,
