@@ -101,7 +101,7 @@ def test_each_command_refuses_an_index_among_the_inputs(indexed, cohort, place):
 @pytest.mark.parametrize("command", ["run", "compare"])
 def test_results_hold_no_index(command, cohort):
     result = CliRunner().invoke(app, flags(command, cohort, "--set", f"inputs.index={cohort / 'out' / 'index.sqlite'}"))
-    assert (result.exit_code, "lies in" in result.stderr) == (1, True)
+    assert (result.exit_code, "is in" in result.stderr) == (1, True)
     assert not (cohort / "out").exists()
 
 
