@@ -75,9 +75,9 @@ def format_of(path: Path, text: str, format_name: str | None = None) -> BoxForma
         return known
     named = {name.casefold(): known for name, known in FORMATS.items()}.get(format_name.strip().casefold())
     if named is None:
-        raise BoxError(f'--format "{format_name}" is not a known format: give one of {", ".join(FORMATS)}')
+        raise BoxError(f'--boxes-format "{format_name}" is not a known format: give one of {", ".join(FORMATS)}')
     if not named.recognise(text):
-        raise BoxError(f"{path} is not in the format {format_name}: omit --format to have the format detected")
+        raise BoxError(f"{path} is not in the format {format_name}: omit --boxes-format to have it detected")
     return named
 
 

@@ -32,7 +32,7 @@ def test_it_prints_readers_against_readers_and_names_what_it_left_out(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        pytest.param(["--format", "NIH CSV"], "is no NIH CSV", id="another format"),
+        pytest.param(["--boxes-format", "NIH CSV"], "is no NIH CSV", id="another format"),
         pytest.param(["--out", "scores.xlsx"], "neither .csv nor .json", id="another suffix"),
         pytest.param(["--boxes", "none.csv"], "does not exist", id="no file"),
     ],
@@ -51,7 +51,7 @@ def test_the_named_format_is_used_and_the_same_file_gives_the_same_table(tmp_pat
     path = tmp_path / "boxes.csv"
     rows = "".join(f"i{n},Nodule,{37 * n % 80},{53 * n % 80},{5 + n},{9 + n},100,100\n" for n in range(12))
     path.write_text("image,label,x,y,width,height,image_height,image_width\n" + rows, encoding="utf-8")
-    base = ["baselines", "--boxes", str(path), "--format"]
+    base = ["baselines", "--boxes", str(path), "--boxes-format"]
     one, again = (CliRunner().invoke(app, [*base, "generic csv"]).stdout for _ in range(2))
     assert "Class-mean box" in one
     assert one == again
