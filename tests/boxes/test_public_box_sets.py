@@ -151,7 +151,7 @@ def test_a_format_may_be_named_and_must_then_be_that_of_the_file(tmp_path: Path)
     assert len(read(tmp_path, NIH, format_name="nih csv").rows) == 2
     with pytest.raises(BoxError, match="is not in the format VinDr CSV"):
         read(tmp_path, NIH, format_name="VinDr CSV")
-    with pytest.raises(BoxError, match='--format "NIH" is not a known format: give one of MS-CXR CSV, NIH CSV'):
+    with pytest.raises(BoxError, match='--boxes-format "NIH" is not a known format: give one of MS-CXR CSV, NIH CSV'):
         read(tmp_path, NIH, format_name="NIH")
 
 
