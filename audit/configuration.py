@@ -16,6 +16,7 @@ from reports.run_record import ConfigValue
 
 __all__ = [
     "ALL",
+    "PHANTOMS_ALONE",
     "SECTIONS",
     "BurnedInChoice",
     "CheckConfig",
@@ -37,6 +38,7 @@ __all__ = [
     "said_of",
 ]
 
+PHANTOMS_ALONE = "--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and the like out"
 ALL = "all"  # as a method: every method; before a hyperparameter: every chosen method that has it
 
 BurnedInChoice = Literal["mask", "leave-out", "keep"]
@@ -344,7 +346,7 @@ class CohortConfig(ComposedConfig):
             AuditError: both are given, or neither.
         """
         if self.phantoms is not None and self.inputs is not None:
-            raise AuditError("--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and the like out")
+            raise AuditError(PHANTOMS_ALONE)
         if self.phantoms is not None:
             return self.phantoms
         if self.inputs is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from audit.configuration import SECTIONS, FitChoice
+from audit.configuration import PHANTOMS_ALONE, SECTIONS, FitChoice
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ def read_config(
         by_file = {path: value for path, value in by_file.items() if path[0] != "inputs"}
     by_set = set_layer(settings or (), reads=reads)
     by_flag = flag_layer(flags)
+    if (others or {}).get("phantoms") is not None and any(path[0] == "inputs" for path in (*by_set, *by_flag)):
+        raise AuditError(PHANTOMS_ALONE)
     by_file = of_methods(by_file, {**(defaults or {}), **by_file, **by_set, **by_flag})
     twice = next((path for path in by_flag if path in by_set), None)
     if twice is not None:

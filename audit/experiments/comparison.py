@@ -22,7 +22,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Progress, measured_as
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
 from audit.metrics.summary import score_table
-from audit.pipeline.inputs import Inputs, gather
+from audit.pipeline.inputs import Inputs, gather, index_path
 from audit.pipeline.prepare import device_name, fit_of, model_record, pick_device, software_versions
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
@@ -117,6 +117,8 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     created, names = datetime.now(UTC), chosen_methods(config.method.method)
     chosen = build_methods(names, masks=config.masks, numbers=config.method.hyperparameters)
     check_out(config.output.out, overwrite=config.output.overwrite)
+    if config.inputs is not None:
+        index_path(config.inputs, out=config.output.out)  # refused before the model is loaded
     device = pick_device(config.model.device)
     encoder = load_encoder(config.model.model, device=device, fit=fit_of(config.model))
     refused = _refusals(chosen, encoder, device)

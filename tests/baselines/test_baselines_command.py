@@ -32,7 +32,7 @@ def test_it_prints_readers_against_readers_and_names_what_it_left_out(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        pytest.param(["--boxes-format", "NIH CSV"], "is no NIH CSV", id="another format"),
+        pytest.param(["--boxes-format", "NIH CSV"], "is not in the format NIH CSV", id="another format"),
         pytest.param(["--out", "scores.xlsx"], "neither .csv nor .json", id="another suffix"),
         pytest.param(["--boxes", "none.csv"], "does not exist", id="no file"),
     ],

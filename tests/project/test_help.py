@@ -36,7 +36,10 @@ def test_the_help_of_a_command_prints_all_of_its_words(path: tuple[str, ...], co
         assert letters(getattr(option, "help", None) or "") in printed
 
 
-def test_run_names_its_extras() -> None:
+def test_the_configuration_file_names_the_extras_of_a_run() -> None:
+    assert "m2ib-audit[ray,slurm]" in letters(CliRunner().invoke(app, ["config"]).output)
+
+
+def test_no_escape_of_a_bracket_is_printed() -> None:
     result = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
-    assert "m2ib-audit[ray,slurm]" in letters(result.output)
     assert "\\" not in result.output
