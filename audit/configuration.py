@@ -16,6 +16,7 @@ from reports.run_record import ConfigValue
 
 __all__ = [
     "ALL",
+    "COHORT_NEEDED",
     "PHANTOMS_ALONE",
     "SECTIONS",
     "BurnedInChoice",
@@ -38,6 +39,7 @@ __all__ = [
     "said_of",
 ]
 
+COHORT_NEEDED = "a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number"
 PHANTOMS_ALONE = "--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and the like out"
 ALL = "all"  # as a method: every method; before a hyperparameter: every chosen method that has it
 
@@ -350,7 +352,7 @@ class CohortConfig(ComposedConfig):
         if self.phantoms is not None:
             return self.phantoms
         if self.inputs is None:
-            raise AuditError("a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number")
+            raise AuditError(COHORT_NEEDED)
         return self.inputs
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from audit.configuration import PHANTOMS_ALONE, SECTIONS, FitChoice
+from audit.configuration import COHORT_NEEDED, PHANTOMS_ALONE, SECTIONS, FitChoice
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
@@ -178,6 +178,10 @@ def read_config(
     if (others or {}).get("phantoms") is not None and any(path[0] == "inputs" for path in (*by_set, *by_flag)):
         raise AuditError(PHANTOMS_ALONE)
     by_file = of_methods(by_file, {**(defaults or {}), **by_file, **by_set, **by_flag})
+    if "phantoms" in kind.model_fields and (others or {}).get("phantoms") is None:
+        whole = {**by_file, **by_set, **by_flag}
+        if ("inputs", "dicom_dir") not in whole or ("inputs", "reports") not in whole:
+            raise AuditError(COHORT_NEEDED)
     twice = next((path for path in by_flag if path in by_set), None)
     if twice is not None:
         raise AuditError(

@@ -32,13 +32,22 @@ Callback = Callable[..., object]
 NAMES = [*IN_NAMES.values(), TABLE_HEAD, "Labelmanski"]
 """Of files, columns and labels; all other planted words are shown nowhere."""
 
-OF_NO_COHORT = {"commission", "demo", "doctor", "roar", "phantom make", "phantom train", "phantom evaluate"} | {
+OF_NO_COHORT = {
+    "commission",
+    "config",
+    "demo",
+    "doctor",
+    "roar",
+    "phantom make",
+    "phantom train",
+    "phantom evaluate",
+} | {
     "models list",
     "models fetch",
     "models check",
 }
 """They take no file of a cohort: folders that they write to, and models, are named on the command line."""
-WRITTEN_OR_MODELS = {"out", "folder", "model"}
+WRITTEN_OR_MODELS = {"out", "folder", "model", "config"}
 PRINTS_NAMES = {"key"}
 """It is asked for the names that keys stand for, and prints them to stdout."""
 
