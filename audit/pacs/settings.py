@@ -44,7 +44,7 @@ class Retrieve(StrEnum):
     MOVE = "move"  # over a connection that the archive opens to a configured address
 
 
-class _Section(BaseModel):
+class _ArchiveSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     ca_file: Path | None = None  # certificates to check the server's against; None: those of the system
@@ -56,7 +56,7 @@ class _Section(BaseModel):
     most_results: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000  # per query
 
     @model_validator(mode="after")
-    def _check_files(self) -> "_Section":
+    def _check_files(self) -> "_ArchiveSection":
         for name in ("ca_file", "client_cert", "client_key"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
@@ -66,7 +66,7 @@ class _Section(BaseModel):
         return self
 
 
-class DicomwebSettings(_Section):
+class DicomwebSettings(_ArchiveSection):
     """A DICOMweb service."""
 
     url: str  # without "/studies" and the rest of the path
@@ -98,7 +98,7 @@ class DicomwebSettings(_Section):
         return self
 
 
-class DimseSettings(_Section):
+class DimseSettings(_ArchiveSection):
     """A DICOM node."""
 
     host: str
