@@ -49,8 +49,7 @@ class WarmRunner:
             "model": "phantom",
             "device": "cpu",
             "words": False,
-            "steps": 1,
-            "samples": 1,
+            "hyperparameters": {"all": {"steps": 1, "samples": 1}},
             "controls": 2,
             "workers": workers,
         }

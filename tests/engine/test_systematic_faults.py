@@ -16,6 +16,7 @@ from faults import KINDS, Fault
 from out_trees import tree_of
 from run_configs import run_config
 
+from audit.configuration import RunConfig
 from audit.logbook import verify
 from audit.pipeline import run as engine
 from audit.pipeline.aggregate import FinishedStudy
@@ -82,9 +83,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return ready
 
 
+def into(settings: RunConfig, out: Path) -> RunConfig:
+    """Give the same configuration for another folder."""
+    return settings.model_copy(update={"output": settings.output.model_copy(update={"out": out})})
+
+
 def run(prepared: Prepared, out: Path, *, workers: int = 0, fault: Fault | None = None) -> None:
     """Run with what was prepared, and answers that are known; a fault is met in the processes that finish studies."""
-    settings = replace(prepared.settings, out=out, workers=workers, retry_failed=True)
+    execution = prepared.settings.execution.model_copy(update={"workers": workers, "retry_failed": True})
+    settings = into(prepared.settings, out).model_copy(update={"execution": execution})
     finisher = replace(prepared.finisher, settings=settings)
     if fault is not None:
         given = {each.name: getattr(finisher, each.name) for each in fields(Finisher)}
@@ -163,7 +170,7 @@ def test_faults_everywhere_in_a_process_that_finishes_studies_do_too(prepared, u
     out = tmp_path / "out"
     study = next(iter(_answers.values()))
     (out / "studies").mkdir(parents=True)
-    finisher = replace(prepared.finisher, settings=replace(prepared.settings, out=out))
+    finisher = replace(prepared.finisher, settings=into(prepared.settings, out))
     with Fault(out, kind, 0).armed() as count:
         finisher.finish(study)
     shutil.rmtree(out)
