@@ -6,13 +6,15 @@ prints. Nothing heavy is imported here: choices are plain strings.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, ValidationError
 
 from audit.output.lock import Shard
 from pipelines.errors import AuditError
-from reports.run_record import ConfigValue
+
+if TYPE_CHECKING:
+    from reports.run_record import ConfigValue  # brings numpy, which a command loads once threads are chosen
 
 __all__ = [
     "ALL",
@@ -304,7 +306,7 @@ class RunConfig(ComposedConfig):
         """Give the same configuration for another device."""
         return self.model_copy(update={"model": self.model.model_copy(update={"device": device})})
 
-    def for_result(self) -> dict[str, dict[str, ConfigValue]]:
+    def for_result(self) -> "dict[str, dict[str, ConfigValue]]":
         """Give what shapes a result: no path, nothing of one machine; ``--config`` reads it back from run.json."""
         given: dict[str, dict[str, ConfigValue]] = self.model_dump(
             mode="json", include=_OF_THE_RESULT, exclude_none=True
