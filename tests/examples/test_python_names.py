@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -147,7 +148,8 @@ def test_an_array_that_is_no_picture_is_refused_with_the_mend(encoder, image, wo
 
 
 def test_pixels_and_pictures_are_not_mixed_up(encoder, held_out):
-    with pytest.raises(TypeError, match=r"explain_batch|'image'"):
-        M2IB().explain(encoder, torch.zeros(3, 160, 160), "one")
-    with pytest.raises(TypeError, match=r"one phrase at a time|'phrase'"):
-        M2IB().explain(encoder, held_out.radiograph.image, ["one", "two"])
+    explain_one = unwrap(M2IB.explain)  # without the tests' own check of types
+    with pytest.raises(TypeError, match="explain_batch"):
+        explain_one(M2IB(), encoder, torch.zeros(3, 160, 160), "one")
+    with pytest.raises(TypeError, match="one phrase at a time"):
+        explain_one(M2IB(), encoder, held_out.radiograph.image, ["one", "two"])

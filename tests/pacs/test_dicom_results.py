@@ -365,13 +365,13 @@ def test_results_are_taken_for_no_film_no_report_and_no_box(results: Results, tm
     scan = scan_folder(tmp_path)
     assert scan.images == ()
     assert not any(item.failed for item in scan.left_out)
-    assert sum("a result of m2ib-audit" in item.reason for item in scan.left_out) == len(
+    assert sum("result of an earlier m2ib-audit run" in item.reason for item in scan.left_out) == len(
         of_kind(next(iter(results.values())), ObjectKind.CAPTURE)
     )
     read = read_reports(tmp_path)
     assert read.reports == ()
     assert not any(item.failed for item in read.left_out)
-    assert any("a result of m2ib-audit" in item.reason for item in read.left_out)
+    assert any("result of an earlier m2ib-audit run" in item.reason for item in read.left_out)
     boxes = read_boxes([tmp_path])
     assert boxes.rows == ()
     assert not any(item.failed for item in boxes.left_out)
