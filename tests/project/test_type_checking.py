@@ -6,7 +6,7 @@ from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 from type_checker import checked
 
-from audit.metrics.pointing import Outcome, pointing_outcome
+from audit.metrics.pointing import Outcome, Tolerance, pointing_outcome
 from pipelines.geometry import Fit, Placement
 from pipelines.transforms import Preprocessing
 
@@ -14,7 +14,7 @@ HEAT, TARGET = np.eye(4, dtype=np.float32), np.eye(4, dtype=bool)
 
 
 def test_what_fits_its_hints_passes() -> None:
-    assert isinstance(pointing_outcome(HEAT, TARGET, tolerance_px=1), Outcome)  # an int is a float
+    assert isinstance(pointing_outcome(HEAT, TARGET, tolerance=Tolerance(reach=1)), Outcome)  # an int is a float
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_what_fits_its_hints_passes() -> None:
         pytest.param(lambda: pointing_outcome(HEAT, TARGET[:3]), id="axes of two arrays that differ"),
         pytest.param(lambda: pointing_outcome(HEAT[0], TARGET), id="an axis too few"),
         pytest.param(lambda: pointing_outcome(HEAT, TARGET.astype(int)), id="numbers of another type"),
-        pytest.param(lambda: pointing_outcome(HEAT, TARGET, tolerance_px="1"), id="another type beside arrays"),
+        pytest.param(lambda: pointing_outcome(HEAT, TARGET, tolerance="1"), id="another type beside arrays"),
         pytest.param(lambda: Placement.of("4", 4, size=4, fit=Fit.CROP), id="another type, beside a name in quotes"),
         pytest.param(lambda: Preprocessing(size=4, mean=0.0, std=(1.0, 1.0, 1.0)), id="a field of a dataclass"),
     ],
