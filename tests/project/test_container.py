@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from audit.cli import app
 from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_run
 
@@ -118,6 +120,15 @@ def test_every_service_of_the_audit_is_as_closed_as_its_work_allows() -> None:
     assert services["run"]["network_mode"] == "none"
     assert services["pull"]["networks"] == services["push"]["networks"] == ["pacs"]
     assert compose()["networks"]["pacs"] == {"internal": True}  # no way out of this machine
+
+
+@pytest.mark.parametrize("name", ["run", "pull", "push"])
+def test_a_service_gives_only_flags_that_its_command_has(name: str) -> None:
+    service = compose()["services"][name]
+    words = [word for word in (*service.get("entrypoint", ()), *service.get("command", ())) if word != "m2ib-audit"]
+    options = get_command(app).commands[words[0]].params
+    known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_images_are_pinned_and_no_password_stands_in_the_compose_file() -> None:
