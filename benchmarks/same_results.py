@@ -31,8 +31,23 @@ _REPORT = (
 )
 _METHODS = ("m2ib", "iba", "chefer")
 # Parts of the names of what differs between two runs of one version: times, places, versions, checksums, seals.
-_PARTS_LEFT_OUT = ("second", "time", "started", "finished", "moment", "audited", "version", "sha256", "seal", "memory")
-_LEFT_OUT = frozenset({"peak_bytes", "command", "run", "folder", "out", "hash", "head", "history", "packages", "host"})
+_PARTS_LEFT_OUT = (
+    "second",
+    "time",
+    "started",
+    "finished",
+    "moment",
+    "created",
+    "stamp",
+    "audited",
+    "version",
+    "sha256",
+    "seal",
+    "memory",
+)
+_LEFT_OUT = frozenset(
+    {"peak_bytes", "path_key", "command", "run", "folder", "out", "hash", "head", "history", "packages", "host"}
+)
 
 
 def main() -> None:
