@@ -1,8 +1,11 @@
-"""The configuration of a short run, from flat values."""
+"""A short run: its configuration from flat values, and the flags that make a command short."""
 
 from audit.configuration import RunConfig
 
-__all__ = ["run_config"]
+__all__ = ["FAST", "run_config"]
+
+FAST = ("--model", "phantom", "--device", "cpu", "--set", "all.steps=1", "--set", "all.samples=1")
+"""Flags of a command: the shipped model on the processor, one step and one sample of the method."""
 
 _SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from run_configs import FAST
 
 from audit.configuration import InputsConfig
 from audit.input_check import check
@@ -313,9 +314,9 @@ MODEL = ("--model", "phantom", "--device", "cpu")
 def test_a_check_and_a_run_list_all_of_it(strange: Path, tmp_path: Path, show_phi: bool) -> None:
     table, out = tmp_path / "check.csv", tmp_path / "out"
     more = ["--show-phi"] if show_phi else []
-    fast = ("--set", "all.steps=1", "--set", "all.samples=1", "--controls", "0", "--set", "inputs.index=none")
+    fast = (*FAST, "--controls", "0", "--set", "inputs.index=none")
     checked = called("check", *arguments(strange), "--csv", str(table), *more)
-    ran = called("run", *arguments(strange), "--out", str(out), *MODEL, *fast, *more)
+    ran = called("run", *arguments(strange), "--out", str(out), *fast, *more)
     assert (checked.returncode, ran.returncode) == (3, 3), (checked.stderr + ran.stderr).decode()
     for listed in (table, out / "failures.csv"):
         stages = [row["stage"] for row in csv.DictReader(listed.read_text().splitlines())]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydicom import dcmread
+from run_configs import FAST
 from typer.testing import CliRunner
 
 from audit.cli import app
@@ -54,18 +55,7 @@ def test_every_file_of_a_folder_of_damaged_ones_is_audited_or_listed(
     out = tmp_path / "out"
     flags = {"--dicom-dir": tmp_path / "dicom", "--reports": tmp_path / "reports.csv", "--out": out}
     words = [str(word) for flag in flags.items() for word in flag]
-    words += [
-        "--model",
-        "phantom",
-        "--device",
-        "cpu",
-        "--set",
-        "all.steps=1",
-        "--set",
-        "all.samples=1",
-        "--controls",
-        "0",
-    ]
+    words += [*FAST, "--controls", "0"]
     result = CliRunner().invoke(app, ["run", *words, "--show-phi"])
     assert result.exit_code == 3, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.data import get_charset_files
+from run_configs import FAST
 from typer.testing import CliRunner
 
 from audit.cli import app
@@ -29,18 +30,7 @@ def test_names_in_many_character_sets_stop_no_run_and_show_nowhere(tmp_path: Pat
             film.save_as(path)
     out = tmp_path / "out"
     words = ["run", "--dicom-dir", tmp_path / "dicom", "--reports", tmp_path / "reports", "--out", out]
-    words += [
-        "--model",
-        "phantom",
-        "--device",
-        "cpu",
-        "--set",
-        "all.steps=1",
-        "--set",
-        "all.samples=1",
-        "--controls",
-        "0",
-    ]
+    words += [*FAST, "--controls", "0"]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert len(study_folders(out)) == len(CHARACTER_SETS)

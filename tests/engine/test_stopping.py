@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from out_trees import tree_of
+from run_configs import FAST
 from typer.testing import CliRunner
 
 from audit.cli import app
@@ -25,17 +26,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(cohort: Path, out: Path) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += [
-        "--boxes",
-        str(cohort / "boxes.csv"),
-        "--model",
-        "phantom",
-        "--set",
-        "all.steps=1",
-        "--set",
-        "all.samples=1",
-    ]
-    return ["run", *flags, "--controls", "0", "--no-words", "--device", "cpu"]
+    return ["run", *flags, "--boxes", str(cohort / "boxes.csv"), *FAST, "--controls", "0", "--no-words"]
 
 
 def send_during_the_first_study(monkeypatch: pytest.MonkeyPatch, *signals: int) -> None:

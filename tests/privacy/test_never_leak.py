@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from planting import IN_BOXES, REPORTED
+from run_configs import FAST
 from searching import files_in, found
 
 Planted = tuple[Path, list[str]]
@@ -18,7 +19,7 @@ def words(cohort: Path, out: Path | None, *more: str) -> list[str]:
 
 
 MODEL = ("--model", "phantom", "--device", "cpu")
-FAST = (*MODEL, "--set", "all.steps=1", "--set", "all.samples=1", "--controls", "2", "--set", "inputs.index=none")
+SHORT = (*FAST, "--controls", "2", "--set", "inputs.index=none")
 
 
 def called(*command: str) -> subprocess.CompletedProcess[bytes]:
@@ -36,7 +37,7 @@ def printed(result: subprocess.CompletedProcess[bytes]) -> list[tuple[str, bytes
 def audited(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, bytes]]]:
     """A run over the planted cohort; what it printed."""
     out = tmp_path_factory.mktemp("results") / "out"
-    result = called("run", *words(planted[0], out, *FAST))
+    result = called("run", *words(planted[0], out, *SHORT))
     assert result.returncode == 3, result.stderr.decode()
     return out, printed(result)
 
@@ -55,7 +56,7 @@ def test_no_identifier_is_in_what_a_run_writes_and_prints(planted: Planted, audi
 @pytest.mark.slow
 def test_the_search_finds_what_show_phi_shows(planted: Planted, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = called("run", *words(planted[0], out, *FAST, "--show-phi"))
+    result = called("run", *words(planted[0], out, *SHORT, "--show-phi"))
     hits = found(planted[1], [*files_in(out), *printed(result)])
     met = {secret for secret, _ in hits}
     assert {*REPORTED, *IN_BOXES.values(), "Orphanczyk_Adam"} - met == {*IN_BOXES.values()} - {IN_BOXES["reader"]}
@@ -94,7 +95,7 @@ def test_no_identifier_comes_with_scoring_again_rendering_or_exporting(planted: 
 def test_no_identifier_is_in_what_a_comparison_or_a_sanity_check_says(planted: Planted, tmp_path: Path) -> None:
     out = tmp_path / "out"
     compared = called("compare", *words(planted[0], out, *MODEL, "--methods", "nib,rollout", "--faithfulness", "2"))
-    checked = called("sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--pairs", "2", "--tower", "text"))
+    checked = called("sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--phrases", "2", "--tower", "text"))
     assert (compared.returncode, checked.returncode) == (3, 0), compared.stderr.decode() + checked.stderr.decode()
     assert found(planted[1], [*files_in(out), *printed(compared), *printed(checked)]) == []
 

@@ -20,6 +20,7 @@ from made_up_review import Client
 from pictures import LEGIBLE, legible_in, pictures_in
 from planted_cohort import PlantedCohort, plant_draw
 from pydicom import dcmread
+from run_configs import FAST
 from searching import files_in, found, more_than_in_control
 from watching import Home, printed
 
@@ -28,7 +29,7 @@ from reports.review_record import moment_audited
 
 DRAWS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4)))
 IN_SHORT = DRAWS[0]
-FAST = ("--model", "phantom", "--device", "cpu", "--set", "all.steps=1", "--set", "all.samples=1", "--controls", "1")
+SHORT = (*FAST, "--controls", "1")
 COMPARED = ("--model", "phantom", "--device", "cpu", "--methods", "rollout", "--faithfulness", "0")
 IDENTITY = (  # what results of DICOM take from their original, to be filed with it
     *("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "OtherPatientIDsSequence", "StudyInstanceUID"),
@@ -72,7 +73,7 @@ def audited(folder: Path, draw: Draw) -> Audited:
     cohort, home = plant_draw(folder / "cohort", draw), Home(folder / "own")
     done = Audited(cohort=cohort, out=folder / "out", home=home, beside=folder / "beside", pages=[])
     done.beside.mkdir()
-    assert home.call("run", *cohort.given, "--out", str(done.out), *FAST) == 3, home.said[-1][1].decode()
+    assert home.call("run", *cohort.given, "--out", str(done.out), *SHORT) == 3, home.said[-1][1].decode()
     saved, table, results = folder / "saved.json", str(done.beside / "verdicts.csv"), str(done.beside / "dicom")
     commands = []
     if done.whole or not draw.control:
@@ -237,7 +238,7 @@ def test_what_is_hidden_is_there_to_be_found(both, tmp_path: Path) -> None:
         *done.cohort.given,
         "--out",
         str(tmp_path / "out"),
-        *FAST,
+        *SHORT,
         "--show-phi",
         "--set",
         "inputs.burned-in=keep",

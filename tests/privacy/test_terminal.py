@@ -6,6 +6,7 @@ import pytest
 from calling import called, started
 from planting import IN_BOXES, IN_NAMES, TABLE_HEAD
 from pydicom import dcmread
+from run_configs import FAST
 from searching import files_in, found
 
 from pipelines.phantom.cohort import make_cohort
@@ -25,11 +26,7 @@ def commands(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> tupl
     given = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports")]
     boxes = ["--boxes", str(cohort / "boxes.csv")]
     fast = [
-        *MODEL,
-        "--set",
-        "all.steps=1",
-        "--set",
-        "all.samples=1",
+        *FAST,
         "--controls",
         "0",
         "--no-words",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from out_trees import tree_of
 from pydicom import dcmread
-from run_configs import run_config
+from run_configs import FAST, run_config
 
 from audit.configuration import RunConfig
 from audit.pipeline.run import RunResult, run
@@ -33,9 +33,8 @@ def asked(cohort: Path, out: Path, **changes: object) -> RunConfig:
 
 def command(cohort: Path, out: Path, *more: str) -> list[str]:
     flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--set", "all.steps=1"]
-    flags += ["--set", "all.samples=1"]
-    return ["run", *flags, "--controls", "0", "--no-words", "--device", "cpu", *more]
+    flags += ["--boxes", str(cohort / "boxes.csv"), *FAST]
+    return ["run", *flags, "--controls", "0", "--no-words", *more]
 
 
 def because(result: RunResult) -> dict[str, int]:
