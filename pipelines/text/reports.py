@@ -5,6 +5,7 @@ Source: HL7 v2.5.1, table 0123; FHIR R4, DiagnosticReport.status; PS3.3 C.17.2 (
 To add a format, write one file in ``formats`` with a recogniser and a reader, and add one line to :data:`FORMATS`.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from pipelines.study import Exclusion, Report, ReportStatus
 from pipelines.text.formats.delimited import read_delimited_reports, recognise_delimited_reports
 from pipelines.text.formats.fhir_json import read_fhir_reports, recognise_fhir_reports
 from pipelines.text.formats.file import (
-    ENDINGS,
+    PARQUET_MAGIC,
     ReadReports,
     ReportFile,
     failed,
@@ -34,6 +35,7 @@ from pipelines.text.table import plain_stem
 
 __all__ = [
     "FORMATS",
+    "PLAIN_ENDINGS",
     "ReportFormat",
     "ReportTable",
     "read_plain_report",
@@ -43,9 +45,12 @@ __all__ = [
 ]
 
 
+PLAIN_ENDINGS = (".txt", ".text", ".rpt")
+
+
 def recognise_plain_report(file: ReportFile) -> bool:
     """Return True for a text report. The file name decides, because any text may be a report."""
-    return file.decoded is not None and file.suffix in {".txt", ".text", ".rpt"}
+    return file.decoded is not None and file.suffix in PLAIN_ENDINGS
 
 
 def read_plain_report(file: ReportFile) -> ReadReports:
@@ -146,17 +151,49 @@ class ReportFormat:
 
     recognise: Callable[[ReportFile], bool]
     read: Callable[[ReportFile], ReadReports]
+    endings: tuple[str, ...] = ()  # suffixes of its files, in lower case
+    start: bytes | None = (
+        None  # regular expression of the first bytes of its files, if these identify it under any name
+    )
 
 
 # Tried in this order: formats that identify themselves come before those that accept any text.
 FORMATS: dict[str, ReportFormat] = {
     "DICOM SR": ReportFormat(recognise=recognise_structured_report, read=read_structured_report),
-    "Parquet table": ReportFormat(recognise=recognise_parquet_reports, read=read_parquet_reports),
-    "HL7 v2 ORU": ReportFormat(recognise=recognise_hl7_reports, read=read_hl7_reports),
-    "OpenI XML": ReportFormat(recognise=recognise_openi_report, read=read_openi_report),
-    "FHIR DiagnosticReport": ReportFormat(recognise=recognise_fhir_reports, read=read_fhir_reports),
-    "CSV or TSV table": ReportFormat(recognise=recognise_delimited_reports, read=read_delimited_reports),
-    "plain text": ReportFormat(recognise=recognise_plain_report, read=read_plain_report),
+    "Parquet table": ReportFormat(
+        recognise=recognise_parquet_reports,
+        read=read_parquet_reports,
+        endings=(".parquet", ".pq"),
+        start=PARQUET_MAGIC,
+    ),
+    "HL7 v2 ORU": ReportFormat(
+        recognise=recognise_hl7_reports,
+        read=read_hl7_reports,
+        endings=(".hl7",),
+        start=rb"(?:MSH|FHS|BHS)[^\w\s]",
+    ),
+    "OpenI XML": ReportFormat(
+        recognise=recognise_openi_report,
+        read=read_openi_report,
+        endings=(".xml",),
+        start=rb"<\?xml|<eCitation",
+    ),
+    "FHIR DiagnosticReport": ReportFormat(
+        recognise=recognise_fhir_reports,
+        read=read_fhir_reports,
+        endings=(".json", ".ndjson", ".jsonl"),
+        start=rb'[\[{]\s*["{]',
+    ),
+    "CSV or TSV table": ReportFormat(
+        recognise=recognise_delimited_reports,
+        read=read_delimited_reports,
+        endings=(".csv", ".tsv", ".tab"),
+    ),
+    "plain text": ReportFormat(
+        recognise=recognise_plain_report,
+        read=read_plain_report,
+        endings=PLAIN_ENDINGS,
+    ),
 }
 
 
@@ -197,7 +234,7 @@ def read_reports(path: Path) -> ReportTable:
 def _read_file(path: Path) -> ReadReports | None:
     """Read one file; None if it does not hold reports."""
     try:
-        file = open_report_file(path)
+        file = open_report_file(path, may_hold=_may_hold_reports)
         if file is None:
             return None
         known = _format_of(file)
@@ -219,6 +256,11 @@ def _read_file(path: Path) -> ReadReports | None:
         else:
             kept.append(report)
     return tuple(kept), tuple(lost)
+
+
+def _may_hold_reports(ending: str, start: bytes) -> bool:
+    formats = FORMATS.values()
+    return any(ending in one.endings or (one.start and re.match(one.start, start)) for one in formats)
 
 
 def _format_of(file: ReportFile) -> ReportFormat | None:
@@ -256,4 +298,5 @@ _KNOWN_ENDINGS = frozenset(
 
 
 def _known_formats() -> str:
-    return f"{', '.join(sorted(ENDINGS))} files ({', '.join(FORMATS)})"
+    endings = sorted(ending for one in FORMATS.values() for ending in one.endings)
+    return f"{', '.join(endings)} files ({', '.join(FORMATS)})"

@@ -77,7 +77,8 @@ def in_new_formats(folder: Path) -> None:
     for film in sorted((folder / "dicom").iterdir()):
         report = folder / "reports" / f"{film.stem}.txt"
         uid = dcmread(film, stop_before_pixels=True).StudyInstanceUID
-        report.write_text(f"DICTATION OF {uid}\n{report.read_text()}")
+        report.with_suffix(".dictation").write_text(f"DICTATION OF {uid}\n{report.read_text()}")
+        report.unlink()
     drawn = pd.read_csv(folder / "boxes.csv", dtype=str)[["image", "label", "x", "y", "width", "height"]]
     lines = ["crosses", *drawn.agg("|".join, axis=1)]
     (folder / "boxes.crosses").write_text("\n".join(lines))
@@ -85,7 +86,7 @@ def in_new_formats(folder: Path) -> None:
 
 def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, Brightness.name, Brightness)
-    dictation = ReportFormat(recognise=recognise_dictation, read=read_dictation)
+    dictation = ReportFormat(recognise=recognise_dictation, read=read_dictation, endings=(".dictation",))
     monkeypatch.setattr(reports, "FORMATS", {"dictation": dictation, **reports.FORMATS})
     monkeypatch.setitem(FORMATS_OF_BOXES, "crosses", BoxFormat(recognise=recognise_crosses, read=read_crosses))
     monkeypatch.setitem(FAMILIES, "twin", clip.load)

@@ -1,6 +1,8 @@
 """A file that may hold reports; its first bytes decide how much of it is read."""
 
 import re
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +15,6 @@ from pipelines.study import Exclusion, Report
 from pipelines.text_files import DecodedText, TextTooLargeError, decode, read_unpacked
 
 __all__ = [
-    "ENDINGS",
     "PARQUET_MAGIC",
     "ReadReports",
     "ReportFile",
@@ -26,14 +27,9 @@ __all__ = [
 ReadReports = tuple[tuple[Report, ...], tuple[Exclusion, ...]]
 """The result of a reader: the reports of one file, and what was excluded from it."""
 
-ENDINGS = frozenset(
-    {".txt", ".text", ".rpt", ".csv", ".tsv", ".tab", ".parquet", ".pq", ".xml", ".json", ".ndjson", ".jsonl", ".hl7"}
-)
 PARQUET_MAGIC = b"PAR1"
 _PACKED_ENDINGS = frozenset({".gz", ".zip"})
 _SNIFFED_BYTES = 256
-# Formats that identify themselves are read under any name: HL7's first segments, XML, FHIR's JSON, Parquet.
-_SELF_NAMED = re.compile(rb'(?:\xef\xbb\xbf)?[\s\x0b]*(?:(?:MSH|FHS|BHS)[^\w\s]|<\?xml|<eCitation|[\[{]\s*["{]|PAR1)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +60,20 @@ def _ending_of(path: Path) -> str:
     return endings[-1] if endings else ""
 
 
-def open_report_file(path: Path) -> ReportFile | None:
-    """Read and unpack a file that may hold reports; None if its name and first bytes say that it does not.
+def _any_file(_ending: str, _start: bytes) -> bool:
+    return True
+
+
+def open_report_file(path: Path, *, may_hold: Callable[[str, bytes], bool] = _any_file) -> ReportFile | None:
+    """Read and unpack a file that may hold reports; DICOM files are not read.
+
+    Args:
+        path: the file.
+        may_hold: decides from the lower-case suffix (see :attr:`ReportFile.suffix`) and the first bytes of the file,
+            without byte order mark and leading white space, whether the file is read.
+
+    Returns:
+        The file, or None if ``may_hold`` refuses it.
 
     Raises:
         ReportError: the file cannot be opened or unpacked, or is too large.
@@ -77,7 +85,7 @@ def open_report_file(path: Path) -> ReportFile | None:
             return ReportFile(path=path, data=b"", is_dicom=True)
     except OSError as error:
         raise ReportError(f"{path} {why_unreadable(error)}") from error
-    if _ending_of(path) not in ENDINGS and not _SELF_NAMED.match(start):
+    if not may_hold(_ending_of(path), start.removeprefix(BOM_UTF8).lstrip()):
         return None
     data = read_unpacked(path, failure=ReportError)
     if data.startswith(PARQUET_MAGIC):
