@@ -2,6 +2,7 @@ from audit.attribution.bottleneck import BottleneckSettings as BottleneckSetting
 from audit.attribution.chefer import Chefer as Chefer
 from audit.attribution.engine import Method as Method
 from audit.attribution.explanation import Explanation as Explanation
+from audit.attribution.figure import figure as figure
 from audit.attribution.grad_cam import GradCAM as GradCAM
 from audit.attribution.grad_eclip import GradECLIP as GradECLIP
 from audit.attribution.iba import IBA as IBA
@@ -23,14 +24,13 @@ from audit.configuration import OutputConfig as OutputConfig
 from audit.configuration import RunConfig as RunConfig
 from audit.configuration import ScoringConfig as ScoringConfig
 from audit.encoders.loading import load_encoder as load_encoder
+from audit.execution.run import RunResult as RunResult
+from audit.execution.run import run as run
 from audit.experiments.baselines import baselines_of as baselines_of
-from audit.figures import figure as figure
 from audit.metrics.scores import box_mask as box_mask
 from audit.metrics.scores import score_heat as score_heat
-from audit.output.stored_run import StoredRun as StoredRun
-from audit.output.stored_run import load_run as load_run
-from audit.pipeline.run import RunResult as RunResult
-from audit.pipeline.run import run as run
+from audit.output.stored import StoredRun as StoredRun
+from audit.output.stored import load_run as load_run
 from pipelines.boxes import read_boxes as read_boxes
 from pipelines.dicom.headers import read_image_header as read_image_header
 from pipelines.errors import AuditError as AuditError

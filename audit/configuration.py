@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, ValidationError
 
-from audit.output.lock import Shard
+from audit.storage.lock import Shard
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:

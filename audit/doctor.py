@@ -17,8 +17,8 @@ from pydicom.uid import (
 )
 
 from audit.encoders.loading import load_encoder
-from audit.output.folder import check_writable, refusal_of
 from audit.privacy.pseudonyms import load_salt
+from audit.storage.folder import check_writable, refusal_of
 from pipelines.errors import AuditError, OutputError
 
 __all__ = ["Finding", "examine"]

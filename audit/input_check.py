@@ -13,7 +13,7 @@ from audit.pipeline.inputs import Inputs, survey
 from audit.privacy.messages import owned_failures
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor, shown_failures
-from pipelines.boxes.matching import target_boxes
+from pipelines.boxes.table import target_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import OF_LABELS, defused
 from pipelines.study import Case, Exclusion, Study

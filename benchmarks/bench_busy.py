@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.execution.machine import allowed_cores
+from audit.machine import allowed_cores
 from benchmarks.commands import audit_command, audit_environment, failure_of
 from benchmarks.machine import command_line, write_section
 from pipelines.phantom.cohort import make_cohort

@@ -10,9 +10,8 @@ from benchmarks.machine import command_line, write_section
 from benchmarks.openi import reports_of_openi
 from pipelines.findings import findings_in
 from pipelines.study import Context, Exclusion, Report
-from pipelines.text.phrases import phrases_of
+from pipelines.text.phrases import phrases_of, sentences_of
 from pipelines.text.sections import sections_of
-from pipelines.text.sentences import sentences_of
 
 PARTS = (
     "tune",

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.study import Report
-from pipelines.text.phrases import phrases_in_sentence
+from pipelines.text.phrases import phrases_in_sentence, sentences_of
 from pipelines.text.reports import ReportTable, read_reports
 from pipelines.text.sections import sections_of
-from pipelines.text.sentences import sentences_of
 
 __all__ = [
     "LABELS",

@@ -210,7 +210,7 @@ class Case:
     phrases: tuple[Phrase, ...]
     boxes: tuple[Box, ...]
     targets: tuple[tuple[int, ...], ...] | None = None
-    """For each phrase the places of its boxes among ``boxes``; None: see :func:`pipelines.boxes.matching.places_for`"""
+    """For each phrase the places of its boxes among ``boxes``; None: see :func:`pipelines.boxes.table.places_for`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

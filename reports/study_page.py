@@ -17,10 +17,10 @@ from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, 
 from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages
-from reports.score_rows import ScoreRow, score_rows, single_reasons
 from reports.targets import target_places
 from reports.texts import named, text
 from reports.words import (
+    ScoreRow,
     Verdict,
     blind_share,
     control_words,
@@ -28,6 +28,8 @@ from reports.words import (
     lacks_evidence,
     masking_summary,
     method_name,
+    score_rows,
+    single_reasons,
     study_summary,
     verdict_on,
     warnings_of_place,

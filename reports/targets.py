@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.boxes.matching import places_for
+from pipelines.boxes.table import places_for
 from pipelines.geometry import Placement
 from pipelines.study import Box, fields_of
 from reports.record import OwnBoxes, ScoredBox, ScoredImage, ScoredPhrase

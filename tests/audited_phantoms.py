@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from run_configs import run_config
 
-from audit.pipeline.run import run
+from audit.execution.run import run
 from pipelines.phantom.cohort import make_cohort
 
 __all__ = ["audit_phantoms"]

@@ -25,7 +25,7 @@ type_checker.install(["audit", "pipelines", "reports"])  # before any package of
 from pipelines.processes import preload  # noqa: E402
 
 # The server of processes starts but once, for whatever test comes first: with all that any of them needs.
-preload("audit.pipeline.run")
+preload("audit.execution.run")
 
 # The same examples in every run, and no example or health check that fails because the machine is busy.
 settings.register_profile("m2ib", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.boxes.matching import target_boxes
+from pipelines.boxes.table import target_boxes
 from pipelines.study import Box, Case, Image, Phrase, View
 
 

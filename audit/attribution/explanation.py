@@ -61,14 +61,14 @@ class Explanation:
         )
 
     def figure(self, *, boxes: Sequence[Box] = ()) -> "Figure":
-        """Draw image, heat, boxes and words (see :func:`audit.figures.figure`).
+        """Draw image, heat, boxes and words (see :func:`audit.attribution.figure.figure`).
 
         Raises:
             AuditError: matplotlib is not installed.
             TypeError: one of ``boxes`` is not a :class:`pipelines.study.Box`.
         """
         _check_boxes(boxes)
-        from audit.figures import figure  # noqa: PLC0415 - matplotlib is an extra
+        from audit.attribution.figure import figure  # noqa: PLC0415 - matplotlib is an extra
 
         return figure(self, boxes=boxes)
 

@@ -12,15 +12,14 @@ from audit.cli.checking import check
 from audit.cli.commands import Commands
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
-from audit.cli.log import key, logs
 from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, tell
 from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
-from audit.cli.results import render, score
+from audit.cli.results import key, logs, render, score
 from audit.cli.review import reviews
-from audit.cli.stopping import INTERRUPTED
-from audit.execution.machine import choose_threads
+from audit.cli.terminal import INTERRUPTED
+from audit.machine import choose_threads
 
 __all__ = ["app", "main"]
 

@@ -33,7 +33,7 @@ from audit.cli.options import (
     read_config,
 )
 from audit.cli.running import run_and_tell, say_what_is_to_do, submit_to_slurm
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import tell_what_is_wrong
 
 __all__ = ["baselines", "commission", "config", "demo", "doctor", "run"]
 
@@ -69,7 +69,7 @@ def run(
     run, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     from audit.configuration import RunConfig
-    from audit.output.folder import refuse_among
+    from audit.storage.folder import refuse_among
 
     given = {
         "dicom_dir": dicom_dir,

@@ -29,7 +29,7 @@ from audit.cli.options import (
     read_config,
     tell,
 )
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import tell_what_is_wrong
 
 __all__ = ["compare", "roar", "sanity"]
 
@@ -170,7 +170,7 @@ def sanity(
 ) -> None:
     """Turn the model random block by block, and see whether a method's heat notices."""
     from audit.experiments.sanity import SanityConfig, check_sanity
-    from audit.metrics.faithfulness.cascade import TowerName
+    from audit.faithfulness.cascade import TowerName
 
     given = {
         "dicom_dir": dicom_dir,

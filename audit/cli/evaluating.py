@@ -21,7 +21,7 @@ from audit.cli.options import (
     read_config,
     tell,
 )
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import tell_what_is_wrong
 
 if TYPE_CHECKING:
     from audit.experiments.evaluation import EvaluationResult
@@ -81,7 +81,7 @@ def evaluate(
     """
     from audit.experiments.evaluation import evaluate_table
     from audit.experiments.evaluation_settings import EvaluationConfig
-    from audit.metrics.faithfulness.confidence import TextMask
+    from audit.faithfulness.confidence import TextMask
 
     with errors_in_one_line():
         whole = read_config(

@@ -16,7 +16,7 @@ from audit.configuration import COHORT_NEEDED, PHANTOMS_ALONE, SECTIONS, FitChoi
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
-    from audit.pipeline.run import Progress
+    from audit.execution.run import Progress
 
 __all__ = [
     "COULD_NOT_RUN",

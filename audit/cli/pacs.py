@@ -16,7 +16,7 @@ from audit.cli.options import (
     progress_bar,
     tell,
 )
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import tell_what_is_wrong
 from audit.configuration import InputsConfig
 from pipelines.quoting import counted
 
@@ -171,7 +171,7 @@ def _index(given: str, dicom_dir: Path, out: Path) -> Path | None:
     Raises:
         InputError: it would lie among images or results.
     """
-    from audit.output.folder import index_of, refuse_among
+    from audit.storage.folder import index_of, refuse_among
 
     if given in {"auto", "none"}:
         return index_of(dicom_dir) if given == "auto" else None

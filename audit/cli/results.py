@@ -1,15 +1,16 @@
-"""The commands that go on from what a run has written: ``score`` and ``render``."""
+"""The commands `score`, `render` and `log`, which work on an OUT folder."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.cli.options import FAILURES_LISTED, Boxes, errors_in_one_line, progress_bar, tell
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.commands import Commands
+from audit.cli.options import COULD_NOT_RUN, FAILURES_LISTED, Boxes, errors_in_one_line, progress_bar, tell
+from audit.cli.terminal import at_the_keyboard, tell_what_is_wrong
 from pipelines.quoting import counted
 
-__all__ = ["render", "score"]
+__all__ = ["key", "logs", "render", "score"]
 
 _LISTED_AT_MOST = 5
 
@@ -24,8 +25,8 @@ def score(
 
     Without `--boxes` the run's own boxes are taken.
     """
-    from audit.output.lock import held
     from audit.output.rescoring import rescore
+    from audit.storage.lock import held
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = rescore(out, tuple(boxes or ()), progress=progress)
@@ -40,10 +41,10 @@ def score(
 
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
-    from audit.output.lock import held
     from audit.output.rendering import render_again
     from audit.privacy.messages import told_of_studies
     from audit.privacy.pseudonyms import Pseudonyms, load_salt
+    from audit.storage.lock import held
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
@@ -53,3 +54,93 @@ def render(out: Written) -> None:
     typer.echo(found.page)
     if found.damaged:
         raise typer.Exit(FAILURES_LISTED)
+
+
+logs = Commands(help="What was done on an OUT: the chain of entries that shows changes.", no_args_is_help=True)
+
+_NOT_DONE = 3  # exit status: nothing was changed, and a run was cut short
+
+
+@logs.command()
+def verify(
+    out: Written,
+    head: Annotated[
+        str | None, typer.Option(help="Checksum of a last line that you noted elsewhere: it must still be there.")
+    ] = None,
+    without_salt: Annotated[
+        bool, typer.Option("--without-salt", help="Check the chain alone, as who did not make the run.")
+    ] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="List every file of OUT: covered, changed, missing or not covered.")
+    ] = False,
+) -> None:
+    """Say whether the audit log is as it was written, and whether every file of OUT is as it says.
+
+    Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
+    """
+    from audit.logbook import verify as verify_log
+    from audit.privacy.pseudonyms import Pseudonyms, salt_of_verification
+    from audit.privacy.redaction import strange_name
+
+    with errors_in_one_line():
+        salt = None if without_salt else salt_of_verification()
+        keys = None if salt is None else Pseudonyms(salt)
+
+        def masked(name: str) -> str:
+            return strange_name(name, keys)
+
+        named = at_the_keyboard()
+        found = verify_log(out, salt, head=head, shown=str if named else masked)
+    for name, state in found.files.items() if files else ():
+        typer.echo(f"{state:<11}  {masked(name) if name in found.strange else _printable(name)}")
+    for sentence in found.notes:
+        tell(f"  {_printable(sentence)}")
+    for sentence in found.wrong:
+        typer.echo(_printable(sentence))
+    if not found.intact:
+        raise typer.Exit(COULD_NOT_RUN)
+    entries, studies = counted(found.entries, "entry", "entries"), counted(found.studies, "study", "studies")
+    covered = sum(state == "covered" for state in found.files.values())
+    typer.echo(
+        f"intact: {entries}, {studies} as recorded, {covered:,} of {len(found.files):,} files covered; "
+        f"the last line is {found.head}"
+    )
+    if found.unfinished:
+        raise typer.Exit(_NOT_DONE)
+
+
+def _printable(text: str) -> str:
+    """Write out control characters: a file that was put into OUT may have any name."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+@logs.command()
+def show(out: Written) -> None:
+    """Print the audit log, a line an entry."""
+    from audit.logbook.verify import as_text, entries_of
+
+    with errors_in_one_line():
+        entries = entries_of(out)
+    for entry in entries:
+        typer.echo(as_text(entry))
+
+
+def key(
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders with files, as a run was given them.")],
+    find: Annotated[
+        list[str] | None, typer.Option(help="Key to look for; may be given several times. All keys without.")
+    ] = None,
+) -> None:
+    """Say which file, study, image or patient a key stands for: prints names of files and what identifies patients."""
+    from audit.output.pseudonym_map import keys_of_files
+    from audit.privacy.pseudonyms import Pseudonyms, load_salt
+
+    wanted, found = frozenset(find or ()), 0
+    with errors_in_one_line():
+        for row in dict.fromkeys(keys_of_files(paths, Pseudonyms(load_salt()))):
+            if not wanted or row.key in wanted:
+                typer.echo(f"{row.key}\t{row.kind}\t{row.stands_for}")
+                found += 1
+    if wanted and not found:
+        tell("m2ib-audit: none of these files has such a key: give the folders of the run, as the user who ran it")
+        raise typer.Exit(COULD_NOT_RUN)

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from audit.cli.commands import Commands
 from audit.cli.options import Out, errors_in_one_line, tell
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import tell_what_is_wrong
 from pipelines.errors import AuditError
 from pipelines.quoting import counted
 
@@ -118,7 +118,7 @@ def review_import(
     """Keep what pages without a server saved; a file that is brought in twice changes nothing."""
     from datetime import UTC, datetime
 
-    from audit.review.saved_files import import_entries
+    from audit.review.importing import import_entries
     from audit.review.serving import reviewer_names
 
     with errors_in_one_line():

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from audit.cli.options import FAILURES_LISTED, progress_bar, tell
-from audit.cli.stopping import INTERRUPTED, Signals
-from audit.cli.telling import tell_what_is_wrong
+from audit.cli.terminal import INTERRUPTED, Signals, tell_what_is_wrong
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def run_and_tell(config: "RunConfig") -> None:
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
-    from audit.pipeline.run import run
+    from audit.execution.run import run
     from audit.privacy.messages import told_of_studies
 
     signals, out, shard = Signals(), config.output.out, config.execution.shard
@@ -172,9 +171,9 @@ def say_what_is_to_do(config: "RunConfig") -> None:
     Raises:
         AuditError: the run could not start.
     """
-    from audit.output.folder import check_writable
+    from audit.execution.prepare import prepare
     from audit.output.reuse import StudyStatus
-    from audit.pipeline.prepare import prepare
+    from audit.storage.folder import check_writable
 
     check_writable(config.output.out, overwrite=config.output.overwrite)
     with progress_bar() as progress:

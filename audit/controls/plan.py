@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audit.attribution.engine import pair_seed
-from pipelines.boxes.matching import target_boxes
+from pipelines.boxes.table import target_boxes
 from pipelines.study import Case, Image, Phrase, Study
 
 __all__ = ["Control", "ControlPlan", "PlannedPhrase", "negated", "nonsense", "side_swapped"]

@@ -6,16 +6,20 @@ only the pooled token is read, so only its row is computed (:func:`run_block_at`
 Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transformers for language understanding".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, arange, einsum
 from torch.nn import Sequential
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-__all__ = ["Affine", "Block", "bert_blocks", "run_block", "run_block_at", "select_tokens"]
+from pipelines.errors import ModelError
+
+__all__ = ["Affine", "Block", "Half", "bert_blocks", "depth_of", "run_block", "run_block_at", "select_tokens"]
 
 Hidden = Float[Tensor, "batch tokens width"]
 Map = Callable[[Tensor], Tensor]
@@ -129,3 +133,32 @@ def _block_of(layer: Any) -> Block:
         heads=attention.num_attention_heads,
         norm_first=False,
     )
+
+
+_LONGEST_NUMBER = 18  # digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """The tensors of one half under their names without its prefix, and what the config says of it."""
+
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any]  # vision_cfg or text_cfg; empty where a state dict comes without a config
+    folder: Path
+    device: torch.device
+    activation: str  # of OpenAI's architectures, as transformers names it: gelu or quick_gelu
+
+
+def depth_of(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    """Count what is numbered under ``prefix``: one more than the highest number.
+
+    Raises:
+        ModelError: the highest number is more than the number of tensors.
+    """
+    numbers = {name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)}
+    depth = 1 + max((int(number[:_LONGEST_NUMBER]) for number in numbers if number.isdecimal()), default=-1)
+    if depth > len(tensors):
+        raise ModelError(
+            f"the weights number {prefix[:-1]} up to {depth - 1:,} and have {len(tensors):,} tensors there"
+        )
+    return depth

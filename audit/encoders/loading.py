@@ -8,9 +8,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from audit.encoders import clip, dual_encoder, siglip
-from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, info_of
+from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, info_of, only_known_hosts
 from audit.encoders.folder_limits import refuse_harm
-from audit.encoders.hub_hosts import only_known_hosts
 from audit.encoders.model_folder import read_json
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo

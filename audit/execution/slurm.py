@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.configuration import SlurmConfig
-from audit.execution.machine import allowed_cores
+from audit.machine import allowed_cores
 from pipelines.errors import AuditError
 
 __all__ = ["Submitted", "closing_words", "shard_words", "share_of_cores", "submit"]

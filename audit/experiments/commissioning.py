@@ -12,7 +12,7 @@ from pathlib import Path
 
 from audit.configuration import RunConfig
 from audit.controls.verdict import LEAST_PHRASES
-from audit.pipeline.run import run
+from audit.execution.run import run
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 from reports.run_record import VerdictRecord, VerdictWord

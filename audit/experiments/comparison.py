@@ -19,11 +19,11 @@ from audit.attribution.rise import RISE
 from audit.configuration import ALL, CohortConfig, InputsConfig, MethodConfig, OutputConfig, ScoringConfig
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.execution.prepare import device_name, fit_of, model_record, pick_device, software_versions
 from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Progress, measured_as
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
 from audit.metrics.summary import score_table
 from audit.pipeline.inputs import Inputs, gather, index_path
-from audit.pipeline.prepare import device_name, fit_of, model_record, pick_device, software_versions
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures

@@ -13,7 +13,7 @@ from audit.attribution.engine import Clock, Method, no_clock
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
-from audit.execution.machine import MemoryReturn, Stopwatch
+from audit.machine import MemoryReturn, Stopwatch
 from audit.pipeline.aggregate import GrowingTable, score_rows
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs

@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit.metrics.statistics import paired_difference
 from audit.metrics.summary import summarise
-from audit.output.folder import check_writable
+from audit.storage.folder import check_writable
 from pipelines.errors import OutputError
 from reports.comparison_page import Cell, ComparisonTable, comparison_tables, render_comparison, summary_sentences
 from reports.comparison_record import ComparedScore, ComparisonRecord

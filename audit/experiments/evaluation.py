@@ -12,6 +12,7 @@ import torch
 from audit.attribution.engine import Method
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.execution.prepare import device_name, fit_of, pick_device, software_versions
 from audit.experiments.evaluation_pairs import (
     CUT_CAPTION,
     STRETCHED,
@@ -26,8 +27,7 @@ from audit.experiments.evaluation_pairs import (
 from audit.experiments.evaluation_settings import EvaluationConfig, check_methods, methods_of, text_mask_of
 from audit.experiments.evaluation_summary import Mean, as_csv, summarise
 from audit.experiments.pair_table import PairRow, PairTable, read_pair_table
-from audit.metrics.faithfulness.confidence import TextMask
-from audit.pipeline.prepare import device_name, fit_of, pick_device, software_versions
+from audit.faithfulness.confidence import TextMask
 from audit.privacy.messages import Told
 from pipelines.errors import InputError, OutputError
 from reports.writing import write_text_atomically

@@ -19,8 +19,8 @@ from audit.attribution.pairs import Request
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.words import CutPhraseWarning
 from audit.experiments.pair_table import PairRow, PairTable
-from audit.metrics.faithfulness.confidence import Confidence, TextMask, image_confidence, text_confidence
-from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
+from audit.faithfulness.confidence import Confidence, TextMask, image_confidence, text_confidence
+from audit.faithfulness.pairs import ExplainedPair, shuffled
 from pipelines.errors import InputError, OutputError
 from pipelines.image_file import RANGE, Picture, read_image
 from pipelines.quoting import defused

@@ -14,7 +14,7 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
 from audit.configuration import ComposedConfig, MethodConfig, ModelConfig
 from audit.encoders.protocol import DualEncoder
-from audit.metrics.faithfulness.confidence import TextMask
+from audit.faithfulness.confidence import TextMask
 from pipelines.errors import AuditError
 
 __all__ = ["PRESETS", "EvaluationConfig", "Preset", "check_methods", "methods_of", "text_mask_of"]

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from transformers import CLIPModel
 
 from audit.attribution.numerics import flushed_denormals
-from audit.metrics.faithfulness.pairs import hottest_first
+from audit.faithfulness.pairs import hottest_first
 from audit.phantom.training import TrainingSettings, pairwise_loss, rate_at
 
 __all__ = ["CaptionedImages", "Retrieval", "Words", "fine_tuned", "remove_patches", "remove_words", "retrieve"]

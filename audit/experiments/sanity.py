@@ -1,7 +1,7 @@
 """The check of sanity over a cohort: does a method's heat change when the model forgets, block by block?
 
 Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization); see
-:mod:`audit.metrics.faithfulness.cascade` for one step of it.
+:mod:`audit.faithfulness.cascade` for one step of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,13 +18,13 @@ from audit.configuration import CohortConfig, InputsConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.execution.machine import Stopwatch
+from audit.execution.prepare import fit_of, pick_device
 from audit.experiments.comparison import cohort_files
-from audit.metrics.faithfulness.cascade import CascadeSettings, PairSimilarity, SanityStep, TowerName, cascade
+from audit.faithfulness.cascade import CascadeSettings, PairSimilarity, SanityStep, TowerName, cascade
+from audit.machine import Stopwatch
 from audit.metrics.statistics import Interval, patient_interval
 from audit.pipeline.inputs import gather
 from audit.pipeline.load import loaded_studies
-from audit.pipeline.prepare import fit_of, pick_device
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError

@@ -17,7 +17,7 @@ from audit.attribution.m2ib import M2IB
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder, Tokens
 from audit.encoders.weights import listed
-from audit.pipeline.prepare import pick_device
+from audit.execution.prepare import pick_device
 from pipelines.errors import ModelError
 
 __all__ = ["TOLERANCE", "CheckedModel", "LayerSplit", "as_json", "as_lines", "check", "require_exact", "split_errors"]

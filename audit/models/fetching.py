@@ -28,8 +28,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
-from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, hub_page
-from audit.encoders.hub_hosts import only_known_hosts
+from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, hub_page, only_known_hosts
 from audit.encoders.model_folder import read_json
 from audit.models.choosing import choose_files, needed_names
 from pipelines.errors import ModelError, OutputError

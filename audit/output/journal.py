@@ -21,13 +21,13 @@ from audit.logbook.chain import (
 )
 from audit.logbook.events import scrubbed_trace
 from audit.logbook.seals import Value
-from audit.output.folder import SHARDS
 from audit.output.reuse import Plan
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
+from audit.storage.folder import SHARDS
 from pipelines.study import Exclusion
 from reports.reading import file_checksum
 from reports.results_folder import FAILED, study_folders

@@ -7,8 +7,8 @@ from pathlib import Path
 from audit.logbook import AuditLog
 from audit.logbook.chain import BEGUN_OVER, result_checksums
 from audit.logbook.known import read_log_state
-from audit.output.folder import clean_finished
 from audit.privacy.pseudonyms import load_salt
+from audit.storage.folder import clean_finished
 from reports.results_folder import RenderedFolder, damaged_tables, read_run, render_pages, study_folders
 
 __all__ = ["render_again"]

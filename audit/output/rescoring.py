@@ -12,15 +12,15 @@ from audit.logbook import AuditLog
 from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksums
 from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
-from audit.output.fingerprint import with_place
-from audit.output.folder import clean_finished
-from audit.output.stored_study import keyed_rows, rescore_study, stored_study
+from audit.output.stored import keyed_rows, rescore_study, stored_study
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
+from audit.pipeline.fingerprint import with_place
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Told, told_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor, shown_failures
+from audit.storage.folder import clean_finished
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError

@@ -10,14 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from audit.logbook.known import LogState
-from audit.output.fingerprint import Changes, Fingerprints, with_inputs
-from audit.output.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
-from audit.output.lock import Shard
-from audit.output.stored_study import rescore_study
+from audit.output.stored import rescore_study
 from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.fingerprint import Changes, Fingerprints, with_inputs
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Pseudonyms, path_key
+from audit.storage.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
+from audit.storage.lock import Shard
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Exclusion, Study
 from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord

@@ -19,7 +19,6 @@ def open_archive(via: str | None, config: Path | None) -> Archive:
         config: the settings file; None for the default one.
 
     Raises:
-        PacsError: it is not configured, or the settings are wrong.
         PacsError: it is not set up, or the settings are wrong.
     """
     settings = load_settings(config)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.logbook.known import LogState, read_log_state
-from audit.output.folder import clean
 from audit.pacs.archive import Archive
 from audit.privacy.messages import Told, told_of_studies
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
+from audit.storage.folder import clean
 from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError

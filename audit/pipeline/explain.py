@@ -15,9 +15,9 @@ from audit.configuration import RunConfig
 from audit.controls.explained import ExplainedControl, explain_controls
 from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
-from audit.execution.machine import Stopwatch
-from audit.metrics.faithfulness.measures import score_faithfulness
-from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
+from audit.faithfulness.measures import score_faithfulness
+from audit.faithfulness.pairs import ExplainedPair, shuffled
+from audit.machine import Stopwatch
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from audit.configuration import InputsConfig
-from audit.output.folder import index_of, refuse_among
+from audit.storage.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
 from pipelines.dicom.scan import scan_folder, select_views

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from audit.encoders.protocol import DualEncoder
-from audit.execution.machine import Stopwatch
 from audit.logbook.events import scrubbed_trace
+from audit.machine import Stopwatch
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import WorkerError
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory

@@ -13,17 +13,17 @@ import numpy as np
 
 from audit.configuration import RunConfig
 from audit.controls.evidence import pearson
-from audit.execution.machine import Stopwatch
+from audit.machine import Stopwatch
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
-from audit.output.fingerprint import Fingerprints
-from audit.output.lock import Fence
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
+from audit.pipeline.fingerprint import Fingerprints
 from audit.pipeline.load import phrase_texts
 from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, shown_failures, shown_words
+from audit.storage.lock import Fence
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of

@@ -16,7 +16,7 @@ from audit.metrics.pointing import hottest_point, pointing_outcome
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.boxes.matching import target_boxes, target_places
+from pipelines.boxes.table import target_boxes, target_places
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of

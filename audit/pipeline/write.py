@@ -16,9 +16,9 @@ import pandas as pd
 from jaxtyping import Bool
 from PIL import Image as Picture
 
-from audit.execution.machine import Clock
 from audit.logbook.known import LogState
 from audit.logbook.seals import UNSEALED, seal_key, sealed
+from audit.machine import Clock
 from pipelines.quoting import defused
 from reports.reading import HEAT, checksum, file_checksum
 from reports.record import FailedStudyRecord, StudyRecord

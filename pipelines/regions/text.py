@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image as Picture
 from scipy.ndimage import uniform_filter1d
 
-from pipelines.regions.letters import HEIGHT_PX, WINDOW_PX, Boxes, Letters, Tones, find_letters
-from pipelines.regions.printed import is_printed
+from pipelines.regions.printed import HEIGHT_PX, WINDOW_PX, Boxes, Letters, Tones, find_letters, is_printed
 
 __all__ = ["Area", "find_text"]
 

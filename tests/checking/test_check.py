@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.configuration import InputsConfig
 from audit.input_check import Checked, CheckRow, CheckStatus, check, write_csv
-from audit.output.folder import CACHE_VARIABLE, index_of
 from audit.pipeline.inputs import gather
 from audit.privacy.pseudonyms import Pseudonyms
+from audit.storage.folder import CACHE_VARIABLE, index_of
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from run_configs import run_config
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.output.folder import CACHE_VARIABLE, index_of
 from audit.pipeline.inputs import gather, index_path
+from audit.storage.folder import CACHE_VARIABLE, index_of
 from pipelines.dicom import scan as scanning
 from pipelines.dicom import scan_index
 from pipelines.errors import AuditError
@@ -20,7 +20,7 @@ from pipelines.phantom.cohort import make_cohort
 
 HANDED_OVER = {
     "check": ("audit.input_check.check", index_path),
-    "run": ("audit.pipeline.run.run", lambda config: index_path(config.inputs, out=config.output.out)),
+    "run": ("audit.execution.run.run", lambda config: index_path(config.inputs, out=config.output.out)),
     "compare": (
         "audit.experiments.comparison.compare",
         lambda config: index_path(config.inputs, out=config.output.out),

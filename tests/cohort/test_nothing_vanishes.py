@@ -17,8 +17,8 @@ from run_configs import FAST
 
 from audit.configuration import InputsConfig
 from audit.input_check import check
-from audit.output.folder import check_writable
 from audit.privacy.pseudonyms import Pseudonyms
+from audit.storage.folder import check_writable
 from pipelines.boxes import read_boxes
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError

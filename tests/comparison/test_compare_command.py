@@ -18,10 +18,10 @@ from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
 from audit.configuration import InputsConfig
+from audit.execution.run import run
 from audit.experiments import comparison as comparing
 from audit.experiments.comparison import ComparisonConfig, compare
 from audit.experiments.comparison_tables import FILES, as_markdown
-from audit.pipeline.run import run
 from pipelines.errors import ModelError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.comparison_page import comparison_tables, render_comparison

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
+from audit.encoders.blocks import Half
 from audit.encoders.loading import load_encoder
 from audit.encoders.model_folder import features
 from audit.encoders.open_clip import resnet
-from audit.encoders.open_clip.half import Half
 from audit.encoders.protocol import DualEncoder
 
 EXACT = {"atol": 1e-5, "rtol": 1e-5}

@@ -6,7 +6,7 @@ import pytest
 from run_configs import run_config
 from scipy.stats import pearsonr
 
-from audit.pipeline.run import RunResult, run
+from audit.execution.run import RunResult, run
 from pipelines.phantom.cohort import make_cohort
 from reports.record import ScoredPhrase
 from reports.results_folder import read_study, study_folders

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.output.lock import Fence, Shard, held
 from audit.pipeline.write import write_failed_study
+from audit.storage.lock import Fence, Shard, held
 from pipelines.errors import OutputError
 from reports.record import FailedStudyRecord
 from reports.writing import replaced, write_durably, write_text_atomically
@@ -20,7 +20,7 @@ LOCK = ".m2ib-audit.lock"
 HOLD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from audit.output.lock import Shard, held
+from audit.storage.lock import Shard, held
 
 with held(Path(sys.argv[1]), Shard.parse(sys.argv[2]) if len(sys.argv) > 2 else None):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,8 +12,8 @@ from pydicom.uid import RLELossless
 from run_configs import run_config
 
 from audit.configuration import RunConfig
+from audit.execution.run import RunResult, run
 from audit.output.rescoring import rescore
-from audit.pipeline.run import RunResult, run
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.cohort import each_frame
 from pipelines.dicom.decode import MAX_PIXELS

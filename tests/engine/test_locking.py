@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.output.lock import Shard, held
+from audit.storage.lock import Shard, held
 from pipelines.errors import OutputError
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
-from audit.output.lock import Shard, held
+from audit.storage.lock import Shard, held
 
 with held(Path(sys.argv[1]), Shard.parse(sys.argv[2]) if len(sys.argv) > 2 else None):
     print("held", flush=True)

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
 from audit.configuration import RunConfig
+from audit.execution.run import run
 from audit.logbook import AUDIT_LOG, verify
-from audit.pipeline.run import run
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import AuditError, CohortError, InputError, OutputError

@@ -17,11 +17,11 @@ from out_trees import tree_of
 from run_configs import run_config
 
 from audit.configuration import RunConfig
+from audit.execution import run as engine
+from audit.execution.prepare import Prepared, prepare
 from audit.logbook import verify
-from audit.pipeline import run as engine
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer
-from audit.pipeline.prepare import Prepared, prepare
 from audit.pipeline.score import Finisher
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audit.execution.machine import allowed_cores, thread_settings
 from audit.execution.slurm import Command, share_of_cores
+from audit.machine import allowed_cores, thread_settings
 
 ROOT = Path(__file__).parents[2]
 OF_THREADS = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "SLURM_")
@@ -77,7 +77,7 @@ def test_what_the_user_has_set_reaches_openmp_and_openblas() -> None:
 def test_importing_the_packages_leaves_the_environment_alone() -> None:
     python(
         "import os; before = dict(os.environ)\n"
-        "import audit.cli, audit.execution.machine, audit.pipeline.run\n"
+        "import audit.cli, audit.machine, audit.execution.run\n"
         "from audit import M2IB, load_encoder, read_image\n"
         "names = ('GOMP_SPINCOUNT', 'KMP_BLOCKTIME', 'OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS')\n"
         "assert all(os.environ.get(name) == before.get(name) for name in names)"

@@ -16,8 +16,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from audit.execution.machine import Stopwatch
 from audit.execution.workers import finished_here, finished_in_processes, running_ahead
+from audit.machine import Stopwatch
 from audit.metrics.summary import score_table
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable
 from audit.pipeline.explain import ExplainedStudy

@@ -21,7 +21,7 @@ import audit.pacs.pushing  # noqa: F401 - imported by a command only when it is 
 import reports.dicom_out  # noqa: F401
 from audit.cli import app
 from audit.configuration import RunConfig
-from audit.pipeline.run import run
+from audit.execution.run import run
 
 _SECONDS_TO_END = 60.0  # a hang, on whatever machine
 

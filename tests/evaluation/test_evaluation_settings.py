@@ -7,7 +7,7 @@ import pytest
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import Encoder
 from audit.experiments.evaluation_settings import PRESETS, EvaluationConfig, methods_of, text_mask_of
-from audit.metrics.faithfulness.confidence import TextMask
+from audit.faithfulness.confidence import TextMask
 
 SHARED = ("beta", "variance", "steps", "samples", "image_layer", "text_layer")
 

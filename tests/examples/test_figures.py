@@ -12,9 +12,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
+from audit.attribution.drawing import BOX_COLOUR
 from audit.attribution.explanation import Explanation
-from audit.figures import figure
-from audit.figures.drawing import BOX_COLOUR
+from audit.attribution.figure import figure
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit, Placement
 from pipelines.image_file import Picture
@@ -192,6 +192,6 @@ def test_a_notebook_displays_the_figure_and_pyplot_knows_nothing_of_it():
 
 def test_without_matplotlib_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
-    monkeypatch.delitem(sys.modules, "audit.figures.drawing", raising=False)
+    monkeypatch.delitem(sys.modules, "audit.attribution.drawing", raising=False)
     with pytest.raises(AuditError, match="m2ib-audit\\[notebook\\]"):
         figure(explained())

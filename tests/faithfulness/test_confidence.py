@@ -13,7 +13,7 @@ from audit.attribution.pairs import Attribution, Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.model_folder import features
 from audit.encoders.protocol import Encoder
-from audit.metrics.faithfulness.confidence import (
+from audit.faithfulness.confidence import (
     Confidence,
     TextMask,
     confidence_drop,
@@ -22,7 +22,7 @@ from audit.metrics.faithfulness.confidence import (
     text_confidence,
     weights_on_input,
 )
-from audit.metrics.faithfulness.pairs import ExplainedPair, cosines_of_images, unit_range
+from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, unit_range
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit, Placement
 

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, cosine_of, image_of, of_patches, of_words
 
-from audit.metrics.faithfulness.curves import (
+from audit.faithfulness.curves import (
     Baseline,
     Change,
     Curve,
@@ -23,7 +23,7 @@ from audit.metrics.faithfulness.curves import (
     image_curves,
     word_curves,
 )
-from audit.metrics.faithfulness.pairs import ExplainedPair, hottest_first
+from audit.faithfulness.pairs import ExplainedPair, hottest_first
 
 WORDS = ["left", "pleural", "effusion", "unchanged"]
 nine = st.lists(st.floats(0.05, 2.0), min_size=9, max_size=9)

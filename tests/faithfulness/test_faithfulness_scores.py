@@ -10,10 +10,9 @@ from toy_encoder import PHRASE, cosine_of, image_of, of_patches, of_words
 from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
-from audit.metrics.faithfulness.curves import Baseline, Change, CurveSettings, image_curves, word_curves
-from audit.metrics.faithfulness.measures import FaithfulnessSettings, score_faithfulness
-from audit.metrics.faithfulness.pairs import ExplainedPair, shuffled
-from audit.metrics.faithfulness.road import RoadSettings, road
+from audit.faithfulness.curves import Baseline, Change, CurveSettings, image_curves, word_curves
+from audit.faithfulness.measures import FaithfulnessSettings, RoadSettings, road, score_faithfulness
+from audit.faithfulness.pairs import ExplainedPair, shuffled
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.phantom.wording import Claim, sentence_of
 from pipelines.transforms import place_image

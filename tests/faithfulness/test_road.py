@@ -11,8 +11,8 @@ from made_up_models import PHRASES
 from torch.nn.functional import cosine_similarity
 from toy_encoder import PHRASE, SIZE, of_patches
 
-from audit.metrics.faithfulness.pairs import ExplainedPair
-from audit.metrics.faithfulness.road import Road, RoadSettings, impute_linearly, road
+from audit.faithfulness.measures import Road, RoadSettings, impute_linearly, road
+from audit.faithfulness.pairs import ExplainedPair
 
 QUIET = RoadSettings(noise=0.0)
 

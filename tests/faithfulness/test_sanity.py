@@ -16,7 +16,7 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Attribution, Request
 from audit.encoders.blocks import Affine
 from audit.encoders.loading import load_encoder
-from audit.metrics.faithfulness.cascade import (
+from audit.faithfulness.cascade import (
     CascadeSettings,
     SanityStep,
     TowerName,

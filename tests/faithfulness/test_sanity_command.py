@@ -10,7 +10,7 @@ from audit.cli import app
 from audit.configuration import InputsConfig
 from audit.encoders.loading import load_encoder
 from audit.experiments.sanity import SanityConfig, check_sanity
-from audit.metrics.faithfulness.cascade import TowerName
+from audit.faithfulness.cascade import TowerName
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 

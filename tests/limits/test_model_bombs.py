@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from audit.encoders.blocks import depth_of
 from audit.encoders.folder_limits import refuse_harm
 from audit.encoders.loading import phantom_folder
-from audit.encoders.open_clip.half import depth_of
 from pipelines.errors import ModelError
 
 PHANTOM = phantom_folder()

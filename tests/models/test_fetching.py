@@ -14,8 +14,7 @@ from transformers import CLIPModel
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.encoders.catalogue import KNOWN
-from audit.encoders.hub_hosts import only_known_hosts
+from audit.encoders.catalogue import KNOWN, only_known_hosts
 from audit.encoders.loading import load_encoder, phantom_folder
 from audit.models.fetching import as_lines, fetch
 from pipelines.errors import ModelError, OutputError

@@ -12,7 +12,7 @@ from orthanc import Orthanc, running_orthanc
 from pydicom.dataset import Dataset
 from run_configs import run_config
 
-from audit.pipeline.run import run
+from audit.execution.run import run
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms
 from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort

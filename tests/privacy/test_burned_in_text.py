@@ -18,8 +18,7 @@ from pipelines.dicom.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.regions import regions_of
-from pipelines.regions.letters import find_letters
-from pipelines.regions.printed import is_printed
+from pipelines.regions.printed import find_letters, is_printed
 from pipelines.regions.text import find_text
 from pipelines.study import Exclusion
 from pipelines.text.reports import read_reports

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.logbook import AuditLog
-from audit.privacy.pseudonym_map import KeyRow, keys_of_files, write_key_list
+from audit.output.pseudonym_map import KeyRow, keys_of_files, write_key_list
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt, salt_file
 from pipelines.errors import InputError, OutputError
 from pipelines.phantom.cohort import make_cohort

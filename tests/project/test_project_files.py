@@ -39,7 +39,7 @@ def test_help_answers_without_loading_torch() -> None:
 
 def test_a_run_needs_no_extra() -> None:
     code = (
-        "import sys, audit.pipeline.run, audit.cli.running; "
+        "import sys, audit.execution.run, audit.cli.running; "
         "sys.exit(any(m in sys.modules for m in ('ray', 'submitit', 'highdicom', 'pynetdicom')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0

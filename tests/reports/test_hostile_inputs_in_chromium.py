@@ -7,7 +7,7 @@ import pytest
 from pydicom import dcmread
 from run_configs import run_config
 
-from audit.pipeline.run import run
+from audit.execution.run import run
 from pipelines.phantom.cohort import make_cohort
 
 MEGABYTE = "nodule " * 150_000

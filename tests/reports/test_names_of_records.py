@@ -7,8 +7,8 @@ import pytest
 
 from audit.attribution.methods import METHODS
 from audit.controls.plan import Control
-from audit.metrics.faithfulness.curves import Baseline, Change, CurveSettings, word_curve_name
-from audit.metrics.faithfulness.measures import FaithfulnessSettings
+from audit.faithfulness.curves import Baseline, Change, CurveSettings, word_curve_name
+from audit.faithfulness.measures import FaithfulnessSettings
 from audit.metrics.scores import MEASURES, tolerances
 from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone

@@ -3,7 +3,7 @@
 import pytest
 from made_up_image import made_up_image, target_of
 
-from audit.output.stored_study import keyed_rows
+from audit.output.stored import keyed_rows
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
 from pipelines.boxes import BoxRow

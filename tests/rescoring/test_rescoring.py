@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.configuration import RunConfig
+from audit.execution.run import run
 from audit.logbook import AuditLog
 from audit.logbook.chain import DONE
 from audit.output.rescoring import rescore
-from audit.pipeline.run import run
 from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
 from pipelines.phantom.cohort import make_cohort

@@ -12,8 +12,8 @@ from browser_store import begin_with_local_storage, entries_kept, keep_nothing, 
 from made_up_review import MadeUp, entry_of, ready, three_studies
 from playwright.sync_api import Dialog, Page, expect
 
+from audit.review.importing import import_entries
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.saved_files import import_entries
 
 ONE, TWO, FOUR = three_studies()
 STATE = ".reading:not(.behind) .review-state"

@@ -9,10 +9,10 @@ from audited_phantoms import audit_phantoms
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.output.folder import check_writable
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor
 from audit.review.ledger import LEDGER_NAME, Ledger
+from audit.storage.folder import check_writable
 from pipelines.errors import OutputError
 from reports.record import ScoredPhrase, StudyRecord
 from reports.results_folder import read_record, study_folders

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.review.drawn import write_boxes
 from audit.review.exporting import agreement_lines, agreement_table, export, text_of
+from audit.review.importing import import_entries
 from audit.review.ledger import LEDGER_NAME, Ledger
-from audit.review.saved_files import import_entries
 from pipelines.boxes import read_boxes
 from pipelines.errors import InputError, OutputError
 from reports.review_page import reason_words

@@ -13,7 +13,7 @@ from made_up_review import EFFUSION, NODULE, lay_down, make_study, ready, three_
 from playwright.sync_api import Page, expect
 
 from audit.review.exporting import export
-from audit.review.saved_files import import_entries
+from audit.review.importing import import_entries
 
 ONE, TWO, FOUR = three_studies()
 PLACE = f"{TWO.record.key} {TWO.record.created.isoformat()}"  # under which the browser keeps what is said of a study

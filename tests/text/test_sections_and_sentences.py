@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.privacy.masking import mask_identifiers
-from pipelines.text.phrases import phrases_of
+from pipelines.text.phrases import LONGEST_SENTENCE, phrases_of, sentences_of
 from pipelines.text.sections import sections_of, without_people
-from pipelines.text.sentences import LONGEST_SENTENCE, sentences_of
 
 MIMIC = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audit.encoders.blocks import Half
 from audit.encoders.model_folder import make_preprocessing, read_json, read_preprocessing
 from audit.encoders.open_clip import resnet
-from audit.encoders.open_clip.half import Half
 from audit.encoders.open_clip.transformers_towers import bert_text, clip_image, clip_text, vit_image
 from audit.encoders.protocol import Encoder, EncoderInfo, ImageTower, TextTower
 from audit.encoders.weights import read_state_dict, weights_files

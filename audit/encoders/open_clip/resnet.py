@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import multi_head_attention_forward
 
+from audit.encoders.blocks import Half, depth_of
 from audit.encoders.model_folder import parameters_of
-from audit.encoders.open_clip.half import Half, depth_of
 from audit.encoders.weights import fill
 from pipelines.errors import ModelError
 

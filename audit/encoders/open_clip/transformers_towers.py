@@ -38,10 +38,10 @@ from transformers import (
     ViTModel,
 )
 
+from audit.encoders.blocks import Half, depth_of
 from audit.encoders.clip import image_tower, text_tower
 from audit.encoders.dual_encoder import bert_tower, vit_tower
 from audit.encoders.model_folder import load_pretrained, load_tokenizer, parameters_of
-from audit.encoders.open_clip.half import Half, depth_of
 from audit.encoders.protocol import Tokens
 from audit.encoders.transformer import TransformerImageTower, TransformerTextTower
 from audit.encoders.weights import check_fit, fill

@@ -13,12 +13,12 @@ from pathlib import Path
 from audit.configuration import RunConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
-from audit.execution.machine import Stopwatch
+from audit.execution.prepare import fit_of, pick_device
 from audit.execution.workers import guarded
+from audit.machine import Stopwatch
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer, methods_of
 from audit.pipeline.load import LoadedStudy
-from audit.pipeline.prepare import fit_of, pick_device
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import ModelError

@@ -7,7 +7,7 @@ from pydicom import dcmread
 from run_configs import FAST, run_config
 
 from audit.configuration import RunConfig
-from audit.pipeline.run import RunResult, run
+from audit.execution.run import RunResult, run
 
 __all__ = ["COMPRESSED", "FIRST", "STUDIES", "asked", "because", "change_image", "command", "fresh", "spoil_codestream"]
 

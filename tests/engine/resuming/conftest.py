@@ -7,7 +7,7 @@ import pytest
 from asking import STUDIES, asked
 
 from audit.attribution.m2ib import M2IB
-from audit.pipeline.run import run
+from audit.execution.run import run
 from pipelines.phantom.cohort import make_cohort
 
 

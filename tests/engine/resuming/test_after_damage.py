@@ -10,11 +10,11 @@ from out_trees import tree_of
 from typer.testing import CliRunner
 
 from audit.cli import app
+from audit.execution.run import run
 from audit.logbook import AUDIT_LOG, AuditLog, verify
 from audit.logbook.chain import DONE, OPENED
-from audit.output.lock import Shard
-from audit.pipeline.run import run
 from audit.privacy.pseudonyms import load_salt
+from audit.storage.lock import Shard
 from pipelines.errors import OutputError
 from reports.reading import file_checksum
 from reports.results_folder import study_folders

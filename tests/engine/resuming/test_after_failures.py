@@ -10,7 +10,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.pipeline.run import run
+from audit.execution.run import run
 from audit.pipeline.score import Finisher
 from pipelines.errors import InputError, OutputError
 from reports.results_folder import study_folders

@@ -13,10 +13,10 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.output.lock import Shard
+from audit.execution.run import run
 from audit.output.rescoring import rescore
-from audit.pipeline.run import run
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
+from audit.storage.lock import Shard
 from pipelines.errors import AuditError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_record, study_folders

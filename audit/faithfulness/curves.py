@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from audit.encoders.protocol import DualEncoder
-from audit.metrics.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, hottest_first
+from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, hottest_first
 
 __all__ = [
     "Baseline",

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from audit.encoders.protocol import DualEncoder
-from audit.metrics.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, unit_range
+from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, unit_range
 
 __all__ = [
     "Confidence",
@@ -97,7 +97,7 @@ def text_confidence(
     """Weight each word's token embeddings by the heat of the words; None for a phrase of fewer than two.
 
     In a tower that normalises before each block (CLIP, SigLIP) a weight between 0 and 1 acts on the residual alone;
-    there the scores of :func:`audit.metrics.faithfulness.curves.word_curves`, where weights are 0 or 1, say more.
+    there the scores of :func:`audit.faithfulness.curves.word_curves`, where weights are 0 or 1, say more.
 
     Raises:
         ModelError: the text tower does not hand out its embeddings.

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from audit.logbook import AUDIT_LOG, EVENT_LOG
-from audit.output.lock import is_lock
+from audit.storage.lock import is_lock
 from pipelines.errors import InputError, OutputError
 from pipelines.quoting import printable
 from reports.results_folder import RECORD, study_folders

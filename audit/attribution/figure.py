@@ -30,7 +30,7 @@ def figure(explained: "Explanation | Sequence[Explanation]", *, boxes: Sequence[
         ValueError: nothing to draw.
     """
     try:
-        from audit.figures.drawing import draw  # noqa: PLC0415 - matplotlib is an extra
+        from audit.attribution.drawing import draw  # noqa: PLC0415 - matplotlib is an extra
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("matplotlib"):
             raise

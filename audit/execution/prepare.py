@@ -16,12 +16,12 @@ from audit.configuration import ModelConfig, RunConfig
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.execution.machine import Stopwatch
 from audit.logbook.known import LogState, read_log_state
 from audit.logbook.seals import seal_key
-from audit.output.fingerprint import Fingerprints, shaping_settings
+from audit.machine import Stopwatch
 from audit.output.reuse import Plan, Selection, plan
 from audit.pipeline.explain import Explainer, methods_of
+from audit.pipeline.fingerprint import Fingerprints, shaping_settings
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext

@@ -1,27 +1,30 @@
-"""A study as its record keeps it, in the form that scores are computed from."""
+"""Reads what an OUT folder holds: the whole run, and single studies."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool
 
 from audit.pipeline.scoring_context import ImageScorer, ScoringContext, target_ids
 from audit.privacy.pseudonyms import path_key
 from audit.privacy.redaction import Redactor
 from pipelines.boxes import BoxRow
+from pipelines.errors import DamagedError
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.study import Case, Image, Radiograph, Report, Study, fields_of, instance_of
 from pipelines.text.table import plain_stem
 from reports.overlay import check_picture
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
-from reports.results_folder import StudyFolder, read_study, valid_of
+from reports.results_folder import StudyFolder, read_record, read_run, read_study, study_folders, valid_of
+from reports.run_record import RunRecord
 from reports.score_catalogue import kind_of
 from reports.targets import own_boxes, scored_boxes
 
-__all__ = ["keyed_rows", "rescore_study", "stored_study"]
+__all__ = ["StoredRun", "keyed_rows", "load_run", "rescore_study", "stored_study"]
 
 
 def _stored_image(record: StudyRecord, image: ScoredImage) -> Image:
@@ -165,3 +168,56 @@ def _phrase(
             control.model_copy(update={"hit": hit}) for control, hit in zip(record.controls, hits, strict=True)
         ),
     )
+
+
+_SCORES = "scores.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A run whose results lie in OUT."""
+
+    out: Path
+    record: RunRecord  # run.json
+
+    @property
+    def verdict(self) -> pd.DataFrame:
+        """A row per method: the verdict, and the figures that it rests on."""
+        return pd.DataFrame([verdict.model_dump() for verdict in self.record.verdicts])
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row per image, phrase, method and score, as in ``scores.parquet``.
+
+        Raises:
+            DamagedError: the table is missing or cannot be read.
+        """
+        try:
+            return pd.read_parquet(self.out / _SCORES)
+        except (OSError, ValueError) as error:
+            raise DamagedError(
+                f"{self.out / _SCORES}: cannot be read; run again with the same configuration"
+            ) from error
+
+    @property
+    def summaries(self) -> pd.DataFrame:
+        """A row per method, score and finding: the estimate with its 95 % interval over patients."""
+        return pd.DataFrame([summary.model_dump(exclude={"differences"}) for summary in self.record.summaries])
+
+    def studies(self) -> Iterator[StudyRecord]:
+        """Read the record of each study, in the order of their keys.
+
+        Raises:
+            DamagedError: a record is missing or damaged.
+        """
+        return (read_record(folder) for folder in study_folders(self.out))
+
+
+def load_run(out: Path | str) -> StoredRun:
+    """Read the folder OUT of a run.
+
+    Raises:
+        DamagedError: it holds no ``run.json``, or one that is damaged or of another version.
+    """
+    folder = Path(out)
+    return StoredRun(out=folder, record=read_run(folder))

@@ -11,26 +11,26 @@ from pathlib import Path
 import torch
 
 from audit.configuration import RunConfig
-from audit.execution.machine import MemoryReturn
 from audit.execution.on_ray.batch import check_ray, finished_on_ray
+from audit.execution.prepare import Prepared, Progress, device_name, prepare, settings_by_method
 from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
 from audit.logbook.known import read_log_state
+from audit.machine import MemoryReturn
 from audit.metrics.summary import score_table
-from audit.output.folder import SHARDS, check_writable, discard_archived, make
 from audit.output.journal import Journal, say_replaced
-from audit.output.lock import held
+from audit.output.pseudonym_map import keys_of_inputs, write_key_list
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
-from audit.output.stored_run import StoredRun
+from audit.output.stored import StoredRun
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
 from audit.pipeline.explain import ExplainedStudy, Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import failed_study, loaded_studies
-from audit.pipeline.prepare import Prepared, Progress, device_name, prepare, settings_by_method
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Told, told_of
-from audit.privacy.pseudonym_map import keys_of_inputs, write_key_list
 from audit.privacy.redaction import shown_failures
+from audit.storage.folder import SHARDS, check_writable, discard_archived, make
+from audit.storage.lock import held
 from pipelines.errors import AuditError, DamagedError
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import preload
