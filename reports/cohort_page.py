@@ -4,14 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from reports.judgement import (
-    control_rows,
-    evidence_sentences,
-    faithfulness_rows,
-    shortcut_rows,
-    subgroup_rows,
-    verdict_views,
-)
+from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.record import StudyRecord
 from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
@@ -28,7 +21,14 @@ from reports.score_catalogue import (
 )
 from reports.study_table import StudyTable
 from reports.texts import counted, text
-from reports.words import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
+from reports.verdicts import (
+    control_rows,
+    evidence_sentences,
+    faithfulness_rows,
+    shortcut_rows,
+    subgroup_rows,
+    verdict_views,
+)
 
 __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "render_cohort"]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
+from reports.outcomes import method_name, reference_name
 from reports.page import render_page, shown_number
 from reports.run_record import ScoreDifference
 from reports.score_catalogue import (
@@ -18,7 +19,6 @@ from reports.score_catalogue import (
     score_name,
 )
 from reports.texts import counted, text
-from reports.words import method_name, reference_name
 
 __all__ = [
     "Cell",

@@ -10,16 +10,7 @@ from jaxtyping import Float
 from pipelines.errors import OutputError
 from pipelines.geometry import Placement
 from pipelines.study import View
-from reports.judgement import verdict_views
-from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
-from reports.page import render_page
-from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
-from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
-from reports.run_record import EvidenceRecord, RunRecord
-from reports.score_catalogue import SCORES, names_on_pages
-from reports.targets import target_places
-from reports.texts import named, text
-from reports.words import (
+from reports.outcomes import (
     ScoreRow,
     Verdict,
     blind_share,
@@ -34,6 +25,15 @@ from reports.words import (
     verdict_on,
     warnings_of_place,
 )
+from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
+from reports.page import render_page
+from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
+from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
+from reports.run_record import EvidenceRecord, RunRecord
+from reports.score_catalogue import SCORES, names_on_pages
+from reports.targets import target_places
+from reports.texts import named, text
+from reports.verdicts import verdict_views
 
 __all__ = ["render_study"]
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
+from reports.outcomes import Outcome, outcome_of, warned
 from reports.page import data_url
 from reports.record import ScoredPhrase, StudyRecord
 from reports.review_record import moment_audited
 from reports.score_catalogue import ENERGY
 from reports.texts import named
-from reports.words import Outcome, outcome_of, warned
 
 __all__ = ["CaseLine", "PlainRow", "StudyTable"]
 

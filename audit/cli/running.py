@@ -45,8 +45,8 @@ def findings_of(run: "RunRecord") -> Iterator[str]:
 
 
 def _hits(run: "RunRecord", method: str) -> str:
+    from reports.outcomes import best_reference, reference_name
     from reports.score_catalogue import POINTING
-    from reports.words import best_reference, reference_name
 
     own = next((each for each in run.summaries if _is_overall(each, method, POINTING)), None)
     if own is None or own.estimate is None or own.low is None or own.high is None:

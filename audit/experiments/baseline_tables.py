@@ -15,10 +15,10 @@ from pipelines.boxes import read_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import defused, requoted_for_owner
 from pipelines.study import Exclusion
+from reports.outcomes import method_name
 from reports.run_record import ScoreSummary
 from reports.score_catalogue import POINTING, SCORES
 from reports.texts import counted
-from reports.words import method_name
 from reports.writing import write_text_atomically
 
 __all__ = ["BaselinesOfFile", "baselines_of_file", "check_suffix", "text_table", "write_baselines"]

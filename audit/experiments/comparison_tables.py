@@ -11,9 +11,9 @@ from audit.storage.folder import check_writable
 from pipelines.errors import OutputError
 from reports.comparison_page import Cell, ComparisonTable, comparison_tables, render_comparison, summary_sentences
 from reports.comparison_record import ComparedScore, ComparisonRecord
+from reports.outcomes import method_name
 from reports.run_record import ScoreDifference, ScoreSummary
 from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, SCORES, is_reference, shuffled_name
-from reports.words import method_name
 from reports.writing import write_text_atomically
 
 __all__ = ["FILES", "as_markdown", "check_out", "compared_scores", "table_lines", "write_comparison"]

@@ -11,6 +11,7 @@ from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
+from reports.outcomes import CONTROLS
 from reports.record import ControlRecord, OtherHeatRecord, ReportRecord, Score, ScoredPhrase, UnputSentence
 from reports.review_page import ReviewSession
 from reports.run_record import (
@@ -27,7 +28,6 @@ from reports.run_record import (
 )
 from reports.score_catalogue import COHORT_IOU, MEAN_IOU, POINTING_MM, PRECISION, RANK, SCORES, names_of
 from reports.study_page import render_study
-from reports.words import CONTROLS
 
 ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
 DIFFERENCE = ScoreDifference(reference="centre", estimate=0.2, low=0.1, high=0.3, scored=40, patients=20)

@@ -8,7 +8,7 @@ from test_study_page_in_chromium import CONTRASTS
 from waiting import until
 
 from reports.cohort_page import render_cohort
-from reports.words import outcome_of
+from reports.outcomes import outcome_of
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from made_up_records import make_cohort
 
 from reports.cohort_page import difference_table, render_cohort
+from reports.outcomes import cohort_summary
 from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
 from reports.score_catalogue import FEW_PATIENTS, POINTING
-from reports.words import cohort_summary
 
 
 def difference(reference: str, low: float, estimate: float, high: float, patients: int = 20) -> ScoreDifference:

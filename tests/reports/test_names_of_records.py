@@ -12,11 +12,11 @@ from audit.faithfulness.measures import FaithfulnessSettings
 from audit.metrics.scores import MEASURES, tolerances
 from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone
+from reports.outcomes import CONTROLS
 from reports.review_record import REASONS
 from reports.run_record import VerdictWord
 from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, COHORT_IOU, HUMAN, MEAN_IOU, SCORES, names_of
 from reports.texts import all_texts
-from reports.words import CONTROLS
 
 MEASURED_BY_DEFAULT = (
     *(f"{side} confidence {change}" for side in ("image", "text") for change in ("drop", "increase")),

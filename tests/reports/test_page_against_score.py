@@ -9,9 +9,9 @@ from audited_phantoms import audit_phantoms
 from playwright.sync_api import Page
 
 from benchmarks.page_against_score import check_pages
+from reports.outcomes import outcome_of
 from reports.record import ScoredImage, ScoredPhrase
 from reports.results_folder import read_record, render_folder, study_folders
-from reports.words import outcome_of
 
 SEED = 37  # both of its first two phantoms have findings on both sides
 

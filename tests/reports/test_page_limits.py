@@ -12,8 +12,8 @@ from playwright.sync_api import Page
 
 from pipelines.image_file import picture_of
 from reports.cohort_page import render_cohort
+from reports.outcomes import CONTROLS
 from reports.study_page import render_study
-from reports.words import CONTROLS
 
 SIDE = 2048
 MOST_BYTES = 1_500_000

@@ -13,8 +13,8 @@ from made_up_rare_pages import rare_pages
 from markupsafe import Markup
 
 from reports import texts
+from reports.outcomes import CONTROLS
 from reports.score_catalogue import SCORES
-from reports.words import CONTROLS
 
 REPORTS = Path(texts.__file__).parents[1]
 TEMPLATES = sorted((REPORTS / "templates").glob("*.html"))

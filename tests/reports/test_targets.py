@@ -7,10 +7,10 @@ import pytest
 from made_up_records import EFFUSION, Claim, make_study
 from pydantic import TypeAdapter, ValidationError
 
+from reports.outcomes import verdict_on
 from reports.record import ScoredBox, ScoredImage, StudyRecord
 from reports.study_page import render_study
 from reports.targets import own_boxes, target_boxes
-from reports.words import verdict_on
 
 LEFT = Claim(text="Left effusion.", side="left", heat_at=(0.7, 0.7), boxes=((0.64, 0.64, 0.24, 0.22),))
 RIGHT = Claim(text="Right effusion.", side="right", boxes=((0.64, 0.12, 0.24, 0.22),))

@@ -6,11 +6,11 @@ import pytest
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, make_study
 
 from pipelines.geometry import Fit
+from reports.outcomes import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
 from reports.page import shown_heat, shown_number, shown_percent
 from reports.record import ReportRecord, Score, TokenHeat
 from reports.run_record import ScoreSummary
 from reports.study_page import shaded_text
-from reports.words import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
 
 
 def verdict_of(claim: Claim, **changes: object):

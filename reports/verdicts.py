@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from reports.outcomes import FEW_PHRASES, control_words, method_name
 from reports.page import shown_number, shown_percent, shown_percents
 from reports.run_record import (
     ControlSummary,
@@ -25,7 +26,6 @@ from reports.score_catalogue import (
     shuffled_name,
 )
 from reports.texts import all_texts, counted, named, text
-from reports.words import FEW_PHRASES, control_words, method_name
 
 __all__ = [
     "ControlSummaryRow",

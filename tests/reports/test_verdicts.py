@@ -8,13 +8,7 @@ from made_up_records import EFFUSION, NODULE, make_cohort, make_study
 from markupsafe import escape
 
 from reports.cohort_page import render_cohort
-from reports.judgement import (
-    control_rows,
-    evidence_sentences,
-    faithfulness_rows,
-    shortcut_rows,
-    verdict_views,
-)
+from reports.outcomes import lacks_evidence, warnings_of_place
 from reports.record import Score
 from reports.run_record import (
     ControlSummary,
@@ -26,7 +20,13 @@ from reports.run_record import (
     VerdictWord,
 )
 from reports.study_page import render_study
-from reports.words import lacks_evidence, warnings_of_place
+from reports.verdicts import (
+    control_rows,
+    evidence_sentences,
+    faithfulness_rows,
+    shortcut_rows,
+    verdict_views,
+)
 
 RULE = "Intervals are over patients. 1. Few phrases: too few. 2. Else: grounded. The first that holds counts."
 

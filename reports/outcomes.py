@@ -1,4 +1,4 @@
-"""Scores in words: the sentences that stand before the numbers."""
+"""What pages say about a phrase, a study and a run: the outcome of each phrase, and the sentences before the numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
