@@ -20,7 +20,7 @@ METHODS_FILE = Path(__file__).parent / "METHODS.md"
 
 
 def measure(given: argparse.Namespace) -> ComparisonRecord:
-    """Compare on phantoms, and keep nothing but the record."""
+    """Compare the methods on phantoms and return only the record."""
     with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
         settings = ComparisonConfig.of(
             out=Path(folder) / "out",
@@ -36,7 +36,7 @@ def measure(given: argparse.Namespace) -> ComparisonRecord:
 
 
 def page_lines(record: ComparisonRecord, *, phantoms: int, masks: int) -> Iterator[str]:
-    """Give the file line by line: what was run and where, then the tables."""
+    """Yield the lines of the file: what was run and where, then the tables."""
     minutes = (record.finished - record.created).total_seconds() / 60
     yield f"# Methods compared on {phantoms} held-out phantoms"
     yield ""
@@ -45,9 +45,9 @@ def page_lines(record: ComparisonRecord, *, phantoms: int, masks: int) -> Iterat
     yield describe()
     yield ""
     yield (
-        "Reports name findings without side or zone, so that no words give a place away. The phantoms are drawn with "
-        f"another seed than those of the training. RISE and KernelSHAP have {masks} masks a pair, fewer than their own "
-        f"number. {minutes:.0f} minutes in all."
+        "Reports name findings without side or zone, so that words do not reveal a location. The phantoms are drawn "
+        f"with another seed than those of the training. RISE and KernelSHAP have {masks} masks per pair, fewer than "
+        f"their default. {minutes:.0f} minutes in all."
     )
     yield ""
     yield from table_lines(record)
@@ -56,11 +56,11 @@ def page_lines(record: ComparisonRecord, *, phantoms: int, masks: int) -> Iterat
 def _given() -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument("--phantoms", type=int, default=500)
-    parser.add_argument("--methods", default=ALL, help="all, or names with commas between them")
+    parser.add_argument("--methods", default=ALL, help="all, or comma-separated names")
     parser.add_argument("--model", default="phantom")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--faithfulness", type=int, default=40, help="phrases; a second or two each for all methods")
-    parser.add_argument("--masks", type=int, default=100, help="a pair, of RISE and KernelSHAP")
+    parser.add_argument("--faithfulness", type=int, default=40, help="phrases; one or two seconds each")
+    parser.add_argument("--masks", type=int, default=100, help="masks per pair of RISE and KernelSHAP")
     parser.add_argument("--seed", type=int, default=20_260_777)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()

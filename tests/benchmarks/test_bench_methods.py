@@ -19,7 +19,7 @@ def test_the_file_says_how_it_was_made_and_holds_every_method(tmp_path: Path, mo
     text = path.read_text("utf-8")
     assert text.startswith("# Methods compared on 2 held-out phantoms\n")
     assert f"`python -m benchmarks.bench_methods {' '.join(FLAGS)}`" in text
-    assert "RISE and KernelSHAP have 4 masks a pair" in text
+    assert "RISE and KernelSHAP have 4 masks per pair" in text
     assert all(name in text for name in ("| Grad-CAM |", "| Attention rollout |", "| RISE |", "| *Class-mean box* |"))
     assert re.search(r"^\| Grad-CAM \| \**[01]\.\d{3}", text, re.MULTILINE)
     assert "1 threads" in text
