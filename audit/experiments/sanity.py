@@ -75,15 +75,19 @@ class Sanity:
             "a method that explains the model falls towards 0; 95 % intervals over patients"
         )
         titles = ("image heat, Spearman", "image heat, SSIM", "word heat, Spearman", "cosine")
-        rows = [f"{'tower':<7}{'random':>8}  " + "".join(f"{title:<24}" for title in titles)]
+        rows = [f"{'tower':<7}{'random':>8}  " + "".join(f"{title:<26}" for title in titles)]
         for line in self.lines:
-            values = "".join(f"{_shown(getattr(line, name)):<24}" for name in _MEASURES)
+            values = "".join(f"{_shown(getattr(line, name)):<26}" for name in _MEASURES)
             rows.append(f"{line.tower.value:<7}{f'{line.blocks} of {line.of}':>8}  {values}")
         return "\n".join([head, "", *(row.rstrip() for row in rows)])
 
 
 def _shown(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    if interval is None:
+        return "-"
+    if not interval.is_bounded:
+        return f"{interval.estimate:.2f} [too few patients]"
+    return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> Sanity:

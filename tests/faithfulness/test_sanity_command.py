@@ -3,14 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.configuration import InputsConfig
 from audit.encoders.loading import load_encoder
-from audit.experiments.sanity import SanityConfig, check_sanity
+from audit.experiments.sanity import Sanity, SanityConfig, SanityLine, check_sanity
 from audit.faithfulness.cascade import TowerName
+from audit.metrics.statistics import patient_interval
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort
 
@@ -53,6 +55,14 @@ def test_the_same_seed_gives_the_same_figures_and_the_sample_does_not_depend_on_
     assert first == second
     other = check_sanity(settings(cohort, towers=(TowerName.TEXT,), seed=3, method="grad_cam"))
     assert [line.cosine for line in other.lines] == [line.cosine for line in first.lines]
+
+
+def test_one_patient_has_an_estimate_and_no_interval() -> None:
+    one = patient_interval(np.array([-0.25]), ["patient"])
+    line = SanityLine(tower=TowerName.IMAGE, blocks=1, of=3, spearman=one, ssim=None, words_spearman=one, cosine=one)
+    printed = str(Sanity(method="m2ib", model="phantom", pairs=1, seed=0, lines=(line,))).splitlines()[-1]
+    assert re.split(r" {2,}", printed)[2:] == ["-0.25 [too few patients]", "-", *["-0.25 [too few patients]"] * 2]
+    assert "inf" not in printed
 
 
 def test_the_command_prints_a_row_a_step(cohort) -> None:
