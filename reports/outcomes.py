@@ -1,4 +1,4 @@
-"""What pages say about a phrase, a study and a run: the outcome of each phrase, and the sentences before the numbers."""
+"""What pages say about a phrase, a study and a run: the outcome of each phrase, and the sentences above the figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
