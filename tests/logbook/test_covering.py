@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up_records import make_cohort
+from made_up_cohort import make_cohort
 from typer.testing import CliRunner
 
 from audit.cli import app

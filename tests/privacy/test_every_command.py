@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import typer
 from calling import SALT, called
-from made_up_records import make_cohort as make_records
+from made_up_cohort import make_cohort as make_records
 from planting import IN_BOXES, IN_NAMES, TABLE_HEAD
 from pydicom import dcmread
 from searching import found

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_up_records import make_cohort as made_up_cohort
+from made_up_cohort import make_cohort as made_up_cohort
 from typer.testing import CliRunner
 
 from audit.cli import app

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from made_up_records import MadeUp, MadeUpCohort, make_cohort, make_study
+from made_up_cohort import MadeUpCohort, make_cohort
+from made_up_records import MadeUp, make_study
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from reports.study_page import render_study

@@ -5,7 +5,8 @@ from dataclasses import is_dataclass, replace
 from typing import get_args
 
 import numpy as np
-from made_up_records import EFFUSION, FLAT, HEART, MODEL, MOMENT, NODULE, SOFTWARE, MadeUp, make_cohort, make_study
+from made_up_cohort import make_cohort
+from made_up_records import EFFUSION, FLAT, HEART, MODEL, MOMENT, NODULE, SOFTWARE, MadeUp, make_study
 
 from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from made_up_cohort import make_cohort
 from made_up_pages import DIFFERENCE, make_comparison, make_subgroup
-from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_cohort, make_study
+from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit
 from reports.cohort_page import render_cohort

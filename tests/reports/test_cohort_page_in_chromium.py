@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_records import make_cohort
+from made_up_cohort import make_cohort
 from playwright.sync_api import Page
 from test_study_page_in_chromium import CONTRASTS
 from waiting import until

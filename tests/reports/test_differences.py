@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from made_up_records import make_cohort
+from made_up_cohort import make_cohort
 
 from reports.cohort_page import difference_table, render_cohort
 from reports.outcomes import cohort_summary

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up_records import EFFUSION, HEART, MadeUp, make_cohort, make_study
+from made_up_cohort import make_cohort
+from made_up_records import EFFUSION, HEART, MadeUp, make_study
 
 from reports.cohort_page import render_cohort
 from reports.record import StudyRecord

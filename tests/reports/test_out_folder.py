@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_records import EFFUSION, HEART, MadeUp, MadeUpCohort, make_cohort, make_study
+from made_up_cohort import MadeUpCohort, make_cohort
+from made_up_records import EFFUSION, HEART, MadeUp, make_study
 from waiting import until
 
 from pipelines.errors import OutputError

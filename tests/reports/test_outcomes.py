@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_cohort, make_study
+from made_up_cohort import make_cohort
+from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_study
 
 from pipelines.geometry import Fit
 from reports.outcomes import best_reference, cohort_summary, masking_summary, study_summary, verdict_on

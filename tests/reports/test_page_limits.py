@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_cohort import make_cohort
 from made_up_pages import with_other_heats
-from made_up_records import EFFUSION, HEART, NODULE, Claim, MadeUp, chest_picture, make_cohort, make_study
+from made_up_records import EFFUSION, HEART, NODULE, Claim, MadeUp, chest_picture, make_study
 from playwright.sync_api import Page
 
 from pipelines.image_file import picture_of

@@ -1,7 +1,8 @@
 """The whole report, the sentences not put to the model and the run's verdict have a place on a study's page."""
 
+from made_up_cohort import make_cohort
 from made_up_pages import made_up_report
-from made_up_records import make_cohort, make_study
+from made_up_records import make_study
 from playwright.sync_api import expect
 
 from reports.record import StudyRecord

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from made_up_records import EFFUSION, NODULE, make_cohort, make_study
+from made_up_cohort import make_cohort
+from made_up_records import EFFUSION, NODULE, make_study
 from markupsafe import escape
 
 from reports.cohort_page import render_cohort

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_cohort, make_study
+from made_up_cohort import make_cohort
+from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_study
 from playwright.sync_api import Page
 
 from reports.results_folder import render_folder

@@ -1,6 +1,5 @@
 """Each format of reports is told by its content and read with its text, identifiers, status and time."""
 
-import base64
 import gzip
 import json
 import shutil
@@ -14,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
+from report_files import HL7, fhir, form, only_reason, only_report, write
 
 from pipelines.errors import ReportError
-from pipelines.study import Report, ReportStatus
+from pipelines.study import ReportStatus
 from pipelines.text.formats.file import issued_at
-from pipelines.text.formats.hl7_v2 import Delimiters
-from pipelines.text.reports import ReportTable, read_reports
+from pipelines.text.reports import read_reports
 from pipelines.text.sections import sections_of
 
 OPENI = """<?xml version="1.0" encoding="utf-8"?>
@@ -30,43 +29,7 @@ OPENI = """<?xml version="1.0" encoding="utf-8"?>
 </Abstract></Article></MedlineCitation>
 <parentImage id="CXR7_IM-2263-1001"/><parentImage id="CXR7_IM-2263-2001"/></eCitation>"""
 BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><eCitation>&c;</eCitation>'
-HL7 = "\r".join(
-    [
-        r"MSH|^~\&|RIS|HOSP|PACS|HOSP|20240131120000||ORU^R01|1|P|2.5.1",
-        "PID|1||123^^^HOSP||DOE^JANE",
-        "OBR|1|P1^EPIC|F1^RIS|71020^XR CHEST|||20240131|||||||||||A77||||20240131115900+0100|||F",
-        "OBX|1|HD|113014^DICOM Study^DCM||1.2.3.4||||||F",
-        r"OBX|2|TX|71020&GDT^XR CHEST^L||Small effusion~at the left base.\.br\Heart \T\ lungs: \E\.br\E\ x^y||||||F",
-        "OBX|3|TX|19005-8^Impressions^LN||Left effusion.||||||F",
-        "OBX|4|TX|19005-8^Impressions^LN||Deleted mass.||||||D",
-    ]
-)
 HTML = "<div><p>FINDINGS: small <b>left</b>&#160;effusion.</p><p>IMPRESSION: effusion.</p><script>mass</script></div>"
-
-
-def write(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def only_report(table: ReportTable) -> Report:
-    assert (len(table.reports), table.left_out) == (1, ())
-    return table.reports[0]
-
-
-def only_reason(table: ReportTable, *, failed: bool = True) -> str:
-    assert [left.failed for left in table.left_out] == [failed]
-    return table.left_out[0].reason
-
-
-def fhir(**parts: Any) -> str:
-    return json.dumps({"resourceType": "DiagnosticReport", "id": "r1", "status": "final", **parts})
-
-
-def form(text: str, kind: str = "text/plain; charset=utf-8") -> list[dict[str, str]]:
-    return [{"contentType": kind, "data": base64.b64encode(text.encode()).decode()}]
 
 
 @pytest.mark.parametrize("name", ["7.xml", "7.txt", "7"], ids=["xml", "txt", "no ending"])
@@ -107,108 +70,6 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(
     assert [report.stem for report in table.reports] == ["good"]
     reason = only_reason(table, failed=failed)
     assert [word for word in words if word not in reason] == []
-
-
-def test_an_hl7_message_keeps_the_order_of_its_repeats_and_its_line_breaks(tmp_path: Path) -> None:
-    report = only_report(read_reports(write(tmp_path, "a.hl7", HL7)))
-    assert report.text == (
-        "FINDINGS:\nSmall effusion\nat the left base.\nHeart & lungs: \\.br\\ x^y\n\nIMPRESSION:\nLeft effusion."
-    )
-    assert (report.study_instance_uid, report.accession_number) == ("1.2.3.4", "A77")
-    assert (report.status, report.issued) == (ReportStatus.FINAL, datetime(2024, 1, 31, 10, 59, tzinfo=UTC))
-
-
-def test_without_a_placer_field_the_filler_number_is_the_accession(tmp_path: Path) -> None:
-    report = only_report(read_reports(write(tmp_path, "a", HL7.replace("A77", ""))))
-    assert (report.accession_number, report.accession_issuer) == ("F1", "RIS")
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        pytest.param(lambda m: f"\x0b{m}\x1c\r", "Left effusion.", id="MLLP framing"),
-        pytest.param(lambda m: f"FHS|^~\\&\rBHS|^~\\&\r{m}\rBTS|1\rFTS|1", "Left effusion.", id="batch"),
-        pytest.param(lambda m: m.replace("\r", "\n"), "Left effusion.", id="newlines"),
-        pytest.param(lambda m: m.replace("|", "$").replace("^", "%"), "Left effusion.", id="other delimiters"),
-        pytest.param(lambda m: m.replace("Left effusion", "Left\neffusion"), "Left\neffusion.", id="raw line break"),
-        pytest.param(
-            lambda m: m.replace("Left effusion", r"Left\.sp999999999\effusion"), "Left\neffusion.", id="spacing bomb"
-        ),
-        pytest.param(
-            lambda m: m.replace("Left effusion", r"AP\LAT: no mass. \H\Left\N\ heart\lung"),
-            r"AP\LAT: no mass. Left heart\lung.",
-            id="backslashes that escape nothing",
-        ),
-        pytest.param(lambda m: m.replace("Left effusion", r"Left\X0D0A\lung \X41\x"), "Left\nlung Ax.", id="bytes"),
-    ],
-)
-def test_hl7_is_read_as_it_is_saved(tmp_path: Path, change: Any, text: str) -> None:
-    report = only_report(read_reports(write(tmp_path, "a.hl7", change(HL7))))
-    assert report.text.endswith(text)
-
-
-@pytest.mark.parametrize(
-    ("letter", "status"), [("P", ReportStatus.PRELIMINARY), ("C", ReportStatus.CORRECTED), ("", None)]
-)
-def test_without_a_status_of_the_order_the_results_say_how_far_it_got(
-    tmp_path: Path, letter: str, status: ReportStatus | None
-) -> None:
-    message = "\r".join([r"MSH|^~\&|||||20240131||ORU^R01", "OBR|1||A1", f"OBX|1|TX|x||Nodule.{'|' * 6}{letter}"])
-    assert only_report(read_reports(write(tmp_path, "a.hl7", message))).status is status
-
-
-def test_orders_of_two_accession_numbers_in_one_message_are_two_reports_told_apart(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.hl7", HL7 + "\rOBR|2|||CXR||||||||||||||A78|||||||F\rOBX|1|TX|x||Nodule.||||||F")
-    reports = read_reports(path).reports
-    assert [(report.source, report.accession_number) for report in reports] == [
-        (f"{path} message 1 order 1", "A77"),
-        (f"{path} message 1 order 2", "A78"),
-    ]
-
-
-def test_encapsulated_and_coded_hl7_results_are_text(tmp_path: Path) -> None:
-    encoded = base64.b64encode(b"FINDINGS: nodule.").decode()
-    header, _, _ = HL7.partition("\rOBX")
-    message = f"{header}\rOBX|1|ED|x||^TEXT^PLAIN^Base64^{encoded}\rOBX|2|CE|19005-8^I^LN||R91^Nodule^I10"
-    report = only_report(read_reports(write(tmp_path, "a.hl7", message)))
-    assert report.text == "FINDINGS: nodule.\n\nIMPRESSION:\nNodule"
-
-
-def order(status: str, text: str, minute: int = 0, accession: str = "A1") -> str:
-    return "\r".join(
-        [
-            rf"MSH|^~\&|||||202401311200||ORU^R01|{minute}|P|2.3",
-            f"OBR|1||{accession}|{'|' * 18}20240131{12:02}{minute:02}|||{status}",
-            f"OBX|1|TX|x||{text}",
-        ]
-    )
-
-
-@pytest.mark.parametrize(
-    ("versions", "text", "older"),
-    [
-        pytest.param([("P", "A", 0), ("F", "B", 1)], "B", 1, id="final replaces preliminary"),
-        pytest.param([("F", "A", 0), ("C", "B", 1)], "B", 1, id="corrected replaces final"),
-        pytest.param([("C", "B", 5), ("F", "A", 0)], "B", 1, id="time decides, not the file's order"),
-        pytest.param([("F", "A", 1), ("P", "B", 2)], "A", 1, id="a late preliminary replaces nothing"),
-        pytest.param([("F", "A", 0), ("A", "B", 1)], "A\n\nADDENDUM:\nB", 0, id="an addendum is appended"),
-        pytest.param([("F", "A", 0), ("A", "Addendum: B", 1)], "A\n\nAddendum: B", 0, id="with its own heading"),
-        pytest.param([("F", "A", 0), ("A", "B", 1), ("C", "D", 2)], "D", 2, id="corrected after an addendum"),
-        pytest.param([("P", "A", 0)], "A", 0, id="preliminary alone"),
-        pytest.param([("A", "B", 1)], "B", 0, id="addendum alone"),
-        pytest.param([("F", "A", 0), ("X", "", 1)], None, 2, id="withdrawn"),
-    ],
-)
-def test_of_several_versions_the_last_complete_one_counts(
-    tmp_path: Path, versions: list[tuple[str, str, int]], text: str | None, older: int
-) -> None:
-    for index, (status, words, minute) in enumerate(versions):
-        write(tmp_path, f"{index}.hl7", order(status, words, minute))
-    write(tmp_path, "other.hl7", order("F", "other", 0, "A2"))
-    table = read_reports(tmp_path)
-    expected = {"other"} if text is None else {text, "other"}
-    assert {report.text for report in table.reports} == expected
-    assert [left.failed for left in table.left_out] == [False] * older
 
 
 STUDY = {
@@ -361,15 +222,6 @@ def test_a_text_that_starts_with_a_bracket_is_a_report(tmp_path: Path) -> None:
 )
 def test_times_of_all_formats_are_read(written: str, expected: datetime | None) -> None:
     assert issued_at(written) == expected
-
-
-@given(st.text(st.sampled_from("|^~\\&.brXab \n"), max_size=30))
-def test_unescaping_what_was_escaped_gives_the_text_back(text: str) -> None:
-    escaped = "".join(
-        {"|": r"\F\\"[:3], "^": r"\S\\"[:3], "~": r"\R\\"[:3], "\\": r"\E\\"[:3], "&": r"\T\\"[:3]}.get(c, c)
-        for c in text
-    )
-    assert Delimiters().unescape(escaped) == text
 
 
 @pytest.fixture(scope="module")
