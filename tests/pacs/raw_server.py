@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Play = Callable[[socket.socket, str], None]
+Sending = Callable[[socket.socket], None]
 
 
 @contextmanager
@@ -69,3 +70,26 @@ def read_byte_by_byte(connection: socket.socket) -> None:
     """Read, so slowly that no large object is ever read to its end."""
     while connection.recv(1):
         time.sleep(0.01)
+
+
+def endless(head: bytes, part: bytes) -> Sending:
+    """Send ``part`` again and again after ``head``."""
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(part)
+
+    return play
+
+
+def dripping(head: bytes, part: bytes = b"x") -> Sending:
+    """Send ``part`` again and again after ``head``, a hundred times a second."""
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(part)
+            time.sleep(0.01)
+
+    return play

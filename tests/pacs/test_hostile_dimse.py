@@ -1,17 +1,15 @@
 """DICOM nodes that mean harm: each operation ends within its limits, in a sentence."""
 
-import gc
-import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 
 import pytest
-from orthanc import free_port
-from pydicom.dataset import Dataset, FileMetaDataset
+from making import small_object
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
@@ -20,17 +18,19 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
 )
-from raw_server import playing, read_byte_by_byte
+from raw_server import Sending, dripping, endless, playing, read_byte_by_byte
 
 from audit.pacs import receiver
 from audit.pacs.archive import FoundSeries, Wanted
 from audit.pacs.dimse import DimseArchive
-from audit.pacs.receiver import Intake, Receiver
-from audit.pacs.settings import DimseSettings, Retrieve
+from audit.pacs.settings import DimseSettings
 from pipelines.errors import PacsError
 
 # pynetdicom, which plays the node, leaves the sockets of connections that were refused or reset to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 
 DAY = Wanted(first=date(2026, 1, 1), last=date(2026, 1, 1))
 KEYS = {"StudyDate": "20260101", "StudyInstanceUID": ""}
@@ -47,26 +47,10 @@ def limits(said: str) -> dict[str, float]:
     return {"answer_s": 0.3} if said == SLOW else {}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def collected() -> Iterator[None]:
-    """Let no such socket be collected in another file's test."""
-    yield
-    gc.collect()
-
-
 def archive(port: int, **more: object) -> DimseArchive:
     """Its limits are met by no honest node, however busy this machine is, unless a test sets them lower."""
     limits = {"timeout_s": 240, "answer_s": 240, "answer_mb": 1} | more
     return DimseArchive(DimseSettings(host="127.0.0.1", port=port, ae_title="NODE", **limits))
-
-
-def small_object(uid: str, study: str = "1.2") -> Dataset:
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = ComputedRadiographyImageStorage, uid
-    made.StudyInstanceUID, made.SeriesInstanceUID, made.Modality = study, f"{study}.3", "CR"
-    return made
 
 
 def pdv(data: bytes, *, control: int) -> bytes:
@@ -88,32 +72,13 @@ def command(**elements: object) -> bytes:
 PENDING = command(CommandField=0x8020, CommandDataSetType=0x0001, Status=0xFF00)
 
 
-def endless(head: bytes, part: bytes) -> Callable[[socket.socket], None]:
-    def play(connection: socket.socket) -> None:
-        connection.sendall(head)
-        while True:
-            connection.sendall(part)
-
-    return play
-
-
-def dripping(head: bytes, part: bytes = b"\0") -> Callable[[socket.socket], None]:
-    def play(connection: socket.socket) -> None:
-        connection.sendall(head)
-        while True:
-            connection.sendall(part)
-            time.sleep(0.01)
-
-    return play
-
-
-BEFORE: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+BEFORE: dict[str, tuple[Sending, str]] = {
     "an association PDU of 4 GiB": (
         endless(b"\x02\x00\xff\xff\xff\xff", bytes(65536)),
         "announced a PDU of 4,294,967,295",
     ),
-    "an association that drips": (dripping(b"\x02\x00\x00\x00\xff\xff"), SLOW),
-    "a header that drips": (dripping(b"\x02\x00\x00\x00\xff"), SLOW),
+    "an association that drips": (dripping(b"\x02\x00\x00\x00\xff\xff", b"\0"), SLOW),
+    "a header that drips": (dripping(b"\x02\x00\x00\x00\xff", b"\0"), SLOW),
     "HTTP": (lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), UNREACHED),
     "nothing": (lambda _: None, UNREACHED),
     "an association of nothing": (
@@ -169,7 +134,7 @@ def node(**handlers: Callable[[evt.Event], object]) -> Iterator[int]:
         server.server_close()
 
 
-def writing(play: Callable[[socket.socket], None]) -> Callable[[evt.Event], Iterator[object]]:
+def writing(play: Sending) -> Callable[[evt.Event], Iterator[object]]:
     """A handler that writes bytes of its own, until the client has gone."""
 
     def handler(event: evt.Event) -> Iterator[object]:
@@ -180,9 +145,9 @@ def writing(play: Callable[[socket.socket], None]) -> Callable[[evt.Event], Iter
     return handler
 
 
-WITHIN: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+WITHIN: dict[str, tuple[Sending, str]] = {
     "a PDU of 4 GiB": (endless(DATA + b"\xff\xff\xff\xff", bytes(65536)), "announced a PDU of 4,294,967,295 bytes"),
-    "a PDU that drips": (dripping(DATA + b"\x00\x00\xff\x00"), SLOW),
+    "a PDU that drips": (dripping(DATA + b"\x00\x00\xff\x00", b"\0"), SLOW),
     "a message without end": (
         endless(pdv(PENDING, control=3), pdv(bytes(16000), control=0)),
         "a message of more than 2",
@@ -395,75 +360,3 @@ def test_a_node_that_chooses_an_encoding_that_was_not_offered_is_refused(encodin
         pytest.raises(PacsError, match=f"chose an encoding that was not offered|{UNREACHED}"),
     ):
         found.query("STUDY", KEYS)
-
-
-@contextmanager
-def receiving(**more: object) -> Iterator[tuple[int, Receiver]]:
-    """The port that C-MOVE delivers to."""
-    port = free_port()
-    values = {"timeout_s": 240, "answer_s": 0.3, "answer_mb": 1} | more
-    taking = Receiver(
-        DimseSettings(
-            host="127.0.0.1",
-            port=104,
-            ae_title="NODE",
-            retrieve=Retrieve.MOVE,
-            own_address="127.0.0.1",
-            own_port=port,
-            **values,
-        )
-    )
-    try:
-        yield port, taking
-    finally:
-        taking.close()
-
-
-@pytest.mark.parametrize(
-    "play",
-    [
-        endless(b"\x01\x00\xff\xff\xff\xff", bytes(65536)),
-        dripping(b"\x01\x00\x00\x00\xff\xff"),
-        dripping(b"\x01"),
-        endless(b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
-    ],
-    ids=["a PDU of 4 GiB", "a PDU that drips", "a header that drips", "HTTP"],
-)
-def test_the_port_for_what_is_moved_drops_who_is_hostile(play: Callable[[socket.socket], None]) -> None:
-    with (
-        receiving() as (port, _),
-        socket.create_connection(("127.0.0.1", port), timeout=240) as connection,
-        pytest.raises(OSError, match=r"\w"),
-    ):
-        play(connection)
-
-
-def sent(port: int, uid: str) -> int | None:
-    """Send an object as an honest node does; gives the status it gets, None for no association."""
-    entity = AE(ae_title="NODE")
-    entity.add_requested_context(ComputedRadiographyImageStorage, ExplicitVRLittleEndian)
-    association = entity.associate("127.0.0.1", port)
-    if not association.is_established:
-        return None
-    status = association.send_c_store(small_object(uid)).get("Status")
-    association.release()
-    return status
-
-
-def test_the_port_for_what_is_moved_takes_what_was_asked_for_beside_who_is_hostile() -> None:
-    kept: list[str] = []
-    intake = Intake(frozenset({"1.2.3.9"}), lambda uid, _file: kept.append(uid), seconds=240)
-    with receiving(answer_s=240) as (port, taking), taking.taking(intake):
-        with socket.create_connection(("127.0.0.1", port)) as silent:
-            silent.sendall(b"\x01")
-            assert [sent(port, uid) for uid in ("1.2.3.9", "1.2.3.8")] == [0x0000, 0x0124]
-        assert kept == ["1.2.3.9"]
-
-
-def test_the_port_for_what_is_moved_has_a_limit_of_connections() -> None:
-    with receiving(answer_s=240) as (port, _), ExitStack() as stack:
-        for _ in range(200):  # a connection counts once its thread has started
-            last = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=240))
-            if select.select([last], [], [], 0.1)[0]:
-                break
-        assert last.recv(1) == b""
