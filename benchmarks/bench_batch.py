@@ -22,7 +22,7 @@ from benchmarks.models import FULL, LAYERS, PHRASES, SMALL, Shape, write_checkpo
 _SIZES = {"cpu": (1, 2, 4, 8), "cuda": (16, 32, 64, 128, 256)}
 _PRECISIONS = {"cpu": (Precision.FP32,), "cuda": (Precision.FP32, Precision.BF16)}
 _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
-_MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
+MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 _MATRIX_PRODUCTS = {"cpu": 10, "cuda": 100}
 
 
@@ -63,7 +63,7 @@ def _wait_for(device: torch.device) -> None:
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Measure the rate of a large square matrix product, in operations a second."""
-    side, products = _MATRIX_SIDE[device.type], _MATRIX_PRODUCTS[device.type]
+    side, products = MATRIX_SIDE[device.type], _MATRIX_PRODUCTS[device.type]
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     for _ in range(3):
         left @ right

@@ -67,7 +67,7 @@ Answer = TypeVar("Answer")
 
 _TRIES = 2
 _SECONDS_TO_END = 10.0
-_SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in total
+SECONDS_BETWEEN_STARTS = tuple(0.01 * 2**again for again in range(10))  # ten seconds in total
 _starting = threading.Lock()  # multiprocessing's list of children has no lock
 _preloaded = ["pipelines.transforms"]
 
@@ -200,7 +200,7 @@ class _Worker:
 
 def _start(call: bytes, stopped: threading.Event) -> tuple[BaseProcess, Connection]:
     """Start a process; if the server has died, retry until it has ended completely and can be replaced."""
-    for seconds in _SECONDS_BETWEEN_STARTS:
+    for seconds in SECONDS_BETWEEN_STARTS:
         try:
             return _start_once(call)
         except (OSError, EOFError):

@@ -28,7 +28,7 @@ from reports.record import Score
 
 __all__ = ["Cost", "Explaining", "MeasuredMethod", "PeakMemory", "Progress", "measured_as"]
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
@@ -78,7 +78,7 @@ class PeakMemory:
             return torch.cuda.memory_allocated(self._device)
         self._memory.now()
         try:
-            _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
+            CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
         except OSError:
             return None
         return self._peak()

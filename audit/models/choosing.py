@@ -12,13 +12,14 @@ from audit.encoders.loading import family_of
 from audit.encoders.weights import weights_files
 from pipelines.errors import ModelError
 
-__all__ = ["CONFIGS", "choose_files", "needed_names"]
+__all__ = ["BESIDE_WEIGHTS", "CONFIGS", "choose_files", "needed_names"]
 
 CONFIGS = ("config.json", "open_clip_config.json")
 """What a model's family is told by; the rest of a repository can be judged by its names."""
 
 _PLAIN_NAME = re.compile(r"[\w+-][\w.+ -]*")  # of a file at the top: no folder, no way out of this one
-_BESIDE_WEIGHTS = (
+
+BESIDE_WEIGHTS = (
     *CONFIGS,
     "preprocessor_config.json",
     "processor_config.json",
@@ -60,7 +61,7 @@ def choose_files(names: Iterable[str], scratch: Path) -> tuple[str, tuple[str, .
     weights = [path.name for path in weights_files(scratch, transformers=family != "open_clip")]
     if weights[0].endswith(".index.json") and len(weights) == 1:
         raise ModelError(f"{scratch}: {weights[0]} names shards of weights, and none of them is there")
-    return family, (*(name for name in _BESIDE_WEIGHTS if name in top), *weights)
+    return family, (*(name for name in BESIDE_WEIGHTS if name in top), *weights)
 
 
 def needed_names(names: Iterable[str]) -> tuple[str, ...]:

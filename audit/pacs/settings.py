@@ -181,7 +181,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise PacsError(f"{path}: this is not a TOML file; docs/PACS.md shows one") from None
 
 
-_PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
+PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
 
 
 def need_extra() -> None:
@@ -190,6 +190,6 @@ def need_extra() -> None:
     Raises:
         PacsError: a package of it is missing.
     """
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise PacsError(f"{', '.join(missing)} is not installed: run pip install 'm2ib-audit[pacs]'")

@@ -21,7 +21,7 @@ LEDGER_NAME: Final = "review.sqlite"
 
 _APPLICATION: Final = 0x4D324942  # "M2IB": distinguishes this file from other databases
 _VERSION: Final = 2
-_WAIT_S: Final = 3.0  # how long to wait for another process that writes, which takes milliseconds
+WAIT_S: Final = 3.0  # how long to wait for another process that writes, which takes milliseconds
 _PAUSE_S: Final = 0.02
 
 _STATEMENTS = (
@@ -97,7 +97,7 @@ class Ledger:
             raise OutputError(f"{path.parent} holds no verdicts: review it first (m2ib-audit review {path.parent})")
         with self._readable_errors():
             self._db = sqlite3.connect(
-                path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+                path, timeout=WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=32
             )
             self._db.row_factory = sqlite3.Row
             try:
@@ -185,7 +185,7 @@ class Ledger:
         with "database is locked", so two processes that create the database at the same time would make each other
         fail.
         """
-        deadline = monotonic() + _WAIT_S
+        deadline = monotonic() + WAIT_S
         while True:
             try:
                 mode: str = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -35,20 +36,27 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["decode_apart"]
+__all__ = ["MOST_MEMORY", "SECONDS_TO_DECODE", "Decoder", "decode_apart"]
 
 SECONDS_TO_DECODE = 120.0
 _SECONDS_TO_END = 1.0
 MOST_MEMORY = 6 * 2**30  # bytes of address space; the largest accepted image takes a tenth of this when decoded
 
 
-def decode_apart(path: Path, frame: int = 1) -> Integer[np.ndarray, "rows columns *samples"]:
-    """Decode one frame (counted from 1) of a compressed file in the child process.
+def decode_apart(
+    path: Path, frame: int = 1, *, decoder: "Decoder | None" = None
+) -> Integer[np.ndarray, "rows columns *samples"]:
+    """Decode one frame of a compressed file in the child process.
+
+    Args:
+        path: the DICOM file.
+        frame: counted from 1.
+        decoder: the child process; by default the one that this process keeps.
 
     Raises:
         DicomError: the decoder refuses the pixel data, dies of them, or does not end.
     """
-    child = _child_of(os.getpid())
+    child = decoder or _decoder_of(os.getpid())
     try:
         try:
             kind, content = child.ask(path, frame)
@@ -87,10 +95,20 @@ class _DecoderDiedError(Exception):
         self.was_killed = code is not None and -code in {signal.SIGKILL, signal.SIGTERM}
 
 
-class _Child:
+# -P: do not import from a folder named "pipelines" in the current directory.
+_SERVING = (sys.executable, "-P", "-m", "pipelines.dicom.decoder_process")
+
+
+class Decoder:
     """The decoding process, started on first use and after it has died."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = _SERVING) -> None:
+        """Start nothing yet.
+
+        Args:
+            command: the program with its arguments; the file descriptor of its connection is appended.
+        """
+        self._command = command
         self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
         atexit.register(self.stop)
 
@@ -102,7 +120,7 @@ class _Child:
             OSError: it took longer than ``SECONDS_TO_DECODE``, or could not be started.
         """
         if self._running is None:
-            self._running = _start()
+            self._running = self._start()
         process, connection = self._running
         try:
             connection.send_bytes(os.fsencode(path.absolute()))
@@ -130,28 +148,25 @@ class _Child:
         if process.stdin is not None:
             process.stdin.close()
 
+    def _start(self) -> tuple[subprocess.Popen[bytes], Connection]:
+        here, there = Pipe()
+        # Decoders print messages about damaged streams; keep them out of the command's own output.
+        process = subprocess.Popen(  # noqa: S603 our own module, and a number
+            [*self._command, str(there.fileno())],
+            stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
+            pass_fds=[there.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C must not reach the child: the file would look like one that crashes the decoder
+        )
+        there.close()
+        return process, here
+
 
 @cache
-def _child_of(_pid: int) -> _Child:
-    """Return the child of this process: a forked worker must not use its parent's connection."""
-    return _Child()
-
-
-def _start() -> tuple[subprocess.Popen[bytes], Connection]:
-    here, there = Pipe()
-    # -P: do not import from a folder named "pipelines" in the current directory.
-    command = [sys.executable, "-P", "-m", "pipelines.dicom.decoder_process", str(there.fileno())]
-    # Decoders print messages about damaged streams; keep them out of the command's own output.
-    process = subprocess.Popen(  # noqa: S603 our own module, and a number
-        command,
-        stdin=subprocess.PIPE,  # closed when this process ends, which ends the child
-        pass_fds=[there.fileno()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,  # Ctrl-C must not reach the child: the file would look like one that crashes the decoder
-    )
-    there.close()
-    return process, here
+def _decoder_of(_pid: int) -> Decoder:
+    """Return the decoder of this process: a forked worker must not use its parent's connection."""
+    return Decoder()
 
 
 def _await(connection: Connection) -> None:

@@ -24,7 +24,7 @@ __all__ = ["FRONTAL_VIEWS", "Scan", "scan_folder", "select_views"]
 
 FRONTAL_VIEWS = frozenset(view for view in View if view.is_frontal)
 
-_AT_ONCE = 64  # files that a process reads per portion
+FILES_AT_ONCE = 64  # files that a process reads per portion
 _AHEAD = 3  # portions per process: enough that none waits, few enough that memory does not grow with the folder
 _MANY_FILES = 2000  # for fewer files, starting a process takes longer than reading them
 _MOST_PROCESSES = 16
@@ -142,8 +142,8 @@ def _findings(files: Sequence[_File], *, index: Path | None, processes: int) -> 
         pool = None if processes < 2 else stack.enter_context(_pool(processes))
         ahead = 0 if pool is None else _AHEAD * processes
         waiting: deque[_Portion] = deque()
-        for start in range(0, len(files), _AT_ONCE):
-            waiting.append(_Portion.begin(files[start : start + _AT_ONCE], known, pool))
+        for start in range(0, len(files), FILES_AT_ONCE):
+            waiting.append(_Portion.begin(files[start : start + FILES_AT_ONCE], known, pool))
             while len(waiting) > ahead:
                 yield from waiting.popleft().findings(known)
         for portion in waiting:
@@ -202,10 +202,10 @@ class _Portion:
 
 
 def _inspect_files(paths: Iterable[Path]) -> list[Image | Exclusion]:
-    return [_inspect_path(path) for path in paths]
+    return [inspect_path(path) for path in paths]
 
 
-def _inspect_path(path: Path) -> Image | Exclusion:
+def inspect_path(path: Path) -> Image | Exclusion:
     """Read one file's header, if its name or its first bytes say that it is DICOM."""
     try:
         if is_apple_double(path):

@@ -23,9 +23,9 @@ from pipelines.study import Exclusion, Image, View
 
 __all__ = ["ScanIndex", "Stamp"]
 
-_YOUNGEST_NS = 2_000_000_000  # FAT has a resolution of 2 s: a younger file may change again with the same time
-_AT_ONCE = 2000  # entries per write: short enough that no other scan waits long
-_PATIENCE_SECONDS = 10.0  # how long to wait for another scan that writes
+YOUNGEST_NS = 2_000_000_000  # FAT has a resolution of 2 s: a younger file may change again with the same time
+ENTRIES_AT_ONCE = 2000  # entries per write: short enough that no other scan waits long
+PATIENCE_SECONDS = 10.0  # how long to wait for another scan that writes
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 _SQLITE_HEADER = b"SQLite format 3\0"
 _OURS = 0x6D326269  # "m2bi", the application id
@@ -56,7 +56,7 @@ class Stamp:
             seen = file.stat(follow_symlinks=False)
         except OSError:
             return None
-        young = time.time_ns() - max(seen.st_mtime_ns, seen.st_ctime_ns) < _YOUNGEST_NS
+        young = time.time_ns() - max(seen.st_mtime_ns, seen.st_ctime_ns) < YOUNGEST_NS
         if young or not S_ISREG(seen.st_mode):
             return None
         return cls(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
@@ -128,7 +128,7 @@ class ScanIndex:
             return
         self._known.pop(name, None)
         self._new.append((name, str(stamp), _encoded(found)))
-        if len(self._new) >= _AT_ONCE:
+        if len(self._new) >= ENTRIES_AT_ONCE:
             self._write(forget=False)
 
     def _write(self, *, forget: bool) -> None:
@@ -166,7 +166,7 @@ class ScanIndex:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the database for one read or write. It is not held while files are read."""
-        database = sqlite3.connect(self._file, timeout=_PATIENCE_SECONDS, isolation_level=None)
+        database = sqlite3.connect(self._file, timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
             database.execute("PRAGMA secure_delete = ON")  # deleted entries must not stay in free pages
             database.execute("BEGIN IMMEDIATE")

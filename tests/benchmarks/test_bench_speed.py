@@ -72,5 +72,5 @@ def test_all_pairs_of_a_batch_are_explained_at_once(encoder, monkeypatch) -> Non
 
 
 def test_the_matrix_rate_is_of_this_machines_order(monkeypatch) -> None:
-    monkeypatch.setattr(bench_batch, "_MATRIX_SIDE", {"cpu": 256})
+    monkeypatch.setattr(bench_batch, "MATRIX_SIDE", {"cpu": 256})
     assert 1e8 < bench_batch.matrix_rate(torch.device("cpu"), torch.float32) < 1e14

@@ -39,14 +39,14 @@ def cohort(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose headers are read; all files count as written long ago."""
     names: list[str] = []
-    look: Callable[[Path], object] = scanning._inspect_path
+    look: Callable[[Path], object] = scanning.inspect_path
 
     def watched(path: Path) -> object:
         names.append(path.name)
         return look(path)
 
-    monkeypatch.setattr(scanning, "_inspect_path", watched)
-    monkeypatch.setattr(scan_index, "_YOUNGEST_NS", -(10**18))
+    monkeypatch.setattr(scanning, "inspect_path", watched)
+    monkeypatch.setattr(scan_index, "YOUNGEST_NS", -(10**18))
     return names
 
 

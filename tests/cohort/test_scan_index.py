@@ -45,13 +45,13 @@ def index(tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that a scan has opened."""
     names: list[str] = []
-    look: Callable[[Path], object] = scanning._inspect_path
+    look: Callable[[Path], object] = scanning.inspect_path
 
     def watched(path: Path) -> object:
         names.append(path.name)
         return look(path)
 
-    monkeypatch.setattr(scanning, "_inspect_path", watched)
+    monkeypatch.setattr(scanning, "inspect_path", watched)
     return names
 
 
@@ -192,9 +192,11 @@ def test_an_entry_that_makes_no_sense_is_read_again(folder, index, entry):
     assert scan_folder(folder, index=index) == plain
 
 
-def test_newer_header_code_reads_everything_again(folder, index, read, monkeypatch):
+def test_an_index_of_other_header_code_is_not_used(folder, index, read):
     scan_folder(folder, index=index)
-    monkeypatch.setattr(scan_index, "_header_code", lambda: 7)
+    with sqlite3.connect(index) as database:
+        ((code,),) = database.execute("PRAGMA user_version")
+        database.execute(f"PRAGMA user_version = {code ^ 1}")
     read.clear()
     scan_folder(folder, index=index)
     assert len(read) == 4
@@ -207,7 +209,7 @@ def test_an_index_that_cannot_be_made_stops_nothing(folder, tmp_path, caplog):
 
 
 def test_an_index_that_another_scan_holds_stops_nothing(folder, index, caplog, monkeypatch):
-    monkeypatch.setattr(scan_index, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(scan_index, "PATIENCE_SECONDS", 0.1)
     plain = scan_folder(folder, index=index)
     with sqlite3.connect(index) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -283,7 +285,7 @@ def test_an_interrupted_first_scan_is_taken_up(folder, index, read, monkeypatch)
         if done == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(scanning, "_AT_ONCE", 1)
+    monkeypatch.setattr(scanning, "FILES_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
         scan_folder(folder, index=index, progress=interrupt)
     read.clear()
@@ -292,7 +294,7 @@ def test_an_interrupted_first_scan_is_taken_up(folder, index, read, monkeypatch)
 
 
 def test_what_has_changed_stays_in_an_index_that_is_written_bit_by_bit(folder, index, read, monkeypatch):
-    monkeypatch.setattr(scan_index, "_AT_ONCE", 1)
+    monkeypatch.setattr(scan_index, "ENTRIES_AT_ONCE", 1)
     scan_folder(folder, index=index)
     rewritten(folder / "phantom-00001.dcm")
     scan_folder(folder, index=index)
@@ -306,7 +308,7 @@ import sys
 from pathlib import Path
 from pipelines.dicom import scan_index
 from pipelines.dicom.scan import scan_folder
-scan_index._YOUNGEST_NS, scan_index._AT_ONCE = -(10**18), 1
+scan_index.YOUNGEST_NS, scan_index.ENTRIES_AT_ONCE = -(10**18), 1
 for _ in range(int(sys.argv[3])):
     scan = scan_folder(Path(sys.argv[1]), index=Path(sys.argv[2]))
     print(len(scan.images), len(scan.left_out))
@@ -325,7 +327,7 @@ def test_scans_that_share_an_index_at_one_time_disturb_neither_it_nor_each_other
         assert (found, complaints, scan.returncode) == ("2 12\n" * 3, "", 0)
     with sqlite3.connect(index) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    monkeypatch.setattr(scan_index, "_YOUNGEST_NS", -(10**18))
+    monkeypatch.setattr(scan_index, "YOUNGEST_NS", -(10**18))
     read.clear()
     scan_folder(folder, index=index)
     assert read == ["phantom-00003.dcm"]
@@ -364,6 +366,6 @@ def test_a_reading_process_that_is_killed_stops_nothing(folder, monkeypatch):
 def test_portions_leave_the_order_and_the_progress_as_they_are(folder, monkeypatch):
     plain = scan_folder(folder)
     calls: list[tuple[int, int]] = []
-    monkeypatch.setattr(scanning, "_AT_ONCE", 1)
+    monkeypatch.setattr(scanning, "FILES_AT_ONCE", 1)
     assert scan_folder(folder, processes=2, progress=lambda *call: calls.append(call)) == plain
     assert calls == [(done, 4) for done in range(1, 5)]

@@ -110,7 +110,7 @@ def test_a_methods_cost_is_its_time_a_pair_and_its_peak_and_its_answers_are_its_
     measured.explain_batch(encoder, [a_request(1)], words=True)
     assert (plain.pairs, with_words.pairs) == (6, 1)
     assert with_words.seconds >= 0.05
-    if measuring._CLEAR.exists():
+    if measuring.CLEAR_REFS.exists():
         assert 190e6 < (plain.peak_bytes or 0) < 260e6
 
 
@@ -137,7 +137,7 @@ def test_on_a_gpu_memory_is_what_torch_allocated_beyond_what_was_held() -> None:
 
 
 def test_memory_is_not_measured_where_the_kernel_keeps_no_mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(measuring, "_CLEAR", tmp_path / "no such folder" / "clear_refs")
+    monkeypatch.setattr(measuring, "CLEAR_REFS", tmp_path / "no such folder" / "clear_refs")
     measured = MeasuredMethod(Hungry(), CPU)
     measured.explain_batch(load_encoder("phantom", device=CPU), [a_request(1)], words=False)
     assert measured.costs[False].peak_bytes is None

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from pipelines.dicom import decoder_process
-from pipelines.dicom.decoder_process import decode_apart
+from pipelines.dicom.decoder_process import Decoder, decode_apart
 from pipelines.errors import DicomError
 
 JPEG = "SC_rgb_jpeg_dcmtk.dcm"
@@ -45,33 +43,32 @@ def test_a_decoder_that_was_killed_costs_a_good_file_nothing():
     assert decode_apart(path).shape == (100, 100, 3)
 
 
-def starts_what_ends(number: int):
-    """Stand in for the start of a decoder: one that ends by a signal as soon as it is asked."""
-    code = f"import os; os.kill(os.getpid(), {number})"
-
-    def start():
-        here, there = Pipe()
-        process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[there.fileno()], stdin=subprocess.PIPE)
-        there.close()
-        return process, here
-
-    return start
-
-
 @pytest.mark.parametrize(
     ("number", "said"),
     [(signal.SIGABRT, "the file is damaged"), (signal.SIGKILL, "the decoder was killed twice")],
     ids=["by itself", "by the system"],
 )
-def test_a_decoder_that_dies_twice_of_a_file_is_reported(monkeypatch, number, said):
-    path, new = Path(get_testdata_file(JPEG)), decoder_process._Child()
-    monkeypatch.setattr(decoder_process, "_child_of", lambda _pid: new)
-    monkeypatch.setattr(decoder_process, "_start", starts_what_ends(number))
+def test_a_decoder_that_dies_twice_of_a_file_is_reported(number, said):
+    path = Path(get_testdata_file(JPEG))
+    dying = Decoder([sys.executable, "-c", f"import os; os.kill(os.getpid(), {number:d})"])
     with pytest.raises(DicomError, match=said) as refused:
-        decode_apart(path)
+        decode_apart(path, decoder=dying)
     assert str(path) in str(refused.value)
-    monkeypatch.undo()
-    assert decode_apart(path).shape == (100, 100, 3)
+
+
+def test_a_decoder_that_died_once_is_started_again(tmp_path):
+    died = tmp_path / "died"
+    dying_once = (
+        "import os, pathlib, runpy, sys\n"
+        f"if not pathlib.Path({str(died)!r}).exists():\n"
+        f"    pathlib.Path({str(died)!r}).touch()\n"
+        "    os.abort()\n"
+        "runpy.run_module('pipelines.dicom.decoder_process', run_name='__main__')\n"
+    )
+    decoder = Decoder([sys.executable, "-P", "-c", dying_once])
+    assert decode_apart(Path(get_testdata_file(JPEG)), decoder=decoder).shape == (100, 100, 3)
+    assert died.exists()
+    decoder.stop()
 
 
 def test_ctrl_c_does_not_reach_the_decoder():
@@ -123,10 +120,9 @@ def test_a_folder_of_the_same_name_is_not_run(tmp_path, monkeypatch):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "__init__.py").write_text("raise SystemExit('not ours')")
     monkeypatch.chdir(tmp_path)
-    new = decoder_process._Child()
-    monkeypatch.setattr(decoder_process, "_child_of", lambda _pid: new)
-    assert decode_apart(Path(get_testdata_file(JPEG))).shape == (100, 100, 3)
-    new.stop()
+    decoder = Decoder()
+    assert decode_apart(Path(get_testdata_file(JPEG)), decoder=decoder).shape == (100, 100, 3)
+    decoder.stop()
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_process_that_cannot_be_started_at_once_costs_nothing_but_time(tmp_pat
 
 
 def test_a_process_that_can_never_be_started_is_given_up(monkeypatch) -> None:
-    monkeypatch.setattr(processes, "_SECONDS_BETWEEN_STARTS", (0.0, 0.0))
+    monkeypatch.setattr(processes, "SECONDS_BETWEEN_STARTS", (0.0, 0.0))
     refuse_starts(monkeypatch, 1000)
     pool = ProcessPool(os.getenv, 1, name="looks")
     with pytest.raises(WorkerError, match="could not be started: ConnectionRefusedError"):
@@ -130,7 +130,7 @@ def test_a_process_that_can_never_be_started_is_given_up(monkeypatch) -> None:
 
 
 def test_a_pool_that_is_closed_waits_for_no_start(monkeypatch) -> None:
-    monkeypatch.setattr(processes, "_SECONDS_BETWEEN_STARTS", (3600.0,))
+    monkeypatch.setattr(processes, "SECONDS_BETWEEN_STARTS", (3600.0,))
     refuse_starts(monkeypatch, 1000)
     pool = ProcessPool(os.getenv, 1, name="looks")
     future = pool.submit("PATH")

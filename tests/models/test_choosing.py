@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.models.choosing import _BESIDE_WEIGHTS, choose_files
+from audit.models.choosing import BESIDE_WEIGHTS, choose_files
 from pipelines.errors import ModelError
 
 SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
@@ -91,7 +91,7 @@ def test_several_bare_state_dicts_are_refused():
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
-    lambda name: name not in _BESIDE_WEIGHTS
+    lambda name: name not in BESIDE_WEIGHTS
 )
 
 

@@ -125,7 +125,7 @@ def test_nothing_set_up_says_what_to_set(file: Path) -> None:
 def test_without_the_extra_the_commands_say_how_to_install_it(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "_PACKAGES", ("highdicom", "no_such_package"))
+    monkeypatch.setattr(settings, "PACKAGES", ("highdicom", "no_such_package"))
     words = {
         "pull": ["pull", "--into", str(tmp_path), "--from", "2026-01-01"],
         "push": ["push", str(tmp_path), "--dicom-dir", str(tmp_path)],

@@ -28,7 +28,7 @@ def entry(number: int, **changes: object) -> ReviewEntry:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers that wait for one another as long as it takes: on a busy machine a write may take seconds."""
-    monkeypatch.setattr(ledger_module, "_WAIT_S", 600.0)
+    monkeypatch.setattr(ledger_module, "WAIT_S", 600.0)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_one_that_opens_waits_for_another_that_is_making_the_database(path):
 
 
 def test_one_that_opens_does_not_wait_forever(path, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_WAIT_S", 0.1)
+    monkeypatch.setattr(ledger_module, "WAIT_S", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OutputError, match="database is locked"):
