@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Integer
 from pydantic import Discriminator
 from skimage.measure import approximate_polygon, find_contours
 
-__all__ = ["Bounds", "Ellipse", "Point", "Polygons", "RunLengths", "Shape", "cropped_run_lengths", "run_lengths_of"]
+__all__ = ["Bounds", "Ellipse", "Point", "Polygons", "RunLengths", "Shape", "cropped_run_lengths"]
 
 Point = tuple[float, float]
 Bounds = tuple[float, float, float, float]
@@ -144,18 +144,6 @@ class RunLengths:
 
 
 Shape = Annotated[Polygons | Ellipse | RunLengths, Discriminator("kind")]
-
-
-def run_lengths_of(cells: Bool[np.ndarray, "rows columns"]) -> RunLengths:
-    """Keep a mask of pixels as run lengths, cut to the rectangle around what is inside.
-
-    Raises:
-        ValueError: nothing is inside.
-    """
-    flat = cells.ravel(order="F")
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1, [flat.size]])
-    counts = np.diff(edges)
-    return cropped_run_lengths(np.concatenate([[0], counts]) if flat.size and flat[0] else counts, *cells.shape)
 
 
 def cropped_run_lengths(counts: Integer[np.ndarray, " runs"], rows: int, columns: int) -> RunLengths:

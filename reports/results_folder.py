@@ -38,7 +38,6 @@ __all__ = [
     "read_record",
     "read_run",
     "read_study",
-    "render_folder",
     "render_pages",
     "study_folders",
     "study_thumbnail",
@@ -238,16 +237,6 @@ def render_pages(
         write_text_atomically(page, text)
         lines.write(f"{checksum(text.encode())}  {PAGE}\n")
     return RenderedFolder(page=page, studies=pages.made, damaged=tuple(pages.damaged))
-
-
-def render_folder(out: Path, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> RenderedFolder:
-    """Make every page again by ``run.json`` alone, without a look at the log.
-
-    Raises:
-        DamagedError: ``run.json`` is missing, damaged or of another schema version.
-        OutputError: a page cannot be written.
-    """
-    return render_pages(out, read_run(out), progress=progress)
 
 
 class _Pages:

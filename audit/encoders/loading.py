@@ -17,7 +17,7 @@ from audit.encoders.weights import has_state_dict
 from pipelines.errors import ModelError
 from pipelines.geometry import Fit
 
-__all__ = ["FAMILIES", "family_of", "load_encoder", "model_folder", "phantom_folder"]
+__all__ = ["FAMILIES", "family_of", "load_encoder", "model_folder"]
 
 
 FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit | None], DualEncoder]] = {
@@ -31,11 +31,6 @@ FAMILIES: dict[str, Callable[[Path, EncoderInfo, torch.device, Fit | None], Dual
 
 To add a family, write one file and add its line.
 """
-
-
-def phantom_folder() -> Path:
-    """The committed phantom encoder."""
-    return _shipped_folder("phantom")
 
 
 def _shipped_folder(name: str) -> Path:

@@ -30,8 +30,6 @@ from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_o
 __all__ = [
     "Confidence",
     "TextMask",
-    "confidence_drop",
-    "confidence_increase",
     "image_confidence",
     "text_confidence",
     "weights_on_input",
@@ -64,18 +62,6 @@ class Confidence:
     def increased(self) -> bool:
         """Whether s > o, by more than fp32 resolves."""
         return self.weighted - self.whole > _RESOLUTION
-
-
-def confidence_drop(confidences: Sequence[Confidence | None]) -> float | None:
-    """100 times the mean of max(0, o - s), 0 to 200, lower is better; None where no pair was measured."""
-    measured = [confidence.drop for confidence in confidences if confidence is not None]
-    return 100.0 * sum(measured) / len(measured) if measured else None
-
-
-def confidence_increase(confidences: Sequence[Confidence | None]) -> float | None:
-    """Percentage of the measured pairs with s > o, 0 to 100, higher is better; None where no pair was measured."""
-    measured = [confidence.increased for confidence in confidences if confidence is not None]
-    return 100.0 * sum(measured) / len(measured) if measured else None
 
 
 def image_confidence(encoder: DualEncoder, pairs: Sequence[ExplainedPair]) -> list[Confidence | None]:

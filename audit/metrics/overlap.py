@@ -23,7 +23,6 @@ __all__ = [
     "iou_at_levels",
     "iou_at_otsu",
     "is_flat",
-    "mean_iou",
     "mean_of_levels",
     "relevance_rank",
 ]
@@ -88,18 +87,15 @@ def iou_at_levels(heat: Float[np.ndarray, "height width"], target: Target) -> tu
     return tuple(float(iou) for iou in ious)
 
 
-def mean_iou(heat: Float[np.ndarray, "height width"], target: Target) -> float | None:
-    """Mean of the IoU at five thresholds, 0.1 to 0.5 of the min-max heat; None where it cannot be measured.
+def mean_of_levels(ious: tuple[float, ...]) -> float:
+    """Mean of the IoU at five thresholds, 0.1 to 0.5 of the min-max heat, 0 to 1.
+
+    Args:
+        ious: the IoU at every one of :data:`LEVELS`, as :func:`iou_at_levels` gives it.
 
     Source: Boecking et al. 2022, "Making the most of text semantics to improve biomedical vision-language processing"
     (phrase grounding).
     """
-    ious = iou_at_levels(heat, target)
-    return None if ious is None else mean_of_levels(ious)
-
-
-def mean_of_levels(ious: tuple[float, ...]) -> float:
-    """The mean IoU of a map whose IoU at every one of :data:`LEVELS` is known."""
     return sum(ious[LEVELS.index(level)] for level in _MEAN_OVER) / len(_MEAN_OVER)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as MatplotlibPath
 from pycocotools import mask as coco_mask
+from run_lengths import run_lengths_of
 
 from audit.metrics.blind import cells_touched, drawn, near_boxes, rasterise
 from audit.metrics.human import centre_distance, iou_between
@@ -13,7 +14,7 @@ from audit.metrics.scores import box_mask
 from pipelines.boxes.outlines import coco_shape, inscribed_ellipse, polygons_of, unpacked_counts
 from pipelines.errors import BoxError
 from pipelines.geometry import Fit, Placement
-from pipelines.shapes import Ellipse, Polygons, Shape, run_lengths_of
+from pipelines.shapes import Ellipse, Polygons, Shape
 from pipelines.study import Box
 
 ROWS, COLUMNS = 60, 90

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
-from audit.encoders.loading import load_encoder, model_folder, phantom_folder
+from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.protocol import DualEncoder
 from audit.phantom.architecture import build_model, build_tokenizer, save_processor
 from pipelines.errors import ModelError
@@ -169,4 +169,4 @@ def test_the_committed_phantom_encoder_says_what_it_is() -> None:
     assert info.is_phantom
     assert (info.name, info.family) == ("phantom", "clip")
     assert "synthetic" in info.terms
-    assert (phantom_folder() / "README.md").is_file()
+    assert (model_folder("phantom") / "README.md").is_file()

@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPModel
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.encoders.loading import phantom_folder
+from audit.encoders.loading import model_folder
 from audit.experiments.roar import RoarSettings, as_text, run_roar
 from audit.experiments.roar_retraining import CaptionedImages, fine_tuned, remove_patches, remove_words, retrieve
 from audit.phantom.training import TrainingSettings
@@ -204,7 +204,7 @@ def test_words_are_not_removed_by_a_method_that_explains_none() -> None:
 
 
 def test_a_model_without_a_token_for_a_removed_word_is_refused(tmp_path: Path) -> None:
-    folder = shutil.copytree(phantom_folder(), tmp_path / "model")
+    folder = shutil.copytree(model_folder("phantom"), tmp_path / "model")
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text("utf-8").replace("[MASK]", "[HOLE]"), "utf-8")
     with pytest.raises(ModelError, match=r"no \[MASK\]"):

@@ -16,6 +16,7 @@ from input_bombs import BOXES, REPORTS, gzipped, outline
 from made_up_image import made_up_image
 from PIL import Image as Pillow
 from pyarrow import parquet
+from run_lengths import run_lengths_of
 
 from pipelines.boxes.outlines import coco_shape, polygons_of
 from pipelines.boxes.placing import place_boxes
@@ -23,7 +24,7 @@ from pipelines.boxes.table import BoxRow
 from pipelines.errors import BoxError, InputError
 from pipelines.image_file import read_image
 from pipelines.limits import MAX_BOXES_ON_IMAGE, MAX_CORNERS, MAX_JSON_DEPTH
-from pipelines.shapes import Polygons, cropped_run_lengths, run_lengths_of
+from pipelines.shapes import Polygons, cropped_run_lengths
 from pipelines.study import Box
 from pipelines.text.formats.file import open_report_file
 from pipelines.text.formats.hl7_v2 import Delimiters, read_hl7_reports

@@ -13,10 +13,10 @@ import torch
 
 from audit.encoders.blocks import depth_of
 from audit.encoders.folder_limits import refuse_harm
-from audit.encoders.loading import phantom_folder
+from audit.encoders.loading import model_folder
 from pipelines.errors import ModelError
 
-PHANTOM = phantom_folder()
+PHANTOM = model_folder("phantom")
 LOADER = """
 import resource, sys
 import audit.encoders.loading

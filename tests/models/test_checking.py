@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.encoders.loading import load_encoder, phantom_folder
+from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.protocol import DualEncoder, Encoder
 from audit.models import checking
 from audit.models.checking import CheckedModel, as_json, as_lines, check, require_exact, split_errors
 from pipelines.errors import ModelError
 
 BIOMEDCLIP = Path(__file__).parents[1] / "encoders" / "biomedclip-tiny"
-PHANTOM = phantom_folder()
+PHANTOM = model_folder("phantom")
 
 
 @dataclass

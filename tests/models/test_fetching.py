@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.encoders.catalogue import KNOWN, only_known_hosts
-from audit.encoders.loading import load_encoder, phantom_folder
+from audit.encoders.loading import load_encoder, model_folder
 from audit.models.fetching import as_lines, fetch
 from pipelines.errors import ModelError, OutputError
 
 BIOMEDCLIP = Path(__file__).parents[1] / "encoders" / "biomedclip-tiny"
-PHANTOM = phantom_folder()
+PHANTOM = model_folder("phantom")
 OTHER_FORMATS = {
     "flax_model.msgpack": b"flax",
     "tf_model.h5": b"tensorflow",

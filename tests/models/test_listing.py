@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from audit.cli import app
 from audit.encoders.catalogue import KNOWN, SHIPPED
-from audit.encoders.loading import FAMILIES, load_encoder, phantom_folder
+from audit.encoders.loading import FAMILIES, load_encoder, model_folder
 from audit.models.listing import list_models
 from pipelines.errors import ModelError
 
@@ -58,7 +58,7 @@ def test_a_cached_model_loads_with_its_terms_by_name_and_by_hub_id(cache, name):
 
 
 def test_a_folder_that_bears_a_known_name_is_not_taken_for_that_model(monkeypatch, tmp_path):
-    shutil.copytree(phantom_folder(), tmp_path / "chexzero")
+    shutil.copytree(model_folder("phantom"), tmp_path / "chexzero")
     monkeypatch.chdir(tmp_path)
     info = load_encoder("chexzero").info
     assert (info.source, info.terms) == ("chexzero", load_encoder("phantom").info.terms)

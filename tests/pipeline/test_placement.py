@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from model_input import to_model
 
 from pipelines.geometry import Fit, Placement
 from pipelines.study import Box
@@ -18,13 +19,13 @@ placements = st.builds(
 @given(placement=placements, row=st.floats(0, 1), column=st.floats(0, 1))
 def test_there_and_back_is_where_it_was(placement, row, column):
     at = (row * placement.rows, column * placement.columns)
-    assert placement.to_source(*placement.to_model(*at)) == pytest.approx(at, abs=1e-6 * (1 + max(at)))
+    assert placement.to_source(*to_model(placement, *at)) == pytest.approx(at, abs=1e-6 * (1 + max(at)))
 
 
 @given(placement=placements)
 def test_the_corners_of_the_picture_are_those_of_the_resized_picture(placement):
-    top, left = placement.to_model(0, 0)
-    bottom, right = placement.to_model(placement.rows, placement.columns)
+    top, left = to_model(placement, 0, 0)
+    bottom, right = to_model(placement, placement.rows, placement.columns)
     assert (top, left) == (placement.top, placement.left)
     assert (bottom - top, right - left) == pytest.approx((placement.resized_rows, placement.resized_columns))
 
@@ -72,7 +73,7 @@ def test_a_pixel_is_visible_where_its_centre_falls_into_the_square(placement):
     assert visible.shape == (placement.rows, placement.columns)
     for row in {0, placement.rows // 2, placement.rows - 1}:
         for column in {0, placement.columns // 2, placement.columns - 1}:
-            at = placement.to_model(row + 0.5, column + 0.5)
+            at = to_model(placement, row + 0.5, column + 0.5)
             assert visible[row, column] == all(0 <= coordinate < placement.size for coordinate in at)
 
 
@@ -101,7 +102,7 @@ def test_heat_agrees_with_torch_where_the_model_saw_the_picture(shape, fit):
     placement = Placement.of(*shape, size=224, fit=fit)
     heat = np.random.default_rng(0).normal(size=(14, 14)).astype(np.float32)
     rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
-    model_rows, model_columns = placement.to_model(rows, columns)
+    model_rows, model_columns = to_model(placement, rows, columns)
     points = np.stack([model_columns, model_rows], axis=-1) / 112 - 1  # -1 and 1 are the outer edges, (x, y)
     reference = torch.nn.functional.grid_sample(
         torch.from_numpy(heat)[None, None],
@@ -149,8 +150,8 @@ def test_the_visible_share_of_a_box_is_the_share_of_its_points_that_are_seen(pla
     if (x1 - x0) * (y1 - y0) < 1e-6:
         return
     steps = (np.arange(100) + 0.5) / 100
-    rows, _ = placement.to_model(y0 + steps * (y1 - y0), 0.0)
-    _, columns = placement.to_model(0.0, x0 + steps * (x1 - x0))
+    rows, _ = to_model(placement, y0 + steps * (y1 - y0), 0.0)
+    _, columns = to_model(placement, 0.0, x0 + steps * (x1 - x0))
     seen = ((rows >= 0) & (rows < placement.size)).mean() * ((columns >= 0) & (columns < placement.size)).mean()
     assert share == pytest.approx(seen, abs=0.025)
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from model_input import to_model
 from PIL import Image as PillowImage
 from pydicom.data import get_testdata_file
 
@@ -238,8 +239,8 @@ def test_a_bright_square_lands_where_the_placement_says():
     for fit in Fit:
         inputs, placement = place_image(display, replace(PLAIN, size=150, fit=fit))
         rows, columns = torch.nonzero(inputs[0] > 0.5, as_tuple=True)
-        top, left = placement.to_model(210, 20)
-        bottom, right = placement.to_model(240, 50)
+        top, left = to_model(placement, 210, 20)
+        bottom, right = to_model(placement, 240, 50)
         assert rows.min().item() == pytest.approx(top, abs=1)
         assert rows.max().item() + 1 == pytest.approx(bottom, abs=1)
         assert columns.min().item() == pytest.approx(left, abs=1)

@@ -16,7 +16,7 @@ from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Maps, Pairs
 from audit.cli import app
 from audit.encoders import clip
-from audit.encoders.loading import FAMILIES, phantom_folder
+from audit.encoders.loading import FAMILIES, model_folder
 from audit.metrics.pointing import Target
 from audit.metrics.scores import MEASURES, Measure
 from pipelines.boxes.reader import FORMATS as FORMATS_OF_BOXES
@@ -95,7 +95,7 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     make_cohort(tmp_path, count=2, seed=5)
     in_new_formats(tmp_path)
     model = tmp_path / "twin"
-    shutil.copytree(phantom_folder(), model)
+    shutil.copytree(model_folder("phantom"), model)
     config = model / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "twin"}))
     words = [

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+from model_input import to_model
 from PIL import Image
 
 from pipelines.geometry import Fit, Placement
@@ -121,7 +122,7 @@ def heat_on_grid(placement: Placement, at: tuple[float, float] | None, seed: int
     """Make a bump of heat at a place of the source image (0 to 1 down and across), with some unrest, in nats."""
     if at is None:
         return np.full((grid, grid), 0.25, dtype=np.float32)
-    row, column = placement.to_model(at[0] * placement.rows, at[1] * placement.columns)
+    row, column = to_model(placement, at[0] * placement.rows, at[1] * placement.columns)
     centre_row, centre_column = row * grid / placement.size - 0.5, column * grid / placement.size - 0.5
     r, c = np.mgrid[0:grid, 0:grid]
     rng = np.random.default_rng(seed)

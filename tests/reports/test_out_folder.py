@@ -22,7 +22,6 @@ from reports.results_folder import (
     foreign_folder,
     read_run,
     read_study,
-    render_folder,
     render_pages,
     study_folders,
     study_thumbnail,
@@ -34,9 +33,10 @@ from reports.writing import write_text_atomically
 REMAKE = """
 import sys
 from pathlib import Path
-from reports.results_folder import render_folder
+from reports.results_folder import read_run, render_pages
 
-render_folder(Path(sys.argv[1]))
+out = Path(sys.argv[1])
+render_pages(out, read_run(out))
 """
 
 
@@ -66,10 +66,10 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def test_every_page_is_made_again_from_records_and_heat(out):
-    assert render_folder(out).studies == 3
+    assert render_pages(out, read_run(out)).studies == 3
     pages = {path: path.read_bytes() for path in out.rglob("index.html")}
     assert len(pages) == 4
-    assert render_folder(out).studies == 3
+    assert render_pages(out, read_run(out)).studies == 3
     assert {path: path.read_bytes() for path in out.rglob("index.html")} == pages
 
 
@@ -84,7 +84,7 @@ def test_a_page_made_again_equals_the_page_made_at_once(tmp_path):
 
 
 def test_pages_are_the_same_bytes_in_another_process(out):
-    render_folder(out)
+    render_pages(out, read_run(out))
     before = {path: path.read_bytes() for path in out.rglob("index.html")}
     environment = {**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", REMAKE, str(out)], check=True, env=environment)
@@ -93,7 +93,7 @@ def test_pages_are_the_same_bytes_in_another_process(out):
 
 def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monkeypatch):
     monkeypatch.setattr("reports.results_folder.EMBEDDED_THUMBNAILS", 2)
-    render_folder(out)
+    render_pages(out, read_run(out))
     pictures = sorted(out.glob("studies/*/thumbnail.png"))
     assert len(pictures) == 3
     page = open_page(out / "index.html")
@@ -106,7 +106,7 @@ def test_thumbnails_of_many_studies_lie_beside_their_pages(out, open_page, monke
 
 def test_a_thumbnail_is_made_again_only_after_its_record(out, monkeypatch):
     monkeypatch.setattr("reports.results_folder.EMBEDDED_THUMBNAILS", 2)
-    render_folder(out)
+    render_pages(out, read_run(out))
     first, second, _ = sorted(out.glob("studies/*/thumbnail.png"))
     for each in (first, second):
         each.write_bytes(b"as it was")
@@ -116,18 +116,18 @@ def test_a_thumbnail_is_made_again_only_after_its_record(out, monkeypatch):
     render_pages(out, read_run(out), known=known)
     assert first.read_bytes().startswith(b"\x89PNG")
     assert second.read_bytes() == b"as it was"
-    render_folder(out)  # nobody vouches for what lies there
+    render_pages(out, read_run(out))  # nobody vouches for what lies there
     assert second.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_page_of_few_studies_needs_no_other_file(out):
-    render_folder(out)
+    render_pages(out, read_run(out))
     assert not list(out.glob("studies/*/thumbnail.png"))
     assert "img-src data:;" in (out / "index.html").read_text()
 
 
 def test_cohort_and_study_lead_to_each_other(out, open_page):
-    render_folder(out)
+    render_pages(out, read_run(out))
     page = open_page(out / "index.html")
     key = page.locator("a.study-link").nth(1).inner_text()
     page.locator("a.study-link").nth(1).click()
@@ -141,7 +141,7 @@ def test_cohort_and_study_lead_to_each_other(out, open_page):
 @pytest.mark.parametrize("version", ["0", "2", None, 1], ids=["older", "newer", "missing", "number"])
 def test_a_record_of_another_version_is_refused_with_both_versions(out, version):
     edit(study_folders(out)[0] / "record.json", schema_version=version)
-    (sentence,) = render_folder(out).damaged
+    (sentence,) = render_pages(out, read_run(out)).damaged
     assert re.search(rf"schema version {version!r}, this program reads '1'.*wrote it", sentence)
 
 
@@ -223,7 +223,7 @@ def rename_folder(folder: Path) -> None:
 def test_a_damaged_study_is_named_with_what_is_wrong_and_stops_no_other(out, spoil, message):
     first, spoilt, last = study_folders(out)
     spoil(spoilt)
-    rendered = render_folder(out)
+    rendered = render_pages(out, read_run(out))
     (sentence,) = rendered.damaged
     assert message in sentence
     assert rendered.studies == 2
@@ -235,7 +235,7 @@ def test_a_damaged_study_is_named_with_what_is_wrong_and_stops_no_other(out, spo
 def test_a_folder_of_another_name_is_no_study_and_no_page_leads_to_it(out):
     first, *_ = study_folders(out)
     shutil.copytree(first, out / "studies" / "Anna Kowalska")
-    rendered = render_folder(out)
+    rendered = render_pages(out, read_run(out))
     assert rendered.studies == 3
     assert rendered.damaged == (foreign_folder(out / "studies" / "Anna Kowalska"),)
     pages = [path for path in out.rglob("*.html") if path.parent.name != "Anna Kowalska"]
@@ -247,20 +247,20 @@ def test_a_record_with_the_key_of_somebody_else_does_not_repeat_it(out):
     first, *_ = study_folders(out)
     record = first / "record.json"
     record.write_text(record.read_text().replace(f'"key":"{first.name}"', '"key":"Anna-Kowalska"', 1))
-    (sentence,) = render_folder(out).damaged
+    (sentence,) = render_pages(out, read_run(out)).damaged
     assert "record.json has a key that no run gives, not its folder's name" in sentence
     assert "Kowalska" not in sentence
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(OutputError, match=r"run\.json cannot be read \(No such file or directory\)"):
-        render_folder(tmp_path)
+        render_pages(tmp_path, read_run(tmp_path))
 
 
 def test_a_study_without_its_record_is_not_finished_and_is_left_alone(out):
     unfinished = out / "studies" / "half"
     unfinished.mkdir()
-    assert render_folder(out).studies == 3
+    assert render_pages(out, read_run(out)).studies == 3
     assert list(unfinished.iterdir()) == []
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_up_records import EFFUSION, make_study
+from run_lengths import run_lengths_of
 
-from pipelines.shapes import Ellipse, Polygons, run_lengths_of
+from pipelines.shapes import Ellipse, Polygons
 
 RING = np.zeros((400, 300), dtype=bool)
 RING[100:300, 50:250], RING[150:250, 100:200] = True, False

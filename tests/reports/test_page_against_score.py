@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from benchmarks.page_against_score import check_pages
 from reports.outcomes import outcome_of
 from reports.record import ScoredImage, ScoredPhrase
-from reports.results_folder import read_record, render_folder, study_folders
+from reports.results_folder import read_record, read_run, render_pages, study_folders
 
 SEED = 37  # both of its first two phantoms have findings on both sides
 
@@ -50,7 +50,7 @@ def test_a_page_that_highlights_both_sides_is_found(finished: Path, tmp_path: Pa
     phrases = (replace(phrase, target=both) if phrase.heat == wrong.heat else phrase for phrase in image.phrases)
     changed = record.model_copy(update={"images": (replace(image, phrases=tuple(phrases)),)})
     (folder / "record.json").write_text(changed.model_dump_json(), encoding="utf-8")
-    render_folder(out)
+    render_pages(out, read_run(out))
     assert len(check_pages(out).disagreements) == 1
 
 

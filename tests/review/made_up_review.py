@@ -12,7 +12,7 @@ from made_up_cohort import make_cohort
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, MadeUp, make_study
 from playwright.sync_api import Page
 
-from reports.results_folder import render_folder
+from reports.results_folder import read_run, render_pages
 
 ROOT = Path(__file__).parents[2]
 REVIEWERS = ("Ada", "Ben")
@@ -28,7 +28,7 @@ def lay_down(out: Path, *studies: MadeUp) -> Path:
         np.savez_compressed(folder / "heat.npz", **{name: heat.astype(np.float16) for name, heat in made.heats.items()})
         (folder / "record.json").write_text(made.record.model_dump_json(), encoding="utf-8")
     (out / "run.json").write_text(make_cohort(0).run.model_dump_json(), encoding="utf-8")
-    render_folder(out)
+    render_pages(out, read_run(out))
     return out
 
 

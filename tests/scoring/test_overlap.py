@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mean_iou import mean_iou
 from sklearn.metrics import jaccard_score
 
-from audit.metrics.overlap import LEVELS, energy_in_box, iou_at_levels, iou_at_otsu, mean_iou
+from audit.metrics.overlap import LEVELS, energy_in_box, iou_at_levels, iou_at_otsu
 
 maps = hnp.arrays(np.float32, (6, 8), elements=st.integers(-50, 200).map(float))
 masks = hnp.arrays(bool, (6, 8))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from model_input import to_model
 
 from audit.metrics.pointing import Outcome, Tolerance, hottest_point, pointing_outcome
 from pipelines.geometry import Fit, Placement
@@ -128,7 +129,7 @@ def test_the_peak_of_any_patch_is_one_point_in_it(peak, fit, noise) -> None:
     grid[peak] = 2.0
     point = hottest_point(placement.heat_to_source(grid))
     assert point is not None
-    assert placement.to_model(point[0] + 0.5, point[1] + 0.5) == pytest.approx(
+    assert to_model(placement, point[0] + 0.5, point[1] + 0.5) == pytest.approx(
         ((peak[0] + 0.5) * 16, (peak[1] + 0.5) * 16), abs=8.0
     )
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mean_iou import mean_iou
 
 from audit.metrics.overlap import (
     average_precision,
     contrast_to_noise,
     energy_in_box,
     iou_at_otsu,
-    mean_iou,
     relevance_rank,
 )
 from audit.metrics.pointing import LONGEST_SIDE, distance_to, is_measurable, sampled

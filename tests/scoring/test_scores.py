@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from mean_iou import mean_iou
+from model_input import to_model
 
 from audit.metrics.blind import BlindCase, BlindMaps, rasterise
 from audit.metrics.overlap import (
@@ -10,7 +12,6 @@ from audit.metrics.overlap import (
     energy_in_box,
     iou_at_levels,
     iou_at_otsu,
-    mean_iou,
     relevance_rank,
 )
 from audit.metrics.pointing import Tolerance, pointing_outcome
@@ -196,6 +197,6 @@ def test_planted_findings_are_found_by_a_map_that_looks_and_by_the_references_le
 
 def looking(placement: Placement, box: Box) -> np.ndarray:
     """Heat on the grid that falls off with the distance from a box's centre."""
-    row, column = placement.to_model(box.y + box.height / 2, box.x + box.width / 2)
+    row, column = to_model(placement, box.y + box.height / 2, box.x + box.width / 2)
     y, x = np.mgrid[0:14, 0:14] * 16.0 + 8.0
     return np.exp(-np.hypot(y - row, x - column) / 40.0).astype(np.float32)
