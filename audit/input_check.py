@@ -210,7 +210,7 @@ class Checked:
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then most frequent first
     rows: tuple[CheckRow, ...]
     nothing: str | None  # if nothing would be audited: what to correct first
-    to_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels unmasked: for a terminal
+    for_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels unmasked: for a terminal
 
     @property
     def failed(self) -> int:
@@ -249,7 +249,7 @@ def check(
         reasons=_reasons(rows),
         rows=rows,
         nothing=inputs.nothing,
-        to_owner=_reasons(rows_for_owner(inputs, folders, keys)),
+        for_owner=_reasons(rows_for_owner(inputs, folders, keys)),
     )
 
 

@@ -55,7 +55,7 @@ def write_headers(rows: pd.DataFrame, folder: Path) -> Iterator[Path]:
 
 
 def window_sources(rows: pd.DataFrame) -> Counter[str]:
-    """Count what decides the window: the receipt's step, and of how many it is the first.
+    """Count what decides the window: the processing step, and of how many it is the first.
 
     The table keeps of a VOI LUT its descriptor alone: a straight ramp stands in for the data.
     """

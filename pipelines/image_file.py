@@ -49,7 +49,7 @@ class Picture:
 
     display: Float[np.ndarray, "rows columns *colours"]  # float32, 0 to 1; [rows, columns], or [rows, columns, 3]: RGB
     valid: Bool[np.ndarray, "rows columns"]  # False in a radiograph's padding and outside its collimated field
-    receipt: tuple[PixelStep, ...]
+    steps: tuple[PixelStep, ...]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,9 +77,9 @@ def read_image(path: str | Path, *, max_pixels: int | None = None) -> Picture:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check that the file is there") from error
     if is_dicom:
         pixels = read_pixels(path, max_pixels=max_pixels or MAX_PIXELS)
-        return Picture(display=pixels.display, valid=pixels.valid, receipt=pixels.receipt)
-    display, receipt = _read_with_pillow(path, max_pixels or MAX_PICTURE_PIXELS)
-    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
+        return Picture(display=pixels.display, valid=pixels.valid, steps=pixels.steps)
+    display, steps = _read_with_pillow(path, max_pixels or MAX_PICTURE_PIXELS)
+    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), steps=steps)
 
 
 def as_picture(image: Picture | np.ndarray) -> Picture:
@@ -100,8 +100,8 @@ def as_picture(image: Picture | np.ndarray) -> Picture:
             "8 bits by 255"
         )
     display = np.ascontiguousarray(image, dtype=np.float32)
-    receipt = (PixelStep(step="array", detail="values of 0 to 1, as they were given"),)
-    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), receipt=receipt)
+    steps = (PixelStep(step="array", detail="values of 0 to 1, as they were given"),)
+    return Picture(display=display, valid=np.ones(display.shape[:2], dtype=bool), steps=steps)
 
 
 def _read_with_pillow(

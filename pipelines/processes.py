@@ -245,11 +245,11 @@ def _outcome(work: Callable[[object], object], content: bytes) -> bytes:
         return pickle.dumps((work(pickle.loads(content)), None))  # noqa: S301 - from the process that started this one
     except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
         try:
-            told = pickle.dumps((None, error))
-            pickle.loads(told)  # noqa: S301 - what was just made; some exceptions cannot be made again
+            pickled = pickle.dumps((None, error))
+            pickle.loads(pickled)  # noqa: S301 - what was just made; some exceptions cannot be made again
         except Exception:  # noqa: BLE001 - of an exception that cannot be sent, its type is
             return pickle.dumps((None, RuntimeError(type(error).__name__)))
-        return told
+        return pickled
 
 
 def outcomes_in_order(

@@ -94,7 +94,7 @@ class LoadedCase:
     case: Case
     picture: bytes  # PNG for the page
     valid: Bool[np.ndarray, "rows columns"]  # False in padding, behind the shutter, outside the collimated field
-    receipt: tuple[PixelStep, ...]
+    steps: tuple[PixelStep, ...]
     placement: Placement
     inputs: Float[Tensor, "3 size size"]  # normalised
     seconds: float  # time for reading and placing
@@ -105,7 +105,7 @@ class LoadedCase:
 class LoadRadiographd(MapTransform):
     """Read the pixels of the image header under each key.
 
-    Adds ``display``, ``valid`` and ``receipt``, or ``left_out`` if the pixels cannot be read, so that a bad file stops
+    Adds ``display``, ``valid`` and ``steps``, or ``left_out`` if the pixels cannot be read, so that a bad file stops
     neither the cache nor a worker.
     """
 
@@ -120,7 +120,7 @@ class LoadRadiographd(MapTransform):
                 reason = reason_without_path(error, image.path)
                 result["left_out"] = Exclusion(source=image.source, stage="pixels", reason=reason, failed=True)
             else:
-                result |= {"display": pixels.display, "valid": pixels.valid, "receipt": pixels.receipt}
+                result |= {"display": pixels.display, "valid": pixels.valid, "steps": pixels.steps}
                 result |= {"identifiers": pixels.identifiers, "stated_burned_in": pixels.stated_burned_in}
         return result
 
@@ -128,7 +128,7 @@ class LoadRadiographd(MapTransform):
 class BurnedInRadiographd(MapTransform):
     """Detect burned-in text in the display values under each key.
 
-    Adds ``blanked``, the areas to blank in the picture, and a step to the ``receipt``; or replaces the pixels by
+    Adds ``blanked``, the areas to blank in the picture, and a step to the ``steps``; or replaces the pixels by
     ``left_out``. The model's input is not changed.
     """
 
@@ -147,7 +147,7 @@ class BurnedInRadiographd(MapTransform):
                 del result[key]
             else:
                 areas, step = found
-                result |= {"blanked": areas, "receipt": (*result["receipt"], step)}
+                result |= {"blanked": areas, "steps": (*result["steps"], step)}
         return result
 
 
@@ -301,7 +301,7 @@ class CaseLoader:
             case=self._cases[item["index"]],
             picture=item["picture"],
             valid=item["valid"],
-            receipt=item["receipt"],
+            steps=item["steps"],
             placement=item["placement"],
             inputs=torch.from_numpy(item["inputs"]),
             seconds=item["seconds"],

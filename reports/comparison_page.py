@@ -102,15 +102,15 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
         return text("summary.comparison_unscored", methods=methods, studies=studies), text("summary.none_scored")
     best = max(scored, key=lambda score: score.estimate or 0.0)
     pairs = counted("scored_phrase", best.scored)
-    told = [
+    sentences = [
         text("summary.comparison", methods=methods, studies=studies, scored=pairs),
         text("summary.comparison_best", method=method_name(best.method), estimate=shown_number(best.estimate)),
     ]
     if best.to_reference is not None:
         above = sum(_is_better(score.to_reference) for score in scored)
         reference = reference_name(best.to_reference.reference)
-        told.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
-    return tuple(told)
+        sentences.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
+    return tuple(sentences)
 
 
 def _chosen(record: ComparisonRecord, kind: ScoreKind, averaging: str) -> list[ComparedScore]:
@@ -145,14 +145,14 @@ def _rows(
 
 
 def _laid_out(
-    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **told: object
+    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **values: object
 ) -> ComparisonTable:
-    """Give a table its words; its title names the baseline, where there is one, and its note says what is ``told``."""
+    """Fill the texts of a table: the title may name the baseline, the note takes ``values``."""
     in_title = {} if baseline is None else {"baseline": baseline}
     return ComparisonTable(
         key=key,
         title=text(f"comparison.table.{key}.title", **in_title),
-        note=text(f"comparison.table.{key}.note", **told),
+        note=text(f"comparison.table.{key}.note", **values),
         columns=tuple(columns),
         rows=rows,
     )

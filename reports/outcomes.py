@@ -113,15 +113,15 @@ def verdict_on(phrase: ScoredPhrase, image: ScoredImage, *, method: str) -> Verd
     if outcome == "miss" and phrase.hottest is None:
         return Verdict(outcome=outcome, short=text("outcome.short_nowhere"), sentence=text("outcome.nowhere"))
     near = _score(phrase, method, POINTING_NEAR)
-    told = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
+    key = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
     several = "_of_several" if len(target_places(image, phrase)) > 1 else ""
     values = {"finding": phrase.finding or text("outcome.this_phrase")}
-    if told == "near" and image.placement.fit == "stretch":
+    if key == "near" and image.placement.fit == "stretch":
         several += "_stretched"
         down, across = image.placement.model_px
         reach = SCORES[POINTING_NEAR].within_px or 0.0
         values |= {"down": f"{reach * down:.0f}", "across": f"{reach * across:.0f}"}
-    sentence = text(f"outcome.{told}{several}", **values)
+    sentence = text(f"outcome.{key}{several}", **values)
     return Verdict(outcome=outcome, short=text(f"outcome.short_{outcome}"), sentence=sentence)
 
 

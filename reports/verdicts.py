@@ -157,7 +157,7 @@ def _evidence_sentence(evidence: EvidenceRecord) -> str:
     unit = "" if evidence.unit == "dimensionless" else f" {evidence.unit}"
     share = evidence.exceeds
     low, high = shown_percents(share.low, share.high)
-    told = text(
+    sentence = text(
         "evidence.exceeds",
         method=method_name(evidence.method),
         share=shown_percent(share.estimate),
@@ -166,8 +166,8 @@ def _evidence_sentence(evidence: EvidenceRecord) -> str:
         high=high,
     )
     if not evidence.tells:
-        return f"{told} {text('evidence.tells_nothing')}"
-    return f"{told} {text('evidence.tells', floor=f'{shown_number(evidence.floor, 1)}{unit}')}"
+        return f"{sentence} {text('evidence.tells_nothing')}"
+    return f"{sentence} {text('evidence.tells', floor=f'{shown_number(evidence.floor, 1)}{unit}')}"
 
 
 def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:

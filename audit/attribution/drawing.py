@@ -184,8 +184,8 @@ def _draw_picture(axes: Axes, explained: "Explanation", boxes: Sequence[Box]) ->
             for line in box.shape.outline():
                 axes.add_patch(Polygon(line, fill=False, edgecolor=BOX_COLOUR, linewidth=1.4))
         axes.text(box.x, box.y, box.label, color=BOX_COLOUR, fontsize=7, va="bottom", clip_on=True)
-    if explained.hottest is not None:
-        row, column = explained.hottest
+    if explained.peak is not None:
+        row, column = explained.peak
         axes.plot(column + 0.5, row + 0.5, marker="+", markersize=13, markeredgewidth=3.2, color="black")
         axes.plot(column + 0.5, row + 0.5, marker="+", markersize=11, markeredgewidth=1.4, color="white")
     axes.set_xlim(extent[:2])

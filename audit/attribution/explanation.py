@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from audit.metrics.pointing import hottest_point
+from audit.metrics.pointing import find_peak
 from audit.metrics.scores import box_mask, score_heat
 from pipelines.geometry import Placement
 from pipelines.image_file import Picture
@@ -40,9 +40,9 @@ class Explanation:
         return float(self.grid.sum())
 
     @property
-    def hottest(self) -> tuple[int, int] | None:
+    def peak(self) -> tuple[int, int] | None:
         """(row, column) of the maximum of the heat; None if there is no single maximum."""
-        return hottest_point(self.heat)
+        return find_peak(self.heat)
 
     def scores(self, boxes: Sequence[Box], *, spacing_mm: tuple[float, float] | None = None) -> tuple[Score, ...]:
         """Return every localisation score against boxes in the image's pixels (see :func:`score_heat`).
@@ -74,8 +74,8 @@ class Explanation:
 
     def __repr__(self) -> str:
         """Show the values; the phrase is omitted because it may be a patient's."""
-        place = "nowhere" if self.hottest is None else f"row {self.hottest[0]}, column {self.hottest[1]}"
-        return f"<{self.method}: cosine {self.cosine:.3f}, {self.total:.4g} {self.unit} in all, hottest at {place}>"
+        place = "nowhere" if self.peak is None else f"row {self.peak[0]}, column {self.peak[1]}"
+        return f"<{self.method}: cosine {self.cosine:.3f}, {self.total:.4g} {self.unit} in all, peak at {place}>"
 
 
 def _check_boxes(boxes: Sequence[object]) -> None:

@@ -13,7 +13,7 @@ from audit.cli.commands import Commands
 from audit.cli.comparing import compare, roar, sanity
 from audit.cli.evaluating import evaluate
 from audit.cli.models import models
-from audit.cli.options import COULD_NOT_RUN, tell
+from audit.cli.options import COULD_NOT_RUN, print_message
 from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
 from audit.cli.results import key, logs, render, score
@@ -83,10 +83,12 @@ def main() -> None:
             raise
         from audit.logbook.events import scrubbed_trace
 
-        tell(f"m2ib-audit: a mistake of the program ({type(error).__name__}); please report it with these places:")
+        print_message(
+            f"m2ib-audit: a mistake of the program ({type(error).__name__}); please report it with these places:"
+        )
         for place in scrubbed_trace(error):
-            tell(f"  {place}")
+            print_message(f"  {place}")
         sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt:
-        tell("m2ib-audit: interrupted; give the same command again")
+        print_message("m2ib-audit: interrupted; give the same command again")
         sys.exit(INTERRUPTED)

@@ -32,8 +32,8 @@ from audit.cli.options import (
     progress_bar,
     read_config,
 )
-from audit.cli.running import run_and_tell, say_what_is_to_do, submit_to_slurm
-from audit.cli.terminal import tell_what_is_wrong
+from audit.cli.running import print_plan, run_and_print, submit_to_slurm
+from audit.cli.terminal import print_messages
 
 __all__ = ["baselines", "commission", "config", "demo", "doctor", "run"]
 
@@ -97,9 +97,9 @@ def run(
         if whole.execution.engine == "slurm":
             submit_to_slurm(sys.argv[2:], whole, dry_run=dry_run)
         elif dry_run:
-            say_what_is_to_do(whole)
+            print_plan(whole)
         else:
-            run_and_tell(whole)
+            run_and_print(whole)
 
 
 def config() -> None:
@@ -124,7 +124,7 @@ def demo(
         if not (cohort / "boxes.csv").exists():
             typer.echo(f"Making {count} phantoms in {cohort}", err=True)
             make_cohort(cohort, count=count, seed=drawn)
-        run_and_tell(
+        run_and_print(
             RunConfig.of(
                 dicom_dir=cohort / "dicom",
                 reports=cohort / "reports",
@@ -157,7 +157,7 @@ def baselines(
         if not boxes:
             raise NotGivenError("--boxes is not given: give a file of boxes, or several")
         result = baselines_of_file(boxes, format_name=boxes_format, out=out, progress=progress)
-    tell_what_is_wrong(result.told, most=_LISTED_AT_MOST, things="rows that took no part")
+    print_messages(result.messages, most=_LISTED_AT_MOST, things="rows that took no part")
     typer.echo(text_table(result.baselines))
 
 

@@ -21,11 +21,11 @@ from audit.cli.options import (
     Settings,
     ShowPhi,
     errors_in_one_line,
+    print_message,
     progress_bar,
     read_config,
-    tell,
 )
-from audit.cli.terminal import at_the_keyboard
+from audit.cli.terminal import may_show_names
 from audit.input_check import Checked, CheckStatus, ReasonCount
 from pipelines.quoting import counted
 
@@ -67,10 +67,10 @@ def check(
             write_csv(checked.rows, csv)
     typer.echo(check_json(checked) if as_json else check_text(checked))
     by_name = text_for_owner(checked)
-    if by_name and not shown and at_the_keyboard():
-        tell(by_name)
+    if by_name and not shown and may_show_names():
+        print_message(by_name)
     if checked.nothing is not None:
-        tell(f"m2ib-audit: {checked.nothing}")
+        print_message(f"m2ib-audit: {checked.nothing}")
         raise typer.Exit(COULD_NOT_RUN)
     if checked.failed:
         raise typer.Exit(FAILURES_LISTED)
@@ -118,7 +118,7 @@ def check_text(checked: Checked) -> str:
 
 def text_for_owner(checked: Checked) -> str:
     """List the reasons with the names of files, columns and labels unmasked: only for a terminal."""
-    reasons = _titled(checked.to_owner)
+    reasons = _titled(checked.for_owner)
     return "\n".join(["", "The same by name, on this terminal alone.", *reasons]) if reasons else ""
 
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 from typer import Typer
 from typer.core import TyperCommand
 
-from audit.cli.options import WRONG_USAGE, tell
+from audit.cli.options import WRONG_USAGE, print_message
 
 __all__ = ["Commands"]
 
@@ -72,7 +72,9 @@ class _Command(TyperCommand):
             flag = word.partition("=")[0]
             instead = _RENAMED.get((self.name or "", flag)) or (_REMOVED.get(flag) if "--set" in own else None)
             if instead is not None and flag not in own:
-                tell(f"m2ib-audit: {flag} is no flag of {ctx.command_path.partition(' ')[2]} any more: give {instead}")
+                print_message(
+                    f"m2ib-audit: {flag} is no flag of {ctx.command_path.partition(' ')[2]} any more: give {instead}"
+                )
                 ctx.exit(WRONG_USAGE)
         return super().parse_args(ctx, args)
 

@@ -25,11 +25,11 @@ from audit.cli.options import (
     Steps,
     errors_in_one_line,
     one_method,
+    print_message,
     progress_bar,
     read_config,
-    tell,
 )
-from audit.cli.terminal import tell_what_is_wrong
+from audit.cli.terminal import print_messages
 
 __all__ = ["compare", "roar", "sanity"]
 
@@ -93,8 +93,8 @@ def compare(
             result = run_comparison(whole, progress=progress)
     for compared in result.record.methods:
         if compared.refused is not None:
-            tell(f"{compared.name} was not compared: {compared.refused}")
-    tell_what_is_wrong(result.told)
+            print_message(f"{compared.name} was not compared: {compared.refused}")
+    print_messages(result.messages)
     typer.echo(result.page)
     if result.failed:
         raise typer.Exit(FAILURES_LISTED)
@@ -199,5 +199,5 @@ def sanity(
             },
         )
         found = check_sanity(whole, progress=progress)
-    tell_what_is_wrong(found.told)
+    print_messages(found.messages)
     typer.echo(found)

@@ -17,11 +17,11 @@ from audit.cli.options import (
     Seed,
     Settings,
     errors_in_one_line,
+    print_message,
     progress_bar,
     read_config,
-    tell,
 )
-from audit.cli.terminal import tell_what_is_wrong
+from audit.cli.terminal import print_messages
 
 if TYPE_CHECKING:
     from audit.experiments.evaluation import EvaluationResult
@@ -108,25 +108,27 @@ def evaluate(
         with errors_in_one_line(), progress_bar() as progress:
             result = evaluate_table(whole, progress=progress)
     except KeyboardInterrupt:
-        tell("m2ib-audit: interrupted; the same command with --resume goes on")
+        print_message("m2ib-audit: interrupted; the same command with --resume goes on")
         raise typer.Exit(COULD_NOT_RUN) from None
-    _tell(result, pairs)
+    _print_progress(result, pairs)
 
 
-def _tell(result: "EvaluationResult", asked: int) -> None:
+def _print_progress(result: "EvaluationResult", asked: int) -> None:
     from audit.experiments.evaluation_summary import as_text
 
-    failed = result.told
-    tell(f"Model {result.model}: {result.terms}")
+    failed = result.messages
+    print_message(f"Model {result.model}: {result.terms}")
     if result.pairs < asked:
-        tell(f"The table has {result.pairs:,} rows, fewer than the {asked:,} that were asked for: all were taken")
+        print_message(
+            f"The table has {result.pairs:,} rows, fewer than the {asked:,} that were asked for: all were taken"
+        )
     if result.kept:
-        tell(f"{result.kept:,} rows were there already and were not computed again")
+        print_message(f"{result.kept:,} rows were there already and were not computed again")
     if result.cut_captions:
-        tell(f"Captions longer than the model's context, whose end was not read: {result.cut_captions:,}")
+        print_message(f"Captions longer than the model's context, whose end was not read: {result.cut_captions:,}")
     if result.stretched:
-        tell(f"Pictures of more than 8 bits, stretched over their own range: {result.stretched:,}")
-    tell_what_is_wrong(failed, most=_LISTED_AT_MOST, things="that could not be measured")
+        print_message(f"Pictures of more than 8 bits, stretched over their own range: {result.stretched:,}")
+    print_messages(failed, most=_LISTED_AT_MOST, things="that could not be measured")
     typer.echo(
         f"{result.pairs:,} pairs drawn from {result.table_rows:,}, {len(failed):,} of them could not be measured; "
         "95 % intervals over images. Shuffled: the same heat at random places"

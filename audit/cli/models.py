@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from audit.cli.commands import Commands
-from audit.cli.options import AsJson, Device, errors_in_one_line, progress_bar, tell
+from audit.cli.options import AsJson, Device, errors_in_one_line, print_message, progress_bar
 
 __all__ = ["models"]
 
@@ -47,7 +47,7 @@ def models_fetch(
     from audit.models import fetching
 
     with errors_in_one_line():
-        fetched = fetching.fetch(name, folder, revision=revision, tell=tell)
+        fetched = fetching.fetch(name, folder, revision=revision, on_message=print_message)
     typer.echo("\n".join(fetching.as_lines(fetched)))
 
 

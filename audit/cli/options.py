@@ -46,9 +46,9 @@ __all__ = [
     "Words",
     "errors_in_one_line",
     "one_method",
+    "print_message",
     "progress_bar",
     "read_config",
-    "tell",
 ]
 
 COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED = 1, 2, 3  # exit statuses
@@ -201,7 +201,7 @@ def one_method(names: Sequence[str]) -> str:
     return names[0]
 
 
-def tell(message: str) -> None:
+def print_message(message: str) -> None:
     """Print to stderr: stdout is for results."""
     typer.echo(message, err=True)
 
@@ -223,5 +223,5 @@ def errors_in_one_line() -> Iterator[None]:
     except AuditError as error:
         from audit.config_file import NotGivenError
 
-        tell(f"m2ib-audit: {error}")
+        print_message(f"m2ib-audit: {error}")
         raise typer.Exit(WRONG_USAGE if isinstance(error, NotGivenError) else COULD_NOT_RUN) from error

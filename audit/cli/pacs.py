@@ -13,10 +13,10 @@ from audit.cli.options import (
     DicomDir,
     DryRun,
     errors_in_one_line,
+    print_message,
     progress_bar,
-    tell,
 )
-from audit.cli.terminal import tell_what_is_wrong
+from audit.cli.terminal import print_messages
 from audit.configuration import InputsConfig
 from pipelines.quoting import counted
 
@@ -97,11 +97,11 @@ def pull(
         )
         with _archive(via, pacs_config) as archive, progress_bar() as progress:
             pulled = pull_into(archive, into, wanted, progress=progress)
-    tell(f"{pulled.fetched} instances fetched, {pulled.kept} there already, {len(pulled.failed)} failed")
+    print_message(f"{pulled.fetched} instances fetched, {pulled.kept} there already, {len(pulled.failed)} failed")
     if pulled.own:
-        tell(f"{pulled.own} are results of m2ib-audit and were left out")
+        print_message(f"{pulled.own} are results of m2ib-audit and were left out")
     if pulled.failed:
-        tell(f"what failed stands in {into / FAILURES}; the same command tries it again")
+        print_message(f"what failed stands in {into / FAILURES}; the same command tries it again")
     typer.echo(into)
     if pulled.failed:
         raise typer.Exit(FAILURES_LISTED)
@@ -149,7 +149,7 @@ def push(
     done = "made and not sent" if here else "sent"
     counts = ", ".join(f"{pushed.objects[each]} {each}" for each in ObjectKind if each in settings.kinds)
     typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
-    tell_what_is_wrong(pushed.failed, most=_LISTED_AT_MOST)
+    print_messages(pushed.failed, most=_LISTED_AT_MOST)
     if pushed.failed:
         raise typer.Exit(FAILURES_LISTED)
 

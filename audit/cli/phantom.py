@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from audit.cli.commands import Commands
-from audit.cli.options import Model, Out, Phantoms, Seed, Steps, errors_in_one_line, progress_bar, tell
+from audit.cli.options import Model, Out, Phantoms, Seed, Steps, errors_in_one_line, print_message, progress_bar
 
 __all__ = ["phantoms"]
 
@@ -67,7 +67,13 @@ def phantom_train(
         if out is None:
             raise NotGivenError("--out is not given: give the folder to write to")
         train_to_folder(
-            out, steps=steps, pool_size=pool, seed=seed, kind=TrainingGoal(encoder), processes=processes, tell=tell
+            out,
+            steps=steps,
+            pool_size=pool,
+            seed=seed,
+            kind=TrainingGoal(encoder),
+            processes=processes,
+            on_message=print_message,
         )
     typer.echo(out)
 

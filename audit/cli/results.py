@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from audit.cli.commands import Commands
-from audit.cli.options import COULD_NOT_RUN, FAILURES_LISTED, Boxes, errors_in_one_line, progress_bar, tell
-from audit.cli.terminal import at_the_keyboard, tell_what_is_wrong
+from audit.cli.options import COULD_NOT_RUN, FAILURES_LISTED, Boxes, errors_in_one_line, print_message, progress_bar
+from audit.cli.terminal import may_show_names, print_messages
 from pipelines.quoting import counted
 
 __all__ = ["key", "logs", "render", "score"]
@@ -32,8 +32,8 @@ def score(
         found = rescore(out, tuple(boxes or ()), progress=progress)
     studies, boxes_drawn = counted(found.studies, "study", "studies"), counted(found.boxes, "box", "boxes")
     whose = "of the run's own" if not boxes else "of the file" if len(boxes) == 1 else "of the files"
-    tell(f"{studies} scored again against {boxes_drawn} {whose}")
-    tell_what_is_wrong(found.told, most=_LISTED_AT_MOST)
+    print_message(f"{studies} scored again against {boxes_drawn} {whose}")
+    print_messages(found.messages, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.failed:
         raise typer.Exit(FAILURES_LISTED)
@@ -42,15 +42,15 @@ def score(
 def render(out: Written) -> None:
     """Make every page of a run again from what it has stored, with this version's pages."""
     from audit.output.rendering import render_again
-    from audit.privacy.messages import told_of_studies
+    from audit.privacy.messages import study_messages
     from audit.privacy.pseudonyms import Pseudonyms, load_salt
     from audit.storage.lock import held
 
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
-        told = told_of_studies(found.damaged, out, Pseudonyms(load_salt(outside=out)))
-    tell(f"{found.studies} study pages made")
-    tell_what_is_wrong(told, most=_LISTED_AT_MOST)
+        messages = study_messages(found.damaged, out, Pseudonyms(load_salt(outside=out)))
+    print_message(f"{found.studies} study pages made")
+    print_messages(messages, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.damaged:
         raise typer.Exit(FAILURES_LISTED)
@@ -89,12 +89,12 @@ def verify(
         def masked(name: str) -> str:
             return strange_name(name, keys)
 
-        named = at_the_keyboard()
+        named = may_show_names()
         found = verify_log(out, salt, head=head, shown=str if named else masked)
     for name, state in found.files.items() if files else ():
         typer.echo(f"{state:<11}  {masked(name) if name in found.strange else _printable(name)}")
     for sentence in found.notes:
-        tell(f"  {_printable(sentence)}")
+        print_message(f"  {_printable(sentence)}")
     for sentence in found.wrong:
         typer.echo(_printable(sentence))
     if not found.intact:
@@ -142,5 +142,7 @@ def key(
                 typer.echo(f"{row.key}\t{row.kind}\t{row.stands_for}")
                 found += 1
     if wanted and not found:
-        tell("m2ib-audit: none of these files has such a key: give the folders of the run, as the user who ran it")
+        print_message(
+            "m2ib-audit: none of these files has such a key: give the folders of the run, as the user who ran it"
+        )
         raise typer.Exit(COULD_NOT_RUN)

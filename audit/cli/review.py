@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from audit.cli.commands import Commands
-from audit.cli.options import Out, errors_in_one_line, tell
-from audit.cli.terminal import tell_what_is_wrong
+from audit.cli.options import Out, errors_in_one_line, print_message
+from audit.cli.terminal import print_messages
 from pipelines.errors import AuditError
 from pipelines.quoting import counted
 
@@ -88,10 +88,10 @@ def review_serve(
             idle_minutes=idle_minutes,
         )
         try:
-            serve(settings, tell=_tell_address, warn=lambda sentence: tell(f"m2ib-audit: {sentence}"))
+            serve(settings, announce=_print_address, warn=lambda sentence: print_message(f"m2ib-audit: {sentence}"))
         except KeyboardInterrupt:
-            tell("m2ib-audit: ended")
-    tell(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
+            print_message("m2ib-audit: ended")
+    print_message(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
 
 
 def _one(reviewers: list[str]) -> str:
@@ -105,7 +105,7 @@ def _one(reviewers: list[str]) -> str:
     return reviewers[0]
 
 
-def _tell_address(reviewer: str, address: str) -> None:
+def _print_address(reviewer: str, address: str) -> None:
     typer.echo(f"{reviewer}: {address}")
 
 
@@ -125,9 +125,9 @@ def review_import(
         name = None if not reviewer else reviewer_names([_one(reviewer)])[0]
         found = import_entries(out, files, now=datetime.now(UTC), reviewer=name)
     for sentence in found.left_out[:_LISTED_AT_MOST]:
-        tell(f"  {sentence}")
+        print_message(f"  {sentence}")
     if len(found.left_out) > _LISTED_AT_MOST:
-        tell(f"  and {len(found.left_out) - _LISTED_AT_MOST} more reasons")
+        print_message(f"  and {len(found.left_out) - _LISTED_AT_MOST} more reasons")
     typer.echo(f"{found.new} new, {found.known} known already")
     if found.left_out:
         raise typer.Exit(_LEFT_OUT)
@@ -156,10 +156,10 @@ def review_export(
     for path in written:
         typer.echo(path)
     for line in agreement_lines(found):
-        tell(line)
+        print_message(line)
     if found.strange:
         spoken = counted(found.strange, "entry speaks", "entries speak")
-        tell(f"{spoken} of heats of an earlier audit: left out")
+        print_message(f"{spoken} of heats of an earlier audit: left out")
     _leave_damaged(found.damaged, out)
 
 
@@ -184,18 +184,18 @@ def review_boxes(
         if out_file is None:
             raise NotGivenError("--out is not given: give the CSV to write")
         found = write_boxes(out, out_file, reviewer=_one(reviewer) if reviewer else None, with_run_boxes=with_run_boxes)
-    tell(f"{counted(found.drawn, 'box', 'boxes')} drawn by reviewers, {found.kept} of the run")
+    print_message(f"{counted(found.drawn, 'box', 'boxes')} drawn by reviewers, {found.kept} of the run")
     if found.unnamed:
         drawn = counted(found.unnamed, "was", "were")
-        tell(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
+        print_message(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
     typer.echo(out_file)
     _leave_damaged(found.damaged, out)
 
 
 def _leave_damaged(sentences: tuple[str, ...], out: Path) -> None:
     """Say which studies were left out since they cannot be read, and end with a status that says so."""
-    from audit.privacy.messages import told_of_studies
+    from audit.privacy.messages import study_messages
 
-    tell_what_is_wrong(told_of_studies(sentences, out, keys=None), most=_LISTED_AT_MOST, things="studies")
+    print_messages(study_messages(sentences, out, keys=None), most=_LISTED_AT_MOST, things="studies")
     if sentences:
         raise typer.Exit(_LEFT_OUT)

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 import typer
 
-from audit.cli.options import FAILURES_LISTED, progress_bar, tell
-from audit.cli.terminal import INTERRUPTED, Signals, tell_what_is_wrong
+from audit.cli.options import FAILURES_LISTED, print_message, progress_bar
+from audit.cli.terminal import INTERRUPTED, Signals, print_messages
 from pipelines.errors import AuditError
 
 if TYPE_CHECKING:
     from audit.configuration import RunConfig
     from audit.output.reuse import Plan
 
-__all__ = ["counts_of", "findings_of", "run_and_tell", "say_what_is_to_do", "submit_to_slurm"]
+__all__ = ["counts_of", "findings_of", "print_plan", "run_and_print", "submit_to_slurm"]
 
 _VERDICT_WITHOUT_SCORES = "No verdict: no phrase was put to the model"
 
@@ -53,11 +53,11 @@ def _hits(run: "RunRecord", method: str) -> str:
         return f"hits: not measured, {_unscored(0 if own is None else own.unscored)}"
     interval = f"95 % interval {100 * own.low:.0f} to {100 * own.high:.0f}; {counted(own.patients, 'patient')}"
     scored = counted(own.scored, "scored phrase")
-    told = f"hits {_percent(own.estimate)} of {scored} ({interval}), {_unscored(own.unscored)}"
+    line = f"hits {_percent(own.estimate)} of {scored} ({interval}), {_unscored(own.unscored)}"
     best = best_reference(run)
     if best is None or best.estimate is None:
-        return f"{told}; no blind reference could be scored"
-    return f"{told}; best blind reference: {reference_name(best.method)}, {_percent(best.estimate)}"
+        return f"{line}; no blind reference could be scored"
+    return f"{line}; best blind reference: {reference_name(best.method)}, {_percent(best.estimate)}"
 
 
 def _is_overall(summary: "ScoreSummary", method: str, score: str) -> bool:
@@ -104,9 +104,9 @@ def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool)
     done = submit(_for_each_job(words), config.execution.slurm, folder)
     if done.status is None:
         array = done.shards[0].split("_")[0]
-        tell(f"{len(done.shards)} shards are job {array}, the job that closes the run is {done.closing}:")
-        tell(f"  squeue --jobs {array},{done.closing}")
-        tell(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
+        print_message(f"{len(done.shards)} shards are job {array}, the job that closes the run is {done.closing}:")
+        print_message(f"  squeue --jobs {array},{done.closing}")
+        print_message(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
         return
     run = read_run(out)
     for line in (counts_of(run), *findings_of(run)):
@@ -128,44 +128,48 @@ def _for_each_job(words: Sequence[str]) -> list[str]:
     return [*kept, "--set", "execution.engine=local"]
 
 
-def run_and_tell(config: "RunConfig") -> None:
+def run_and_print(config: "RunConfig") -> None:
     """Run, and say how it went: on stdout counts, verdicts with their figures and, last, the page; the rest on stderr.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
     """
     from audit.execution.run import run
-    from audit.privacy.messages import told_of_studies
+    from audit.privacy.messages import study_messages
 
     signals, out, shard = Signals(), config.output.out, config.execution.shard
     try:
         with progress_bar() as progress:
-            result = run(config, progress=progress, tell=_tell_what_is_held, stopping=signals.held_back)
+            result = run(config, progress=progress, on_plan=_print_stored, stopping=signals.held_back)
     except KeyboardInterrupt as error:
-        tell(f"Stopped. {_GO_ON}")
+        print_message(f"Stopped. {_GO_ON}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
-    tell_what_is_wrong(result.told)
+    print_messages(result.messages)
     if result.failed and shard is None:
-        tell(f"All are listed in {out / 'failures.csv'}")
+        print_message(f"All are listed in {out / 'failures.csv'}")
     history = result.record.history
     if history is not None and history.failed_before:
         failed = _studies(history.failed_before)
-        tell(f"Not tried again: {failed} that failed before (--set execution.retry-failed=true tries)")
+        print_message(f"Not tried again: {failed} that failed before (--set execution.retry-failed=true tries)")
     if result.record.not_done:
-        tell(f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}")
+        print_message(
+            f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}"
+        )
     typer.echo(counts_of(result.record))
     for line in findings_of(result.record) if shard is None else ():
         typer.echo(line)
     typer.echo(result.page)
-    tell(f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {out} --head` takes it")
-    tell_what_is_wrong(told_of_studies(result.damaged, out, keys=None))
+    print_message(
+        f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {out} --head` takes it"
+    )
+    print_messages(study_messages(result.damaged, out, keys=None))
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
     if result.failed or result.damaged:
         raise typer.Exit(FAILURES_LISTED)
 
 
-def say_what_is_to_do(config: "RunConfig") -> None:
+def print_plan(config: "RunConfig") -> None:
     """Print what a run with this configuration would do, and write nothing.
 
     Raises:
@@ -188,7 +192,7 @@ def say_what_is_to_do(config: "RunConfig") -> None:
         "whose heat is scored again": plan.count(StudyStatus.RESCORE),
         "failed before, not tried again": plan.count(StudyStatus.FAILED),
         "left for a later run": plan.count(StudyStatus.WAITING),
-        "in OUT but not in the result, to be set aside": len(plan.set_aside),
+        "in OUT but not in the result, to be archived": len(plan.archived),
     }
     for name, count in parts.items():
         if count or name in {"done already", "to do"}:
@@ -201,22 +205,22 @@ _GO_ON = "Give the same command again to go on; what is finished is kept."
 _THE_REST = "A run without --limit does them."
 
 
-def _tell_what_is_held(plan: "Plan") -> None:
+def _print_stored(plan: "Plan") -> None:
     from audit.logbook import AUDIT_LOG
     from audit.output.reuse import StudyStatus
 
     kept = plan.count(StudyStatus.DONE, StudyStatus.RESCORE, StudyStatus.FAILED)
     if plan.known.fault is not None:
-        tell(f"{AUDIT_LOG} is {plan.known.fault}; what follows there is not believed")
+        print_message(f"{AUDIT_LOG} is {plan.known.fault}; what follows there is not believed")
     if not plan.known.is_there and kept:
-        tell(f"{AUDIT_LOG} is gone: a new one is begun over the studies that are there, and says so")
-    if kept or plan.again() or plan.set_aside:
-        tell(f"{_studies(plan.count(StudyStatus.DONE))} done already, {len(plan.to_do)} to do")
+        print_message(f"{AUDIT_LOG} is gone: a new one is begun over the studies that are there, and says so")
+    if kept or plan.again() or plan.archived:
+        print_message(f"{_studies(plan.count(StudyStatus.DONE))} done already, {len(plan.to_do)} to do")
     for sentence in _reasons(plan):
-        tell(sentence)
-    if plan.set_aside:
-        tell(
-            f"{_studies(len(plan.set_aside))} in OUT, not in this run: moved to the folder set-aside, out of the result"
+        print_message(sentence)
+    if plan.archived:
+        print_message(
+            f"{_studies(len(plan.archived))} in OUT are not part of this run: archived in the folder set-aside"
         )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from audit.cli.options import tell
+from audit.cli.options import print_message
 
 if TYPE_CHECKING:
-    from audit.privacy.messages import Told
+    from audit.privacy.messages import Message
 import signal
 import threading
 from types import FrameType
@@ -18,8 +18,8 @@ __all__ = [
     "INTERRUPTED",
     "NAMES_VARIABLE",
     "Signals",
-    "at_the_keyboard",
-    "tell_what_is_wrong",
+    "may_show_names",
+    "print_messages",
 ]
 
 
@@ -31,7 +31,7 @@ _HOW = (
 )
 
 
-def at_the_keyboard() -> bool:
+def may_show_names() -> bool:
     """Say whether stderr is read by who owns the files: it is a terminal, or ``M2IB_AUDIT_NAMES`` is ``show``.
 
     What is redirected ends in logs: of a batch system, of a container, of a scheduler. With ``hide`` a terminal gets
@@ -41,16 +41,16 @@ def at_the_keyboard() -> bool:
     return said == "show" if said in {"show", "hide"} else sys.stderr.isatty()
 
 
-def tell_what_is_wrong(told: Sequence["Told"], *, most: int | None = None, things: str = "") -> None:
+def print_messages(messages: Sequence["Message"], *, most: int | None = None, things: str = "") -> None:
     """List what is wrong, a line each and ``most`` of the ``things`` at most, and what the keys in it stand for."""
-    named = at_the_keyboard()
-    lines = [each.to_owner if named else each.masked for each in told]
+    named = may_show_names()
+    lines = [each.for_owner if named else each.masked for each in messages]
     for line in lines[:most]:
-        tell(f"  {line}")
+        print_message(f"  {line}")
     if most is not None and len(lines) > most:
-        tell(f"  and {len(lines) - most:,} more {things}".rstrip())
+        print_message(f"  and {len(lines) - most:,} more {things}".rstrip())
     if _hold_keys(lines[:most]):
-        tell(_HOW)
+        print_message(_HOW)
 
 
 def _hold_keys(lines: Iterable[str]) -> bool:
@@ -86,7 +86,7 @@ class Signals:
             if self._came is not None:
                 raise KeyboardInterrupt
             self._came = number
-            tell("Stopping after the study at hand; once more to stop at once")
+            print_message("Stopping after the study at hand; once more to stop at once")
 
         before = {number: signal.signal(number, heed) for number in _HEEDED}
         try:

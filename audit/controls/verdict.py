@@ -79,29 +79,29 @@ def _are_few(cases: int, patients: int, least: tuple[int, int] = _LEAST_OF_PART)
 
 def _enough(hits: pd.DataFrame) -> _Step:
     cases, patients = len(hits), int(hits["patient"].nunique())
-    told = f"{counted(cases, 'phrase')} of {counted(patients, 'patient')} could be scored against a box"
+    sentence = f"{counted(cases, 'phrase')} of {counted(patients, 'patient')} could be scored against a box"
     if _are_few(cases, patients, (LEAST_PHRASES, _LEAST_PATIENTS)):
         least = f"at least {LEAST_PHRASES} phrases and {_LEAST_PATIENTS} patients are required"
-        return _Step(because=f"{told}; {least}", verdict="too few cases to say")
-    return _Step(because=told, verdict=None)
+        return _Step(because=f"{sentence}; {least}", verdict="too few cases to say")
+    return _Step(because=sentence, verdict=None)
 
 
 def _marker(marker: pd.DataFrame) -> _Step:
     share = patient_interval(marker["value"].to_numpy(dtype=float), marker["patient"].tolist())
-    told = f"the hottest point lies on a burned-in marker in {_shown(share)} of {counted(len(marker), 'phrase')}"
+    sentence = f"the hottest point lies on a burned-in marker in {_shown(share)} of {counted(len(marker), 'phrase')}"
     looks = share.low > _MARKER_SHARE and not _are_few(share.values, share.patients)
-    return _Step(because=told, verdict="looks at the marker" if looks else None)
+    return _Step(because=sentence, verdict="looks at the marker" if looks else None)
 
 
 def _blind(hits: pd.DataFrame) -> _Step:
     best = best_blind(hits)
     if best is None:
         return _Step(because="no content-blind map could be scored", verdict="too few cases to say")
-    told = (
+    sentence = (
         f"it hits in {_percent(hits['value'].mean())} of them, {best.method} in {_percent(best.share)}: "
         f"{_points(best.difference)}"
     )
-    return _Step(because=told, verdict=None if best.low > BLIND_MARGIN else "not better than a blind map")
+    return _Step(because=sentence, verdict=None if best.low > BLIND_MARGIN else "not better than a blind map")
 
 
 def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
@@ -109,10 +109,12 @@ def _words(controls: Sequence[ControlSummary], method: str) -> _Step:
     fall = shuffled[0].hit_fall if shuffled else None
     if fall is None or _are_few(fall.cases, fall.patients):
         count = 0 if fall is None else fall.cases
-        told = f"only {count} scored phrases were replaced by another patient's phrase, too few to conclude"
-        return _Step(because=told, verdict="too few cases to say")
-    told = f"with another patient's phrase, hits drop by {_points(fall, sign='')} in {counted(fall.cases, 'phrase')}"
-    return _Step(because=told, verdict=None if fall.low > 0 else "does not depend on the words")
+        sentence = f"only {count} scored phrases were replaced by another patient's phrase, too few to conclude"
+        return _Step(because=sentence, verdict="too few cases to say")
+    sentence = (
+        f"with another patient's phrase, hits drop by {_points(fall, sign='')} in {counted(fall.cases, 'phrase')}"
+    )
+    return _Step(because=sentence, verdict=None if fall.low > 0 else "does not depend on the words")
 
 
 def _percent(share: float) -> str:

@@ -102,8 +102,8 @@ def load_pretrained(
     model, report = loaded
     wrong = {name: report[f"{name}_keys"] for name in ("missing", "unexpected", "mismatched") if report[f"{name}_keys"]}
     if wrong:
-        told = "; ".join(f"{name}: {listed([str(key) for key in sorted(keys)])}" for name, keys in wrong.items())
-        raise ModelError(f"{folder}: the weights do not fit config.json as a {kind.__name__}: {told}")
+        faults = "; ".join(f"{name}: {listed([str(key) for key in sorted(keys)])}" for name, keys in wrong.items())
+        raise ModelError(f"{folder}: the weights do not fit config.json as a {kind.__name__}: {faults}")
     model.requires_grad_(False)
     return model.eval().to(device)
 

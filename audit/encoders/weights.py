@@ -157,8 +157,8 @@ def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tenso
         ],
     }
     if any(wrong.values()):
-        told = "; ".join(f"{what}: {listed(sorted(names))}" for what, names in wrong.items() if names)
-        raise ModelError(f"{folder}: the weights do not fit the architecture that they and the config name: {told}")
+        faults = "; ".join(f"{what}: {listed(sorted(names))}" for what, names in wrong.items() if names)
+        raise ModelError(f"{folder}: the weights do not fit the architecture that they and the config name: {faults}")
 
 
 def fill(module: Module, tensors: Mapping[str, Tensor], *, folder: Path) -> None:

@@ -27,7 +27,7 @@ from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import failed_study, loaded_studies
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_run
-from audit.privacy.messages import Told, told_of
+from audit.privacy.messages import Message, messages_of
 from audit.privacy.redaction import shown_failures
 from audit.storage.folder import SHARDS, check_writable, discard_archived, make
 from audit.storage.lock import held
@@ -40,7 +40,7 @@ from reports.writing import write_text_atomically
 
 __all__ = ["Progress", "RunResult", "run"]
 
-Tell = Callable[[Plan], None]
+OnPlan = Callable[[Plan], None]
 """Called with the plan, before the work begins."""
 
 _MOST_WORKERS = 16
@@ -54,7 +54,7 @@ class RunResult(StoredRun):
 
     page: Path  # of a shard: what it says of itself
     failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
-    told: tuple[Told, ...] = ()  # what to correct, for a terminal
+    messages: tuple[Message, ...] = ()  # what to correct, for a terminal
     damaged: tuple[str, ...] = ()  # damage found while pages were written; the next run audits these again
     head: str = ""  # checksum of the log's last line
     interrupted: bool = False  # stopped on request before all was done
@@ -64,7 +64,7 @@ def run(
     settings: RunConfig,
     *,
     progress: Progress = lambda _stage, _done, _total: None,
-    tell: Tell = lambda _plan: None,
+    on_plan: OnPlan = lambda _plan: None,
     stopping: Stopping = never,
 ) -> RunResult:
     """Audit a folder of chest radiographs, or continue an audit that was interrupted or whose inputs have changed.
@@ -74,7 +74,7 @@ def run(
     Args:
         settings: the configuration.
         progress: called for each stage.
-        tell: called before the work begins with what is already done, and what is done again and why.
+        on_plan: called with the plan before the work begins.
         stopping: handles signals while studies are processed: the current study is finished, and pages are written.
 
     Raises:
@@ -98,7 +98,7 @@ def run(
             say_replaced(settings.output.out, prepared.finisher.keys.salt)
         make(settings.output.out, overwrite=settings.output.overwrite)
         plan = prepared.plan(progress)
-        tell(plan)
+        on_plan(plan)
         if settings.output.key_list is not None:
             write_key_list(settings.output.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
         with Journal(settings) as journal:
@@ -153,13 +153,13 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         page, damaged = rendered.page, rendered.damaged
     head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
-    told = told_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi)
+    messages = messages_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi)
     return RunResult(
         out=settings.output.out,
         page=page,
         record=record,
         failed=failed,
-        told=told,
+        messages=messages,
         damaged=damaged,
         head=head,
         interrupted=bool(not_done) and stop(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.experiments.baselines import MODEL_SIZE_PX, Baselines, Progress, baselines_of
-from audit.privacy.messages import Told, told_of
+from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor
 from pipelines.boxes import read_boxes
@@ -152,7 +152,7 @@ class BaselinesOfFile:
 
     baselines: Baselines
     left_out: tuple[Exclusion, ...]
-    told: tuple[Told, ...]  # what there is to correct, for a terminal
+    messages: tuple[Message, ...]  # what there is to correct, for a terminal
 
 
 def baselines_of_file(
@@ -175,15 +175,15 @@ def baselines_of_file(
     if out is not None:
         write_baselines(out, baselines)
     given = [boxes] if isinstance(boxes, Path) else list(boxes)
-    told = _told(table.left_out, given, Pseudonyms(load_salt()))
-    return BaselinesOfFile(baselines=baselines, left_out=table.left_out, told=told)
+    messages = _messages(table.left_out, given, Pseudonyms(load_salt()))
+    return BaselinesOfFile(baselines=baselines, left_out=table.left_out, messages=messages)
 
 
-def _told(left_out: Sequence[Exclusion], given: Sequence[Path], keys: Pseudonyms) -> tuple[Told, ...]:
+def _messages(left_out: Sequence[Exclusion], given: Sequence[Path], keys: Pseudonyms) -> tuple[Message, ...]:
     """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
     if not all(path.is_file() for path in given):
-        return told_of(left_out, given, keys, show_phi=False)
+        return messages_of(left_out, given, keys, show_phi=False)
     redactor = Redactor(keys=keys, show_phi=False)
     return tuple(
-        Told(masked=redactor.reason(item.reason), to_owner=requoted_for_owner(item.reason)) for item in left_out
+        Message(masked=redactor.reason(item.reason), for_owner=requoted_for_owner(item.reason)) for item in left_out
     )

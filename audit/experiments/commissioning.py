@@ -95,7 +95,7 @@ def commission(
     models = []
     for name, expected in EXPECTED.items():
 
-        def told(stage: str, done: int, total: int, name: str = name) -> None:
+        def report(stage: str, done: int, total: int, name: str = name) -> None:
             progress(f"{name}: {stage.lower()}", done, total)
 
         result = run(
@@ -113,7 +113,7 @@ def commission(
                 controls=_CONTROLS,
                 burned_in="keep",  # the tags are letters on purpose, and nobody's name
             ),
-            progress=told,
+            progress=report,
         )
         (found,) = result.record.verdicts
         models.append(

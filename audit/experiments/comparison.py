@@ -24,7 +24,7 @@ from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Pr
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
 from audit.metrics.summary import score_table
 from audit.pipeline.inputs import Inputs, gather, index_path
-from audit.privacy.messages import Told, told_of
+from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import shown_failures
 from pipelines.errors import AuditError, ModelError
@@ -103,7 +103,7 @@ class ComparisonResult:
     page: Path
     record: ComparisonRecord
     failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page
-    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+    messages: tuple[Message, ...] = ()  # what there is to correct, for a terminal
 
 
 def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> ComparisonResult:
@@ -139,7 +139,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
         found.explain(device, progress)
         folders = files.folders
         failures = shown_failures(found.left_out, folders, keys, show_phi=False)
-        told = told_of(found.left_out, folders, keys, show_phi=False)
+        messages = messages_of(found.left_out, folders, keys, show_phi=False)
     progress("Summarising", 0, 1)
     scores = score_table(found.table.to_frame())
     baseline = baseline_of([method.name for method in methods])
@@ -167,7 +167,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     page = write_comparison(config.output.out, record, scores)
     progress("Summarising", 1, 1)
     failed = tuple(item for item in found.left_out if item.failed)
-    return ComparisonResult(page=page, record=record, failed=failed, told=told)
+    return ComparisonResult(page=page, record=record, failed=failed, messages=messages)
 
 
 def _gathered(files: InputsConfig, config: ComparisonConfig, progress: Progress) -> Inputs:

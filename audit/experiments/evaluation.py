@@ -28,7 +28,7 @@ from audit.experiments.evaluation_settings import EvaluationConfig, check_method
 from audit.experiments.evaluation_summary import Mean, as_csv, summarise
 from audit.experiments.pair_table import PairRow, PairTable, read_pair_table
 from audit.faithfulness.confidence import TextMask
-from audit.privacy.messages import Told
+from audit.privacy.messages import Message
 from pipelines.errors import InputError, OutputError
 from reports.writing import write_text_atomically
 
@@ -56,11 +56,11 @@ class EvaluationResult:
     kept: int  # rows of an earlier run that were not computed again
 
     @property
-    def told(self) -> tuple[Told, ...]:
+    def messages(self) -> tuple[Message, ...]:
         """Each pair that could not be measured, once, by row and image as in the results, with the reason."""
         pairs = {row.row: row for row in self.failed}.values()
         sentences = [f"row {row.row} ({row.image or 'no image'}): {row.error}" for row in pairs]
-        return tuple(Told(masked=sentence, to_owner=sentence) for sentence in sentences)
+        return tuple(Message(masked=sentence, for_owner=sentence) for sentence in sentences)
 
 
 def evaluate_table(

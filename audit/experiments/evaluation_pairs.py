@@ -226,16 +226,16 @@ def _in_percent(confidence: Confidence | None) -> tuple[float | None, float | No
 
 def _notes(picture: Picture, caption: str, encoder: DualEncoder) -> Iterator[str]:
     """What was done to a pair that its reader should know."""
-    yield from (f"{STRETCHED}: {step.detail}" for step in picture.receipt if step.step == RANGE)
+    yield from (f"{STRETCHED}: {step.detail}" for step in picture.steps if step.step == RANGE)
     if _is_cut(encoder, caption):
         yield f"{CUT_CAPTION} of {encoder.text.context} tokens: its end was not read"
 
 
 def _is_cut(encoder: DualEncoder, caption: str) -> bool:
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         encoder.text.tokenise([caption])
-    return any(issubclass(warning.category, CutPhraseWarning) for warning in told)
+    return any(issubclass(warning.category, CutPhraseWarning) for warning in caught)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from transformers import CLIPModel
 
 from audit.attribution.numerics import flushed_denormals
-from audit.faithfulness.pairs import hottest_first
+from audit.faithfulness.pairs import order_by_heat
 from audit.phantom.training import TrainingSettings, pairwise_loss, rate_at
 
 __all__ = ["CaptionedImages", "Retrieval", "Words", "fine_tuned", "remove_patches", "remove_words", "retrieve"]
@@ -61,9 +61,9 @@ def remove_patches(
     images = pairs.images.clone()
     size = images.shape[-1]
     for image, heat, seed in zip(images, heats, seeds, strict=True):
-        hottest = hottest_first(heat, seed=seed)[: _count(share, heat.numel())]
+        chosen = order_by_heat(heat, seed=seed)[: _count(share, heat.numel())]
         rows, columns = heat.shape
-        for cell in hottest.tolist():
+        for cell in chosen.tolist():
             row, column = divmod(cell, columns)
             down = slice(row * size // rows, (row + 1) * size // rows)
             across = slice(column * size // columns, (column + 1) * size // columns)
@@ -83,7 +83,7 @@ def remove_words(
     for row, words, heat, seed in zip(ids, pairs.words, heats, seeds, strict=True):
         if len(words) != len(heat):
             raise ValueError(f"a sentence of {len(words)} words has {len(heat)} heats")
-        for word in hottest_first(torch.tensor(heat), seed=seed)[: _count(share, len(words))].tolist():
+        for word in order_by_heat(torch.tensor(heat), seed=seed)[: _count(share, len(words))].tolist():
             row[list(words[word])] = mask_id
     return replace(pairs, ids=ids)
 

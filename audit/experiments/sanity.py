@@ -25,7 +25,7 @@ from audit.machine import Stopwatch
 from audit.metrics.statistics import Interval, patient_interval
 from audit.pipeline.inputs import gather
 from audit.pipeline.load import loaded_studies
-from audit.privacy.messages import Told, told_of
+from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from pipelines.study import Exclusion
@@ -66,7 +66,7 @@ class Sanity:
     pairs: int
     seed: int
     lines: tuple[SanityLine, ...]
-    told: tuple[Told, ...] = ()  # what there is to correct, for a terminal
+    messages: tuple[Message, ...] = ()  # what there is to correct, for a terminal
 
     def __str__(self) -> str:
         head = (
@@ -108,7 +108,7 @@ def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _d
     with cohort_files(config.cohort, seed=config.method.seed, progress=progress) as files:
         sample = _sample(files, config, encoder, device, progress)
         folders = files.folders
-        told = told_of(sample.left_out, folders, Pseudonyms(load_salt()), show_phi=False)
+        messages = messages_of(sample.left_out, folders, Pseudonyms(load_salt()), show_phi=False)
     lines = []
     for tower in config.towers:
         depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
@@ -122,7 +122,7 @@ def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _d
         pairs=sum(len(request.phrases) for request in sample.requests),
         seed=config.method.seed,
         lines=tuple(lines),
-        told=told,
+        messages=messages,
     )
 
 

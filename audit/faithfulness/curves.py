@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from audit.encoders.protocol import DualEncoder
-from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, hottest_first
+from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, cosines_of_phrases, order_by_heat
 
 __all__ = [
     "Baseline",
@@ -151,9 +151,9 @@ def _counts(cells: int, steps: int) -> list[int]:
 
 def _changed(pair: ExplainedPair, settings: CurveSettings, count: int) -> Float[Tensor, "3 size size"]:
     size = pair.pixels.shape[-1]
-    hottest = hottest_first(pair.heat, seed=pair.seed)[:count]
+    chosen = order_by_heat(pair.heat, seed=pair.seed)[:count]
     rows, columns = pair.heat.shape
-    marked = cells_on_input(hottest, (rows, columns), size).to(pair.pixels.device)
+    marked = cells_on_input(chosen, (rows, columns), size).to(pair.pixels.device)
     hidden = marked if settings.change is Change.DELETION else ~marked
     if settings.baseline is Baseline.GREY:
         return torch.where(hidden, 0.0, pair.pixels)
@@ -162,8 +162,8 @@ def _changed(pair: ExplainedPair, settings: CurveSettings, count: int) -> Float[
 
 def _kept(pair: ExplainedPair, change: Change, count: int) -> list[float]:
     """Weights of the words after ``count`` of them were changed."""
-    hottest = set(hottest_first(Tensor([heat for _, heat in pair.words]), seed=pair.seed)[:count].tolist())
-    return [float((word in hottest) is (change is Change.INSERTION)) for word in range(len(pair.words))]
+    chosen = set(order_by_heat(Tensor([heat for _, heat in pair.words]), seed=pair.seed)[:count].tolist())
+    return [float((word in chosen) is (change is Change.INSERTION)) for word in range(len(pair.words))]
 
 
 def _curve(counts: Sequence[int], cosines: Sequence[float]) -> Curve:

@@ -45,7 +45,7 @@ from audit.faithfulness.curves import (
     word_curve_name,
     word_curves,
 )
-from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, hottest_first
+from audit.faithfulness.pairs import ExplainedPair, cosines_of_images, order_by_heat
 from reports.record import Score
 
 __all__ = ["FaithfulnessSettings", "Road", "RoadSettings", "impute_linearly", "road", "score_faithfulness"]
@@ -163,10 +163,12 @@ def _road_of(encoder: DualEncoder, pair: ExplainedPair, settings: RoadSettings) 
 @torch.no_grad()
 def _with_parts_removed(pair: ExplainedPair, settings: RoadSettings) -> Float[Tensor, "images 3 size size"]:
     cells, (rows, columns), size = pair.heat.numel(), pair.heat.shape, pair.pixels.shape[-1]
-    hottest = hottest_first(pair.heat, seed=pair.seed)
+    descending = order_by_heat(pair.heat, seed=pair.seed)
     counts = [min(max(round(percentile * cells / 100.0), 1), cells - 1) for percentile in settings.percentiles]
     masks = [
-        cells_on_input(order[:count], (rows, columns), size) for order in (hottest, hottest.flip(0)) for count in counts
+        cells_on_input(order[:count], (rows, columns), size)
+        for order in (descending, descending.flip(0))
+        for count in counts
     ]
     filled = torch.stack([impute_linearly(pair.pixels, mask) for mask in masks])
     missing = torch.stack(masks).to(filled.device)

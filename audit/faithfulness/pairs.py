@@ -23,7 +23,7 @@ __all__ = [
     "WeightableTextTower",
     "cosines_of_images",
     "cosines_of_phrases",
-    "hottest_first",
+    "order_by_heat",
     "shuffled",
     "unit_range",
 ]
@@ -81,7 +81,7 @@ def unit_range(heat: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (heat - low) / (high - low)
 
 
-def hottest_first(heat: Float[Tensor, "*shape"], *, seed: int) -> Int[Tensor, " cells"]:
+def order_by_heat(heat: Float[Tensor, "*shape"], *, seed: int) -> Int[Tensor, " cells"]:
     """Order the cells of a heat from the hottest, as indices into its flattened form, on the CPU.
 
     Ties are broken by a seeded shuffle: an order by position would favour the image's top, where a film is dark.

@@ -31,7 +31,7 @@ class EventLog:
     def __init__(self, out: Path) -> None:
         self.path = out / EVENT_LOG
 
-    def tell(self, event: str, *, level: str = "info", **values: Value) -> None:
+    def write(self, event: str, *, level: str = "info", **values: Value) -> None:
         """Write one event.
 
         Args:
@@ -73,7 +73,7 @@ class _Handler(logging.Handler):
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )
         with suppress(OutputError):
-            self._log.tell("log", level=level, **values)
+            self._log.write("log", level=level, **values)
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def recorded_logging(log: EventLog) -> Iterator[None]:
     ) -> None:
         with suppress(OutputError):
             where = f"{_place(filename)}:{lineno}"
-            log.tell("log", level="warning", logger="py.warnings", where=where, error=category.__name__)
+            log.write("log", level="warning", logger="py.warnings", where=where, error=category.__name__)
 
     root.addHandler(handler)
     warnings.showwarning = record

@@ -26,7 +26,7 @@ __all__ = [
     "Tolerance",
     "centre_pixel",
     "distance_to",
-    "hottest_point",
+    "find_peak",
     "is_measurable",
     "outcome_at",
     "pointing_outcome",
@@ -158,7 +158,7 @@ def rounding(values: Float[np.ndarray, "..."]) -> float:
     return _LAST_BITS * float(np.finfo(values.dtype).eps) * max(float(values.max()), -float(values.min()))
 
 
-def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
+def find_peak(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
     """Find the hottest pixel's (row, column); None where the map points nowhere.
 
     Pixels that are not finite (outside the model's input, behind a collimator) do not count. A flat map, a map without
@@ -173,13 +173,13 @@ def hottest_point(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | 
     if seen == 0:
         return None
     values = heat if seen == heat.size else heat[finite]
-    hottest = finite & (heat >= values.max() - rounding(values))
-    tied = int(np.count_nonzero(hottest))
+    at_peak = finite & (heat >= values.max() - rounding(values))
+    tied = int(np.count_nonzero(at_peak))
     if tied == seen or (tied > 1 and tied >= _LARGEST_PLATEAU * seen):
         return None
-    rows, columns = np.unravel_index(np.flatnonzero(hottest), heat.shape)
+    rows, columns = np.unravel_index(np.flatnonzero(at_peak), heat.shape)
     top, left = int(rows.min()), int(columns.min())
-    plateau = hottest[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
+    plateau = at_peak[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
     if tied > 1:
         _, regions = label(plateau, connectivity=2, return_num=True)  # type: ignore[no-untyped-call]
         if regions > 1:
@@ -230,7 +230,7 @@ def pointing_outcome(
 
     A target that is empty, or of which the model saw nothing, leaves it UNSCORED.
     """
-    return outcome_at(hottest_point(heat), target, tolerance) if is_measurable(heat, target) else Outcome.UNSCORED
+    return outcome_at(find_peak(heat), target, tolerance) if is_measurable(heat, target) else Outcome.UNSCORED
 
 
 def outcome_at(
@@ -238,7 +238,7 @@ def outcome_at(
 ) -> Outcome:
     """Say whether a map's hottest point lies within a tolerance of a target that has a pixel; exactly at it is a hit.
 
-    A map that points nowhere (``point`` is None, see :func:`hottest_point`) is a MISS.
+    A map that points nowhere (``point`` is None, see :func:`find_peak`) is a MISS.
     """
     if point is None:
         return Outcome.MISS

@@ -25,7 +25,7 @@ from audit.metrics.pointing import (
     Outcome,
     Target,
     Tolerance,
-    hottest_point,
+    find_peak,
     is_measurable,
     outcome_at,
     sampled,
@@ -144,7 +144,7 @@ def score_heat(
         return unscored(method, "no box was drawn for this finding")
     if not is_measurable(heat, target):
         return unscored(method, "the box lies outside what the model sees")
-    point = hottest_point(heat)
+    point = find_peak(heat)
     scores = []
     for name, tolerance in tolerances(model_px=model_px, spacing_mm=spacing_mm).items():
         if tolerance is None:

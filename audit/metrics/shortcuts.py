@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 
-from audit.metrics.pointing import Tolerance, hottest_point
+from audit.metrics.pointing import Tolerance, find_peak
 from pipelines.regions import Lungs, Regions
 from pipelines.study import Phrase, Side
 from reports.record import Score
@@ -64,7 +64,7 @@ class ShortcutScorer:
             method: the name under which the scores are listed.
         """
         cells = self._regions.on_grid(heat)
-        point = hottest_point(cells)
+        point = find_peak(cells)
         return tuple(_score(method, name, cells, point, found) for name, found in self._targets(phrase))
 
     def area_shares(self, visible: Bool[np.ndarray, "rows columns"], phrase: Phrase) -> tuple[Score, ...]:

@@ -77,7 +77,12 @@ class _Repository:
 
 
 def fetch(
-    name: str, folder: Path, *, revision: str | None = None, endpoint: str | None = None, tell: Callable[[str], None]
+    name: str,
+    folder: Path,
+    *,
+    revision: str | None = None,
+    endpoint: str | None = None,
+    on_message: Callable[[str], None],
 ) -> Fetched:
     """Make ``folder`` hold a model, whole, as it is on the hub.
 
@@ -86,7 +91,7 @@ def fetch(
         folder: new or empty, or one where a fetch of the same model was cut short.
         revision: branch, tag or commit; the main branch by default.
         endpoint: of another hub; the environment's (HF_ENDPOINT) by default.
-        tell: is given a line of progress per file.
+        on_message: called with a line of progress per file.
 
     Raises:
         ModelError: there is no such model, it cannot be had, or it is of a family that is not read.
@@ -102,7 +107,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         _write_mark(repository, folder)
         for number, file in enumerate(names, start=1):
-            tell(f"{number} of {len(names)}: {file}")
+            on_message(f"{number} of {len(names)}: {file}")
             _bring(repository, file, folder)
         if (folder / ".cache").is_dir():
             shutil.rmtree(folder / ".cache")  # what huggingface_hub noted on its way
@@ -258,9 +263,9 @@ def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
             "and copy the folder"
         ) from error
     except (_HTTP_ERROR, LocalEntryNotFoundError) as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{hub_id}: the hub cannot be reached ({told}); fetch where there is a network and copy the folder, or set "
+            f"{hub_id}: cannot reach the hub ({reason}); fetch where there is a network and copy the folder, or set "
             "HF_ENDPOINT to a mirror"
         ) from error
 

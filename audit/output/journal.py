@@ -65,7 +65,7 @@ class Journal:
             if self._begun is not None and error is not None:
                 events, log, _ = self._begun
                 event = f"{self._run} {'failed' if isinstance(error, Exception) else 'interrupted'}"
-                events.tell(event, level="error", error=type(error).__name__, trace=scrubbed_trace(error))
+                events.write(event, level="error", error=type(error).__name__, trace=scrubbed_trace(error))
                 log.append(event, error=type(error).__name__)
         finally:
             self._stack.close()
@@ -90,7 +90,7 @@ class Journal:
             ]
         )
         self._known = dict(plan.known.said.records)
-        events.tell(f"{self._run} started", counts=dict(inputs.counts))
+        events.write(f"{self._run} started", counts=dict(inputs.counts))
         if settings.execution.shard is None:
             self._left_out(inputs.left_out)
 
@@ -141,7 +141,7 @@ class Journal:
             log.append(DONE, **_of_record(study.key, study.record_sha256))
             self._known[study.key] = study.record_sha256
             seconds = {stage: round(taken, 3) for stage, taken in (study.seconds or {}).items()}
-            events.tell("study done", study=study.key, images=study.images, phrases=study.phrases, seconds=seconds)
+            events.write("study done", study=study.key, images=study.images, phrases=study.phrases, seconds=seconds)
         self._left_out(study.left_out)
 
     def finished(self, record: RunRecord) -> str:
@@ -157,7 +157,7 @@ class Journal:
             return ""
         events, log, _ = self._begun
         counts = {name: record.counts[name] for name in ("audited", "failed", "left out")}
-        events.tell(f"{self._run} finished", counts=counts, not_done=record.not_done)
+        events.write(f"{self._run} finished", counts=counts, not_done=record.not_done)
         if self._settings.execution.shard is not None:
             name, out = f"{self._settings.execution.shard}.json", self._settings.output.out
             return log.append(
@@ -175,9 +175,9 @@ class Journal:
         shown = shown_failures(failed, folders, keys, show_phi=False)
         log.append_all([("failed", {"source": item.source, "stage": item.stage}) for item in shown])
         for item in shown:
-            events.tell("failed", level="warning", source=item.source, stage=item.stage)
+            events.write("failed", level="warning", source=item.source, stage=item.stage)
         for stage, count in Counter(item.stage for item in listed if not item.failed).items():
-            events.tell("left out by rule", stage=stage, count=count)
+            events.write("left out by rule", stage=stage, count=count)
 
     def _described(self, finisher: Finisher, inputs: Inputs) -> dict[str, Value]:
         return {

@@ -17,7 +17,7 @@ from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclud
 from audit.pipeline.fingerprint import with_place
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
-from audit.privacy.messages import Told, told_of
+from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor, shown_failures
 from audit.storage.folder import clean_finished
@@ -47,7 +47,7 @@ class Rescored:
     studies: int  # number of rescored studies
     boxes: int  # number of boxes that they now have
     failed: tuple[Exclusion, ...]  # studies that could not be read, and boxes without an image
-    told: tuple[Told, ...] = ()  # what to correct, for a terminal
+    messages: tuple[Message, ...] = ()  # what to correct, for a terminal
 
 
 def rescore(
@@ -82,7 +82,7 @@ def rescore(
     studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, redactor)
     known.check_run()
     clean_finished(out)
-    tables = [Told(masked=said, to_owner=said) for said in damaged_tables(out, run)]
+    tables = [Message(masked=said, for_owner=said) for said in damaged_tables(out, run)]
     log = AuditLog(out, salt)
     log.append_all(
         [*([] if known.is_there else [(BEGUN_OVER, {"studies": len(folders)})]), ("scoring again started", {})]
@@ -125,7 +125,11 @@ def rescore(
         studies=outcome.audited,
         boxes=count,
         failed=(*failed, *(item for item in lost if item.failed)),
-        told=(*tables, *map(_of_keys, failed), *told_of(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)),
+        messages=(
+            *tables,
+            *map(_of_keys, failed),
+            *messages_of(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi),
+        ),
     )
 
 
@@ -219,10 +223,10 @@ def _listed_by_run(run: RunRecord) -> tuple[FailureRecord, ...]:
     return tuple(item for item in listed if item.stage != _STAGE)
 
 
-def _of_keys(item: Exclusion) -> Told:
+def _of_keys(item: Exclusion) -> Message:
     """Describe a study that could not be read by its key in OUT."""
     sentence = f"{item.source}: {item.reason}"
-    return Told(masked=sentence, to_owner=sentence)
+    return Message(masked=sentence, for_owner=sentence)
 
 
 def _noted(

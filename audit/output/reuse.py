@@ -16,7 +16,7 @@ from audit.pipeline.fingerprint import Changes, Fingerprints, with_inputs
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Pseudonyms, path_key
-from audit.storage.folder import SET_ASIDE, STUDIES, archive, clean, discard_archived, remove_results, restore
+from audit.storage.folder import ARCHIVED, STUDIES, archive, clean, discard_archived, remove_results, restore
 from audit.storage.lock import Shard
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Exclusion, Study
@@ -90,7 +90,7 @@ class Plan:
         return tuple(planned.study for planned in self.studies if planned.status.is_to_do)
 
     @property
-    def set_aside(self) -> tuple[str, ...]:
+    def archived(self) -> tuple[str, ...]:
         """Return keys of finished studies that are not part of the result."""
         return (
             *self.gone,
@@ -100,7 +100,7 @@ class Plan:
     @property
     def replaced(self) -> tuple[str, ...]:
         """Return keys of studies whose records, if any, leave the result: to be done again or archived."""
-        return (*self.set_aside, *(each.key for each in self.studies if each.status.is_to_do))
+        return (*self.archived, *(each.key for each in self.studies if each.status.is_to_do))
 
     def again(self) -> tuple[DoneAgain, ...]:
         """Group the studies that are done again by reason."""
@@ -119,7 +119,7 @@ class Plan:
             done_before=self.count(StudyStatus.DONE, StudyStatus.RESCORE),
             failed_before=self.count(StudyStatus.FAILED),
             done_again=self.again(),
-            set_aside=self.set_aside,
+            set_aside=self.archived,
         )
 
 
@@ -173,7 +173,7 @@ def _planned(
     study: Study, key: str, fingerprints: Fingerprints, asked: Selection, known: LogState, *, is_chosen: bool
 ) -> Planned:
     why: tuple[str, ...] = ()
-    for place in (STUDIES, SET_ASIDE):
+    for place in (STUDIES, ARCHIVED):
         try:
             kept, doubt = _kept(known.out / place / key, known, logged=place == STUDIES)
         except DamagedError:
@@ -230,13 +230,13 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
         OutputError: OUT cannot be written.
     """
     if is_whole:
-        clean([out, out / STUDIES, out / SET_ASIDE])
-    if decided.set_aside or decided.again():
+        clean([out, out / STUDIES, out / ARCHIVED])
+    if decided.archived or decided.again():
         remove_results(out)
     for each in decided.studies:
         if each.status.is_kept:
             clean([out / each.place / each.key])
-            if each.place == SET_ASIDE:
+            if each.place == ARCHIVED:
                 restore(out, each.key)
             else:
                 discard_archived(out, each.key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audit.logbook.known import LogState, read_log_state
 from audit.pacs.archive import Archive
-from audit.privacy.messages import Told, told_of_studies
+from audit.privacy.messages import Message, study_messages
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.storage.folder import clean
 from pipelines.cohort import each_frame
@@ -31,7 +31,7 @@ class Pushed:
 
     studies: int = 0
     objects: Counter[ObjectKind] = field(default_factory=Counter)
-    failed: list[Told] = field(default_factory=list)  # one message per failed study
+    failed: list[Message] = field(default_factory=list)  # one message per failed study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +66,16 @@ def push(
     found, known = study_folders(settings.out), read_log_state(settings.out, salt)
     folders = [folder for folder in found if is_study_key(folder.name)]
     foreign = [foreign_folder(folder) for folder in found if folder not in folders]
-    pushed, lost = Pushed(failed=list(told_of_studies(foreign, settings.out, Pseudonyms(salt)))), 0
+    pushed, lost = Pushed(failed=list(study_messages(foreign, settings.out, Pseudonyms(salt)))), 0
     for done, folder in enumerate(folders, start=1):
         try:
             results = _results(folder, paths, salt, settings.kinds, known)
             refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
         except (OutputError, InputError) as error:
-            pushed.failed.append(_told(folder.name, str(error), paths))
+            pushed.failed.append(_message(folder.name, str(error), paths))
         except PacsError as error:
             lost += 1
-            pushed.failed.append(_told(folder.name, str(error), {}))
+            pushed.failed.append(_message(folder.name, str(error), {}))
             if lost == _MOST_LOST or done == len(folders) == lost:
                 raise
         else:
@@ -131,7 +131,7 @@ def _count(results: list[Result], refused: Mapping[str, str], key: str, pushed: 
     pushed.objects.update(result.kind for result in taken)
     pushed.studies += bool(taken) or not results
     for reason, count in Counter(refused.values()).items():
-        pushed.failed.append(_told(key, f"{count} of {len(results)} objects: {reason}", {}))
+        pushed.failed.append(_message(key, f"{count} of {len(results)} objects: {reason}", {}))
 
 
 def _write(results: list[Result], folder: Path) -> None:
@@ -153,9 +153,9 @@ def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
         yield f"{result.kind}-{counts[result.kind]:02d}.dcm", result
 
 
-def _told(key: str, reason: str, paths: Mapping[str, Path]) -> Told:
+def _message(key: str, reason: str, paths: Mapping[str, Path]) -> Message:
     """Describe a study's error; originals, whose names may be patients', are named only to their owner."""
     masked = reason
     for path in paths.values():
         masked = masked.replace(str(path), "the original")
-    return Told(masked=f"study {key}: {masked}", to_owner=f"study {key}: {requoted_for_owner(reason)}")
+    return Message(masked=f"study {key}: {masked}", for_owner=f"study {key}: {requoted_for_owner(reason)}")

@@ -218,7 +218,7 @@ def train_to_folder(
     seed: int | None,
     kind: TrainingGoal,
     processes: int,
-    tell: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> None:
     """Train a phantom encoder and write it as a transformers folder with half-precision weights.
 
@@ -239,7 +239,7 @@ def train_to_folder(
         seed=default.seed if seed is None else seed,
         multiple_instance=0.0 if kind is TrainingGoal.UNGROUNDED else default.multiple_instance,
     )
-    tell(f"Rendering {pool_size} phantoms in {processes} processes")
+    on_message(f"Rendering {pool_size} phantoms in {processes} processes")
     pool = make_pool(
         pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is TrainingGoal.SHORTCUT
     )
@@ -251,8 +251,8 @@ def train_to_folder(
     def report(step: int, losses: dict[str, float]) -> None:
         if (step + 1) % _TELL_EVERY == 0:
             rate = (step + 1) * settings.batch / (time.perf_counter() - start)
-            told = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            tell(f"step {step + 1} of {settings.steps}: {told}; {rate:.0f} images/s")
+            losses_text = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            on_message(f"step {step + 1} of {settings.steps}: {losses_text}; {rate:.0f} images/s")
 
     with flushed_denormals():
         train(model, tokenizer, pool, settings, report=report)

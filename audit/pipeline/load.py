@@ -65,8 +65,8 @@ def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> Exclusion:
     The log has the traceback, without values.
     """
     key, trace = keys.key("study", study.study_instance_uid), scrubbed_trace(error)
-    told = {"study": key, "error": type(error).__name__, "trace": trace}
-    _log.error("study %s failed: %s at %s", key, told["error"], ", ".join(trace), extra={"event_values": told})
+    values = {"study": key, "error": type(error).__name__, "trace": trace}
+    _log.error("study %s failed: %s at %s", key, values["error"], ", ".join(trace), extra={"event_values": values})
     if isinstance(error, WorkerError):
         reason = str(error)
     elif is_out_of_memory(error):

@@ -84,7 +84,7 @@ class ImageRecorder:
             picture=f"{prefix}.jpg",
             sex=facts.sex,
             age=facts.age,
-            receipt=loaded.receipt,
+            receipt=loaded.steps,
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),
             placement=loaded.placement,
@@ -173,8 +173,8 @@ def _stored_heat(heat: Grid) -> Grid:
     It is half precision, unless that would lose the range of the heat (gradients are small) or make two cells the
     maximum instead of one: then it is single precision.
     """
-    hottest = float(np.abs(heat).max(initial=0.0))
-    if hottest != 0.0 and not _SMALLEST_HALF <= hottest <= _LARGEST_HALF:
+    largest = float(np.abs(heat).max(initial=0.0))
+    if largest != 0.0 and not _SMALLEST_HALF <= largest <= _LARGEST_HALF:
         return heat.astype(np.float32)
     half = heat.astype(np.float16)
     if np.count_nonzero(half == half.max()) != np.count_nonzero(heat == heat.max()):

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from audit.metrics.blind import BlindCase, BlindMaps, drawn
 from audit.metrics.human import score_readers
-from audit.metrics.pointing import hottest_point, pointing_outcome
+from audit.metrics.pointing import find_peak, pointing_outcome
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Pseudonyms
@@ -161,7 +161,7 @@ class ImageScorer:
         everywhere = _on_source(self._loaded, stored)
         shortcuts = self._shortcuts.score(everywhere, phrase, method=method)
         everywhere[~self._loaded.valid] = np.nan
-        point = hottest_point(everywhere)
+        point = find_peak(everywhere)
         scores = self._context.score(self._loaded, phrase, everywhere, method=method)
         return None if point is None else (point[0] + 0.5, point[1] + 0.5), (*scores, *shortcuts)
 

@@ -16,17 +16,17 @@ from pipelines.study import Exclusion
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
-__all__ = ["Told", "owned_failures", "told_of", "told_of_studies"]
+__all__ = ["Message", "messages_of", "owned_failures", "study_messages"]
 
 _LABELS_AT_MOST = 5  # public sets have dozens of labels that name no finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Message:
     """One thing that took no part, as a sentence with its source."""
 
     masked: str  # as OUT has it
-    to_owner: str = field(repr=False)
+    for_owner: str = field(repr=False)
 
 
 def owned_failures(
@@ -39,9 +39,9 @@ def owned_failures(
     )
 
 
-def told_of(
+def messages_of(
     left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
-) -> tuple[Told, ...]:
+) -> tuple[Message, ...]:
     """Say what there is to correct: what failed, and labels of boxes that name no known finding.
 
     Args:
@@ -55,17 +55,17 @@ def told_of(
     wrong = [*(item for item in listed if item.failed), *labels[:_LABELS_AT_MOST]]
     masked = shown_failures(wrong, folders, keys, show_phi=show_phi)
     owned = masked if show_phi else owned_failures(wrong, folders, keys)
-    told = [
-        Told(masked=f"{shown.source}: {shown.reason}", to_owner=f"{own.source}: {own.reason}")
+    messages = [
+        Message(masked=f"{shown.source}: {shown.reason}", for_owner=f"{own.source}: {own.reason}")
         for shown, own in zip(masked, owned, strict=True)
     ]
     if len(labels) > _LABELS_AT_MOST:
         more = f"{len(labels) - _LABELS_AT_MOST:,} more labels name no known finding: `m2ib-audit check` lists them"
-        told.append(Told(masked=more, to_owner=more))
-    return tuple(told)
+        messages.append(Message(masked=more, for_owner=more))
+    return tuple(messages)
 
 
-def told_of_studies(sentences: Iterable[str], out: Path, keys: Pseudonyms | None) -> tuple[Told, ...]:
+def study_messages(sentences: Iterable[str], out: Path, keys: Pseudonyms | None) -> tuple[Message, ...]:
     """Say what is wrong with studies of OUT. A folder there that has no study's key for a name may be a patient's.
 
     Args:
@@ -82,4 +82,4 @@ def told_of_studies(sentences: Iterable[str], out: Path, keys: Pseudonyms | None
             sentence = sentence.replace(f"{studies}/{name}", f"{out}/{strange_name(f'studies/{name}', keys)}")
         return sentence
 
-    return tuple(Told(masked=masked(sentence), to_owner=printable(sentence)) for sentence in sentences)
+    return tuple(Message(masked=masked(sentence), for_owner=printable(sentence)) for sentence in sentences)

@@ -128,12 +128,12 @@ class ServeSettings:
     idle_minutes: float = 480.0  # the server ends after this time without a request; 0: never
 
 
-def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
+def serve(settings: ServeSettings, *, announce: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
     """Serve the pages of an OUT until Ctrl-C, or until there was no request for ``idle_minutes``.
 
     Args:
         settings: what to serve, and to whom.
-        tell: called with each reviewer's name and address, once the server listens.
+        announce: called with each reviewer's name and address, once the server listens.
         warn: called with errors while it serves.
 
     Raises:
@@ -158,7 +158,7 @@ def serve(settings: ServeSettings, *, tell: Callable[[str, str], None], warn: Ca
         if studies.doubt is not None:
             warn(f"{settings.out}: {studies.doubt}, so it is unknown whether its studies are as they were written")
         for reviewer, token in review.sessions.lasting_tokens().items():
-            tell(reviewer, _address(port, token))
+            announce(reviewer, _address(port, token))
         if settings.browser:
             address = _address(port, review.sessions.token_for_once(settings.reviewers[0]))
             # Some browsers (in a terminal) return only when they are closed.

@@ -15,9 +15,9 @@ from reports.results_folder import RECORD, study_folders
 from reports.writing import sync_folder, unwritable
 
 __all__ = [
+    "ARCHIVED",
     "CACHE_VARIABLE",
     "RESULTS",
-    "SET_ASIDE",
     "SHARDS",
     "STUDIES",
     "archive",
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 STUDIES = "studies"
-SET_ASIDE = "set-aside"  # archived studies that are not part of the result; kept until they return or are deleted
+ARCHIVED = "set-aside"  # archived studies that are not part of the result; kept until they return or are deleted
 SHARDS = "shards"  # each shard's own record
 RESULTS = ("index.html", "pages.sha256", "run.json", "scores.parquet", "scores.csv", "failures.csv")
 """Files that a run creates from its studies; all of them can be created again."""
 
-_FOLDERS = (STUDIES, SET_ASIDE, SHARDS)
+_FOLDERS = (STUDIES, ARCHIVED, SHARDS)
 _LEDGER = "review.sqlite"  # reviewers' entries, with SQLite's own files: independent of runs, and never removed
 _TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of reports.writing, and of older versions
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -141,9 +141,9 @@ def archive(out: Path, key: str) -> None:
     if not (folder / RECORD).exists():
         _remove(folder)
         return
-    (out / SET_ASIDE).mkdir(exist_ok=True)
-    _remove(out / SET_ASIDE / key)
-    _move(folder, out / SET_ASIDE / key)
+    (out / ARCHIVED).mkdir(exist_ok=True)
+    _remove(out / ARCHIVED / key)
+    _move(folder, out / ARCHIVED / key)
 
 
 def restore(out: Path, key: str) -> None:
@@ -153,7 +153,7 @@ def restore(out: Path, key: str) -> None:
         OutputError: it cannot be moved.
     """
     _remove(out / STUDIES / key)
-    _move(out / SET_ASIDE / key, out / STUDIES / key)
+    _move(out / ARCHIVED / key, out / STUDIES / key)
 
 
 def discard_archived(out: Path, key: str) -> None:
@@ -162,9 +162,9 @@ def discard_archived(out: Path, key: str) -> None:
     Raises:
         OutputError: they cannot be removed.
     """
-    _remove(out / SET_ASIDE / key)
-    if (out / SET_ASIDE).is_dir() and not any((out / SET_ASIDE).iterdir()):
-        (out / SET_ASIDE).rmdir()
+    _remove(out / ARCHIVED / key)
+    if (out / ARCHIVED).is_dir() and not any((out / ARCHIVED).iterdir()):
+        (out / ARCHIVED).rmdir()
 
 
 def _move(folder: Path, to: Path) -> None:
@@ -198,7 +198,7 @@ def _held(out: Path, *, overwrite: bool) -> list[str]:
         foreign = [name for name in held if not _is_ours(name, overwrite=overwrite)]
         if any(name in RESULTS for name in held) and STUDIES not in held:
             foreign += [name for name in held if name in RESULTS]  # an index.html of another program
-        for folder in (STUDIES, SET_ASIDE):
+        for folder in (STUDIES, ARCHIVED):
             names = [path.name for path in (out / folder).iterdir()] if (out / folder).is_dir() else []
             foreign += [
                 f"{folder}/{name}" for name in names if not (_KEY.fullmatch(name) or _TEMPORARY.fullmatch(name))

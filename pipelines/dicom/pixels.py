@@ -166,7 +166,7 @@ class Pixels:
 
     display: Float[np.ndarray, "rows columns"]  # float32, 0 to 1
     valid: Bool[np.ndarray, "rows columns"]  # False in padding, behind the shutter and outside the collimated field
-    receipt: tuple[PixelStep, ...]
+    steps: tuple[PixelStep, ...]
     identifiers: Identifiers = field(default_factory=Identifiers)  # of the header, to be masked in the report
     stated_burned_in: bool = False  # BurnedInAnnotation is YES (PS3.3 C.7.6.1)
 
@@ -212,7 +212,7 @@ def _from_grey(dataset: FileDataset, stored: Integer[np.ndarray, "rows columns"]
     table, voi = apply_voi(dataset, table, counts)
     table, polarity = apply_polarity(dataset, table)
     display = table.astype(np.float32)[index]
-    return Pixels(display=display, valid=valid, receipt=(*steps, modality, *masks, voi, polarity))
+    return Pixels(display=display, valid=valid, steps=(*steps, modality, *masks, voi, polarity))
 
 
 def _from_colour(
@@ -238,7 +238,7 @@ def _from_colour(
     full_scale = np.float32(2**bits - 1 if values.max() < 2**bits else np.iinfo(values.dtype).max)
     display = np.clip(values.astype(np.float32) @ _LUMA / full_scale, 0.0, 1.0)
     luminance = PixelStep(step="luminance", detail="0.299 R + 0.587 G + 0.114 B of a colour picture")
-    return Pixels(display=display, valid=valid, receipt=(*steps, *masks, luminance))
+    return Pixels(display=display, valid=valid, steps=(*steps, *masks, luminance))
 
 
 def _describe(encoding: Encoding) -> str:

@@ -208,10 +208,10 @@ def _before_deed(text: Words, index: int) -> Iterator[Span]:
     is_short = len(word.base) <= _SHORT and word.text.istitle() and may_be_name(word.base)
     if not (word.is_also_name or is_short) or word.base in KINDS["frequent"] - {"may", "will", "day"}:
         return
-    told = behind[0] in KINDS["only_people"] or (
+    is_about_people = behind[0] in KINDS["only_people"] or (
         behind[0] in KINDS["said_of_people"] and not KINDS["only_people"].isdisjoint(behind[1:])
     )
-    if told or is_next or (behind[0] in KINDS["people_do"] and word.base in KINDS["adjectives"]):
+    if is_about_people or is_next or (behind[0] in KINDS["people_do"] and word.base in KINDS["adjectives"]):
         yield word.start, word.end
 
 

@@ -8,5 +8,5 @@ RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def detail(pixels: Pixels, step: str) -> str:
-    [found] = [item.detail for item in pixels.receipt if item.step == step]
+    [found] = [item.detail for item in pixels.steps if item.step == step]
     return found

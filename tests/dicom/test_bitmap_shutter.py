@@ -36,7 +36,7 @@ def with_shutter(path: Path, covered: np.ndarray, *, group: int = 0x6002, named:
 
 
 def step(pixels: Pixels) -> str:
-    (detail,) = (step.detail for step in pixels.receipt if step.step == "shutter")
+    (detail,) = (step.detail for step in pixels.steps if step.step == "shutter")
     return detail
 
 

@@ -59,7 +59,7 @@ def test_a_deflated_file_is_read_as_pydicom_reads_it_and_keeps_its_transfer_synt
     ours, theirs = read_whole(DEFLATED), dcmread(DEFLATED)
     assert ours.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
     assert ours == theirs
-    assert read_pixels(DEFLATED).receipt[0].detail.startswith("Deflated Explicit VR Little Endian, ")
+    assert read_pixels(DEFLATED).steps[0].detail.startswith("Deflated Explicit VR Little Endian, ")
 
 
 @pytest.mark.parametrize(

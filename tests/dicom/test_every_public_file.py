@@ -149,7 +149,7 @@ def test_display_values_are_those_of_highdicom_where_it_applies_a_window() -> No
     compared, not_read = 0, []
     for path in readable():
         found = outcomes()[path]
-        steps = {step.step: step.detail for step in found.receipt}
+        steps = {step.step: step.detail for step in found.steps}
         if not steps.get("VOI window", "").startswith("first of"):
             continue
         try:

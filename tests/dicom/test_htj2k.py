@@ -42,7 +42,7 @@ def test_the_picture_is_that_of_the_uncompressed_twin(write_dx, syntax: UID) -> 
     np.testing.assert_array_equal(stored, VALUES)
     assert encoding.transfer_syntax == syntax
     np.testing.assert_array_equal(read_pixels(compressed).display, read_pixels(plain).display)
-    assert "High-Throughput" in read_pixels(compressed).receipt[0].detail
+    assert "High-Throughput" in read_pixels(compressed).steps[0].detail
 
 
 def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(write_dx) -> None:

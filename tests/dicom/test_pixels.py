@@ -41,10 +41,10 @@ def test_a_real_chest_radiograph_has_dark_lungs_and_stands_upright(chest):
     assert heart_left > heart_right, "the heart reaches into the image's right half: the picture is not mirrored"
 
 
-def test_a_real_chest_radiograph_is_float32_in_range_with_a_whole_receipt(chest):
+def test_a_real_chest_radiograph_is_float32_in_range_with_all_its_processing_steps(chest):
     assert (chest.display.dtype, chest.display.shape) == (np.float32, (1955, 1841))
     assert 0.0 <= chest.display.min() < chest.display.max() <= 1.0
-    assert [item.step for item in chest.receipt] == ["decoding", "modality", "collimation", "VOI window", "polarity"]
+    assert [item.step for item in chest.steps] == ["decoding", "modality", "collimation", "VOI window", "polarity"]
     assert detail(chest, "VOI window") == "first of 1: LINEAR, centre 15000, width 30000"
     assert detail(chest, "polarity").startswith("inverted: MONOCHROME1")
 

@@ -42,8 +42,8 @@ class Fragile:
         if told == "bug":
             raise ZeroDivisionError(told)
         if told == "make":
-            return bytes(5_000_000), "receipt"  # too large to travel with the answer
-        return f"{self.name} {told}", "receipt"
+            return bytes(5_000_000), "summary"  # too large to travel with the answer
+        return f"{self.name} {told}", "summary"
 
 
 def fate(machines: RayMachines, reference: Any) -> str:
@@ -88,8 +88,8 @@ def lost_result() -> dict[str, Any]:
     workers = [machines.start(Stage.DECODE, 1.0) for _ in range(6)]
     places = {machines.fetch(started): worker for worker, started in workers}
     victim = next(iter(cluster.worker_nodes))
-    made, receipt = machines.call(places.pop(victim.node_id), ["make"], results=1)
-    machines.fetch(receipt)
+    made, summary = machines.call(places.pop(victim.node_id), ["make"], results=1)
+    machines.fetch(summary)
     cluster.remove_node(victim, allow_graceful=False)
     elsewhere, taker = next(iter(places.items()))
     told = fate(machines, machines.call(taker, [made], results=1)[-1])

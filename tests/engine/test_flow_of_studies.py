@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_image import made_up_image
 
-from audit.execution.on_ray.actors import Receipt
+from audit.execution.on_ray.actors import TaskSummary
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Pools, Stage, WorkerLostError, pools_for
 from audit.execution.on_ray.flow import Flow
 from audit.pipeline.aggregate import FinishedStudy
@@ -156,7 +156,7 @@ class FakeCluster:
             ]
         if any("no model" in name for name in names):
             return [ModelError("cannot be explained")] * (results + 1)
-        return [*names, Receipt(pairs=2, seconds={stage.value: 1.0})]
+        return [*names, TaskSummary(pairs=2, seconds={stage.value: 1.0})]
 
     def fetch(self, reference: Reference) -> Any:
         assert reference.value is not PENDING

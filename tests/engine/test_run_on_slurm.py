@@ -45,7 +45,7 @@ def invoke(*words: str) -> Result:
         return CliRunner().invoke(app, ["run", *words])
 
 
-def told_of(job: str, folder: Path) -> list[str]:
+def messages_of(job: str, folder: Path) -> list[str]:
     """The words that a submitted job will run."""
     submission = DelayedSubmission.load(next(folder.glob(f"{job}/{job}_submitted.pkl")))
     (words,) = submission.args
@@ -61,10 +61,14 @@ def test_every_shard_is_told_every_flag_that_was_given_and_its_own_part(slurm: P
     place = ["--set", "execution.engine=slurm", "--set=execution.slurm.shards=3"]
     told = invoke(*flags, *place, "--out", "out", "--show-phi", "--set", "m2ib.beta=0.5")
     assert told.exit_code == 0, told.output
-    closing = told_of("42", slurm / "out-slurm")
+    closing = messages_of("42", slurm / "out-slurm")
     assert closing == ["run", *flags, "--out", "out", "--show-phi", "--set", "m2ib.beta=0.5", *HERE]
     for number in (1, 2, 3):
-        assert told_of(f"41_{number - 1}", slurm / "out-slurm") == [*closing, "--set", f"execution.shard={number}/3"]
+        assert messages_of(f"41_{number - 1}", slurm / "out-slurm") == [
+            *closing,
+            "--set",
+            f"execution.shard={number}/3",
+        ]
     assert "squeue --jobs 41,42" in told.stderr
 
 

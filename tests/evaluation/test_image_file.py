@@ -32,7 +32,7 @@ def saved(path: Path, picture: Image.Image, **options: object) -> Path:
 
 
 def steps(path: Path) -> dict[str, str]:
-    return {step.step: step.detail for step in read_image(path).receipt}
+    return {step.step: step.detail for step in read_image(path).steps}
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
@@ -69,7 +69,7 @@ def test_dicom_is_what_the_radiograph_pipeline_shows():
     picture, pixels = read_image(path), read_pixels(path)
     np.testing.assert_array_equal(picture.display, pixels.display)
     np.testing.assert_array_equal(picture.valid, pixels.valid)
-    assert picture.receipt == pixels.receipt
+    assert picture.steps == pixels.steps
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -29,7 +29,7 @@ def explained(**changes: object) -> Explanation:
     grid[2, 1] = 5.0
     placement = Placement.of(ROWS, COLUMNS, size=SIZE, fit=Fit.LETTERBOX)
     display = np.full((ROWS, COLUMNS), 0.4, dtype=np.float32)
-    picture = Picture(display=display, valid=np.ones((ROWS, COLUMNS), dtype=bool), receipt=())
+    picture = Picture(display=display, valid=np.ones((ROWS, COLUMNS), dtype=bool), steps=())
     plain = Explanation(
         picture=picture,
         phrase="left pleural effusion.",
@@ -73,7 +73,7 @@ def test_the_figure_has_picture_colour_bar_and_words():
 
 def test_the_heat_lies_where_its_patch_is_and_elsewhere_is_the_radiograph():
     heat = explained()
-    row, column = heat.hottest
+    row, column = heat.peak
     drawn = figure(heat)
     hot, cold = colour_at(drawn, row + 6, column + 6), colour_at(drawn, 10, 80)
     np.testing.assert_allclose(cold, 0.4, atol=0.01)
@@ -154,7 +154,7 @@ def test_no_heat_is_drawn_where_the_film_shows_no_body():
     valid = plain.picture.valid.copy()
     valid[60:] = False
     hidden = replace(plain, picture=replace(plain.picture, valid=valid))
-    row, column = plain.hottest
+    row, column = plain.peak
     assert row > 60
     np.testing.assert_allclose(colour_at(figure(hidden), row + 6, column + 6), 0.4, atol=0.01)
 

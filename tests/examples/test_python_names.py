@@ -82,7 +82,7 @@ def test_a_picture_is_explained_as_its_placed_pixels_are(encoder, held_out, seen
 def test_the_explanation_says_how_much_and_where(seen, held_out):
     assert seen.heat.shape == held_out.radiograph.image.shape
     assert seen.total == pytest.approx(seen.grid.astype(float).sum(), rel=1e-5)
-    row, column = seen.hottest
+    row, column = seen.peak
     assert seen.heat[row, column] == np.nanmax(seen.heat)
     assert f"row {row}, column {column}" in repr(seen)
     assert "cardiomegaly" not in repr(seen)
@@ -90,7 +90,7 @@ def test_the_explanation_says_how_much_and_where(seen, held_out):
 
 def test_the_scores_are_those_of_the_hottest_point_and_the_boxes(seen, held_out):
     inside = {score.score: score for score in seen.scores(held_out.radiograph.boxes)}
-    row, column = seen.hottest
+    row, column = seen.peak
     hit = any(
         box.x <= column + 0.5 < box.x + box.width and box.y <= row + 0.5 < box.y + box.height
         for box in held_out.radiograph.boxes
@@ -126,10 +126,10 @@ def test_a_dicom_is_explained_where_it_shows_a_body(encoder, held_out, tmp_path)
     read = read_image(tmp_path / "film.dcm")
     valid = read.valid.copy()
     valid[:, :40] = False
-    found = explain(encoder, Picture(display=read.display, valid=valid, receipt=read.receipt), "x", method=NIB())
+    found = explain(encoder, Picture(display=read.display, valid=valid, steps=read.steps), "x", method=NIB())
     assert np.isnan(found.heat[:, :40]).all()
     assert np.isfinite(found.heat[:, 40:]).all()
-    assert found.hottest is None or found.hottest[1] >= 40
+    assert found.peak is None or found.peak[1] >= 40
 
 
 @pytest.mark.parametrize(

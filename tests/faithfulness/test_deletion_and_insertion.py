@@ -23,7 +23,7 @@ from audit.faithfulness.curves import (
     image_curves,
     word_curves,
 )
-from audit.faithfulness.pairs import ExplainedPair, hottest_first
+from audit.faithfulness.pairs import ExplainedPair, order_by_heat
 
 WORDS = ["left", "pleural", "effusion", "unchanged"]
 nine = st.lists(st.floats(0.05, 2.0), min_size=9, max_size=9)
@@ -172,14 +172,14 @@ def test_pairs_in_one_batch_give_what_single_ones_give() -> None:
 
 @given(heat=st.lists(st.integers(0, 4), min_size=1, max_size=30), seed=st.integers(0, 10**20))
 def test_the_order_is_a_permutation_from_the_hottest_and_its_seeds_own(heat, seed) -> None:
-    order = hottest_first(torch.tensor(heat).float(), seed=seed).tolist()
+    order = order_by_heat(torch.tensor(heat).float(), seed=seed).tolist()
     assert sorted(order) == list(range(len(heat)))
     assert [heat[cell] for cell in order] == sorted(heat, reverse=True)
-    assert order == hottest_first(torch.tensor(heat).float(), seed=seed).tolist()
+    assert order == order_by_heat(torch.tensor(heat).float(), seed=seed).tolist()
 
 
 def test_tied_cells_stand_in_no_order_of_place() -> None:
-    firsts = [int(hottest_first(torch.zeros(10), seed=seed)[0]) for seed in range(400)]
+    firsts = [int(order_by_heat(torch.zeros(10), seed=seed)[0]) for seed in range(400)]
     assert np.bincount(firsts, minlength=10).min() >= 20, "40 each on average"
 
 

@@ -181,7 +181,7 @@ def append_many(path: Path, name: str) -> None:
     log, events = AuditLog(path, SALT), EventLog(path)
     for place in range(12):
         log.append("told", by=name, place=place)
-        events.tell("told", by=name, text="x" * 3000)
+        events.write("told", by=name, text="x" * 3000)
 
 
 def test_several_processes_write_whole_lines_of_one_chain(tmp_path: Path) -> None:

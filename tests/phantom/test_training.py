@@ -62,14 +62,18 @@ def test_without_the_multiple_instance_loss_the_training_is_another(pool: Phanto
 def test_training_writes_a_folder_that_loads_and_is_never_written_over(tmp_path: Path) -> None:
     told: list[str] = []
     folder = tmp_path / "encoder"
-    train_to_folder(folder, steps=2, pool_size=60, seed=3, kind=TrainingGoal.GROUNDED, processes=1, tell=told.append)
+    train_to_folder(
+        folder, steps=2, pool_size=60, seed=3, kind=TrainingGoal.GROUNDED, processes=1, on_message=told.append
+    )
     encoder = load_encoder(str(folder))
     assert encoder.info.is_phantom
     assert encoder.preprocessing.size == 160
     assert "seed 3" in json.loads((folder / "m2ib_audit.json").read_text())["training"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
     with pytest.raises(OutputError, match="already holds files"):
-        train_to_folder(folder, steps=1, pool_size=8, seed=3, kind=TrainingGoal.GROUNDED, processes=1, tell=told.append)
+        train_to_folder(
+            folder, steps=1, pool_size=8, seed=3, kind=TrainingGoal.GROUNDED, processes=1, on_message=told.append
+        )
 
 
 def test_held_out_phantoms_hold_another_finding_each() -> None:

@@ -54,7 +54,7 @@ def same(one: LoadedCase | Exclusion, other: LoadedCase | Exclusion) -> bool:
     if isinstance(one, Exclusion) or isinstance(other, Exclusion):
         return one == other
     return (
-        (one.case, one.placement, one.receipt) == (other.case, other.placement, other.receipt)
+        (one.case, one.placement, one.steps) == (other.case, other.placement, other.steps)
         and one.picture == other.picture
         and np.array_equal(one.valid, other.valid)
         and torch.equal(one.inputs, other.inputs)
@@ -82,8 +82,8 @@ def test_cases_come_in_their_order_with_their_pixels(cases):
         assert loaded.picture == picture_of(pixels.display)
         assert (loaded.valid.dtype, loaded.inputs.dtype) == (np.bool_, torch.float32)
         assert loaded.seconds > 0.0
-        assert loaded.receipt[:-1] == pixels.receipt
-        assert loaded.receipt[-1].step == "burned-in text"
+        assert loaded.steps[:-1] == pixels.steps
+        assert loaded.steps[-1].step == "burned-in text"
         assert loaded.inputs.shape == (3, 64, 64)
 
 

@@ -171,7 +171,7 @@ def test_the_picture_is_blanked_and_the_models_input_is_not(tmp_path: Path) -> N
     assert isinstance(masked, LoadedCase)
     assert masked.inputs.equal(kept.inputs)
     assert (masked.picture != kept.picture, kept.blanked) == (True, ())
-    assert any("the model saw the film as it is" in step.detail for step in masked.receipt)
+    assert any("the model saw the film as it is" in step.detail for step in masked.steps)
     area = masked.blanked[0]
     markers = regions_of(masked.picture, masked.valid, masked.blanked).markers
     row, column = (area.top + area.bottom) // 2, (area.left + area.right) // 2

@@ -339,13 +339,13 @@ def test_film_and_controls_fit_on_the_first_screen(open_study, study):
 
 def test_the_film_never_covers_the_notes_below_it(open_study, study):
     page = open_study(study)
-    receipt = page.get_by_role("heading", name="Processing steps")
+    steps = page.get_by_role("heading", name="Processing steps")
     for distance in (200, 400, 4000):
         page.mouse.wheel(0, distance)
         page.wait_for_timeout(50)
         film, notes = page.locator(".viewer").bounding_box(), page.locator(".notes").bounding_box()
         assert film["y"] + film["height"] <= notes["y"] + 1
-    receipt.click(trial=True)
+    steps.click(trial=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from model_input import to_model
 
-from audit.metrics.pointing import Outcome, Tolerance, hottest_point, pointing_outcome
+from audit.metrics.pointing import Outcome, Tolerance, find_peak, pointing_outcome
 from pipelines.geometry import Fit, Placement
 
 SHAPE = (7, 9)
@@ -85,22 +85,22 @@ def test_an_empty_target_is_unscored_and_never_a_hit() -> None:
     ],
 )
 def test_a_map_that_points_nowhere_is_a_miss_even_where_all_is_target(heat) -> None:
-    assert hottest_point(heat) is None
+    assert find_peak(heat) is None
     assert pointing_outcome(heat, np.ones((40, 60), bool), tolerance=Tolerance(reach=100.0)) is Outcome.MISS
 
 
 def test_nan_pixels_do_not_count() -> None:
     heat = spike(10, 10)
     heat[20:, :] = np.nan
-    assert hottest_point(heat) == (10, 10)
+    assert find_peak(heat) == (10, 10)
 
 
 def test_a_small_connected_plateau_is_one_point_and_a_large_one_is_none() -> None:
     heat = np.zeros((40, 60), dtype=np.float32)
     heat[0:3, 4:9] = 1.0  # 15 of 2400 pixels
-    assert hottest_point(heat) == (1, 6)
+    assert find_peak(heat) == (1, 6)
     heat[0:6, 4:9] = 1.0  # 30 of 2400
-    assert hottest_point(heat) is None
+    assert find_peak(heat) is None
 
 
 def test_a_target_that_the_model_did_not_see_is_unscored() -> None:
@@ -114,7 +114,7 @@ def test_a_target_that_the_model_did_not_see_is_unscored() -> None:
 def test_a_flat_grid_points_nowhere_after_interpolation(value, rows, columns) -> None:
     """Interpolation leaves noise in the last bits, and the argmax of noise is no point."""
     placement = Placement.of(rows, columns, size=56, fit=Fit.CROP)
-    assert hottest_point(placement.heat_to_source(np.full((7, 7), value, np.float32))) is None
+    assert find_peak(placement.heat_to_source(np.full((7, 7), value, np.float32))) is None
 
 
 @given(
@@ -127,7 +127,7 @@ def test_the_peak_of_any_patch_is_one_point_in_it(peak, fit, noise) -> None:
     placement = Placement.of(260, 260, size=224, fit=fit)
     grid = np.random.default_rng(noise).random((14, 14)).astype(np.float32)
     grid[peak] = 2.0
-    point = hottest_point(placement.heat_to_source(grid))
+    point = find_peak(placement.heat_to_source(grid))
     assert point is not None
     assert to_model(placement, point[0] + 0.5, point[1] + 0.5) == pytest.approx(
         ((peak[0] + 0.5) * 16, (peak[1] + 0.5) * 16), abs=8.0
@@ -138,4 +138,4 @@ def test_two_equal_patches_point_nowhere_after_interpolation() -> None:
     grid = np.zeros((14, 14), np.float32)
     grid[3, 3] = grid[9, 6] = 1.7
     placement = Placement.of(224, 224, size=224, fit=Fit.CROP)
-    assert hottest_point(placement.heat_to_source(grid)) is None
+    assert find_peak(placement.heat_to_source(grid)) is None

@@ -1,7 +1,7 @@
 """What runs on the nodes: one class a stage, plain Python, made into Ray's actors by :mod:`machines`.
 
-Each method gives back its results one by one and, last, a small receipt: results stay in the nodes' object stores and
-pass from actor to actor, and the run itself fetches receipts alone.
+Each method gives back its results one by one and, last, a small summary: results stay in the nodes' object stores and
+pass from actor to actor, and the run itself fetches summaries only.
 """
 
 import logging
@@ -27,11 +27,11 @@ from pipelines.processes import keep_to_one_thread
 from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
-__all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Receipt", "Recipe"]
+__all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Recipe", "TaskSummary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class TaskSummary:
     """What the run learns of a task that is done."""
 
     pairs: int = 0  # of image and sentence, in a study that was decoded
@@ -68,7 +68,7 @@ class DecodeActor:
         """Say that the process is up."""
         _quiet()
 
-    def work(self, study: Study) -> tuple[LoadedStudy, Receipt]:
+    def work(self, study: Study) -> tuple[LoadedStudy, TaskSummary]:
         """Decode one study.
 
         Raises:
@@ -82,7 +82,7 @@ class DecodeActor:
         )
         deque(guarded((each for each in [loaded]), self._reading.folder, lambda: False))
         seconds = {"decode": sum(case.seconds for case in loaded.cases)}
-        return loaded, Receipt(pairs=loaded.pairs, seconds=seconds)
+        return loaded, TaskSummary(pairs=loaded.pairs, seconds=seconds)
 
 
 class ExplainActor:
@@ -121,13 +121,13 @@ class ExplainActor:
             clock=self._clock,
         )
 
-    def work(self, *loaded: LoadedStudy) -> tuple[ExplainedStudy | Receipt, ...]:
+    def work(self, *loaded: LoadedStudy) -> tuple[ExplainedStudy | TaskSummary, ...]:
         """Explain a batch of studies, in their order."""
         if self._explainer is None:
             raise ValueError("the actor was not started")
         self._clock.seconds.clear()
         explained = list(self._explainer.explained(iter(loaded)))
-        return (*explained, Receipt(seconds=dict(self._clock.seconds)))
+        return (*explained, TaskSummary(seconds=dict(self._clock.seconds)))
 
 
 class FinishActor:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.execution.on_ray.actors import Receipt
+from audit.execution.on_ray.actors import TaskSummary
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Machines, Pools, Stage, WorkerLostError
 from audit.pipeline.aggregate import FinishedStudy
 from pipelines.errors import AuditError
@@ -30,7 +30,7 @@ _TASKS_A_WORKER = 2  # one at work and one that waits, so that nothing waits for
 _DEATHS = 3  # workers that a study may end on nodes that live on
 _TRIES = 8  # workers, nodes and results lost under a study, whoever is to blame
 _FAILED_STARTS = 5  # in a row
-_STAFFED_EVERY = 10.0  # s
+_ADJUST_EVERY = 10.0  # s
 _POLL = 1.0  # s
 _WINDOW = 4  # studies that are done before an earlier one, as a multiple of those under way
 
@@ -49,7 +49,7 @@ class _Job:
     tries: int = 0
     suspect: bool = False  # to be tried alone
 
-    def start_again(self) -> None:
+    def restart(self) -> None:
         self.stage, self.payload = Stage.DECODE, self.study
 
 
@@ -57,7 +57,7 @@ class _Job:
 class _Task:
     jobs: tuple[_Job, ...]
     results: tuple[Any, ...]
-    receipt: Any
+    summary: Any
 
 
 @dataclass(slots=True, eq=False)
@@ -105,9 +105,9 @@ class Flow:
         self._workers: list[_Actor] = []
         self._waiting: dict[Stage, deque[_Job]] = {stage: deque() for stage in Stage}
         self._done: dict[int, FinishedStudy] = {}
-        self._under_way: dict[int, _Job] = {}
+        self._active: dict[int, _Job] = {}
         self._failed_starts = 0
-        self._staffed = -_STAFFED_EVERY
+        self._adjusted = -_ADJUST_EVERY
         self._capacity = Capacity(processors=1, gpus=0, store_bytes=0)
 
     def finished(
@@ -121,13 +121,13 @@ class Flow:
         coming = deque(enumerate(studies))
         given = 0
         try:
-            while coming or self._under_way:
+            while coming or self._active:
                 if stop():
                     coming.clear()
-                self._staff()
+                self._adjust_workers()
                 while coming and self._admits(coming[0][1], weights):
                     index, study = coming.popleft()
-                    self._under_way[index] = job = _Job(index, study, weights(study), study)
+                    self._active[index] = job = _Job(index, study, weights(study), study)
                     self._waiting[Stage.DECODE].append(job)
                 self._dispatch()
                 self._collect()
@@ -140,19 +140,19 @@ class Flow:
 
     def _admits(self, study: Study, weights: Callable[[Study], int]) -> bool:
         """Whether one more study may be under way: bounded in number, and in bytes by half of the object stores."""
-        if not self._under_way:
+        if not self._active:
             return True
         sizes = self._pools(self._capacity).sizes
         most = _TASKS_A_WORKER * (sum(sizes.values()) + (self._pairs - 1) * sizes[Stage.EXPLAIN])
-        held = sum(job.weight for job in self._under_way.values()) + weights(study)
+        held = sum(job.weight for job in self._active.values()) + weights(study)
         room = held <= self._capacity.store_bytes / 2
-        return room and len(self._under_way) < most and len(self._done) < _WINDOW * most
+        return room and len(self._active) < most and len(self._done) < _WINDOW * most
 
-    def _staff(self) -> None:
+    def _adjust_workers(self) -> None:
         """Bring each stage to the number of workers that the cluster has room for now."""
-        if self._now() - self._staffed < _STAFFED_EVERY:
+        if self._now() - self._adjusted < _ADJUST_EVERY:
             return
-        self._staffed = self._now()
+        self._adjusted = self._now()
         self._capacity = self._machines.capacity()
         pools = self._pools(self._capacity)
         for stage, size in pools.sizes.items():
@@ -162,9 +162,9 @@ class Flow:
             for _ in range(size - len(own)):
                 handle, starting = self._machines.start(stage, pools.share)
                 self._workers.append(_Actor(handle, stage, starting))
-        self._let_go()
+        self._stop_idle()
 
-    def _let_go(self) -> None:
+    def _stop_idle(self) -> None:
         for worker in [each for each in self._workers if each.leaving and not each.tasks]:
             self._machines.stop(worker.handle)
             self._workers.remove(worker)
@@ -190,8 +190,8 @@ class Flow:
         for job in jobs:
             waiting.remove(job)
         results = 0 if worker.stage is Stage.FINISH else len(jobs)
-        *made, receipt = self._machines.call(worker.handle, [job.payload for job in jobs], results=results)
-        worker.tasks.append(_Task(tuple(jobs), tuple(made), receipt))
+        *made, summary = self._machines.call(worker.handle, [job.payload for job in jobs], results=results)
+        worker.tasks.append(_Task(tuple(jobs), tuple(made), summary))
 
     def _batch(self, jobs: list[_Job], worker: _Actor) -> list[_Job]:
         """Take as many studies as fill the device; fewer only where it would have nothing to do."""
@@ -206,8 +206,10 @@ class Flow:
 
     def _collect(self) -> None:
         """Wait for something to end, and take in what has."""
-        awaited = {id(reference): worker for worker in self._workers if (reference := _awaited(worker)) is not None}
-        references = [_awaited(worker) for worker in awaited.values()]
+        awaited = {
+            id(reference): worker for worker in self._workers if (reference := _next_reference(worker)) is not None
+        }
+        references = [_next_reference(worker) for worker in awaited.values()]
         if not references:
             raise ValueError("studies are under way, and nothing is waited for")
         for reference in self._machines.ready(references, timeout=_POLL):
@@ -216,7 +218,7 @@ class Flow:
                 self._started(worker)
             else:
                 self._ended(worker)
-        self._let_go()
+        self._stop_idle()
 
     def _started(self, worker: _Actor) -> None:
         try:
@@ -228,7 +230,7 @@ class Flow:
                     f"execution.engine ray: {_FAILED_STARTS} workers in a row died at their start, the last to "
                     f"{worker.stage}; is there memory for a copy of the model each? Ray's logs on the nodes say more"
                 ) from error
-            self._bury(worker)
+            self._remove_dead(worker)
         else:
             worker.starting, self._failed_starts = None, 0
 
@@ -236,14 +238,14 @@ class Flow:
         """Take in the task at the head of a worker's queue."""
         task = worker.tasks[0]
         try:
-            receipt = self._machines.fetch(task.receipt)
+            summary = self._machines.fetch(task.summary)
         except WorkerLostError:
-            self._bury(worker)
+            self._remove_dead(worker)
         except DataLostError:
             worker.tasks.popleft()
             for job in task.jobs:
-                job.start_again()
-                self._again(job)
+                job.restart()
+                self._retry(job)
         except AuditError:
             raise
         except Exception as error:  # noqa: BLE001 - a batch isolates a study (see also explaining.py and workers.py)
@@ -253,27 +255,27 @@ class Flow:
                     self._finish(job, FinishedStudy(left_out=(self._lost(job.study, error),)))
                 else:
                     job.suspect = True
-                    self._again(job)
+                    self._retry(job)
         else:
             worker.tasks.popleft()
-            self._advance(task, receipt)
+            self._advance(task, summary)
 
-    def _advance(self, task: _Task, receipt: Receipt | FinishedStudy) -> None:
-        if isinstance(receipt, FinishedStudy):
+    def _advance(self, task: _Task, summary: TaskSummary | FinishedStudy) -> None:
+        if isinstance(summary, FinishedStudy):
             (job,) = task.jobs
-            self._finish(job, receipt)
+            self._finish(job, summary)
             return
-        self._clock(receipt.seconds)
+        self._clock(summary.seconds)
         for job, payload in zip(task.jobs, task.results, strict=True):
-            job.pairs = job.pairs or receipt.pairs
+            job.pairs = job.pairs or summary.pairs
             job.stage, job.payload, job.suspect = _NEXT[job.stage], payload, False
             self._waiting[job.stage].append(job)
 
-    def _bury(self, worker: _Actor) -> None:
+    def _remove_dead(self, worker: _Actor) -> None:
         """Take a dead worker out and its tasks back; the one at work is to blame, the one behind it is not."""
         self._machines.stop(worker.handle)  # one that cannot be reached may live on
         self._workers.remove(worker)
-        self._staffed = -_STAFFED_EVERY  # a new one is due
+        self._adjusted = -_ADJUST_EVERY  # a new one is due
         _log.warning("a worker that is there to %s died; its studies are done again", worker.stage)
         for place, task in enumerate(worker.tasks):
             for job in task.jobs:
@@ -282,9 +284,9 @@ class Flow:
                     continue
                 job.deaths.append(worker.node)
                 job.suspect = True
-                self._again(job)
+                self._retry(job)
 
-    def _again(self, job: _Job) -> None:
+    def _retry(self, job: _Job) -> None:
         """Put a study back to the head of its queue, or record that it has been tried often enough."""
         job.tries += 1
         if len(job.deaths) >= _DEATHS:
@@ -303,11 +305,11 @@ class Flow:
 
     def _finish(self, job: _Job, finished: FinishedStudy) -> None:
         self._done[job.index] = finished
-        del self._under_way[job.index]
+        del self._active[job.index]
 
 
-def _awaited(worker: _Actor) -> Any:
+def _next_reference(worker: _Actor) -> Any:
     """What shows next that a worker has come further."""
     if worker.starting is not None:
         return worker.starting
-    return worker.tasks[0].receipt if worker.tasks else None
+    return worker.tasks[0].summary if worker.tasks else None

@@ -104,7 +104,7 @@ def test_inputs_that_vanish_once_they_are_read_fail_the_study_whose_film_they_ar
         for path in (film, cohort / "reports", cohort / "boxes.csv"):
             path.rename(kept / path.name)
 
-    result = run(asked(cohort, out), tell=lose)
+    result = run(asked(cohort, out), on_plan=lose)
     (failed,) = result.failed
     assert (failed.source, failed.stage, result.record.counts["audited"]) == (str(film), "pixels", STUDIES - 1)
     assert "it was there before: bring it back" in failed.reason
