@@ -10,11 +10,13 @@ from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
 __all__ = [
     "ConfigValue",
     "ControlSummary",
+    "CosineTest",
     "DoneAgain",
     "Estimate",
     "EvidenceRecord",
     "FailureRecord",
     "HistoryRecord",
+    "PhraseTest",
     "RunRecord",
     "ScoreDifference",
     "ScoreSummary",
@@ -60,6 +62,24 @@ class Estimate(Record):
     high: float
     cases: int
     patients: int
+
+
+class CosineTest(Record):
+    """One test of the model's cosines, without heat, over the cohort or over the phrases of one finding."""
+
+    kind: Literal["recognition", "reliance"]
+    test: str  # a name of the score catalogue, or "recall of reports at 5"
+    finding: str | None  # None: all phrases
+    result: Estimate  # reliance: in standard deviations of a phrase's cosines over the cohort's images
+    chance: float  # expected of a model that does not look at the image
+
+
+class PhraseTest(Record):
+    """Recognition of one phrase, as its study's page shows it."""
+
+    percentile: float | None = None
+    beats_negation: float | None = None
+    beats_other_side: float | None = None
 
 
 class ControlSummary(Record):
@@ -185,6 +205,9 @@ class RunRecord(Record):
     verdicts: tuple[VerdictRecord, ...] = ()  # one a method
     evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
     subgroups: tuple[SubgroupSummary, ...] = ()
+    cosine_tests: tuple[CosineTest, ...] = ()  # recognition and reliance; empty in runs of older versions
+    cosine_sd: float | None = None  # standard deviation of a phrase's cosines over the cohort's images
+    recognised: dict[str, tuple[PhraseTest, ...]] = Field(default_factory=dict)  # by key of the image, by phrase
     failures: tuple[FailureRecord, ...]
     own_failures: tuple[FailureRecord, ...] | None = None
     """What the run listed, while it is scored against the boxes of another file, whose failures stand in its place"""

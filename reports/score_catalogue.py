@@ -14,11 +14,19 @@ from reports.texts import named
 
 __all__ = [
     "AREA_SHARE",
+    "BEATS_NEGATION",
+    "BEATS_OTHER_SIDE",
     "BLIND_METHODS",
     "COHORT_IOU",
     "COLLIMATION_HEAT",
     "CONTRAST",
+    "COSINE",
     "ENERGY",
+    "FALL_BLANK",
+    "FALL_ELSEWHERE",
+    "FALL_REGION",
+    "FALL_SAME",
+    "FALL_WITHOUT",
     "FEW_PATIENTS",
     "HUMAN",
     "MARKER_HEAT",
@@ -26,12 +34,15 @@ __all__ = [
     "MEAN_IOU",
     "OTSU_IOU",
     "OUTSIDE_HEAT",
+    "PERCENTILE",
     "POINTING",
     "POINTING_MM",
     "POINTING_NEAR",
     "PRECISION",
     "RANK",
+    "RECALL",
     "REFERENCES",
+    "RELIANCE",
     "SCORES",
     "SIDE_HEAT",
     "SIDE_POINT",
@@ -47,7 +58,7 @@ __all__ = [
     "shuffled_name",
 ]
 
-ScoreKind = Literal["localisation", "shortcut", "faithfulness"]
+ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +66,11 @@ class ScoreSpec:
     """One score of a heat."""
 
     name: str  # in records and tables
-    kind: ScoreKind  # against boxes; by regions of the image; by what hiding the hottest cells does to the cosine
-    unit: Literal["hit", "share", "IoU", "ratio", "percent", "cosine"]  # hit: 0 or 1; share and IoU: 0 to 1
+    kind: ScoreKind
+    """Against boxes; by regions of the image; by hiding the hottest cells; without heat: by comparing the cosines of
+    images and phrases, or by changing the image"""
+    unit: Literal["hit", "share", "IoU", "ratio", "percent", "cosine", "SD"]
+    """hit: 0 or 1; share and IoU: 0 to 1; SD: standard deviations of a phrase's cosines over the cohort's images"""
     higher_is_better: bool = True
     on_page: bool = False  # in the charts, and in the tables of a study's phrases
     heading: str | None = None  # of its column in a terminal
@@ -93,10 +107,24 @@ COLLIMATION_HEAT: Final = "heat on collimation"
 SIDE_POINT: Final = "hottest point on the named side"
 SIDE_HEAT: Final = "heat on the named side"
 ZONE_POINT: Final = "hottest point in the named zone"
+PERCENTILE: Final = "percentile among images without the finding"
+BEATS_NEGATION: Final = "prefers the phrase to its negation"
+BEATS_OTHER_SIDE: Final = "prefers the phrase to the other side"
+RECALL: Final = "recall of reports at {}"  # of images, so not among the scores of phrases
+RELIANCE: Final = "reliance on the marked region"
+FALL_REGION: Final = "fall with the marked region erased"
+FALL_ELSEWHERE: Final = "fall with an equal area erased"
+FALL_BLANK: Final = "fall with a blank image"
+FALL_SAME: Final = "fall with other patients' images of the finding"
+FALL_WITHOUT: Final = "fall with other patients' images without the finding"
+
+COSINE: Final = "cosine"
+"""What the table's ``method`` column says of recognition and reliance, which use no heat."""
 
 _localisation = partial(ScoreSpec, kind="localisation")
 _shortcut = partial(ScoreSpec, kind="shortcut")
 _faithfulness = partial(ScoreSpec, kind="faithfulness")
+_reliance = partial(ScoreSpec, kind="reliance", unit="SD")
 
 _ALL = (
     _localisation(name=POINTING, unit="hit", on_page=True, within_px=0.0, heading="hit", dicom_code="pointing-0"),
@@ -129,6 +157,15 @@ _ALL = (
     _faithfulness(name="text deletion AUC, zero embeddings", unit="cosine", higher_is_better=False),
     _faithfulness(name="text insertion AUC, zero embeddings", unit="cosine"),
     _faithfulness(name="ROAD", unit="cosine"),
+    ScoreSpec(name=PERCENTILE, kind="recognition", unit="share"),
+    ScoreSpec(name=BEATS_NEGATION, kind="recognition", unit="share"),
+    ScoreSpec(name=BEATS_OTHER_SIDE, kind="recognition", unit="share"),
+    _reliance(name=RELIANCE),
+    _reliance(name=FALL_REGION),
+    _reliance(name=FALL_ELSEWHERE),
+    _reliance(name=FALL_BLANK),
+    _reliance(name=FALL_SAME),
+    _reliance(name=FALL_WITHOUT),
 )
 
 SCORES: Final[dict[str, ScoreSpec]] = {spec.name: spec for spec in _ALL}
