@@ -77,6 +77,13 @@ class Placement:
         height, width = _filling(self.rows, self.columns, self.fit)
         return height / self.size, width / self.size
 
+    def to_model(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:
+        """Map an edge-based (row, column) of the source to the model's input."""
+        return (
+            row * self.resized_rows / self.rows + self.top,
+            column * self.resized_columns / self.columns + self.left,
+        )
+
     def to_source(self, row: Coordinate, column: Coordinate) -> tuple[Coordinate, Coordinate]:
         """Map an edge-based (row, column) of the model's input to the source."""
         return (
