@@ -22,7 +22,6 @@ EVENT_LOG = "log.jsonl"
 
 _OURS = ("audit", "reports", "pipelines")
 _FRAMES_AT_MOST = 40
-_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"), (0, "info"))
 
 
 class EventLog:

@@ -51,7 +51,7 @@ __all__ = [
 _MAX_FRAGMENTS = 100_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_TAGS = {0x7FE00008, 0x7FE00009, 0x7FE00010}  # Float, Double Float and (integer) Pixel Data
-_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_ITEM = 0xFFFEE000
 
 # What pydicom raises, depending on its version, for bytes that are not DICOM or for a value that contradicts its VR.
 _VALUE_ERRORS = (
