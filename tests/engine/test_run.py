@@ -8,59 +8,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image as Picture
 from pydicom import dcmread
-from pydicom.data import get_testdata_file
-from run_configs import run_config
+from short_runs import command, settings_for
 from typer.testing import CliRunner, Result
 
-from audit.attribution.m2ib import M2IB
 from audit.cli import app
-from audit.configuration import RunConfig
 from audit.execution.run import run
 from audit.logbook import AUDIT_LOG, verify
-from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import load_salt
-from pipelines.errors import AuditError, CohortError, InputError, OutputError
+from pipelines.errors import OutputError
 from pipelines.geometry import Fit
-from pipelines.phantom.cohort import make_cohort
 from reports.results_folder import read_run, read_study, study_folders
 from reports.score_catalogue import AREA_SHARE, names_of
 
 SCORES, SHORTCUT_SCORES = names_of("localisation"), names_of("shortcut")
-FAST = {"model": "phantom", "device": "cpu", "steps": 2, "samples": 2, "controls": 0}
-
-
-@pytest.fixture(scope="session")
-def phantom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantoms")
-    make_cohort(folder, count=4, seed=11, columns=160, brief=True)
-    return folder
-
-
-@pytest.fixture
-def cohort(phantom_cohort: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(phantom_cohort, tmp_path / "cohort"))
-
-
-def settings_for(cohort: Path, out: Path, **changes: object) -> RunConfig:
-    values = {
-        "dicom_dir": cohort / "dicom",
-        "reports": cohort / "reports",
-        "boxes": (cohort / "boxes.csv",),
-        "out": out,
-        **FAST,
-        **changes,
-    }
-    return run_config(**values)
-
-
-def command(cohort: Path, out: Path, *more: str) -> list[str]:
-    flags = ["--dicom-dir", str(cohort / "dicom"), "--reports", str(cohort / "reports"), "--out", str(out)]
-    flags += ["--boxes", str(cohort / "boxes.csv"), "--model", "phantom", "--set", "all.steps=2"]
-    flags += ["--set", "all.samples=2"]
-    flags += ["--controls", "0", "--device", "cpu"]
-    return ["run", *flags, *more]
 
 
 @pytest.fixture(scope="module")
@@ -235,51 +196,6 @@ def test_keys_change_with_the_salt(cohort: Path, tmp_path: Path, monkeypatch: py
     assert not {f.name for f in study_folders(tmp_path / "one")} & {f.name for f in study_folders(tmp_path / "two")}
 
 
-def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        pytest.param(lambda c: truncate(c / "dicom" / "phantom-00002.dcm"), "", id="truncated DICOM"),
-        pytest.param(lambda c: (c / "dicom" / "x.dcm").write_text("hello"), "DICOM", id="text named .dcm"),
-        pytest.param(
-            lambda c: (c / "reports" / "orphan.txt").write_text("FINDINGS: There is a nodule."),
-            "no image has the report's name",
-            id="report without image",
-        ),
-        pytest.param(
-            lambda c: append(c / "boxes.csv", "phantom-00001,nodule,5000,5000,9,9,phantom\n"),
-            "box",
-            id="box outside the image",
-        ),
-    ],
-)
-def test_one_bad_input_is_named_with_its_mend_and_stops_no_other(cohort: Path, tmp_path: Path, spoil, reason) -> None:
-    spoil(cohort)
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
-    assert result.exit_code == 3
-    failures = pd.read_csv(tmp_path / "out" / "failures.csv")
-    failed = failures[failures["failed"]]
-    assert len(failed) >= 1
-    assert failed["reason"].str.contains(reason, case=False).any()
-    assert failed["reason"].str.len().min() > 20
-    assert len(study_folders(tmp_path / "out")) >= 3
-
-
-def test_two_reports_for_one_study_are_both_named(cohort: Path, tmp_path: Path) -> None:
-    (cohort / "reports" / "more").mkdir()
-    (cohort / "reports" / "more" / "phantom-00003.txt").write_text("FINDINGS: There is a pneumothorax.")
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
-    assert result.exit_code == 3
-    assert result.stderr.count("different reports belong to one study") >= 2
-
-
 def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_and_its_page(clean: tuple[Path, Result]) -> None:
     out, result = clean
     record = read_run(out)
@@ -317,38 +233,6 @@ def test_a_shard_prints_no_verdict(cohort: Path, tmp_path: Path) -> None:
     assert page.endswith(".json")
 
 
-@pytest.mark.parametrize(
-    ("changes", "error", "text"),
-    [
-        pytest.param({"dicom_dir": Path("no-such-folder")}, InputError, "no-such-folder", id="missing folder"),
-        pytest.param({"reports": Path("no-such-reports")}, AuditError, "no-such-reports", id="missing reports"),
-        pytest.param({"boxes": (Path("no-such-boxes.csv"),)}, AuditError, "no-such-boxes", id="missing boxes"),
-        pytest.param({"device": "cuda:99"}, AuditError, "--device cuda:99", id="device"),
-        pytest.param({"image_layer": 40}, AuditError, "image layer 40", id="layer"),
-        pytest.param({"model": "no-such-model"}, AuditError, "no-such-model", id="model"),
-    ],
-)
-def test_what_cannot_run_says_why_and_leaves_nothing(cohort: Path, tmp_path: Path, changes, error, text) -> None:
-    with pytest.raises(error, match=text):
-        run(settings_for(cohort, tmp_path / "out", **changes))
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_empty_folder_is_named(cohort: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(CohortError, match="is empty"):
-        run(settings_for(cohort, tmp_path / "out", dicom_dir=tmp_path / "empty"))
-
-
-def test_an_out_that_is_taken_is_refused(cohort: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.docx").write_text("mine")
-    with pytest.raises(OutputError, match=r"other files \(thesis.docx\)"):
-        run(settings_for(cohort, out, overwrite=True))
-    assert (out / "thesis.docx").read_text() == "mine"
-
-
 def test_a_run_is_replaced_only_on_demand(phantom_cohort: Path, finished: Path) -> None:
     out, first = finished, read_run(finished)
     kept = run(settings_for(phantom_cohort, out)).record
@@ -376,98 +260,6 @@ def test_a_run_that_is_given_up_is_logged_before_its_results_go(cohort: Path, tm
     assert (found.intact, found.unfinished) == (True, True)
     run(settings_for(cohort, out, limit=1, overwrite=True))
     assert verify(out, load_salt()).intact
-
-
-def test_an_out_below_a_file_is_refused_in_one_line(cohort: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "file" / "out"))
-    assert result.exit_code == 1
-    assert result.stderr.startswith("m2ib-audit: --out")
-    assert "Traceback" not in result.output
-
-
-TOO_LITTLE_MEMORY = (
-    "the audit of this study needs more memory than is available: free memory or use fewer execution.workers, "
-    "then run again with --set execution.retry-failed=true"
-)
-
-
-@pytest.mark.parametrize(
-    ("kind", "function", "error", "said"),
-    [
-        pytest.param(M2IB, "explain_batch", ZeroDivisionError("a bug"), "ZeroDivisionError", id="a bug in the model"),
-        pytest.param(Finisher, "finish", ZeroDivisionError("a bug"), "ZeroDivisionError", id="a bug in the scores"),
-        pytest.param(Finisher, "finish", MemoryError(), TOO_LITTLE_MEMORY, id="too little memory"),
-    ],
-)
-def test_what_ends_one_study_stops_no_other(cohort: Path, tmp_path: Path, monkeypatch, kind, function, error, said):
-    real, calls = getattr(kind, function), []
-
-    def fail_once(self, *args, **kwargs):
-        calls.append(args)
-        if len(calls) == 2:
-            raise error
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(kind, function, fail_once)
-    result = run(settings_for(cohort, tmp_path / "out"))
-    assert len(study_folders(tmp_path / "out")) == 3
-    (failed,) = result.failed
-    assert failed.stage == "audit"
-    assert said in failed.reason
-    assert ("report it as a bug" in failed.reason) == isinstance(error, ZeroDivisionError)
-
-
-@pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])
-def test_a_real_radiograph_goes_all_the_way_upright_with_dark_lungs(tmp_path: Path, name: str) -> None:
-    (tmp_path / "dicom").mkdir()
-    (tmp_path / "reports").mkdir()
-    shutil.copy(str(get_testdata_file(name)), tmp_path / "dicom" / "chest.dcm")
-    (tmp_path / "reports" / "chest.txt").write_text(
-        "FINDINGS: There is a left pleural effusion. No pneumothorax.\nIMPRESSION: Left pleural effusion.\n"
-    )
-    settings = run_config(
-        dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports", out=tmp_path / "out", all_views=True, **FAST
-    )
-    result = run(settings)
-    assert result.failed == ()
-    (folder,) = study_folders(tmp_path / "out")
-    (image,) = read_study(folder).record.images
-    assert any("MONOCHROME1" in step.detail for step in image.receipt)
-    picture = _picture(folder / image.picture)
-    height, width = picture.shape
-    lungs = picture[int(0.3 * height) : int(0.5 * height), int(0.22 * width) : int(0.38 * width)].mean()
-    spine = picture[int(0.55 * height) : int(0.7 * height), int(0.45 * width) : int(0.55 * width)].mean()
-    assert lungs < spine
-    scores = [score for phrase in image.phrases for score in phrase.scores]
-    assert {score.outcome for score in scores if score.score in SCORES} == {"unscored"}  # nobody drew a box
-    found = {score.score for score in scores if score.score in SHORTCUT_SCORES and score.value is not None}
-    assert {"heat outside the chest", "heat on the named side"} <= found
-    assert "index.html" in {path.name for path in folder.iterdir()}
-
-
-def _picture(path: Path) -> np.ndarray:
-    return np.asarray(Picture.open(path), dtype=float)
-
-
-def test_uncompressed_and_lossless_jpeg_2000_give_the_same_heat(tmp_path: Path) -> None:
-    heats = []
-    for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm"):
-        folder = tmp_path / name
-        (folder / "dicom").mkdir(parents=True)
-        dataset = dcmread(str(get_testdata_file(name)))
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-        dataset.save_as(folder / "dicom" / "chest.dcm")
-        (folder / "reports.csv").write_text("filename,report\nchest,FINDINGS: There is a left pleural effusion.\n")
-        run(
-            run_config(
-                dicom_dir=folder / "dicom", reports=folder / "reports.csv", out=folder / "out", all_views=True, **FAST
-            )
-        )
-        (study,) = study_folders(folder / "out")
-        heats.append(read_study(study).heats)
-    for key in heats[0]:
-        np.testing.assert_array_equal(heats[0][key], heats[1][key])
 
 
 def test_run_json_is_valid_json_without_nan(clean: tuple[Path, Result]) -> None:
@@ -505,21 +297,6 @@ def test_another_method_goes_all_the_way_to_its_pages(cohort: Path, tmp_path: Pa
         page = (folder / "index.html").read_text()
         assert "nats per cell" not in page
         assert " nats</dd>" not in page
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"method": ("magic",)}, "--method magic: unknown; give all, or some of m2ib"),
-        ({"method": ("nib",)}, "all.samples is a number of m2ib, iba"),
-        ({"method": ("nib",), "steps": None, "samples": None, "compile": True}, "model.compile is for m2ib"),
-    ],
-    ids=["unknown", "another's number", "another's compiler"],
-)
-def test_a_method_that_cannot_be_had_is_one_sentence(cohort: Path, tmp_path: Path, change, told) -> None:
-    with pytest.raises(AuditError, match=told):
-        run(settings_for(cohort, tmp_path / "out", **change))
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.gpu

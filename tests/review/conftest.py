@@ -173,3 +173,8 @@ def open_file(new_page: Callable[..., Page]) -> Callable[..., Page]:
         return page
 
     return opener
+
+
+@pytest.fixture
+def server(serve_here, out) -> Server:
+    return serve_here(out)
