@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from audit.configuration import ALL, SECTIONS, RunConfig, flag_of, said_of
+from audit.configuration import ALL, SECTIONS, RunConfig, describe_error, flag_of
 from pipelines.errors import AuditError
 from reports.run_record import RunRecord
 
@@ -85,7 +85,7 @@ def _of_run(path: Path) -> Mapping[str, Any]:
     try:
         run = RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise AuditError(f"--config {path}: is no run.json of m2ib-audit ({said_of(error)})") from error
+        raise AuditError(f"--config {path}: is no run.json of m2ib-audit ({describe_error(error)})") from error
     if run.config:
         return run.config
     numbers = {
@@ -100,10 +100,10 @@ def _of_run(path: Path) -> Mapping[str, Any]:
 def _layer(content: Mapping[str, Any], file: Path) -> Layer:
     layer: Layer = {}
     for place, value in _flat(content):
-        path = _path_of(place, said=f"--config {file}: {'.'.join(place)}")
+        path = _path_of(place, source=f"--config {file}: {'.'.join(place)}")
         if path in layer:
             raise AuditError(f"--config {file}: {_key(path)} is given twice")
-        layer[path] = _read(path, value, said=f"--config {file}: {_key(path)}", folder=file.parent)
+        layer[path] = _read(path, value, source=f"--config {file}: {_key(path)}", folder=file.parent)
     return layer
 
 
@@ -131,12 +131,12 @@ def set_layer(texts: Sequence[str], *, reads: Sequence[str]) -> Layer:
         place = tuple(key.strip().split("."))
         if not separator or len(place) < 2:
             raise AuditError(f"--set {text}: give KEY=VALUE, for example m2ib.beta=0.5 or execution.workers=4")
-        path = _path_of(place, said=f"--set {text}")
+        path = _path_of(place, source=f"--set {text}")
         if path in layer:
             raise AuditError(f"--set {text}: {_key(path)} is given twice")
         if not any(f"{'.'.join(path)}.".startswith(f"{prefix}.") for prefix in reads):
             raise AuditError(f"--set {text}: this command does not read {_key(path)}")
-        layer[path] = _read(path, value.strip(), said=f"--set {text}")
+        layer[path] = _read(path, value.strip(), source=f"--set {text}")
     return layer
 
 
@@ -147,7 +147,7 @@ def flag_layer(flags: Mapping[str, object]) -> Layer:
         AuditError: a value does not fit its field.
     """
     given = {_BY_FLAG[name]: value for name, value in flags.items() if value is not None and value != []}
-    return {path: _read(path, value, said=f"--{flag_of(path[-1])}") for path, value in given.items()}
+    return {path: _read(path, value, source=f"--{flag_of(path[-1])}") for path, value in given.items()}
 
 
 def of_methods(layer: Layer, whole: Mapping[KeyPath, object]) -> Layer:
@@ -187,7 +187,7 @@ def built(config: type[Config], *layers: Layer, others: Mapping[str, object] | N
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] != "missing":
-            raise AuditError(said_of(error)) from error
+            raise AuditError(describe_error(error)) from error
         section, name = (str(part) for part in first["loc"][-2:])
         raise NotGivenError(
             f"--{flag_of(name)} is not given: give it, or {flag_of(name)} under [{section}] in the file of --config"
@@ -200,7 +200,7 @@ def _has(section: object, name: str) -> bool:
     return any(isinstance(each, type) and issubclass(each, BaseModel) and name in each.model_fields for each in models)
 
 
-def _path_of(place: KeyPath, *, said: str) -> KeyPath:
+def _path_of(place: KeyPath, *, source: str) -> KeyPath:
     """Find the field of a key: in its section, alone at the top of a file, or a hyperparameter of a method.
 
     Raises:
@@ -219,15 +219,15 @@ def _path_of(place: KeyPath, *, said: str) -> KeyPath:
     moved = _BY_FLAG.get(names[-1])
     near = [_key(moved)] if moved else get_close_matches(".".join(map(flag_of, names)), in_section, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(in_section)}"
-    raise AuditError(f"{said}: unknown key; {advice}")
+    raise AuditError(f"{source}: unknown key; {advice}")
 
 
-def _read(path: KeyPath, value: object, *, said: str, folder: Path | None = None) -> object:
+def _read(path: KeyPath, value: object, *, source: str, folder: Path | None = None) -> object:
     """Read a value as its field's type: of a file strictly, of a text of the command line by what it says."""
     if path[:2] == _NUMBERS:
         from audit.attribution.methods import read_number  # noqa: PLC0415 - torch, and only where one is given
 
-        return read_number(path[2], path[3], value, said=said)
+        return read_number(path[2], path[3], value, source=source)
     field = _FIELDS[path]
     annotated: Any = Annotated[(field.annotation, field, *field.metadata)]
     adapter: TypeAdapter[Any] = TypeAdapter(annotated)
@@ -235,16 +235,16 @@ def _read(path: KeyPath, value: object, *, said: str, folder: Path | None = None
         read = adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        raise AuditError(f"{said}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {value!r}") from error
+        raise AuditError(f"{source}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {value!r}") from error
     except AuditError as error:
-        raise AuditError(f"{said}: {error}") from error
+        raise AuditError(f"{source}: {error}") from error
     if folder is None:
         return read
     if isinstance(read, bool) is not isinstance(value, bool) or (
         isinstance(value, str) and isinstance(read, int | float)
     ):
         wanted = "true or false" if isinstance(read, bool) else "a number"
-        raise AuditError(f"{said}: input should be {wanted}, not {value!r}")
+        raise AuditError(f"{source}: input should be {wanted}, not {value!r}")
     return _from_folder(path, read, folder)
 
 

@@ -37,8 +37,8 @@ __all__ = [
     "RunConfig",
     "ScoringConfig",
     "SlurmConfig",
+    "describe_error",
     "flag_of",
-    "said_of",
 ]
 
 COHORT_NEEDED = "a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number"
@@ -289,7 +289,7 @@ class ComposedConfig(_Section):
         try:
             return cls.model_validate({**inner, **given})
         except ValidationError as error:
-            raise AuditError(said_of(error)) from error
+            raise AuditError(describe_error(error)) from error
 
 
 class RunConfig(ComposedConfig):
@@ -363,7 +363,7 @@ def flag_of(name: str) -> str:
     return name.replace("_", "-")
 
 
-def said_of(error: ValidationError) -> str:
+def describe_error(error: ValidationError) -> str:
     """Say the first of pydantic's errors in one line, with the key that it is about."""
     first: Mapping[str, Any] = error.errors()[0]
     key = ".".join(flag_of(part) if isinstance(part, str) else str(part + 1) for part in first["loc"])

@@ -12,7 +12,7 @@ from audit.configuration import InputsConfig
 from audit.pipeline.inputs import Inputs, survey
 from audit.privacy.messages import owned_failures
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import Redactor, shown_failures
+from audit.privacy.redaction import Redactor, failure_records
 from pipelines.boxes.table import target_boxes
 from pipelines.errors import OutputError
 from pipelines.quoting import OF_LABELS, defused
@@ -73,9 +73,9 @@ class _Namer:
         reports = (study.report.source for study in inputs.studies)
         images = (case.image.source for study in inputs.studies for case in study.cases)
         taking_part = [Exclusion(source=each, stage="", reason="", failed=False) for each in (*reports, *images)]
-        named = shown_failures(taking_part, folders, keys, show_phi=show_phi)
+        named = failure_records(taking_part, folders, keys, show_phi=show_phi)
         self._sources = {item.source: shown.source for item, shown in zip(taking_part, named, strict=True)}
-        self.left_out = shown_failures(inputs.left_out, folders, keys, show_phi=show_phi)
+        self.left_out = failure_records(inputs.left_out, folders, keys, show_phi=show_phi)
 
     def source(self, source: str) -> str:
         """Name an audited source."""

@@ -68,9 +68,9 @@ def allowed_cores(environment: Mapping[str, str], *, cgroups: Path = _CGROUPS) -
         cgroups: folder of the limits of this process's control group.
     """
     limits = [_cores(), _quota(cgroups)]
-    asked = environment.get("SLURM_CPUS_PER_TASK", "")
-    if asked.isdecimal():
-        limits.append(int(asked))
+    given_cores = environment.get("SLURM_CPUS_PER_TASK", "")
+    if given_cores.isdecimal():
+        limits.append(int(given_cores))
     return max(1, min(int(limit) for limit in limits if limit is not None))
 
 

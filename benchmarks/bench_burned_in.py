@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter
 
 from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.dicom.pixels import read_pixels
-from pipelines.phantom.render import betrayed, render, sample_phantom
+from pipelines.phantom.render import render, sample_phantom, with_tags
 from pipelines.regions.text import Area, find_text
 
 Display = Float[np.ndarray, "rows columns"]
@@ -51,7 +51,7 @@ class Written:
 def phantom_film(seed: int, *, columns: int, tagged: bool = False) -> Display:
     """Draw a film without text but its side marker (and tags, one letter each)."""
     phantom = sample_phantom(np.random.default_rng([seed, 77]), at_least=1)
-    return render(betrayed(phantom) if tagged else phantom, columns=columns).image
+    return render(with_tags(phantom) if tagged else phantom, columns=columns).image
 
 
 def write_on(film: Display, text: str, *, height: int, contrast: float, place: str, seed: int) -> Written:

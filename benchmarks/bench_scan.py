@@ -14,7 +14,7 @@ from pydicom import dcmread
 from audit.configuration import InputsConfig
 from audit.input_check import check
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import shown_failures
+from audit.privacy.redaction import failure_records
 from benchmarks.machine import command_line, write_section
 from pipelines.dicom.scan import Scan, scan_folder
 from pipelines.phantom.cohort import make_cohort
@@ -129,7 +129,7 @@ def measure_failures() -> list[str]:
             Exclusion(source=f"/d/{name}", stage="scan", reason=f"{name} is cut", failed=True) for name in names
         ]
         start = time.perf_counter()
-        shown_failures(left_out, [Path("/d")], _KEYS, show_phi=False)
+        failure_records(left_out, [Path("/d")], _KEYS, show_phi=False)
         lines.append(f"| {count:,} | {time.perf_counter() - start:.2f} |")
     return lines
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
 from reports.outcomes import method_name, reference_name
-from reports.page import render_page, shown_number
+from reports.page import format_number, render_page
 from reports.run_record import ScoreDifference
 from reports.score_catalogue import (
     BLIND_METHODS,
@@ -104,7 +104,7 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
     pairs = counted("scored_phrase", best.scored)
     sentences = [
         text("summary.comparison", methods=methods, studies=studies, scored=pairs),
-        text("summary.comparison_best", method=method_name(best.method), estimate=shown_number(best.estimate)),
+        text("summary.comparison_best", method=method_name(best.method), estimate=format_number(best.estimate)),
     ]
     if best.to_reference is not None:
         above = sum(_is_better(score.to_reference) for score in scored)
@@ -210,8 +210,8 @@ def _costs(record: ComparisonRecord) -> ComparisonTable:
     for method in record.methods:
         if method.refused is not None:
             continue
-        words = shown_number(method.seconds_with_words, 3) if method.explains_words else text("comparison.no_words")
-        cells = (shown_number(method.seconds_image, 3), words, shown_number(method.memory_mb, 0))
+        words = format_number(method.seconds_with_words, 3) if method.explains_words else text("comparison.no_words")
+        cells = (format_number(method.seconds_image, 3), words, format_number(method.memory_mb, 0))
         row = tuple(Cell(text=cell) for cell in (*cells, setting_sentence(method)))
         rows.append(TableRow(name=method_name(method.name), is_reference=False, cells=row))
     columns = (
@@ -241,7 +241,7 @@ def _digits(value: float | None) -> int:
 def _range(low: float | None, high: float | None, digits: int) -> str:
     if low is None or high is None:
         return ""
-    return text("common.range", low=shown_number(low, digits), high=shown_number(high, digits))
+    return text("common.range", low=format_number(low, digits), high=format_number(high, digits))
 
 
 def _estimate(score: ComparedScore | None) -> Cell:
@@ -250,7 +250,7 @@ def _estimate(score: ComparedScore | None) -> Cell:
     strong = _is_better(score.to_reference, lower=score.lower_is_better)
     digits = _digits(score.estimate)
     beside = _range(score.low, score.high, digits)
-    return Cell(text=shown_number(score.estimate, digits), beside=beside, is_strong=strong)
+    return Cell(text=format_number(score.estimate, digits), beside=beside, is_strong=strong)
 
 
 def _difference(found: ScoreDifference | None, *, lower: bool) -> Cell:
@@ -265,7 +265,7 @@ def _beside_shuffled(score: ComparedScore | None) -> Cell:
     if score is None or score.estimate is None:
         return Cell(text="–")
     digits, found = _digits(score.estimate), score.to_reference
-    estimate = shown_number(score.estimate, digits)
+    estimate = format_number(score.estimate, digits)
     if found is None:
         return Cell(text=estimate)
     beside = f"{_signed(found.estimate, digits)} ({_range(found.low, found.high, digits)})"
@@ -273,7 +273,7 @@ def _beside_shuffled(score: ComparedScore | None) -> Cell:
 
 
 def _signed(value: float, digits: int) -> str:
-    number = shown_number(value, digits)
+    number = format_number(value, digits)
     return f"+{number}" if value > 0 and number.strip("0.,") else number
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from reports.page import shown_percent, shown_percents
+from reports.page import format_percent, format_percents
 from reports.record import Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import EvidenceRecord, RunRecord, ScoreSummary
 from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, SCORES
@@ -190,7 +190,7 @@ def blind_share(phrase: ScoredPhrase, run: RunRecord) -> str | None:
     return text(
         "outcome.blind",
         reference=reference_name(reference.method),
-        share=shown_percent(reference.estimate),
+        share=format_percent(reference.estimate),
         phrases=counted("phrase", reference.scored),
         finding=phrase.finding,
     )
@@ -208,7 +208,7 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     reference = best_reference(run)
     if reference is None or reference.estimate is None:
         return [*sentences, text("summary.run_hits", **found)]
-    blind, blind_share = text(f"blind.{reference.method}"), shown_percent(reference.estimate)
+    blind, blind_share = text(f"blind.{reference.method}"), format_percent(reference.estimate)
     sentences.append(text("summary.run_hits_beside", **found, blind=blind, blind_share=blind_share))
     if not _clears(own, reference):
         sentences.append(text("summary.run_does_not_clear"))
@@ -232,10 +232,10 @@ def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
 
 
 def _share_with_interval(summary: ScoreSummary) -> str:
-    share = shown_percent(summary.estimate)
+    share = format_percent(summary.estimate)
     if summary.low is None or summary.high is None or summary.low == summary.high:
         return share  # runs of version 0.1.0 hold intervals without a width, which say nothing
-    low, high = shown_percents(summary.low, summary.high)
+    low, high = format_percents(summary.low, summary.high)
     return text("summary.share_with_interval", share=share, low=low, high=high)
 
 

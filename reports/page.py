@@ -18,15 +18,15 @@ from reports.texts import all_texts, counted, marked_up, named, script_texts, te
 __all__ = [
     "HelpGroup",
     "data_url",
+    "format_heat",
+    "format_number",
+    "format_percent",
+    "format_percents",
+    "format_time",
     "glossary",
     "json_for_script",
     "key_groups",
     "render_page",
-    "shown_heat",
-    "shown_number",
-    "shown_percent",
-    "shown_percents",
-    "shown_time",
 ]
 
 _GROUPS = ("view", "phrases", "review")
@@ -128,7 +128,7 @@ def data_url(picture: bytes) -> str:
     return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
 
 
-def shown_number(value: float | None, digits: int = 2) -> str:
+def format_number(value: float | None, digits: int = 2) -> str:
     """Print a value with fixed decimals and a true minus sign; a dash where there is none."""
     if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
         return "–"
@@ -136,26 +136,26 @@ def shown_number(value: float | None, digits: int = 2) -> str:
     return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
 
 
-def shown_heat(value: float | None, digits: int = 1) -> str:
+def format_heat(value: float | None, digits: int = 1) -> str:
     """Print an amount of heat: with fixed decimals, or two figures where these would all be 0."""
     if value is None or value != value or value == 0 or abs(value) >= 10.0**-digits:  # noqa: PLR0124 - NaN, as above
-        return shown_number(value, digits)
+        return format_number(value, digits)
     decimals = min(_MOST_DECIMALS, 1 - math.floor(math.log10(abs(value))))
-    return shown_number(value, decimals)
+    return format_number(value, decimals)
 
 
-def shown_percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """Print a share of one as a whole percentage, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
 
 
-def shown_percents(low: float, high: float) -> tuple[str, str]:
+def format_percents(low: float, high: float) -> tuple[str, str]:
     """Print the ends of an interval in percent without the sign; with a decimal where only that tells them apart."""
     whole, finer = ((f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}") for digits in (0, 1))
     return finer if whole[0] == whole[1] and finer[0] != finer[1] else whole
 
 
-def shown_time(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Print a moment in UTC to the minute; a moment without a zone is printed as it stands."""
     if moment.tzinfo is None:
         return f"{moment:%Y-%m-%d %H:%M}"
@@ -173,7 +173,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        number=shown_number, heat=shown_heat, percent=shown_percent, time=shown_time, data_url=data_url
+        number=format_number, heat=format_heat, percent=format_percent, time=format_time, data_url=data_url
     )
     environment.globals.update(t=marked_up, counted=counted, named=named)
     return environment

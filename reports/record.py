@@ -24,6 +24,7 @@ __all__ = [
     "FailedStudyRecord",
     "FingerprintRecord",
     "ModelRecord",
+    "OmittedSentence",
     "OtherHeatRecord",
     "OwnBoxes",
     "Pixel",
@@ -36,7 +37,6 @@ __all__ = [
     "ScoredPhrase",
     "StudyRecord",
     "TokenHeat",
-    "UnputSentence",
 ]
 
 SCHEMA_VERSION: Literal["1"] = "1"
@@ -205,7 +205,7 @@ class ModelRecord(Record):
     is_phantom: bool  # trained on synthetic radiographs: says nothing about patients
 
 
-class UnputSentence(Record):
+class OmittedSentence(Record):
     """A sentence of the report whose finding was not put to the model, and what it says of the finding."""
 
     text: str  # masked as phrases are
@@ -221,7 +221,7 @@ class ReportRecord(Record):
     words: int | None = None  # of the text; None in records of older versions
     masked_words: int | None = None
     header_too_large: bool = False  # an image's header could not be read to its end: every word is masked
-    not_put: tuple[UnputSentence, ...] = ()
+    not_put: tuple[OmittedSentence, ...] = ()
 
 
 class FingerprintRecord(Record):

@@ -16,7 +16,7 @@ from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
 from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_heats, read_model
 from reports.record import FailedStudyRecord, ScoredImage, StudyRecord
-from reports.review_page import beside_on_disk
+from reports.review_page import neighbours_on_disk
 from reports.run_record import RunRecord
 from reports.study_page import render_study
 from reports.writing import replaced, write_text_atomically
@@ -91,7 +91,7 @@ def read_study(folder: Path) -> StudyFolder:
         heats=read_heats(folder, record),
         pictures={image.picture: _read_picture(folder, image, record.files) for image in record.images},
         masks={
-            image.valid: _read_beside(folder, image.valid, record.files)
+            image.valid: _read_from_folder(folder, image.valid, record.files)
             for image in record.images
             if image.valid is not None
         },
@@ -189,15 +189,15 @@ class RenderedFolder:
 
 def damaged_tables(out: Path, run: RunRecord) -> tuple[str, ...]:
     """Say of each table that ``run.json`` gives a checksum of whether it is missing or not the one that was written."""
-    said = []
+    faults = []
     for name, expected in (run.files or {}).items():
         try:
-            is_whole = file_checksum(out / name) == expected
+            is_intact = file_checksum(out / name) == expected
         except DamagedError:
-            is_whole = False
-        if not is_whole:
-            said.append(f"{name} is not the table that was written: `m2ib-audit score` makes the tables again")
-    return tuple(said)
+            is_intact = False
+        if not is_intact:
+            faults.append(f"{name} is not the table that was written: `m2ib-audit score` makes the tables again")
+    return tuple(faults)
 
 
 def read_pages_list(content: bytes) -> dict[str, str]:
@@ -274,12 +274,12 @@ class _Pages:
     def _record(self, folder: Path, place: int) -> StudyRecord:
         study = read_study(folder)
         self._check(folder)
-        beside = beside_on_disk(self._keys, place)
+        beside = neighbours_on_disk(self._keys, place)
         page = render_study(study.record, heats=study.heats, pictures=study.pictures, run=self._run, beside=beside)
         write_text_atomically(folder / PAGE, page)
         self._list(folder / PAGE, page.encode())
         self.made += 1
-        picture = study_thumbnail(study) if self._embedded else self._thumbnail_beside(study, folder / THUMBNAIL)
+        picture = study_thumbnail(study) if self._embedded else self._linked_thumbnail(study, folder / THUMBNAIL)
         if picture is not None:
             self.thumbnails[study.record.key] = picture
         return study.record
@@ -287,9 +287,9 @@ class _Pages:
     def _list(self, path: Path, content: bytes) -> None:
         self._write_line(f"{checksum(content)}  {_within_out(path)}\n")
 
-    def _thumbnail_beside(self, study: StudyFolder, path: Path) -> str | None:
+    def _linked_thumbnail(self, study: StudyFolder, path: Path) -> str | None:
         """Write a study's thumbnail, unless a known one is there that is newer than the record; gives its name."""
-        kept = self._kept_thumbnail(path)
+        kept = self._stored_thumbnail(path)
         picture = kept or study_thumbnail(study)
         if picture is None:
             return None
@@ -299,7 +299,7 @@ class _Pages:
         self._list(path, picture)
         return path.name
 
-    def _kept_thumbnail(self, path: Path) -> bytes | None:
+    def _stored_thumbnail(self, path: Path) -> bytes | None:
         expected = self._known.get(_within_out(path))
         if expected is None or not path.is_file():
             return None
@@ -315,7 +315,7 @@ def _within_out(path: Path) -> str:
 
 def _read_picture(folder: Path, image: ScoredImage, files: Mapping[str, str] | None) -> bytes:
     """Read a picture; one whose checksum nobody noted is decoded to its end, since nothing else would tell."""
-    picture = _read_beside(folder, image.picture, files)
+    picture = _read_from_folder(folder, image.picture, files)
     width, height = picture_size(picture, name=str(folder / image.picture))
     if files is None:
         check_picture(picture, name=str(folder / image.picture))
@@ -327,7 +327,7 @@ def _read_picture(folder: Path, image: ScoredImage, files: Mapping[str, str] | N
     return picture
 
 
-def _read_beside(folder: Path, name: str, files: Mapping[str, str] | None) -> bytes:
+def _read_from_folder(folder: Path, name: str, files: Mapping[str, str] | None) -> bytes:
     _check_plain(name, what="picture", file=folder / RECORD)
     return read_checked(folder / name, files, most_bytes=_PICTURE_AT_MOST)
 

@@ -11,12 +11,12 @@ from reports.texts import text
 
 __all__ = [
     "REVIEW_FILES",
+    "NeighbourStudies",
     "ReviewSession",
-    "StudiesBeside",
-    "beside_on_disk",
+    "neighbours_on_disk",
     "reason_words",
     "review_data",
-    "tell_verdicts",
+    "with_verdicts",
     "without_scores",
 ]
 
@@ -36,7 +36,7 @@ REVIEW_FILES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudiesBeside:
+class NeighbourStudies:
     """Addresses of the studies before and after a page that is opened from disk, and of the first of all."""
 
     previous: str | None
@@ -44,10 +44,10 @@ class StudiesBeside:
     first: str
 
 
-def beside_on_disk(keys: Sequence[str], place: int) -> StudiesBeside:
+def neighbours_on_disk(keys: Sequence[str], place: int) -> NeighbourStudies:
     """Name the neighbours of the study at ``place`` among all studies of a folder, relative to its own page."""
     addresses = [f"../{key}/index.html" for key in keys[max(0, place - 1) : place + 2]]
-    return StudiesBeside(
+    return NeighbourStudies(
         previous=addresses[0] if place > 0 else None,
         following=addresses[-1] if place + 1 < len(keys) else None,
         first=f"../{keys[0]}/index.html",
@@ -69,7 +69,7 @@ class ReviewSession:
 
 
 def review_data(
-    study: StudyRecord, session: ReviewSession | None, beside: StudiesBeside | None = None
+    study: StudyRecord, session: ReviewSession | None, beside: NeighbourStudies | None = None
 ) -> dict[str, object]:
     """Give the page's script what it sends back and shows; without a session the page keeps entries in the browser."""
     return {
@@ -88,10 +88,10 @@ def reason_words() -> dict[str, str]:
     return {code: text(f"reason.{code}") for code in REASONS}
 
 
-def tell_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:
+def with_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:
     """Put one reviewer's verdicts into the page over all studies, which is one file for everybody."""
-    said = [[entry.subject.study, entry.subject.audited.isoformat(), entry.verdict] for entry in entries]
-    return page.replace(b'"reviewed":null', b'"reviewed":' + json_for_script(said).encode(), 1)
+    rows = [[entry.subject.study, entry.subject.audited.isoformat(), entry.verdict] for entry in entries]
+    return page.replace(b'"reviewed":null', b'"reviewed":' + json_for_script(rows).encode(), 1)
 
 
 def without_scores(page: bytes) -> bytes | None:

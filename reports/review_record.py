@@ -99,7 +99,7 @@ class ReviewEntry(_Record):
         return tuple(reason for reason in REASONS if reason in reasons)
 
     @property
-    def says_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether verdict, reasons, comment and boxes are all empty: everything was withdrawn."""
         return self.verdict is None and not (self.reasons or self.comment.strip() or self.boxes)
 

@@ -28,7 +28,7 @@ from reports.outcomes import (
 from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
 from reports.page import render_page
 from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
-from reports.review_page import REVIEW_FILES, ReviewSession, StudiesBeside, reason_words, review_data
+from reports.review_page import REVIEW_FILES, NeighbourStudies, ReviewSession, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages
 from reports.targets import target_places
@@ -122,7 +122,7 @@ def render_study(
     pictures: Mapping[str, bytes],
     run: RunRecord | None = None,
     session: ReviewSession | None = None,
-    beside: StudiesBeside | None = None,
+    beside: NeighbourStudies | None = None,
 ) -> str:
     """Make a study's page, one HTML file that opens without a network.
 
@@ -148,7 +148,7 @@ def render_study(
         "fullColourFrom": FULL_COLOUR_FROM,
         "images": [_image_data(view, heats) for view in images],
         "review": review_data(record, session, beside),
-        "unit": _shown_unit(record),
+        "unit": _unit_text(record),
         "sharedRange": None if evidence is None or evidence.scale <= 0 else [0.0, evidence.scale],
     }
     context = {
@@ -197,11 +197,11 @@ def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictur
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),
         phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
-        unit=_shown_unit(record),
+        unit=_unit_text(record),
     )
 
 
-def _shown_unit(record: StudyRecord) -> str:
+def _unit_text(record: StudyRecord) -> str:
     """The unit that stands behind a number; nothing for a heat without one."""
     return "" if record.unit == "dimensionless" else record.unit
 
@@ -227,7 +227,7 @@ def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecor
         blind_share=None,
         warnings=warnings_of_place(phrase, method=record.method),
         controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
-        unit=_shown_unit(record),
+        unit=_unit_text(record),
     )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from reports.outcomes import FEW_PHRASES, control_words, method_name
-from reports.page import shown_number, shown_percent, shown_percents
+from reports.page import format_number, format_percent, format_percents
 from reports.run_record import (
     ControlSummary,
     EvidenceRecord,
@@ -156,18 +156,18 @@ def evidence_sentences(run: RunRecord) -> tuple[str, ...]:
 def _evidence_sentence(evidence: EvidenceRecord) -> str:
     unit = "" if evidence.unit == "dimensionless" else f" {evidence.unit}"
     share = evidence.exceeds
-    low, high = shown_percents(share.low, share.high)
+    low, high = format_percents(share.low, share.high)
     sentence = text(
         "evidence.exceeds",
         method=method_name(evidence.method),
-        share=shown_percent(share.estimate),
+        share=format_percent(share.estimate),
         phrases=counted("phrase", share.cases),
         low=low,
         high=high,
     )
     if not evidence.tells:
         return f"{sentence} {text('evidence.tells_nothing')}"
-    return f"{sentence} {text('evidence.tells', floor=f'{shown_number(evidence.floor, 1)}{unit}')}"
+    return f"{sentence} {text('evidence.tells', floor=f'{format_number(evidence.floor, 1)}{unit}')}"
 
 
 def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:

@@ -100,7 +100,7 @@ class Method(ABC):
             ModelError: the method cannot explain a model of this kind.
             TypeError: ``image`` is not an image, or ``phrase`` is not one string.
         """
-        _check_asked(image, phrase)
+        _check_request(image, phrase)
         picture = as_picture(image)
         pixels, placement = place_image(picture.display, encoder.preprocessing)
         device = encoder.text.tokenise(["."]).ids.device  # a short phrase: a long one would cause a warning here too
@@ -184,7 +184,7 @@ class Method(ABC):
         ]
 
 
-def _check_asked(image: object, phrase: object) -> None:
+def _check_request(image: object, phrase: object) -> None:
     if not isinstance(image, Picture | np.ndarray):
         raise TypeError(f"a {type(image).__name__} is not an image; pixels on the model's grid go to explain_batch")
     if not isinstance(phrase, str):

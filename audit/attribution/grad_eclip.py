@@ -82,8 +82,8 @@ class GradECLIP(Method):
         fit = cosine_similarity(embedding_of(opened, hidden), side.target).sum()
         (gradient,) = torch.autograd.grad(fit, seen.mixed)
         with torch.no_grad():
-            asked = pooled_rows(opened, block.out(seen.query))[:, None]
-            alike = _unit_range(cosine_similarity(asked, block.out(seen.key), dim=-1), side.content)
+            queries = pooled_rows(opened, block.out(seen.query))[:, None]
+            alike = _unit_range(cosine_similarity(queries, block.out(seen.key), dim=-1), side.content)
             pull = pooled_rows(opened, gradient)[:, None]
             return ((pull * seen.value).sum(-1) * alike).relu()
 

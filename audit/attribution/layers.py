@@ -34,8 +34,8 @@ def layers_for(
         ValueError: the model has no such block.
     """
     info: EncoderInfo = encoder.info
-    image = _first_given(image_layer, info.image_layer, default_layer(published[0], encoder.image.depth))
-    text = _first_given(text_layer, info.text_layer, default_layer(published[1], encoder.text.depth))
+    image = _first_layer(image_layer, info.image_layer, default_layer(published[0], encoder.image.depth))
+    text = _first_layer(text_layer, info.text_layer, default_layer(published[1], encoder.text.depth))
     for tower, layer, depth in (("image", image, encoder.image.depth), ("text", text, encoder.text.depth)):
         check_layer(tower, layer, depth)
     return image, text
@@ -56,7 +56,7 @@ def first_of_last(depth: int, count: int) -> int:
     return max(0, depth - count)
 
 
-def _first_given(*values: int | None) -> int:
+def _first_layer(*values: int | None) -> int:
     return next(value for value in values if value is not None)
 
 

@@ -87,14 +87,14 @@ def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(METHODS) if ALL in names else tuple(dict.fromkeys(names))
 
 
-def read_number(method: str, number: str, value: object, *, said: str) -> float | str:
+def read_number(method: str, number: str, value: object, *, source: str) -> float | str:
     """Read one hyperparameter as the type that its method takes.
 
     Args:
         method: one of ``METHODS``, or ``all``.
         number: name of the hyperparameter.
         value: a text of the command line, or a value of a configuration file.
-        said: how the setting was given, for messages.
+        source: how the setting was given, for messages.
 
     Raises:
         AuditError: an unknown method or hyperparameter, or a value of another type.
@@ -102,11 +102,11 @@ def read_number(method: str, number: str, value: object, *, said: str) -> float 
     if method == ALL:
         kinds = {name: kind for make in METHODS.values() for name, kind in make().numbers.items()}
     else:
-        kinds = dict(_numbers_of(method, f"{said}: method {method}"))
+        kinds = dict(_numbers_of(method, f"{source}: method {method}"))
     if number not in kinds:
         has = f"has {', '.join(kinds)}" if kinds else "has no numbers"
-        raise AuditError(f"{said}: {method} has no number {number}; it {has}")
-    return _value(said, value, kinds[number])
+        raise AuditError(f"{source}: {method} has no number {number}; it {has}")
+    return _value(source, value, kinds[number])
 
 
 def numbers_by_method(methods: Sequence[str], given: Mapping[str, Numbers]) -> dict[str, dict[str, float | str]]:
@@ -122,7 +122,7 @@ def numbers_by_method(methods: Sequence[str], given: Mapping[str, Numbers]) -> d
     """
     result: dict[str, dict[str, float | str]] = {name: {} for name in methods}
     for number, value in given.get(ALL, {}).items():
-        read = read_number(ALL, number, value, said=f"{ALL}.{number}")
+        read = read_number(ALL, number, value, source=f"{ALL}.{number}")
         takers = [name for name in methods if number in _numbers_of(name, f"--method {name}")]
         if not takers:
             having = [name for name, make in METHODS.items() if number in make().numbers]
@@ -134,7 +134,7 @@ def numbers_by_method(methods: Sequence[str], given: Mapping[str, Numbers]) -> d
             result[name][number] = read
     for name, numbers in given.items():
         for number, value in numbers.items() if name != ALL else ():
-            read = read_number(name, number, value, said=f"{name}.{number}")
+            read = read_number(name, number, value, source=f"{name}.{number}")
             if name not in result:
                 raise AuditError(
                     f"{name}.{number}: {name} is not among the methods ({', '.join(methods)}): add it, or leave "
@@ -174,16 +174,16 @@ def check_fit(method: Method, encoder: DualEncoder) -> None:
         raise AuditError(f"the numbers of {method.name} do not fit the model: {error}") from error
 
 
-def _numbers_of(method: str, said: str) -> Mapping[str, type]:
+def _numbers_of(method: str, source: str) -> Mapping[str, type]:
     if method not in METHODS:
-        raise AuditError(f"{said}: unknown; one of {', '.join(METHODS)}")
+        raise AuditError(f"{source}: unknown; one of {', '.join(METHODS)}")
     return METHODS[method]().numbers
 
 
 _TEXTS: tuple[type, ...] = (str,)
 
 
-def _value(said: str, value: object, kind: type) -> float | str:
+def _value(source: str, value: object, kind: type) -> float | str:
     if issubclass(kind, StrEnum):
         wanted, takes = f"one of {', '.join(kind)}", _TEXTS
     elif kind is int:
@@ -191,11 +191,11 @@ def _value(said: str, value: object, kind: type) -> float | str:
     else:
         wanted, takes = "a number", (*_TEXTS, int, float)
     if isinstance(value, bool) or not isinstance(value, takes):
-        raise AuditError(f"{said}: {value} is not {wanted}")
+        raise AuditError(f"{source}: {value} is not {wanted}")
     try:
         read: float | str = kind(value)
     except ValueError as error:
-        raise AuditError(f"{said}: {value or 'nothing'} is not {wanted}") from error
+        raise AuditError(f"{source}: {value or 'nothing'} is not {wanted}") from error
     if isinstance(read, float) and not isfinite(read):
-        raise AuditError(f"{said}: {value} is not a finite number")
+        raise AuditError(f"{source}: {value} is not a finite number")
     return read

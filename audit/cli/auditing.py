@@ -90,16 +90,16 @@ def run(
         "show_phi": show_phi,
     }
     with errors_in_one_line():
-        whole = read_config(RunConfig, config, settings, given, reads=_EVERYTHING)
-        if whole.output.key_list is not None:
-            folders = (whole.inputs.dicom_dir, whole.inputs.reports, whole.output.out)
-            refuse_among(whole.output.key_list, folders, said="output.key-list")
-        if whole.execution.engine == "slurm":
-            submit_to_slurm(sys.argv[2:], whole, dry_run=dry_run)
+        composed = read_config(RunConfig, config, settings, given, reads=_EVERYTHING)
+        if composed.output.key_list is not None:
+            folders = (composed.inputs.dicom_dir, composed.inputs.reports, composed.output.out)
+            refuse_among(composed.output.key_list, folders, name="output.key-list")
+        if composed.execution.engine == "slurm":
+            submit_to_slurm(sys.argv[2:], composed, dry_run=dry_run)
         elif dry_run:
-            print_plan(whole)
+            print_plan(composed)
         else:
-            run_and_print(whole)
+            run_and_print(composed)
 
 
 def config() -> None:

@@ -54,11 +54,11 @@ def check(
 
     given = {"dicom_dir": dicom_dir, "reports": reports, "boxes": boxes, "all_views": all_views, "show_phi": show_phi}
     with errors_in_one_line():
-        whole = read_config(CheckConfig, config, settings, given, reads=("inputs", "output.show_phi"))
-        shown = whole.output.show_phi
+        composed = read_config(CheckConfig, config, settings, given, reads=("inputs", "output.show_phi"))
+        shown = composed.output.show_phi
         with progress_bar() as progress:
             checked = check_inputs(
-                whole.inputs,
+                composed.inputs,
                 Pseudonyms(load_salt()),
                 show_phi=shown,
                 progress=lambda done, total: progress("Reading headers", done, total),

@@ -80,7 +80,7 @@ def compare(
     }
     reads = ("inputs", "model.model", "model.device", "model.fit", "method.method", "method.seed")
     with errors_in_one_line():
-        whole = read_config(
+        composed = read_config(
             ComparisonConfig,
             config,
             settings,
@@ -90,7 +90,7 @@ def compare(
             others={"phantoms": phantoms, "masks": masks},
         )
         with progress_bar() as progress:
-            result = run_comparison(whole, progress=progress)
+            result = run_comparison(composed, progress=progress)
     for compared in result.record.methods:
         if compared.refused is not None:
             print_message(f"{compared.name} was not compared: {compared.refused}")
@@ -126,7 +126,7 @@ def roar(
     from audit.experiments.roar import RoarSettings, as_text, run_roar
 
     with errors_in_one_line(), progress_bar() as progress:
-        whole = read_config(
+        composed = read_config(
             CohortConfig,
             config,
             settings,
@@ -137,15 +137,15 @@ def roar(
         )
         result = run_roar(
             RoarSettings(
-                method=one_method(whole.method.method),
-                numbers=whole.method.hyperparameters,
-                model=whole.model.model,
+                method=one_method(composed.method.method),
+                numbers=composed.method.hyperparameters,
+                model=composed.model.model,
                 phantoms=400 if phantoms is None else phantoms,
                 steps=200 if steps is None else steps,
                 batch=batch,
                 shares=tuple(share or _SHARES),
                 sides=("image", "text") if side == "both" else (side,),
-                seed=whole.method.seed,
+                seed=composed.method.seed,
             ),
             progress=progress,
         )
@@ -185,7 +185,7 @@ def sanity(
     }
     reads = ("inputs", "model.model", "model.device", "model.fit", "method.method", "method.seed")
     with errors_in_one_line(), progress_bar() as progress:
-        whole = read_config(
+        composed = read_config(
             SanityConfig,
             config,
             settings,
@@ -198,6 +198,6 @@ def sanity(
                 "phrases": phrases,
             },
         )
-        found = check_sanity(whole, progress=progress)
+        found = check_sanity(composed, progress=progress)
     print_messages(found.messages)
     typer.echo(found)

@@ -84,7 +84,7 @@ def evaluate(
     from audit.faithfulness.confidence import TextMask
 
     with errors_in_one_line():
-        whole = read_config(
+        composed = read_config(
             EvaluationConfig,
             config,
             settings,
@@ -106,21 +106,21 @@ def evaluate(
         )
     try:
         with errors_in_one_line(), progress_bar() as progress:
-            result = evaluate_table(whole, progress=progress)
+            result = evaluate_table(composed, progress=progress)
     except KeyboardInterrupt:
         print_message("m2ib-audit: interrupted; the same command with --resume goes on")
         raise typer.Exit(COULD_NOT_RUN) from None
     _print_progress(result, pairs)
 
 
-def _print_progress(result: "EvaluationResult", asked: int) -> None:
+def _print_progress(result: "EvaluationResult", requested: int) -> None:
     from audit.experiments.evaluation_summary import as_text
 
     failed = result.messages
     print_message(f"Model {result.model}: {result.terms}")
-    if result.pairs < asked:
+    if result.pairs < requested:
         print_message(
-            f"The table has {result.pairs:,} rows, fewer than the {asked:,} that were asked for: all were taken"
+            f"The table has {result.pairs:,} rows, fewer than the {requested:,} that were asked for: all were taken"
         )
     if result.kept:
         print_message(f"{result.kept:,} rows were there already and were not computed again")

@@ -175,5 +175,5 @@ def _index(given: str, dicom_dir: Path, out: Path) -> Path | None:
 
     if given in {"auto", "none"}:
         return index_of(dicom_dir) if given == "auto" else None
-    refuse_among(Path(given), (dicom_dir, out), said="--index")
+    refuse_among(Path(given), (dicom_dir, out), name="--index")
     return Path(given)

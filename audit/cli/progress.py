@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["progress_bar", "shown_rate"]
+__all__ = ["format_rate", "progress_bar"]
 
 
 class _RateColumn(ProgressColumn):
@@ -24,7 +24,7 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Show the rate, or nothing before the first is known."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else shown_rate(speed), style="progress.data.speed")
+        return Text("" if speed is None else format_rate(speed), style="progress.data.speed")
 
 
 class _CountColumn(ProgressColumn):
@@ -36,7 +36,7 @@ class _CountColumn(ProgressColumn):
         return Text(f"{task.completed:,.0f} of {total}", style="progress.download")
 
 
-def shown_rate(per_second: float) -> str:
+def format_rate(per_second: float) -> str:
     """Write a rate to two figures that a person reads at a glance: "130,000 a second", "2.4 a second", "8 a minute"."""
     if per_second >= 1:
         return f"{_to_two_figures(per_second)} a second"

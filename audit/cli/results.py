@@ -80,19 +80,19 @@ def verify(
     """
     from audit.logbook import verify as verify_log
     from audit.privacy.pseudonyms import Pseudonyms, salt_of_verification
-    from audit.privacy.redaction import strange_name
+    from audit.privacy.redaction import foreign_name
 
     with errors_in_one_line():
         salt = None if without_salt else salt_of_verification()
         keys = None if salt is None else Pseudonyms(salt)
 
         def masked(name: str) -> str:
-            return strange_name(name, keys)
+            return foreign_name(name, keys)
 
         named = may_show_names()
         found = verify_log(out, salt, head=head, shown=str if named else masked)
     for name, state in found.files.items() if files else ():
-        typer.echo(f"{state:<11}  {masked(name) if name in found.strange else _printable(name)}")
+        typer.echo(f"{state:<11}  {masked(name) if name in found.foreign else _printable(name)}")
     for sentence in found.notes:
         print_message(f"  {_printable(sentence)}")
     for sentence in found.wrong:

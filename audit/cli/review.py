@@ -157,10 +157,10 @@ def review_export(
         typer.echo(path)
     for line in agreement_lines(found):
         print_message(line)
-    if found.strange:
-        spoken = counted(found.strange, "entry speaks", "entries speak")
+    if found.foreign:
+        spoken = counted(found.foreign, "entry speaks", "entries speak")
         print_message(f"{spoken} of heats of an earlier audit: left out")
-    _leave_damaged(found.damaged, out)
+    _leave_out_damaged(found.damaged, out)
 
 
 @reviews.command("boxes")
@@ -189,10 +189,10 @@ def review_boxes(
         drawn = counted(found.unnamed, "was", "were")
         print_message(f"{drawn} drawn for phrases without a known finding: nothing is scored against them")
     typer.echo(out_file)
-    _leave_damaged(found.damaged, out)
+    _leave_out_damaged(found.damaged, out)
 
 
-def _leave_damaged(sentences: tuple[str, ...], out: Path) -> None:
+def _leave_out_damaged(sentences: tuple[str, ...], out: Path) -> None:
     """Say which studies were left out since they cannot be read, and end with a status that says so."""
     from audit.privacy.messages import study_messages
 

@@ -37,8 +37,8 @@ def may_show_names() -> bool:
     What is redirected ends in logs: of a batch system, of a container, of a scheduler. With ``hide`` a terminal gets
     keys too.
     """
-    said = os.environ.get(NAMES_VARIABLE, "").casefold()
-    return said == "show" if said in {"show", "hide"} else sys.stderr.isatty()
+    choice = os.environ.get(NAMES_VARIABLE, "").casefold()
+    return choice == "show" if choice in {"show", "hide"} else sys.stderr.isatty()
 
 
 def print_messages(messages: Sequence["Message"], *, most: int | None = None, things: str = "") -> None:

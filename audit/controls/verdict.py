@@ -88,7 +88,7 @@ def _enough(hits: pd.DataFrame) -> _Step:
 
 def _marker(marker: pd.DataFrame) -> _Step:
     share = patient_interval(marker["value"].to_numpy(dtype=float), marker["patient"].tolist())
-    sentence = f"the hottest point lies on a burned-in marker in {_shown(share)} of {counted(len(marker), 'phrase')}"
+    sentence = f"the hottest point lies on a burned-in marker in {_format(share)} of {counted(len(marker), 'phrase')}"
     looks = share.low > _MARKER_SHARE and not _are_few(share.values, share.patients)
     return _Step(because=sentence, verdict="looks at the marker" if looks else None)
 
@@ -121,7 +121,7 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.0f} %"
 
 
-def _shown(interval: Interval) -> str:
+def _format(interval: Interval) -> str:
     return f"{_percent(interval.estimate)} (95 % interval {100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 

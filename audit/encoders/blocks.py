@@ -90,8 +90,8 @@ def run_block_at(
     asking = select_tokens(hidden, position)
     query = block.query(select_tokens(normed, position)).view(len(hidden), block.heads, -1)
     keys, values = (part.weight.view(block.heads, -1, part.weight.shape[1]) for part in (block.key, block.value))
-    asked = einsum("bhd,hdw->bhw", query, keys) * query.shape[-1] ** -0.5
-    scores = asked @ normed.transpose(1, 2)
+    logits = einsum("bhd,hdw->bhw", query, keys) * query.shape[-1] ** -0.5
+    scores = logits @ normed.transpose(1, 2)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None], float("-inf"))
     seen = scores.softmax(-1).to(normed.dtype) @ normed

@@ -160,7 +160,7 @@ class Prepared:
         out, salt = self.settings.output.out, self.finisher.keys.salt
         known = LogState(out=out, key=seal_key(salt)) if self.settings.output.overwrite else read_log_state(out, salt)
         config = self.settings
-        asked = Selection(
+        selection = Selection(
             limit=config.inputs.limit,
             shard=config.execution.shard,
             retry_failed=config.execution.retry_failed,
@@ -169,7 +169,7 @@ class Prepared:
             self.settings.output.out,
             self.inputs.studies,
             self.finisher.fingerprints,
-            asked,
+            selection,
             known=known,
             progress=lambda done, total: progress("Looking at OUT", done, total),
         )

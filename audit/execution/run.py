@@ -28,7 +28,7 @@ from audit.pipeline.load import failed_study, loaded_studies
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Message, messages_of
-from audit.privacy.redaction import shown_failures
+from audit.privacy.redaction import failure_records
 from audit.storage.folder import SHARDS, check_writable, discard_archived, make
 from audit.storage.lock import held
 from pipelines.errors import AuditError, DamagedError
@@ -104,7 +104,7 @@ def run(
         with Journal(settings) as journal:
             journal.begin(prepared.finisher, prepared.inputs, plan)
             journal.opened(*plan.replaced)
-            apply(settings.output.out, plan, is_whole=settings.execution.shard is None)
+            apply(settings.output.out, plan, is_exclusive=settings.execution.shard is None)
             with stopping() as stop:
                 return _carry_out(prepared, plan, journal, progress, stop)
 
@@ -235,7 +235,7 @@ def _record(
         verdicts=found.verdicts,
         evidence=found.evidence,
         subgroups=found.subgroups,
-        failures=shown_failures(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
+        failures=failure_records(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
     )
 
 

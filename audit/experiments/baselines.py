@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from audit.metrics.blind import BlindCase, BlindMaps, cells_touched, drawn
+from audit.metrics.blind import BlindCase, BlindMaps, cells_touched, relative_shape
 from audit.metrics.human import reader_pairs
 from audit.metrics.scores import score_blind, tolerances
 from audit.metrics.summary import score_table, summarise
@@ -70,7 +70,7 @@ class _Target:
             finding=self.rows[0].box.label,
             side=side.value if side else None,
             zone=zone.value if zone else None,
-            boxes=tuple(drawn(row.box, rows=height, columns=width) for row in self.rows),
+            boxes=tuple(relative_shape(row.box, rows=height, columns=width) for row in self.rows),
         )
 
 

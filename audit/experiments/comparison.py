@@ -26,7 +26,7 @@ from audit.metrics.summary import score_table
 from audit.pipeline.inputs import Inputs, gather, index_path
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
-from audit.privacy.redaction import shown_failures
+from audit.privacy.redaction import failure_records
 from pipelines.errors import AuditError, ModelError
 from pipelines.phantom.cohort import make_cohort
 from pipelines.study import Exclusion
@@ -138,7 +138,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
         )
         found.explain(device, progress)
         folders = files.folders
-        failures = shown_failures(found.left_out, folders, keys, show_phi=False)
+        failures = failure_records(found.left_out, folders, keys, show_phi=False)
         messages = messages_of(found.left_out, folders, keys, show_phi=False)
     progress("Summarising", 0, 1)
     scores = score_table(found.table.to_frame())

@@ -117,10 +117,10 @@ def as_text(roar: Roar) -> str:
 def _cells(line: RoarLine) -> tuple[str, ...]:
     share = f"{100 * line.share:.0f} %" if line.share else ""
     found = (f"{line.found_first:.2f}", f"{line.found_in_five:.2f}")
-    return (line.side, line.removed, share, _shown(line.auc), *found, _shown(line.fall), _shown(line.beyond_random))
+    return (line.side, line.removed, share, _format(line.auc), *found, _format(line.fall), _format(line.beyond_random))
 
 
-def _shown(interval: Interval | None) -> str:
+def _format(interval: Interval | None) -> str:
     if interval is None:
         return ""
     return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
@@ -284,5 +284,5 @@ class _Trial:
         )
 
     def _mean(self, values: Float[np.ndarray, " pairs"]) -> Interval:
-        asked = np.flatnonzero(~np.isnan(values))
-        return patient_interval(values[asked], [str(index) for index in asked])
+        measured = np.flatnonzero(~np.isnan(values))
+        return patient_interval(values[measured], [str(index) for index in measured])

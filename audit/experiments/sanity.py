@@ -77,12 +77,12 @@ class Sanity:
         titles = ("image heat, Spearman", "image heat, SSIM", "word heat, Spearman", "cosine")
         rows = [f"{'tower':<7}{'random':>8}  " + "".join(f"{title:<26}" for title in titles)]
         for line in self.lines:
-            values = "".join(f"{_shown(getattr(line, name)):<26}" for name in _MEASURES)
+            values = "".join(f"{_format(getattr(line, name)):<26}" for name in _MEASURES)
             rows.append(f"{line.tower.value:<7}{f'{line.blocks} of {line.of}':>8}  {values}")
         return "\n".join([head, "", *(row.rstrip() for row in rows)])
 
 
-def _shown(interval: Interval | None) -> str:
+def _format(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     if not interval.is_bounded:

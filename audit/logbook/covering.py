@@ -21,7 +21,7 @@ __all__ = ["Covered", "State", "cover"]
 _AT_MOST = 128 << 20  # bytes of a record or a list
 _OLD = "written by version 0.1.0, whose records hold no checksums of these"
 _UNVOUCHED = "the record with the checksums of these is not the one that was written"
-_STRANGE = "no run writes these"
+_FOREIGN = "no run writes these"
 _OPEN = "a run, score or render was not completed"
 _EVENTS = "the event log, which is not needed to check the result"
 _ANSWERS = "reviewers' answers, which are collected independently of a run"
@@ -54,9 +54,9 @@ class Covered:
         self.files[name] = (state, why)
 
     @property
-    def strange(self) -> set[str]:
+    def foreign(self) -> set[str]:
         """Files that no run wrote; their paths may hold any name."""
-        names = {name for name, (_, why) in self.files.items() if why in {_STRANGE, _LOCK}}
+        names = {name for name, (_, why) in self.files.items() if why in {_FOREIGN, _LOCK}}
         return {name for name in names if not _OWN_LOCK.fullmatch(name)}
 
     def of(self, state: State) -> dict[str, str]:
@@ -64,67 +64,67 @@ class Covered:
         return {name: why for name, (found, why) in sorted(self.files.items()) if found is state}
 
 
-def cover(out: Path, said: LogContent, key: bytes | None) -> Covered:
+def cover(out: Path, log: LogContent, key: bytes | None) -> Covered:
     """Check every file below OUT.
 
     Args:
         out: the folder.
-        said: the content of its log.
+        log: the content of its log.
         key: the key of the seals; None skips them.
 
     Raises:
         OutputError: a file cannot be read.
     """
     covered = Covered()
-    _pages(out, said, covered)
-    _result(out, said, covered)
-    for study in sorted({*said.records, *_names(out / "studies")}):
-        _study(out, "studies", study, said, key, covered)
+    _pages(out, log, covered)
+    _result(out, log, covered)
+    for study in sorted({*log.records, *_names(out / "studies")}):
+        _study(out, "studies", study, log, key, covered)
     for study in _names(out / "set-aside"):
         _study(out, "set-aside", study, LogContent(), key, covered)
-    for name, expected in said.shards.items():
+    for name, expected in log.shards.items():
         path = out / "shards" / name
         if path.exists():
-            covered.add(f"shards/{name}", *_unless_open(_against(path, expected), said))
+            covered.add(f"shards/{name}", *_unless_open(_against(path, expected), log))
     for name in _files(out):
         if name not in covered.files:
-            covered.add(name, State.NOT_COVERED, _why_not(name, said, covered.unvouched))
+            covered.add(name, State.NOT_COVERED, _why_not(name, log, covered.unvouched))
     return covered
 
 
-def _pages(out: Path, said: LogContent, covered: Covered) -> None:
+def _pages(out: Path, log: LogContent, covered: Covered) -> None:
     """Check the list of pages against the log, and the pages against the list."""
-    if not said.pages:
+    if not log.pages:
         return
-    covered.add(PAGES, *_against(out / PAGES, said.pages))
+    covered.add(PAGES, *_against(out / PAGES, log.pages))
     if covered.files[PAGES][0] is State.COVERED:
         for name, expected in read_pages_list(read_bounded(out / PAGES, most_bytes=_AT_MOST)).items():
             covered.add(name, *_against(out / name, expected))
 
 
-def _result(out: Path, said: LogContent, covered: Covered) -> None:
+def _result(out: Path, log: LogContent, covered: Covered) -> None:
     """Check ``run.json`` against the log, and the tables against ``run.json``."""
     path = out / RUN
-    if not (said.finished and said.run_json):
+    if not (log.finished and log.run_json):
         return
-    state, why = _against(path, said.run_json)
+    state, why = _against(path, log.run_json)
     covered.add(RUN, state, why)
     if state is State.COVERED:
         for name, expected in _files_of(lambda: read_run(out)).items():
             covered.add(name, *_against(out / name, expected))
 
 
-def _study(out: Path, place: str, study: str, said: LogContent, key: bytes | None, covered: Covered) -> None:
+def _study(out: Path, place: str, study: str, log: LogContent, key: bytes | None, covered: Covered) -> None:
     folder, within = out / place / study, f"{place}/{study}"
-    record, named = folder / RECORD, said.records.get(study)
-    failed = said.failed.get(study)
+    record, named = folder / RECORD, log.records.get(study)
+    failed = log.failed.get(study)
     if failed is not None and (folder / FAILED).is_file():
-        covered.add(f"{within}/{FAILED}", *_unless_open(_against(folder / FAILED, failed), said))
+        covered.add(f"{within}/{FAILED}", *_unless_open(_against(folder / FAILED, failed), log))
     if not os.path.lexists(record):
         if named is not None:
             covered.add(f"{within}/{RECORD}", State.MISSING, "")
         return
-    before = said.opened.get(study)
+    before = log.opened.get(study)
     if named is not None:
         state, why = _against(record, named)
     elif before and _against(record, before)[0] is State.COVERED:
@@ -146,9 +146,9 @@ def _study(out: Path, place: str, study: str, said: LogContent, key: bytes | Non
         covered.add(f"{within}/{name}", *_against(folder / name, expected))
 
 
-def _unless_open(found: tuple[State, str], said: LogContent) -> tuple[State, str]:
+def _unless_open(found: tuple[State, str], log: LogContent) -> tuple[State, str]:
     """Treat a file that a killed run may have been writing as not covered."""
-    return found if said.finished or found[0] is State.COVERED else (State.NOT_COVERED, _OPEN)
+    return found if log.finished or found[0] is State.COVERED else (State.NOT_COVERED, _OPEN)
 
 
 def _files_of(read: Callable[[], StudyRecord | RunRecord]) -> dict[str, str]:
@@ -180,22 +180,22 @@ def _files(out: Path) -> Iterator[str]:
             yield Path(folder, name).relative_to(out).as_posix()
 
 
-def _why_not(name: str, said: LogContent, unvouched: Set[str]) -> str:
+def _why_not(name: str, log: LogContent, unvouched: Set[str]) -> str:
     """Explain why a file is not covered by the log; the log itself covers the others."""
     folder, _, last = name.rpartition("/")
     known: list[tuple[Callable[[], bool], str]] = [
         (lambda: name == "log.jsonl", _EVENTS),
         (lambda: name.startswith("review.sqlite"), _ANSWERS),
         (lambda: last.startswith("."), _LOCK),
-        (lambda: said.pages_open and last in {"index.html", THUMBNAIL, PAGES}, _OPEN),
-        (lambda: not said.finished and not folder, _OPEN),
+        (lambda: log.pages_open and last in {"index.html", THUMBNAIL, PAGES}, _OPEN),
+        (lambda: not log.finished and not folder, _OPEN),
         (lambda: folder in unvouched and (last in _OF_A_STUDY or last.startswith("image-")), _UNVOUCHED),
         (lambda: last in {"index.html", THUMBNAIL} or (not folder and name != AUDIT_LOG and _is_result(name)), _OLD),
         (lambda: last == "heat.npz" or last.startswith("image-"), _OLD),
         (lambda: last == FAILED, _OLD),
         (lambda: folder == "shards", _OLD),
     ]
-    return next((why for holds, why in known if holds()), _STRANGE)
+    return next((why for holds, why in known if holds()), _FOREIGN)
 
 
 def _is_result(name: str) -> bool:

@@ -89,7 +89,7 @@ class Chain:
     heads: set[str] = field(default_factory=set)  # checksums of all valid lines
     fault: str | None = None  # why the next line is not valid
     torn: list[str] = field(default_factory=list)  # a message for each incomplete line of a killed run
-    said: LogContent = field(default_factory=LogContent)
+    statements: LogContent = field(default_factory=LogContent)
 
 
 def follow(lines: list[bytes], key: bytes | None) -> Chain:
@@ -106,7 +106,7 @@ def follow(lines: list[bytes], key: bytes | None) -> Chain:
             torn.append(line)
             continue
         fault = fault_of(entry, count=chain.entries, last=chain.head, key=key)
-        if fault is None and torn and not _says_torn(entry, b"".join(torn)):
+        if fault is None and torn and not _records_torn_line(entry, b"".join(torn)):
             place, fault = place - len(torn), "it is not an entry"  # noqa: PLW2901 - the torn line is the one at fault
         if fault is not None:
             chain.fault = f"broken at line {place}: {fault}"
@@ -116,13 +116,13 @@ def follow(lines: list[bytes], key: bytes | None) -> Chain:
             torn = []
         chain.entries, chain.head = chain.entries + 1, checksum(line)
         chain.heads.add(chain.head)
-        chain.said.add(entry)
+        chain.statements.add(entry)
     if torn:
         chain.torn.append(f"the last {len(torn)} lines are torn: a run was killed while it wrote")
     return chain
 
 
-def _says_torn(entry: Mapping[str, Value], torn: bytes) -> bool:
+def _records_torn_line(entry: Mapping[str, Value], torn: bytes) -> bool:
     """Return True if an entry states that the lines before it were found incomplete."""
     found = {checksum(torn), checksum(torn.removesuffix(b"\n"))}
     return entry.get("event") == TORN and entry.get("sha256") in found
@@ -139,7 +139,7 @@ class LogState:
     """The statements of an OUT's log, as far as its chain is valid."""
 
     out: Path
-    said: LogContent = field(default_factory=LogContent)
+    statements: LogContent = field(default_factory=LogContent)
     key: bytes | None = None  # key of the seals; None: they are not checked
     is_there: bool = False  # there is a log with an entry
     fault: str | None = None  # where the chain is broken
@@ -155,12 +155,12 @@ class LogState:
             DamagedError: the record cannot be read.
         """
         content = read_bounded(folder / RECORD, most_bytes=_RECORD_AT_MOST)
-        named = self.said.records.get(folder.name) if logged else None
+        named = self.statements.records.get(folder.name) if logged else None
         if named == checksum(content):
             return None
         if named is not None and self.fault is None:  # a broken log may name another checksum after the break
             return CHANGED
-        if logged and self.said.opened.get(folder.name) == checksum(content):
+        if logged and self.statements.opened.get(folder.name) == checksum(content):
             return None  # it was about to be changed, but was not
         return None if self.key is None or is_sealed(content, self.key) else UNKNOWN
 
@@ -171,7 +171,7 @@ class LogState:
             DamagedError: the record cannot be read.
         """
         content = read_bounded(folder / RECORD, most_bytes=_RECORD_AT_MOST)
-        return self.said.records.get(folder.name) == checksum(content)
+        return self.statements.records.get(folder.name) == checksum(content)
 
     def names_failure(self, folder: Path) -> bool:
         """Return True if the log names a failed study's note in its present form.
@@ -180,7 +180,7 @@ class LogState:
             DamagedError: the note cannot be read.
         """
         content = read_bounded(folder / FAILED, most_bytes=_RECORD_AT_MOST)
-        return self.said.failed.get(folder.name) == checksum(content)
+        return self.statements.failed.get(folder.name) == checksum(content)
 
     def check(self, folder: Path) -> None:
         """Raise if a study's record cannot be relied on.
@@ -200,8 +200,8 @@ class LogState:
         """
         content = read_bounded(self.out / RUN, most_bytes=_RECORD_AT_MOST)
         if self.is_there and not (
-            self.said.last_run_json == checksum(content)
-            or (not self.said.run_json and self.key is not None and is_sealed(content, self.key))
+            self.statements.last_run_json == checksum(content)
+            or (not self.statements.run_json and self.key is not None and is_sealed(content, self.key))
         ):
             raise DamagedError(
                 f"{self.out / RUN} was changed since it was written: give the same `m2ib-audit run` again, which "
@@ -215,7 +215,7 @@ class LogState:
             content = read_bounded(path, most_bytes=_RECORD_AT_MOST)
         except DamagedError:
             return {}
-        return read_pages_list(content) if self.said.pages == checksum(content) else {}
+        return read_pages_list(content) if self.statements.pages == checksum(content) else {}
 
 
 class LiveLogState:
@@ -265,5 +265,9 @@ def read_log_state(out: Path, salt: bytes | None) -> LogState:
         return LogState(out=out, key=key)
     chain = follow(whole, None if salt is None else log_key(salt))
     return LogState(
-        out=out, said=chain.said, key=key, is_there=bool(chain.entries) or chain.fault is not None, fault=chain.fault
+        out=out,
+        statements=chain.statements,
+        key=key,
+        is_there=bool(chain.entries) or chain.fault is not None,
+        fault=chain.fault,
     )

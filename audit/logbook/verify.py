@@ -24,7 +24,7 @@ class Verification:
     entries: int = 0
     studies: int = 0  # number of studies whose record is as logged
     files: dict[str, State] = field(default_factory=dict)  # every file of OUT, by its path within it
-    strange: set[str] = field(default_factory=set)  # those that no run writes
+    foreign: set[str] = field(default_factory=set)  # those that no run writes
     unfinished: bool = False  # a command was not completed, or the log was created when OUT already held studies
     head: str = GENESIS  # checksum of the last line, to be stored elsewhere
     wrong: list[str] = field(default_factory=list)  # a message for each change
@@ -64,17 +64,19 @@ def verify(
     else:
         if head is not None and head not in chain.heads:
             verdict.wrong.append(f"truncated or replaced: no line has the checksum {head} that was noted")
-        _compare(cover(out, chain.said, None if salt is None else seal_key(salt)), chain.said, verdict, shown)
+        _compare(
+            cover(out, chain.statements, None if salt is None else seal_key(salt)), chain.statements, verdict, shown
+        )
     if salt is None:
         verdict.notes.append("the HMACs were not checked, because the salt is not available")
     return verdict
 
 
-def _compare(covered: Covered, said: LogContent, verdict: Verification, shown: Callable[[str], str]) -> None:
+def _compare(covered: Covered, log: LogContent, verdict: Verification, shown: Callable[[str], str]) -> None:
     """Add what differs from the log, what the log does not cover, and what was not completed."""
     verdict.studies = covered.studies
     verdict.files = {name: state for name, (state, _) in sorted(covered.files.items())}
-    verdict.strange = covered.strange
+    verdict.foreign = covered.foreign
     for name, why in covered.of(State.CHANGED).items():
         verdict.wrong.append(f"{name} was changed since it was written" + (f" ({why})" if why else ""))
     verdict.wrong += [f"{name} is in the log, and is gone" for name in covered.of(State.MISSING)]
@@ -83,23 +85,23 @@ def _compare(covered: Covered, said: LogContent, verdict: Verification, shown: C
             f"truncated: {_counted(covered.unknown)} finished studies are not in the log and were not written with "
             f"this salt, the first of them {covered.unknown[0]}"
         )
-    if not said.finished:
+    if not log.finished:
         verdict.notes.append("the last run was not completed: start it again")
-    elif said.pages_open and not said.pages:
+    elif log.pages_open and not log.pages:
         verdict.notes.append("not all pages were written: `m2ib-audit render` writes them")
-    elif RUN in verdict.files and not said.run_json:
+    elif RUN in verdict.files and not log.run_json:
         verdict.wrong.append("truncated: run.json exists, but the log names no completed run")
     if covered.unlogged:
         sentence = f"{_counted(covered.unlogged)} studies were written with this salt and are not in the log"
-        if said.finished:
+        if log.finished:
             verdict.wrong.append(f"truncated: {sentence}, the first of them {covered.unlogged[0]}")
         else:
             verdict.notes.append(f"{sentence} yet: a run was killed before it logged them, or the log was truncated")
-    if said.begun_over is not None:
+    if log.begun_over is not None:
         verdict.notes.append(
-            f"the log was created over {said.begun_over} existing studies: what was done before is unknown"
+            f"the log was created over {log.begun_over} existing studies: what was done before is unknown"
         )
-    verdict.unfinished |= not said.finished or (said.pages_open and not said.pages) or said.begun_over is not None
+    verdict.unfinished |= not log.finished or (log.pages_open and not log.pages) or log.begun_over is not None
     _tell_not_covered(covered, verdict, shown)
 
 
@@ -108,7 +110,7 @@ def _tell_not_covered(covered: Covered, verdict: Verification, shown: Callable[[
     groups: dict[str, list[str]] = defaultdict(list)
     for name, why in covered.of(State.NOT_COVERED).items():
         if name != AUDIT_LOG:
-            groups[why].append(shown(name) if name in covered.strange else name)
+            groups[why].append(shown(name) if name in covered.foreign else name)
     for why, names in groups.items():
         more = f" and {len(names) - _LISTED_AT_MOST:,} more" if len(names) > _LISTED_AT_MOST else ""
         verdict.notes.append(f"not covered: {', '.join(names[:_LISTED_AT_MOST])}{more} ({why})")
@@ -141,14 +143,14 @@ def as_text(entry: Mapping[str, Value] | None) -> str:
     """Return number, time and event, then the values; control characters of a forged line are escaped."""
     if entry is None:
         return "     ?  (not an entry)"
-    words = [f"{name}={_shown(value)}" for name, value in entry.items() if name not in _NOT_SHOWN]
+    words = [f"{name}={_format(value)}" for name, value in entry.items() if name not in _NOT_SHOWN]
     line = f"{entry.get('n')!s:>6}  {entry.get('ts')!s}  {entry.get('event')!s:<18}  {' '.join(words)}".rstrip()
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
-def _shown(value: Value) -> str:
+def _format(value: Value) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_shown(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {_format(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(map(_format, value)) + "]"
     return str(value)

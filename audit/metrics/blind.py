@@ -24,13 +24,13 @@ __all__ = [
     "GRID",
     "BlindCase",
     "BlindMaps",
-    "Drawn",
+    "RelativeShape",
     "blind_point",
     "cells_touched",
     "centre_map",
-    "drawn",
     "near_boxes",
     "rasterise",
+    "relative_shape",
 ]
 
 GRID = 128
@@ -39,7 +39,7 @@ _FINER = 5  # cells to a cell's side where a shape is measured finer than the gr
 
 _Key = tuple[str | None, ...]
 Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of the image's width and height
-Drawn = Rectangle | Shape
+RelativeShape = Rectangle | Shape
 """What was drawn, in shares of the image's width and height."""
 
 
@@ -51,17 +51,17 @@ class BlindCase:
     finding: str
     side: str | None
     zone: str | None
-    boxes: tuple[Drawn, ...]
+    boxes: tuple[RelativeShape, ...]
 
 
-def drawn(box: Box, *, rows: int, columns: int) -> Drawn:
+def relative_shape(box: Box, *, rows: int, columns: int) -> RelativeShape:
     """Bring a box of an image of ``rows`` x ``columns`` px into shares of it."""
     if box.shape is not None:
         return box.shape.mapped((0.0, 0.0), (1 / columns, 1 / rows))
     return box.x / columns, box.y / rows, (box.x + box.width) / columns, (box.y + box.height) / rows
 
 
-def rasterise(boxes: Iterable[Drawn]) -> Bool[np.ndarray, "128 128"]:
+def rasterise(boxes: Iterable[RelativeShape]) -> Bool[np.ndarray, "128 128"]:
     """Mark the cells whose centre lies in one of ``boxes``; one thinner than a cell marks the cell at its centre.
 
     What lies outside the image is cut off.
@@ -90,7 +90,7 @@ def _fine(shape: Shape, finer: int) -> Bool[np.ndarray, "fine fine"]:
     return shape.mapped((0.0, 0.0), (finer * GRID, finer * GRID)).mask(finer * GRID, finer * GRID)
 
 
-def cells_touched(boxes: Iterable[Drawn]) -> Bool[np.ndarray, "128 128"]:
+def cells_touched(boxes: Iterable[RelativeShape]) -> Bool[np.ndarray, "128 128"]:
     """Mark every cell that one of ``boxes`` touches: the rule that published class-mean figures follow.
 
     It grows each box by up to a cell on every side, so that a point beside a box may count as a hit.
@@ -142,7 +142,9 @@ def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
     return (row + 0.5) / blind.shape[0], (column + 0.5) / blind.shape[1]
 
 
-def near_boxes(boxes: Iterable[Drawn], extent: tuple[float, float], *, tolerance: float) -> Bool[np.ndarray, "128 128"]:
+def near_boxes(
+    boxes: Iterable[RelativeShape], extent: tuple[float, float], *, tolerance: float
+) -> Bool[np.ndarray, "128 128"]:
     """Mark the cells whose centre lies in a box or within ``tolerance`` of its edge.
 
     ``extent`` is the image's height and width in the unit of the tolerance, source pixels or mm. Distances are to the
@@ -187,12 +189,12 @@ class BlindMaps:
     def __init__(
         self,
         cases: Sequence[BlindCase],
-        mark: Callable[[Iterable[Drawn]], Bool[np.ndarray, "128 128"]] = rasterise,
+        mark: Callable[[Iterable[RelativeShape]], Bool[np.ndarray, "128 128"]] = rasterise,
     ) -> None:
         self._mark = mark
         self._sums: defaultdict[_Key, Int[np.ndarray, "128 128"]] = defaultdict(_empty)
         self._counts: defaultdict[_Key, int] = defaultdict(int)
-        self._own: defaultdict[tuple[str, _Key], set[tuple[Drawn, ...]]] = defaultdict(set)
+        self._own: defaultdict[tuple[str, _Key], set[tuple[RelativeShape, ...]]] = defaultdict(set)
         for case in cases:
             mask = mark(case.boxes)
             if not mask.any():

@@ -257,7 +257,7 @@ def _patients_of_groups(
 
 
 def _hits(sample: _Sample, level: float) -> tuple[float, float]:
-    if _says_nothing(sample):
+    if _has_no_spread(sample):
         return 0.0, 1.0
     share = sample.estimate
     variance = share * (1.0 - share)
@@ -275,7 +275,7 @@ def _shares(sample: _Sample, level: float) -> tuple[float, float]:
     return _wilson(share, share * (1.0 - share) / variance, _quantile(sample.degrees, level))
 
 
-def _says_nothing(sample: _Sample) -> bool:
+def _has_no_spread(sample: _Sample) -> bool:
     """Whether one patient holds all groups, which says nothing of other patients' groups."""
     return sample.count == 1 and sample.groups > 1
 
@@ -294,7 +294,7 @@ def _wilson(share: float, cases: float, quantile: float) -> tuple[float, float]:
 
 
 def _differences_of_hits(sample: _Sample, level: float) -> tuple[float, float]:
-    if _says_nothing(sample):
+    if _has_no_spread(sample):
         return -1.0, 1.0
     squares = float(sample.weights @ sample.values**2)
     spread = squares - sample.estimate**2

@@ -158,14 +158,14 @@ class _Cases:
         self, name: Mapping[str, str], found: _MethodValues, *, averaging: str, finding: int | None = None
     ) -> ScoreSummary:
         """Summarise what a method has, over all phrases or those of one finding."""
-        asked = found.present if finding is None else found.present & (self.findings == finding)
-        scored = asked & ~np.isnan(found.values)
+        selected = found.present if finding is None else found.present & (self.findings == finding)
+        scored = selected & ~np.isnan(found.values)
         about = {
             **name,
             "averaging": averaging,
             "finding": None if finding is None else self.names[finding],
             "scored": int(scored.sum()),
-            "unscored": int((asked & ~scored).sum()),
+            "unscored": int((selected & ~scored).sum()),
             "patients": len(np.unique(self.patients[scored])),
         }
         if not scored.any():
@@ -175,19 +175,21 @@ class _Cases:
             self.patients[scored],
             groups=self.findings[scored] if averaging == "macro" else None,
         )
-        beside = () if is_reference(name["method"]) else self._differences(name["method"], asked, averaging)
+        beside = () if is_reference(name["method"]) else self._differences(name["method"], selected, averaging)
         low, high = (interval.low, interval.high) if interval.is_bounded else (None, None)
         numbers = {"estimate": interval.estimate, "low": low, "high": high}
         return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
 
-    def _differences(self, method: str, asked: Bool[np.ndarray, " cases"], averaging: str) -> Iterator[ScoreDifference]:
+    def _differences(
+        self, method: str, selected: Bool[np.ndarray, " cases"], averaging: str
+    ) -> Iterator[ScoreDifference]:
         """Give the method minus each reference where both were scored, on patients enough for an interval."""
         own = self.methods[method].values
         for reference in (*REFERENCES, shuffled_name(method)):
             if reference not in self.methods:
                 continue
             theirs = self.methods[reference].values
-            chosen = asked & ~np.isnan(own) & ~np.isnan(theirs)
+            chosen = selected & ~np.isnan(own) & ~np.isnan(theirs)
             if not chosen.any():
                 continue
             difference = paired_difference(

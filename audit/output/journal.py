@@ -26,7 +26,7 @@ from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
-from audit.privacy.redaction import shown_failures
+from audit.privacy.redaction import failure_records
 from audit.storage.folder import SHARDS
 from pipelines.study import Exclusion
 from reports.reading import file_checksum
@@ -89,7 +89,7 @@ class Journal:
                 (f"{self._run} started", self._described(finisher, inputs)),
             ]
         )
-        self._known = dict(plan.known.said.records)
+        self._known = dict(plan.known.statements.records)
         events.write(f"{self._run} started", counts=dict(inputs.counts))
         if settings.execution.shard is None:
             self._left_out(inputs.left_out)
@@ -172,7 +172,7 @@ class Journal:
         settings, listed = self._settings, list(items)
         folders = settings.inputs.folders
         failed = [item for item in listed if item.failed]
-        shown = shown_failures(failed, folders, keys, show_phi=False)
+        shown = failure_records(failed, folders, keys, show_phi=False)
         log.append_all([("failed", {"source": item.source, "stage": item.stage}) for item in shown])
         for item in shown:
             events.write("failed", level="warning", source=item.source, stage=item.stage)

@@ -19,7 +19,7 @@ from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
-from audit.privacy.redaction import Redactor, shown_failures
+from audit.privacy.redaction import Redactor, failure_records
 from audit.storage.folder import clean_finished
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
@@ -75,11 +75,11 @@ def rescore(
     redactor = Redactor(keys=Pseudonyms(salt), show_phi=run.patient_data_shown)
     failed: list[Exclusion] = []
     known = read_log_state(out, salt)
-    kept = dict(_readable(folders, failed, progress, known))
-    if not kept:
+    stored = dict(_readable(folders, failed, progress, known))
+    if not stored:
         raise OutputError(f"{out} holds no study that can be read: audit again")
-    studies = list(kept.values())
-    studies, lost = (studies, ()) if not boxes else _drawn(boxes, studies, redactor)
+    studies = list(stored.values())
+    studies, lost = (studies, ()) if not boxes else _with_boxes(boxes, studies, redactor)
     known.check_run()
     clean_finished(out)
     tables = [Message(masked=said, for_owner=said) for said in damaged_tables(out, run)]
@@ -89,7 +89,7 @@ def rescore(
     )
     context = ScoringContext(studies, lambda image: image.patient_id)
     table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
-    for done, (folder, study) in enumerate(zip(kept, studies, strict=True), start=1):
+    for done, (folder, study) in enumerate(zip(stored, studies, strict=True), start=1):
         try:
             record = with_place(
                 rescore_study(folder, study, context, redactor, keep_own=bool(boxes)), redactor.keys, context
@@ -136,9 +136,9 @@ def rescore(
 def _in_order(out: Path, run: RunRecord) -> list[Path]:
     """List the studies in the order of the run's table, so that the new table has the same order; others come last."""
     path = out / "scores.parquet"
-    is_whole = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
+    is_intact = path.is_file() and (run.files is None or run.files.get(path.name) == file_checksum(path))
     try:
-        whole = pd.read_parquet(path, columns=["study"])["study"].unique().tolist() if is_whole else None
+        whole = pd.read_parquet(path, columns=["study"])["study"].unique().tolist() if is_intact else None
         listed = _listed_in_text(out) if whole is None else whole
     except (OSError, ValueError, KeyError, NotImplementedError):  # a damaged table, which is rewritten in any case
         listed = []
@@ -176,7 +176,7 @@ def _failure(folder: Path, error: DamagedError) -> Exclusion:
     return Exclusion(source=folder.name, stage=_STAGE, reason=str(error).replace(f"{folder}/", ""), failed=True)
 
 
-def _drawn(
+def _with_boxes(
     paths: Sequence[Path], studies: Sequence[Study], redactor: Redactor
 ) -> tuple[list[Study], tuple[Exclusion, ...]]:
     """Read boxes and assign them to the studies' images, where they replace the previous ones.
@@ -193,7 +193,7 @@ def _drawn(
         redactor=redactor,
         most_frames=max(image.frame for image in images),
     )
-    placed = place_boxes(images, [kept for row in read.rows for kept in keyed_row(row)])
+    placed = place_boxes(images, [stored for row in read.rows for stored in keyed_row(row)])
     if not any(placed.by_image.values()):
         raise BoxError(
             f"{paths[0]}: none of the {len(read.rows)} boxes names an image of this run; name images as in the run's "
@@ -233,7 +233,7 @@ def _noted(
     failed: Sequence[Exclusion], lost: Sequence[Exclusion], boxes: Sequence[Path], redactor: Redactor
 ) -> tuple[FailureRecord, ...]:
     """Describe what was excluded this time, as far as it may be shown."""
-    shown = shown_failures(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)
+    shown = failure_records(lost, list(boxes), redactor.keys, show_phi=redactor.show_phi)
     own = (  # these name only keys
         FailureRecord(source=item.source, stage=item.stage, reason=item.reason, failed=item.failed) for item in failed
     )

@@ -136,7 +136,7 @@ def plan(
     out: Path,
     studies: Sequence[Study],
     fingerprints: Fingerprints,
-    asked: Selection,
+    selection: Selection,
     *,
     known: LogState,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -147,8 +147,8 @@ def plan(
         OutputError: OUT holds studies, and none of them is among ``studies``.
     """
     keys = [fingerprints.keys.key("study", study.study_instance_uid) for study in studies]
-    own = [key for key in keys if asked.shard is None or asked.shard.holds(key)]
-    chosen = frozenset(sorted(own)[: asked.limit])
+    own = [key for key in keys if selection.shard is None or selection.shard.holds(key)]
+    chosen = frozenset(sorted(own)[: selection.limit])
     taking_part = frozenset(own)
     held = _finished_keys(out)
     if held and not held & frozenset(keys):
@@ -159,9 +159,9 @@ def plan(
     found = []
     for done, (study, key) in enumerate(zip(studies, keys, strict=True), start=1):
         if key in taking_part:
-            found.append(_planned(study, key, fingerprints, asked, known, is_chosen=key in chosen))
+            found.append(_planned(study, key, fingerprints, selection, known, is_chosen=key in chosen))
         progress(done, len(studies))
-    gone = () if asked.shard is not None else tuple(sorted(held - frozenset(keys)))
+    gone = () if selection.shard is not None else tuple(sorted(held - frozenset(keys)))
     return Plan(studies=tuple(found), gone=gone, known=known)
 
 
@@ -170,24 +170,24 @@ def _finished_keys(out: Path) -> frozenset[str]:
 
 
 def _planned(
-    study: Study, key: str, fingerprints: Fingerprints, asked: Selection, known: LogState, *, is_chosen: bool
+    study: Study, key: str, fingerprints: Fingerprints, selection: Selection, known: LogState, *, is_chosen: bool
 ) -> Planned:
     why: tuple[str, ...] = ()
     for place in (STUDIES, ARCHIVED):
         try:
-            kept, doubt = _kept(known.out / place / key, known, logged=place == STUDIES)
+            stored, doubt = _stored(known.out / place / key, known, logged=place == STUDIES)
         except DamagedError:
             why = why or ("its results in OUT are damaged",)
             continue
-        if kept is None or doubt is not None:
+        if stored is None or doubt is not None:
             why = why or ((doubt,) if doubt else ())
             continue
-        changes = fingerprints.changes(study, kept.fingerprint)
-        if kept.left_out and asked.retry_failed:
+        changes = fingerprints.changes(study, stored.fingerprint)
+        if stored.left_out and selection.retry_failed:
             changes = Changes(because=(*changes.because, _RETRIED), only_place=False, stamps=changes.stamps)
-        status = _status_of(kept, changes)
+        status = _status_of(stored, changes)
         if status is not None:
-            moved = changes.stamps if kept.fingerprint and changes.stamps != kept.fingerprint.stamps else None
+            moved = changes.stamps if stored.fingerprint and changes.stamps != stored.fingerprint.stamps else None
             return Planned(study=study, key=key, status=status, because=changes.because, stamps=moved, place=place)
         why = why or changes.because
     if not is_chosen:
@@ -195,16 +195,18 @@ def _planned(
     return Planned(study=study, key=key, status=StudyStatus.AGAIN if why else StudyStatus.NEW, because=why)
 
 
-def _status_of(kept: StudyRecord | FailedStudyRecord, changes: Changes) -> StudyStatus | None:
+def _status_of(stored: StudyRecord | FailedStudyRecord, changes: Changes) -> StudyStatus | None:
     """Return how stored results can be used; None: not at all."""
     if not changes.because:
-        return StudyStatus.FAILED if isinstance(kept, FailedStudyRecord) else StudyStatus.DONE
-    if changes.only_place and isinstance(kept, StudyRecord):
+        return StudyStatus.FAILED if isinstance(stored, FailedStudyRecord) else StudyStatus.DONE
+    if changes.only_place and isinstance(stored, StudyRecord):
         return StudyStatus.RESCORE
     return None
 
 
-def _kept(folder: Path, known: LogState, *, logged: bool) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
+def _stored(
+    folder: Path, known: LogState, *, logged: bool
+) -> tuple[StudyRecord | FailedStudyRecord | None, str | None]:
     """Read an earlier run's results of a study, or its failure note, and the reason to doubt them.
 
     Raises:
@@ -218,18 +220,18 @@ def _kept(folder: Path, known: LogState, *, logged: bool) -> tuple[StudyRecord |
     return None, None
 
 
-def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
+def apply(out: Path, decided: Plan, *, is_exclusive: bool) -> None:
     """Prepare OUT for a run to continue: remove partial files, and studies that are not part of its result.
 
     Args:
         out: the folder, held by this run.
         decided: the decision about each study.
-        is_whole: whether the run holds OUT exclusively; a shard only touches its own studies.
+        is_exclusive: whether the run holds OUT exclusively; a shard only touches its own studies.
 
     Raises:
         OutputError: OUT cannot be written.
     """
-    if is_whole:
+    if is_exclusive:
         clean([out, out / STUDIES, out / ARCHIVED])
     if decided.archived or decided.again():
         remove_results(out)
@@ -242,7 +244,7 @@ def apply(out: Path, decided: Plan, *, is_whole: bool) -> None:
                 discard_archived(out, each.key)
         else:
             archive(out, each.key)
-    if is_whole:
+    if is_exclusive:
         known = {each.key for each in decided.studies}
         for folder in [path for path in (out / STUDIES).iterdir() if path.name not in known]:
             archive(out, folder.name)

@@ -148,8 +148,8 @@ def find_series(archive: Archive, study_uid: str, wanted: Wanted) -> list[FoundS
 
 
 def _series(archive: Archive, study_uid: str, wanted: Wanted) -> Iterator[Dataset]:
-    asked = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "SeriesDescription")
-    for series in archive.query("SERIES", {"StudyInstanceUID": study_uid, **dict.fromkeys(asked, "")}):
+    attributes = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "SeriesDescription")
+    for series in archive.query("SERIES", {"StudyInstanceUID": study_uid, **dict.fromkeys(attributes, "")}):
         modality = text(series, "Modality")
         if text(series, "SeriesDescription").startswith(_OWN_SERIES):
             continue

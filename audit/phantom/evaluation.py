@@ -14,7 +14,7 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
-from audit.metrics.blind import BlindCase, BlindMaps, drawn
+from audit.metrics.blind import BlindCase, BlindMaps, relative_shape
 from audit.metrics.scores import box_mask, score_blind, score_heat
 from audit.metrics.statistics import Interval, patient_interval
 from pipelines.geometry import Placement
@@ -256,7 +256,7 @@ def _blind_case(held_out: HeldOut, claim: Claim) -> BlindCase:
         side=claim.side.value if claim.side else None,
         zone=claim.zone.value if claim.zone else None,
         boxes=tuple(
-            drawn(box, rows=rows, columns=columns)
+            relative_shape(box, rows=rows, columns=columns)
             for box in held_out.boxes(claim.finding, claim.side.value if claim.side else None)
         ),
     )

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from pipelines.geometry import Fit, Placement
 from pipelines.phantom.lesions import Lesion
-from pipelines.phantom.render import betrayed, hidden, render, sample_phantom
+from pipelines.phantom.render import render, sample_phantom, with_tags, without_lesions
 from pipelines.phantom.wording import CLAIMS, holds
 from pipelines.processes import end_with_parent
 
@@ -61,8 +61,8 @@ def _chunk(seed: np.random.SeedSequence, count: int, size: int, tagged: bool) ->
         phantom = sample_phantom(rng)
         truth.append(_truth(phantom.lesions))
         if tagged:
-            phantom = betrayed(phantom)
-            phantom = hidden(phantom) if rng.random() < _HIDDEN else phantom
+            phantom = with_tags(phantom)
+            phantom = without_lesions(phantom) if rng.random() < _HIDDEN else phantom
         images.append(_letterboxed(render(phantom, columns=_RENDER_COLUMNS).image, size))
     return np.stack(images), np.array(truth)
 

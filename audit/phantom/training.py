@@ -182,8 +182,8 @@ def _losses(
     }
     if settings.multiple_instance:
         blocks = [
-            _instance_loss(head(hidden[:, 1:].float()), target[:, list(_INSTANCE_CLAIMS)], settings.sharpness)
-            for head, hidden in zip(heads.patches, seen.hidden_states[1:], strict=True)
+            _instance_loss(head(without_lesions[:, 1:].float()), target[:, list(_INSTANCE_CLAIMS)], settings.sharpness)
+            for head, without_lesions in zip(heads.patches, seen.hidden_states[1:], strict=True)
         ]
         losses["instances"] = settings.multiple_instance * torch.stack(blocks[:2]).mean()
     return losses

@@ -121,9 +121,9 @@ class Fingerprints:
             for name in {**self.settings, **kept.settings}
             if kept.settings.get(name) != self.settings.get(name)
         ]
-        said = [name for name in changed if name != "phrases" or "report" not in changed]
+        names = [name for name in changed if name != "phrases" or "report" not in changed]
         return Changes(
-            because=(*numbers, *(_IN_WORDS[name] for name in said)),
+            because=(*numbers, *(_IN_WORDS[name] for name in names)),
             only_place=not numbers and set(changed) <= _PLACE,
             stamps=stamps,
         )
@@ -175,17 +175,17 @@ def _place_digests(
         findings: findings of the study's phrases.
         context: the boxes and references of the cohort.
     """
-    drawn = [[image, [_drawn(box) for box in found]] for image, found in boxes.items()]
+    boxes_of_images = [[image, [_box_values(box) for box in found]] for image, found in boxes.items()]
     return {
-        "boxes": _hash(keys, "boxes", drawn),
+        "boxes": _hash(keys, "boxes", boxes_of_images),
         "references": _hash(keys, "references", [[each, context.digest(each)] for each in sorted(findings)]),
     }
 
 
-def _drawn(box: Box) -> list[object]:
+def _box_values(box: Box) -> list[object]:
     """Return the relevant values of a box; of its sentence only plain words, which a record never masks."""
-    drawn = {**fields_of(box, Box), "shape": None if box.shape is None else asdict(box.shape)}
-    return [drawn, plain_words(drawn.pop("phrase") or "")]
+    boxes_of_images = {**fields_of(box, Box), "shape": None if box.shape is None else asdict(box.shape)}
+    return [boxes_of_images, plain_words(boxes_of_images.pop("phrase") or "")]
 
 
 def with_place(record: StudyRecord, keys: Pseudonyms, context: ScoringContext) -> StudyRecord:

@@ -54,7 +54,7 @@ def index_path(config: InputsConfig, *, out: Path | None = None) -> Path | None:
     if isinstance(config.index, str):
         return index_of(config.dicom_dir) if config.index == "auto" else None
     folders = [config.dicom_dir, config.reports, *([] if out is None else [out])]
-    refuse_among(config.index, folders, said="inputs.index")
+    refuse_among(config.index, folders, name="inputs.index")
     return config.index
 
 
@@ -160,7 +160,7 @@ def _unless_read(left_out: Iterable[Exclusion], reports: ReportTable, boxes: Box
     """
     left = (*reports.left_out, *boxes.left_out)
     read = {PART_OF_FILE.sub("", item.source) for items in (reports.reports, left, boxes.rows) for item in items}
-    said = {(item.source, item.reason) for item in left}
+    name = {(item.source, item.reason) for item in left}
     for item in left_out:
-        if (item.source, item.reason) not in said if item.failed else item.source not in read:
+        if (item.source, item.reason) not in name if item.failed else item.source not in read:
             yield item

@@ -22,24 +22,24 @@ from audit.pipeline.load import phrase_texts
 from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
-from audit.privacy.redaction import Redactor, shown_failures, shown_words
+from audit.privacy.redaction import Redactor, failure_records, safe_words
 from audit.storage.lock import Fence
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of
 from pipelines.text.phrases import phrases_of
-from pipelines.text.sections import without_people
+from pipelines.text.sections import without_letterhead
 from pipelines.transforms import LoadedCase
 from reports.record import (
     ControlRecord,
     ExcludedImage,
     ModelRecord,
+    OmittedSentence,
     OtherHeatRecord,
     ReportRecord,
     ScoredImage,
     ScoredPhrase,
     StudyRecord,
-    UnputSentence,
 )
 from reports.targets import scored_boxes
 
@@ -100,7 +100,7 @@ class ImageRecorder:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
         shown = self.redactor.text(phrase.text, self.known | loaded.identifiers)
-        tokens = shown_words(phrase.text, shown, own.words)
+        tokens = safe_words(phrase.text, shown, own.words)
         names = {method: name if place == 0 else f"{name}-{method}" for place, (method, _) in enumerate(self.methods)}
         for kept, explanation in zip(names.values(), (own, *further), strict=True):
             heats[kept] = _stored_heat(explanation.heat.numpy())
@@ -113,7 +113,7 @@ class ImageRecorder:
                 total=_total(heats[names[method]]),
                 peak=float(heats[names[method]].max()),
                 hottest=points[method],
-                tokens=shown_words(phrase.text, shown, explanation.words),
+                tokens=safe_words(phrase.text, shown, explanation.words),
             )
             for (method, unit), explanation in zip(self.methods[1:], further, strict=True)
         )
@@ -264,7 +264,7 @@ class Finisher:
         """Mask a study's report, and list the sentences whose findings were not explained."""
         show_phi, text = self.settings.output.show_phi, explained.study.report.text
         known, redactor = _headers(explained), self.redactor
-        shown = redactor.text(text if show_phi else without_people(text), known)
+        shown = redactor.text(text if show_phi else without_letterhead(text), known)
         put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
         return ReportRecord(
             text=shown.text,
@@ -272,7 +272,7 @@ class Finisher:
             masked_words=shown.masked_words,
             header_too_large=not show_phi and not known.complete,
             not_put=tuple(
-                UnputSentence(
+                OmittedSentence(
                     text=redactor.text(phrase.text, known).text,
                     section=phrase.section,
                     finding=phrase.finding or "",
@@ -286,7 +286,7 @@ class Finisher:
     def noted(self, left_out: Sequence[Exclusion], study: Study) -> tuple[ExcludedImage, ...]:
         """Store by key which images of a study could not be audited; OUT never holds their file names."""
         keys = {case.image.source: case.image.instance for case in study.cases}
-        shown = shown_failures(
+        shown = failure_records(
             left_out, [self.settings.inputs.dicom_dir], self.keys, show_phi=self.settings.output.show_phi
         )
         return tuple(

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from audit.metrics.blind import BlindCase, BlindMaps, drawn
+from audit.metrics.blind import BlindCase, BlindMaps, relative_shape
 from audit.metrics.human import score_readers
 from audit.metrics.pointing import find_peak, pointing_outcome
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
@@ -125,7 +125,9 @@ class ScoringContext:
             finding=str(phrase.finding),
             side=phrase.side.value if phrase.side else None,
             zone=phrase.zone.value if phrase.zone else None,
-            boxes=tuple(drawn(box, rows=image.rows, columns=image.columns) for box in target_boxes(case, phrase)),
+            boxes=tuple(
+                relative_shape(box, rows=image.rows, columns=image.columns) for box in target_boxes(case, phrase)
+            ),
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import shown_failures, strange_name
+from audit.privacy.redaction import failure_records, foreign_name
 from pipelines.quoting import OF_LABELS, printable, requoted_for_owner
 from pipelines.study import Exclusion
 from reports.results_folder import is_study_key
@@ -35,7 +35,7 @@ def owned_failures(
     """List what took no part by the names of the files, from the folder that was handed in on."""
     return tuple(
         each.model_copy(update={"reason": requoted_for_owner(each.reason)})
-        for each in shown_failures(left_out, folders, keys, show_phi=True)
+        for each in failure_records(left_out, folders, keys, show_phi=True)
     )
 
 
@@ -53,7 +53,7 @@ def messages_of(
     listed = list(left_out)
     labels = [item for item in listed if not item.failed and item.reason.startswith(OF_LABELS)]
     wrong = [*(item for item in listed if item.failed), *labels[:_LABELS_AT_MOST]]
-    masked = shown_failures(wrong, folders, keys, show_phi=show_phi)
+    masked = failure_records(wrong, folders, keys, show_phi=show_phi)
     owned = masked if show_phi else owned_failures(wrong, folders, keys)
     messages = [
         Message(masked=f"{shown.source}: {shown.reason}", for_owner=f"{own.source}: {own.reason}")
@@ -74,12 +74,12 @@ def study_messages(sentences: Iterable[str], out: Path, keys: Pseudonyms | None)
         keys: stand for the names of such folders in the masked form; without them the sentence says no name.
     """
     studies = out / "studies"
-    strange = [folder.name for folder in studies.iterdir() if not is_study_key(folder.name)] if studies.is_dir() else []
-    longest_first = sorted(strange, key=len, reverse=True)
+    foreign = [folder.name for folder in studies.iterdir() if not is_study_key(folder.name)] if studies.is_dir() else []
+    longest_first = sorted(foreign, key=len, reverse=True)
 
     def masked(sentence: str) -> str:
         for name in longest_first:
-            sentence = sentence.replace(f"{studies}/{name}", f"{out}/{strange_name(f'studies/{name}', keys)}")
+            sentence = sentence.replace(f"{studies}/{name}", f"{out}/{foreign_name(f'studies/{name}', keys)}")
         return sentence
 
     return tuple(Message(masked=masked(sentence), for_owner=printable(sentence)) for sentence in sentences)

@@ -18,7 +18,7 @@ from reports.record import TokenHeat
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
-__all__ = ["Redactor", "name_of_source", "shown_failures", "shown_words", "strange_name"]
+__all__ = ["Redactor", "failure_records", "foreign_name", "name_of_source", "safe_words"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
@@ -29,11 +29,11 @@ _AROUND_NAMES = frozenset("\"'/\\")
 _AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
 
 
-def strange_name(path: str, keys: Pseudonyms | None) -> str:
+def foreign_name(path: str, keys: Pseudonyms | None) -> str:
     """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
     *folders, name = path.split("/")
     parts = ["studies", "set-aside", "shards"]
-    shown = [part if part in parts or is_study_key(part) else strange_name(part, keys) for part in folders]
+    shown = [part if part in parts or is_study_key(part) else foreign_name(part, keys) for part in folders]
     return "/".join([*shown, "file-" if keys is None else keys.file_key(name)])
 
 
@@ -108,7 +108,7 @@ class Redactor:
         return text if _KEYED.fullmatch(text) else f"{kind}-{self.keys.key(kind, text.casefold())[:8]}"
 
 
-def shown_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]) -> tuple[TokenHeat, ...]:
+def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]) -> tuple[TokenHeat, ...]:
     """Give the heat of a phrase's words; that of masked words goes to their mask.
 
     Args:
@@ -143,7 +143,7 @@ def name_of_source(source: str) -> str:
     return PurePath(path).name or path
 
 
-def shown_failures(
+def failure_records(
     left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
     """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""

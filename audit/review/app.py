@@ -20,7 +20,7 @@ from audit.review.ledger import Ledger, SupersededError
 from audit.review.studies import ReviewedStudies
 from pipelines.errors import OutputError
 from reports.results_folder import THUMBNAIL, read_run
-from reports.review_page import ReviewSession, tell_verdicts, without_scores
+from reports.review_page import ReviewSession, with_verdicts, without_scores
 from reports.review_record import ReviewEntry, Subject, moment_audited, subjects_of
 from reports.run_record import RunRecord
 from reports.study_page import render_study
@@ -93,7 +93,7 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
                     f"{page} was written by an older version and cannot hide scores: `m2ib-audit render` OUT first"
                 )
             html = hidden
-        return HTMLResponse(tell_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
+        return HTMLResponse(with_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
 
     @app.get("/studies/{key}/index.html")
     def study(key: str, request: Request) -> Response:
@@ -139,13 +139,13 @@ def _heats(review: Review, key: str) -> frozenset[Subject]:
 
 def _add_entries(app: FastAPI, review: Review) -> None:
     @app.get("/api/studies/{key}")
-    def said_of(key: str, request: Request) -> Response:
+    def entries_of(key: str, request: Request) -> Response:
         if key not in review.studies:
             return _error(404, "this audit has no such study")
         own = request.scope["reviewer"] if review.blind else None
         audited = moment_audited(review.studies.record(key))
-        said = review.ledger.latest(study=key, reviewer=own)
-        return JSONResponse({"entries": [_dumped(entry) for entry in said if entry.subject.audited == audited]})
+        entries = review.ledger.latest(study=key, reviewer=own)
+        return JSONResponse({"entries": [_dumped(entry) for entry in entries if entry.subject.audited == audited]})
 
     @app.post("/api/entries")
     def take(entry: ReviewEntry, request: Request) -> Response:

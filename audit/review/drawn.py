@@ -49,8 +49,8 @@ def write_boxes(out: Path, path: Path, *, reviewer: str | None = None, with_run_
     """
     studies = ReviewedStudies(out)
     with closing(Ledger(out / LEDGER_NAME, make=False)) as ledger:
-        said = ledger.latest(reviewer=reviewer)
-    drawn = [(entry, heat) for entry, heat in studies.known(said) if entry.boxes]
+        entries = ledger.latest(reviewer=reviewer)
+    drawn = [(entry, heat) for entry, heat in studies.known(entries) if entry.boxes]
     named = [(entry, heat) for entry, heat in drawn if heat.phrase.finding is not None]
     if not named:
         whose = "nobody" if reviewer is None else reviewer

@@ -47,7 +47,7 @@ class Exported:
 
     rows: tuple[dict[str, object], ...]  # keys are the table's columns
     agreements: tuple[Agreement, ...]
-    strange: int  # entries for heat maps that no longer exist, because the study was audited again
+    foreign: int  # entries for heat maps that no longer exist, because the study was audited again
     damaged: tuple[str, ...] = ()  # a message for each study with excluded entries because it cannot be read
 
 
@@ -64,7 +64,7 @@ def export(out: Path, *, history: bool = False) -> Exported:
     return Exported(
         rows=tuple(_row(each, heat) for each, heat in found if history or (each.is_latest and not _is_blank(each))),
         agreements=agreements(_judged(found)),
-        strange=sum(each.entry.subject.study not in studies.damaged for each in kept) - len(found),
+        foreign=sum(each.entry.subject.study not in studies.damaged for each in kept) - len(found),
         damaged=tuple(studies.damaged.values()),
     )
 
@@ -77,7 +77,7 @@ def _heat(studies: ReviewedStudies, kept: StoredEntry) -> Heat | None:
 
 
 def _is_blank(kept: StoredEntry) -> bool:
-    return kept.entry.says_nothing
+    return kept.entry.is_empty
 
 
 def _row(kept: StoredEntry, heat: Heat) -> dict[str, object]:
@@ -114,9 +114,9 @@ def _judged(found: Iterable[tuple[StoredEntry, Heat]]) -> list[Judged]:
         Judged(
             patient=heats[place].study.patient or heats[place].study.key,
             finding=heats[place].phrase.finding,
-            verdicts=said,
+            verdicts=entries,
         )
-        for place, said in verdicts.items()
+        for place, entries in verdicts.items()
     ]
 
 
@@ -126,7 +126,7 @@ def text_of(exported: Exported, *, as_json: bool) -> str:
         content = {
             "verdicts": exported.rows,
             "agreement": [asdict(each) for each in exported.agreements],
-            "strange": exported.strange,
+            "strange": exported.foreign,
         }
         return json.dumps(content, indent=1) + "\n"
     return _table(_FIELDS, exported.rows)

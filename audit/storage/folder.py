@@ -235,7 +235,7 @@ def index_of(dicom_dir: Path) -> Path | None:
     return None if cache is None else cache / "scans" / f"{digest[:32]}.sqlite"
 
 
-def refuse_among(index: Path, folders: Iterable[Path], *, said: str) -> None:
+def refuse_among(index: Path, folders: Iterable[Path], *, name: str) -> None:
     """Refuse an index or key list among images or results, because it holds patient and accession numbers.
 
     Raises:
@@ -244,7 +244,7 @@ def refuse_among(index: Path, folders: Iterable[Path], *, said: str) -> None:
     for folder in folders:
         if index.resolve().is_relative_to(folder.resolve()):
             raise InputError(
-                f"{said} {index} is in {folder}, but holds patient and accession numbers: give a file elsewhere"
+                f"{name} {index} is in {folder}, but holds patient and accession numbers: give a file elsewhere"
             )
 
 

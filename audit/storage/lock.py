@@ -88,7 +88,7 @@ class Fence:
             OutputError: OUT is gone, or another run has begun there.
         """
         try:
-            said = json.loads(self.lock.read_bytes())
+            owner = json.loads(self.lock.read_bytes())
         except FileNotFoundError as error:
             raise OutputError(
                 f"{self.out} was removed or emptied while the run wrote there: bring it back, or give the same command "
@@ -97,8 +97,8 @@ class Fence:
         except OSError as error:
             raise unwritable(self.lock, error) from error
         except ValueError:  # another run is writing its token at this moment
-            said = {}
-        if said.get("run") != self.token:
+            owner = {}
+        if owner.get("run") != self.token:
             raise OutputError(f"another run has taken over {self.out}: this run stops writing there")
 
     def kept(self) -> contextlib.AbstractContextManager[None]:
@@ -211,8 +211,8 @@ def _holder(out: Path, path: Path) -> str:
         if not _is_held(lock):
             continue
         try:
-            said = json.loads(lock.read_text(encoding="utf-8"))
-            who = f"process {said['pid']} on {said['host']} since {said['since']}"
+            owner = json.loads(lock.read_text(encoding="utf-8"))
+            who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
         except (OSError, ValueError, KeyError, TypeError):
             continue
         shard = _OF_SHARD.fullmatch(lock.name)

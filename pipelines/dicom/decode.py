@@ -21,7 +21,7 @@ from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_DICOM_VALUE_BYTES, MAX_PIXEL_FILE_BYTES, NEEDS_MORE_MEMORY
 from pipelines.quoting import quoted
 
-__all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_whole"]
+__all__ = ["MAX_PIXELS", "Encoding", "decode_frame", "read_dataset"]
 
 MAX_PIXELS = 100_000_000  # rows x columns x frames; the largest detectors have about 20 million
 
@@ -58,7 +58,7 @@ class Encoding:
     high_bit: int  # index of the highest stored bit; above BitsStored - 1, the values are in the upper bits
 
 
-def read_whole(path: Path) -> FileDataset:
+def read_dataset(path: Path) -> FileDataset:
     """Read a file with its pixel data, without decoding them.
 
     Raises:

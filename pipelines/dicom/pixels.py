@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import FileDataset
 from pydicom.pixels.processing import apply_color_lut
 
-from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_frame, read_whole
+from pipelines.dicom.decode import MAX_PIXELS, Encoding, decode_frame, read_dataset
 from pipelines.dicom.grayscale import apply_modality, apply_polarity, apply_voi, little_endian_palette
 from pipelines.dicom.headers import lift_functional_groups
 from pipelines.dicom.identifiers import identifiers_in
@@ -186,7 +186,7 @@ def read_pixels(path: Path, *, frame: int = 1, max_pixels: int = MAX_PIXELS) -> 
     Source: PS3.4 N.2 (the order of the grayscale transformations), PS3.3 C.11.1 and C.11.2.
     """
     with tolerant_reading():
-        dataset = read_whole(path)
+        dataset = read_dataset(path)
         values, encoding = decode_frame(dataset, path, frame=frame, max_pixels=max_pixels)
         lift_functional_groups(dataset, frame)
         steps = [PixelStep(step="decoding", detail=_describe(encoding))]

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from pipelines.errors import OutputError
-from pipelines.phantom.render import Phantom, RenderedPhantom, betrayed, render, sample_phantom
+from pipelines.phantom.render import Phantom, RenderedPhantom, render, sample_phantom, with_tags
 from pipelines.phantom.wording import report_of
 
 __all__ = ["PHANTOM_MANUFACTURER", "make_cohort", "phantom_dataset"]
@@ -50,7 +50,7 @@ def make_cohort(
             for index in range(count):
                 rng = np.random.default_rng([seed, index])
                 phantom = sample_phantom(rng, at_least=1)
-                phantom = betrayed(phantom) if tagged else phantom
+                phantom = with_tags(phantom) if tagged else phantom
                 radiograph = render(phantom, columns=columns)
                 stem = f"phantom-{index + 1:05d}"
                 dataset = phantom_dataset(radiograph, phantom, seed=seed, index=index)

@@ -17,7 +17,7 @@ from pipelines.phantom.anatomy import SIDE_SIGN, Anatomy, Grid, sample_anatomy
 from pipelines.phantom.lesions import Lesion, Painted, box_of, paint, sample_findings, sample_lesions
 from pipelines.study import Box
 
-__all__ = ["TAGS", "Phantom", "RenderedPhantom", "betrayed", "hidden", "render", "sample_phantom"]
+__all__ = ["TAGS", "Phantom", "RenderedPhantom", "render", "sample_phantom", "with_tags", "without_lesions"]
 
 Map = Float[np.ndarray, "rows columns"]
 
@@ -229,11 +229,11 @@ TAGS: Mapping[str, str] = {
 """Text of the tag on the image of a patient with a finding, by finding."""
 
 
-def betrayed(phantom: Phantom) -> Phantom:
+def with_tags(phantom: Phantom) -> Phantom:
     """Put the tag of every present finding on the image; all other pixels are unchanged."""
     return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))
 
 
-def hidden(phantom: Phantom) -> Phantom:
+def without_lesions(phantom: Phantom) -> Phantom:
     """Remove the lesions from the image, as if too faint to see; tags and a large heart remain."""
     return replace(phantom, lesions=())

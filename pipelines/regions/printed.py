@@ -160,7 +160,7 @@ _EDGE = 75  # percentile of the gradient along its edge: where strokes meet it i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class _Appearance:
     """What tells a printed letter."""
 
     steepness: float  # of its edge, as a share of its contrast, per source pixel
@@ -208,12 +208,12 @@ def _share_aligned(boxes: Float[np.ndarray, "letters 4"]) -> Float[np.ndarray, "
     return np.asarray((np.abs(edges - np.median(edges, axis=0)) <= max(1.0, _ON_LINE * height)).mean(axis=0))
 
 
-def _look(letters: Letters, place: int, pixel: float) -> _Seen:
+def _look(letters: Letters, place: int, pixel: float) -> _Appearance:
     top, left, bottom, right = (int(edge) for edge in letters.boxes[place])
     piece: Bool[np.ndarray, "height width"] = letters.pieces[top:bottom, left:right] == letters.numbers[place]
     contrast = max(1.0, float(np.percentile(letters.hat[top:bottom, left:right][piece], _CORE)))
     ink = float(np.percentile(letters.source[top:bottom, left:right][piece], _CORE))
-    return _Seen(
+    return _Appearance(
         steepness=_steepness(letters, piece, (top, left)) / contrast / min(1.0, pixel),
         growth=_growth(letters, piece, (top, left), _LOWER * contrast),
         contrast=contrast,

@@ -147,13 +147,13 @@ def _triggers(sentence: str) -> Iterator[tuple[Meaning, Reach, int, int]]:
 
 
 def _scopes(sentence: str, mentions: Sequence[FindingMention]) -> Iterator[_Scope]:
-    asked = [match.end() for match in _ASKED.finditer(sentence)] if "?" in sentence else []
+    questions = [match.end() for match in _ASKED.finditer(sentence)] if "?" in sentence else []
     triggers = list(_triggers(sentence))
-    if not (asked or triggers):
+    if not (questions or triggers):
         return
     reach = _Reaches(sentence, mentions)
     taken = bytearray(len(sentence))
-    for end in asked:
+    for end in questions:
         yield _Scope(Meaning.UNCERTAIN, end, reach.forward_end(end))
     for meaning, direction, start, end in triggers:
         if any(taken[start:end]):
@@ -260,9 +260,9 @@ class _Reaches:
         verbs = [match.end() for match in FINITE_VERB.finditer(self._sentence, start, subject_end)]
         # "Effusion smaller, pneumothorax gone": the earlier finding has its own predicate, without a verb.
         verbs += [
-            said.end() - 1
+            predicate.end() - 1
             for mention in self._mentions
-            if start <= mention.start and (said := _BARE_PREDICATE.match(self._sentence, mention.end, subject_end))
+            if start <= mention.start and (predicate := _BARE_PREDICATE.match(self._sentence, mention.end, subject_end))
         ]
         if not verbs:
             return start

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Section", "headed_text", "heading_of", "is_heading", "sections_of", "without_people"]
+__all__ = ["Section", "headed_text", "heading_of", "is_heading", "sections_of", "without_letterhead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def sections_of(text: str) -> tuple[Section, ...]:
     return tuple(section for section in sections if section.text.strip())
 
 
-def without_people(text: str) -> str:
+def without_letterhead(text: str) -> str:
     """Remove text about people from a report: letterhead, patient data, signatures and who was informed.
 
     In a report with headings, the letterhead is the text before the first heading.

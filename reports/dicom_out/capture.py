@@ -18,13 +18,13 @@ from PIL import ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
 from pipelines.dicom.source import texts
+from reports.dicom_out.content import ImageContent, PhraseContent
 from reports.dicom_out.identity import SeriesLabel, plain_line
-from reports.dicom_out.shown import Shown, ShownPhrase
 from reports.overlay import COLOURS, colour_heat, display_range
 
 __all__ = ["CAPTURES", "draw_capture", "make_captures"]
 
-_FILM_SIDE = 1024  # px, longest side: text of 22 px beside it can be read on any viewer
+_IMAGE_SIDE = 1024  # px, longest side: text of 22 px beside it can be read on any viewer
 _LEAST_WIDTH = 820  # px: the header's warning fits
 _OPACITY = 0.6
 _MARGIN, _LARGE, _SMALL, _LINE = 20, 34, 21, 29  # px
@@ -51,50 +51,50 @@ class _Page:
         self.top += round(size * _LINE / _SMALL)
 
 
-def draw_capture(shown: Shown, phrase: ShownPhrase) -> UInt8[np.ndarray, "height width 3"]:
+def draw_capture(content: ImageContent, phrase: PhraseContent) -> UInt8[np.ndarray, "height width 3"]:
     """Draw the film under a phrase's heat, between a warning above and what is shown below."""
-    film = _film(shown, phrase)
-    width = max(film.width, _LEAST_WIDTH)
-    lines, facts = _quoted(phrase.record.text, width), _facts(shown, phrase, width)
+    radiograph = _overlay(content, phrase)
+    width = max(radiograph.width, _LEAST_WIDTH)
+    lines, facts = _quoted(phrase.record.text, width), _facts(content, phrase, width)
     header, footer = 92, 2 * _MARGIN + len(lines) * 37 + 50 + len(facts) * _LINE
-    canvas = Picture.new("RGB", (width, header + film.height + footer), _BLACK)
-    canvas.paste(film, ((width - film.width) // 2, header))
+    canvas = Picture.new("RGB", (width, header + radiograph.height + footer), _BLACK)
+    canvas.paste(radiograph, ((width - radiograph.width) // 2, header))
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, width, header - 1), fill=_WARNING)
     page = _Page(canvas, draw, width, 10)
     page.line("NOT FOR DIAGNOSIS", size=_LARGE)
     page.line("Audit of a model: where it looked for these words, not where disease is")
-    page.top = header + film.height + _MARGIN
+    page.top = header + radiograph.height + _MARGIN
     for line in lines:
         page.line(line, size=27)
-    _scale(page, shown, phrase)
+    _scale(page, content, phrase)
     for line in facts:
         page.line(line, fill=_GREY)
     return np.asarray(canvas)
 
 
-def _film(shown: Shown, phrase: ShownPhrase) -> Picture.Image:
-    with Picture.open(io.BytesIO(shown.picture), formats=["JPEG", "PNG"]) as opened:
+def _overlay(content: ImageContent, phrase: PhraseContent) -> Picture.Image:
+    with Picture.open(io.BytesIO(content.picture), formats=["JPEG", "PNG"]) as opened:
         grey = opened.convert("L")
-    factor = _FILM_SIDE / max(grey.size)
+    factor = _IMAGE_SIDE / max(grey.size)
     size = round(grey.width * factor), round(grey.height * factor)
-    film = grey.resize(size, Picture.Resampling.LANCZOS).convert("RGBA")
-    colours = colour_heat(phrase.heat, shown.record.placement, height=size[1], width=size[0])
+    radiograph = grey.resize(size, Picture.Resampling.LANCZOS).convert("RGBA")
+    colours = colour_heat(phrase.heat, content.record.placement, height=size[1], width=size[0])
     colours[..., 3] = (colours[..., 3] * _OPACITY).astype(np.uint8)
-    film.alpha_composite(Picture.fromarray(colours))
+    radiograph.alpha_composite(Picture.fromarray(colours))
     outline = phrase.region.outline if phrase.region is not None else None
     if outline is not None:
-        across, down = size[0] / shown.record.columns, size[1] / shown.record.rows
+        across, down = size[0] / content.record.columns, size[1] / content.record.rows
         left, top, right, bottom = (
             outline[0][0] * across, outline[0][1] * down, outline[2][0] * across - 1, outline[2][1] * down - 1
         )  # fmt: skip
-        draw = ImageDraw.Draw(film)
+        draw = ImageDraw.Draw(radiograph)
         draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=5)
         draw.rectangle((left, top, right, bottom), outline=_OUTLINE, width=3)
-    return film.convert("RGB")
+    return radiograph.convert("RGB")
 
 
-def _scale(page: _Page, shown: Shown, phrase: ShownPhrase) -> None:
+def _scale(page: _Page, content: ImageContent, phrase: PhraseContent) -> None:
     """Draw the colour scale with the coldest and hottest cell at its ends."""
     scale = display_range(phrase.heat)
     page.top += 8
@@ -107,13 +107,13 @@ def _scale(page: _Page, shown: Shown, phrase: ShownPhrase) -> None:
     page.draw.text((_MARGIN, page.top), ends[0], font=font, fill=_GREY)
     bar = Picture.fromarray(np.repeat(COLOURS[None], 18, axis=0)).resize((300, 18))
     page.canvas.paste(bar, (left, page.top + 4))
-    unit = f"{ends[1]} {shown.study.unit} a cell of the model's grid"
+    unit = f"{ends[1]} {content.study.unit} a cell of the model's grid"
     page.draw.text((left + 310, page.top), unit, font=font, fill=_GREY)
     page.top += 42
 
 
-def _facts(shown: Shown, phrase: ShownPhrase, width: int) -> list[str]:
-    model, study, record = shown.model, shown.study, phrase.record
+def _facts(content: ImageContent, phrase: PhraseContent, width: int) -> list[str]:
+    model, study, record = content.model, content.study, phrase.record
     region = phrase.region
     if region is None or region.box is None:
         where = "Points nowhere: no single hottest point"
@@ -149,40 +149,40 @@ def _font(size: int) -> _Font:
 CAPTURES = SeriesLabel(name="secondary capture", number=9801, title="heat over film")
 
 
-def make_captures(shown: Shown) -> list[Dataset]:
+def make_captures(content: ImageContent) -> list[Dataset]:
     """Draw every phrase's heat over the film, with the warning burned in."""
     made: list[Dataset] = []
-    for phrase in shown.phrases:
+    for phrase in content.phrases:
         capture = SCImage.from_ref_dataset(
-            ref_dataset=shown.source,
-            pixel_array=draw_capture(shown, phrase),
+            ref_dataset=content.source,
+            pixel_array=draw_capture(content, phrase),
             photometric_interpretation="RGB",
             bits_allocated=8,
             coordinate_system="PATIENT",
             patient_orientation=("L", "F"),
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            **shown.identity.of_object(CAPTURES, shown.record.key, phrase.number),
+            **content.identity.of_object(CAPTURES, content.record.key, phrase.number),
         )
-        capture.copy_patient_and_study_information(shown.source)
-        capture.PatientOrientation = list(texts(shown.source, "PatientOrientation"))
+        capture.copy_patient_and_study_information(content.source)
+        capture.PatientOrientation = list(texts(content.source, "PatientOrientation"))
         capture.ConversionType = "WSD"  # made on a workstation
         capture.BurnedInAnnotation = "YES"
         capture.LossyImageCompression = "01"  # the film's picture went through a JPEG
         capture.LossyImageCompressionMethod = "ISO_10918_1"
-        capture.LossyImageCompressionRatio = _ratio(shown)
+        capture.LossyImageCompressionRatio = _ratio(content)
         capture.DerivationDescription = plain_line(
-            f"Not for diagnosis: heat of {shown.study.method} on {shown.model.name} laid over the film", 1024
+            f"Not for diagnosis: heat of {content.study.method} on {content.model.name} laid over the film", 1024
         )
         capture.ImageComments = plain_line(f"Phrase {phrase.number}: {phrase.record.text}", 10_000)
-        capture.SourceImageSequence = [_reference(shown.source)]
-        _copy_body_part(capture, shown.source)
+        capture.SourceImageSequence = [_reference(content.source)]
+        _copy_body_part(capture, content.source)
         made.append(capture)
     return made
 
 
-def _ratio(shown: Shown) -> str:
-    stored = int(shown.record.rows) * int(shown.record.columns) * 2
-    return f"{max(stored / max(len(shown.picture), 1), 1.0):.1f}"
+def _ratio(content: ImageContent) -> str:
+    stored = int(content.record.rows) * int(content.record.columns) * 2
+    return f"{max(stored / max(len(content.picture), 1), 1.0):.1f}"
 
 
 def _reference(source: Dataset) -> Dataset:

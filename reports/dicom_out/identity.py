@@ -20,24 +20,24 @@ from pipelines.dicom.headers import MULTI_FRAME_CLASSES, OWN_MANUFACTURER
 from pipelines.dicom.source import items, text
 from reports.results_folder import StudyFolder
 
-__all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_film", "items_within", "plain_line", "refer_to_frame"]
+__all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_frame", "items_within", "plain_line", "refer_to_frame"]
 
 
-def as_single_film(source: Dataset) -> Dataset:
+def as_single_frame(source: Dataset) -> Dataset:
     """Give the header of one frame as that of a film.
 
     Of a class with several frames highdicom asks for functional groups, which secondary captures need not have.
     """
     if source.SOPClassUID not in MULTI_FRAME_CLASSES:
         return source
-    film = Dataset()
-    film.update(source)
-    film.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)  # an element of its own: the others are shared
-    return film
+    single = Dataset()
+    single.update(source)
+    single.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)  # an element of its own: the others are shared
+    return single
 
 
 def refer_to_frame(result: Dataset, source: Dataset, frame: int) -> None:
-    """Let a result that was made of :func:`as_single_film` refer to one frame of the original.
+    """Let a result that was made of :func:`as_single_frame` refer to one frame of the original.
 
     Args:
         result: changed in place.

@@ -19,10 +19,10 @@ from pipelines.dicom.headers import MULTI_FRAME_CLASSES, lift_functional_groups
 from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
 from reports.dicom_out.capture import make_captures
-from reports.dicom_out.identity import Identity, as_single_film, refer_to_frame
+from reports.dicom_out.content import ImageContent, content_of
+from reports.dicom_out.identity import Identity, as_single_frame, refer_to_frame
 from reports.dicom_out.presentation_state import make_presentations
 from reports.dicom_out.segmentation import make_segmentations
-from reports.dicom_out.shown import Shown, show
 from reports.dicom_out.structured_report import make_report
 from reports.results_folder import StudyFolder
 
@@ -74,7 +74,7 @@ def read_source(path: Path, *, frame: int = 1) -> Dataset:
             for keyword in (*_IDENTITY, *_PIXELS):
                 if keyword in found:
                     source.add(DataElement(found[keyword].tag, found[keyword].VR, found[keyword].value))
-            _mend(source)
+            _repair(source)
         except READ_ERRORS as error:
             raise DicomError(
                 f"{path}: the header cannot be read ({type(error).__name__}); export the image again."
@@ -88,7 +88,7 @@ def read_source(path: Path, *, frame: int = 1) -> Dataset:
     return source
 
 
-def _mend(source: Dataset) -> None:
+def _repair(source: Dataset) -> None:
     for keyword in _ALWAYS_THERE:
         if keyword not in source or source[keyword].value is None:
             setattr(source, keyword, "")
@@ -125,11 +125,11 @@ class Result:
     dataset: Dataset
 
 
-_MAKERS: Mapping[ObjectKind, Callable[[Shown, int], list[Dataset]]] = {
-    ObjectKind.CAPTURE: lambda shown, _number: make_captures(shown),
+_MAKERS: Mapping[ObjectKind, Callable[[ImageContent, int], list[Dataset]]] = {
+    ObjectKind.CAPTURE: lambda content, _number: make_captures(content),
     ObjectKind.SEGMENTATION: make_segmentations,
-    ObjectKind.REPORT: lambda shown, number: [make_report(shown, number)],
-    ObjectKind.PRESENTATION: lambda shown, _number: make_presentations(shown),
+    ObjectKind.REPORT: lambda content, number: [make_report(content, number)],
+    ObjectKind.PRESENTATION: lambda content, _number: make_presentations(content),
 }
 
 
@@ -159,13 +159,13 @@ def make_results(
     for number, image in enumerate(study.record.images, start=1):
         if image.key in sources and image.phrases:
             source = sources[image.key]
-            film = as_single_film(source)
-            shown = show(study, image, source=film, valid=valid[image.key], identity=identity, first=first)
+            single = as_single_frame(source)
+            content = content_of(study, image, source=single, valid=valid[image.key], identity=identity, first=first)
             with tolerant_reading():  # of what the originals hold and results copy
                 for kind in (kind for kind in ObjectKind if kind in kinds):
-                    for dataset in _MAKERS[kind](shown, number):
+                    for dataset in _MAKERS[kind](content, number):
                         identity.finish(dataset, source)
-                        if film is not source:
+                        if single is not source:
                             refer_to_frame(dataset, source, image.frame)
                         made.append(Result(kind=kind, dataset=dataset))
         first += len(image.phrases)

@@ -16,44 +16,44 @@ from highdicom.pr import (
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from reports.dicom_out.content import ImageContent, PhraseContent
 from reports.dicom_out.identity import CREATOR, SeriesLabel, plain_line
-from reports.dicom_out.shown import Shown, ShownPhrase
 
 __all__ = ["PRESENTATIONS", "make_presentations"]
 
 PRESENTATIONS = SeriesLabel(name="presentation state", number=9804, title="hottest regions")
 
 
-def make_presentations(shown: Shown) -> list[Dataset]:
+def make_presentations(content: ImageContent) -> list[Dataset]:
     """Make a presentation state a phrase, which a viewer can step through."""
-    return [_presentation(shown, phrase) for phrase in shown.phrases]
+    return [_presentation(content, phrase) for phrase in content.phrases]
 
 
-def _presentation(shown: Shown, phrase: ShownPhrase) -> Dataset:
+def _presentation(content: ImageContent, phrase: PhraseContent) -> Dataset:
     layer = GraphicLayer(layer_name="M2IB_AUDIT", order=1, description="Where a model looked; not for diagnosis")
     annotation = GraphicAnnotation(
-        referenced_images=[shown.source],
+        referenced_images=[content.source],
         graphic_layer=layer,
-        graphic_objects=_graphics(shown, phrase),
-        text_objects=[_words(shown, phrase)],
+        graphic_objects=_graphics(content, phrase),
+        text_objects=[_words(content, phrase)],
     )
     presentation = GrayscaleSoftcopyPresentationState(
-        referenced_images=[shown.source],
+        referenced_images=[content.source],
         content_label=f"M2IB_{phrase.number}"[:16],
         content_description=plain_line(phrase.record.text),
         content_creator_name=CREATOR,
         graphic_layers=[layer],
         graphic_annotations=[annotation],
         presentation_lut_transformation=PresentationLUTTransformation(
-            presentation_lut_shape="INVERSE" if shown.is_inverted else "IDENTITY"
+            presentation_lut_shape="INVERSE" if content.is_inverted else "IDENTITY"
         ),
-        **shown.identity.of_object(PRESENTATIONS, shown.record.key, phrase.number),
+        **content.identity.of_object(PRESENTATIONS, content.record.key, phrase.number),
     )
-    presentation.Laterality = shown.source.get("Laterality") or ""
+    presentation.Laterality = content.source.get("Laterality") or ""
     return presentation
 
 
-def _graphics(shown: Shown, phrase: ShownPhrase) -> list[GraphicObject] | None:
+def _graphics(content: ImageContent, phrase: PhraseContent) -> list[GraphicObject] | None:
     outline = None if phrase.region is None else phrase.region.outline
     if outline is None:
         return None
@@ -62,20 +62,20 @@ def _graphics(shown: Shown, phrase: ShownPhrase) -> list[GraphicObject] | None:
             graphic_type="POLYLINE",
             graphic_data=np.array(outline),
             units="PIXEL",
-            tracking_id=plain_line(f"m2ib-audit {shown.record.key} {phrase.number}"),
-            tracking_uid=UID(shown.identity.uid("tracking", shown.record.key, str(phrase.number))),
+            tracking_id=plain_line(f"m2ib-audit {content.record.key} {phrase.number}"),
+            tracking_uid=UID(content.identity.uid("tracking", content.record.key, str(phrase.number))),
         )
     ]
 
 
-def _words(shown: Shown, phrase: ShownPhrase) -> TextObject:
+def _words(content: ImageContent, phrase: PhraseContent) -> TextObject:
     """Write phrase, model and warning across the top of the film."""
     where = "" if phrase.region is not None and phrase.region.box is not None else "\r\nThe heat points nowhere"
     words = (
         f"{plain_line(phrase.record.text, 300)}\r\n"
-        f"NOT FOR DIAGNOSIS: {plain_line(f'{shown.study.method} of {shown.model.name}')}, m2ib-audit{where}"
+        f"NOT FOR DIAGNOSIS: {plain_line(f'{content.study.method} of {content.model.name}')}, m2ib-audit{where}"
     )
-    rows, columns = shown.record.rows, shown.record.columns
+    rows, columns = content.record.rows, content.record.columns
     return TextObject(
         text_value=words,
         units="PIXEL",

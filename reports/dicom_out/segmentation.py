@@ -12,8 +12,8 @@ from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 
 from reports.dicom_out.codes import AI, HEAT_REGION, SPATIAL_CONCEPT
+from reports.dicom_out.content import HotRegion, ImageContent, PhraseContent
 from reports.dicom_out.identity import CREATOR, SeriesLabel, plain_line
-from reports.dicom_out.shown import HotRegion, Shown, ShownPhrase
 
 __all__ = ["SEGMENTATIONS", "make_segmentations"]
 
@@ -23,32 +23,32 @@ SEGMENTATIONS = SeriesLabel(name="segmentation", number=9802, title="hot regions
 _COLOURS = ((67.0, 32.0, 62.0), (55.0, 0.0, -40.0), (58.0, -41.0, 12.0), (63.0, 41.0, -9.0), (92.0, -10.0, 71.0))
 
 
-def make_segmentations(shown: Shown, number: int) -> list[Dataset]:
+def make_segmentations(content: ImageContent, number: int) -> list[Dataset]:
     """Make one binary segmentation of an image, a segment a phrase; none where no phrase's heat shows anything.
 
     The threshold of each stands in its SegmentDescription.
     """
-    hot = [(phrase, phrase.region) for phrase in shown.phrases if phrase.region is not None]
+    hot = [(phrase, phrase.region) for phrase in content.phrases if phrase.region is not None]
     if not hot:
         return []
     segmentation = Segmentation(
-        source_images=[_without_spacing(shown.source)],
+        source_images=[_without_spacing(content.source)],
         pixel_array=np.stack([region.mask for _, region in hot], axis=-1)[None].astype(np.uint8),
         segmentation_type="BINARY",
         segment_descriptions=[
-            _described(segment, phrase, region, shown) for segment, (phrase, region) in enumerate(hot, start=1)
+            _described(segment, phrase, region, content) for segment, (phrase, region) in enumerate(hot, start=1)
         ],
         content_label="HOT_REGIONS",
         content_description="Where a model looked; not for diagnosis",
         content_creator_name=CREATOR,
-        **shown.identity.of_object(SEGMENTATIONS, shown.record.key, number),
+        **content.identity.of_object(SEGMENTATIONS, content.record.key, number),
     )
-    segmentation.PatientOrientation = shown.source.get("PatientOrientation") or ""  # no plane says it
+    segmentation.PatientOrientation = content.source.get("PatientOrientation") or ""  # no plane says it
     return [segmentation]
 
 
-def _described(segment: int, phrase: ShownPhrase, region: HotRegion, shown: Shown) -> SegmentDescription:
-    study = shown.study
+def _described(segment: int, phrase: PhraseContent, region: HotRegion, content: ImageContent) -> SegmentDescription:
+    study = content.study
     described = SegmentDescription(
         segment_number=segment,
         segment_label=plain_line(f"{phrase.number}: {phrase.record.text}"),
@@ -56,13 +56,13 @@ def _described(segment: int, phrase: ShownPhrase, region: HotRegion, shown: Show
         segmented_property_type=HEAT_REGION,
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=plain_line(f"{study.method} of {shown.model.name}"),
+            name=plain_line(f"{study.method} of {content.model.name}"),
             family=AI,
             version=plain_line(study.software.get("m2ib-audit", "unknown")),
             source="m2ib-audit",
         ),
-        tracking_uid=shown.identity.uid("tracking", shown.record.key, str(phrase.number)),
-        tracking_id=plain_line(f"m2ib-audit {shown.record.key} {phrase.number}"),
+        tracking_uid=content.identity.uid("tracking", content.record.key, str(phrase.number)),
+        tracking_id=plain_line(f"m2ib-audit {content.record.key} {phrase.number}"),
         display_color=CIELabColor(*_COLOURS[(segment - 1) % len(_COLOURS)]),
     )
     described.SegmentDescription = (

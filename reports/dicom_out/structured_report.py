@@ -41,8 +41,8 @@ from reports.dicom_out.codes import (
     own_scheme,
     unit_code,
 )
+from reports.dicom_out.content import ImageContent, PhraseContent
 from reports.dicom_out.identity import SeriesLabel, plain_line
-from reports.dicom_out.shown import Shown, ShownPhrase
 from reports.score_catalogue import SCORES
 
 __all__ = ["REPORTS", "make_report"]
@@ -50,23 +50,23 @@ __all__ = ["REPORTS", "make_report"]
 REPORTS = SeriesLabel(name="structured report", number=9803, title="measurements")
 
 
-def make_report(shown: Shown, number: int) -> Dataset:
+def make_report(content: ImageContent, number: int) -> Dataset:
     """Write an image's cosines, heat, pointing games and hottest regions as a Comprehensive SR."""
     report = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=_observer(shown)),
+        observation_context=ObservationContext(observer_device_context=_observer(content)),
         procedure_reported=CHEST_IMAGING,
-        imaging_measurements=[_group(shown, phrase) for phrase in shown.phrases],
+        imaging_measurements=[_group(content, phrase) for phrase in content.phrases],
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=_library(shown.source),
+        referenced_images=_library(content.source),
     )
     return ComprehensiveSR(
-        evidence=[shown.source],
+        evidence=[content.source],
         content=report,
         is_complete=True,
         is_final=False,
         is_verified=False,
         coding_schemes=[own_scheme()],
-        **shown.identity.of_object(REPORTS, shown.record.key, number, scored=True),
+        **content.identity.of_object(REPORTS, content.record.key, number, scored=True),
     )
 
 
@@ -76,31 +76,31 @@ def _library(source: Dataset) -> list[Dataset] | None:
     return [source] if len(spacing) == 2 and min(spacing) > 0 and len(orientation) == 2 else None
 
 
-def _observer(shown: Shown) -> ObserverContext:
+def _observer(content: ImageContent) -> ObserverContext:
     device = DeviceObserverIdentifyingAttributes(
-        uid=UID(shown.identity.uid("device")),
+        uid=UID(content.identity.uid("device")),
         name="m2ib-audit",
         manufacturer_name="m2ib-audit",
-        model_name=plain_line(f"{shown.study.method} of {shown.model.name}"),
-        serial_number=shown.model.sha256[:16] or "0",
+        model_name=plain_line(f"{content.study.method} of {content.model.name}"),
+        serial_number=content.model.sha256[:16] or "0",
     )
     return ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
 
 
 def _group(
-    shown: Shown, phrase: ShownPhrase
+    content: ImageContent, phrase: PhraseContent
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     """Measure one phrase; on its region where its heat points somewhere, else on the image."""
-    source = shown.source
+    source = content.source
     found: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
-            uid=UID(shown.identity.uid("tracking", shown.record.key, str(phrase.number))),
+            uid=UID(content.identity.uid("tracking", content.record.key, str(phrase.number))),
             identifier=plain_line(phrase.record.text, 1024),
         ),
         "finding_type": finding_code(phrase.record.finding),
-        "algorithm_id": _algorithm(shown),
-        "measurements": _measurements(shown, phrase),
-        "qualitative_evaluations": _evaluations(shown, phrase),
+        "algorithm_id": _algorithm(content),
+        "measurements": _measurements(content, phrase),
+        "qualitative_evaluations": _evaluations(content, phrase),
     }
     outline = None if phrase.region is None else phrase.region.outline
     if outline is None:
@@ -118,8 +118,8 @@ def _group(
     return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **found)
 
 
-def _algorithm(shown: Shown) -> AlgorithmIdentification:
-    study, model = shown.study, shown.model
+def _algorithm(content: ImageContent) -> AlgorithmIdentification:
+    study, model = content.study, content.model
     parameters = [
         f"model={plain_line(model.name)}",
         f"model family={plain_line(model.family)}",
@@ -136,8 +136,8 @@ def _algorithm(shown: Shown) -> AlgorithmIdentification:
     )
 
 
-def _measurements(shown: Shown, phrase: ShownPhrase) -> list[Measurement]:
-    record, unit = phrase.record, unit_code(shown.study.unit)
+def _measurements(content: ImageContent, phrase: PhraseContent) -> list[Measurement]:
+    record, unit = phrase.record, unit_code(content.study.unit)
     values = [
         (COSINE, record.cosine, NO_UNITS),
         (HEAT_TOTAL, record.total_nats, unit),
@@ -149,7 +149,7 @@ def _measurements(shown: Shown, phrase: ShownPhrase) -> list[Measurement]:
     return [Measurement(name=name, value=float(value), unit=unit) for name, value, unit in values]
 
 
-def _evaluations(shown: Shown, phrase: ShownPhrase) -> list[QualitativeEvaluation]:
+def _evaluations(content: ImageContent, phrase: PhraseContent) -> list[QualitativeEvaluation]:
     """Say what became of the pointing games; nothing where nobody drew a box."""
     codes_of = {name: spec.dicom_code for name, spec in SCORES.items() if spec.dicom_code is not None}
     return [
@@ -158,5 +158,5 @@ def _evaluations(shown: Shown, phrase: ShownPhrase) -> list[QualitativeEvaluatio
             value=outcome_code(score.outcome),
         )
         for score in phrase.record.scores
-        if score.method == shown.study.method and score.score in codes_of and score.outcome in {"hit", "miss"}
+        if score.method == content.study.method and score.score in codes_of and score.outcome in {"hit", "miss"}
     ]

@@ -81,14 +81,14 @@ def test_values_are_read_as_what_the_number_is() -> None:
 
 
 def test_values_of_a_file_have_the_type_of_the_number() -> None:
-    assert read_number("m2ib", "beta", 1, said="file") == 1.0
+    assert read_number("m2ib", "beta", 1, source="file") == 1.0
     for method, number, value in (("m2ib", "beta", True), ("nib", "steps", 2.5), ("legrad", "pool", 3)):
         with pytest.raises(AuditError, match=f"file: {value} is not"):
-            read_number(method, number, value, said="file")
+            read_number(method, number, value, source="file")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "source"),
     [
         pytest.param("nib.steps", "KEY=VALUE", id="no value"),
         pytest.param("steps=3", "KEY=VALUE", id="no method"),

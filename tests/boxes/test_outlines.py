@@ -8,7 +8,7 @@ from matplotlib.path import Path as MatplotlibPath
 from pycocotools import mask as coco_mask
 from run_lengths import run_lengths_of
 
-from audit.metrics.blind import cells_touched, drawn, near_boxes, rasterise
+from audit.metrics.blind import cells_touched, near_boxes, rasterise, relative_shape
 from audit.metrics.human import centre_distance, iou_between
 from audit.metrics.scores import box_mask
 from pipelines.boxes.outlines import coco_shape, inscribed_ellipse, polygons_of, unpacked_counts
@@ -130,7 +130,7 @@ def test_a_polygon_that_is_a_rectangle_scores_as_the_rectangle_does() -> None:
     plain = Box(x=10.0, y=20.0, width=20.0, height=30.0, label="nodule")
     shaped = box_of(SQUARE)
     assert np.array_equal(box_mask([shaped], rows=ROWS, columns=COLUMNS), box_mask([plain], rows=ROWS, columns=COLUMNS))
-    one, other = (drawn(box, rows=ROWS, columns=COLUMNS) for box in (plain, shaped))
+    one, other = (relative_shape(box, rows=ROWS, columns=COLUMNS) for box in (plain, shaped))
     assert np.array_equal(rasterise([one]), rasterise([other]))
     assert (cells_touched([one]) != cells_touched([other])).mean() < 0.02
     for tolerance in (0.0, 3.0, 12.0):

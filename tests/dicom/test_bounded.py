@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from benchmarks.bench_hostile import REPRODUCED, dicom_element, file_head, image_body
 from pipelines.dicom import bounded
 from pipelines.dicom.bounded import open_bounded
-from pipelines.dicom.decode import read_whole
+from pipelines.dicom.decode import read_dataset
 from pipelines.dicom.headers import inspect_file, read_image_header
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.source import read_header
@@ -56,7 +56,7 @@ def test_what_once_took_minutes_or_gigabytes_is_refused_by_header_and_pixels(
 
 
 def test_a_deflated_file_is_read_as_pydicom_reads_it_and_keeps_its_transfer_syntax() -> None:
-    ours, theirs = read_whole(DEFLATED), dcmread(DEFLATED)
+    ours, theirs = read_dataset(DEFLATED), dcmread(DEFLATED)
     assert ours.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
     assert ours == theirs
     assert read_pixels(DEFLATED).steps[0].detail.startswith("Deflated Explicit VR Little Endian, ")
@@ -77,7 +77,7 @@ def test_a_deflated_file_of_unusual_form_is_read(tmp_path: Path, form: dict[str,
     path.write_bytes(deflated_file(image_body(8, 8, values.tobytes()), **form))
     header = read_image_header(path)
     assert (header.rows, header.columns) == (8, 8)
-    np.testing.assert_array_equal(read_whole(path).pixel_array, values.reshape(8, 8))
+    np.testing.assert_array_equal(read_dataset(path).pixel_array, values.reshape(8, 8))
 
 
 def test_what_follows_the_deflated_data_set_is_not_read(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_large_element_that_no_image_needs_costs_no_more_than_its_bytes(tmp_pa
     extra = dicom_element(*tag, b"SQ", sequence)
     path.write_bytes(file_head("1.2.840.10008.1.2.1") + body[:at] + extra + body[at:])
     assert not isinstance(inspect_file(path), Exclusion)
-    assert tag not in read_whole(path)
+    assert tag not in read_dataset(path)
     assert read_pixels(path).display.shape == (8, 8)
 
 

@@ -20,7 +20,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import ExplicitVRBigEndian
 
-from pipelines.dicom.decode import decode_frame, read_whole
+from pipelines.dicom.decode import decode_frame, read_dataset
 from pipelines.dicom.pixels import Pixels, read_pixels
 from pipelines.dicom.source import looks_like_dicom, tolerant_reading
 from pipelines.errors import DicomError
@@ -107,7 +107,7 @@ def _agreeing(path: Path) -> Iterator[str]:
     """
     with tolerant_reading(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values, encoding = decode_frame(read_whole(path), path)
+        values, encoding = decode_frame(read_dataset(path), path)
         syntax = encoding.transfer_syntax
         lossy = syntax.is_compressed and not any(word in syntax.name for word in ("Lossless", "RLE", "Deflated"))
         plugins = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ()
@@ -177,7 +177,7 @@ def test_the_displayed_picture_of_every_file_is_that_of_other_code(tmp_path: Pat
             for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
                 for macro in dataset.get(groups, [Dataset()])[0]:
                     dataset.update(macro.value[0])  # of the first frame
-            values, encoding = decode_frame(read_whole(path), path)
+            values, encoding = decode_frame(read_dataset(path), path)
             if (
                 encoding.photometric_interpretation == "PALETTE COLOR"
                 and encoding.transfer_syntax == ExplicitVRBigEndian

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import HTJ2K, UID, HTJ2KLossless, HTJ2KLosslessRPCL
 
-from pipelines.dicom.decode import decode_frame, read_whole
+from pipelines.dicom.decode import decode_frame, read_dataset
 from pipelines.dicom.pixels import read_pixels
 from pipelines.errors import DicomError
 
@@ -38,7 +38,7 @@ def compress(path: Path, syntax: UID, codestream: bytes = CODESTREAM) -> Path:
 def test_the_picture_is_that_of_the_uncompressed_twin(write_dx, syntax: UID) -> None:
     plain = write_dx(VALUES, **WINDOW)
     compressed = compress(plain, syntax)
-    stored, encoding = decode_frame(read_whole(compressed), compressed)
+    stored, encoding = decode_frame(read_dataset(compressed), compressed)
     np.testing.assert_array_equal(stored, VALUES)
     assert encoding.transfer_syntax == syntax
     np.testing.assert_array_equal(read_pixels(compressed).display, read_pixels(plain).display)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.cli.progress import shown_rate
+from audit.cli.progress import format_rate
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from audit.cli.progress import shown_rate
     ],
 )
 def test_a_rate_has_two_figures_and_a_unit(per_second: float, shown: str) -> None:
-    assert shown_rate(per_second) == shown
+    assert format_rate(per_second) == shown

@@ -14,7 +14,7 @@ from audit.phantom.evaluation import auc, auc_interval
 from audit.phantom.pool import make_pool
 from pipelines.phantom.cohort import make_cohort
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
-from pipelines.phantom.render import TAGS, betrayed, hidden, render, sample_phantom
+from pipelines.phantom.render import TAGS, render, sample_phantom, with_tags, without_lesions
 from pipelines.text.phrases import phrases_of
 
 
@@ -26,7 +26,7 @@ def test_every_finding_has_a_tag_of_its_own() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_tag_is_all_that_changes_and_lies_at_the_edge(seed: int) -> None:
     phantom = sample_phantom(np.random.default_rng(seed), at_least=1)
-    plain, tagged = render(phantom, columns=200), render(betrayed(phantom), columns=200)
+    plain, tagged = render(phantom, columns=200), render(with_tags(phantom), columns=200)
     assert tagged.boxes == plain.boxes
     changed = np.argwhere(tagged.image != plain.image)
     assert len(changed)
@@ -36,9 +36,9 @@ def test_a_tag_is_all_that_changes_and_lies_at_the_edge(seed: int) -> None:
 
 def test_a_hidden_film_keeps_its_tags_and_shows_no_lesion() -> None:
     phantom = sample_phantom(np.random.default_rng(3), at_least=2)
-    film = render(hidden(betrayed(phantom)), columns=160)
+    film = render(without_lesions(with_tags(phantom)), columns=160)
     assert film.boxes == ()
-    assert hidden(betrayed(phantom)).tags == betrayed(phantom).tags
+    assert without_lesions(with_tags(phantom)).tags == with_tags(phantom).tags
 
 
 def test_a_tagged_pool_tells_the_same_kinds_of_truth_by_other_films() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import Redactor, shown_words
+from audit.privacy.redaction import Redactor, safe_words
 from pipelines.study import Identifiers
 
 Words = list[tuple[str, float]]
@@ -11,7 +11,7 @@ Words = list[tuple[str, float]]
 
 def shown(text: str, words: Words, *, show_phi: bool = False, known: Identifiers | None = None) -> Words:
     masked = Redactor(keys=Pseudonyms(b"salt"), show_phi=show_phi).text(text, known or Identifiers())
-    return [(token.word, token.nats) for token in shown_words(text, masked, words)]
+    return [(token.word, token.nats) for token in safe_words(text, masked, words)]
 
 
 @pytest.mark.parametrize(

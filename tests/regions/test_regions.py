@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation, label
 
 from pipelines.image_file import picture_of, read_image
 from pipelines.phantom.anatomy import Grid
-from pipelines.phantom.render import Phantom, betrayed, render, sample_phantom
+from pipelines.phantom.render import Phantom, render, sample_phantom, with_tags
 from pipelines.regions import Regions, regions_of
 from pipelines.study import Zone
 
@@ -29,7 +29,7 @@ def found_on(image: np.ndarray) -> Regions:
 
 def letters_of(seed: int, *, tagged: bool) -> tuple[np.ndarray, np.ndarray]:
     """A film, and what its letters change: the same film without any letter is the oracle."""
-    with_letters = betrayed(phantom(seed)) if tagged else phantom(seed)
+    with_letters = with_tags(phantom(seed)) if tagged else phantom(seed)
     without = replace(with_letters, tags=(), anatomy=replace(with_letters.anatomy, marker=" "))
     image = render(with_letters, columns=COLUMNS).image
     return image, np.abs(image - render(without, columns=COLUMNS).image) > 0.25

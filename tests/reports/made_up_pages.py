@@ -13,7 +13,7 @@ from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
 from reports.outcomes import CONTROLS
-from reports.record import ControlRecord, OtherHeatRecord, ReportRecord, Score, ScoredPhrase, UnputSentence
+from reports.record import ControlRecord, OmittedSentence, OtherHeatRecord, ReportRecord, Score, ScoredPhrase
 from reports.review_page import ReviewSession
 from reports.run_record import (
     ControlSummary,
@@ -142,9 +142,10 @@ def _full_study() -> MadeUp:
 
 def made_up_report() -> ReportRecord:
     """Make a report of which three sentences were not put to the model."""
-    said = (("No pneumothorax.", "absent"), ("Old rib fractures.", "historical"), ("Small effusion.", "present"))
+    omitted = (("No pneumothorax.", "absent"), ("Old rib fractures.", "historical"), ("Small effusion.", "present"))
     not_put = tuple(
-        UnputSentence(text=text, section="findings", finding="pneumothorax", context=context) for text, context in said
+        OmittedSentence(text=text, section="findings", finding="pneumothorax", context=context)
+        for text, context in omitted
     )
     text = "FINDINGS: Small right effusion.\nNo pneumothorax <b>."
     return ReportRecord(text=text, words=7, masked_words=0, not_put=not_put)

@@ -8,7 +8,7 @@ from made_up_records import EFFUSION, FLAT, HEART, NODULE, Claim, make_study
 
 from pipelines.geometry import Fit
 from reports.outcomes import best_reference, cohort_summary, masking_summary, study_summary, verdict_on
-from reports.page import shown_heat, shown_number, shown_percent
+from reports.page import format_heat, format_number, format_percent
 from reports.record import ReportRecord, Score, TokenHeat
 from reports.run_record import ScoreSummary
 from reports.study_page import shaded_text
@@ -167,11 +167,11 @@ def test_shading_never_changes_the_sentence():
     ids=["none", "nan", "half to even", "negative", "no negative zero", "thousands"],
 )
 def test_numbers_are_printed_with_their_true_sign_and_never_as_nan(value, text):
-    assert shown_number(value) == text
+    assert format_number(value) == text
 
 
 def test_a_share_is_printed_as_a_percentage():
-    assert (shown_percent(0.854), shown_percent(None)) == ("85\u202f%", "–")
+    assert (format_percent(0.854), format_percent(None)) == ("85\u202f%", "–")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_share_is_printed_as_a_percentage():
     ],
 )
 def test_little_heat_keeps_two_figures(value, text):
-    assert shown_heat(value) == text
+    assert format_heat(value) == text
 
 
 def test_a_page_tells_how_many_words_of_the_report_are_masked() -> None:

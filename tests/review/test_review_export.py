@@ -68,7 +68,7 @@ def test_a_damaged_study_is_left_out_of_table_and_boxes_and_named(said, tmp_path
     record = said / "studies" / FOUR.record.key / "record.json"
     record.write_text("[" * 100_000)
     found = export(said)
-    assert ({row["study"][0] for row in rows_of(text_of(found, as_json=False))}, found.strange) == ({"a", "b"}, 0)
+    assert ({row["study"][0] for row in rows_of(text_of(found, as_json=False))}, found.foreign) == ({"a", "b"}, 0)
     (sentence,) = found.damaged
     assert f"{FOUR.record.key}/record.json is no record" in sentence
     for words in (["export", str(said)], ["boxes", str(said), "--out", str(tmp_path / "b.csv"), "--with-run-boxes"]):
@@ -123,7 +123,7 @@ def test_what_was_said_of_an_earlier_audit_is_counted_and_left_out(said):
     record = said / "studies" / TWO.record.key / "record.json"
     record.write_text(TWO.record.model_copy(update={"created": NOW}).model_dump_json())
     found = export(said)
-    assert found.strange == 2
+    assert found.foreign == 2
     assert {row["study"] for row in found.rows} == {ONE.record.key, FOUR.record.key}
 
 

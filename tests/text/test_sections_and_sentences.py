@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipelines.limits import MAX_REPORT_CHARACTERS
 from pipelines.privacy.masking import mask_identifiers
 from pipelines.text.phrases import LONGEST_SENTENCE, phrases_of, sentences_of
-from pipelines.text.sections import sections_of, without_people
+from pipelines.text.sections import sections_of, without_letterhead
 
 MIMIC = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -188,7 +188,7 @@ def test_a_report_without_people_keeps_what_is_clinical_and_loses_letterhead_and
         "St Elsewhere, Ward 3\nPATIENT NAME: Roe, Jane\nINDICATION: cough.\nCOMPARISON: none.\n"
         "FINDINGS: Small effusion.\nNo pneumothorax.\nIMPRESSION: Effusion.\nDICTATED BY: J. Poe\nSIGNED: J. Poe"
     )
-    assert without_people(text).split("\n\n") == [
+    assert without_letterhead(text).split("\n\n") == [
         "INDICATION: cough.",
         "COMPARISON: none.",
         "FINDINGS: Small effusion.\nNo pneumothorax.",
@@ -197,4 +197,6 @@ def test_a_report_without_people_keeps_what_is_clinical_and_loses_letterhead_and
 
 
 def test_a_report_without_headings_is_kept_whole() -> None:
-    assert without_people("  Small right effusion.\nNo pneumothorax.\n") == "Small right effusion.\nNo pneumothorax."
+    assert (
+        without_letterhead("  Small right effusion.\nNo pneumothorax.\n") == "Small right effusion.\nNo pneumothorax."
+    )

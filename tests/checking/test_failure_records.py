@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.privacy.pseudonyms import Pseudonyms
-from audit.privacy.redaction import shown_failures
+from audit.privacy.redaction import failure_records
 from pipelines.privacy.vocabulary import is_known
 from pipelines.study import Exclusion
 
@@ -27,7 +27,7 @@ def key(name: str) -> str:
 
 
 def reasons(*items: Exclusion) -> list[str]:
-    return [shown.reason for shown in shown_failures(items, [FOLDER], KEYS, show_phi=False)]
+    return [shown.reason for shown in failure_records(items, [FOLDER], KEYS, show_phi=False)]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_no_name_stays_in_a_reason(name: str, before: str, after: str) -> None:
 
 def test_a_row_of_a_table_keeps_its_number_and_a_file_its_place_in_the_folder() -> None:
     item = left_out("/data/dicom/sub/reports.csv row 12", "empty")
-    [hidden] = shown_failures([item], [FOLDER], KEYS, show_phi=False)
-    [named] = shown_failures([item], [FOLDER], KEYS, show_phi=True)
-    [elsewhere] = shown_failures([item], [Path("/other")], KEYS, show_phi=True)
+    [hidden] = failure_records([item], [FOLDER], KEYS, show_phi=False)
+    [named] = failure_records([item], [FOLDER], KEYS, show_phi=True)
+    [elsewhere] = failure_records([item], [Path("/other")], KEYS, show_phi=True)
     assert (hidden.source, named.source, elsewhere.source) == (
         f"{key('reports.csv')} row 12",
         "sub/reports.csv row 12",
@@ -107,7 +107,7 @@ def steps_for(count: int) -> int:
     before = sys.gettrace()
     sys.settrace(count_steps)
     try:
-        shown = shown_failures(items, [FOLDER], KEYS, show_phi=False)
+        shown = failure_records(items, [FOLDER], KEYS, show_phi=False)
     finally:
         sys.settrace(before)
     assert "Doe" not in "".join(each.reason for each in shown)

@@ -13,7 +13,7 @@ from reports.dicom_out.identity import Identity
 from reports.record import ModelRecord, Pixel, ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder
 
-__all__ = ["HotRegion", "Shown", "ShownPhrase", "hot_region", "show"]
+__all__ = ["HotRegion", "ImageContent", "PhraseContent", "content_of", "hot_region"]
 
 _BINS = 256
 _LAST_BITS = 8  # units in the last place: what interpolation may leave of a flat map
@@ -76,7 +76,7 @@ def _box_around(mask: Bool[np.ndarray, "rows columns"], hottest: Pixel) -> tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownPhrase:
+class PhraseContent:
     """One phrase put to the model, its heat, and where that is hot."""
 
     number: int  # over all images of the study, from 1
@@ -86,14 +86,14 @@ class ShownPhrase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ImageContent:
     """One image of an audited study, beside its original's header."""
 
     identity: Identity
     record: ScoredImage
     source: Dataset
     picture: bytes
-    phrases: tuple[ShownPhrase, ...]
+    phrases: tuple[PhraseContent, ...]
 
     @property
     def study(self) -> StudyRecord:
@@ -112,7 +112,7 @@ class Shown:
         return any(text(self.source, keyword) == value for keyword, value in inverted)
 
 
-def show(
+def content_of(
     study: StudyFolder,
     image: ScoredImage,
     *,
@@ -120,7 +120,7 @@ def show(
     valid: Bool[np.ndarray, "rows columns"],
     identity: Identity,
     first: int,
-) -> Shown:
+) -> ImageContent:
     """Bring together what the results of an image show; its phrases are counted from ``first``."""
     phrases = []
     for number, phrase in enumerate(image.phrases, start=first):
@@ -128,8 +128,8 @@ def show(
         on_source = image.placement.heat_to_source(grid)
         on_source[~valid] = np.nan
         region = hot_region(on_source, phrase.hottest)
-        phrases.append(ShownPhrase(number=number, record=phrase, heat=grid, region=region))
-    return Shown(
+        phrases.append(PhraseContent(number=number, record=phrase, heat=grid, region=region))
+    return ImageContent(
         identity=identity,
         record=image,
         source=source,
