@@ -169,7 +169,7 @@ def render_study(
         script="heat.js",
         data=data,
         context=context,
-        also=("vendor/d3-array.min.js", "vendor/d3-contour.min.js", "film.js", "study.js", *REVIEW_FILES),
+        also=("vendor/d3-array.min.js", "vendor/d3-contour.min.js", "viewer.js", "study.js", *REVIEW_FILES),
         has_server=session is not None,
         has_keys=True,
     )

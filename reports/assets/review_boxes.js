@@ -65,7 +65,7 @@ const startReviewBoxes = (stage, image, onChange) => {
   const take = (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
-    event.stopPropagation(); // the film would be moved along
+    event.stopPropagation(); // the image would be moved as well
     svg.setPointerCapture(event.pointerId);
     const point = placeOf(event);
     const owner = event.target.closest("[data-box]");

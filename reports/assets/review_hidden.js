@@ -10,7 +10,7 @@ const reviewHidden = (store, answers, docks) => {
     document.body.classList.toggle("withholding", answers.some(isHidden));
     for (const dock of docks) {
       dock.cards.forEach((card, place) => card.classList.toggle("withheld", isHidden(dock.answers[place])));
-      dock.section.classList.toggle("withheld-film", isHidden(dock.answer));
+      dock.section.classList.toggle("withheld-image", isHidden(dock.answer));
       for (const box of dock.section.querySelectorAll(".box")) {
         const places = box.dataset.phrases.split(" ").filter(Boolean);
         box.classList.toggle("withheld", places.some((place) => isHidden(dock.answers[place])));

@@ -71,7 +71,7 @@
       this.stage = this.find(".stage");
       this.radios = [...section.querySelectorAll(".card input[type=radio]")];
       this.look = { ...PLAIN };
-      this.film = new Film(this.stage, () => this.settle());
+      this.viewer = new Viewer(this.stage, () => this.settle());
       const ranges = image.phrases.map((phrase) => phrase.range).filter(Boolean);
       this.shared = data.sharedRange ?? [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
       section.classList.add("live");
@@ -189,14 +189,14 @@
       if (phrase) {
         const range = this.rangeOf(phrase);
         const companion = this.companion(range);
-        const second = this.film.beside(companion !== null);
-        this.paintPane(this.film.panes[0], { ...phrase, range, phrase: this.chosen });
+        const second = this.viewer.beside(companion !== null);
+        this.paintPane(this.viewer.panes[0], { ...phrase, range, phrase: this.chosen });
         if (second) {
           this.paintPane(second, companion);
           this.entitle(second, companion);
         }
         // Read where there are two panes, and in print.
-        this.entitle(this.film.panes[0], { range, title: this.nameOf(this.chosen), unit: data.unit });
+        this.entitle(this.viewer.panes[0], { range, title: this.nameOf(this.chosen), unit: data.unit });
         this.find(".low").textContent = range ? nats(range[0]) : "–";
         this.find(".high").textContent = range ? nats(range[1]) : "–";
         this.find(".flat-note").hidden = Boolean(range);
@@ -229,7 +229,7 @@
       const heated = this.isOn(".heat-switch");
       const boxed = this.find(".box-switch")?.checked ?? true;
       const hidden = new Set([...this.section.querySelectorAll(".reader-switch:not(:checked)")].map(({ value }) => value));
-      for (const pane of this.film.panes) {
+      for (const pane of this.viewer.panes) {
         pane.querySelector("canvas.heat").classList.toggle("off", !heated);
         pane.querySelector(".contours").setAttribute("visibility", heated ? "visible" : "hidden");
         pane.querySelector(".hottest").setAttribute("visibility", heated && pane.hottest ? "visible" : "hidden");
@@ -250,7 +250,7 @@
     showOpacity() {
       const slider = this.find(".opacity");
       if (!slider) return;
-      for (const pane of this.film.panes) pane.querySelector("canvas.heat").style.opacity = slider.value / 100;
+      for (const pane of this.viewer.panes) pane.querySelector("canvas.heat").style.opacity = slider.value / 100;
       this.find(".opacity-value").textContent = `${slider.value}\u202f%`;
       slider.setAttribute("aria-valuetext", t("script.study.percent", { share: slider.value }));
     }
@@ -263,10 +263,10 @@
       this.show();
     }
 
-    /** Size labels and marker for the screen, and say how the film is seen. */
+    /** Size labels and marker for the screen, and print zoom and window. */
     settle() {
-      if (!this.film) return;
-      for (const pane of this.film.panes) {
+      if (!this.viewer) return;
+      for (const pane of this.viewer.panes) {
         const svg = pane.querySelector(".drawing");
         const scale = svg.querySelector("g").getScreenCTM()?.a;
         if (!scale) continue;
@@ -276,13 +276,13 @@
           pane.querySelector(".hottest").setAttribute("transform", `translate(${column} ${row}) scale(${1 / scale})`);
         }
       }
-      const { zoom } = this.film.view;
-      // The letters of side stand at the film's own edges, as large as on a film that fits.
+      const { zoom } = this.viewer.view;
+      // The side letters stay at the edges of the image, as large as on an image that fits.
       for (const letters of this.stage.querySelectorAll(".sides")) {
         const size = letters.viewBox.baseVal.height / 30 / zoom;
         for (const letter of letters.children) letter.setAttribute("font-size", size);
       }
-      const { centre, width, inverted } = this.film.window;
+      const { centre, width, inverted } = this.viewer.window;
       this.find(".zoom-value").textContent = `${Math.round(zoom * 100)}\u202f%`;
       const grey = `${Math.round(centre * 100)} ± ${Math.round(width * 50)}\u202f%`;
       this.find(".window-value").textContent = grey.replace("-", "−");
@@ -290,16 +290,16 @@
       this.showOpacity();
     }
 
-    /** The print layout comes after `beforeprint`: its film is 186 by about 180 mm (page.css), 96 px to 25.4 mm. */
+    /** The print layout comes after `beforeprint`: its image is 186 by about 180 mm (page.css), 96 px to 25.4 mm. */
     print(starts) {
       if (starts) {
-        this.kept = this.film.view;
-        this.film.fit();
-        const scale = Math.min(700 / this.film.panes.length / this.image.columns, 680 / this.image.rows);
-        for (const pane of this.film.panes) layOutLabels(pane.querySelector(".drawing"), 1 / scale);
+        this.kept = this.viewer.view;
+        this.viewer.fit();
+        const scale = Math.min(700 / this.viewer.panes.length / this.image.columns, 680 / this.image.rows);
+        for (const pane of this.viewer.panes) layOutLabels(pane.querySelector(".drawing"), 1 / scale);
       } else {
-        this.film.view = this.kept;
-        this.film.place();
+        this.viewer.view = this.kept;
+        this.viewer.place();
       }
     }
 
@@ -321,13 +321,13 @@
         this.show();
       });
       on(".beside", "change", () => this.show());
-      on(".zoom-in", "click", () => this.film.zoomBy(Film.STEP));
-      on(".zoom-out", "click", () => this.film.zoomBy(1 / Film.STEP));
-      on(".zoom-fit", "click", () => this.film.fit());
-      on(".invert-switch", "change", (event) => this.film.invert(event.target.checked));
-      on(".window-reset", "click", () => this.film.reset());
+      on(".zoom-in", "click", () => this.viewer.zoomBy(Viewer.STEP));
+      on(".zoom-out", "click", () => this.viewer.zoomBy(1 / Viewer.STEP));
+      on(".zoom-fit", "click", () => this.viewer.fit());
+      on(".invert-switch", "change", (event) => this.viewer.invert(event.target.checked));
+      on(".window-reset", "click", () => this.viewer.reset());
       on(".window-switch", "change", (event) => {
-        this.film.windowing = event.target.checked;
+        this.viewer.windowing = event.target.checked;
       });
       this.stage.addEventListener("keydown", (event) => this.onStageKey(event));
       new ResizeObserver(() => this.settle()).observe(this.stage);
@@ -335,14 +335,14 @@
       window.addEventListener("afterprint", () => this.print(false));
     }
 
-    /** Arrow keys walk through the phrases; with Shift they window, with Ctrl they move the film. */
+    /** Arrow keys walk through the phrases; with Shift they window, with Ctrl they move the image. */
     onStageKey(event) {
       const step = { ArrowDown: [0, 1], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowLeft: [-1, 0] }[event.key];
       if (!step || event.altKey || event.metaKey || event.target !== this.stage) return;
       event.preventDefault();
       const [x, y] = step;
-      if (event.shiftKey) this.film.windowBy(x * 0.05, -y * 0.05);
-      else if (event.ctrlKey) this.film.moveBy(-x * 0.1, -y * 0.1);
+      if (event.shiftKey) this.viewer.windowBy(x * 0.05, -y * 0.05);
+      else if (event.ctrlKey) this.viewer.moveBy(-x * 0.1, -y * 0.1);
       else this.choose(this.chosen + x + y);
     }
 
@@ -355,12 +355,12 @@
     h: (reading) => reading.flip(".heat-switch"),
     b: (reading) => reading.flip(".box-switch"),
     k: (reading) => reading.flip(".contour-switch"),
-    i: (reading) => reading.film.invert(),
+    i: (reading) => reading.viewer.invert(),
     w: (reading) => reading.flip(".window-switch"),
-    f: (reading) => reading.film.fit(),
-    "+": (reading) => reading.film.zoomBy(Film.STEP),
-    "=": (reading) => reading.film.zoomBy(Film.STEP),
-    "-": (reading) => reading.film.zoomBy(1 / Film.STEP),
+    f: (reading) => reading.viewer.fit(),
+    "+": (reading) => reading.viewer.zoomBy(Viewer.STEP),
+    "=": (reading) => reading.viewer.zoomBy(Viewer.STEP),
+    "-": (reading) => reading.viewer.zoomBy(1 / Viewer.STEP),
   };
 
   /** Letters are commands, unless switched off: speech input and stray keys would press them. */
@@ -434,7 +434,7 @@
   const back = document.querySelector(".back");
   if (from && back) back.hash = from;
 
-  /** The masthead stays in sight, and the film fills what is left below it. */
+  /** The masthead stays visible, and the viewer fills the rest of the window. */
   const above = document.querySelector(".above");
   new ResizeObserver(() => {
     document.documentElement.style.setProperty("--above", `${above.getBoundingClientRect().height}px`);

@@ -1,5 +1,5 @@
-/** Radiographs on a light box: one or two panes that zoom, move and are windowed together. */
-class Film {
+/** Radiographs in a viewer: one or two panes that are zoomed, moved and windowed together. */
+class Viewer {
   static MOST = 16; // times the size that fits
   static STEP = 1.25;
 
@@ -7,7 +7,7 @@ class Film {
     this.stage = stage;
     this.onChange = onChange;
     this.panes = [stage.querySelector(".pane")];
-    this.windowing = false; // whether dragging changes the window instead of the place
+    this.windowing = false; // whether dragging changes the window instead of the position
     this.pointers = new Map();
     this.ramps = [...stage.querySelectorAll(".window-ramp > *")];
     this.reset();
@@ -74,7 +74,7 @@ class Film {
   /** Zoom about the point under the pointer, or about the middle. */
   zoomBy(factor, event) {
     const [x, y] = event ? this.inPane(event) : [0.5, 0.5];
-    const zoom = Math.min(Film.MOST, Math.max(1, this.view.zoom * factor));
+    const zoom = Math.min(Viewer.MOST, Math.max(1, this.view.zoom * factor));
     const by = zoom / this.view.zoom;
     this.view = { zoom, x: x - (x - this.view.x) * by, y: y - (y - this.view.y) * by };
     this.place();
@@ -93,7 +93,7 @@ class Film {
 
   onWheel(event) {
     if (event.ctrlKey && event.deltaY === 0) return;
-    // Over a film that fits, a wheel scrolls the page as anywhere else, unless the film was clicked and it zooms in.
+    // Over an image that fits, the wheel scrolls the page as elsewhere, unless the image was clicked and the wheel zooms in.
     const asked = event.ctrlKey || (event.deltaY < 0 && this.stage.contains(document.activeElement));
     if (this.view.zoom === 1 && !asked) return;
     event.preventDefault();
@@ -129,7 +129,7 @@ class Film {
     this.pointers.delete(event.pointerId);
   }
 
-  /** Lay a second film beside the first, or take it away; gives its pane. */
+  /** Show or remove a second image next to the first; returns its pane. */
   beside(shown) {
     if (shown && this.panes.length === 1) {
       const pane = this.panes[0].cloneNode(true);
