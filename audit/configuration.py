@@ -1,7 +1,7 @@
-"""The configuration of an audit: six sections, each a frozen model; the names are those of the command line's flags.
+"""The configuration of an audit: six sections, each a frozen model; field names match the flags of the command line.
 
 The description of a field is its help on the command line and its comment in the file that ``m2ib-audit config``
-prints. Nothing heavy is imported here: choices are plain strings.
+prints. This module imports nothing slow: choices are plain strings.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 COHORT_NEEDED = "a cohort is needed: give --dicom-dir and --reports, or --phantoms with a number"
-PHANTOMS_ALONE = "--phantoms makes its own cohort: leave --dicom-dir, --reports, --boxes and the like out"
+PHANTOMS_ALONE = "--phantoms makes its own cohort: omit --dicom-dir, --reports, --boxes and other inputs"
 ALL = "all"  # as a method: every method; before a hyperparameter: every chosen method that has it
 
 BurnedInChoice = Literal["mask", "leave-out", "keep"]
@@ -56,12 +56,12 @@ Composed = TypeVar("Composed", bound="ComposedConfig")
 
 
 def _listed(value: object) -> object:
-    """Take one value where several may be given."""
+    """Accept a single value where a list is expected."""
     return (value,) if isinstance(value, str | Path) else value
 
 
 def _names(value: object) -> object:
-    """Take names one by one and with commas between them, once each."""
+    """Accept a list of names or comma-separated names; drop duplicates."""
     listed = _listed(value)
     if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
         return listed
@@ -83,36 +83,36 @@ class _Section(BaseModel):
 
 
 class InputsConfig(_Section):
-    """The studies that are audited."""
+    """The studies to audit."""
 
-    dicom_dir: Path = Field(description="Folder with the DICOM files; subfolders are searched.")
-    reports: Path = Field(description="Folder of reports, or a file of them.")
+    dicom_dir: Path = Field(description="Folder with the DICOM files, searched recursively.")
+    reports: Path = Field(description="Folder with the reports, or one file with reports.")
     boxes: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         default=(),
-        description="Radiologists' boxes and outlines: a file of any public set, COCO JSON, CSV, DICOM SR or GSPS, or "
-        "a folder of such files; may be given several times.",
+        description="Radiologists' boxes and outlines: a file in the format of a public dataset, COCO JSON, CSV, DICOM "
+        "SR or GSPS, or a folder of such files. Can be repeated.",
     )
-    all_views: bool = Field(default=False, description="Take lateral and unknown views too.")
+    all_views: bool = Field(default=False, description="Include lateral and unknown views.")
     frames: FramesChoice = Field(
-        default="first", description="Of a file with several frames: the first, or each as an image of its own."
+        default="first", description="Multi-frame files: audit the first frame, or each frame as a separate image."
     )
     burned_in: BurnedInChoice = Field(
         default="mask",
-        description="Radiographs with burned-in text: mask shows them with the text blanked, leave-out does not audit "
-        "them, keep shows them as they are.",
+        description="Radiographs with burned-in text: mask blanks the text on pages, leave-out excludes the image, "
+        "keep shows the text.",
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Take so many studies at most, the same ones each time; all unless given."
+        default=None, ge=1, description="Maximum number of studies, the same ones every time. Default: all."
     )
     index: Literal["auto", "none"] | Path = Field(
         default="auto",
-        description="File that keeps what the headers say, patient and accession numbers included, so that the next "
-        "scan of this folder reads changed files only. auto is a file in your cache folder, none keeps nothing.",
+        description="File that caches the headers, including patient and accession numbers, so that the next scan of "
+        "this folder reads only changed files. auto: a file in your cache folder; none: no cache.",
     )
 
     @property
     def folders(self) -> list[Path]:
-        """Everything that is read."""
+        """All input files and folders."""
         return [self.dicom_dir, self.reports, *self.boxes]
 
 
@@ -124,16 +124,16 @@ class ModelConfig(_Section):
         description="phantom, a known name (see `models`), a model folder or a hub id (owner/name). On phantoms the "
         "default is phantom.",
     )
-    device: str = Field(default="auto", description="auto (a GPU where there is one), cpu, cuda or cuda:1.")
+    device: str = Field(default="auto", description="auto (a GPU if available), cpu, cuda or cuda:1.")
     fit: FitChoice = Field(
         default="auto",
-        description="How images meet the model's square: letterbox, crop, stretch, or own, what the model's files say. "
-        "auto is letterbox, and own in `evaluate`.",
+        description="How images are fitted to the model's square input: letterbox, crop, stretch, or own (as the "
+        "model's files specify). auto is letterbox, and own in `evaluate`.",
     )
     precision: PrecisionChoice = Field(
         default="auto",
-        description="Precision of the towers after the bottleneck (m2ib); auto is bf16 on a GPU that has it, "
-        "else fp32.",
+        description="Precision of the towers after the bottleneck (m2ib). auto is bf16 on a GPU that supports it, "
+        "otherwise fp32.",
     )
     compile: bool = Field(
         default=False, description="Compile the towers first (m2ib; half a minute, needs a C compiler)."
@@ -146,10 +146,10 @@ class MethodConfig(_Section):
     method: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         default=("m2ib",),
         description="Attribution method: m2ib, iba, nib, grad_cam, grad_eclip, chefer, legrad, saliency, rise, "
-        "kernel_shap, rollout, patch_similarity, or all. Several with commas between them or by giving the flag "
-        "again; the first is the main one. `compare` takes all unless told otherwise.",
+        "kernel_shap, rollout, patch_similarity, or all. For several methods separate them by commas or repeat the "
+        "flag; the first is the main method. `compare` defaults to all.",
     )
-    words: bool = Field(default=True, description="Explain the words too; without, a run takes half the time.")
+    words: bool = Field(default=True, description="Also explain the words. Without this a run takes half the time.")
     seed: int = Field(default=0, ge=0, description="Seed of every random draw.")
     hyperparameters: Mapping[str, Mapping[str, int | float | str]] = Field(
         default_factory=dict, description="By method, or under `all` for every chosen method that has it."
@@ -157,81 +157,84 @@ class MethodConfig(_Section):
 
 
 class ScoringConfig(_Section):
-    """The tests that the heat is put to beside the scores against boxes."""
+    """Tests of the heat in addition to the scores against boxes."""
 
     controls: int = Field(
         default=40,
         ge=0,
-        description="Phrases, drawn by the seed, that are put to the controls of the verdict; 0 for none.",
+        description="Number of randomly sampled phrases on which the verdict's controls are run; 0 for none.",
     )
     faithfulness: int | None = Field(
         default=None,
         ge=0,
-        description="Phrases, drawn by the seed, whose heat is put to deletion, insertion, ROAD and confidence drops; "
-        "unless given none in `run`, 40 in `compare`.",
+        description="Number of randomly sampled phrases whose heat is tested by deletion, insertion, ROAD and "
+        "confidence drop. Default: none in `run`, 40 in `compare`.",
     )
 
 
 class OutputConfig(_Section):
-    """What is written."""
+    """The output."""
 
-    out: Path = Field(description="Folder to write to; made if it is not there.")
+    out: Path = Field(description="Folder to write to; created if it does not exist.")
     show_phi: bool = Field(
-        default=False, description="Show file names and the reports' words unmasked: for closed rooms only."
+        default=False, description="Do not mask file names and report text. Pages then contain patient data."
     )
     key_list: Path | None = Field(
         default=None,
-        description="File outside OUT, readable by you alone, that says which file and study each key is.",
+        description="File outside OUT, readable only by you, that lists the file and study of each key.",
     )
-    overwrite: bool = Field(default=False, description="Replace what is there, instead of going on from it.")
+    overwrite: bool = Field(default=False, description="Replace existing results instead of resuming.")
 
 
 class SlurmConfig(_Section):
-    """What the jobs ask of a Slurm cluster."""
+    """Resources that the jobs request from a Slurm cluster."""
 
     cluster: Literal["slurm", "local"] = Field(
-        default="slurm", description="local: processes of this machine, all shards at once."
+        default="slurm", description="local runs all shards at once as processes on this machine."
     )
-    shards: int = Field(default=8, ge=1, description="Jobs that the studies are divided among.")
-    at_once: int | None = Field(default=None, ge=1, description="Shards that may run at the same time.")
+    shards: int = Field(default=8, ge=1, description="Number of jobs among which the studies are divided.")
+    at_once: int | None = Field(default=None, ge=1, description="Maximum number of shards that run at the same time.")
     minutes: int = Field(
-        default=24 * 60, ge=1, description="A shard's time; where that is up it is put into the queue again."
+        default=24 * 60, ge=1, description="Time limit of a shard; a shard that exceeds it is requeued."
     )
     mem_gb: float = Field(default=16, gt=0, description="Memory of a shard.")
     cpus: int = Field(default=8, ge=1, description="Cores of a shard.")
     gpus: int = Field(default=0, ge=0, description="GPUs of a shard.")
     partition: str | None = Field(default=None, description="Partition of the cluster.")
-    account: str | None = Field(default=None, description="Account that pays.")
+    account: str | None = Field(default=None, description="Account to charge.")
     qos: str | None = Field(default=None, description="Quality of service.")
     constraint: str | None = Field(default=None, description="Features that the nodes must have.")
     setup: tuple[str, ...] = Field(
-        default=(), description='Lines of the job\'s script before the command, for example "module load cuda".'
+        default=(), description='Lines in the job script before the command, for example "module load cuda".'
     )
-    closing_minutes: int = Field(default=12 * 60, ge=1, description="Time of the last job, which closes the run.")
+    closing_minutes: int = Field(
+        default=12 * 60, ge=1, description="Time limit of the last job, which completes the run."
+    )
     closing_mem_gb: float = Field(default=64, gt=0, description="Memory of the last job.")
 
 
 class ExecutionConfig(_Section):
-    """Where and how the work is done."""
+    """Where and how the audit runs."""
 
     engine: EngineChoice = Field(
         default="local",
-        description="local is this machine; ray is the cluster that RAY_ADDRESS names, or else a Ray of this machine "
-        "alone; slurm submits shards and a last job that closes the run. ray and slurm are extras "
+        description="local: this machine. ray: the cluster named by RAY_ADDRESS, otherwise Ray on this machine only. "
+        "slurm: submits shards and a last job that completes the run. ray and slurm are extras "
         "(pip install 'm2ib-audit[ray,slurm]'); see docs/SCALE.md.",
     )
     workers: int | None = Field(
         default=None,
         ge=0,
-        description="Processes that decode, and as many that score and write; unless given none beside a CPU.",
+        description="Number of processes that decode, and of processes that score and write. Default on a CPU: 0.",
     )
     shard: Annotated[Shard | None, BeforeValidator(_shard), PlainSerializer(_shard_text)] = Field(
         default=None,
-        description="i/N: audit this part of the studies alone, beside the other parts on other machines; then a run "
-        "without it makes tables and pages of all.",
+        description="i/N: audit only this part of the studies, while other machines audit the other parts. A final run "
+        "without this setting makes the tables and pages of all studies.",
     )
     retry_failed: bool = Field(
-        default=False, description="Try again what failed before; else only where something has changed."
+        default=False,
+        description="Retry studies that failed before. Otherwise they are retried only if inputs changed.",
     )
     slurm: SlurmConfig = SlurmConfig()
 
@@ -262,11 +265,11 @@ _OF_THE_LOG: dict[str, Any] = {
 
 
 class ComposedConfig(_Section):
-    """A configuration that is composed of sections."""
+    """A configuration composed of sections."""
 
     @classmethod
     def of(cls: type[Composed], **values: object) -> Composed:
-        """Build it from flat values, named as the flags are: ``RunConfig.of(out=..., model=...)``.
+        """Build the configuration from flat values with the names of the flags: ``RunConfig.of(out=..., model=...)``.
 
         Hyperparameters are ``hyperparameters={"m2ib": {"beta": 0.5}}``, as in :class:`MethodConfig`.
 
@@ -303,11 +306,11 @@ class RunConfig(ComposedConfig):
     execution: ExecutionConfig = ExecutionConfig()
 
     def on_device(self, device: str) -> "RunConfig":
-        """Give the same configuration for another device."""
+        """Return the same configuration for another device."""
         return self.model_copy(update={"model": self.model.model_copy(update={"device": device})})
 
     def for_result(self) -> "dict[str, dict[str, ConfigValue]]":
-        """Give what shapes a result: no path, nothing of one machine; ``--config`` reads it back from run.json."""
+        """Return the settings that affect results, without paths; ``--config`` reads them from run.json."""
         given: dict[str, dict[str, ConfigValue]] = self.model_dump(
             mode="json", include=_OF_THE_RESULT, exclude_none=True
         )
@@ -316,13 +319,13 @@ class RunConfig(ComposedConfig):
         return given
 
     def for_log(self) -> dict[str, JsonValue]:
-        """Give all settings but paths, flat, for the audit log."""
+        """Return all settings except paths, flattened, for the audit log."""
         dumped: dict[str, dict[str, JsonValue]] = self.model_dump(mode="json", include=_OF_THE_LOG)
         return {name: value for section in dumped.values() for name, value in section.items()}
 
 
 class ShownConfig(_Section):
-    """Of :class:`OutputConfig` what a command without OUT reads."""
+    """The part of :class:`OutputConfig` that a command without OUT reads."""
 
     show_phi: bool = False
 
@@ -335,7 +338,7 @@ class CheckConfig(ComposedConfig):
 
 
 class CohortConfig(ComposedConfig):
-    """What the experiments on a cohort share: files, or phantoms in their place; the model and the methods."""
+    """Settings shared by the experiments on a cohort: files or phantoms, the model and the methods."""
 
     inputs: InputsConfig | None = None
     phantoms: int | None = Field(default=None, ge=2)
@@ -344,7 +347,7 @@ class CohortConfig(ComposedConfig):
 
     @property
     def cohort(self) -> InputsConfig | int:
-        """The files, or how many phantoms to make.
+        """The files, or the number of phantoms to make.
 
         Raises:
             AuditError: both are given, or neither.
@@ -359,12 +362,12 @@ class CohortConfig(ComposedConfig):
 
 
 def flag_of(name: str) -> str:
-    """Spell a field as its flag and its key in the file are: with hyphens."""
+    """Return a field's name as its flag and its key in the file spell it: with hyphens."""
     return name.replace("_", "-")
 
 
 def describe_error(error: ValidationError) -> str:
-    """Say the first of pydantic's errors in one line, with the key that it is about."""
+    """Describe the first of pydantic's errors in one line, with the key that it concerns."""
     first: Mapping[str, Any] = error.errors()[0]
     key = ".".join(flag_of(part) if isinstance(part, str) else str(part + 1) for part in first["loc"])
     if first["type"] == "missing":

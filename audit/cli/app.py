@@ -72,7 +72,7 @@ def _common(
 
 
 def main() -> None:
-    """Run the command; an interrupt ends it without a trace, a mistake of ours with places and without values."""
+    """Run the command; an interrupt prints no traceback, a bug prints the places in the code without values."""
     choose_threads()  # before any command loads numpy or torch
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # of paths that are no UTF-8, as stderr does
@@ -84,11 +84,11 @@ def main() -> None:
         from audit.logbook.events import scrubbed_trace
 
         print_message(
-            f"m2ib-audit: a mistake of the program ({type(error).__name__}); please report it with these places:"
+            f"m2ib-audit: internal error ({type(error).__name__}); please report it with these code locations:"
         )
         for place in scrubbed_trace(error):
             print_message(f"  {place}")
         sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt:
-        print_message("m2ib-audit: interrupted; give the same command again")
+        print_message("m2ib-audit: interrupted; repeat the command to continue")
         sys.exit(INTERRUPTED)

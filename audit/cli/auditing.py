@@ -37,7 +37,7 @@ from audit.cli.terminal import print_messages
 
 __all__ = ["baselines", "commission", "config", "demo", "doctor", "run"]
 
-_LISTED_AT_MOST = 5  # rows of a box file that took no part
+_LISTED_AT_MOST = 5  # excluded rows of a box file
 _EVERYTHING = ("inputs", "model", "method", "scoring", "output", "execution")
 
 
@@ -62,11 +62,11 @@ def run(
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Audit a folder of chest X-rays with their reports, and write a page a study and one over all.
+    """Audit a folder of chest X-rays with their reports; write one page per study and one page for the whole run.
 
-    Killed or stopped (Ctrl-C), it goes on when the same command is given again: studies that are done stay, and what
-    has changed is done again. Exit status: 0 all audited, 3 finished with failures listed, 2 wrong usage, 1 could not
-    run, 130 stopped by Ctrl-C, 143 by SIGTERM.
+    A run that was stopped (Ctrl-C) or killed resumes when the same command is repeated: finished studies are reused,
+    and studies whose inputs or settings changed are audited again. Exit status: 0 all audited, 3 finished with
+    failures listed, 2 wrong usage, 1 could not run, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     from audit.configuration import RunConfig
     from audit.storage.folder import refuse_among
@@ -114,7 +114,7 @@ def demo(
     phantoms: Phantoms = None,
     seed: Seed = None,
 ) -> None:
-    """Make a phantom cohort and audit the phantom encoder on it: the whole way through, without data or network."""
+    """Make a phantom cohort and audit the phantom encoder on it: a complete run without patient data or network."""
     from audit.configuration import RunConfig
     from pipelines.phantom.cohort import make_cohort
 
@@ -142,13 +142,13 @@ def baselines(
     boxes: Boxes = None,
     boxes_format: Annotated[
         str | None,
-        typer.Option(help="Format of the boxes, for example NIH CSV; told by their content if not given."),
+        typer.Option(help="Format of the boxes, for example NIH CSV. Default: detected from the content."),
     ] = None,
     out: Out = None,
 ) -> None:
-    """Print what maps that never look, and other readers, score on a file of boxes: no image, no model.
+    """Print how content-blind maps and other readers score on a file of boxes; needs no images and no model.
 
-    `--out` names a .csv or .json file for every score with its interval.
+    `--out` writes every score with its interval to a .csv or .json file.
     """
     from audit.config_file import NotGivenError
     from audit.experiments.baseline_tables import baselines_of_file, text_table
@@ -157,7 +157,7 @@ def baselines(
         if not boxes:
             raise NotGivenError("--boxes is not given: give a file of boxes, or several")
         result = baselines_of_file(boxes, format_name=boxes_format, out=out, progress=progress)
-    print_messages(result.messages, most=_LISTED_AT_MOST, things="rows that took no part")
+    print_messages(result.messages, most=_LISTED_AT_MOST, things="excluded rows")
     typer.echo(text_table(result.baselines))
 
 
@@ -167,10 +167,10 @@ def commission(
     seed: Seed = None,
     device: Device = None,
 ) -> None:
-    """Test this installation: one encoder that looks and two that do not must get three different verdicts.
+    """Test this installation: one grounded and two faulty encoders must get three different verdicts.
 
-    It takes at least 60 phantoms, so that there are enough phrases for a verdict. `--out` keeps the phantoms and the
-    three runs; without it nothing is kept.
+    At least 60 phantoms are needed for a verdict. `--out` keeps the phantoms and the three runs; without it they are
+    deleted.
     """
     from contextlib import nullcontext
     from tempfile import TemporaryDirectory
@@ -201,7 +201,7 @@ def doctor(
     model: Model = None,
     out: Out = None,
 ) -> None:
-    """Say what this installation can do: device, decoders, model, write access; what is missing, and the mend."""
+    """Check this installation: device, decoders, model, write access; print what is missing and how to fix it."""
     from audit.doctor import examine
 
     findings = examine(model=model or "biomedclip", out=out or Path())

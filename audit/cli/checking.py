@@ -38,14 +38,15 @@ def check(
     boxes: Boxes = None,
     all_views: AllViews = None,
     csv: Annotated[
-        Path | None, typer.Option(help="File for a row a file, report and group of boxes; replaced if it is there.")
+        Path | None,
+        typer.Option(help="CSV to write, one row per file, report and group of boxes; an existing file is replaced."),
     ] = None,
     as_json: AsJson = False,
     show_phi: ShowPhi = None,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Say what a run would audit, what not and why, before any model is loaded."""
+    """Show what a run would audit, what it would exclude and why, without loading a model."""
     from audit.cli.checking import check_json, check_text, text_for_owner
     from audit.configuration import CheckConfig
     from audit.input_check import check as check_inputs

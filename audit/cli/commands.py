@@ -66,14 +66,14 @@ class _Command(TyperCommand):
 
     # typer's own Context is private in some versions and click's in others: hence Any.
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse a flag of an earlier version with the name of what took its place."""
+        """Refuse a flag of an earlier version and name its replacement."""
         own = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
         for word in args[: args.index("--")] if "--" in args else args:
             flag = word.partition("=")[0]
             instead = _RENAMED.get((self.name or "", flag)) or (_REMOVED.get(flag) if "--set" in own else None)
             if instead is not None and flag not in own:
                 print_message(
-                    f"m2ib-audit: {flag} is no flag of {ctx.command_path.partition(' ')[2]} any more: give {instead}"
+                    f"m2ib-audit: {flag} was removed from {ctx.command_path.partition(' ')[2]}: use {instead}"
                 )
                 ctx.exit(WRONG_USAGE)
         return super().parse_args(ctx, args)

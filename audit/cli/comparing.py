@@ -52,14 +52,14 @@ def compare(
     faithfulness: Faithfulness = None,
     masks: Annotated[
         int,
-        typer.Option(help="Masks a pair of RISE and KernelSHAP; 500 is their own, which takes five times as long."),
+        typer.Option(help="Masks per pair for RISE and KernelSHAP. Their default of 500 takes five times as long."),
     ] = 100,
     seed: Seed = None,
     overwrite: Overwrite = None,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Put several methods to the same phrases: every score with its interval, and what each method costs."""
+    """Compare methods on the same phrases: every score with its interval, and the cost of each method."""
     from audit.experiments.comparison import ComparisonConfig
     from audit.experiments.comparison import compare as run_comparison
 
@@ -105,13 +105,13 @@ def roar(
     model: Model = None,
     phantoms: Phantoms = None,
     steps: Steps = None,
-    batch: Annotated[int, typer.Option(help="Pairs a step.", min=2)] = 32,
+    batch: Annotated[int, typer.Option(help="Pairs per step.", min=2)] = 32,
     share: Annotated[
         list[float] | None,
-        typer.Option(help="Share of patches or words to remove; several times for more. 0.1, 0.3 and 0.5 by default."),
+        typer.Option(help="Share of patches or words to remove. Can be repeated. Default: 0.1, 0.3 and 0.5."),
     ] = None,
     side: Annotated[
-        Literal["image", "text", "both"], typer.Option(help="Whether patches, words or both are removed, in turn.")
+        Literal["image", "text", "both"], typer.Option(help="Remove patches, words, or both in turn.")
     ] = "both",
     seed: Seed = None,
     config: ConfigFile = None,
@@ -160,15 +160,17 @@ def sanity(
     all_views: AllViews = None,
     method: Methods = None,
     model: Model = None,
-    tower: Annotated[Literal["image", "text", "both"], typer.Option(help="Which tower turns random.")] = "both",
-    phrases: Annotated[int, typer.Option(help="Phrases, drawn by the seed; those with a box first.", min=1)] = 20,
+    tower: Annotated[Literal["image", "text", "both"], typer.Option(help="Tower to randomise.")] = "both",
+    phrases: Annotated[
+        int, typer.Option(help="Number of phrases, sampled at random; phrases with a box first.", min=1)
+    ] = 20,
     device: Device = None,
     fit: Fit = None,
     seed: Seed = None,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Turn the model random block by block, and see whether a method's heat notices."""
+    """Randomise the model block by block and measure whether a method's heat changes (Adebayo et al. 2018)."""
     from audit.experiments.sanity import SanityConfig, check_sanity
     from audit.faithfulness.cascade import TowerName
 

@@ -63,7 +63,7 @@ _PANELS = {
 
 
 def _flag(key: str, *names: str, default: str | None = None) -> Any:
-    """Make the flag of a field; ``default`` says what holds where it is not given, if that is not one value."""
+    """Return the flag of a field; ``default`` describes the default if it is not a single value."""
     section, name = key.split(".")
     field = SECTIONS[section].model_fields[name]
     value = None if field.is_required() else field.get_default()
@@ -94,7 +94,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder to write to; made if it is not there. A file where the command writes one table.",
+        help="Folder to write to; created if it does not exist. A file for commands that write one table.",
         rich_help_panel=_PANELS["output"],
     ),
 ]
@@ -104,7 +104,7 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Say what would be done, and why; write and send nothing.",
+        help="Print what would be done and why; write and send nothing.",
         rich_help_panel=_PANELS["output"],
     ),
 ]
@@ -112,7 +112,7 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="TOML file of settings, as `m2ib-audit config` prints one, or run.json of an earlier run; flags win.",
+        help="TOML file of settings (`m2ib-audit config` prints one), or run.json of an earlier run. Flags win.",
         rich_help_panel="Configuration",
     ),
 ]
@@ -122,15 +122,15 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Any key of the configuration file: a hyperparameter of a method (m2ib.beta=0.5; all.image_layer=3 for "
-        "each method that has it), or what has no flag (execution.workers=4); may be given several times, and wins "
-        "over the file.",
+        "each method that has it), or a setting without a flag (execution.workers=4). Can be repeated; wins over the "
+        "file.",
         rich_help_panel="Configuration",
     ),
 ]
 Phantoms = Annotated[
     int | None,
     typer.Option(
-        help="How many phantoms (synthetic radiographs) to make; in `compare` and `sanity` in place of files.",
+        help="Number of phantoms (synthetic radiographs) to make; in `compare` and `sanity` instead of files.",
         show_default="demo and phantom make 24, commission 100, roar 400, phantom evaluate 500",
         min=1,
     ),
@@ -191,7 +191,7 @@ def read_config(
 
 
 def one_method(names: Sequence[str]) -> str:
-    """Take the one method of a command that takes but one.
+    """Return the method of a command that accepts only one.
 
     Raises:
         AuditError: several are given.
@@ -202,13 +202,13 @@ def one_method(names: Sequence[str]) -> str:
 
 
 def print_message(message: str) -> None:
-    """Print to stderr: stdout is for results."""
+    """Print to stderr; stdout is for results."""
     typer.echo(message, err=True)
 
 
 @contextmanager
 def progress_bar() -> Iterator["Progress"]:
-    """A bar a stage with rate and time left, on stderr; silent where stderr is no terminal."""
+    """Show one progress bar per stage on stderr, with rate and remaining time; silent if stderr is not a terminal."""
     from audit.cli import progress
 
     with progress.progress_bar() as bar:
@@ -217,7 +217,7 @@ def progress_bar() -> Iterator["Progress"]:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn an expected failure into its sentence and the exit status for it."""
+    """Print an expected failure as one line and exit with its status."""
     try:
         yield
     except AuditError as error:

@@ -25,7 +25,7 @@ def test_it_prints_readers_against_readers_and_names_what_it_left_out(tmp_path: 
     assert line.split()[:5] == ["all", "(micro)", "Another", "reader", "1.000"]
     assert "image_height" in result.stdout
     assert result.stderr.count("train.csv row") == 5
-    assert "and 2 more rows that took no part" in result.stderr
+    assert "and 2 more excluded rows" in result.stderr
     assert (tmp_path / "scores.csv").read_text(encoding="utf-8").startswith("finding,averaging,method,score,estimate")
 
 

@@ -1,4 +1,4 @@
-"""What a run would audit, what not and why, is said before any model is loaded."""
+"""`check` shows what a run would audit and what it would exclude, before a model is loaded."""
 
 import csv
 import json

@@ -203,7 +203,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, m
     monkeypatch.setattr(evaluation_run, "measure", measure)
     resumed = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS), "--resume")
     assert resumed.exit_code == 0
-    assert "8 rows were there already" in resumed.stderr
+    assert "8 rows existed already" in resumed.stderr
     assert out.read_text().startswith(before)  # seconds and all: nothing was computed again
     for row, undisturbed in zip(without_seconds(out), without_seconds(whole[0]), strict=True):
         assert row["row"] == undisturbed["row"]
@@ -216,7 +216,7 @@ def test_a_resumed_run_tries_again_what_could_not_be_read(folder, tmp_path):
     Image.fromarray(np.zeros((9, 9), dtype=np.uint8)).save(tmp_path / "late.png")
     done = evaluate(table, out, "--resume")
     assert done.exit_code == 0
-    assert "10 rows were there already" in done.stderr
+    assert "10 rows existed already" in done.stderr
     assert len(rows_of(out)) == PAIRS + 1
 
 
@@ -273,7 +273,7 @@ def test_no_caption_is_printed_or_written_even_where_it_is_too_long(folder, tmp_
     table, out = changed(folder, tmp_path, [f"{long}\t{folder / '0.png'}"]), tmp_path / "out.csv"
     result = evaluate(table, out)
     assert result.exit_code == 0
-    assert "longer than the model's context, whose end was not read: 1" in result.stderr
+    assert "Captions truncated to the model's context length: 1" in result.stderr
     (note,) = (row["note"] for row in rows_of(out) if row["row"] == "11")
     assert "its end was not read" in note
     told = [result.output, *(path.read_text() for path in tmp_path.glob("out.*"))]
