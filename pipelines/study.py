@@ -1,4 +1,4 @@
-"""What a study is made of: images, report, phrases, boxes, and the case that the audit works on."""
+"""The domain model of a study: images, report, phrases, boxes, and the case, which is the unit of the audit."""
 
 import re
 from dataclasses import dataclass, fields
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 PART_OF_FILE = re.compile(r" (?:row|message|report|frame) \d+(?: order \d+)?\Z")
-"""What stands behind a path in a source: where in a table, HL7 or FHIR file it was found, or which frame it is."""
+"""Suffix of a source after the path: the position in a table, HL7 or FHIR file, or the frame."""
 
 
 class View(StrEnum):
@@ -39,7 +39,7 @@ class View(StrEnum):
 
     PA = "PA"
     AP = "AP"
-    FRONTAL = "frontal"  # frontal, direction of the beam not known
+    FRONTAL = "frontal"  # frontal, direction of the beam unknown
     LATERAL = "lateral"
     UNKNOWN = "unknown"
 
@@ -71,26 +71,26 @@ class Context(StrEnum):
     PRESENT = "present"
     UNCERTAIN = "uncertain"
     ABSENT = "absent"
-    HISTORICAL = "historical"  # of the patient's past, or of an earlier film: no claim about this image
+    HISTORICAL = "historical"  # about the past or an earlier image: no claim about this image
 
 
 class ReportStatus(StrEnum):
-    """How far a report had got when its system sent it out."""
+    """Status of a report when its system sent it."""
 
     PRELIMINARY = "preliminary"
     FINAL = "final"
-    CORRECTED = "corrected"  # stands in the place of what came before
-    ADDENDUM = "addendum"  # holds only what is added to what came before
+    CORRECTED = "corrected"  # replaces the earlier versions
+    ADDENDUM = "addendum"  # contains only an addition to the earlier versions
     WITHDRAWN = "withdrawn"  # cancelled, or entered in error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """What a radiologist drew on one image: a rectangle, or a shape with the rectangle around it, in source pixels.
+    """A radiologist's annotation on one image: a rectangle, or a shape with its bounding rectangle, in source pixels.
 
     ``x``/``y`` is the top-left corner (column, row), origin at the centre of the top-left pixel minus one half;
-    the right and bottom edges are exclusive. ``label`` is a name of
-    :data:`pipelines.findings.FINDINGS` where the file's own word maps to one, else that word in lower case.
+    the right and bottom edges are exclusive. ``label`` is a name in :data:`pipelines.findings.FINDINGS` if the file's
+    label maps to one, otherwise that label in lower case.
     """
 
     x: float
@@ -99,73 +99,73 @@ class Box:
     height: float
     label: str
     reader: str | None = None
-    phrase: str | None = None  # the annotator's wording, where the file has one (MS-CXR label_text)
-    shape: Shape | None = None  # what was drawn, where that is no rectangle
+    phrase: str | None = None  # the annotator's sentence, if the file has one (MS-CXR label_text)
+    shape: Shape | None = None  # the outline, if it is not a rectangle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radiograph:
-    """What the header of a radiograph says of its pixels and of how it was taken: nothing that names a patient."""
+    """Geometry and acquisition of a radiograph according to its header; nothing that identifies a patient."""
 
     rows: int
     columns: int
     view: View
     view_source: str  # the header element that decided the view, for example "ViewPosition"
     photometric_interpretation: str | None = None
-    spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if not known
+    spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if unknown
     spacing_source: str | None  # "PixelSpacing" or "ImagerPixelSpacing"
     manufacturer: str | None = None
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
     frames: int = 1  # in the file
-    frame: int = 1  # the one that this is, counted from 1
+    frame: int = 1  # number of this frame, from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image(Radiograph):
-    """One radiograph's header, as far as the audit needs it. The pixels stay in the file."""
+    """One radiograph's header, as far as the audit needs it; the pixels are not loaded."""
 
     path: Path
     sop_instance_uid: str
     study_instance_uid: str
-    patient_id: str  # "" where the header has none
-    accession_number: str  # "" where the header has none
-    accession_issuer: str = ""  # who gave the accession number; "" where the header does not say
+    patient_id: str  # "" if the header has none
+    accession_number: str  # "" if the header has none
+    accession_issuer: str = ""  # issuer of the accession number; "" if the header has none
     sex: str | None  # "F", "M", "O" or None
     age_years: float | None
     series_description: str
 
     @property
     def instance(self) -> str:
-        """What tells this image from every other: see :func:`instance_of`."""
+        """Unique identifier of this image: see :func:`instance_of`."""
         return instance_of(self.sop_instance_uid, self.frame)
 
     @property
     def source(self) -> str:
-        """Name the file, and the frame where it is not the first, as :class:`Exclusion` names its source."""
+        """The file, and the frame unless it is the first, in the form of :attr:`Exclusion.source`."""
         return str(self.path) if self.frame == 1 else f"{self.path} frame {self.frame}"
 
 
 def fields_of(item: object, kind: type) -> dict[str, Any]:
-    """Give the values of the fields that ``item`` has as a ``kind``: what a dataclass that extends ``kind`` takes."""
+    """Return the values of the fields of dataclass ``kind`` in ``item``, to construct a subclass of ``kind``."""
     return {field.name: getattr(item, field.name) for field in fields(kind)}
 
 
 def instance_of(sop_instance_uid: str, frame: int) -> str:
-    """Write a SOP Instance UID, and behind it the number of a frame that is not the first."""
+    """Return the SOP Instance UID, followed by the number of the frame unless it is the first."""
     return sop_instance_uid if frame == 1 else f"{sop_instance_uid}#{frame}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifiers:
-    """What the text elements of a header say, to be masked where a report repeats it; never kept."""
+    """The text elements of a header, which are masked where a report repeats them; never stored."""
 
     names: tuple[str, ...] = ()  # of people
     places: tuple[str, ...] = ()  # addresses, institutions, wards, stations
     others: tuple[str, ...] = ()  # all other text: numbers, descriptions, comments
-    complete: bool = True  # False where a header says more than was read: then nothing of its report may be shown
+    complete: bool = True  # False if a header contains more than was read: its report is then masked completely
 
     def __or__(self, other: "Identifiers") -> "Identifiers":
-        """Join what two headers say."""
+        """Join the identifiers of two headers."""
         return Identifiers(
             names=tuple(dict.fromkeys((*self.names, *other.names))),
             places=tuple(dict.fromkeys((*self.places, *other.places))),
@@ -176,41 +176,41 @@ class Identifiers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrase:
-    """One sentence of a report that is put to the model, with what it claims."""
+    """One sentence of a report that is given to the model, with what it claims."""
 
-    text: str  # with the sentence before it where a pronoun stands for a finding named there
+    text: str  # preceded by the previous sentence if a pronoun refers to a finding named there
     section: str  # "findings" or "impression"
-    finding: str | None  # a name of pipelines.findings.FINDINGS, or None where the sentence names no known finding
+    finding: str | None  # a name in pipelines.findings.FINDINGS; None if the sentence names no known finding
     context: Context
     side: Side | None = None
     zone: Zone | None = None
-    compared_with_prior: bool = False  # "unchanged", "increased since": beside the context, and no context of its own
+    compared_with_prior: bool = False  # "unchanged", "increased since": independent of the context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One radiologist's report, before it is split into phrases."""
 
-    source: str  # the file, and the row where the file is a table
+    source: str  # the file, and the row if the file is a table
     text: str
     study_instance_uid: str | None = None
     accession_number: str | None = None
-    stem: str | None = None  # file stem or id column: joins by name where no identifier is given
-    accession_issuer: str | None = None  # who gave the accession number, where the report says so
-    image_names: tuple[str, ...] = ()  # file stems or SOP Instance UIDs of its images, where the report names them
-    status: ReportStatus | None = None  # None where the format knows no versions
+    stem: str | None = None  # file stem or id column: joins by name if there is no identifier
+    accession_issuer: str | None = None  # issuer of the accession number, if the report has it
+    image_names: tuple[str, ...] = ()  # file stems or SOP Instance UIDs of its images, if the report names them
+    status: ReportStatus | None = None  # None if the format has no versions
     issued: datetime | None = None  # of this version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One image with the phrases and boxes that belong to it: the unit of the audit."""
+    """One image with its phrases and boxes: the unit of the audit."""
 
     image: Image
     phrases: tuple[Phrase, ...]
     boxes: tuple[Box, ...]
     targets: tuple[tuple[int, ...], ...] | None = None
-    """For each phrase the places of its boxes among ``boxes``; None: see :func:`pipelines.boxes.table.places_for`"""
+    """For each phrase the indices of its boxes in ``boxes``; None: see :func:`pipelines.boxes.table.places_for`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,13 +225,13 @@ class Study:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
-    """A file, report or box that takes no part, and why."""
+    """A file, report or box that is excluded, and why."""
 
     source: str  # path, or path and row
     stage: str  # "scan", "header", "pixels", "report", "boxes", "join", "view", ...
-    reason: str  # a sentence that names the mend
-    failed: bool  # True: should have been audited and could not (exit status 3); False: left out by rule
-    # Of a DICOM object that is no radiograph to audit: a report of its study is no orphan.
+    reason: str  # a sentence that says how to fix it
+    failed: bool  # True: should have been audited but could not be (exit status 3); False: excluded by a rule
+    # Set for a DICOM object that is not a radiograph to audit, so that a report of its study is not an orphan.
     study_instance_uid: str = ""
     accession_number: str = ""
     accession_issuer: str = ""
@@ -239,7 +239,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelStep:
-    """One step between the stored values and the displayed image. Holds no value that could name a patient."""
+    """One processing step between the stored values and the displayed image; contains nothing about the patient."""
 
     step: str  # "decoding", "modality", "VOI window", "polarity", ...
-    detail: str  # what was applied, with its numbers and the header element it came from
+    detail: str  # what was applied, with its parameters and the header element they came from

@@ -14,7 +14,7 @@ __all__ = ["models"]
 
 
 class _ListsByDefault(TyperGroup):
-    """``m2ib-audit models`` alone lists."""
+    """``m2ib-audit models`` without a command lists the models."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer gives click's context no public type
         if not args or args[0] == "--json":
@@ -22,7 +22,7 @@ class _ListsByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-models = Commands(cls=_ListsByDefault, help="List the known models, bring one into a folder, and check a folder.")
+models = Commands(cls=_ListsByDefault, help="List the known models, download one into a folder, or check a folder.")
 
 
 @models.command("list")
@@ -40,10 +40,12 @@ def models_list(as_json: AsJson = False) -> None:
 @models.command("fetch")
 def models_fetch(
     name: Annotated[str, typer.Argument(help="A known name (see `models`) or a hub id (owner/name).")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder, or a fetch that was cut short.")],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; the main branch by default.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="New or empty folder, or that of an interrupted fetch.")
+    ],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit. Default: the main branch.")] = None,
 ) -> None:
-    """Bring a model from the hub into a plain folder that a machine without network can use."""
+    """Download a model from the hub into a plain folder that a machine without network can use."""
     from audit.models import fetching
 
     with errors_in_one_line():
@@ -57,7 +59,7 @@ def models_check(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a model, print what it is, and test that its towers split exactly at every block."""
+    """Load a model, describe it, and test that its towers can be split at every block without error."""
     from audit.models import checking
 
     with errors_in_one_line(), progress_bar() as progress:

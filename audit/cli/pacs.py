@@ -31,14 +31,14 @@ _DAYS = ["%Y-%m-%d", "%Y%m%d"]
 
 
 class Via(StrEnum):
-    """What ``--via`` takes."""
+    """Values of ``--via``."""
 
     DICOMWEB = "dicomweb"
     DIMSE = "dimse"
 
 
 class ResultKind(StrEnum):
-    """What ``--kind`` takes: a :class:`reports.dicom_out.ObjectKind`."""
+    """Values of ``--kind``: a :class:`reports.dicom_out.ObjectKind`."""
 
     SC = "sc"
     SEG = "seg"
@@ -46,39 +46,37 @@ class ResultKind(StrEnum):
     GSPS = "gsps"
 
 
-Way = Annotated[Via | None, typer.Option(help="Way to the archive; the one that is set up, DICOMweb before DIMSE.")]
+Way = Annotated[Via | None, typer.Option(help="Protocol. Default: the configured one, DICOMweb before DIMSE.")]
 PacsConfig = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file with address and credentials (docs/PACS.md), mode 0600; environment variables go before it.",
+        help="TOML file with address and credentials (docs/PACS.md), mode 0600; environment variables win over it.",
         dir_okay=False,
     ),
 ]
 
 
 def pull(
-    into: Annotated[Path, typer.Option(help="Folder for STUDY/SERIES/INSTANCE.dcm; a pull cut short goes on there.")],
+    into: Annotated[Path, typer.Option(help="Folder for STUDY/SERIES/INSTANCE.dcm; an interrupted pull resumes.")],
     first: Annotated[datetime, typer.Option("--from", help="First study date.", formats=_DAYS)],
     last: Annotated[
         datetime | None, typer.Option("--to", help="Last study date; the first by default.", formats=_DAYS)
     ] = None,
-    modality: Annotated[
-        list[str] | None, typer.Option(help="Modality; may be given several times; CR and DX by default.")
-    ] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="Modality. Can be repeated. Default: CR and DX.")] = None,
     body_part: Annotated[
         list[str] | None,
-        typer.Option(help="Word of BodyPartExamined, such as CHEST; may be given several times; any by default."),
+        typer.Option(help="Word in BodyPartExamined, such as CHEST. Can be repeated. Default: any."),
     ] = None,
     named_part: Annotated[
-        bool, typer.Option("--named-part", help="Leave series out whose BodyPartExamined is blank.")
+        bool, typer.Option("--named-part", help="Leave out series with a blank BodyPartExamined.")
     ] = False,
     with_reports: Annotated[
-        bool, typer.Option("--with-reports", help="Bring the studies' structured reports along.")
+        bool, typer.Option("--with-reports", help="Also fetch the studies' structured reports.")
     ] = False,
     via: Way = None,
     pacs_config: PacsConfig = None,
 ) -> None:
-    """Bring originals from the archive by date, modality and body part; what is there whole stays."""
+    """Fetch original images from the archive by date, modality and body part; complete files are not fetched again."""
     from audit.pacs.settings import need_extra
 
     with errors_in_one_line():
@@ -97,11 +95,11 @@ def pull(
         )
         with _archive(via, pacs_config) as archive, progress_bar() as progress:
             pulled = pull_into(archive, into, wanted, progress=progress)
-    print_message(f"{pulled.fetched} instances fetched, {pulled.kept} there already, {len(pulled.failed)} failed")
+    print_message(f"{pulled.fetched} instances fetched, {pulled.kept} existed already, {len(pulled.failed)} failed")
     if pulled.own:
         print_message(f"{pulled.own} are results of m2ib-audit and were left out")
     if pulled.failed:
-        print_message(f"what failed stands in {into / FAILURES}; the same command tries it again")
+        print_message(f"failures are listed in {into / FAILURES}; repeat the command to retry them")
     typer.echo(into)
     if pulled.failed:
         raise typer.Exit(FAILURES_LISTED)
@@ -111,7 +109,7 @@ def push(
     out: Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)],
     dicom_dir: DicomDir = None,
     kind: Annotated[
-        list[ResultKind] | None, typer.Option(help="What to make; may be given several times; all by default.")
+        list[ResultKind] | None, typer.Option(help="Kind of object to make. Can be repeated. Default: all.")
     ] = None,
     to_folder: Annotated[
         Path | None, typer.Option(help="Write the objects to this folder instead of sending them.")
@@ -121,7 +119,7 @@ def push(
     pacs_config: PacsConfig = None,
     index: Annotated[str, typer.Option(help=_INDEX_HELP)] = "auto",
 ) -> None:
-    """Send results to the studies of the originals: pictures, segmentations, reports, presentation states.
+    """Send results to the studies of the original images: captures, segmentations, reports, presentation states.
 
     The originals in `--dicom-dir` say whose results they are: OUT holds no patient.
     """
@@ -155,7 +153,7 @@ def push(
 
 
 def _archive(via: Via | None, config: Path | None) -> "Archive":
-    """Choose the way to the archive.
+    """Choose the protocol for the archive.
 
     Raises:
         PacsError: it is not set up.
@@ -166,7 +164,7 @@ def _archive(via: Via | None, config: Path | None) -> "Archive":
 
 
 def _index(given: str, dicom_dir: Path, out: Path) -> Path | None:
-    """Choose the file that keeps what the headers say.
+    """Choose the file that caches the headers.
 
     Raises:
         InputError: it would lie among images or results.

@@ -10,7 +10,7 @@ from audit.cli.options import Model, Out, Phantoms, Seed, Steps, errors_in_one_l
 __all__ = ["phantoms"]
 
 
-phantoms = Commands(help="Make phantoms, train the phantom encoder, and see how well it reads.", no_args_is_help=True)
+phantoms = Commands(help="Make phantoms, train the phantom encoder, and evaluate it.", no_args_is_help=True)
 
 
 @phantoms.command("make")
@@ -20,10 +20,10 @@ def phantom_make(
     seed: Seed = None,
     columns: Annotated[int, typer.Option(help="Width of the images, px.", min=64, max=4096)] = 640,
     tagged: Annotated[
-        bool, typer.Option("--tagged", help="Put a letter on the film for every finding, which gives it away.")
+        bool, typer.Option("--tagged", help="Put a letter on the image for every finding, as a shortcut.")
     ] = False,
     brief: Annotated[
-        bool, typer.Option("--brief", help="Reports with an impression alone, without sides and zones.")
+        bool, typer.Option("--brief", help="Reports with only an impression, without sides and zones.")
     ] = False,
 ) -> None:
     """Write a phantom cohort: OUT/dicom, OUT/reports and OUT/boxes.csv."""
@@ -48,13 +48,13 @@ def phantom_make(
 def phantom_train(
     out: Out = None,
     steps: Steps = None,
-    pool: Annotated[int, typer.Option(help="How many phantoms to render first.", min=1)] = 24_000,
+    pool: Annotated[int, typer.Option(help="Number of phantoms to render before training.", min=1)] = 24_000,
     seed: Seed = None,
     encoder: Annotated[
         Literal["grounded", "ungrounded", "shortcut"],
-        typer.Option(help="grounded, or one of the known-bad controls that the audit has to tell apart."),
+        typer.Option(help="grounded, or one of the encoders with a known fault that an audit must detect."),
     ] = "grounded",
-    processes: Annotated[int, typer.Option(help="Processes that render.", min=1)] = 2,
+    processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
 ) -> None:
     """Train the phantom encoder as the committed one was trained; about half an hour on two cores.
 
@@ -84,7 +84,7 @@ def phantom_evaluate(
     phantoms: Phantoms = None,
     seed: Seed = None,
 ) -> None:
-    """Print how often the encoder's heat hits what was planted, beside maps that never look, with 95 % intervals."""
+    """Print how often the encoder's heat hits the planted findings, next to content-blind maps, with 95 % intervals."""
     from audit.phantom.evaluation import evaluate
 
     with errors_in_one_line(), progress_bar() as progress:

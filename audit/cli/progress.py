@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar a stage, with rate and time left."""
+"""Progress on stderr: one bar per stage, with rate and remaining time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,25 +19,25 @@ __all__ = ["format_rate", "progress_bar"]
 
 
 class _RateColumn(ProgressColumn):
-    """Things done a second."""
+    """Column with the items per second."""
 
     def render(self, task: Task) -> Text:
-        """Show the rate, or nothing before the first is known."""
+        """Render the rate, or nothing before it is known."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else format_rate(speed), style="progress.data.speed")
 
 
 class _CountColumn(ProgressColumn):
-    """What is done, and what there is in all."""
+    """Column with the number of finished items and the total."""
 
     def render(self, task: Task) -> Text:
-        """Show both numbers."""
+        """Render both numbers."""
         total = "?" if task.total is None else f"{task.total:,.0f}"
         return Text(f"{task.completed:,.0f} of {total}", style="progress.download")
 
 
 def format_rate(per_second: float) -> str:
-    """Write a rate to two figures that a person reads at a glance: "130,000 a second", "2.4 a second", "8 a minute"."""
+    """Format a rate with two significant figures: "130,000 a second", "2.4 a second", "8 a minute"."""
     if per_second >= 1:
         return f"{_to_two_figures(per_second)} a second"
     return f"{_to_two_figures(60 * per_second)} a minute"
@@ -52,7 +52,7 @@ def _to_two_figures(value: float) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function (stage, done, total) that moves the stage's bar; on anything but a terminal it stays silent."""
+    """Yield a function (stage, done, total) that updates the stage's bar; it is silent if stderr is not a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -21,7 +21,7 @@ def score(
     out: Written,
     boxes: Boxes = None,
 ) -> None:
-    """Score stored heat again, against other boxes or by newer scores: no model, no DICOM.
+    """Score stored heat again, against other boxes or with newer scores; needs no model and no DICOM.
 
     Without `--boxes` the run's own boxes are taken.
     """
@@ -40,7 +40,7 @@ def score(
 
 
 def render(out: Written) -> None:
-    """Make every page of a run again from what it has stored, with this version's pages."""
+    """Render every page of a run again from its stored results, with this version's templates."""
     from audit.output.rendering import render_again
     from audit.privacy.messages import study_messages
     from audit.privacy.pseudonyms import Pseudonyms, load_salt
@@ -49,14 +49,14 @@ def render(out: Written) -> None:
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
         messages = study_messages(found.damaged, out, Pseudonyms(load_salt(outside=out)))
-    print_message(f"{found.studies} study pages made")
+    print_message(f"{found.studies} study pages rendered")
     print_messages(messages, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.damaged:
         raise typer.Exit(FAILURES_LISTED)
 
 
-logs = Commands(help="What was done on an OUT: the chain of entries that shows changes.", no_args_is_help=True)
+logs = Commands(help="Show and verify the audit log of an OUT.", no_args_is_help=True)
 
 _NOT_DONE = 3  # exit status: nothing was changed, and a run was cut short
 
@@ -65,16 +65,18 @@ _NOT_DONE = 3  # exit status: nothing was changed, and a run was cut short
 def verify(
     out: Written,
     head: Annotated[
-        str | None, typer.Option(help="Checksum of a last line that you noted elsewhere: it must still be there.")
+        str | None,
+        typer.Option(help="Checksum stored elsewhere of a last line; the log must contain it."),
     ] = None,
     without_salt: Annotated[
-        bool, typer.Option("--without-salt", help="Check the chain alone, as who did not make the run.")
+        bool,
+        typer.Option("--without-salt", help="Check only the chain of checksums; needs no salt."),
     ] = False,
     files: Annotated[
         bool, typer.Option("--files", help="List every file of OUT: covered, changed, missing or not covered.")
     ] = False,
 ) -> None:
-    """Say whether the audit log is as it was written, and whether every file of OUT is as it says.
+    """Check that the audit log is unchanged, and that every file of OUT matches it.
 
     Exit status: 0 intact, 1 not intact, 3 intact as far as the log goes, and a run was cut short or the log begun late.
     """
@@ -110,13 +112,13 @@ def verify(
 
 
 def _printable(text: str) -> str:
-    """Write out control characters: a file that was put into OUT may have any name."""
+    """Escape control characters, because a file in OUT may have any name."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 @logs.command()
 def show(out: Written) -> None:
-    """Print the audit log, a line an entry."""
+    """Print the audit log, one line per entry."""
     from audit.logbook.verify import as_text, entries_of
 
     with errors_in_one_line():
@@ -126,12 +128,10 @@ def show(out: Written) -> None:
 
 
 def key(
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders with files, as a run was given them.")],
-    find: Annotated[
-        list[str] | None, typer.Option(help="Key to look for; may be given several times. All keys without.")
-    ] = None,
+    paths: Annotated[list[Path], typer.Argument(help="The files and folders that were given to a run.")],
+    find: Annotated[list[str] | None, typer.Option(help="Key to look for. Can be repeated. Default: all keys.")] = None,
 ) -> None:
-    """Say which file, study, image or patient a key stands for: prints names of files and what identifies patients."""
+    """Print the file, study, image or patient that a key stands for; prints file names and patient identifiers."""
     from audit.output.pseudonym_map import keys_of_files
     from audit.privacy.pseudonyms import Pseudonyms, load_salt
 
@@ -142,7 +142,5 @@ def key(
                 typer.echo(f"{row.key}\t{row.kind}\t{row.stands_for}")
                 found += 1
     if wanted and not found:
-        print_message(
-            "m2ib-audit: none of these files has such a key: give the folders of the run, as the user who ran it"
-        )
+        print_message("m2ib-audit: key not found in these folders: give the folders of the run, as the user who ran it")
         raise typer.Exit(COULD_NOT_RUN)

@@ -1,4 +1,4 @@
-"""``m2ib-audit review OUT`` and what comes of it: ``import``, ``export`` and ``boxes``."""
+"""``m2ib-audit review OUT``, and the commands ``import``, ``export`` and ``boxes`` for its entries."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -20,11 +20,11 @@ _LEFT_OUT = 3  # exit status
 
 
 class _ServingByDefault(TyperGroup):
-    """Takes ``review OUT`` for ``review serve OUT``. A folder of a command's name is reached as ``./export``."""
+    """Treats ``review OUT`` as ``review serve OUT``. Write ``./export`` for a folder that is named as a command."""
 
     # typer's own Context is private in some versions and click's in others: hence Any.
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Put ``serve`` before what names no command."""
+        """Insert ``serve`` if the first word is not a command."""
         if args and args[0] not in self.commands and args[0] not in {"-h", "--help"}:
             args = ["serve", *args]
         return super().make_context(info_name, args, parent, **extra)
@@ -32,7 +32,7 @@ class _ServingByDefault(TyperGroup):
 
 reviews = Commands(
     cls=_ServingByDefault,
-    help="Let radiologists answer the pages of a run: `review OUT` serves them on this machine.",
+    help="Let radiologists review the pages of a run: `review OUT` serves them on this machine.",
     no_args_is_help=True,
 )
 
@@ -43,14 +43,14 @@ Reviewers = Annotated[
     list[str] | None,
     typer.Option(
         "--reviewer",
-        help="Name or initials of a reviewer. `serve` keeps verdicts under it, and gives each of several an address; "
+        help="Name or initials of a reviewer. `serve` stores verdicts under it and gives each reviewer an address; "
         "`import` puts it in place of the name in the files; `boxes` writes this reviewer's boxes only.",
     ),
 ]
 
 
 class ExportFormat(StrEnum):
-    """What ``--format`` takes."""
+    """Values of ``--format``."""
 
     CSV = "csv"
     JSON = "json"
@@ -60,21 +60,21 @@ class ExportFormat(StrEnum):
 def review_serve(
     out: Written,
     reviewer: Reviewers = None,
-    blind: Annotated[bool, typer.Option("--blind", help="Tell no reviewer what the others said.")] = False,
+    blind: Annotated[bool, typer.Option("--blind", help="Hide the other reviewers' answers.")] = False,
     hide_scores: Annotated[
         bool,
         typer.Option(
             "--hide-scores",
-            help="Show hits, scores, radiologists' boxes and the verdict only once a phrase is answered.",
+            help="Hide hits, scores, radiologists' boxes and the verdict until the phrase is answered.",
         ),
     ] = False,
-    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 takes one that is free.", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 selects a free one.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open the (first) reviewer's address in the browser.")] = True,
     idle_minutes: Annotated[
-        float, typer.Option(help="End by itself when nobody has asked for so long; 0: never.", min=0)
+        float, typer.Option(help="Stop the server after so many minutes without a request; 0: never.", min=0)
     ] = 480,
 ) -> None:
-    """Serve OUT's pages on this machine and keep what reviewers say in OUT/review.sqlite; Ctrl-C ends it."""
+    """Serve OUT's pages on this machine and store reviews in OUT/review.sqlite; Ctrl-C stops the server."""
     from audit.review.serving import ServeSettings, reviewer_names, serve
 
     with errors_in_one_line():
@@ -90,12 +90,12 @@ def review_serve(
         try:
             serve(settings, announce=_print_address, warn=lambda sentence: print_message(f"m2ib-audit: {sentence}"))
         except KeyboardInterrupt:
-            print_message("m2ib-audit: ended")
-    print_message(f"Verdicts are kept in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
+            print_message("m2ib-audit: stopped")
+    print_message(f"Verdicts are stored in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
 
 
 def _one(reviewers: list[str]) -> str:
-    """Take the one reviewer of a command that takes but one.
+    """Return the reviewer of a command that accepts only one.
 
     Raises:
         AuditError: several are given.
@@ -112,10 +112,10 @@ def _print_address(reviewer: str, address: str) -> None:
 @reviews.command("import")
 def review_import(
     out: Written,
-    files: Annotated[list[Path], typer.Argument(help="What pages saved as files.", exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(help="Files that review pages saved.", exists=True, dir_okay=False)],
     reviewer: Reviewers = None,
 ) -> None:
-    """Keep what pages without a server saved; a file that is brought in twice changes nothing."""
+    """Import reviews that pages without a server saved; importing a file twice changes nothing."""
     from datetime import UTC, datetime
 
     from audit.review.importing import import_entries
@@ -140,9 +140,9 @@ def review_export(
         ExportFormat, typer.Option("--format", help="Table of verdicts, or JSON with the agreement.")
     ] = ExportFormat.CSV,
     out_file: Out = None,
-    history: Annotated[bool, typer.Option("--history", help="Every entry, not each reviewer's latest alone.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Every entry, instead of each reviewer's latest.")] = False,
 ) -> None:
-    """Write what reviewers said, and how far they agree (Cohen's and Fleiss' kappa with 95 % intervals).
+    """Write the reviewers' answers and their agreement (Cohen's and Fleiss' kappa with 95 % intervals).
 
     `--out` names the file to write; beside a table of verdicts a second one of the agreement is written.
     """
@@ -170,10 +170,13 @@ def review_boxes(
     reviewer: Reviewers = None,
     with_run_boxes: Annotated[
         bool,
-        typer.Option("--with-run-boxes", help="The run's own too, except targets of phrases that a reviewer drew for."),
+        typer.Option(
+            "--with-run-boxes",
+            help="Include the run's boxes, except targets that a reviewer redrew.",
+        ),
     ] = False,
 ) -> None:
-    """Write the boxes that reviewers drew, for the heat to be scored against.
+    """Write the boxes that reviewers drew, so that the heat can be scored against them.
 
     `--out` names the CSV to write, for `m2ib-audit score OUT --boxes`.
     """
@@ -193,7 +196,7 @@ def review_boxes(
 
 
 def _leave_out_damaged(sentences: tuple[str, ...], out: Path) -> None:
-    """Say which studies were left out since they cannot be read, and end with a status that says so."""
+    """List the studies that cannot be read and were left out, and exit with status 3."""
     from audit.privacy.messages import study_messages
 
     print_messages(study_messages(sentences, out, keys=None), most=_LISTED_AT_MOST, things="studies")

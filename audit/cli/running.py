@@ -1,4 +1,4 @@
-"""The end of a run on the terminal: counts, and for each method its verdict and share of hits."""
+"""Runs an audit from the terminal and prints counts and, for each method, its verdict and share of hits."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["counts_of", "findings_of", "print_plan", "run_and_print", "submit_to_slurm"]
 
-_VERDICT_WITHOUT_SCORES = "No verdict: no phrase was put to the model"
+_VERDICT_WITHOUT_SCORES = "No verdict: no phrase was given to the model"
 
 
 def counts_of(run: "RunRecord") -> str:
-    """Say how many studies were audited, failed and were left out by rule."""
+    """Return the numbers of studies that were audited, failed, or were left out by rule as one line."""
     audited = counted(run.counts["audited"], "study", "studies")
     return f"{audited} audited, {run.counts['failed']:,} failed, {run.counts['left out']:,} left out by rule"
 
 
 def findings_of(run: "RunRecord") -> Iterator[str]:
-    """Say of each method its verdict and, from the summaries of ``run.json``, how often it hits.
+    """Yield the verdict on each method and its share of hits, from the summaries of ``run.json``.
 
-    The share of hits is that of the pointing game (tau 0) over all scored phrases. Beside it stands the share of the
-    content-blind reference that the page names as the best. A line holds figures and names of methods only: no word of
-    a report, no file name, no key.
+    The share of hits is that of the pointing game (tau 0) over all scored phrases. It is followed by the share of the
+    best content-blind reference. The lines contain only figures and names of methods: no report text, no file names
+    and no keys.
     """
     if not run.verdicts:
         yield _VERDICT_WITHOUT_SCORES
@@ -61,7 +61,7 @@ def _hits(run: "RunRecord", method: str) -> str:
 
 
 def _is_overall(summary: "ScoreSummary", method: str, score: str) -> bool:
-    """Whether a summary is that of a method's score over all phrases, each counted once."""
+    """Return True for the summary of a method's score over all phrases (micro average)."""
     about = (summary.method, summary.score, summary.finding, summary.averaging)
     return about == (method, score, None, "micro")
 
@@ -74,19 +74,19 @@ def _unscored(count: int) -> str:
     return f"{count:,} not scored"
 
 
-_PLACE = ("execution.engine=", "execution.slurm.")  # where the work is done: each job does its own
+_PLACE = ("execution.engine=", "execution.slurm.")  # not passed to the jobs, which run locally
 
 
 def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool) -> None:
-    """Submit shards and the closing job of a run; scripts and logs go beside OUT.
+    """Submit the shards and the closing job of a run; scripts and logs go into a folder next to OUT.
 
     Args:
-        words: that stood behind ``run``.
-        config: what they say.
-        dry_run: whether nothing should be written.
+        words: the command line's words after ``run``.
+        config: the configuration that they describe.
+        dry_run: whether ``--dry-run`` was given.
 
     Raises:
-        AuditError: the configuration does not go with shards, or the scheduler refuses.
+        AuditError: the configuration cannot be combined with shards, or the scheduler refuses.
     """
     from audit.execution.slurm import submit
     from reports.results_folder import read_run
@@ -98,13 +98,13 @@ def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool)
     }
     for name, is_given in refused.items():
         if is_given:
-            raise AuditError(f"execution.engine slurm: {name} does not go with it; leave it out")
+            raise AuditError(f"execution.engine slurm: cannot be combined with {name}; omit {name}")
     out = config.output.out
     folder = out.absolute().with_name(f"{out.absolute().name}-slurm")
     done = submit(_for_each_job(words), config.execution.slurm, folder)
     if done.status is None:
         array = done.shards[0].split("_")[0]
-        print_message(f"{len(done.shards)} shards are job {array}, the job that closes the run is {done.closing}:")
+        print_message(f"{len(done.shards)} shards are job {array}; job {done.closing} completes the run:")
         print_message(f"  squeue --jobs {array},{done.closing}")
         print_message(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
         return
@@ -117,7 +117,7 @@ def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool)
 
 
 def _for_each_job(words: Sequence[str]) -> list[str]:
-    """Leave out what chose Slurm, and have each job work on its own machine."""
+    """Remove the settings of Slurm, so that each job runs on its own machine."""
     kept: list[str] = []
     for word in words:
         setting = word.removeprefix("--set=")
@@ -129,7 +129,7 @@ def _for_each_job(words: Sequence[str]) -> list[str]:
 
 
 def run_and_print(config: "RunConfig") -> None:
-    """Run, and say how it went: on stdout counts, verdicts with their figures and, last, the page; the rest on stderr.
+    """Run an audit; print counts, verdicts and, last, the page's path to stdout, everything else to stderr.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
@@ -150,7 +150,7 @@ def run_and_print(config: "RunConfig") -> None:
     history = result.record.history
     if history is not None and history.failed_before:
         failed = _studies(history.failed_before)
-        print_message(f"Not tried again: {failed} that failed before (--set execution.retry-failed=true tries)")
+        print_message(f"Not retried: {failed} that failed before (retry with --set execution.retry-failed=true)")
     if result.record.not_done:
         print_message(
             f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}"
@@ -160,7 +160,7 @@ def run_and_print(config: "RunConfig") -> None:
         typer.echo(line)
     typer.echo(result.page)
     print_message(
-        f"The audit log ends with {result.head}; kept elsewhere, `m2ib-audit log verify {out} --head` takes it"
+        f"The audit log ends with {result.head}; store this elsewhere for `m2ib-audit log verify {out} --head`"
     )
     print_messages(study_messages(result.damaged, out, keys=None))
     if result.interrupted:
@@ -170,7 +170,7 @@ def run_and_print(config: "RunConfig") -> None:
 
 
 def print_plan(config: "RunConfig") -> None:
-    """Print what a run with this configuration would do, and write nothing.
+    """Print what a run with this configuration would do; write nothing.
 
     Raises:
         AuditError: the run could not start.
@@ -190,7 +190,7 @@ def print_plan(config: "RunConfig") -> None:
         "to do": plan.count(StudyStatus.NEW),
         "to do again": plan.count(StudyStatus.AGAIN),
         "whose heat is scored again": plan.count(StudyStatus.RESCORE),
-        "failed before, not tried again": plan.count(StudyStatus.FAILED),
+        "failed before, not retried": plan.count(StudyStatus.FAILED),
         "left for a later run": plan.count(StudyStatus.WAITING),
         "in OUT but not in the result, to be archived": len(plan.archived),
     }
@@ -201,8 +201,8 @@ def print_plan(config: "RunConfig") -> None:
         typer.echo(sentence)
 
 
-_GO_ON = "Give the same command again to go on; what is finished is kept."
-_THE_REST = "A run without --limit does them."
+_GO_ON = "Repeat the same command to continue; finished studies are reused."
+_THE_REST = "A run without --limit audits them."
 
 
 def _print_stored(plan: "Plan") -> None:
@@ -211,9 +211,9 @@ def _print_stored(plan: "Plan") -> None:
 
     kept = plan.count(StudyStatus.DONE, StudyStatus.RESCORE, StudyStatus.FAILED)
     if plan.known.fault is not None:
-        print_message(f"{AUDIT_LOG} is {plan.known.fault}; what follows there is not believed")
+        print_message(f"{AUDIT_LOG} is {plan.known.fault}; the entries after that are ignored")
     if not plan.known.is_there and kept:
-        print_message(f"{AUDIT_LOG} is gone: a new one is begun over the studies that are there, and says so")
+        print_message(f"{AUDIT_LOG} is missing: a new one is started over the existing studies, and records that")
     if kept or plan.again() or plan.archived:
         print_message(f"{_studies(plan.count(StudyStatus.DONE))} done already, {len(plan.to_do)} to do")
     for sentence in _reasons(plan):

@@ -1,4 +1,4 @@
-"""The terminal: who sits at it, what it is told, and the signals that stop a run."""
+"""The terminal: whether names may be printed on it, lists of problems, and the signals that stop a run."""
 
 import os
 import sys
@@ -26,23 +26,23 @@ __all__ = [
 NAMES_VARIABLE = "M2IB_AUDIT_NAMES"
 
 _HOW = (
-    "file-... and label-... stand for names, which may be a patient's: they are shown where stderr is a terminal, or "
-    f"with {NAMES_VARIABLE}=show; `m2ib-audit key FOLDER --find KEY` tells a file's"
+    "file-... and label-... stand for names, which may be a patient's. Names are printed if stderr is a terminal or "
+    f"{NAMES_VARIABLE}=show; `m2ib-audit key FOLDER --find KEY` finds the file of a key"
 )
 
 
 def may_show_names() -> bool:
-    """Say whether stderr is read by who owns the files: it is a terminal, or ``M2IB_AUDIT_NAMES`` is ``show``.
+    """Return True if the owner of the files reads stderr: it is a terminal, or ``M2IB_AUDIT_NAMES`` is ``show``.
 
-    What is redirected ends in logs: of a batch system, of a container, of a scheduler. With ``hide`` a terminal gets
-    keys too.
+    Redirected output ends up in logs of a batch system, a container or a scheduler. With ``hide`` a terminal gets keys
+    as well.
     """
     choice = os.environ.get(NAMES_VARIABLE, "").casefold()
     return choice == "show" if choice in {"show", "hide"} else sys.stderr.isatty()
 
 
 def print_messages(messages: Sequence["Message"], *, most: int | None = None, things: str = "") -> None:
-    """List what is wrong, a line each and ``most`` of the ``things`` at most, and what the keys in it stand for."""
+    """Print one line per message, at most ``most`` of the ``things``, and an explanation of the keys."""
     named = may_show_names()
     lines = [each.for_owner if named else each.masked for each in messages]
     for line in lines[:most]:
@@ -62,19 +62,19 @@ _HEEDED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Holds signals back for a while, and remembers which came."""
+    """Defers signals for a while, and remembers which one arrived."""
 
     def __init__(self) -> None:
         self._came: int | None = None
 
     @property
     def status(self) -> int | None:
-        """Exit status for the signal that came; None if none did."""
+        """Exit status for the signal that arrived; None if there was none."""
         return None if self._came is None else 128 + self._came
 
     @contextmanager
     def held_back(self) -> Iterator[Callable[[], bool]]:
-        """Give a function that says whether a signal came; the second one raises KeyboardInterrupt."""
+        """Yield a function that returns whether a signal arrived; the second one raises KeyboardInterrupt."""
         if threading.current_thread() is not threading.main_thread():
             yield lambda: False
             return
@@ -86,7 +86,7 @@ class Signals:
             if self._came is not None:
                 raise KeyboardInterrupt
             self._came = number
-            print_message("Stopping after the study at hand; once more to stop at once")
+            print_message("Stopping after the current study; interrupt again to stop immediately")
 
         before = {number: signal.signal(number, heed) for number in _HEEDED}
         try:

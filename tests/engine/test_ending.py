@@ -86,7 +86,7 @@ def test_a_run_whose_blind_references_were_not_scored_says_so() -> None:
 
 
 def test_a_run_without_a_scored_table_has_no_verdict() -> None:
-    assert list(findings_of(run_of(verdicts=()))) == ["No verdict: no phrase was put to the model"]
+    assert list(findings_of(run_of(verdicts=()))) == ["No verdict: no phrase was given to the model"]
 
 
 def test_counts_are_those_of_the_record_and_name_no_file() -> None:

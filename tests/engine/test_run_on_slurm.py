@@ -129,7 +129,7 @@ def test_a_wrong_option_is_named_with_its_file(slurm: Path, text: str, told: str
 def test_what_would_undo_another_shards_work_is_refused(slurm: Path, flag: str) -> None:
     told = invoke(*INPUTS, "--out", "out", "--set", "execution.engine=slurm", flag)
     assert told.exit_code == 1
-    assert f"{flag.removeprefix('--set=').partition('=')[0]} does not go with it" in told.stderr
+    assert f"cannot be combined with {flag.removeprefix('--set=').partition('=')[0]}" in told.stderr
     assert not (slurm / "script-41").exists()
 
 

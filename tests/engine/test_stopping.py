@@ -56,8 +56,8 @@ def test_a_signal_lets_the_study_at_hand_finish_and_says_how_to_go_on(
     send_during_the_first_study(monkeypatch, number)
     told = CliRunner().invoke(app, command(cohort, out))
     assert told.exit_code == status, told.output
-    assert "Stopping after the study at hand; once more to stop at once" in told.stderr
-    assert "2 studies still to be audited. Give the same command again to go on" in told.stderr
+    assert "Stopping after the current study; interrupt again to stop immediately" in told.stderr
+    assert "2 studies still to be audited. Repeat the same command to continue" in told.stderr
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert len(study_folders(out)) == 1
     record = read_run(out)
@@ -80,7 +80,7 @@ def test_a_second_signal_stops_at_once_and_what_was_finished_stays(
     send_during_the_first_study(monkeypatch, signal.SIGINT, signal.SIGINT)
     told = CliRunner().invoke(app, command(cohort, out))
     assert told.exit_code == 130
-    assert "Stopped. Give the same command again to go on; what is finished is kept." in told.stderr
+    assert "Stopped. Repeat the same command to continue; finished studies are reused." in told.stderr
     assert study_folders(out) == []
     assert not (out / "index.html").exists()
     again = CliRunner().invoke(app, command(cohort, out))

@@ -43,7 +43,7 @@ def test_pulled_films_are_the_originals_in_their_own_encoding(
     lead(orthanc, way, monkeypatch)
     done = call("pull", "--into", tmp_path / "in", "--from", DAY)
     assert done.exit_code == 0, done.output
-    assert "4 instances fetched, 0 there already, 0 failed" in done.stderr
+    assert "4 instances fetched, 0 existed already, 0 failed" in done.stderr
     originals = {str(d.SOPInstanceUID): d for d in map(dcmread, (cohort / "dicom").iterdir())}
     found = pulled(tmp_path / "in")
     assert found == originals
@@ -70,7 +70,7 @@ def test_a_pull_that_was_cut_short_fetches_what_is_missing_and_no_more(
     left.write_bytes(b"half")
     before = kept.stat().st_mtime_ns
     done = call("pull", "--into", into, "--from", DAY)
-    assert "3 instances fetched, 1 there already, 0 failed" in done.stderr
+    assert "3 instances fetched, 1 existed already, 0 failed" in done.stderr
     assert {path: path.read_bytes() for path in into.glob("*/*/*")} == whole
     assert kept.stat().st_mtime_ns == before
 
@@ -219,7 +219,7 @@ def test_a_move_to_an_unknown_destination_is_listed_with_its_mend(
     monkeypatch.setenv("M2IB_AUDIT_DIMSE_OWN_AE_TITLE", "NOBODY")
     done = call("pull", "--into", tmp_path / "in", "--from", DAY)
     assert done.exit_code == 3
-    assert "0 instances fetched, 0 there already, 4 failed" in done.stderr
+    assert "0 instances fetched, 0 existed already, 4 failed" in done.stderr
     rows = list(csv.DictReader((tmp_path / "in" / "pull-failures.csv").read_text().splitlines()))
     assert len(rows) == 4
     assert all("did not send it" in row["reason"] and row["instance"] for row in rows)

@@ -298,7 +298,7 @@ def test_render_makes_the_pages_again_without_torch(out: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
-    assert f"{STUDIES} study pages made" in done.stdout
+    assert f"{STUDIES} study pages rendered" in done.stdout
     assert {path: path.read_bytes() for path in out.rglob("index.html")} == pages
 
 
@@ -308,4 +308,4 @@ def test_render_goes_on_after_a_damaged_study_and_says_so(out: Path) -> None:
     result = CliRunner().invoke(app, ["render", str(out)])
     assert result.exit_code == 3
     assert "heat.npz cannot be read" in result.output
-    assert f"{STUDIES - 1} study pages made" in result.output
+    assert f"{STUDIES - 1} study pages rendered" in result.output

@@ -27,7 +27,7 @@ def test_a_failed_study_is_not_tried_again_unless_asked_or_changed(cohort, tmp_p
     second = CliRunner().invoke(app, command(cohort, out))
     assert second.exit_code == 3
     assert "3 studies done already, 0 to do" in second.stderr
-    assert "Not tried again: 1 study that failed before (--set execution.retry-failed=true tries)" in second.stderr
+    assert "Not retried: 1 study that failed before (retry with --set execution.retry-failed=true)" in second.stderr
     assert (out / "failures.csv").read_text() == failures
     third = CliRunner().invoke(app, command(cohort, out, "--set", "execution.retry-failed=true"))
     assert third.exit_code == 3
