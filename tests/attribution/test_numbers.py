@@ -88,7 +88,7 @@ def test_values_of_a_file_have_the_type_of_the_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "source"),
+    ("text", "said"),
     [
         pytest.param("nib.steps", "KEY=VALUE", id="no value"),
         pytest.param("steps=3", "KEY=VALUE", id="no method"),
