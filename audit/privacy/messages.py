@@ -1,8 +1,7 @@
-"""What took no part, in two forms: as anybody may read it, and as the owner of the files may on a terminal.
+"""Messages about excluded inputs, in two forms: masked, and for the owner of the files on a terminal.
 
-The owner's form names files, columns of tables and labels of boxes, since these are what there is to correct. Neither
-form holds report text, words of DICOM headers or cells of a table. Which form is printed, and where, is the rule of
-docs/PRIVACY.md.
+The owner's form names files, columns of tables and labels of boxes, because the owner has to correct them. Neither form
+contains report text, words of DICOM headers or cells of a table. docs/PRIVACY.md says which form is printed where.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,16 +22,16 @@ _LABELS_AT_MOST = 5  # public sets have dozens of labels that name no finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One thing that took no part, as a sentence with its source."""
+    """A sentence about one excluded input, with its source."""
 
-    masked: str  # as OUT has it
+    masked: str  # as in OUT
     for_owner: str = field(repr=False)
 
 
 def owned_failures(
     left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms
 ) -> tuple[FailureRecord, ...]:
-    """List what took no part by the names of the files, from the folder that was handed in on."""
+    """Return the exclusions with file names, relative to the input folder."""
     return tuple(
         each.model_copy(update={"reason": requoted_for_owner(each.reason)})
         for each in failure_records(left_out, folders, keys, show_phi=True)
@@ -42,13 +41,13 @@ def owned_failures(
 def messages_of(
     left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[Message, ...]:
-    """Say what there is to correct: what failed, and labels of boxes that name no known finding.
+    """Return messages about inputs to correct: failures, and box labels that name no known finding.
 
     Args:
-        left_out: all that took no part; what a rule leaves out is passed over.
-        folders: what was handed in.
-        keys: stand for names of files in the masked form.
-        show_phi: nothing is masked, in either form.
+        left_out: all exclusions; those by rule are ignored.
+        folders: the inputs.
+        keys: pseudonyms for file names in the masked form.
+        show_phi: mask nothing in either form.
     """
     listed = list(left_out)
     labels = [item for item in listed if not item.failed and item.reason.startswith(OF_LABELS)]
@@ -66,12 +65,12 @@ def messages_of(
 
 
 def study_messages(sentences: Iterable[str], out: Path, keys: Pseudonyms | None) -> tuple[Message, ...]:
-    """Say what is wrong with studies of OUT. A folder there that has no study's key for a name may be a patient's.
+    """Return messages about studies of OUT. A folder there whose name is not a study key may be named after a patient.
 
     Args:
-        sentences: that may hold the paths of such folders.
-        out: the folder, as the sentences have it.
-        keys: stand for the names of such folders in the masked form; without them the sentence says no name.
+        sentences: may contain the paths of such folders.
+        out: the folder, as written in the sentences.
+        keys: pseudonyms for such folders in the masked form; without them the name is removed.
     """
     studies = out / "studies"
     foreign = [folder.name for folder in studies.iterdir() if not is_study_key(folder.name)] if studies.is_dir() else []

@@ -1,4 +1,4 @@
-"""Salted keys stand for patients, studies, images and files wherever something is written down."""
+"""Pseudonyms: salted keys that replace patients, studies, images and files in all output."""
 
 import contextlib
 import hmac
@@ -34,25 +34,25 @@ class Pseudonyms:
 
     @property
     def salt(self) -> bytes:
-        """What the keys are made with: seals of records follow from it too."""
+        """The secret from which keys and the seals of records are derived."""
         return self._salt
 
     def key(self, kind: str, identifier: str) -> str:
-        """Give the key of an identifier; ``kind`` ("study", "patient", ...) keeps equal identifiers apart."""
-        # A file name that is no UTF-8 comes with surrogates, which plain UTF-8 refuses.
+        """Return the key of an identifier; ``kind`` ("study", "patient", ...) separates equal identifiers."""
+        # A file name that is not UTF-8 contains surrogates, which plain UTF-8 refuses.
         digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(errors="surrogatepass"), "sha256")
         return digest.hexdigest()[:_KEY_CHARACTERS]
 
     def file_key(self, name: str) -> str:
-        """Give what stands for a file's name, which may be a patient's."""
+        """Return the pseudonym of a file name, which may name a patient."""
         return f"file-{self.key('file', name)}"
 
 
 def path_key(path: str, keys: Pseudonyms) -> str:
-    """Give a path with a key in each part's place, the suffix left away: as far as a box file may name it.
+    """Return a path without suffix in which each part is replaced by a key.
 
-    A box file that is read later names images by their path's last parts or by the stem alone; the same parts give the
-    same keys.
+    A box file that is read later names images by the last parts of their paths or by the stem; equal parts have equal
+    keys.
     """
     *folders, name = [part for part in path.replace("\\", "/").split("/") if part not in {"", "."}] or [""]
     kept = [keys.key("folder", folder) for folder in folders[-_FOLDERS_KEPT:]]
@@ -60,15 +60,15 @@ def path_key(path: str, keys: Pseudonyms) -> str:
 
 
 def salt_file() -> Path:
-    """Name the file that holds this user's salt."""
+    """Return the path of the file with this user's salt."""
     return Path(typer.get_app_dir("m2ib-audit")) / "salt"
 
 
 def salt_of_verification() -> bytes:
-    """Read the salt that a log is compared by; none is made, since a new one fits no log.
+    """Read the salt to verify a log; none is created, because a new one would match no log.
 
     Raises:
-        OutputError: there is none, or it is not fit for use (see :func:`load_salt`).
+        OutputError: there is none, or it cannot be used (see :func:`load_salt`).
     """
     if SALT_VARIABLE not in os.environ and not salt_file().exists():
         raise OutputError(
@@ -79,16 +79,16 @@ def salt_of_verification() -> bytes:
 
 
 def load_salt(*, outside: Path | None = None) -> bytes:
-    """Read this user's salt, or make one at first use; it lies outside every OUT.
+    """Read this user's salt, or create one at first use; it is stored outside every OUT.
 
-    The variable M2IB_AUDIT_SALT wins over the file, so that several machines can give the same keys.
+    The variable M2IB_AUDIT_SALT wins over the file, so that several machines can derive the same keys.
 
     Args:
-        outside: an OUT that the salt's file must not lie in: who gets the folder could turn keys back.
+        outside: an OUT that must not contain the salt's file, because readers of the folder could then reverse keys.
 
     Raises:
-        OutputError: the variable or the file is too short, the file can neither be read nor made, other users may
-            read it, or it lies in ``outside``; or ``outside`` was made with another salt.
+        OutputError: the variable or the file is too short, the file can neither be read nor created, other users can
+            read it, or it is in ``outside``; or ``outside`` was made with another salt.
     """
     salt = _given_or_kept(outside)
     if outside is not None:
@@ -107,8 +107,8 @@ def _given_or_kept(outside: Path | None) -> bytes:
     path = salt_file()
     if outside is not None and path.resolve().is_relative_to(outside.resolve()):
         raise OutputError(
-            f"--out {outside} holds the salt ({path.name}) that its keys are made with, and who gets the folder could "
-            f"turn keys back: name another folder, or set {SALT_VARIABLE}"
+            f"--out {outside} contains the salt ({path.name}) of its keys, so that anyone with the folder could "
+            f"reverse the keys: name another folder, or set {SALT_VARIABLE}"
         )
     if outside is not None and not path.exists() and (outside / AUDIT_LOG).exists():
         raise OutputError(
@@ -125,9 +125,9 @@ def _given_or_kept(outside: Path | None) -> bytes:
 
 
 def _read_or_make(path: Path) -> bytes:
-    """Read the salt's file. Where there is none, write one beside it and link it into place, whole or not at all.
+    """Read the salt's file. If there is none, write a temporary file and link it into place atomically.
 
-    Two processes that start at once both try to link theirs; the second one reads the first one's.
+    If two processes start at the same time, both try to link their file; the second one reads that of the first.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -139,7 +139,7 @@ def _read_or_make(path: Path) -> bytes:
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(temporary)
-                _log.warning("a new salt for keys was made in your configuration folder: keep a copy of it elsewhere")
+                _log.warning("a new salt for keys was created in your configuration folder: store a copy elsewhere")
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
@@ -147,14 +147,14 @@ def _read_or_make(path: Path) -> bytes:
 
 
 def _checked(path: Path) -> bytes:
-    """Read the salt's file and refuse one that others can read or that is too short to keep a key secret."""
+    """Read the salt's file; refuse it if others can read it or if it is too short."""
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         salt = file.read(_MOST_BYTES + 1)
     if mode & 0o077:
         raise OutputError(
-            f"{path}: other users of this machine may read or change the salt (mode {mode:04o}), and could turn keys "
-            f"back: chmod 600 it, or delete it to start with new keys"
+            f"{path}: other users of this machine may read or change the salt (mode {mode:04o}) and could reverse "
+            f"keys: chmod 600 it, or delete it to start with new keys"
         )
     if not _LEAST_CHARACTERS <= len(salt) <= _MOST_BYTES:
         raise OutputError(

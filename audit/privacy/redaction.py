@@ -1,4 +1,4 @@
-"""What of the inputs may be shown: names of files become keys, words of a report are masked."""
+"""Redaction of everything that is shown of the inputs: file names become keys, words of reports are masked."""
 
 import re
 from collections import defaultdict
@@ -24,13 +24,13 @@ _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
 _KEYED = re.compile(r"(?:label|reader|maker)-[0-9a-f]{8}")
 _WORD = re.compile(r"\w+")
-_BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # where a name may begin within a word
+_BEFORE_NAMES = re.compile(r"""[(\["'=,;:/\\]""")  # a name may begin after these within a word
 _AROUND_NAMES = frozenset("\"'/\\")
-_AFTER_NAMES = ".,;:!?)]\"'"  # what a sentence writes straight behind a name
+_AFTER_NAMES = ".,;:!?)]\"'"  # may directly follow a name in a sentence
 
 
 def foreign_name(path: str, keys: Pseudonyms | None) -> str:
-    """Give the path of a file in OUT that no run writes, with a key for its name; without keys the folder alone."""
+    """Return the path of a file in OUT that no run writes, with a key instead of its name; without keys the folder."""
     *folders, name = path.split("/")
     parts = ["studies", "set-aside", "shards"]
     shown = [part if part in parts or is_study_key(part) else foreign_name(part, keys) for part in folders]
@@ -39,32 +39,32 @@ def foreign_name(path: str, keys: Pseudonyms | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redactor:
-    """Masks what inputs say in free words: nothing with ``show_phi``, else all that may name somebody, under a key."""
+    """Masks the free text of inputs: everything that may name a person becomes a key, unless ``show_phi`` is set."""
 
     keys: Pseudonyms
     show_phi: bool
 
     def label(self, label: str) -> str:
-        """What a box is labelled with: a finding, or whatever somebody typed."""
+        """Mask the label of a box, unless it is a known term."""
         return label if self.show_phi or is_plain(label) else self._keyed("label", label)
 
     def reader(self, reader: str | None) -> str | None:
-        """Who drew a box: readers stay apart from each other, and nobody is named."""
+        """Mask the reader of a box; different readers stay distinguishable."""
         if reader is None or self.show_phi or is_reader_number(reader):
             return reader
         return self._keyed("reader", reader)
 
     def text(self, text: str, known: Identifiers = _NOBODY) -> MaskedText:
-        """Mask a text of a report; ``known``, which the images' headers say, is masked wherever the text repeats it."""
+        """Mask the text of a report; identifiers of the images' headers (``known``) are masked where they recur."""
         masked = mask_report(text, known)
         return replace(masked, text=text, masked_words=0, spans=()) if self.show_phi else masked
 
     def radiograph(self, image: Radiograph) -> Radiograph:
-        """Give what an image's header says of its pixels and how it was taken, the manufacturer masked."""
+        """Return the geometry and acquisition of an image, with the manufacturer masked."""
         return replace(Radiograph(**fields_of(image, Radiograph)), manufacturer=self.maker(image.manufacturer or None))
 
     def boxes(self, boxes: Iterable[Box], *, spoken: Sequence[str]) -> tuple[Box, ...]:
-        """Mask who drew boxes and what they wrote; ``spoken`` are the phrases of their image, as they are shown."""
+        """Mask labels, readers and sentences of boxes; ``spoken`` are the masked phrases of their image."""
         return tuple(
             replace(
                 box,
@@ -76,7 +76,7 @@ class Redactor:
         )
 
     def wording(self, wording: str, spoken: Iterable[str]) -> str:
-        """For which sentence a box was drawn: words stay that the image's shown phrases say, and plain ones."""
+        """Mask the sentence of a box, except for known terms and words in the image's masked phrases."""
         if self.show_phi:
             return wording
         known = {word.casefold() for text in spoken for word in _WORD.findall(text)}
@@ -87,17 +87,17 @@ class Redactor:
         return _WORD.sub(shown, mask_identifiers(wording))
 
     def maker(self, manufacturer: str | None) -> str | None:
-        """Who made the machine; some hospitals write something else there."""
+        """Mask the manufacturer unless it is a known one; some hospitals write other text into that element."""
         if manufacturer is None or self.show_phi or is_maker(manufacturer):
             return manufacturer
         return self._keyed("maker", manufacturer)
 
     def reason(self, reason: str) -> str:
-        """Why something took no part: what it quotes of a file is masked."""
+        """Mask what a reason for an exclusion quotes from a file."""
         return reason if self.show_phi else requoted(reason, self._quote)
 
     def _quote(self, text: str) -> str:
-        """Mask what is quoted; keys of files in there stay."""
+        """Mask quoted text except for keys of files."""
         if is_plain(text) or _KEYED.fullmatch(text):
             return text
         kept = " ".join(_KEY.findall(text))
@@ -109,12 +109,12 @@ class Redactor:
 
 
 def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]) -> tuple[TokenHeat, ...]:
-    """Give the heat of a phrase's words; that of masked words goes to their mask.
+    """Return the heat of a phrase's words; the heat of masked words is added to their mask.
 
     Args:
-        text: of the phrase, as it was put to the model.
-        masked: how the phrase is shown.
-        words: of the phrase in their order, each with its heat.
+        text: the phrase as it was given to the model.
+        masked: the phrase as it is shown.
+        words: words of the phrase in order, each with its heat.
     """
     plain = folded(normal_form(text))
     shown: list[TokenHeat] = []
@@ -124,7 +124,7 @@ def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]
         sought = folded(normal_form(word)).strip()
         start = plain.find(sought, end) if sought else -1
         if start < 0:
-            # The tokeniser writes it otherwise than the phrase: it cannot be told whether it is under a mask.
+            # The tokeniser spells the word differently from the phrase: it may be under a mask.
             mask = (end, end, "masked") if masked.spans else None
         else:
             end = start + len(sought)
@@ -138,7 +138,7 @@ def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]
 
 
 def name_of_source(source: str) -> str:
-    """Give the name of a source's file, whose key stands for it: without its folders and the row of a table."""
+    """Return the file name of a source, without its folders and the row of a table."""
     path = PART_OF_FILE.sub("", source)
     return PurePath(path).name or path
 
@@ -146,7 +146,7 @@ def name_of_source(source: str) -> str:
 def failure_records(
     left_out: Iterable[Exclusion], folders: Sequence[Path], keys: Pseudonyms, *, show_phi: bool
 ) -> tuple[FailureRecord, ...]:
-    """List what took no part. A file's name may be a patient's: without ``show_phi`` its key stands for it."""
+    """Return the records of exclusions. A file name may name a patient: without ``show_phi`` it becomes a key."""
     given = [folder.parts for folder in folders]
     listed = [_Listed.of(item, given) for item in left_out]
     if show_phi:
@@ -165,12 +165,12 @@ def failure_records(
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What took no part, its source taken apart."""
+    """An exclusion and the parts of its source."""
 
     item: Exclusion
     path: str
     row: str  # " row 7" of a table, " message 7" of HL7, or ""
-    below: tuple[str, ...]  # the path's parts from the folder that was handed in on: OUT does not tell where it lies
+    below: tuple[str, ...]  # parts of the path relative to the input folder, whose location is not shown in OUT
 
     @classmethod
     def of(cls, item: Exclusion, folders: Sequence[tuple[str, ...]]) -> "_Listed":
@@ -187,10 +187,10 @@ class _Listed:
 
 
 class _FileNames:
-    """The names of files that are not to be shown, and the keys that stand for them.
+    """The names of files that must not be shown, and the keys that replace them.
 
-    A reason may hold the name of its own file or of others. It is searched word by word, so that the time grows with
-    the reasons and not with reasons times names.
+    A reason may contain the name of its own file or of others. It is searched word by word, so that the time grows with
+    the number of reasons and not with reasons times names.
     """
 
     def __init__(self, names: Iterable[str], keys: Pseudonyms) -> None:
@@ -206,7 +206,7 @@ class _FileNames:
         return self._keys.file_key(name)
 
     def masked_in(self, reason: str, path: str) -> str:
-        """Put a key in the place of each name, and of the path that leads to it; ``path`` is the reason's own file."""
+        """Replace each name, and the path that leads to it, by a key; ``path`` is the file that the reason is about."""
         reason = reason.replace(path, PurePath(path).name) if "/" in path else reason
         if reason not in self._masked:
             self._masked[reason] = self._masked_by_word(reason)
@@ -227,7 +227,7 @@ class _FileNames:
         return "".join([*shown, reason[end:]])
 
     def _name_at(self, reason: str, words: Sequence[re.Match[str]]) -> tuple[int, int, str] | None:
-        """Find the longest name that begins in the first of some words: where it begins with its path, ends, and it."""
+        """Find the longest name that begins in the first word; return the start of its path, its end, and the name."""
         word = words[0]
         best: tuple[int, int, str] | None = None
         for start in _starts(word):
@@ -240,7 +240,7 @@ class _FileNames:
         return best
 
     def _ends(self, reason: str, start: int, words: Sequence[re.Match[str]]) -> Iterator[int]:
-        """Give the places where a name that starts at ``start`` may end."""
+        """Yield the positions where a name that starts at ``start`` may end."""
         first = reason[start : words[0].end()]
         lengths = {1}.union(*(self._lengths.get(begun, ()) for begun in (first, first.rstrip(_AFTER_NAMES))))
         for length in lengths:
@@ -254,7 +254,7 @@ class _FileNames:
 
 
 def _is_word(name: str) -> bool:
-    """Whether a file's name is a word that sentences have, and names nobody."""
+    """Return True if a file's name is an ordinary word that names no person."""
     return name.isalpha() and name.islower() and is_known(name) and not may_be_name(name)
 
 
@@ -264,7 +264,7 @@ def _starts(word: re.Match[str]) -> Iterator[int]:
 
 
 def _path_start(word: re.Match[str], start: int) -> int:
-    """Where the path begins that a word gives before a name; a bracket or quote before it stays."""
+    """Return the start of the path before a name in a word, after an opening bracket or quote."""
     begin = word.start()
     while begin < start and word[0][begin - word.start()] in "([\"'":
         begin += 1

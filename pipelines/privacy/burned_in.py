@@ -1,7 +1,7 @@
-"""Text that was burned into a film: found, and blanked in what is shown, or the film is left out.
+"""Detects burned-in text on radiographs; blanks it in the displayed image, or excludes the image.
 
-The model sees the film as it is: what the hospital's model is shown is what is audited, and a model that reads the text
-shall be caught at it. Only the picture that is stored and shown is blanked, and the receipt of its pixels says so.
+The model gets the unchanged image, because the audit must test what the hospital's model sees, and must detect a model
+that reads the text. Only the stored and displayed image is blanked; its processing steps record that.
 """
 
 from collections.abc import Sequence
@@ -15,56 +15,56 @@ from pipelines.study import PixelStep
 
 __all__ = ["Area", "BurnedIn", "blanked", "examine"]
 
-_RING_PX = 3  # around an area: what its place is filled with is the median of that
+_RING_PX = 3  # width of the ring around an area whose median fills the area
 _STEP = "burned-in text"
 
 Display = Float[np.ndarray, "rows columns"]
 
 
 class BurnedIn(StrEnum):
-    """What becomes of films with burned-in text."""
+    """What to do with images that have burned-in text."""
 
-    MASK = "mask"  # shown with the text blanked
+    MASK = "mask"  # the text is blanked in the displayed image
     LEAVE_OUT = "leave-out"
-    KEEP = "keep"  # nothing is looked for
+    KEEP = "keep"  # text is not searched for
 
 
 def examine(display: Display, policy: BurnedIn, *, stated: bool) -> tuple[tuple[Area, ...], PixelStep] | str:
     """Look for burned-in text.
 
     Args:
-        display: [0, 1], as it would be shown.
-        policy: what becomes of it.
-        stated: the header says that identifying text is burned in (BurnedInAnnotation YES, PS3.3 C.7.6.1). A header
-            that says NO, or nothing, is not believed.
+        display: the displayed image, [0, 1].
+        policy: what to do with burned-in text.
+        stated: whether the header states burned-in annotation (BurnedInAnnotation YES, PS3.3 C.7.6.1). A header with
+            NO or without the element is not trusted.
 
     Returns:
-        The areas to blank and what the receipt says of them, or a sentence that says why the film is left out.
+        The areas to blank and the processing step, or the reason why the image is excluded.
     """
     if policy is BurnedIn.KEEP:
         return (), PixelStep(step=_STEP, detail="not looked for (burned-in keep)")
     areas = find_text(display)
     if areas and policy is BurnedIn.LEAVE_OUT:
-        return f"{_counted(areas)} on the film: --set inputs.burned-in=mask shows it with them blanked"
+        return f"{_counted(areas)} on the image: --set inputs.burned-in=mask shows it with the text blanked"
     if stated and policy is BurnedIn.LEAVE_OUT:
         return (
-            "the header says that text is burned in (BurnedInAnnotation YES): --set inputs.burned-in=keep takes it as "
-            "it is"
+            "the header says that text is burned in (BurnedInAnnotation YES): --set inputs.burned-in=keep audits it "
+            "unchanged"
         )
     if stated and not areas:
         return (
-            "the header says that text is burned in (BurnedInAnnotation YES) and none was found to blank: look at the "
-            "film, and pass --set inputs.burned-in=keep if it may be shown"
+            "the header says that text is burned in (BurnedInAnnotation YES), but none was found to blank: check the "
+            "image, and pass --set inputs.burned-in=keep if it may be shown"
         )
     if not areas:
         return (), PixelStep(step=_STEP, detail="none was found")
     share = _share(areas, display.shape)
-    detail = f"{_counted(areas)}, {share:.1%} of the picture, blanked in what is shown; the model saw the film as it is"
+    detail = f"{_counted(areas)}, {share:.1%} of the image, blanked for display; the model saw the unchanged image"
     return areas, PixelStep(step=_STEP, detail=detail)
 
 
 def blanked(display: Display, areas: Sequence[Area]) -> Display:
-    """Fill areas with what is around them; nothing of their content stays."""
+    """Fill areas with the median of their surroundings; nothing of their content remains."""
     shown = display.copy()
     for area in areas:
         top, left = max(0, area.top - _RING_PX), max(0, area.left - _RING_PX)

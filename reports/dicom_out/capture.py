@@ -1,6 +1,6 @@
-"""The picture of a secondary capture: a film under one phrase's heat, with all that a reader must know burned in.
+"""Secondary captures: the radiograph under one phrase's heat, with the explanation that a reader needs burned in.
 
-Nothing of it names the patient: the viewer shows that from the header.
+The picture does not identify the patient: the viewer shows that from the header.
 
 Source: PS3.3 A.8 (Secondary Capture Image IOD), C.8.6 (SC modules).
 """
@@ -24,7 +24,7 @@ from reports.overlay import COLOURS, colour_heat, display_range
 
 __all__ = ["CAPTURES", "draw_capture", "make_captures"]
 
-_IMAGE_SIDE = 1024  # px, longest side: text of 22 px beside it can be read on any viewer
+_IMAGE_SIDE = 1024  # px, longest side: text of 22 px is legible on any viewer
 _LEAST_WIDTH = 820  # px: the header's warning fits
 _OPACITY = 0.6
 _MARGIN, _LARGE, _SMALL, _LINE = 20, 34, 21, 29  # px
@@ -37,7 +37,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(slots=True)
 class _Page:
-    """A canvas that is written from the top down."""
+    """A canvas that is filled with lines from top to bottom."""
 
     canvas: Picture.Image
     draw: ImageDraw.ImageDraw
@@ -52,7 +52,7 @@ class _Page:
 
 
 def draw_capture(content: ImageContent, phrase: PhraseContent) -> UInt8[np.ndarray, "height width 3"]:
-    """Draw the film under a phrase's heat, between a warning above and what is shown below."""
+    """Draw the radiograph under a phrase's heat, with a warning above and an explanation below."""
     radiograph = _overlay(content, phrase)
     width = max(radiograph.width, _LEAST_WIDTH)
     lines, facts = _quoted(phrase.record.text, width), _facts(content, phrase, width)
@@ -99,7 +99,7 @@ def _scale(page: _Page, content: ImageContent, phrase: PhraseContent) -> None:
     scale = display_range(phrase.heat)
     page.top += 8
     if scale is None:
-        page.line("The heat shows nothing: it is flat.", fill=_GREY)
+        page.line("The heat is flat.", fill=_GREY)
         return
     ends = [f"{value:.3g}" for value in scale]
     font = _font(_SMALL)
@@ -107,7 +107,7 @@ def _scale(page: _Page, content: ImageContent, phrase: PhraseContent) -> None:
     page.draw.text((_MARGIN, page.top), ends[0], font=font, fill=_GREY)
     bar = Picture.fromarray(np.repeat(COLOURS[None], 18, axis=0)).resize((300, 18))
     page.canvas.paste(bar, (left, page.top + 4))
-    unit = f"{ends[1]} {content.study.unit} a cell of the model's grid"
+    unit = f"{ends[1]} {content.study.unit} per cell of the model's grid"
     page.draw.text((left + 310, page.top), unit, font=font, fill=_GREY)
     page.top += 42
 
@@ -118,24 +118,24 @@ def _facts(content: ImageContent, phrase: PhraseContent, width: int) -> list[str
     if region is None or region.box is None:
         where = "Points nowhere: no single hottest point"
     else:
-        where = f"Frame: around the hottest part above {region.threshold:.3g} {study.unit} a cell (Otsu's threshold)"
+        where = f"Frame: hottest region above {region.threshold:.3g} {study.unit} per cell (Otsu's threshold)"
     return [
         f"Model: {model.name} ({model.family}, {model.sha256[:12]})",
         *textwrap.wrap(f"Terms: {model.terms}", width=(width - 2 * _MARGIN) // 11, max_lines=2, placeholder=" ..."),
-        f"Method: {study.method}; cosine {record.cosine:.3f}; heat {record.total_nats:.4g} {study.unit} in all",
+        f"Method: {study.method}; cosine {record.cosine:.3f}; total heat {record.total_nats:.4g} {study.unit}",
         where,
         f"Made by m2ib-audit {study.software.get('m2ib-audit', '')} on {study.created:%Y-%m-%d}; for research only",
     ]
 
 
 def _quoted(words: str, width: int) -> list[str]:
-    """Break a phrase into lines that fit; three lines at most."""
+    """Wrap a phrase into at most three lines."""
     letters = (width - 2 * _MARGIN) // 14
     return textwrap.wrap(f"\u201c{words}\u201d", width=letters, max_lines=3, placeholder=" ...\u201d") or ['""']
 
 
 def _cut(words: str, font: _Font, width: int) -> str:
-    """Leave the end of a line away where it would run over the edge."""
+    """Truncate a line that is wider than the canvas."""
     cut = words
     while cut and font.getlength(cut if cut == words else f"{cut}...") > width:
         cut = cut[:-1]
@@ -146,11 +146,11 @@ def _font(size: int) -> _Font:
     return ImageFont.load_default(size)
 
 
-CAPTURES = SeriesLabel(name="secondary capture", number=9801, title="heat over film")
+CAPTURES = SeriesLabel(name="secondary capture", number=9801, title="heat over image")
 
 
 def make_captures(content: ImageContent) -> list[Dataset]:
-    """Draw every phrase's heat over the film, with the warning burned in."""
+    """Make one secondary capture per phrase, with the warning burned in."""
     made: list[Dataset] = []
     for phrase in content.phrases:
         capture = SCImage.from_ref_dataset(
@@ -167,11 +167,11 @@ def make_captures(content: ImageContent) -> list[Dataset]:
         capture.PatientOrientation = list(texts(content.source, "PatientOrientation"))
         capture.ConversionType = "WSD"  # made on a workstation
         capture.BurnedInAnnotation = "YES"
-        capture.LossyImageCompression = "01"  # the film's picture went through a JPEG
+        capture.LossyImageCompression = "01"  # the displayed image was stored as a JPEG
         capture.LossyImageCompressionMethod = "ISO_10918_1"
         capture.LossyImageCompressionRatio = _ratio(content)
         capture.DerivationDescription = plain_line(
-            f"Not for diagnosis: heat of {content.study.method} on {content.model.name} laid over the film", 1024
+            f"Not for diagnosis: heat of {content.study.method} on {content.model.name} over the image", 1024
         )
         capture.ImageComments = plain_line(f"Phrase {phrase.number}: {phrase.record.text}", 10_000)
         capture.SourceImageSequence = [_reference(content.source)]

@@ -1,4 +1,4 @@
-"""The codes of the results: DICOM's and SNOMED CT's where pydicom's dictionary has them, else a scheme of our own.
+"""Codes of the results: DICOM and SNOMED CT codes if pydicom's dictionary has them, otherwise a private scheme.
 
 Source: PS3.16 annex D (DICOM controlled terminology), chapter 8 (coding schemes: private designators begin with 99).
 """
@@ -32,7 +32,7 @@ _SCHEME = "99M2IB"
 
 
 def own_code(value: str, meaning: str) -> CodedConcept:
-    """Make a code of our own scheme; values have at most 16 characters, meanings 64."""
+    """Return a code of the private scheme; values have at most 16 characters, meanings 64."""
     return CodedConcept(value=value, scheme_designator=_SCHEME, meaning=plain_line(meaning))
 
 
@@ -46,25 +46,25 @@ HEAT_TOTAL: Final = own_code("heat-total", "Sum of the heat over the model's gri
 HEAT_PEAK: Final = own_code("heat-peak", "Heat of the hottest cell of the model's grid")
 HEAT_REGION: Final = own_code("heat-region", "Where the model looked (heat above Otsu's threshold)")
 
-# Of the findings' names those that pydicom's dictionary of DICOM's context groups holds.
+# Findings with a code in pydicom's dictionary of DICOM context groups.
 _STANDARD = {"pleural effusion": codes.SCT.PleuralEffusion, "pneumothorax": codes.SCT.Pneumothorax}
 _OUTCOMES = {"hit": "Hit", "miss": "Miss", "unscored": "Unscored: nobody drew a box"}
 
 
 def own_scheme() -> CodingSchemeIdentificationItem:
-    """Say whose scheme 99M2IB is."""
+    """Return the identification of the coding scheme 99M2IB."""
     return CodingSchemeIdentificationItem(
         designator=_SCHEME, name="m2ib-audit concepts", responsible_organization="m2ib-audit"
     )
 
 
 def unit_code(unit: str) -> CodedConcept:
-    """Give the unit of a method's heat."""
+    """Return the code for the unit of a method's heat."""
     return NAT if unit == "nats" else NO_UNITS
 
 
 def finding_code(finding: str | None) -> CodedConcept:
-    """Give the code of a finding that a phrase claims, or that of a phrase without a known one."""
+    """Return the code of a phrase's finding, or a generic code for a phrase without a known finding."""
     if finding is None:
         return own_code("phrase", "Phrase of the report")
     if finding in _STANDARD:
@@ -73,5 +73,5 @@ def finding_code(finding: str | None) -> CodedConcept:
 
 
 def outcome_code(outcome: str) -> CodedConcept:
-    """Give the code of what became of a pointing game."""
+    """Return the code for the outcome of a pointing game."""
     return own_code(outcome, _OUTCOMES[outcome])

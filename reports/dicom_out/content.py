@@ -1,4 +1,4 @@
-"""Where a heat is hot: its pixels above Otsu's threshold, and the part of them that holds its hottest point."""
+"""The content of an image's DICOM results: its phrases with their heat, and the hot region of each."""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,12 @@ class HotRegion:
     """The hot pixels of one heat on its source image."""
 
     mask: Bool[np.ndarray, "rows columns"]
-    threshold: float  # in the heat's unit; hot is what lies above
-    box: tuple[float, float, float, float] | None  # left, top, right, bottom of the hottest part, edge-based px
+    threshold: float  # in the heat's unit; pixels above it are hot
+    box: tuple[float, float, float, float] | None  # left, top, right, bottom of the hottest region, edge-based px
 
     @property
     def outline(self) -> list[tuple[float, float]] | None:
-        """The box as five points (column, row), the last being the first: a closed polyline."""
+        """The box as a closed polyline of five points (column, row)."""
         if self.box is None:
             return None
         left, top, right, bottom = self.box
@@ -37,12 +37,12 @@ class HotRegion:
 
 
 def hot_region(heat: Float[np.ndarray, "rows columns"], hottest: Pixel | None) -> HotRegion | None:
-    """Find what is hot; None for a map that shows nothing (flat, or not finite anywhere).
+    """Return the hot region of a heat map; None if the map is flat or nowhere finite.
 
     Args:
-        heat: on source pixels; pixels that are not finite take no part.
-        hottest: (row, column) of the hottest point, edge-based; None where the map has no single one: then the region
-            has no box.
+        heat: on source pixels; pixels that are not finite are ignored.
+        hottest: (row, column) of the hottest point, edge-based; None if the map has no single one: the region then has
+            no box.
 
     Source: Otsu 1979, "A threshold selection method from gray-level histograms"; the same threshold as that of the
     score "IoU at Otsu".
@@ -60,7 +60,7 @@ def hot_region(heat: Float[np.ndarray, "rows columns"], hottest: Pixel | None) -
 
 
 def _box_around(mask: Bool[np.ndarray, "rows columns"], hottest: Pixel) -> tuple[float, float, float, float] | None:
-    """Give the rectangle around the connected part (8 neighbours) of a mask that holds a point."""
+    """Return the bounding box of the connected component (8 neighbours) of a mask that contains a point."""
     rows, columns = mask.shape
     point = min(int(hottest[0]), rows - 1), min(int(hottest[1]), columns - 1)
     if not mask[point]:
@@ -77,17 +77,17 @@ def _box_around(mask: Bool[np.ndarray, "rows columns"], hottest: Pixel) -> tuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhraseContent:
-    """One phrase put to the model, its heat, and where that is hot."""
+    """One phrase with its heat and hot region."""
 
-    number: int  # over all images of the study, from 1
+    number: int  # among the phrases of the study, from 1
     record: ScoredPhrase
     heat: Float[np.ndarray, "grid_rows grid_columns"]
-    region: HotRegion | None  # None: the map shows nothing
+    region: HotRegion | None  # None if the heat is flat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageContent:
-    """One image of an audited study, beside its original's header."""
+    """One image of an audited study with the header of its original."""
 
     identity: Identity
     record: ScoredImage
@@ -107,7 +107,7 @@ class ImageContent:
 
     @property
     def is_inverted(self) -> bool:
-        """Whether low stored values are shown bright."""
+        """Whether low stored values are displayed bright."""
         inverted = {("PhotometricInterpretation", "MONOCHROME1"), ("PresentationLUTShape", "INVERSE")}
         return any(text(self.source, keyword) == value for keyword, value in inverted)
 
@@ -121,7 +121,7 @@ def content_of(
     identity: Identity,
     first: int,
 ) -> ImageContent:
-    """Bring together what the results of an image show; its phrases are counted from ``first``."""
+    """Collect the content of an image's results; the phrases are numbered from ``first``."""
     phrases = []
     for number, phrase in enumerate(image.phrases, start=first):
         grid = study.heats[phrase.heat]

@@ -1,7 +1,7 @@
-"""Of an original with several frames, results name the one that they are about.
+"""Identifiers of results: UIDs, series, and references to the frame of a multi-frame original.
 
-The same audit gives the same objects with the same UIDs, so that a PACS which is sent them twice keeps one. The UIDs
-follow from the salt too: who has no salt cannot tell which study an UID belongs to.
+The same audit makes the same objects with the same UIDs, so that a PACS that receives them twice stores them once. The
+UIDs also depend on the salt: without it nobody can link a UID to a study.
 """
 
 import hashlib
@@ -24,28 +24,28 @@ __all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_frame", "items_withi
 
 
 def as_single_frame(source: Dataset) -> Dataset:
-    """Give the header of one frame as that of a film.
+    """Return the header of one frame as that of a single-frame image.
 
-    Of a class with several frames highdicom asks for functional groups, which secondary captures need not have.
+    For multi-frame classes highdicom requires functional groups, which secondary captures may lack.
     """
     if source.SOPClassUID not in MULTI_FRAME_CLASSES:
         return source
     single = Dataset()
     single.update(source)
-    single.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)  # an element of its own: the others are shared
+    single.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)  # a new element: the others are shared
     return single
 
 
 def refer_to_frame(result: Dataset, source: Dataset, frame: int) -> None:
-    """Let a result that was made of :func:`as_single_frame` refer to one frame of the original.
+    """Make a result of :func:`as_single_frame` refer to one frame of the original.
 
     Args:
         result: changed in place.
         source: the header of the original.
-        frame: counted from 1.
+        frame: number of the frame, from 1.
 
-    Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro), which image content items of structured reports use
-    as well (C.18.4); other references (table 10-11) name no frame.
+    Source: PS3.3 table 10-3 (Image SOP Instance Reference Macro), which image content items of structured reports also
+    use (C.18.4); other references (table 10-11) have no frame.
     """
     for part in items_within(result):
         if text(part, "ReferencedSOPInstanceUID") == source.SOPInstanceUID:
@@ -57,7 +57,7 @@ def refer_to_frame(result: Dataset, source: Dataset, frame: int) -> None:
 
 
 def items_within(dataset: Dataset) -> Iterator[Dataset]:
-    """Give a data set and every item of every sequence in it."""
+    """Yield a data set and every item of every sequence in it."""
     yield dataset
     for element in dataset:
         if element.VR == "SQ":
@@ -65,9 +65,9 @@ def items_within(dataset: Dataset) -> Iterator[Dataset]:
                 yield from items_within(item)
 
 
-CREATOR = "m2ib-audit^software"  # as a person's name, which ContentCreatorName has to be
+CREATOR = "m2ib-audit^software"  # in the form of a person's name, as ContentCreatorName requires
 
-_SCORED = ("scores", "controls", "others", "target")  # of a phrase: what a picture of its heat does not show
+_SCORED = ("scores", "controls", "others", "target")  # fields of a phrase that a picture of its heat does not show
 _DATE_AND_TIME = (
     ("InstanceCreationDate", "InstanceCreationTime"),
     ("SeriesDate", "SeriesTime"),
@@ -79,10 +79,10 @@ _DATE_AND_TIME = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesLabel:
-    """What a series of results is called."""
+    """Name, number and title of a series of results."""
 
-    name: str  # goes into its UID
-    number: int  # SeriesNumber: high, so that viewers list results behind the originals
+    name: str  # part of its UID
+    number: int  # SeriesNumber: high, so that viewers list results after the originals
     title: str
 
 
@@ -94,7 +94,7 @@ class Identity:
     study: StudyFolder
 
     def uid(self, *parts: str, scored: bool = False) -> str:
-        """Make a UID of what is shown and ``parts``; ``scored``: it changes with scores and boxes as well.
+        """Return a UID derived from the results and ``parts``; if ``scored``, also from scores and boxes.
 
         Source: PS3.5 B.2 (UUID derived UIDs).
         """
@@ -102,7 +102,7 @@ class Identity:
         return f"2.25.{uuid.UUID(bytes=hmac.new(self.secret, message, 'sha256').digest()[:16], version=5).int}"
 
     def of_object(self, series: SeriesLabel, image: str, number: int, *, scored: bool = False) -> dict[str, Any]:
-        """Give the arguments that every object of highdicom takes."""
+        """Return the arguments that every highdicom object takes."""
         record = self.study.record
         return {
             "series_instance_uid": UID(self.uid(series.name, scored=scored)),
@@ -119,7 +119,7 @@ class Identity:
         }
 
     def finish(self, result: Dataset, source: Dataset) -> None:
-        """Date a result by its audit and not by the clock, and give it the identifiers that follow from it."""
+        """Set a result's dates to the date of the audit, and its remaining identifiers."""
         zone = text(source, "TimezoneOffsetFromUTC")
         made = self.study.record.created.astimezone(_offset(zone))
         if zone:
@@ -138,7 +138,7 @@ class Identity:
 
 
 def plain_line(words: str, length: int = 64) -> str:
-    """Bring words into a line as LO and SH take them: no backslash, no control character, cut to ``length``."""
+    """Convert text to a valid LO or SH value: no backslash, no control character, at most ``length`` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in words.replace("\\", "/")).split())
     return line if len(line) <= length else line[: length - 3].rstrip() + "..."
 
@@ -161,7 +161,7 @@ def _digest(study: StudyFolder, *, scored: bool) -> str:
 
 
 def _offset(zone: str) -> timezone | None:
-    """Read "+0100"; None, the zone of this machine, where the original does not say."""
+    """Parse "+0100"; None (this machine's time zone) if the original has no time zone."""
     if len(zone) != 5 or zone[0] not in "+-" or not zone[1:].isdigit():
         return None
     return timezone((1 if zone[0] == "+" else -1) * timedelta(hours=int(zone[1:3]), minutes=int(zone[3:])))

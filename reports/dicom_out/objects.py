@@ -1,7 +1,7 @@
-"""The header of an original: who the patient is, which study it belongs to, and how the pixels lie.
+"""Makes the DICOM results of a study from its records and the headers of the originals.
 
-Values that would make a result invalid (a sex of "MALE", a date of "1993.08.22") are mended where their meaning is
-plain, and left blank where it is not; the original is not touched.
+Header values that would make a result invalid (a sex of "MALE", a date of "1993.08.22") are corrected if their meaning
+is clear, and otherwise left blank; the original is not changed.
 """
 
 import re
@@ -47,7 +47,7 @@ _PIXELS = (
     "VOILUTSequence",
 )
 _FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-_ALWAYS_THERE = (  # type 2: present, blank where not known
+_ALWAYS_THERE = (  # type 2: present, blank if unknown
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
 )
@@ -56,14 +56,14 @@ _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
 def read_source(path: Path, *, frame: int = 1) -> Dataset:
-    """Read what results of an image need of its header; no pixels, text in Unicode, no frame of reference.
+    """Read the part of an image's header that results need; no pixels, text in Unicode, no frame of reference.
 
     Args:
         path: of the original.
-        frame: which of its frames the results are about, counted from 1.
+        frame: number of the frame that the results describe, from 1.
 
     Raises:
-        DicomError: the file cannot be read, or has several frames that nothing can refer to.
+        DicomError: the file cannot be read, or has several frames that cannot be referenced.
     """
     with tolerant_reading():
         found, _ = read_elements(path, ("SpecificCharacterSet", *_FRAMES, *_IDENTITY, *_PIXELS))
@@ -81,10 +81,10 @@ def read_source(path: Path, *, frame: int = 1) -> Dataset:
             ) from error
     if text(found, "NumberOfFrames") not in {"", "1"} and source.SOPClassUID not in MULTI_FRAME_CLASSES:
         raise DicomError(
-            f"{path}: the image has several frames and is of a class that has one, so no result could say of which it "
-            "is: export it as a multi-frame secondary capture."
+            f"{path}: the image has several frames, but its SOP class allows one, so results cannot reference a frame: "
+            "export it as a multi-frame secondary capture."
         )
-    source.SpecificCharacterSet = "ISO_IR 192"  # every name can be written in it, whatever the original used
+    source.SpecificCharacterSet = "ISO_IR 192"  # can encode every name
     return source
 
 
@@ -109,7 +109,7 @@ def _repair(source: Dataset) -> None:
 
 
 class ObjectKind(StrEnum):
-    """What a result is."""
+    """The kind of a result."""
 
     CAPTURE = "sc"
     SEGMENTATION = "seg"
@@ -141,17 +141,17 @@ def make_results(
     secret: bytes,
     kinds: frozenset[ObjectKind] = frozenset(ObjectKind),
 ) -> list[Result]:
-    """Make the results of the images of a study whose originals are at hand.
+    """Make the results for those images of a study whose originals are available.
 
     Args:
-        study: an audited study, as :func:`reports.results_folder.read_study` gives it.
-        sources: headers by the key of the image (:func:`reports.dicom_out.read_source`).
-        valid: by the key of the image, where it shows something (:func:`reports.results_folder.valid_of`).
-        secret: the salt; UIDs follow from it and from what the objects show.
-        kinds: which objects are wanted.
+        study: an audited study, as returned by :func:`reports.results_folder.read_study`.
+        sources: headers by image key (:func:`reports.dicom_out.read_source`).
+        valid: masks of valid pixels by image key (:func:`reports.results_folder.valid_of`).
+        secret: the salt; UIDs are derived from it and from the content of the objects.
+        kinds: kinds of objects to make.
 
     Returns:
-        Captures and presentation states, one a phrase; segmentations and reports, one an image.
+        Captures and presentation states, one per phrase; segmentations and reports, one per image.
     """
     identity = Identity(secret=secret, study=study)
     made: list[Result] = []
@@ -161,7 +161,7 @@ def make_results(
             source = sources[image.key]
             single = as_single_frame(source)
             content = content_of(study, image, source=single, valid=valid[image.key], identity=identity, first=first)
-            with tolerant_reading():  # of what the originals hold and results copy
+            with tolerant_reading():  # for values that results copy from the originals
                 for kind in (kind for kind in ObjectKind if kind in kinds):
                     for dataset in _MAKERS[kind](content, number):
                         identity.finish(dataset, source)

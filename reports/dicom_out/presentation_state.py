@@ -1,7 +1,7 @@
-"""Presentation states: the frame around a phrase's hottest region, drawn over the original by the viewer.
+"""Presentation states: the frame around a phrase's hottest region, which the viewer draws over the original.
 
 Source: PS3.3 A.33.1 (Grayscale Softcopy Presentation State IOD), C.10.5 (graphic annotation: the corner of the top left
-pixel is 0, 0), C.11.6 (its Presentation LUT Shape stands in the place of the image's polarity).
+pixel is 0, 0), C.11.6 (its Presentation LUT Shape replaces the image's polarity).
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ PRESENTATIONS = SeriesLabel(name="presentation state", number=9804, title="hotte
 
 
 def make_presentations(content: ImageContent) -> list[Dataset]:
-    """Make a presentation state a phrase, which a viewer can step through."""
+    """Make one presentation state per phrase."""
     return [_presentation(content, phrase) for phrase in content.phrases]
 
 
@@ -69,7 +69,7 @@ def _graphics(content: ImageContent, phrase: PhraseContent) -> list[GraphicObjec
 
 
 def _words(content: ImageContent, phrase: PhraseContent) -> TextObject:
-    """Write phrase, model and warning across the top of the film."""
+    """Write phrase, model and warning across the top of the image."""
     where = "" if phrase.region is not None and phrase.region.box is not None else "\r\nThe heat points nowhere"
     words = (
         f"{plain_line(phrase.record.text, 300)}\r\n"

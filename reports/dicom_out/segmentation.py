@@ -24,9 +24,9 @@ _COLOURS = ((67.0, 32.0, 62.0), (55.0, 0.0, -40.0), (58.0, -41.0, 12.0), (63.0, 
 
 
 def make_segmentations(content: ImageContent, number: int) -> list[Dataset]:
-    """Make one binary segmentation of an image, a segment a phrase; none where no phrase's heat shows anything.
+    """Make one binary segmentation of an image with one segment per phrase; none if all heat maps are flat.
 
-    The threshold of each stands in its SegmentDescription.
+    SegmentDescription contains the threshold of the segment.
     """
     hot = [(phrase, phrase.region) for phrase in content.phrases if phrase.region is not None]
     if not hot:
@@ -66,15 +66,15 @@ def _described(segment: int, phrase: PhraseContent, region: HotRegion, content: 
         display_color=CIELabColor(*_COLOURS[(segment - 1) % len(_COLOURS)]),
     )
     described.SegmentDescription = (
-        f"Heat above {region.threshold:.6g} {study.unit} a cell (Otsu's threshold on the film's pixels) for the phrase "
+        f"Heat above {region.threshold:.6g} {study.unit} per cell (Otsu's threshold on image pixels) for the phrase "
         f"{plain_line(phrase.record.text, 800)!r}. Not for diagnosis."
     )
     return described
 
 
 def _without_spacing(source: Dataset) -> Dataset:
-    """Give the header without PixelSpacing, from which highdicom would make pixel measures that it cannot read."""
+    """Return the header without PixelSpacing, from which highdicom would create pixel measures that it cannot read."""
     bare = Dataset()
-    bare.update(source)  # Dataset(source) would share its elements: what is taken out here would be gone there
+    bare.update(source)  # Dataset(source) would share its elements, so that removing one would change the source
     bare.pop("PixelSpacing", None)
     return bare

@@ -1,4 +1,4 @@
-"""Measurement reports (TID 1500): one an image, with a group of measurements a phrase.
+"""Measurement reports (TID 1500): one per image, with one group of measurements per phrase.
 
 Source: PS3.16 TID 1500, TID 1410 (Planar ROI Measurements), TID 1501, TID 4019 (Algorithm Identification); PS3.3 C.18.6
 (spatial coordinates: the corner of the top left pixel is 0, 0); IHE RAD AI Results (AIR), 6.5.3.
@@ -71,7 +71,7 @@ def make_report(content: ImageContent, number: int) -> Dataset:
 
 
 def _library(source: Dataset) -> list[Dataset] | None:
-    """Give the image to the report's library where its header has what TID 1603 takes from it: many lack it."""
+    """Return the image for the report's library if its header has the elements that TID 1603 requires."""
     spacing, orientation = numbers(source, "ImagerPixelSpacing"), texts(source, "PatientOrientation")
     return [source] if len(spacing) == 2 and min(spacing) > 0 and len(orientation) == 2 else None
 
@@ -90,7 +90,7 @@ def _observer(content: ImageContent) -> ObserverContext:
 def _group(
     content: ImageContent, phrase: PhraseContent
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
-    """Measure one phrase; on its region where its heat points somewhere, else on the image."""
+    """Return the measurements of one phrase, on its hot region, or on the image if the heat points nowhere."""
     source = content.source
     found: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
@@ -150,7 +150,7 @@ def _measurements(content: ImageContent, phrase: PhraseContent) -> list[Measurem
 
 
 def _evaluations(content: ImageContent, phrase: PhraseContent) -> list[QualitativeEvaluation]:
-    """Say what became of the pointing games; nothing where nobody drew a box."""
+    """Return the outcomes of the pointing games; none if there is no box."""
     codes_of = {name: spec.dicom_code for name, spec in SCORES.items() if spec.dicom_code is not None}
     return [
         QualitativeEvaluation(

@@ -1,4 +1,4 @@
-"""Text in the pixels: found at several sizes, contrasts and places, and blanked in what is shown alone."""
+"""Text in the pixels: found at several sizes, contrasts and places, and blanked only in what is displayed."""
 
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def test_the_picture_is_blanked_and_the_models_input_is_not(tmp_path: Path) -> N
     assert isinstance(masked, LoadedCase)
     assert masked.inputs.equal(kept.inputs)
     assert (masked.picture != kept.picture, kept.blanked) == (True, ())
-    assert any("the model saw the film as it is" in step.detail for step in masked.steps)
+    assert any("the model saw the unchanged image" in step.detail for step in masked.steps)
     area = masked.blanked[0]
     markers = regions_of(masked.picture, masked.valid, masked.blanked).markers
     row, column = (area.top + area.bottom) // 2, (area.left + area.right) // 2

@@ -102,7 +102,7 @@ def test_a_new_salt_is_told_and_where_results_need_the_old_one_none_is_made(home
     assert not home.exists()
     load_salt(outside=tmp_path / "new")
     assert [record.message for record in caplog.records] == [
-        "a new salt for keys was made in your configuration folder: keep a copy of it elsewhere"
+        "a new salt for keys was created in your configuration folder: store a copy elsewhere"
     ]
     with pytest.raises(OutputError, match="written with another salt"):
         load_salt(outside=tmp_path / "out")
