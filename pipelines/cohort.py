@@ -121,7 +121,7 @@ def _left_out(source: str, reason: str, *, failed: bool) -> Exclusion:
 
 
 def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:
-    """Say what was found and what to correct first."""
+    """Describe what was found and what to correct first."""
     if not images:
         remedy = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
     elif not reports.reports and reports.left_out:

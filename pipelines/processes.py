@@ -145,7 +145,7 @@ class ProcessPool(Generic[Task, Answer]):
 
 
 class _DiedError(Exception):
-    """A process is gone; the text says how, as far as is known."""
+    """A process has died; the message says how, as far as is known."""
 
 
 class _Worker:

@@ -1,4 +1,4 @@
-"""Outlines that annotators draw beyond rectangles: polygons, ellipses and masks.
+"""Outlines other than rectangles: polygons, ellipses and masks.
 
 Coordinates are (x, y), edge-based as those of :class:`pipelines.study.Box`: (0, 0) is the outer corner of the top-left
 pixel. A pixel belongs to a shape if its centre lies inside.
@@ -31,7 +31,7 @@ class Polygons:
     kind: Literal["polygons"] = "polygons"
 
     def bounds(self) -> Bounds:
-        """Give the rectangle around it."""
+        """Return the bounding rectangle."""
         return _around(np.array([point for ring in self.rings for point in ring], dtype=float))
 
     def mapped(self, origin: Point, scale: Point) -> "Polygons":
@@ -40,11 +40,11 @@ class Polygons:
         return replace(self, rings=rings)
 
     def outline(self) -> tuple[tuple[Point, ...], ...]:
-        """Give closed lines to draw."""
+        """Return closed lines for drawing."""
         return self.rings
 
     def mask(self, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
-        """Mark the pixels of a ``rows`` x ``columns`` image that it covers."""
+        """Return the mask of covered pixels of a ``rows`` x ``columns`` image."""
         mask = np.zeros((rows, columns), dtype=bool)
         for ring in self.rings:
             corners = np.array(ring, dtype=float) - 0.5
@@ -69,7 +69,7 @@ class Ellipse:
     kind: Literal["ellipse"] = "ellipse"
 
     def bounds(self) -> Bounds:
-        """Give the rectangle around it."""
+        """Return the bounding rectangle."""
         half_width, half_height = (float(np.hypot(*pair)) for pair in zip(self.first, self.second, strict=True))
         return self.centre[0] - half_width, self.centre[1] - half_height, 2 * half_width, 2 * half_height
 
@@ -79,13 +79,13 @@ class Ellipse:
         return replace(self, centre=_mapped(self.centre, origin, scale), first=first, second=second)
 
     def outline(self) -> tuple[tuple[Point, ...], ...]:
-        """Give a closed line to draw."""
+        """Return closed lines for drawing."""
         angles = np.linspace(0.0, 2 * np.pi, _CORNERS, endpoint=False)
         rim = np.outer(np.cos(angles), self.first) + np.outer(np.sin(angles), self.second) + self.centre
         return (tuple((float(x), float(y)) for x, y in rim),)
 
     def mask(self, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
-        """Mark the pixels of a ``rows`` x ``columns`` image that it covers."""
+        """Return the mask of covered pixels of a ``rows`` x ``columns`` image."""
         x, y = _centres(columns) - self.centre[0], (_centres(rows) - self.centre[1])[:, None]
         area = self.first[0] * self.second[1] - self.first[1] * self.second[0]
         s = (x * self.second[1] - y * self.second[0]) / area
@@ -112,7 +112,7 @@ class RunLengths:
     kind: Literal["run lengths"] = "run lengths"
 
     def bounds(self) -> Bounds:
-        """Give the rectangle around its cells."""
+        """Return the bounding rectangle."""
         return self.x, self.y, self.columns * self.cell_width, self.rows * self.cell_height
 
     def mapped(self, origin: Point, scale: Point) -> "RunLengths":
@@ -121,7 +121,7 @@ class RunLengths:
         return replace(self, x=x, y=y, cell_width=self.cell_width * scale[0], cell_height=self.cell_height * scale[1])
 
     def outline(self) -> tuple[tuple[Point, ...], ...]:
-        """Give closed lines to draw, around every part and every hole; they cut the corners of cells."""
+        """Return closed lines around every part and every hole, for drawing; they cut the corners of cells."""
         lines = find_contours(np.pad(self.cells(), 1).astype(float), 0.5)  # type: ignore[no-untyped-call]
         return tuple(
             tuple((self.x + (x - 0.5) * self.cell_width, self.y + (y - 0.5) * self.cell_height) for y, x in line[:-1])
@@ -129,12 +129,12 @@ class RunLengths:
         )
 
     def cells(self) -> Bool[np.ndarray, "rows columns"]:
-        """Say of each cell whether it is inside."""
+        """Return for each cell whether it is inside."""
         inside = np.repeat(np.arange(len(self.counts)) % 2 == 1, self.counts)
         return inside.reshape(self.rows, self.columns, order="F")
 
     def mask(self, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
-        """Mark the pixels of a ``rows`` x ``columns`` image whose centre lies in one of its cells."""
+        """Return the mask of pixels of a ``rows`` x ``columns`` image whose centre lies in one of the cells."""
         mask = np.zeros((rows, columns), dtype=bool)
         row = np.floor((_centres(rows) - self.y) / self.cell_height).astype(int)
         column = np.floor((_centres(columns) - self.x) / self.cell_width).astype(int)
@@ -147,12 +147,12 @@ Shape = Annotated[Polygons | Ellipse | RunLengths, Discriminator("kind")]
 
 
 def cropped_run_lengths(counts: Integer[np.ndarray, " runs"], rows: int, columns: int) -> RunLengths:
-    """Keep run lengths of a mask of ``rows`` x ``columns`` pixels, cut to the rectangle around what is inside.
+    """Return run lengths of a mask of ``rows`` x ``columns`` pixels, cropped to the bounding box of its foreground.
 
-    The mask is never laid out: the work grows with the runs, not with the pixels that they claim.
+    The mask is never expanded: the work grows with the number of runs, not with the number of pixels.
 
     Raises:
-        ValueError: nothing is inside, or the runs are not of as many pixels.
+        ValueError: the mask is empty, or the runs do not add up to the number of pixels.
     """
     ends = np.cumsum(counts, dtype=np.int64)
     if not ends.size or int(ends[-1]) != rows * columns:
@@ -185,7 +185,7 @@ def cropped_run_lengths(counts: Integer[np.ndarray, " runs"], rows: int, columns
 
 
 def _pixels_around(corners: Float[np.ndarray, "corners 2"]) -> tuple[np.ndarray, np.ndarray]:
-    """Give the first pixel (x, y) that a polygon may cover, and the one behind its last."""
+    """Return the first pixel (x, y) that a polygon may cover, and the one after its last."""
     low, high = (np.clip(end, -_FAR, _FAR) for end in (corners.min(0), corners.max(0)))
     return np.ceil(low).astype(int), np.floor(high).astype(int) + 1
 
@@ -218,7 +218,7 @@ def _mark_edges(
     rim: Bool[np.ndarray, "rows columns"],
     corners: Float[np.ndarray, "corners 2"],
 ) -> None:
-    """Turn over, in each row, what lies right of each edge between two corners; note centres that lie on the edge."""
+    """Invert, in each row, the pixels right of each edge between two corners; record centres on the edge."""
     rows, columns = rim.shape
     (x0, y0), (x1, y1) = corners[:-1].T, corners[1:].T
     level = (y0 == y1) & (y0 == np.floor(y0)) & (y0 >= 0) & (y0 < rows)

@@ -1,1 +1,1 @@
-"""What is asked of a cohort besides one run: comparison, evaluation, sanity check, commissioning, ROAR, baselines."""
+"""Experiments on a cohort beyond a single run: comparison, evaluation, sanity, commissioning, ROAR, baselines."""

@@ -1,4 +1,4 @@
-"""What one comparison is asked to do, and the methods that it asks for."""
+"""Compares attribution methods on one cohort: the configuration, the run and its result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,14 +52,14 @@ class ComparisonConfig(CohortConfig):
 
 
 def baseline_of(names: Sequence[str]) -> str:
-    """Name the method that the others are compared with: M2IB where it takes part, else the first."""
+    """Return the method that the others are compared with: M2IB if it takes part, otherwise the first."""
     return M2IB.name if M2IB.name in names else names[0]
 
 
 def build_methods(
     names: Sequence[str], *, masks: int, numbers: Mapping[str, Mapping[str, float | str]] = MappingProxyType({})
 ) -> tuple[Method, ...]:
-    """Build methods with their own numbers, but for those that are given and for the masks that perturb the image.
+    """Build methods with their default hyperparameters, except for given ones and the number of masks.
 
     Raises:
         AuditError: too few masks, a number of a method that is not chosen, or a number out of its range.
@@ -79,7 +79,7 @@ _COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
 def cohort_files(
     cohort: InputsConfig | int, *, seed: int, progress: Callable[[str, int, int], None]
 ) -> Iterator[InputsConfig]:
-    """Give the cohort's files; of a number, so many phantoms are made and kept while the context lasts."""
+    """Yield the cohort's files; for a number, that many phantoms are made and deleted afterwards."""
     if isinstance(cohort, InputsConfig):
         yield cohort
         return
@@ -98,7 +98,7 @@ _TRIAL = "There is an opacity in the left lung."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonResult:
-    """How a comparison ended."""
+    """The result of a comparison."""
 
     page: Path
     record: ComparisonRecord
@@ -107,9 +107,9 @@ class ComparisonResult:
 
 
 def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> ComparisonResult:
-    """Explain a cohort with several methods and write what each scores, what that is worth, and what it costs.
+    """Explain a cohort with several methods; write each method's scores, their reference values, and its cost.
 
-    A method that refuses the model is listed with its reason and stops no other.
+    A method that cannot explain the model is listed with its reason and does not stop the others.
 
     Raises:
         AuditError: the comparison could not start, no method explains the model, or OUT could not be written.
@@ -171,7 +171,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
 
 
 def _gathered(files: InputsConfig, config: ComparisonConfig, progress: Progress) -> Inputs:
-    """Gather the cohort, or a part of its studies that depends on the seed and on the studies alone."""
+    """Gather the cohort, or a part of its studies that depends only on the seed and the studies."""
     inputs = gather(files, out=config.output.out, progress=lambda done, total: progress("Reading headers", done, total))
     limit = None if config.inputs is None else config.inputs.limit
     if limit is None or limit >= len(inputs.studies):
@@ -183,10 +183,10 @@ def _gathered(files: InputsConfig, config: ComparisonConfig, progress: Progress)
 
 
 def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
-    """Let every method explain an empty image: who refuses the model says so now, and first calls are over.
+    """Let every method explain an empty image, to detect methods that cannot explain the model and to warm up.
 
     Raises:
-        AuditError: a method's numbers do not fit the model.
+        AuditError: a method's hyperparameters do not fit the model.
     """
     side = encoder.preprocessing.size
     request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
@@ -203,7 +203,7 @@ def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.dev
 def _compared(
     method: Method, measured: Sequence[MeasuredMethod], refused: dict[str, str], encoder: DualEncoder
 ) -> ComparedMethod:
-    """Describe one method that was asked for."""
+    """Return the record of one requested method."""
     own = next((each for each in measured if each.name == method.name), None)
     if own is None:
         return ComparedMethod(

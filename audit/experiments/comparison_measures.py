@@ -1,4 +1,4 @@
-"""What a method costs: seconds a pair, and the memory that one call grows by at most."""
+"""The cost of a method: seconds per pair, and the largest growth of memory during one call."""
 
 import re
 import time
@@ -34,7 +34,7 @@ _RESET_PEAK = "5"
 
 @dataclass(slots=True)
 class Cost:
-    """What the calls so far have taken."""
+    """The accumulated cost of all calls so far."""
 
     pairs: int = 0
     seconds: float = 0.0
@@ -47,11 +47,11 @@ class Cost:
 
 
 class PeakMemory:
-    """The most memory that is held inside, above what was held before.
+    """Context manager that measures the peak memory above the level at entry.
 
-    On CUDA it is what torch allocated. On the CPU it is the process's resident memory, by the kernel's own high-water
-    mark, so that nothing between two samples is lost; freed memory is given back first, else a call would fill what
-    another left. Systems without such a mark measure nothing.
+    On CUDA this is torch's allocated memory. On the CPU it is the process's resident memory by the kernel's high-water
+    mark, so that no peak between two samples is missed. Freed memory is returned to the system first, because a call
+    could otherwise reuse it unnoticed. Systems without such a mark measure nothing.
 
     Source: proc(5), ``/proc/pid/clear_refs`` (5 resets the mark) and ``VmHWM``.
     """
@@ -93,14 +93,14 @@ class PeakMemory:
 
 
 def measured_as(device: torch.device) -> str:
-    """Say in words how memory was measured."""
+    """Describe how memory was measured."""
     if device.type == "cuda":
         return "GPU memory that torch allocated beyond the model, at most in one call"
     return "resident memory that one call grew by, at most (by the kernel's high-water mark)"
 
 
 class MeasuredMethod(Method):
-    """A method that keeps account of what its calls cost, with and without words; its answers are the method's own."""
+    """A method that records the cost of its calls, with and without words; the results are unchanged."""
 
     def __init__(self, method: Method, device: torch.device) -> None:
         """Take a method and the device that it runs on."""
@@ -114,13 +114,13 @@ class MeasuredMethod(Method):
         return self.method.hyperparameters(encoder)
 
     def attribute(self, pairs: Pairs) -> Maps:
-        """Make the method's maps."""
+        """Compute the method's maps."""
         return self.method.attribute(pairs)
 
     def explain_batch(
         self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True, clock: Clock = no_clock
     ) -> tuple[tuple[Attribution, ...], ...]:
-        """Explain, and add up what it took.
+        """Explain a batch and add its cost.
 
         Raises:
             ModelError: the method cannot explain a model of this kind.
@@ -145,7 +145,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True, kw_only=True)
 class Explaining:
-    """Explains the studies of a cohort and keeps what the summary needs."""
+    """Explains the studies of a cohort and collects the data for the summary."""
 
     encoder: DualEncoder
     methods: tuple[MeasuredMethod, ...]
@@ -160,9 +160,10 @@ class Explaining:
     phantom_images: bool = True
 
     def explain(self, device: torch.device, progress: Progress) -> None:
-        """Explain every phrase's image, and the sampled phrases once more with their words and their faithfulness.
+        """Explain every phrase, and the sampled phrases a second time with words and faithfulness.
 
-        The same seeds give the same image heat with the words and without, which take half the time.
+        The image heat is the same with and without words, because the seeds are the same; without words it takes half
+        the time.
         """
         studies, seed = self.inputs.studies, self.seed
         nobody = ControlPlan((), sample=0, seed=seed)
@@ -197,7 +198,7 @@ class Explaining:
         )
 
     def _with_faithfulness(self, explained: ExplainedStudy, sample: ControlPlan, closer: Explainer) -> ExplainedStudy:
-        """Put the sampled phrases, and no others, to the methods again, and take over what that measures."""
+        """Run the methods again on the sampled phrases only, and add the faithfulness scores."""
         loaded = [case.loaded for case in explained.cases]
         wanted = [replace(case, case=_only(case.case, sample)) for case in loaded if sample.of(case.case)]
         if not wanted:
@@ -227,7 +228,7 @@ def _is_phantom(study: Study) -> bool:
 
 
 def _only(case: Case, sample: ControlPlan) -> Case:
-    """Leave a case the phrases of the sample, in their order."""
+    """Reduce a case to the sampled phrases, in their order."""
     return replace(case, phrases=tuple(case.phrases[planned.index] for planned in sample.of(case)))
 
 
@@ -238,7 +239,7 @@ def _with_only(study: Study, sample: ControlPlan) -> Study:
 def _with(
     explained: ExplainedCase, sample: ControlPlan, measured: Mapping[str, Sequence[tuple[Score, ...]]]
 ) -> ExplainedCase:
-    """Give a case the scores of its sampled phrases, at their places among all of its phrases."""
+    """Add the scores of the sampled phrases to a case, at their indices among all of its phrases."""
     planned = sample.of(explained.loaded.case)
     scores = measured.get(explained.loaded.case.image.instance)
     if scores is None:

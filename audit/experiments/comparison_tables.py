@@ -1,4 +1,4 @@
-"""From every pair's scores to those of every method: intervals, and differences to a reference and to a baseline."""
+"""Summarises the scores of all pairs per method: intervals, and differences to a reference and to a baseline."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def _place(summary: ScoreSummary) -> _Place:
 
 
 def _best_blind(summaries: Sequence[ScoreSummary], place: _Place) -> str | None:
-    """Name the blind reference that scores best."""
+    """Return the content-blind reference with the best score."""
     sign = 1 if SCORES[place[0]].higher_is_better else -1
     blind = [
         (sign * each.estimate, each.method)
@@ -71,7 +71,7 @@ def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs")
 
 
 class _BaselinePairs:
-    """Each method's values beside the baseline's, on the cases where both were scored."""
+    """Each method's values next to the baseline's, on the cases where both were scored."""
 
     def __init__(self, table: pd.DataFrame, baseline: str) -> None:
         self._baseline = baseline
@@ -87,7 +87,7 @@ class _BaselinePairs:
                 yield str(method), rows.merge(theirs, on=_CASE, suffixes=("", "_baseline"))
 
     def difference(self, summary: ScoreSummary) -> ScoreDifference | None:
-        """Give a method minus the baseline, over the phrases of a summary; None where nothing can be said."""
+        """Return a method minus the baseline over the phrases of a summary; None if it cannot be measured."""
         pairs = self._joined.get(summary.score, {}).get(summary.method)
         if pairs is None:
             return None
@@ -113,12 +113,12 @@ class _BaselinePairs:
 
 
 def as_markdown(record: ComparisonRecord) -> str:
-    """Write all tables, and which methods refused the model."""
+    """Format all tables, and the methods that cannot explain the model, as Markdown."""
     return "\n".join([f"# Methods compared on {_plain(record.model.name)}", "", *table_lines(record)]) + "\n"
 
 
 def table_lines(record: ComparisonRecord) -> Iterator[str]:
-    """Give everything below the title, line by line."""
+    """Yield the lines below the title."""
     yield " ".join(summary_sentences(record))
     yield ""
     yield f"Model: {_plain(record.model.name)} ({_plain(record.model.terms)}). Seed {record.seed}. Not for diagnosis."
@@ -153,7 +153,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep text that came from outside from being a table's border or markup."""
+    """Escape characters that Markdown would interpret."""
     return "".join(f"\\{letter}" if letter in "\\|*_`<>[]" else letter for letter in text.replace("\n", " "))
 
 
@@ -164,10 +164,10 @@ _DIFFERENCE = ("reference", "estimate", "low", "high", "scored")
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
-    """Find out, before any work and without leaving a trace, whether OUT can be made or written.
+    """Check, before any work and without leaving a trace, whether OUT can be created or written.
 
     Raises:
-        OutputError: it cannot, it holds a comparison that ``overwrite`` does not give up, or other files.
+        OutputError: it cannot, or it contains other files, or a comparison and ``overwrite`` is not set.
     """
     held = _held(out)
     if not held:
@@ -192,12 +192,12 @@ def _held(out: Path) -> list[str]:
 
 
 def write_comparison(out: Path, record: ComparisonRecord, scores: pd.DataFrame) -> Path:
-    """Write everything and return the page's path; ``comparison.json`` comes last.
+    """Write everything and return the page's path; ``comparison.json`` is written last.
 
     Args:
-        out: folder; made if it is not there.
+        out: folder; created if it does not exist.
         record: of the comparison.
-        scores: every pair's.
+        scores: of every pair.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -218,7 +218,7 @@ def write_comparison(out: Path, record: ComparisonRecord, scores: pd.DataFrame) 
 
 
 def comparison_table(record: ComparisonRecord) -> pd.DataFrame:
-    """Lay out the scores, a row a method, score, finding and averaging; what a method costs stands in each row."""
+    """Return one row per method, score, finding and averaging; each row repeats the cost of its method."""
     costs = {method.name: method for method in record.methods}
     rows = []
     for score in record.scores:

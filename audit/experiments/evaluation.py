@@ -1,4 +1,4 @@
-"""A table of pairs is drawn from, measured row by row and summed up; a run that was cut short goes on."""
+"""Samples pairs from a table, measures them row by row and averages; an interrupted run can be resumed."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ _PAIRS_AT_ONCE = {"cpu": 8, "cuda": 128}  # read, then explained together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """How an evaluation ended."""
+    """The result of an evaluation."""
 
     means: tuple[Mean, ...]
     text_mask: TextMask  # how the heat of words became their weights
@@ -57,7 +57,7 @@ class EvaluationResult:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """Each pair that could not be measured, once, by row and image as in the results, with the reason."""
+        """One message per pair that could not be measured, with row, image and reason as in the results."""
         pairs = {row.row: row for row in self.failed}.values()
         sentences = [f"row {row.row} ({row.image or 'no image'}): {row.error}" for row in pairs]
         return tuple(Message(masked=sentence, for_owner=sentence) for sentence in sentences)
@@ -66,10 +66,10 @@ class EvaluationResult:
 def evaluate_table(
     settings: EvaluationConfig, *, progress: Progress = lambda _stage, _done, _total: None
 ) -> EvaluationResult:
-    """Draw pairs from a table, weigh each method's heat against the cosine, and sum up.
+    """Sample pairs from a table, measure each method's confidence drop and increase, and average.
 
-    Beside the rows stand ``NAME.run.json``, written first: what was run, and ``NAME.summary.json`` and ``.csv``,
-    written last: the means. Everything that can refuse the run is asked before anything is written.
+    ``NAME.run.json``, written first, records what was run; ``NAME.summary.json`` and ``.csv``, written last, hold the
+    means. Everything that can fail early is checked before anything is written.
 
     Raises:
         AuditError: the evaluation could not start, or its file could not be written.
@@ -128,7 +128,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """What an evaluation writes, all beside each other."""
+    """The files of an evaluation, all in one folder."""
 
     rows: Path
     run: Path
@@ -145,7 +145,7 @@ class _Files:
         )
 
     def check(self, settings: EvaluationConfig) -> None:
-        """Refuse a name that is no table's, a missing folder, and a file that is there and is not asked for."""
+        """Refuse a name that is not a table's, a missing folder, and an existing file that is not to be replaced."""
         if self.rows.suffix.casefold() != ".csv":
             raise OutputError(f"--output-path {self.rows}: it is a CSV file; give it the suffix .csv")
         if not self.rows.parent.is_dir():
@@ -159,7 +159,7 @@ class _Files:
             )
 
     def begin(self, record: dict[str, Any], *, resume: bool) -> tuple[Measurement, ...]:
-        """Write what is run, and keep the rows of the run that is resumed; rows with an error are tried again."""
+        """Write the record of the run, and keep the rows of a resumed run; rows with an error are measured again."""
         kept: tuple[Measurement, ...] = ()
         if resume and self.rows.exists():
             self._refuse_other_settings(record)
@@ -195,7 +195,7 @@ class _Files:
 
 
 def _noted(measurements: Sequence[Measurement], note: str) -> int:
-    """Number of pairs whose note says this."""
+    """Return the number of pairs with this note."""
     return len({row.row for row in measurements if row.note is not None and note in row.note})
 
 
@@ -206,7 +206,7 @@ def _record(
     methods: Sequence[Method],
     device: torch.device,
 ) -> dict[str, Any]:
-    """What was run. A run that is resumed has the same ``settings``; where it runs may differ."""
+    """Return the record of the run. A resumed run must have the same ``settings``, but may use another device."""
     return {
         "settings": {
             "table": table.path.name,
@@ -230,7 +230,7 @@ def _record(
 
 
 def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
-    """Refuse a table without rows, and one of whose drawn images not one is there: its root is another."""
+    """Refuse a table without rows, and one none of whose sampled images exists: its root is wrong."""
     if not drawn:
         raise InputError(f"{table.path}: the table has no rows; give one row for each caption and image")
     if not any(table.has_file(row) for row in drawn):
@@ -243,7 +243,7 @@ def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
 def _measure_all(
     work: _Work, drawn: Sequence[PairRow], kept: Sequence[Measurement], rows: Path, progress: Progress
 ) -> None:
-    """Measure what is missing, and add it to the file batch by batch."""
+    """Measure what is missing, and append it to the file batch by batch."""
     done = {(row.row, row.method) for row in kept}
     missing = [row for row in drawn if any((row.number, method.name) not in done for method in work.methods)]
     size = _PAIRS_AT_ONCE.get(work.device.type, 1)
@@ -256,7 +256,7 @@ def _measure_all(
 
 
 def _measure_chunk(work: _Work, rows: Sequence[PairRow], done: set[tuple[int, str]]) -> Iterator[Sequence[Measurement]]:
-    """Give the rows of one method after the other, so that what is known is written."""
+    """Yield the rows of one method after the other, so that results are written as soon as they are known."""
     loaded = [work.load(row) for row in rows]
     for method in work.methods:
         wanted = [(row, pair) for row, pair in zip(rows, loaded, strict=True) if (row.number, method.name) not in done]

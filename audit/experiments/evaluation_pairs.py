@@ -1,4 +1,4 @@
-"""The file of measurements: a row a pair and method, written as soon as it is known, and read again to go on."""
+"""The file of measurements: one row per pair and method, written as soon as it is known, and read to resume."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ MEASURES = ("image_drop", "image_increase", "text_drop", "text_increase")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one method's heat of one pair is worth; None is not measured, and is an empty cell in the file.
+    """The scores of one method's heat on one pair; None means not measured, and is an empty cell in the file.
 
     Drops are 100 max(0, o - s) and increases 100 or 0, so that their means are the published scores.
     """
@@ -73,7 +73,7 @@ _FLOATS = tuple(name for name, hint in get_type_hints(Measurement).items() if hi
 
 
 def append(path: Path, measurements: Sequence[Measurement]) -> None:
-    """Add rows at the end of the file and close it, so that a killed run keeps them.
+    """Append rows to the file and close it, so that a killed run does not lose them.
 
     Raises:
         OutputError: they cannot be written.
@@ -88,7 +88,7 @@ def append(path: Path, measurements: Sequence[Measurement]) -> None:
 
 
 def rewrite(path: Path, measurements: Sequence[Measurement]) -> None:
-    """Write the header and these rows in place of what the file held.
+    """Replace the content of the file by the header and these rows.
 
     Raises:
         OutputError: the file cannot be written.
@@ -101,10 +101,10 @@ def rewrite(path: Path, measurements: Sequence[Measurement]) -> None:
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
-    """Read the whole rows of a file; the last, where a killed run broke off in it, is left out.
+    """Read the complete rows of a file; an incomplete last row of a killed run is ignored.
 
     Raises:
-        OutputError: the file cannot be read, or is none that an evaluation wrote.
+        OutputError: the file cannot be read, or was not written by an evaluation.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -163,7 +163,7 @@ class LoadedPair:
 def load_pair(
     table: PairTable, row: PairRow, encoder: DualEncoder, *, device: torch.device, seed: int
 ) -> LoadedPair | str:
-    """Read a row's image and place it as the model wants it, or say why that cannot be."""
+    """Read a row's image and fit it to the model's input, or return why that is not possible."""
     if row.wrong is not None:
         return row.wrong
     path = table.file_of(row)
@@ -180,12 +180,12 @@ def load_pair(
 def measure(
     encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair], text_mask: TextMask = TextMask.MINMAX
 ) -> tuple[Measurement, ...]:
-    """Explain pairs by one method and weigh its heat; a pair gives what it gives alone.
+    """Explain pairs by one method and score its heat; a pair's result does not depend on the other pairs.
 
-    ``text_mask`` says how the heat of words becomes their weights.
+    ``text_mask`` decides how the heat of words becomes their weights.
 
     Raises:
-        ModelError: the method cannot explain this model, or the model's text tower hands out no embeddings.
+        ModelError: the method cannot explain this model, or the model's text tower provides no embeddings.
     """
     with _silent_about_captions():
         begun = time.perf_counter()
@@ -225,7 +225,7 @@ def _in_percent(confidence: Confidence | None) -> tuple[float | None, float | No
 
 
 def _notes(picture: Picture, caption: str, encoder: DualEncoder) -> Iterator[str]:
-    """What was done to a pair that its reader should know."""
+    """Return notes about how a pair was processed."""
     yield from (f"{STRETCHED}: {step.detail}" for step in picture.steps if step.step == RANGE)
     if _is_cut(encoder, caption):
         yield f"{CUT_CAPTION} of {encoder.text.context} tokens: its end was not read"

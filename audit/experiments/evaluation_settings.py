@@ -1,4 +1,4 @@
-"""What one evaluation is asked to do, and the methods with their numbers that follow from it."""
+"""The configuration of an evaluation, and the methods with their hyperparameters."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ __all__ = ["PRESETS", "EvaluationConfig", "Preset", "check_methods", "methods_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """M2IB's numbers, and the weights of words, as its authors' code has them for one kind of image."""
+    """M2IB's hyperparameters and word weights as in its authors' code, for one kind of image."""
 
     settings: BottleneckSettings
     image_layer: int  # of 12 blocks, from 0
@@ -57,10 +57,10 @@ class EvaluationConfig(ComposedConfig):
 
 
 def check_methods(settings: EvaluationConfig) -> None:
-    """Refuse what no model can mend, before anything is loaded.
+    """Refuse, before anything is loaded, settings that fit no model.
 
     Raises:
-        AuditError: an unknown method or preset, or a number that none of the methods has.
+        AuditError: an unknown method or preset, or a hyperparameter that none of the methods has.
     """
     if settings.preset is not None and settings.preset not in PRESETS:
         raise AuditError(f"--preset {settings.preset}: unknown; one of {', '.join(PRESETS)}")
@@ -68,17 +68,17 @@ def check_methods(settings: EvaluationConfig) -> None:
 
 
 def text_mask_of(settings: EvaluationConfig) -> TextMask:
-    """How words are weighted: by the flag, else as the preset has it, else by the min-max of their heat."""
+    """Return how words are weighted: by the flag, otherwise by the preset, otherwise by their min-max heat."""
     if settings.text_mask is not None:
         return settings.text_mask
     return TextMask.MINMAX if settings.preset is None else PRESETS[settings.preset].text_mask
 
 
 def methods_of(settings: EvaluationConfig, encoder: DualEncoder) -> tuple[Method, ...]:
-    """Build the methods: numbers from the flags, then the preset, the model's folder and the paper.
+    """Build the methods; hyperparameters come from the flags, then the preset, the model's folder and the paper.
 
     Raises:
-        AuditError: the numbers do not fit the model.
+        AuditError: the hyperparameters do not fit the model.
         ModelError: a method cannot explain a model of this kind.
     """
     preset, names = _preset_numbers(settings, encoder), chosen_methods(settings.method.method)
@@ -92,7 +92,7 @@ def methods_of(settings: EvaluationConfig, encoder: DualEncoder) -> tuple[Method
 
 
 def _preset_numbers(settings: EvaluationConfig, encoder: DualEncoder) -> dict[str, dict[str, float]]:
-    """M2IB's published numbers, and for IBA, whose layers are M2IB's, the layers; taken to the towers' depths."""
+    """Return M2IB's published hyperparameters, and the layers for IBA, scaled to the towers' depths."""
     if settings.preset is None:
         return {}
     preset = PRESETS[settings.preset]

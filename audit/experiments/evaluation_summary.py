@@ -1,8 +1,8 @@
-"""Means over the pairs with their 95 % intervals, beside those of the same heat at random places.
+"""Means over the pairs with 95 % intervals, next to those of the same heat with shuffled cells.
 
-A drop alone flatters a broad heat, which hides little. So beside every drop and increase stands what the heat's own
-values reach when they are shuffled over the patches or the words, and the paired difference to it. Intervals
-are over images, not pairs: a table may have several captions for an image.
+A drop alone favours broad heat, which hides little. Every drop and increase is therefore listed with the value that the
+same heat reaches when it is shuffled over the patches or words, and the paired difference to it. Intervals are over
+images, not pairs, because a table may have several captions per image.
 """
 
 import csv
@@ -23,7 +23,7 @@ _BETTER = {"drop": "lower is better", "increase": "higher is better"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """One score's mean over the pairs where it was measured; all None where it was measured nowhere."""
+    """One score's mean over the pairs where it was measured; all None if it was measured nowhere."""
 
     method: str
     score: str  # "cosine", "image drop", ...
@@ -50,7 +50,7 @@ def summarise(measurements: Sequence[Measurement]) -> tuple[Mean, ...]:
 
 
 def as_text(means: Sequence[Mean]) -> str:
-    """Lay the means out, a line a method and score."""
+    """Format the means, one line per method and score."""
     lines = [["method", "score", "mean [95 % interval]", "shuffled", "difference [95 % interval]", "n"]]
     for mean in means:
         reference = "" if mean.shuffled_mean is None else f"{mean.shuffled_mean:.3f}"
@@ -66,7 +66,7 @@ def as_text(means: Sequence[Mean]) -> str:
 
 
 def as_csv(means: Sequence[Mean]) -> str:
-    """The means as CSV, a row a method and score."""
+    """Format the means as CSV, one row per method and score."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Mean)], lineterminator="\n")
     writer.writeheader()

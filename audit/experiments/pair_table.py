@@ -1,9 +1,9 @@
-"""A table of captions and image paths, whatever its delimiter, quoting and header.
+"""A table of captions and image paths with any delimiter, quoting and header.
 
-Conceptual Captions has caption and path, parted by a tab, without a header and without quoting; others differ in all
-four. The delimiter and quoting are those under which most lines belong to records of one length. The columns are told
-by their names or, without a header, by their content: a column of paths has files, and the wordiest of the rest has
-the captions.
+Conceptual Captions has caption and path, separated by a tab, without header and without quoting; other tables differ in
+all four. The chosen delimiter and quoting are those for which most lines belong to records of one length. The columns
+are identified by their names or, without a header, by their content: the image column contains file names, and the
+captions are in the remaining column with the most words.
 """
 
 import csv
@@ -53,7 +53,7 @@ class _Dialect:
     quoted: bool
 
     def records(self, text: str) -> Iterator[tuple[int, list[str] | str, int]]:
-        """Number, cells (or what is wrong) and lines of each record that is not blank, in the order of the text."""
+        """Yield number, cells (or the fault) and lines of each record that is not blank, in order."""
         if self.quoted:
             reader = csv.reader(Lines(text), delimiter=self.delimiter, strict=True)
         else:
@@ -79,7 +79,7 @@ class _Dialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairTable:
-    """A table whose columns are known; rows are read when they are asked for, since there may be millions."""
+    """A table with known columns; rows are read on demand, because there may be millions."""
 
     rows: int  # good and bad; the header is none
     path: Path
@@ -92,7 +92,7 @@ class PairTable:
     text: str = field(repr=False)  # captions are printed nowhere
 
     def draw(self, count: int, *, seed: int) -> tuple[PairRow, ...]:
-        """Draw rows without replacement, in the order drawn; a smaller draw of the same seed is the larger's start."""
+        """Sample rows without replacement, in random order; a smaller sample of a seed is a prefix of a larger one."""
         order = np.random.default_rng(seed).permutation(self.rows)[:count]
         place = {int(index): rank for rank, index in enumerate(order)}
         drawn = {
@@ -103,11 +103,11 @@ class PairTable:
         return tuple(drawn[rank] for rank in range(len(drawn)))
 
     def file_of(self, row: PairRow) -> Path:
-        """Where a row's image lies."""
+        """Return the path of a row's image."""
         return self.image_root / row.image
 
     def has_file(self, row: PairRow) -> bool:
-        """Whether a row's image is there."""
+        """Return True if a row's image exists."""
         return row.wrong is None and _is_file(row.image, self.image_root)
 
     def _row(self, number: int, cells: list[str] | str) -> PairRow:
@@ -135,14 +135,14 @@ def _wrong(image: str, caption: str) -> str | None:
 
 
 def read_pair_table(path: Path, *, image_root: Path | None = None) -> PairTable:
-    """Read a CSV or TSV of captions and image paths, plain or packed by gzip or zip.
+    """Read a CSV or TSV of captions and image paths, plain or compressed by gzip or zip.
 
     Args:
         path: the table.
-        image_root: where relative paths begin; None: the table's own folder.
+        image_root: the folder that relative paths refer to; None: the table's folder.
 
     Raises:
-        InputError: the table cannot be read, or it does not say which column is what.
+        InputError: the table cannot be read, or its columns cannot be identified.
     """
     text = read_packed_text(path, failure=InputError, at_most=MAX_TEXT_BYTES).text
     head = _head_of(text)
@@ -169,7 +169,7 @@ def read_pair_table(path: Path, *, image_root: Path | None = None) -> PairTable:
 
 
 def _head_of(text: str) -> str:
-    """The text's first lines, without cutting a short text's last record."""
+    """Return the text's first lines, without cutting the last record of a short text."""
     end = -1
     for _ in range(_LINES_LOOKED_AT):
         end, previous = text.find("\n", end + 1), end
@@ -179,7 +179,7 @@ def _head_of(text: str) -> str:
 
 
 def _dialect_of(path: Path, head: str) -> tuple[_Dialect, int]:
-    """Find the delimiter and quoting under which most lines belong to records of the commonest length, 2 or more."""
+    """Return the delimiter and quoting for which most lines belong to records of the commonest length, 2 or more."""
     best: tuple[int, _Dialect, int] | None = None
     for delimiter in _DELIMITERS:
         for quoted in (True, False):
@@ -199,7 +199,7 @@ def _dialect_of(path: Path, head: str) -> tuple[_Dialect, int]:
 
 
 def _columns_of(path: Path, rows: Sequence[list[str]], root: Path) -> tuple[int, int, bool]:
-    """Say which column has the images and which the captions, and whether the first row only names them."""
+    """Return the columns of images and captions, and whether the first row is a header."""
     first = rows[0]
     named_images = [place for place, name in enumerate(first) if pick_column([name], IMAGES)]
     caption_name = pick_column(first, CAPTIONS)

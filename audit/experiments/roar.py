@@ -1,4 +1,4 @@
-"""The whole test on phantoms: explain, remove, fine-tune, retrieve; a method beside as much removed at random."""
+"""ROAR on phantoms: explain, remove, fine-tune, retrieve; a method is compared with random removal."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ _NOTHING, _RANDOM = "nothing", "random"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoarSettings:
-    """What is removed from how many pairs, and how long the encoder may learn to do without."""
+    """What to remove, from how many pairs, and how long to fine-tune."""
 
     method: str = "m2ib"
     numbers: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)  # by method: of the one that is used
@@ -100,7 +100,7 @@ class Roar:
 
 
 def as_text(roar: Roar) -> str:
-    """Lay the lines out for a terminal."""
+    """Format the lines for a terminal."""
     settings = roar.settings
     head = (
         f"{settings.model}: {roar.trained_on} phantoms to train on, {roar.held_out} held out; {settings.steps} steps "
@@ -138,11 +138,11 @@ class _Explained:
 
 
 def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _done, _total: None) -> Roar:
-    """Measure how much a phantom encoder misses what a method calls important.
+    """Measure how much a phantom encoder loses when the parts that a method calls important are removed.
 
     Raises:
-        ModelError: the model is no CLIP with a mask token, or the method does not explain it.
-        AuditError: the text side is asked of a method that does not explain words, or the phantoms are too few.
+        ModelError: the model is not a CLIP with a mask token, or the method cannot explain it.
+        AuditError: the method does not explain words but the text side is requested, or there are too few phantoms.
     """
     method = build_method(settings.method, settings.numbers.get(settings.method, {}))
     if "text" in settings.sides and not method.explains_words:
@@ -165,7 +165,7 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
 
 
 def _clip(name: str, encoder: DualEncoder) -> tuple[CLIPModel, int]:
-    """Load the model in the form that is trained, and the token that stands for a removed word."""
+    """Load the model in trainable form, and the token that replaces a removed word."""
     if encoder.info.family != "clip":
         raise ModelError(
             f"--model {name}: roar trains a CLIP as `m2ib-audit phantom train` writes it, not a "
@@ -184,7 +184,7 @@ def _clip(name: str, encoder: DualEncoder) -> tuple[CLIPModel, int]:
 def _explained(
     settings: RoarSettings, method: Method, encoder: DualEncoder, mask_id: int, progress: Progress
 ) -> _Explained:
-    """Draw phantoms with a location-free sentence each, about one finding of theirs, and explain them."""
+    """Sample phantoms with a location-free sentence each, about one of their findings, and explain them."""
     images, sentences, claims, findings, seeds, heats, words = [], [], [], [], [], [], []
     for index in range(settings.phantoms):
         rng = np.random.default_rng([settings.seed, index, 2])
@@ -222,7 +222,7 @@ def _explained(
 
 
 class _Trial:
-    """Fine-tunes once for every way of removing, and keeps what each gave."""
+    """Fine-tunes once per kind of removal, and stores the results."""
 
     def __init__(
         self, settings: RoarSettings, model: CLIPModel, explained: _Explained, train: slice, progress: Progress
@@ -238,7 +238,7 @@ class _Trial:
         )
 
     def lines(self) -> Iterator[RoarLine]:
-        """Measure everything, side by side."""
+        """Measure everything."""
         whole = self._retrieval(self._explained.pairs)
         for side in self._settings.sides:
             yield self._line(side, _NOTHING, 0.0, (whole, None, None))
@@ -249,7 +249,7 @@ class _Trial:
                 yield self._line(side, _RANDOM, share, (at_random, whole, None))
 
     def _without(self, side: Side, by: str, share: float) -> CaptionedImages:
-        """Remove from all pairs, those of the training and the held-out ones."""
+        """Remove parts from all pairs, for training and held-out."""
         explained, seeds = self._explained, self._explained.seeds
         if side == "image":
             heats: Sequence[Tensor] = explained.image_heat

@@ -1,4 +1,4 @@
-"""Pairs of images and sentences, and what is left of them when their hottest parts are removed."""
+"""Pairs of images and sentences with their hottest parts removed, and the fine-tuning on them."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ Words = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedImages:
-    """Images, each with a sentence of its own that holds of it."""
+    """Images, each with one sentence that is true of it."""
 
     images: Float[Tensor, "pairs 3 size size"]  # normalised: the films' mean is 0
     ids: Int[Tensor, "pairs tokens"]
@@ -37,7 +37,7 @@ class CaptionedImages:
         return len(self.images)
 
     def part(self, rows: slice) -> "CaptionedImages":
-        """Take some of the pairs."""
+        """Return some of the pairs."""
         return CaptionedImages(
             images=self.images[rows],
             ids=self.ids[rows],
@@ -54,9 +54,9 @@ def remove_patches(
     share: float,
     seeds: Sequence[int],
 ) -> CaptionedImages:
-    """Put the films' mean in place of the hottest ``share`` of each image's patches, one at least.
+    """Replace the hottest ``share`` of each image's patches, at least one, by the images' mean.
 
-    Cells of equal heat are taken in an order that the pair's seed draws.
+    Cells of equal heat are ordered by the pair's seed.
     """
     images = pairs.images.clone()
     size = images.shape[-1]
@@ -74,10 +74,10 @@ def remove_patches(
 def remove_words(
     pairs: CaptionedImages, heats: Sequence[Sequence[float]], *, share: float, seeds: Sequence[int], mask_id: int
 ) -> CaptionedImages:
-    """Put the mask token in place of the hottest ``share`` of each sentence's words, one at least.
+    """Replace the hottest ``share`` of each sentence's words, at least one, by the mask token.
 
     Raises:
-        ValueError: a sentence has not as many heats as words.
+        ValueError: the number of heats differs from the number of words.
     """
     ids = pairs.ids.clone()
     for row, words, heat, seed in zip(ids, pairs.words, heats, seeds, strict=True):
@@ -89,7 +89,7 @@ def remove_words(
 
 
 def _count(share: float, parts: int) -> int:
-    """As many parts as the share, rounded up: 10 % of three words is one word."""
+    """Return the number of parts in the share, rounded up: 10 % of three words is one word."""
     return min(parts, max(1, math.ceil(share * parts - 1e-9)))
 
 
@@ -98,7 +98,7 @@ _AT_ONCE = 64  # pairs through the towers without a graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """How each pair's own sentence stands among those that do not hold of its image; NaN where all of them hold."""
+    """Rank of each pair's own sentence among those that are false of its image; NaN if all are true."""
 
     auc: Float[np.ndarray, " pairs"]  # share of them with a lower cosine, ties counted as a half
     found_first: Float[np.ndarray, " pairs"]  # 1 where none of them has a higher cosine or the same
@@ -112,10 +112,10 @@ def fine_tuned(
     *,
     report: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> CLIPModel:
-    """Give a copy of ``model`` that was trained on ``pairs`` by the sigmoid loss; the model itself is left alone.
+    """Return a copy of ``model`` trained on ``pairs`` with the sigmoid loss; the model itself is unchanged.
 
-    The batches depend on the seed and on how many pairs there are alone, so that trainings on the same pairs with other
-    parts removed see them in the same order. Of the settings, those of heads, wording and augmentation play no part.
+    The batches depend only on the seed and the number of pairs, so that trainings on the same pairs with other parts
+    removed use the same order. The settings of heads, wording and augmentation are ignored.
     """
     learner: Any = copy.deepcopy(model).requires_grad_(True)
     rng = np.random.default_rng(settings.seed)
@@ -150,7 +150,7 @@ def fine_tuned(
 
 @torch.no_grad()
 def retrieve(model: CLIPModel, pairs: CaptionedImages) -> Retrieval:
-    """Rank each pair's own sentence among the other pairs' sentences that do not hold of its image."""
+    """Rank each pair's own sentence among the other pairs' sentences that are false of its image."""
     starts = range(0, len(pairs), _AT_ONCE)
     with flushed_denormals():
         parts = [pairs.part(slice(start, start + _AT_ONCE)) for start in starts]

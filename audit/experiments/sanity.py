@@ -1,7 +1,7 @@
-"""The check of sanity over a cohort: does a method's heat change when the model forgets, block by block?
+"""Sanity check on a cohort: does a method's heat change while the model is randomised block by block?
 
 Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization); see
-:mod:`audit.faithfulness.cascade` for one step of it.
+:mod:`audit.faithfulness.cascade` for one step.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class SanityConfig(CohortConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanityLine:
-    """One tower with one number of random blocks; each measure with its 95 % interval over patients."""
+    """One tower with a number of randomised blocks; each measure with its 95 % interval over patients."""
 
     tower: TowerName
     blocks: int
@@ -59,7 +59,7 @@ class SanityLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sanity:
-    """What the check found."""
+    """The result of the check."""
 
     method: str
     model: str
@@ -91,7 +91,7 @@ def _format(interval: Interval | None) -> str:
 
 
 def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _done, _total: None) -> Sanity:
-    """Explain a sample of a cohort's phrases while ever more of each tower is random.
+    """Explain a sample of a cohort's phrases while more and more blocks of each tower are randomised.
 
     Raises:
         AuditError: the method is unknown, it or a tower does not fit the model, or there is nothing to explain.
@@ -128,7 +128,7 @@ def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DrawnPhrases:
-    """The phrases that were drawn."""
+    """The sampled phrases."""
 
     requests: list[Request]
     patients: list[str]  # in the order of the requests' phrases
@@ -138,7 +138,7 @@ class _DrawnPhrases:
 def _sample(
     files: InputsConfig, config: SanityConfig, encoder: DualEncoder, device: torch.device, progress: Progress
 ) -> _DrawnPhrases:
-    """Draw the phrases and load their images."""
+    """Sample the phrases and load their images."""
     inputs = gather(files, progress=lambda done, total: progress("Reading headers", done, total))
     studies, left_out = inputs.studies, list(inputs.left_out)
     sample = ControlPlan(studies, sample=config.phrases, seed=config.method.seed)

@@ -1,7 +1,7 @@
-"""What the headers of a study's images say is masked wherever the study's report repeats it.
+"""Finds the values of a study's image headers in its report, where they are masked.
 
-A word that is not of reports is masked anyway. What a header adds are the words and numbers that are of reports
-elsewhere: the patient called Young, the clinic called North. Words of findings, anatomy, sides and devices stay.
+A word that is not in the vocabulary of reports is masked anyway. The headers add words and numbers that are harmless in
+other reports: a patient called Young, a clinic called North. Words of findings, anatomy, sides and devices are shown.
 """
 
 import re
@@ -26,7 +26,7 @@ _KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What headers say, taken apart."""
+    """The parts of the headers' values."""
 
     names: frozenset[str]
     words: frozenset[str]  # of places and other text that may be masked one by one
@@ -35,7 +35,7 @@ class _Header:
 
 
 def header_words_in(text: str, known: Identifiers) -> Iterator[Masked]:
-    """Find what headers say, whole values and single words, with capitals or without."""
+    """Find values of headers, complete or as single words, in any case."""
     if known == _NOTHING:
         return
     header = _taken_apart(known)
@@ -89,7 +89,7 @@ def _taken_apart(known: Identifiers) -> _Header:
 
 
 def _may_name(phrase: tuple[str, ...]) -> bool:
-    """Whether several words together say more than a report does: one of them is not of reports, or is a name too."""
+    """Return True if several words together may identify: one is not of reports, or is also a name."""
     return any(
         not is_known(word.casefold())
         or not is_report_word(word.casefold())

@@ -1,4 +1,4 @@
-"""Where in a sentence a name may stand: there words are masked that elsewhere are words of a report."""
+"""Positions of names in a sentence: there, words are masked that are shown elsewhere."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ Span = tuple[int, int]
 
 
 def in_name_positions(text: str, spared: Sequence[Span] = ()) -> Iterator[Span]:
-    """Find the words that stand where a name stands, of the vocabulary or not; ``spared`` are eponyms."""
+    """Find words in the position of a name, in the vocabulary or not; ``spared`` are eponyms."""
     letters = [char for char in text if char.isalpha()]
     words = Words(words_in(text), sum(map(str.isupper, letters)) > _CAPITALS * len(letters))
     for index, word in enumerate(words.words):
@@ -34,7 +34,7 @@ def in_name_positions(text: str, spared: Sequence[Span] = ()) -> Iterator[Span]:
 
 
 def _name_from(text: Words, index: int) -> Iterator[Span]:
-    """Give the words of a name that begins at a place."""
+    """Return the words of a name that starts at an index."""
     before: Word | None = None
     for word in text.words[index : index + _MOST_WORDS_OF_NAME]:
         if word.is_mask or word.is_number:
@@ -53,7 +53,7 @@ def _name_from(text: Words, index: int) -> Iterator[Span]:
 
 
 def _behind_title(text: Words, index: int) -> Iterator[Span]:
-    """After "Dr", "Mr." and "Frau"; "DR chest", "MR imaging" and "the nurse called" hold no name."""
+    """After "Dr", "Mr." and "Frau"; "DR chest", "MR imaging" and "the nurse called" contain no name."""
     word, follows = text.words[index], text.at(index + 1)
     if word.base not in KINDS["titles"] or follows is None or not _BEHIND_TITLE.fullmatch(follows.gap):
         return
@@ -100,7 +100,7 @@ def _behind_deed(text: Words, index: int) -> Iterator[Span]:
 
 
 def _is_deed(text: Words, index: int) -> bool:
-    """Whether a word says that something was done by, with or to whoever follows: "seen by", "d/w", "callback from"."""
+    """Return True if a person is named after a word: "seen by", "d/w", "callback from"."""
     word, before = text.words[index], text.at(index - 1)
     ahead = {each.base for each in text.words[max(0, index - _DEED_WORDS_AHEAD) : index]}
     if word.base in KINDS["told"] or word.base == "per":
@@ -118,7 +118,7 @@ def _is_deed(text: Words, index: int) -> bool:
 
 
 def _ends_phrase(text: Words, index: int) -> bool:
-    """Whether a word ends its phrase, so that it is no part of a term: "cc Stone", "per Stone, ...", "Stone agrees"."""
+    """Return True if a word ends its phrase and is not part of a term: "cc Stone", "per Stone, ...", "Stone agrees"."""
     behind = text.at(index + 1)
     if behind is None or behind.opens or behind.is_mask or behind.base in KINDS["behind_names"]:
         return True
@@ -126,14 +126,14 @@ def _ends_phrase(text: Words, index: int) -> bool:
 
 
 def _is_name_of_anatomy(word: Word, behind: Word | None) -> bool:
-    """Whether a word of findings or anatomy with a capital may be a name: not of a team or a scale ("Lung RADS")."""
+    """Return True if a capitalised word of findings or anatomy may be a name, unlike a team or scale ("Lung RADS")."""
     heads_term = behind is not None and behind.gap == " " and (behind.is_capital or behind.base in KINDS["teams"])
     may_be = may_be_name(word.base) and word.base not in KINDS["never_names"]
     return may_be and is_clinical(word.base) and not heads_term
 
 
 def _may_be_person(word: Word, *, in_capitals: bool, small: bool) -> bool:
-    """Whether a word behind a deed may be a name: one with a capital unless it is of reports, else what is one too."""
+    """Return True if a word after such a word may be a name: capitalised and not of reports, or also a name."""
     if in_capitals or not word.is_capital:
         return (in_capitals and not is_known(word.base)) or (
             (small or in_capitals) and word.is_also_name and word.base not in KINDS["frequent"]
@@ -144,7 +144,7 @@ def _may_be_person(word: Word, *, in_capitals: bool, small: bool) -> bool:
 
 
 def _behind_initial(text: Words, index: int) -> Iterator[Span]:
-    """After "J."; a list's "A." and "B." are no initials."""
+    """After "J."; the "A." and "B." of a list are not initials."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_initial or follows is None or not re.fullmatch(r"\.[ \t]*", follows.gap) or not follows.is_capital:
         return
@@ -156,7 +156,7 @@ def _behind_initial(text: Words, index: int) -> Iterator[Span]:
 
 
 def _alone(text: Words, index: int) -> Iterator[Span]:
-    """A word with one capital in the middle of a sentence that is not written in capitals, and "Young's"."""
+    """A word with one capital in the middle of a sentence that is not all capitals, and "Young's"."""
     word = text.words[index]
     if word.is_also_name and word.is_capital and word.text.endswith("'s") and word.base not in _NOBODY:
         yield word.start, word.end
@@ -171,7 +171,7 @@ def _alone(text: Words, index: int) -> Iterator[Span]:
 
 
 def _signed(text: Words, index: int) -> Iterator[Span]:
-    """A sentence that is a name alone, a name behind a dash at its end, "Young/White", and "white, j."."""
+    """A sentence that is only a name, a name after a dash at its end, "Young/White", and "white, j."."""
     word, follows = text.words[index], text.at(index + 1)
     if not word.is_also_name or word.base in _NOBODY or len(word.base) == 1:
         return
@@ -216,13 +216,13 @@ def _before_deed(text: Words, index: int) -> Iterator[Span]:
 
 
 def _is_of_person(behind: Sequence[str]) -> bool:
-    """Whether what follows a word is done by or to people alone: "notified", "was told"."""
+    """Return True if only people do or receive what follows a word: "notified", "was told"."""
     said_of = behind[1:] if behind[0] in KINDS["said_of_people"] else behind[:1]
     return not KINDS["persons_only"].isdisjoint(said_of)
 
 
 def _in_parentheses(text: Words, index: int) -> Iterator[Span]:
-    """A name alone in parentheses: "no change (Stone)", "addendum (Small)"."""
+    """A single name in parentheses: "no change (Stone)", "addendum (Small)"."""
     word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)
     is_closed = word.after == ")" and (behind is None or behind.gap.startswith(")"))
     if not (word.gap.endswith("(") and is_closed) or word.base in KINDS["never_names"] | KINDS["roles"]:
@@ -243,7 +243,7 @@ def _before_role(text: Words, index: int) -> Iterator[Span]:
 
 
 def _before_degree(text: Words, index: int) -> Iterator[Span]:
-    """Before ", MD" and "M.D."; "CHEST, PA AND LATERAL" has no degree."""
+    """Before ", MD" and "M.D."; "CHEST, PA AND LATERAL" contains no degree."""
     word, before, follows = text.words[index], text.at(index - 1), text.at(index + 1)
     if before is None or not re.fullmatch(r",?[ \t]+|,", word.gap) or before.is_mask:
         return
@@ -274,7 +274,7 @@ def _before_degree(text: Words, index: int) -> Iterator[Span]:
 
 
 def _before_place(text: Words, index: int) -> Iterator[Span]:
-    """Before "Hospital" and "Clinic", and behind "Ward"."""
+    """Before "Hospital" and "Clinic", and after "Ward"."""
     word, follows = text.words[index], text.at(index + 1)
     if word.base not in KINDS["places"] or not word.is_capital:
         return
@@ -292,7 +292,7 @@ def _before_place(text: Words, index: int) -> Iterator[Span]:
 
 
 def _beside_name(text: Words, index: int) -> Iterator[Span]:
-    """A word that is a name too, or an initial, beside a masked name: "Long [name]", "J. [name]", "Long and [name]"."""
+    """A word that is also a name, or an initial, next to a masked name: "Long [name]", "J. [name]"."""
     word, behind, second = text.words[index], text.at(index + 1), text.at(index + 2)
     if not word.is_capital or (word.text.isupper() and word.base in KINDS["degrees"]):
         return
@@ -310,7 +310,7 @@ def _beside_name(text: Words, index: int) -> Iterator[Span]:
 
 
 def _is_name_here(word: Word) -> bool:
-    """Whether a word with a capital beside a name is part of it: a first name of anatomy, or no word of reports."""
+    """Return True if a capitalised word next to a name belongs to it: a first name of anatomy, or not a report word."""
     if word.base in KINDS["first_names"]:
         return True
     is_rare = is_common(word.base) and not is_report_word(word.base)
@@ -318,7 +318,7 @@ def _is_name_here(word: Word) -> bool:
 
 
 def _beside_mask(text: Words, index: int) -> bool:
-    """Whether a name is masked straight before or behind; in a text in capitals any word that is not known."""
+    """Return True if a masked name is directly before or after; in all-capital text any unknown word counts."""
     masks = {"[name]", "[masked]"} if text.in_capitals else {"[name]"}
     word, before, behind = text.words[index], text.at(index - 1), text.at(index + 1)
     joins = re.compile(r"[ \t]+|-|'|,[ \t]+")

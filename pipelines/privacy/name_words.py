@@ -1,4 +1,4 @@
-"""The words of a text with what stands around them, and the lists of words by which names are known."""
+"""The words of a text with their context, and the word lists by which names are recognised."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a text, or a mask that stands in it."""
+    """A word of a text, or a mask in it."""
 
     text: str
     start: int
@@ -33,32 +33,32 @@ class Word:
 
     @property
     def is_mask(self) -> bool:
-        """Whether it masks something already."""
+        """True if it is a mask."""
         return self.text.startswith("[")
 
     @property
     def is_number(self) -> bool:
-        """Whether it is made of digits."""
+        """True if it consists of digits."""
         return self.text[0].isdigit()
 
     @property
     def is_capital(self) -> bool:
-        """Whether it begins with a capital letter."""
+        """True if it starts with a capital letter."""
         return self.text[0].isupper()
 
     @property
     def is_initial(self) -> bool:
-        """Whether it is one capital letter."""
+        """True if it is a single capital letter."""
         return len(self.text) == 1 and self.is_capital
 
     @property
     def base(self) -> str:
-        """The word in small letters, without "'s"."""
+        """The word in lower case, without "'s"."""
         return self.text.casefold().removesuffix("'s")
 
     @property
     def is_also_name(self) -> bool:
-        """Whether it is a name too and no word of findings, anatomy, sides or devices."""
+        """True if it is also a name, and not a word of findings, anatomy, sides or devices."""
         return may_be_name(self.base) and not is_clinical(self.base)
 
 
@@ -70,17 +70,17 @@ class Words:
     in_capitals: bool
 
     def at(self, index: int) -> Word | None:
-        """Give the word at a place, or None outside the text."""
+        """Return the word at an index, or None outside the text."""
         return self.words[index] if 0 <= index < len(self.words) else None
 
 
 def is_frequent(word: str) -> bool:
-    """Whether a word is a name too and so frequent in sentences that it is none in small letters: "an", "he", "may"."""
+    """Return True if a word is also a name, but so frequent that in lower case it is not one: "an", "he", "may"."""
     return word in KINDS["frequent"]
 
 
 def words_in(text: str) -> list[Word]:
-    """Take a text apart into its words."""
+    """Split a text into its words."""
     words: list[Word] = []
     end = 0
     for found in _WORD.finditer(text):

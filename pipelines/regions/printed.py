@@ -1,11 +1,11 @@
-"""Pieces of a picture that may be letters: even, narrow strokes that stand out of what is around them.
+"""Detects pieces of an image that may be printed letters: uniform, narrow strokes that contrast with their surroundings.
 
-A stroke is what the white top-hat transform leaves (Serra 1982). What the shape of a letter is plays no part.
+A stroke is the result of the white top-hat transform (Serra 1982). The shape of a letter is not evaluated.
 
-Text is drawn on the picture's own pixels. Its edges take a pixel, while focal spot, motion and detector blur what lies
-in the beam. Its strokes end, while a cable or a rib goes on beyond the piece that was cut out of it, where it stands
-out less: a letter's region hardly changes with the threshold (maximally stable extremal regions: Matas, Chum, Urban and
-Pajdla 2002, used for text by Neumann and Matas 2010). One text has one ink, and its letters stand on one line.
+Text is drawn on the image's own pixels: its edges are one pixel wide, while focal spot, motion and detector blur
+everything in the beam. Its strokes end, while a cable or a rib continues beyond its detected piece with less contrast:
+the region of a letter hardly changes with the threshold (maximally stable extremal regions: Matas, Chum, Urban and
+Pajdla 2002, used for text by Neumann and Matas 2010). A text has one ink, and its letters stand on one line.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ _MOST_PIECES = 6000  # more are a texture, of which the most contrasted count
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Letters:
-    """Pieces that may be letters, or letters that touch, and what they were found in."""
+    """Pieces that may be letters, or touching letters, and the image in which they were found."""
 
     boxes: Boxes
     tones: Tones
@@ -60,7 +60,7 @@ class Letters:
     faintest: float  # that a stroke stands out by at least, where a line is known to be
 
     def turned(self) -> "Letters":
-        """Give them with rows and columns exchanged; the strokes that rows cross are not known then."""
+        """Return them with rows and columns exchanged; the number of crossed strokes is then unknown."""
         return Letters(
             boxes=self.boxes[:, [1, 0, 3, 2]],
             tones=self.tones,
@@ -75,11 +75,11 @@ class Letters:
 
 
 def find_letters(values: Values, least: float) -> Letters:
-    """Find pieces that are brighter than what is around them, of the size and density of letters.
+    """Find pieces that are brighter than their surroundings and have the size and density of letters.
 
     Args:
-        values: a picture; for dark letters its negative.
-        least: of 255 that a letter stands out by.
+        values: an image; for dark letters, its negative.
+        least: minimum contrast of a letter, of 255.
     """
     noise = _NOISE_LEFT * _noise(values)
     source, values = values, gaussian_filter(values, _BLUR)
@@ -110,7 +110,7 @@ def find_letters(values: Values, least: float) -> Letters:
 def _of_letters(
     pieces: Int[np.ndarray, "rows columns"], count: int
 ) -> tuple[Int[np.ndarray, " letters"], Float[np.ndarray, "pieces 4"]]:
-    """Choose pieces of the size and density of letters, by number; give the frames of all pieces."""
+    """Select pieces of the size and density of letters, by number; also return the frames of all pieces."""
     if count == 0:
         return np.zeros(0, dtype=np.int64), np.zeros((0, 4))
     frames = np.array(
@@ -135,7 +135,7 @@ def _noise(values: Values) -> float:
 
 
 def _crossings(pieces: Int[np.ndarray, "rows columns"], index: int, frame: Float[np.ndarray, "4"]) -> float:
-    """How many strokes the rows of a piece cross on average."""
+    """Return the mean number of strokes that the rows of a piece cross."""
     top, left, bottom, right = frame.astype(int)
     piece: Bool[np.ndarray, "rows columns"] = pieces[top:bottom, left:right] == index
     starts = piece.copy()
@@ -161,7 +161,7 @@ _EDGE = 75  # percentile of the gradient along its edge: where strokes meet it i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Appearance:
-    """What tells a printed letter."""
+    """The properties that distinguish a printed letter."""
 
     steepness: float  # of its edge, as a share of its contrast, per source pixel
     growth: float  # heights
@@ -170,7 +170,7 @@ class _Appearance:
 
 
 def is_printed(letters: Letters, members: Sequence[int], *, pixel: float) -> bool:
-    """Whether a row of letters, or one piece of letters that touch, was printed on the picture.
+    """Return True if a row of letters, or one piece of touching letters, was printed on the image.
 
     Args:
         letters: the pieces of the picture.
@@ -202,7 +202,7 @@ def _is_even(ink: Float[np.ndarray, " letters"], contrast: Float[np.ndarray, " l
 
 
 def _share_aligned(boxes: Float[np.ndarray, "letters 4"]) -> Float[np.ndarray, "2"]:
-    """Shares of the letters that reach up to one line, and that stand on one."""
+    """Return the shares of letters whose top reaches one line and whose bottom stands on one."""
     height = float(np.median(boxes[:, 2] - boxes[:, 0]))
     edges = boxes[:, [0, 2]]
     return np.asarray((np.abs(edges - np.median(edges, axis=0)) <= max(1.0, _ON_LINE * height)).mean(axis=0))
@@ -235,7 +235,7 @@ def _steepness(letters: Letters, piece: Bool[np.ndarray, "height width"], corner
 
 
 def _growth(letters: Letters, piece: Bool[np.ndarray, "height width"], corner: tuple[int, int], least: float) -> float:
-    """Heights that a piece gains above or below, the larger of the two, with what stands out by ``least`` beside it."""
+    """Return by how many heights a piece grows above or below at a threshold of ``least``, the larger of the two."""
     height, (top, left) = piece.shape[0], corner
     reach = max(3, round(_WINDOW * height))
     first_row, first_column = max(0, top - reach), max(0, left - 2)

@@ -1,9 +1,9 @@
-"""Text that was burned into a picture: letters of one height and brightness, side by side on a line.
+"""Detects burned-in text: letters of one height and brightness, next to each other on a line.
 
-A letter is a piece of even, narrow strokes that stands out of what is around it (white top-hat, Serra 1982), bright on
-dark or dark on bright, on two scales. Three letters in a row, or letters that touch, are text if they were printed
-(``printed.py``); one or two are a side marker ("R", "PA") and are left alone. What the shape of a letter is plays no
-part: nothing is read.
+A letter is a piece of uniform, narrow strokes that stands out from its surroundings (white top-hat, Serra 1982), bright
+on dark or dark on bright, on two scales. Three letters in a row, or touching letters, are text if they look printed
+(``printed.py``); one or two are a side marker ("R", "PA") and are ignored. The shape of a letter is not evaluated:
+nothing is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,20 +57,20 @@ class Area:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it lies along rows."""
+        """True if it is a line along rows."""
         return self.right - self.left >= self.bottom - self.top
 
 
 def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
-    """Find what looks like text of three letters or more, along rows or along columns.
+    """Find text of three letters or more, along rows or along columns.
 
     Args:
-        display: [0, 1], as it is shown.
+        display: the displayed image, [0, 1].
 
     Returns:
-        Areas that hold the text with some room around it, none inside another, each with the place of its letters.
+        Areas with the text and some margin, none inside another, each with the area of its letters.
 
-    Source: our own; the figures of benchmarks/bench_burned_in.py say how much of it is found.
+    Source: our own method; benchmarks/bench_burned_in.py measures its recall.
     """
     fine, factor = _eight_bit(display)
     found: list[tuple[Frame, Frame]] = []
@@ -95,7 +95,7 @@ def _as_given(frame: Frame, turned: bool, unit: float) -> Frame:
 def _eight_bit(
     display: Float[np.ndarray, "rows columns"],
 ) -> tuple[UInt8[np.ndarray, "fine_rows fine_columns"], float]:
-    """Bring a picture to eight bits and a long side between ``_LONG_SIDES``; give what its pixels are larger by."""
+    """Convert an image to eight bits and a long side between ``_LONG_SIDES``; return it with its pixel size."""
     values = np.round(np.clip(display, 0.0, 1.0) * 255.0).astype(np.uint8)
     least, most = _LONG_SIDES
     long_side = max(values.shape)
@@ -108,7 +108,7 @@ def _eight_bit(
 
 
 def _lines(letters: Letters, *, pixel: float) -> Iterator[tuple[Frame, Frame]]:
-    """Give the frames of the lines that letters stand on, along rows, with room and without."""
+    """Return the frames of the lines of letters, along rows, with and without margin."""
     boxes = letters.boxes
     if letters.crossings is not None:
         height, width = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
@@ -153,14 +153,14 @@ def _rows_of_letters(boxes: Boxes, tones: Tones) -> Iterator[list[int]]:
 
 
 def _alike(tones: Tones, tone: Float[np.ndarray, "2"]) -> Bool[np.ndarray, " letters"]:
-    """Whether letters stand out as much as another does, or are as bright."""
+    """Return for each letter whether it has the contrast or the brightness of another."""
     contrast, ink = np.abs(tones - tone).T
     same: Bool[np.ndarray, " letters"] = (contrast <= _ALIKE * np.maximum(tones[:, 0], tone[0])) | (ink <= _SAME_INK)
     return same
 
 
 def _grown(members: list[int], boxes: Boxes, tones: Tones) -> list[int]:
-    """Add what stands on a text's line and near it: points, other words, letters that touch."""
+    """Add everything on a text's line and near it: dots, other words, touching letters."""
     height = float(np.median(boxes[members, 2] - boxes[members, 0]))
     tone = np.median(tones[members], axis=0)
     top, bottom = np.median(boxes[members, 0]) - 0.4 * height, np.median(boxes[members, 2]) + 0.4 * height
@@ -176,7 +176,7 @@ def _grown(members: list[int], boxes: Boxes, tones: Tones) -> list[int]:
 
 
 def _is_text(letters: Boxes) -> bool:
-    """Whether letters stand on one line, and are as many as make a text."""
+    """Return True if letters stand on one line and are numerous enough for a text."""
     if len(letters) < _LETTERS:
         return False
     height = float(np.median(letters[:, 2] - letters[:, 0]))
@@ -189,7 +189,7 @@ def _is_text(letters: Boxes) -> bool:
 
 
 def _with_margin(letters: Letters, members: Sequence[int]) -> tuple[Frame, Frame]:
-    """Give the frame of a line's letters, with room and without."""
+    """Return the frame of a line's letters, with and without margin."""
     boxes = letters.boxes[members]
     height = float(np.median(boxes[:, 2] - boxes[:, 0]))
     across, along = (share * height for share in _MARGIN)
@@ -199,7 +199,7 @@ def _with_margin(letters: Letters, members: Sequence[int]) -> tuple[Frame, Frame
 
 
 def _reach(letters: Letters, members: Sequence[int]) -> tuple[float, float]:
-    """Follow a line to its left and right end, where its ink stands out little of what is behind."""
+    """Follow a line to its left and right end, where its ink contrasts little with the background."""
     boxes = letters.boxes[members]
     top, bottom = (int(edge) for edge in np.median(boxes[:, [0, 2]], axis=0))
     left, right = float(boxes[:, 1].min()), float(boxes[:, 3].max())
@@ -219,7 +219,7 @@ def _reach(letters: Letters, members: Sequence[int]) -> tuple[float, float]:
 
 
 def _followed(columns: Float[np.ndarray, " columns"], start: float, room: float) -> float:
-    """Go on from ``start`` through ascending columns, as long as the next one is near."""
+    """Continue from ``start`` through ascending columns as long as the next one is near."""
     further = columns[columns > start]
     steps = np.diff(further, prepend=start)
     far = np.flatnonzero(steps > room)
@@ -228,7 +228,7 @@ def _followed(columns: Float[np.ndarray, " columns"], start: float, room: float)
 
 
 def _merged(found: list[tuple[Frame, Frame]], shape: tuple[int, ...]) -> tuple[Area, ...]:
-    """Clip areas to the picture and join those of one text."""
+    """Clip areas to the image, and join areas of the same text."""
     waiting = [replace(_clipped(whole, shape), letters=_clipped(inner, shape)) for whole, inner in found]
     done: list[Area] = []
     while waiting:
@@ -248,7 +248,7 @@ def _clipped(frame: Frame, shape: tuple[int, ...]) -> Area:
 
 
 def _joined(one: Area, other: Area) -> Area:
-    """Give the smallest area that holds two."""
+    """Return the bounding area of two areas."""
     return Area(
         top=min(one.top, other.top),
         left=min(one.left, other.left),
@@ -259,9 +259,9 @@ def _joined(one: Area, other: Area) -> Area:
 
 
 def _are_one_text(one: Area, other: Area) -> bool:
-    """Whether areas meet, and the smallest one that holds both is one line, or holds little else.
+    """Return True if areas meet and their bounding area is one line, or contains little else.
 
-    Lines that cross, or touch at a corner, stay apart: the frame around them would hold much of the film.
+    Lines that cross, or touch at a corner, stay separate: their bounding area would cover much of the image.
     """
     if not _overlap(one, other):
         return False
@@ -280,7 +280,7 @@ def _size(area: Area) -> int:
 
 
 def _overlap(one: Area, other: Area) -> bool:
-    """Whether areas overlap, or follow each other on one line with a word's room between them."""
+    """Return True if areas overlap, or follow each other on one line with a word space between them."""
     down, across = one.bottom - one.top, one.right - one.left
     room_down, room_across = (0, _ROOM * down) if across >= down else (_ROOM * across, 0)
     return (

@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason_and_status_3(folder, tmp_p
     table = changed(folder, tmp_path, ["a dog\tnone.png", "a cat\tbroken.png", "no image", "=1+1\t=evil.png"])
     result = evaluate(table, tmp_path / "out.csv")
     assert result.exit_code == 3
-    assert "fewer than the 500" in result.stderr
+    assert "fewer than the requested 500" in result.stderr
     assert "row 11 (none.png): cannot be read" in result.stderr
     errors = {row["row"]: row for row in rows_of(tmp_path / "out.csv") if row["error"]}
     assert sorted(errors) == ["11", "12", "13", "14"]
