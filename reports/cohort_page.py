@@ -1,4 +1,4 @@
-"""What is left of a method's scores over those of a reference: one table, with the outcome in words."""
+"""The cohort page: charts, the score table, and differences to references with the outcome in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "render_cohor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferenceRow:
-    """One score of the audited method, and what is left of it over each reference."""
+    """One score of the audited method, and its difference to each reference."""
 
     name: str
     summary: ScoreSummary
@@ -45,7 +45,7 @@ class DifferenceRow:
     higher_is_better: bool
 
     def excels(self, difference: ScoreDifference) -> bool:
-        """Whether the method is better than a reference by more than chance explains."""
+        """Return True if the method is better than a reference beyond chance."""
         return excels(difference, higher_is_better=self.higher_is_better)
 
 
@@ -59,7 +59,7 @@ class DifferenceTable:
 
 
 def difference_table(run: RunRecord) -> DifferenceTable | None:
-    """Lay out a run's differences; None where it has none."""
+    """Return a run's differences as a table; None if it has none."""
     own = [
         summary
         for summary in run.summaries

@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What stands in one place of a table."""
+    """The content of one cell of a table."""
 
     text: str
     beside: str = ""  # an interval
@@ -51,7 +51,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonTable:
-    """One table with what a reader must know of it."""
+    """One table with its explanation."""
 
     key: str
     title: str
@@ -64,7 +64,7 @@ _AsCell = Callable[[ComparedScore | None], Cell]
 
 
 def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
-    """Lay out everything that was measured; a table without a value is left away."""
+    """Return all tables with measured values; tables without a value are omitted."""
     tables = [
         _table(record, ("localisation", "micro"), "place"),
         _table(record, ("localisation", "macro"), "place-macro"),
@@ -78,7 +78,7 @@ def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
 
 
 def setting_sentence(method: ComparedMethod) -> str:
-    """Print a method's numbers, and its own where others were taken."""
+    """Format a method's settings, with defaults where they differ."""
     return ", ".join(_setting(method, name) for name in method.settings) or text("comparison.no_settings")
 
 
@@ -90,7 +90,7 @@ def _setting(method: ComparedMethod, name: str) -> str:
 
 
 def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
-    """Say in a few sentences what the comparison found."""
+    """Summarise the comparison in a few sentences."""
     methods = counted("method", sum(method.refused is None for method in record.methods))
     studies = counted("study", record.counts["compared"])
     scored = [
@@ -122,7 +122,7 @@ def _chosen(record: ComparisonRecord, kind: ScoreKind, averaging: str) -> list[C
 
 
 def _names(scores: Sequence[ComparedScore]) -> list[str]:
-    """List the scores that hold a value: those by boxes first, of these what other pages show too, then the rest."""
+    """List the scores with values: first those against boxes (those on other pages first), then the others."""
     held = list(dict.fromkeys(score.score for score in scores if score.estimate is not None and not score.is_reference))
     by_boxes = sorted(names_of("localisation"), key=lambda name: not SCORES[name].on_page)
     return sorted(held, key=lambda name: by_boxes.index(name) if name in by_boxes else len(by_boxes))
@@ -159,7 +159,7 @@ def _laid_out(
 
 
 def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) -> ComparisonTable | None:
-    """Lay out estimates with their intervals."""
+    """Format estimates with their intervals."""
     kind, averaging = chosen
     scores = _chosen(record, kind, averaging)
     names = _names(scores)
@@ -173,7 +173,7 @@ def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) ->
 
 
 def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:
-    """Lay out differences of the scores of place, over all phrases."""
+    """Format differences of localisation scores over all phrases."""
     scores = _chosen(record, "localisation", "micro")
     found = {score.score: getattr(score, to) for score in scores if getattr(score, to) is not None}
     names = [name for name in _names(scores) if name in found]
@@ -296,7 +296,7 @@ class BarChart:
 
 
 def render_comparison(record: ComparisonRecord) -> str:
-    """Make the page: one HTML file that needs no other file and no network."""
+    """Render the page: one self-contained HTML file that needs no network."""
     context = {
         "record": record,
         "summary": summary_sentences(record),

@@ -1,4 +1,4 @@
-"""The contract between a comparison of methods and its page: what ``comparison.json`` holds."""
+"""The content of ``comparison.json``, from which the page of a comparison is rendered."""
 
 from datetime import datetime
 from typing import Literal
@@ -15,7 +15,7 @@ COMPARISON_VERSION: Literal["1"] = "1"
 
 
 class ComparedMethod(Record):
-    """One method that was asked for, and what it cost."""
+    """One compared method and its cost."""
 
     name: str
     unit: str

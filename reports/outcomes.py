@@ -1,4 +1,4 @@
-"""What pages say about a phrase, a study and a run: the outcome of each phrase, and the sentences above the figures."""
+"""Outcomes of phrases, studies and runs in words, as the pages show them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ Outcome = Literal["hit", "miss", "unscored"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the pointing game says about one phrase, in two words and in a sentence."""
+    """The outcome of the pointing game for one phrase, in two words and in a sentence."""
 
     outcome: Outcome
     short: str
@@ -54,37 +54,37 @@ class Verdict:
 
 
 def method_name(method: str) -> str:
-    """Print a method's or reference's name as the page shows it."""
+    """Return the name of a method or reference as the pages show it."""
     return named("method", method)
 
 
 def reference_name(reference: str) -> str:
-    """Print a reference's name as it stands amid a sentence."""
+    """Return the name of a reference for use within a sentence."""
     return named("reference", reference)
 
 
 def control_words(control: str, instead: str | None = None) -> tuple[str, str]:
-    """Name a control, and say what took the phrase's place: other words, or what was changed."""
+    """Return the name of a control, and what replaced the phrase: other words, or the change."""
     return named("control", control), instead or (text(f"instead.{control}") if control in CONTROLS else "")
 
 
 def lacks_evidence(phrase: ScoredPhrase, evidence: EvidenceRecord | None) -> bool:
-    """Say whether a phrase's heat amounts to no more than that of other patients' phrases, where that means anything.
+    """Return True if a phrase's total heat is no more than that of other patients' phrases, where that is informative.
 
-    It means nothing where such phrases get as much heat as right ones (:class:`reports.run_record.EvidenceRecord`).
+    It is not if such phrases get as much heat as right ones (:class:`reports.run_record.EvidenceRecord`).
     """
     return evidence is not None and evidence.tells and phrase.total_nats < evidence.floor
 
 
 def warned(phrase: ScoredPhrase, *, method: str) -> tuple[str, ...]:
-    """Tell which warnings of the score catalogue hold of a phrase; no box is needed."""
+    """Return which warnings of the score catalogue apply to a phrase; needs no box."""
     found = {score.score: score.value for score in phrase.scores if score.method == method}
     warnings = [(name, *spec.warning) for name, spec in SCORES.items() if spec.warning is not None]
     return tuple(warning for name, warning, value in warnings if found.get(name) == value)
 
 
 def warnings_of_place(phrase: ScoredPhrase, *, method: str) -> tuple[tuple[str, str], ...]:
-    """Say, in two words and in a sentence each, what is wrong with where the hottest point lies."""
+    """Return each fault of the hottest point's location, in two words and in a sentence."""
     side, zone = named("side", phrase.side or "–"), named("zone", phrase.zone or "–")
     values = {"other side": {"side": side}, "other zone": {"zone": zone}}
     return tuple(
@@ -94,18 +94,18 @@ def warnings_of_place(phrase: ScoredPhrase, *, method: str) -> tuple[tuple[str, 
 
 
 def is_lost_to_crop(box: ScoredBox) -> bool:
-    """Say whether the model could see none of a box."""
+    """Return True if the model could see no part of a box."""
     return box.visible_fraction == 0.0
 
 
 def outcome_of(phrase: ScoredPhrase, *, method: str) -> Outcome:
-    """Tell the outcome of one phrase in the pointing game."""
+    """Return the outcome of one phrase in the pointing game."""
     inside = _score(phrase, method, POINTING)
     return "unscored" if inside is None or inside.outcome == "scored" else inside.outcome
 
 
 def verdict_on(phrase: ScoredPhrase, image: ScoredImage, *, method: str) -> Verdict:
-    """Put the outcome of one phrase into words."""
+    """Describe the outcome of one phrase."""
     outcome = outcome_of(phrase, method=method)
     if outcome == "unscored":
         sentence = _why_unscored(_score(phrase, method, POINTING))
@@ -137,7 +137,7 @@ def _why_unscored(score: Score | None) -> str:
 
 
 def study_summary(record: StudyRecord) -> str:
-    """Say in a sentence or two what one study's page holds."""
+    """Summarise a study in one or two sentences."""
     phrases = [phrase for image in record.images for phrase in image.phrases]
     images = counted("image", len(record.images))
     if not phrases:
@@ -154,7 +154,7 @@ def study_summary(record: StudyRecord) -> str:
 
 
 def masking_summary(record: StudyRecord) -> str:
-    """Say whether patient data are shown, and how many words of a study's report are masked."""
+    """Describe whether patient data are shown, and how many words of a study's report are masked."""
     if record.patient_data_shown:
         return text("common.shown")
     report = record.report
@@ -166,7 +166,7 @@ def masking_summary(record: StudyRecord) -> str:
 
 
 def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None = None) -> ScoreSummary | None:
-    """Find the content-blind reference that scores best over all phrases, or over those of one finding."""
+    """Return the content-blind reference with the best score over all phrases, or over those of one finding."""
     sign = 1.0 if SCORES[score].higher_is_better else -1.0
     references = [
         (sign * summary.estimate, summary)
@@ -181,7 +181,7 @@ def best_reference(run: RunRecord, *, score: str = POINTING, finding: str | None
 
 
 def blind_share(phrase: ScoredPhrase, run: RunRecord) -> str | None:
-    """Say how often a map that never looks hits this phrase's finding; None where the run cannot say."""
+    """Describe how often a content-blind map hits this phrase's finding; None if the run does not contain it."""
     if phrase.finding is None:
         return None
     reference = best_reference(run, finding=phrase.finding)
@@ -197,7 +197,7 @@ def blind_share(phrase: ScoredPhrase, run: RunRecord) -> str | None:
 
 
 def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
-    """Say in a few sentences what the whole run found."""
+    """Summarise the run in a few sentences."""
     sentences = [text("summary.run", studies=counted("study", studies), phrases=counted("phrase", phrases))]
     if run.not_done:
         sentences.append(text("summary.run_to_go", studies=counted("study", run.not_done)))
@@ -218,13 +218,13 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
 
 
 def _overall(run: RunRecord) -> ScoreSummary | None:
-    """The audited method's pointing game over all phrases."""
+    """Return the audited method's pointing game over all phrases."""
     place = (run.method, POINTING, None, "micro")
     return next((s for s in run.summaries if (s.method, s.score, s.finding, s.averaging) == place), None)
 
 
 def _clears(own: ScoreSummary, reference: ScoreSummary) -> bool:
-    """Whether a method lies above a reference: by their paired difference, or where there is none by its interval."""
+    """Return True if a method is above a reference: by their paired difference, or otherwise by its interval."""
     paired = next((each for each in own.differences if each.reference == reference.method), None)
     if paired is not None:
         return paired.low > 0.0
@@ -241,7 +241,7 @@ def _share_with_interval(summary: ScoreSummary) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
-    """One method's line of the score table; ``reason`` stands for all cells where none was scored."""
+    """One method's line of the score table; ``reason`` replaces all cells if none was scored."""
 
     name: str
     is_subject: bool  # the audited method
@@ -251,7 +251,7 @@ class ScoreRow:
 
 
 def score_rows(scores: Sequence[Score], names: Sequence[str], *, subject: str) -> tuple[ScoreRow, ...]:
-    """Lay a phrase's scores out: the audited method, those beside it, then what never looks at the image."""
+    """Return a phrase's scores: the audited method, further methods, then content-blind references."""
     in_order = dict.fromkeys(score.method for score in scores)
     methods = sorted(in_order, key=lambda method: (method != subject, method in BLIND_METHODS))
     first_blind = next((method for method in methods if method in BLIND_METHODS), None)
@@ -277,7 +277,7 @@ def score_rows(scores: Sequence[Score], names: Sequence[str], *, subject: str) -
 
 
 def single_reasons(rows: Sequence[ScoreRow]) -> tuple[tuple[str, str], ...]:
-    """Why some of a method's scores are missing where others are there; each reason once."""
+    """Return the reasons for missing scores of methods that have other scores; each reason once."""
     found = {
         (row.name, cell.reason.rstrip("."))
         for row in rows

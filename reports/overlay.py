@@ -1,7 +1,7 @@
-"""Heat becomes colour: the colour table, the display range, and the picture of a heat map.
+"""Converts heat to colour: the colour tables, the display range, and the image of a heat map.
 
-The same arithmetic stands in ``assets/heat.js``; a test holds the two together. Every table rises evenly in lightness,
-so that its colours are told apart without colour vision and on a grey print.
+``assets/heat.js`` has the same arithmetic; a test compares the two. Every table rises evenly in lightness, so that its
+colours can be distinguished without colour vision and on a grey print.
 
 Source: "inferno" and "viridis" by Nathaniel Smith and Stéfan van der Walt (2015, CC0), "cividis" by Nuñez, Anderton and
 Renslow (2018); every 15th of their 256 entries, between which they are straight to within 5 % of full scale.
@@ -70,7 +70,7 @@ COLOURS: Final = TABLES["inferno"]
 
 
 def display_range(heat: Float[np.ndarray, "grid_rows grid_columns"]) -> tuple[float, float] | None:
-    """Give the coldest and hottest cell in nats, or None for a map that shows nothing (flat, empty or not finite)."""
+    """Return the coldest and hottest cell in nats, or None for a map that is flat, empty or not finite."""
     if heat.size == 0 or not np.isfinite(heat).all():
         return None
     low, high = float(heat.min()), float(heat.max())
@@ -84,10 +84,10 @@ def colour_heat(
     height: int,
     width: int,
 ) -> UInt8[np.ndarray, "height width 4"]:
-    """Colour a heat map as the page shows it, over a picture of the whole source image at ``height`` x ``width`` px.
+    """Colour a heat map as the page does, for an image of the whole source at ``height`` x ``width`` px.
 
     Returns:
-        RGBA; transparent where the model did not see the pixel, and everywhere for a map that shows nothing.
+        RGBA; transparent where the model did not see the pixel, and everywhere if the map is flat.
     """
     coloured: UInt8[np.ndarray, "height width 4"] = np.zeros((height, width, 4), dtype=np.uint8)
     scale = display_range(heat)
@@ -105,7 +105,7 @@ def colour_heat(
 
 
 def picture_size(encoded: bytes, *, name: str) -> tuple[int, int]:
-    """Read width and height of a picture, in pixels.
+    """Read width and height of an image file, in pixels.
 
     Raises:
         DamagedError: the bytes are neither JPEG nor PNG.
@@ -118,7 +118,7 @@ def picture_size(encoded: bytes, *, name: str) -> tuple[int, int]:
 
 
 def check_picture(encoded: bytes, *, name: str) -> None:
-    """Read a picture to its end.
+    """Decode an image file completely.
 
     Raises:
         DamagedError: the bytes are neither JPEG nor PNG, or the end is missing.
@@ -138,13 +138,13 @@ def thumbnail(
     placement: Placement,
     side: int = 96,
 ) -> bytes:
-    """Shrink a picture to at most ``side`` px and lay the heat named ``show`` over it, if any.
+    """Shrink an image to at most ``side`` px, with the heat named ``show`` over it, if any.
 
     Returns:
         A PNG of at most 256 colours, a few kilobytes.
 
     Raises:
-        DamagedError: the bytes are no readable JPEG or PNG.
+        DamagedError: the bytes are not a readable JPEG or PNG.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as opened:

@@ -1,4 +1,4 @@
-"""What the help of a page lists: the keys that it takes, and the terms that it uses."""
+"""Renders pages from templates, and formats their numbers; also the help with keys and terms."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ _GROUPS = ("view", "phrases", "review")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelpGroup:
-    """Lines of help under one heading: a key or a term each, with what it does or means."""
+    """Lines of help under one heading: keys or terms with their meaning."""
 
     title: str
     lines: tuple[tuple[str, str], ...]
@@ -52,12 +52,12 @@ def key_groups() -> tuple[HelpGroup, ...]:
 
 
 def _in(group: str) -> tuple[str, ...]:
-    """Name the keys of a group in the order in which the texts list them."""
+    """Return the keys of a group in the order of the texts."""
     return tuple(key.split(".")[2] for key in all_texts() if key.startswith(f"keys.{group}.") and key.endswith(".key"))
 
 
 def glossary() -> tuple[tuple[str, str], ...]:
-    """List the terms of the pages with what they mean, in the order of the texts."""
+    """List the terms of the pages with their meaning, in the order of the texts."""
     names = [key.split(".")[1] for key in all_texts() if key.startswith("glossary.") and key.endswith(".term")]
     return tuple((text(f"glossary.{name}.term"), text(f"glossary.{name}.means")) for name in names)
 
@@ -123,13 +123,13 @@ def render_page(
 
 
 def data_url(picture: bytes) -> str:
-    """Write a JPEG or PNG as an address that holds the picture itself."""
+    """Encode a JPEG or PNG as a data URL."""
     kind = "jpeg" if picture.startswith(_JPEG) else "png"
     return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
-    """Print a value with fixed decimals and a true minus sign; a dash where there is none."""
+    """Format a value with fixed decimals and a true minus sign; a dash for None."""
     if value is None or value != value:  # noqa: PLR0124 - NaN is the one value that differs from itself
         return "–"
     text = f"{value:,.{digits}f}"
@@ -137,7 +137,7 @@ def format_number(value: float | None, digits: int = 2) -> str:
 
 
 def format_heat(value: float | None, digits: int = 1) -> str:
-    """Print an amount of heat: with fixed decimals, or two figures where these would all be 0."""
+    """Format an amount of heat with fixed decimals, or two significant figures if all decimals would be 0."""
     if value is None or value != value or value == 0 or abs(value) >= 10.0**-digits:  # noqa: PLR0124 - NaN, as above
         return format_number(value, digits)
     decimals = min(_MOST_DECIMALS, 1 - math.floor(math.log10(abs(value))))
@@ -145,18 +145,18 @@ def format_heat(value: float | None, digits: int = 1) -> str:
 
 
 def format_percent(value: float | None) -> str:
-    """Print a share of one as a whole percentage, with a narrow no-break space before the sign."""
+    """Format a fraction as a whole percentage, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{100 * value:.0f}\N{NARROW NO-BREAK SPACE}%"
 
 
 def format_percents(low: float, high: float) -> tuple[str, str]:
-    """Print the ends of an interval in percent without the sign; with a decimal where only that tells them apart."""
+    """Format the ends of an interval in percent without the sign; with a decimal if they would otherwise be equal."""
     whole, finer = ((f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}") for digits in (0, 1))
     return finer if whole[0] == whole[1] and finer[0] != finer[1] else whole
 
 
 def format_time(moment: datetime) -> str:
-    """Print a moment in UTC to the minute; a moment without a zone is printed as it stands."""
+    """Format a time in UTC to the minute; a time without a zone is not converted."""
     if moment.tzinfo is None:
         return f"{moment:%Y-%m-%d %H:%M}"
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -189,7 +189,7 @@ def _hash_of(text: str) -> str:
 
 
 def json_for_script(data: object) -> Markup:
-    """Write JSON that cannot end the script element it stands in."""
+    """Encode JSON that cannot end its script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

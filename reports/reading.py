@@ -1,12 +1,11 @@
-"""Read results back: files whose size and checksum are compared first, and the heat of a study.
+"""Reads results back: files after a check of size and checksum, and the heat of a study.
 
-OUT may have been copied over a bad line, edited, or made by somebody else. So a file's size is looked at before it is
-read, a record's depth, containers and keys are limited, and the checksum that a record gives is compared with the bytes
-that are used.
+OUT may have been damaged in transfer, edited, or made by somebody else. Therefore a file's size is checked before it is
+read, a record's depth, containers and keys are limited, and checksums are compared for the bytes that are used.
 
-Nothing is inflated before the archive's directory and the array's own header say what would come out: a plain array of
-floating point numbers, in two dimensions, no larger than the square that the model sees. What comes out is held against
-the record, which says what each grid sums to.
+Nothing is decompressed before the archive's directory and the array's header describe the result: an array of floating
+point numbers, in two dimensions, no larger than the model's input. The result is compared with the record, which states
+the sum of each grid.
 
 Source: the NPY format, version 1.0, of the NumPy enhancement proposal 1.
 """
@@ -53,7 +52,7 @@ _Read = TypeVar("_Read", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How large a record may be, and what to do about one that cannot be used."""
+    """The size limits of a record, and what to do about one that cannot be used."""
 
     most_bytes: int
     most_containers: int  # JSON objects and arrays
@@ -77,7 +76,7 @@ def file_checksum(path: Path) -> str:
     """SHA-256 of a file, in hex.
 
     Raises:
-        DamagedError: it cannot be read, or is no plain file.
+        DamagedError: it cannot be read, or is not a regular file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -90,10 +89,10 @@ def file_checksum(path: Path) -> str:
 
 
 def read_bounded(path: Path, *, most_bytes: int, remedy: str = "audit the study again") -> bytes:
-    """Read a plain file of at most ``most_bytes``; a named pipe or device is not opened for long.
+    """Read a regular file of at most ``most_bytes``; does not block on a named pipe or device.
 
     Raises:
-        DamagedError: the file is missing, no plain file, or larger.
+        DamagedError: the file is missing, not a regular file, or larger.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -110,10 +109,10 @@ def read_bounded(path: Path, *, most_bytes: int, remedy: str = "audit the study 
 
 
 def read_checked(path: Path, checksums: Mapping[str, str] | None, *, most_bytes: int) -> bytes:
-    """Read a file of a study whose record gives its checksum; records of version 0.1.0 give none.
+    """Read a file of a study and compare its checksum with the record; records of version 0.1.0 have none.
 
     Raises:
-        DamagedError: the file is missing, too large, or not the one that was written.
+        DamagedError: the file is missing, too large, or was changed since it was written.
     """
     content = read_bounded(path, most_bytes=most_bytes)
     if checksums is not None and checksums.get(path.name) != checksum(content):
@@ -174,14 +173,14 @@ Grid = Float[np.ndarray, "grid_rows grid_columns"]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedHeat:
-    """What a record says of a grid."""
+    """A grid's properties according to the record."""
 
     side: int  # pixels of the model's square: a grid has at most as many rows and columns
     total: float  # sum over the grid; not finite where the method gave no numbers
 
 
 def expected_heats(record: StudyRecord) -> dict[str, ExpectedHeat]:
-    """List every heat that a record names: of its phrases, further methods and controls."""
+    """List every heat map that a record names: of its phrases, further methods and controls."""
     return dict(_named(record))
 
 
@@ -197,10 +196,10 @@ def _named(record: StudyRecord) -> Iterator[tuple[str, ExpectedHeat]]:
 
 
 def read_heats(folder: Path, record: StudyRecord) -> dict[str, Grid]:
-    """Read every heat that a record names, in single precision.
+    """Read every heat map that a record names, in single precision.
 
     Raises:
-        DamagedError: a heat is missing, damaged, larger than the model's square, or not the one of the record.
+        DamagedError: a heat map is missing, damaged, larger than the model's input, or does not match the record.
     """
     expected, path = expected_heats(record), folder / HEAT
     if not expected and record.files is None:
@@ -233,7 +232,7 @@ def _grid(archive: zipfile.ZipFile, member: zipfile.ZipInfo, side: int) -> Grid:
     """Read one array, its header first.
 
     Raises:
-        ValueError: it is no grid of at most ``side`` x ``side`` floating point numbers.
+        ValueError: it is not a grid of at most ``side`` x ``side`` floating point numbers.
     """
     if member.flag_bits & 1:
         raise ValueError(f"{member.filename} is encrypted")

@@ -1,9 +1,8 @@
-"""What ``record.json`` of a study holds, and ``failed.json`` of one that could not be audited.
+"""The content of a study's ``record.json``, and of ``failed.json`` for a study that could not be audited.
 
-Pages are made from this, from ``run.json`` (:mod:`reports.run_record`) and from ``heat.npz`` alone, without a model and
-without the DICOM files. Boxes, phrases, radiographs, placements and processing steps are those of :mod:`pipelines`:
-a record extends them by keys, scores and file names. A reader of an older or newer ``schema_version`` refuses it rather
-than guess.
+Pages are rendered from this, ``run.json`` (:mod:`reports.run_record`) and ``heat.npz``, without a model and without the
+DICOM files. Boxes, phrases, radiographs, placements and processing steps are those of :mod:`pipelines`; a record adds
+keys, scores and file names to them. A reader refuses any other ``schema_version``.
 """
 
 from collections.abc import Sequence
@@ -60,7 +59,7 @@ def _end_at_first_fault(schema: object, handler: GetCoreSchemaHandler) -> None:
 
 
 class _EndsAtFirstFault:
-    """Ends reading at the first fault of a sequence: a damaged file may have millions, and each takes memory."""
+    """Stops validation at the first fault of a sequence: a damaged file may have millions, and each needs memory."""
 
     __slots__ = ()
 
@@ -76,28 +75,28 @@ _CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
 
 class Record(_EndsAtFirstFault, BaseModel):
-    """A part of a file that a command writes: whole, and with nothing beside what is expected."""
+    """A part of a file that a command writes: complete, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, **_CONFIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ScoredBox(_EndsAtFirstFault, Box):
-    """A box that phrases are scored against: masked as the run may show it, with how much of it the model could see."""
+    """A box that phrases are scored against: masked if necessary, with the fraction that the model could see."""
 
     id: str = ""  # "box-1", "box-2", ... among its image's boxes; empty in records of version 0.1.0
     visible_fraction: Annotated[float, Field(ge=0, le=1)]  # of its area
 
 
 class TokenHeat(Record):
-    """Information kept at one word of the phrase, in nats."""
+    """Information at one word of the phrase, in nats."""
 
     word: str
     nats: float
 
 
 class Score(Record):
-    """One score of one map; ``value`` is None where nothing could be measured, never 0 or NaN."""
+    """One score of one map; ``value`` is None if it could not be measured, never 0 or NaN."""
 
     method: str  # "m2ib", or a reference: "random", "centre", "class-mean box", "words-only prior", "another reader"
     score: str  # "pointing game, tau 0", "energy in box", "IoU at Otsu", "CNR", ...
@@ -108,7 +107,7 @@ class Score(Record):
 
 
 class ControlRecord(Record):
-    """What became of a phrase's heat when one thing was changed on purpose."""
+    """A phrase's heat after one deliberate change."""
 
     method: str
     control: str  # "shuffled report", "nonsense", "side swapped", "negated", "other window", "second seed"
@@ -121,7 +120,7 @@ class ControlRecord(Record):
 
 
 class OtherHeatRecord(Record):
-    """The heat of a further method on the same phrase; its scores stand among the phrase's."""
+    """The heat of a further method on the same phrase; its scores are listed among the phrase's."""
 
     method: str
     unit: str
@@ -134,7 +133,7 @@ class OtherHeatRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ScoredPhrase(_EndsAtFirstFault, Phrase):
-    """A phrase that was put to the model on one image, masked as the run may show it, with the scores of its heat."""
+    """A phrase that was given to the model with one image, masked if necessary, with the scores of its heat."""
 
     target: tuple[str, ...] | None = None  # ids of the boxes it is scored against; None in records of version 0.1.0
     cosine: float  # similarity of the whole image and the whole phrase, -1 to 1
@@ -150,7 +149,7 @@ class ScoredPhrase(_EndsAtFirstFault, Phrase):
 
 
 class OwnBoxes(Record):
-    """The boxes that a run had for an image, kept where those of another file took their place."""
+    """The run's boxes of an image, stored while those of another file replace them."""
 
     boxes: tuple[ScoredBox, ...]
     targets: tuple[tuple[str, ...], ...]  # for each phrase of the image the ids of the boxes it was scored against
@@ -158,7 +157,7 @@ class OwnBoxes(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ScoredImage(_EndsAtFirstFault, Radiograph):
-    """One radiograph of a study, under keys, with its boxes and phrases."""
+    """One radiograph of a study, identified by keys, with its boxes and phrases."""
 
     key: str  # salted hash of the SOPInstanceUID
     path_key: str | None = None  # salted hashes of the file's folders and stem, by which a box file may name the image
@@ -206,7 +205,7 @@ class ModelRecord(Record):
 
 
 class OmittedSentence(Record):
-    """A sentence of the report whose finding was not put to the model, and what it says of the finding."""
+    """A sentence of the report whose finding was not given to the model, and its context."""
 
     text: str  # masked as phrases are
     section: str
@@ -215,7 +214,7 @@ class OmittedSentence(Record):
 
 
 class ReportRecord(Record):
-    """The report that a study was joined with, as its page shows it."""
+    """The report of a study as its page shows it."""
 
     text: str  # masked as phrases are, and without letterhead and signature unless the run was made with --show-phi
     words: int | None = None  # of the text; None in records of older versions
@@ -225,7 +224,7 @@ class ReportRecord(Record):
 
 
 class FingerprintRecord(Record):
-    """What a study was made from: its record is good for as long as all of this is the same."""
+    """The inputs and settings of a study: its record is valid as long as they are unchanged."""
 
     inputs: dict[str, str]  # salted hashes of "images", "report", "phrases", "boxes", "references", "controls", ...
     settings: dict[str, Scalar]  # what of the run shapes a study: model, method, numbers, seed, program
@@ -241,7 +240,7 @@ class ExcludedImage(Record):
 
 
 class StudyRecord(Record):
-    """Everything that one study's page shows. Written last: its presence marks the study as done."""
+    """Everything that a study's page shows. Written last: it marks the study as finished."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     key: str
@@ -265,7 +264,7 @@ class StudyRecord(Record):
 
 
 class FailedStudyRecord(Record):
-    """What ``failed.json`` holds where none of a study's images could be audited, so that it is not tried for ever."""
+    """The content of ``failed.json`` if none of a study's images could be audited, so that it is not retried."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     key: str

@@ -1,4 +1,4 @@
-"""The folder OUT: pages written whole or not at all, records read back, and every page made again from them."""
+"""The folder OUT: reads records back, and renders every page again from them; pages are written atomically."""
 
 import io
 import re
@@ -62,7 +62,7 @@ _PIXELS_AT_MOST = 1 << 28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFolder:
-    """One finished study as it lies in OUT/studies: enough to make its page."""
+    """One finished study in OUT/studies, with everything that its page needs."""
 
     record: StudyRecord
     heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by ScoredPhrase.heat
@@ -80,10 +80,10 @@ def read_run(out: Path) -> RunRecord:
 
 
 def read_study(folder: Path) -> StudyFolder:
-    """Read one study's record, its heat, pictures and masks, each held against the checksum that the record gives.
+    """Read one study's record, heat, pictures and masks; each is compared with the checksum in the record.
 
     Raises:
-        DamagedError: a file is missing, damaged, not the one that was written, or of another schema version.
+        DamagedError: a file is missing, damaged, changed since it was written, or of another schema version.
     """
     record = read_record(folder)
     study = StudyFolder(
@@ -102,7 +102,7 @@ def read_study(folder: Path) -> StudyFolder:
 
 
 def read_record(folder: Path) -> StudyRecord:
-    """Read one study's record alone.
+    """Read only one study's record.
 
     Raises:
         DamagedError: the file is missing, damaged, of another schema version, or of a study of another folder.
@@ -120,7 +120,7 @@ def read_record(folder: Path) -> StudyRecord:
 
 
 def is_study_key(name: str) -> bool:
-    """Whether a name has the form that runs give the folders of studies; any other was given by somebody."""
+    """Return True if a name has the form of a study's folder; any other name was given by a person."""
     return _STUDY_KEY.fullmatch(name) is not None
 
 
@@ -134,17 +134,17 @@ def read_failed(folder: Path) -> FailedStudyRecord:
 
 
 def study_folders(out: Path) -> list[Path]:
-    """List the folders of finished studies, by name: those whose record has been written."""
+    """List the folders of finished studies, which have a record, by name."""
     return sorted(record.parent for record in (out / "studies").glob(f"*/{RECORD}"))
 
 
 def foreign_folder(folder: Path) -> str:
-    """Say that a folder among the studies is none that a run wrote. Mask its name before the sentence is shown."""
+    """Return a message that a folder among the studies was not written by a run; mask its name before showing it."""
     return f"{folder} is no study of a run, since its name is no study's key: move it out of OUT"
 
 
 def study_thumbnail(study: StudyFolder) -> bytes | None:
-    """Make the small picture of a study for the cohort page: its first image, under the heat of its first phrase."""
+    """Make a study's thumbnail for the cohort page: its first image under the heat of its first phrase."""
     if not study.record.images:
         return None
     image = next((image for image in study.record.images if image.phrases), study.record.images[0])
@@ -157,10 +157,10 @@ def study_thumbnail(study: StudyFolder) -> bytes | None:
 
 
 def valid_of(study: StudyFolder, image: ScoredImage) -> Bool[np.ndarray, "rows columns"]:
-    """Give where an image of a study shows something: False behind collimators and in padding.
+    """Return the mask of valid pixels of an image: False behind collimators and in padding.
 
     Raises:
-        DamagedError: the mask is no picture, or of another size than the image.
+        DamagedError: the mask is not an image, or has another size than the image.
     """
     if image.valid is None:
         return np.ones((image.rows, image.columns), dtype=bool)
@@ -180,7 +180,7 @@ def valid_of(study: StudyFolder, image: ScoredImage) -> Bool[np.ndarray, "rows c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedFolder:
-    """What came of making the pages again."""
+    """The result of rendering the pages again."""
 
     page: Path  # over all studies
     studies: int  # study pages made
@@ -188,7 +188,7 @@ class RenderedFolder:
 
 
 def damaged_tables(out: Path, run: RunRecord) -> tuple[str, ...]:
-    """Say of each table that ``run.json`` gives a checksum of whether it is missing or not the one that was written."""
+    """Return a message for each table in ``run.json`` that is missing or was changed since it was written."""
     faults = []
     for name, expected in (run.files or {}).items():
         try:
@@ -201,7 +201,7 @@ def damaged_tables(out: Path, run: RunRecord) -> tuple[str, ...]:
 
 
 def read_pages_list(content: bytes) -> dict[str, str]:
-    """Read the list of pages: the checksum of each by its path within OUT; a line that is none is passed over."""
+    """Read the list of pages: checksums by path within OUT; invalid lines are ignored."""
     lines = (line.split("  ", 1) for line in content.decode("ascii", errors="replace").splitlines())
     return {line[1]: line[0] for line in lines if len(line) == 2}
 
@@ -214,18 +214,18 @@ def render_pages(
     check: Callable[[Path], None] = lambda _folder: None,
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> RenderedFolder:
-    """Make every page of an OUT folder again from its records, heat and pictures; no model and no DICOM is needed.
+    """Render every page of an OUT folder again from its records, heat and pictures; needs no model and no DICOM.
 
-    A study that cannot be read is left away from the page over all, and stops no other; so is a folder whose name is no
-    study's key, to which no page leads. The checksums of all pages go
-    to ``pages.sha256``, in the form of ``sha256sum``.
+    A study that cannot be read is omitted from the cohort page and does not stop the others. So is a folder whose name
+    is not a study's key; no page links to it. The checksums of all pages go to ``pages.sha256``, in the form of
+    ``sha256sum``.
 
     Args:
         out: the folder.
         run: its ``run.json``.
-        progress: told of each study.
-        check: raises DamagedError for the folder of a study that is not to be trusted.
-        known: checksums of pages and thumbnails that may be kept as they are, by their path within OUT.
+        progress: called after each study.
+        check: raises DamagedError for the folder of a study that must not be trusted.
+        known: checksums of pages and thumbnails that need not be written again, by their path within OUT.
 
     Raises:
         OutputError: a page cannot be written.
@@ -240,7 +240,7 @@ def render_pages(
 
 
 class _Pages:
-    """Goes through the studies once: makes their pages and hands their records on."""
+    """Iterates over the studies once, renders their pages and yields their records."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ class _Pages:
         self._write_line(f"{checksum(content)}  {_within_out(path)}\n")
 
     def _linked_thumbnail(self, study: StudyFolder, path: Path) -> str | None:
-        """Write a study's thumbnail, unless a known one is there that is newer than the record; gives its name."""
+        """Write a study's thumbnail unless a known one is newer than the record; return its name."""
         kept = self._stored_thumbnail(path)
         picture = kept or study_thumbnail(study)
         if picture is None:
@@ -314,7 +314,7 @@ def _within_out(path: Path) -> str:
 
 
 def _read_picture(folder: Path, image: ScoredImage, files: Mapping[str, str] | None) -> bytes:
-    """Read a picture; one whose checksum nobody noted is decoded to its end, since nothing else would tell."""
+    """Read an image file; without a known checksum it is decoded completely to check it."""
     picture = _read_from_folder(folder, image.picture, files)
     width, height = picture_size(picture, name=str(folder / image.picture))
     if files is None:
@@ -333,7 +333,7 @@ def _read_from_folder(folder: Path, name: str, files: Mapping[str, str] | None) 
 
 
 def _check_sizes(record: StudyRecord, file: Path) -> None:
-    """Refuse images and grids of a size that no run writes: what is made from a record is as large as it says."""
+    """Refuse images and grids larger than any run writes, because memory use depends on the sizes in the record."""
     for image in record.images:
         sides = (image.rows, image.columns, image.placement.rows, image.placement.columns)
         squares = (image.placement.size, image.placement.resized_rows, image.placement.resized_columns)
@@ -345,6 +345,6 @@ def _check_sizes(record: StudyRecord, file: Path) -> None:
 
 
 def _check_plain(name: str, *, what: str, file: Path) -> None:
-    """Refuse a name that could lead out of its folder: records may come from elsewhere."""
+    """Refuse a name that could leave its folder, because records may come from elsewhere."""
     if not _PLAIN_NAME.fullmatch(name):
         raise DamagedError(f"{file} has the {what} {name[:200]!r}, which is no plain file name: audit the study again")

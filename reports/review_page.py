@@ -1,4 +1,4 @@
-"""What a study's page needs to be reviewed: its heats by name, the vocabulary, and the server, where there is one."""
+"""The data that a study's page needs for a review: its heat maps, the vocabulary, and the session of the server."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ REVIEW_FILES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeighbourStudies:
-    """Addresses of the studies before and after a page that is opened from disk, and of the first of all."""
+    """Addresses of the previous, the next and the first study, for a page that is opened from disk."""
 
     previous: str | None
     following: str | None
@@ -45,7 +45,7 @@ class NeighbourStudies:
 
 
 def neighbours_on_disk(keys: Sequence[str], place: int) -> NeighbourStudies:
-    """Name the neighbours of the study at ``place`` among all studies of a folder, relative to its own page."""
+    """Return the neighbours of the study at index ``place`` among a folder's studies, relative to its page."""
     addresses = [f"../{key}/index.html" for key in keys[max(0, place - 1) : place + 2]]
     return NeighbourStudies(
         previous=addresses[0] if place > 0 else None,
@@ -56,7 +56,7 @@ def neighbours_on_disk(keys: Sequence[str], place: int) -> NeighbourStudies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewSession:
-    """One reviewer at one study, with ``m2ib-audit review`` behind the page."""
+    """One reviewer at one study, on a page that ``m2ib-audit review`` serves."""
 
     reviewer: str
     blind: bool  # what others said is not shown
@@ -71,7 +71,7 @@ class ReviewSession:
 def review_data(
     study: StudyRecord, session: ReviewSession | None, beside: NeighbourStudies | None = None
 ) -> dict[str, object]:
-    """Give the page's script what it sends back and shows; without a session the page keeps entries in the browser."""
+    """Return the data of the page's review script; without a session the page stores entries in the browser."""
     return {
         "format": FILE_FORMAT,
         "study": study.key,
@@ -84,18 +84,18 @@ def review_data(
 
 
 def reason_words() -> dict[str, str]:
-    """Give what pages call each reason, by its code."""
+    """Return the wording of each reason, by its code."""
     return {code: text(f"reason.{code}") for code in REASONS}
 
 
 def with_verdicts(page: bytes, entries: Iterable[ReviewEntry]) -> bytes:
-    """Put one reviewer's verdicts into the page over all studies, which is one file for everybody."""
+    """Insert one reviewer's verdicts into the cohort page, which is one file for all reviewers."""
     rows = [[entry.subject.study, entry.subject.audited.isoformat(), entry.verdict] for entry in entries]
     return page.replace(b'"reviewed":null', b'"reviewed":' + json_for_script(rows).encode(), 1)
 
 
 def without_scores(page: bytes) -> bytes | None:
-    """Hide hits, scores and verdicts on the page over all studies; None where a page of an older version cannot."""
+    """Hide hits, scores and verdicts on the cohort page; None if a page of an older version does not support that."""
     if b".scores-hidden" not in page:
         return None
     return page.replace(b'<body class="cohort-page', b'<body class="cohort-page scores-hidden', 1)
@@ -113,5 +113,5 @@ def _image_data(image: ScoredImage) -> dict[str, object]:
 
 
 def _boxes(image: ScoredImage, phrase: ScoredPhrase) -> list[dict[str, float]]:
-    """The boxes that a phrase is scored against, to be corrected."""
+    """Return the boxes that a phrase is scored against, which a reviewer may correct."""
     return [{"x": box.x, "y": box.y, "width": box.width, "height": box.height} for box in target_boxes(image, phrase)]

@@ -1,4 +1,4 @@
-"""What ``run.json`` holds: the settings, summaries and verdicts of a whole cohort, and what took no part in it."""
+"""The content of ``run.json``: the settings, summaries and verdicts of a cohort, and the exclusions."""
 
 from datetime import datetime
 from typing import Literal
@@ -83,7 +83,7 @@ class PhraseTest(Record):
 
 
 class ControlSummary(Record):
-    """What one control did to one method's heat, over the sampled phrases."""
+    """The effect of one control on one method's heat, over the sampled phrases."""
 
     method: str
     control: str
@@ -95,7 +95,7 @@ class ControlSummary(Record):
 
 
 class SubgroupSummary(Record):
-    """The pointing game of one method in one subgroup, beside the content-blind map that does best there."""
+    """The pointing game of one method in one subgroup, with the best content-blind map there."""
 
     attribute: str  # "view", "sex", "age", "manufacturer", "photometric interpretation", "finding" or "box size"
     value: str
@@ -120,7 +120,7 @@ VerdictWord = Literal[
 
 
 class VerdictRecord(Record):
-    """What a run says of one method on one model, and which rule says so."""
+    """The verdict on one method for one model, and the rule behind it."""
 
     method: str
     verdict: VerdictWord
@@ -129,7 +129,7 @@ class VerdictRecord(Record):
 
 
 class EvidenceRecord(Record):
-    """Whether the information in a heat tells a report's phrases from those of other patients' reports."""
+    """Whether total heat separates a report's phrases from those of other patients' reports."""
 
     method: str
     unit: str
@@ -140,7 +140,7 @@ class EvidenceRecord(Record):
 
 
 class FailureRecord(Record):
-    """A file, report or box that took no part, and why."""
+    """A file, report or box that was excluded, and why."""
 
     source: str  # path relative to the folder handed in, or its salted key unless --show-phi
     stage: str
@@ -156,7 +156,7 @@ class StageSeconds(Record):
 
 
 class DoneAgain(Record):
-    """Studies that were done although OUT held them, and why."""
+    """Studies that were audited again although OUT contained them, and why."""
 
     because: tuple[str, ...]
     rescored: bool  # stored heat was scored again, and the model not asked
@@ -164,7 +164,7 @@ class DoneAgain(Record):
 
 
 class HistoryRecord(Record):
-    """What a run found in OUT and made of it."""
+    """What a run found in OUT, and what it did with it."""
 
     done_before: int  # studies
     failed_before: int  # studies that were not tried again
@@ -177,7 +177,7 @@ ConfigValue = bool | int | float | str | tuple[str, ...] | dict[str, dict[str, i
 
 
 class RunRecord(Record):
-    """What ``run.json`` holds: everything the cohort page shows beside the studies' own records."""
+    """The content of ``run.json``: everything that the cohort page shows in addition to the studies' records."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     created: datetime

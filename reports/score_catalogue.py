@@ -1,7 +1,7 @@
-"""Every score with its unit, which way is better, and where pages show it; and the references beside the methods.
+"""Every score with its unit, its direction and where pages show it; and the references.
 
 To add a score, add a line to :data:`SCORES`, and for a score of a map against boxes one to
-:data:`audit.metrics.scores.MEASURES`. What pages call it stands in section ``score`` of ``reports/texts/en.toml``; a
+:data:`audit.metrics.scores.MEASURES`. Its wording on pages is in section ``score`` of ``reports/texts/en.toml``; a
 score without an entry there is shown by its name.
 """
 
@@ -81,12 +81,12 @@ class ScoreSpec:
 
     @property
     def label(self) -> str:
-        """What pages call it."""
+        """Its wording on pages."""
         return named("score", self.name)
 
     @property
     def is_pointing(self) -> bool:
-        """Whether it is a pointing game."""
+        """True for a pointing game."""
         return self.within_px is not None or self.within_mm is not None
 
 
@@ -194,31 +194,31 @@ def names_of(kind: ScoreKind) -> tuple[str, ...]:
 
 
 def names_on_pages() -> tuple[str, ...]:
-    """List the scores that charts and studies' pages show."""
+    """List the scores in charts and on studies' pages."""
     return tuple(name for name, spec in SCORES.items() if spec.on_page)
 
 
 def kind_of(score: str) -> ScoreKind | None:
-    """Give a score's kind; None for one that a record names and the catalogue does not."""
+    """Return a score's kind; None if the catalogue does not contain it."""
     return SCORES[score].kind if score in SCORES else None
 
 
 def score_name(score: str) -> str:
-    """Give what pages call a score of a record, whether or not the catalogue has it."""
+    """Return the wording of a score in a record, whether or not the catalogue contains it."""
     return named("score", score)
 
 
 def shuffled_name(method: str) -> str:
-    """Name the reference of faithfulness scores: a method's own heat with its cells in another order."""
+    """Return the name of the reference for faithfulness scores: a method's own heat with shuffled cells."""
     return _SHUFFLED + method
 
 
 def is_reference(method: str) -> bool:
-    """Whether a name of the table's ``method`` column is that of a reference."""
+    """Return True if a name in the ``method`` column is a reference."""
     return method in REFERENCES or method.startswith(_SHUFFLED)
 
 
 def excels(difference: ScoreDifference, *, higher_is_better: bool = True) -> bool:
-    """Whether the whole interval of a difference lies on the better side of 0, over enough patients."""
+    """Return True if the whole interval of a difference lies on the better side of 0, with enough patients."""
     is_beyond = difference.low > 0.0 if higher_is_better else difference.high < 0.0
     return is_beyond and difference.patients >= FEW_PATIENTS

@@ -1,4 +1,4 @@
-"""One study's page: the radiograph under its heat, each phrase with its scores, and how all of it was made."""
+"""A study's page: the radiograph under its heat, each phrase with its scores, and how the results were made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -56,7 +56,7 @@ class ShadedText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlLine:
-    """What became of the phrase's heat when one thing was changed."""
+    """A phrase's heat after one change."""
 
     name: str
     instead: str
@@ -85,7 +85,7 @@ class PhraseView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxView:
-    """One box with the phrases (by place in the list) that are scored against it."""
+    """One box with the phrases (by index) that are scored against it."""
 
     record: ScoredBox
     name: str
@@ -202,7 +202,7 @@ def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictur
 
 
 def _unit_text(record: StudyRecord) -> str:
-    """The unit that stands behind a number; nothing for a heat without one."""
+    """Return the unit after a number; empty for dimensionless heat."""
     return "" if record.unit == "dimensionless" else record.unit
 
 
@@ -232,7 +232,7 @@ def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecor
 
 
 def _marked(phrase: PhraseView, run: RunRecord, evidence: EvidenceRecord | None) -> PhraseView:
-    """Add what only the whole run can say."""
+    """Add what depends on the whole run."""
     share = blind_share(phrase.record, run) if phrase.verdict.outcome in {"hit", "miss"} else None
     return replace(phrase, lacks_evidence=lacks_evidence(phrase.record, evidence), blind_share=share)
 
@@ -253,7 +253,7 @@ def _image_data(view: ImageView, heats: Heats) -> dict[str, object]:
 
 
 def _phrase_data(view: PhraseView, heats: Heats) -> dict[str, object]:
-    """A phrase's heat, and what may be laid beside it."""
+    """Return a phrase's heat, and the heat that can be shown next to it."""
     phrase = view.record
     return {
         **_heat_data(phrase.heat, heats),
@@ -281,17 +281,17 @@ def _heat_data(name: str, heats: Heats) -> dict[str, object]:
 
 
 def _grid(heat: Float[np.ndarray, "grid_rows grid_columns"]) -> list[list[float]] | None:
-    """Round to five digits, which keeps every float16 apart; None for a map that shows nothing."""
+    """Round to five digits, which preserves every float16; None for a flat map."""
     if display_range(heat) is None:
         return None
     return [[float(f"{cell:.5g}") for cell in row] for row in heat.tolist()]
 
 
 def shaded_text(text: str, tokens: Sequence[TokenHeat], shades: Sequence[int]) -> tuple[ShadedText, ...]:
-    """Lay the words' shades behind the sentence as it was written.
+    """Assign the words' shades to the sentence as it was written.
 
     The model may have seen it in lower case or without punctuation; each word must be the next one of the sentence.
-    Where one is not, the whole sentence stays unshaded, for shading behind the wrong word would mislead.
+    Otherwise the whole sentence is not shaded, because shading at the wrong word would mislead.
     """
     pieces: list[ShadedText] = []
     lowered, end = text.lower(), 0
@@ -345,14 +345,14 @@ def _image_title(image: ScoredImage) -> str:
 
 
 def _side_letters(image: ScoredImage) -> tuple[str | None, str | None]:
-    """Name the patient's side at the image's left and right; a lateral or unknown view has none to show."""
+    """Return the patient's side at the image's left and right; a lateral or unknown view has none."""
     if image.view not in {View.PA, View.AP, View.FRONTAL}:
         return None, None
     return ("L", "R") if image.horizontally_flipped else ("R", "L")
 
 
 def _hidden_outline(record: Placement) -> str | None:
-    """Draw what a centre crop keeps from the model: the image's outline with the seen part cut out, even-odd."""
+    """Draw what a centre crop hides from the model: the image's outline minus the visible part, even-odd."""
     placement = record
     top, left = placement.to_source(0.0, 0.0)
     bottom, right = placement.to_source(float(record.size), float(record.size))

@@ -1,6 +1,6 @@
-"""The table of studies on the page over all: what the page's script filters, sorts and draws.
+"""The table of studies on the cohort page: the data that its script filters, sorts and draws.
 
-A hundred thousand studies are tens of megabytes of text; sentences and names that studies share stand once.
+A hundred thousand studies are tens of megabytes of text; sentences and names shared by studies are stored once.
 """
 
 import heapq
@@ -31,7 +31,7 @@ _Item = TypeVar("_Item", "CaseLine", "tuple[float, CaseLine]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainRow:
-    """One study where no script runs."""
+    """One study for readers without JavaScript."""
 
     key: str
     address: str
@@ -45,7 +45,7 @@ class PlainRow:
 
 @dataclass(frozen=True, slots=True, order=True)
 class CaseLine:
-    """One phrase among the best or worst; ordered by its energy in the box."""
+    """One of the best or worst phrases; ordered by its energy in the box."""
 
     energy: float
     key: str
@@ -70,7 +70,7 @@ def _phrase(record: ScoredPhrase, method: str, *, anchor: str) -> _Phrase:
 
 
 class _Names:
-    """Names that stand once, and the number of each."""
+    """Names stored once, with an index for each."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
@@ -83,10 +83,10 @@ class _Names:
 
 
 class StudyTable:
-    """Collects what the table shows of each study, one by one."""
+    """Collects the table's data study by study."""
 
     def __init__(self) -> None:
-        """Start without a study."""
+        """Create an empty table."""
         self.studies, self.phrases = 0, 0
         self.has_pictures = self.has_files = False
         self.plain: list[PlainRow] = []
@@ -98,7 +98,7 @@ class StudyTable:
         self._worst: list[tuple[float, CaseLine]] = []
 
     def add(self, study: StudyRecord, thumbnail: bytes | str | None) -> None:
-        """Take one study, with its small picture, or the name of that in the study's folder, if it has one."""
+        """Add one study, with its thumbnail or the file name of its thumbnail, if it has one."""
         phrases = [
             _phrase(phrase, study.method, anchor=f"phrase-{image_place}-{place}")
             for image_place, image in enumerate(study.images)
@@ -150,7 +150,7 @@ class StudyTable:
         self._keep_cases(study, phrases, address)
 
     def _pairs(self, phrases: list[_Phrase]) -> Iterator[int]:
-        """Give a number for each finding and flag that one phrase has both of."""
+        """Return a number for each finding and flag that occur in one phrase."""
         for phrase in phrases:
             if phrase.record.finding:
                 for flag in phrase.flags:
@@ -175,12 +175,12 @@ class StudyTable:
 
     @property
     def best(self) -> list[CaseLine]:
-        """The phrases whose hottest point lies in the box, with most energy there; the best first."""
+        """Phrases whose hottest point lies in the box, the most energy in the box first."""
         return sorted(self._best, reverse=True)
 
     @property
     def worst(self) -> list[CaseLine]:
-        """The phrases whose hottest point lies outside, with least energy in the box; the worst first."""
+        """Phrases whose hottest point lies outside the box, the least energy in the box first."""
         return [case for _, case in sorted(self._worst, reverse=True)]
 
     @property
@@ -190,12 +190,12 @@ class StudyTable:
 
     @property
     def warnings(self) -> list[str]:
-        """What was noted on phrases beside their outcome."""
+        """Warnings on phrases in addition to their outcome."""
         return sorted(set(self._flags.all()) - {"hit", "miss", "unscored"})
 
     @property
     def group_names(self) -> dict[str, list[tuple[int, str]]]:
-        """The groups that tell studies apart, by attribute: number and value of each."""
+        """The subgroups by attribute: number and value of each."""
         found: dict[str, list[tuple[int, str]]] = {}
         for (attribute, value), number in sorted(self._groups.items()):
             name = named("attribute", attribute.replace("_", " "))
@@ -203,7 +203,7 @@ class StudyTable:
         return {name: values for name, values in found.items() if len(values) > 1}
 
     def data(self) -> dict[str, object]:
-        """What the script works on."""
+        """The data of the page's script."""
         return {
             "reviewed": None,  # the review server puts a reviewer's verdicts here
             "since": self._since,
@@ -216,7 +216,7 @@ class StudyTable:
 
 
 def _push(heap: list[_Item], item: _Item) -> None:
-    """Keep the greatest few."""
+    """Keep only the greatest values."""
     if len(heap) < _CASES:
         heapq.heappush(heap, item)
     else:

@@ -1,4 +1,4 @@
-"""The boxes that a recorded phrase is scored against: what pages, review and results in DICOM show as its target."""
+"""The target of a recorded phrase: the boxes that it is scored against, for pages, review and DICOM results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,12 +12,12 @@ __all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_place
 
 
 def box_ids(count: int) -> tuple[str, ...]:
-    """Name the boxes of one image by their places."""
+    """Return the ids of the boxes of one image."""
     return tuple(f"box-{number}" for number in range(1, count + 1))
 
 
 def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox, ...]:
-    """Name the boxes of one image, and say how much of each lies in the model's input."""
+    """Return the boxes of one image with ids and the fraction of each inside the model's input."""
     return tuple(
         ScoredBox(
             **fields_of(box, Box),
@@ -29,15 +29,15 @@ def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox,
 
 
 def target_boxes(image: ScoredImage, phrase: ScoredPhrase) -> tuple[ScoredBox, ...]:
-    """Give the boxes that a phrase is scored against."""
+    """Return the boxes that a phrase is scored against."""
     return tuple(image.boxes[place] for place in target_places(image, phrase))
 
 
 def target_places(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
-    """Give the places in ``image.boxes`` of those that a phrase is scored against.
+    """Return the indices in ``image.boxes`` of those that a phrase is scored against.
 
-    A record of version 0.1.0 does not name them: they follow by the rule that scored it, from what the record says of
-    finding, side, sentence and boxes.
+    A record of version 0.1.0 does not store them: they follow from the scoring rule and the record's finding, side,
+    sentence and boxes.
     """
     if phrase.target is None:
         return places_for(phrase, image.boxes, image)
@@ -46,7 +46,7 @@ def target_places(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
 
 
 def own_boxes(image: ScoredImage) -> OwnBoxes:
-    """Give the boxes that the run had, with the phrases' targets among them, whatever it was scored against since."""
+    """Return the run's boxes with the phrases' targets, even if the image was scored against others since."""
     if image.own is not None:
         return image.own
     ids = box_ids(len(image.boxes))

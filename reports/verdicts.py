@@ -1,4 +1,4 @@
-"""The verdict on a run, and what it rests on, as the cohort page shows them: controls, information, faithfulness."""
+"""The verdict on a run and its evidence on the cohort page: controls, total heat, faithfulness, subgroups."""
 
 import re
 from collections import Counter
@@ -47,7 +47,7 @@ _SENTENCE_END = re.compile(r"(?<=\.) ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a verdict is reached: what holds for all of it, and its numbered steps in their order."""
+    """The rule of a verdict: general conditions, and the numbered steps in order."""
 
     before: str
     steps: tuple[str, ...]
@@ -77,7 +77,7 @@ class ControlSummaryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaithfulnessRow:
-    """One score of faithfulness beside the same heat with its cells shuffled."""
+    """One faithfulness score next to that of the same heat with its cells shuffled."""
 
     method: str
     name: str
@@ -88,7 +88,7 @@ class FaithfulnessRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortcutRow:
-    """One score of heat where no finding can be, or on the named side, beside the share of plain area."""
+    """One score of heat in irrelevant areas or on the named side, next to the share of plain area."""
 
     method: str
     name: str
@@ -112,7 +112,7 @@ class SubgroupRow:
 
 
 def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
-    """Put each method's verdict into words; none for a run of an older version."""
+    """Describe each method's verdict; empty for a run of an older version."""
     return tuple(_verdict_view(verdict) for verdict in run.verdicts)
 
 
@@ -128,7 +128,7 @@ def _verdict_view(verdict: VerdictRecord) -> VerdictView:
 
 
 def _rule(rule: str) -> Rule:
-    """Take a rule apart at "1. ", "2. " and so on, where each number is the one after the last."""
+    """Split a rule at "1. ", "2. " and so on, in consecutive order."""
     parts = [""]
     for sentence in _SENTENCE_END.split(rule):
         if sentence.strip(". ") == str(len(parts)):
@@ -149,7 +149,7 @@ def control_rows(run: RunRecord) -> tuple[ControlSummaryRow, ...]:
 
 
 def evidence_sentences(run: RunRecord) -> tuple[str, ...]:
-    """Say of each method whether the amount of its heat tells right phrases from wrong ones."""
+    """Describe for each method whether its total heat separates right from wrong phrases."""
     return tuple(_evidence_sentence(evidence) for evidence in run.evidence)
 
 
@@ -171,7 +171,7 @@ def _evidence_sentence(evidence: EvidenceRecord) -> str:
 
 
 def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
-    """List the scores that were measured against the heat's own shuffled cells."""
+    """List the scores that have a value for the shuffled heat."""
     rows = []
     for summary in _overall(run, "faithfulness"):
         beside = next((d for d in summary.differences if d.reference == shuffled_name(summary.method)), None)
@@ -190,7 +190,7 @@ def faithfulness_rows(run: RunRecord) -> tuple[FaithfulnessRow, ...]:
 
 
 def _overall(run: RunRecord, kind: ScoreKind) -> list[ScoreSummary]:
-    """List the summaries of one kind of score over all phrases, each phrase counted once."""
+    """List the summaries of one kind of score over all phrases (micro average)."""
     return [
         each for each in run.summaries if (each.finding, each.averaging, kind_of(each.score)) == (None, "micro", kind)
     ]
@@ -201,7 +201,7 @@ def _better(spec: ScoreSpec) -> str:
 
 
 def shortcut_rows(run: RunRecord) -> tuple[ShortcutRow, ...]:
-    """List what the run says of markers, collimation, chest, sides and zones."""
+    """List the results for markers, collimation, chest, sides and zones."""
     overall = _overall(run, "shortcut")
     areas = {each.score: each.estimate for each in overall if each.method == AREA_SHARE}
     return tuple(
@@ -232,7 +232,7 @@ def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
 
 
 def subgroup_rows(run: RunRecord) -> tuple[SubgroupRow, ...]:
-    """List the subgroups of every attribute that has more than one, method by method."""
+    """List the subgroups of every attribute with more than one, by method."""
     several = {
         (method, attribute)
         for (method, attribute), count in Counter((each.method, each.attribute) for each in run.subgroups).items()

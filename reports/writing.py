@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and stay so when the machine stops: flushed to the disk, then moved."""
+"""Atomic and durable files: written to a temporary file, flushed to disk, then moved into place."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ _fences: dict[Path, Callable[[], None]] = {}  # of this process, as the lock of 
 
 @contextmanager
 def fenced(folder: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Have ``check`` called before a file below ``folder`` is written or replaced; what it raises stops that."""
+    """Call ``check`` before a file below ``folder`` is written or replaced; an exception prevents the write."""
     before = _fences.get(folder)
     _fences[folder] = check
     try:
@@ -45,7 +45,7 @@ def fenced(folder: Path, check: Callable[[], None]) -> Iterator[None]:
 
 
 def check_fence(path: Path) -> None:
-    """Ask, before a file or folder is changed, whether the run that this process works for still holds its OUT.
+    """Check, before a file or folder is changed, whether the run of this process still holds the lock on OUT.
 
     Raises:
         OutputError: it does not.
@@ -56,7 +56,7 @@ def check_fence(path: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that a reader finds the old text or the new, never a half.
+    """Write a UTF-8 file atomically: a reader sees the old or the new text.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -65,7 +65,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
-    """Let ``write`` fill a UTF-8 file so that a reader finds the old one or the new, never a half.
+    """Let ``write`` fill a UTF-8 file atomically: a reader sees the old or the new file.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -76,12 +76,12 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file beside ``path``; what is written to it takes the place of ``path`` at the end.
+    """Yield a temporary path next to ``path``; at the end the temporary file replaces ``path``.
 
-    It is flushed to the disk first. Where the block fails, the temporary file goes and ``path`` stays as it was.
+    It is flushed to disk first. If the block fails, the temporary file is deleted and ``path`` is unchanged.
 
     Raises:
-        OutputError: the folder is missing or cannot be written, inside the block too.
+        OutputError: the folder is missing or cannot be written, also inside the block.
     """
     check_fence(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -99,7 +99,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file and flush it to the disk; for what nobody reads before a record names it.
+    """Write a file and flush it to disk; for files that are read only after a record names them.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -115,9 +115,9 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries to the disk: without, a file that was moved in may be gone after a power cut.
+    """Flush a folder's entries to disk; otherwise a moved file may be missing after a power failure.
 
-    A file system that knows no such flush of folders (some network shares) is left to its own ways.
+    A file system that cannot flush folders (some network shares) is not an error.
 
     Raises:
         OutputError: the disk or share refuses.
@@ -134,7 +134,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """Explain in one sentence what cannot be written, why, and what to do."""
+    """Return an error that says what cannot be written, why, and what to do."""
     if error.errno in _FULL:
         remedy = "free space there, then give the same command again: what is finished is kept"
     elif error.errno in _GONE:

@@ -1,4 +1,4 @@
-"""Detects pieces of an image that may be printed letters: uniform, narrow strokes that contrast with their surroundings.
+"""Detects pieces of an image that may be printed letters: uniform, narrow strokes of high contrast.
 
 A stroke is the result of the white top-hat transform (Serra 1982). The shape of a letter is not evaluated.
 

@@ -1,4 +1,4 @@
-"""What people read on the pages: one file, ``en.toml``, that a translator edits; everything else asks it by key."""
+"""The texts of the pages: one file, ``en.toml``, for a translator to edit; all code looks texts up by key."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ def all_texts() -> Mapping[str, str]:
     """Read the file once: every text by its key, ``section.name``.
 
     Raises:
-        ValueError: a value is no text, or a placeholder is not a plain ``{name}``.
+        ValueError: a value is not a string, or a placeholder is not a plain ``{name}``.
     """
     with _FILE.open("rb") as opened:
         texts = dict(_flat(tomllib.load(opened), ""))
@@ -30,16 +30,16 @@ def all_texts() -> Mapping[str, str]:
 
 
 def text(key: str, /, **values: object) -> str:
-    """Give a text with its placeholders filled.
+    """Return a text with its placeholders filled.
 
     Raises:
-        ValueError: no text has the key, or the values are not those that its placeholders name.
+        ValueError: no text has the key, or the values do not match its placeholders.
     """
     return _pattern(key, values).format(**values)
 
 
 def marked_up(key: str, /, **values: object) -> Markup:
-    """Give a text for a template; whatever is no markup yet is escaped, the text itself too.
+    """Return a text for a template; everything except markup is escaped, including the text itself.
 
     Raises:
         ValueError: as for :func:`text`.
@@ -48,18 +48,18 @@ def marked_up(key: str, /, **values: object) -> Markup:
 
 
 def counted(noun: str, count: int) -> str:
-    """Print a number with its noun: ``1 study``, ``24 studies``. The nouns stand in the file's section ``count``."""
+    """Format a number with its noun: ``1 study``, ``24 studies``. The nouns are in the file's section ``count``."""
     return text(f"count.{noun}.{'one' if count == 1 else 'other'}", count=f"{count:,}")
 
 
 def named(section: str, identifier: str) -> str:
-    """Give what a section calls a thing of the records; one that it does not know keeps its name, with a capital."""
+    """Return the wording of a record's term in a section; an unknown term is capitalised."""
     key = f"{section}.{identifier}"
     return text(key) if key in all_texts() else identifier[:1].upper() + identifier[1:]
 
 
 def script_texts(scripts: Iterable[str]) -> dict[str, str]:
-    """Give the texts of the named scripts, to be written into their page."""
+    """Return the texts of the named scripts, to be embedded in their page."""
     starts = tuple(f"{_SCRIPTS}.{Path(script).stem}." for script in scripts)
     return {key: pattern for key, pattern in all_texts().items() if key.startswith(starts)}
 
