@@ -39,7 +39,7 @@ def test_the_salt_is_made_once_readable_by_its_owner_alone_and_outside_out(home:
 
 @pytest.mark.parametrize("name", ["home", "home/.config", "home/.config/m2ib-audit"])
 def test_an_out_that_would_hold_the_salt_is_refused(home: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match="holds the salt"):
+    with pytest.raises(OutputError, match="contains the salt"):
         load_salt(outside=tmp_path / name)
     assert not salt_file().exists()
 
