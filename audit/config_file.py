@@ -61,9 +61,9 @@ def _field_name(key: str) -> str:
 
 
 def file_layer(path: Path) -> Layer:
-    """Read a TOML file, or the settings that ``run.json`` of an earlier run holds.
+    """Read a TOML file, or the settings in ``run.json`` of an earlier run.
 
-    Relative paths in the file begin at its own folder.
+    Relative paths in the file refer to its own folder.
 
     Raises:
         AuditError: the file cannot be read, or a key is unknown or its value does not fit; the message names both.
@@ -81,7 +81,7 @@ def file_layer(path: Path) -> Layer:
 
 
 def _of_run(path: Path) -> Mapping[str, Any]:
-    """Give the settings of an earlier run; those of version 0.1.0, which kept none as such, from what it recorded."""
+    """Return the settings of an earlier run; for version 0.1.0, which stored no configuration, from its record."""
     try:
         run = RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -141,7 +141,7 @@ def set_layer(texts: Sequence[str], *, reads: Sequence[str]) -> Layer:
 
 
 def flag_layer(flags: Mapping[str, object]) -> Layer:
-    """Take the flags that were given, by the names of their fields.
+    """Return the given flags by the names of their fields.
 
     Raises:
         AuditError: a value does not fit its field.
@@ -195,13 +195,13 @@ def built(config: type[Config], *layers: Layer, others: Mapping[str, object] | N
 
 
 def _has(section: object, name: str) -> bool:
-    """Whether a section, or a section that may be left out, has a field."""
+    """Return True if a section, also an optional one, has a field."""
     models = [section, *get_args(section)]
     return any(isinstance(each, type) and issubclass(each, BaseModel) and name in each.model_fields for each in models)
 
 
 def _path_of(place: KeyPath, *, source: str) -> KeyPath:
-    """Find the field of a key: in its section, alone at the top of a file, or a hyperparameter of a method.
+    """Find the field of a key: within its section, at the top level of a file, or a hyperparameter of a method.
 
     Raises:
         AuditError: there is none.

@@ -1,4 +1,4 @@
-"""The command ``m2ib-audit``: parse, call one function, print. Heavy imports stand inside the commands."""
+"""The command ``m2ib-audit``: parse, call one function, print. Heavy imports are inside the commands."""
 
 from audit.cli.app import app, main
 

@@ -1,7 +1,7 @@
-"""Transformer blocks taken apart, so that one function runs every family's.
+"""Transformer blocks in a common form, so that one function runs the blocks of every family.
 
-A :class:`Block` holds the maps of one block, each a module or function of the model's own weights. In the last block
-only the pooled token is read, so only its row is computed (:func:`run_block_at`; design, section 11).
+A :class:`Block` consists of modules and functions of the model's own weights. In the last block only the pooled token
+is used, so only its row is computed (:func:`run_block_at`; design, section 11).
 
 Source: Devlin et al. 2019, "BERT: Pre-training of deep bidirectional transformers for language understanding".
 """
@@ -34,7 +34,7 @@ class Affine:
 
     @classmethod
     def of(cls, module: Any) -> "Affine":
-        """Take those of an ``nn.Linear``."""
+        """Create one from an ``nn.Linear``."""
         return cls(weight=module.weight, bias=module.bias)
 
     def __call__(self, value: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Block:
 
 
 def select_tokens(hidden: Hidden, position: Int[Tensor, " batch"]) -> Float[Tensor, "batch 1 width"]:
-    """Take one token of each row."""
+    """Select one token of each row."""
     return hidden[arange(hidden.shape[0], device=hidden.device), position][:, None]
 
 
@@ -102,7 +102,7 @@ def run_block_at(
 
 
 def _finish(block: Block, hidden: Tensor, mixed: Tensor) -> Tensor:
-    """What comes after attention: projection, residual, MLP, residual."""
+    """Run the part of a block after attention: projection, residual, MLP, residual."""
     if not block.norm_first:
         hidden = block.norm1(hidden + block.out(mixed))
         return block.norm2(hidden + block.mlp(hidden))
@@ -116,7 +116,7 @@ def _heads(projected: Tensor, heads: int) -> Tensor:
 
 
 def bert_blocks(bert: Any) -> tuple[Block, ...]:
-    """Take the layers of a ``BertModel`` or ``RobertaModel`` apart."""
+    """Convert the layers of a ``BertModel`` or ``RobertaModel`` to blocks."""
     return tuple(_block_of(layer) for layer in bert.encoder.layer)
 
 

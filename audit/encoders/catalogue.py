@@ -1,11 +1,10 @@
-"""Known models, and what is recorded of a loaded one.
+"""The known models, and the information recorded about a loaded model.
 
-What stands here was read on each model's own page. Where a page states no licence, the entry says so, and none is
-supposed.
+The entries are from each model's own page. If a page states no licence, the entry says so; none is assumed.
 
-A hub answers a request for weights with an address elsewhere, which may be any. It is followed to known hosts alone,
-and what logs the user in goes to the hub alone. The client of the hub's newer storage (hf_xet) asks nobody before it
-follows an address, so it is not used: the same files come over HTTP.
+A hub may redirect a request for weights to any address. Only known hosts are followed, and credentials are sent to the
+hub only. The client of the hub's newer storage (hf_xet) follows addresses without a check, so it is not used: the same
+files are fetched by HTTP.
 
 Source: huggingface_hub's documentation names huggingface.co and hf.co; weights come from hosts below these two.
 """
@@ -43,7 +42,7 @@ class KnownModel:
 
 
 def hub_page(hub_id: str) -> str:
-    """Give the address of a model's page, where its card stands."""
+    """Return the address of a model's page with its model card."""
     return f"https://huggingface.co/{hub_id}"
 
 
@@ -176,7 +175,7 @@ def _name(name: str, folder: Path, *, is_folder: bool) -> str:
 
 
 def _source(name: str, folder: Path, known: KnownModel | None, hints: dict[str, Any], *, is_folder: bool) -> str:
-    """Give the hub id, with the commit where the folder names it, or the folder's name."""
+    """Return the hub id, with the commit if the folder states it, or the folder's name."""
     fetched, revision = hints.get("source"), hints.get("revision")
     if isinstance(fetched, str):
         return f"{fetched} at {revision}" if isinstance(revision, str) else fetched
@@ -228,13 +227,13 @@ _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 
 @contextmanager
 def only_known_hosts(endpoint: str | None = None) -> Iterator[None]:
-    """Let no request of huggingface_hub go to another host, whoever names it.
+    """Prevent requests of huggingface_hub to any other host.
 
     Args:
         endpoint: the hub; the environment's (HF_ENDPOINT) by default.
 
     Raises:
-        ModelError: the hub, or who answers for it, leads to a host that is not known.
+        ModelError: the hub, or a redirect, leads to an unknown host.
     """
     hub = urlsplit(endpoint or constants.ENDPOINT)
 

@@ -1,7 +1,7 @@
 """transformers' ``CLIPModel``: PubMedCLIP, OpenAI's models and the phantom encoder.
 
 Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision"; the modules are
-transformers' own, only the order in which they run stands here.
+those of transformers, this module only defines the order in which they run.
 """
 
 from collections.abc import Callable, Sequence
@@ -82,7 +82,7 @@ def text_tower(
 
 
 def block_of(layer: Any) -> Block:
-    """Take an encoder layer of CLIP or SigLIP apart."""
+    """Convert an encoder layer of CLIP or SigLIP to a block."""
     attention = layer.self_attn
     return Block(
         query=Affine.of(attention.q_proj),

@@ -1,7 +1,7 @@
-"""transformers' ``VisionTextDualEncoderModel``: a ViT or CLIP image tower beside a BERT or RoBERTa text tower.
+"""transformers' ``VisionTextDualEncoderModel``: a ViT or CLIP image tower and a BERT or RoBERTa text tower.
 
-Source: Zhai et al. 2022, "LiT: Zero-shot transfer with locked-image text tuning"; the modules are transformers' own,
-only the order in which they run stands here.
+Source: Zhai et al. 2022, "LiT: Zero-shot transfer with locked-image text tuning"; the modules are those of
+transformers, this module only defines the order in which they run.
 """
 
 from collections.abc import Callable, Sequence

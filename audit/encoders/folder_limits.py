@@ -1,7 +1,7 @@
-"""What a model folder may hold, checked before anything of it is loaded.
+"""Limits on the content of a model folder, checked before anything of it is loaded.
 
-A model folder comes from elsewhere. A number in its configuration makes millions of layers, a rule of its tokeniser
-makes gigabytes of one word, one number in its weights stands for terabytes, and ``auto_map`` names code to be run.
+A model folder is not trusted: a number in its configuration can create millions of layers, a rule of its tokeniser can
+expand one word to gigabytes, a number in its weights can claim terabytes, and ``auto_map`` names code to run.
 """
 
 import pickle
@@ -195,7 +195,7 @@ def _refuse_config(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _parts(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give an object and the objects within it, outermost first."""
+    """Yield an object and the objects within it, outermost first."""
     waiting: list[Any] = [content]
     while waiting:
         part = waiting.pop()
@@ -220,10 +220,10 @@ def _refuse_tokeniser(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _refuse_promises(folder: Path, weights_bytes: int) -> None:
-    """Refuse a configuration of more weights than the files hold, which transformers would make up in memory.
+    """Refuse a configuration with more weights than the files contain, which transformers would allocate in memory.
 
-    What each half has at least is counted: four square maps and two of the MLP in each block, and its vocabulary. A
-    number takes a byte or more.
+    The minimum of each half is counted: four square maps and two of the MLP in each block, and its vocabulary. A number
+    takes at least one byte.
     """
     path = folder / "config.json"
     promised = sum(map(_least_parameters, _parts(read_json(path))))

@@ -38,10 +38,10 @@ def _shipped_folder(name: str) -> Path:
 
 
 def model_folder(name: str) -> Path:
-    """Say where a model's files lie, fetching them from the hub if they are not on this machine.
+    """Return the folder with a model's files; they are fetched from the hub if they are not on this machine.
 
     Raises:
-        ModelError: the files cannot be had; the message says how to bring them.
+        ModelError: the files are not available; the message says how to get them.
     """
     if name in SHIPPED:
         return _shipped_folder(name)
@@ -74,7 +74,7 @@ def model_folder(name: str) -> Path:
 
 
 def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | None = Fit.LETTERBOX) -> DualEncoder:
-    """Load a model by known name, folder or hub id; ``fit`` None lays images as the model's own files say.
+    """Load a model by known name, folder or hub id; ``fit`` None fits images as the model's own files specify.
 
     Raises:
         ModelError: the files are missing, incomplete or of an unknown family.
@@ -86,9 +86,9 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | No
 
 
 def family_of(folder: Path) -> str:
-    """Tell a model folder's family by its files.
+    """Identify a model folder's family by its files.
 
-    Some hub repositories hold both transformers' files and open_clip's: transformers' are taken where they are whole.
+    Some hub repositories contain files for transformers and for open_clip: those for transformers are used if complete.
 
     Raises:
         ModelError: no known family, or no model at all.

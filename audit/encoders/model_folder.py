@@ -1,4 +1,4 @@
-"""What a transformers model folder holds: weights, tokeniser and preprocessing, with errors that name the file."""
+"""Reads a transformers model folder: weights, tokeniser and preprocessing; errors name the file."""
 
 import pickle
 from collections.abc import Iterator, Mapping
@@ -66,16 +66,16 @@ def load_pretrained(
     tensors: Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> Any:
-    """Load weights in fp32, in evaluation mode, none of them asking for a gradient.
+    """Load weights in fp32, in evaluation mode, without gradients.
 
-    Safetensors are taken where the folder has them; a pickle is read with ``weights_only=True``.
+    Safetensors are preferred; a pickle is read with ``weights_only=True``.
 
     Args:
-        kind: of model.
+        kind: class of the model.
         folder: the model's.
-        device: where the weights are to lie.
-        config: in place of the folder's config.json; with ``tensors`` only.
-        tensors: in place of the folder's weights, under the names that ``kind`` gives them.
+        device: for the weights.
+        config: replaces the folder's config.json; only with ``tensors``.
+        tensors: replace the folder's weights, under the names of ``kind``.
         options: further arguments of the class.
 
     Raises:
@@ -123,7 +123,7 @@ def _quiet_transformers() -> Iterator[None]:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the folder's own tokeniser.
+    """Load the folder's tokeniser.
 
     Raises:
         ModelError: there is none, or it cannot be read.
@@ -145,13 +145,13 @@ def read_preprocessing(folder: Path, *, size: int, channels: int, fit: Fit | Non
 
     Args:
         folder: the model's.
-        size: side of the square that the image tower takes, px.
+        size: side of the image tower's square input, px.
         channels: of the image tower.
-        fit: how images are laid into the square; None takes the model's own way.
-        sized: the file has to state the same size.
+        fit: how images are fitted to the square; None uses the model's own way.
+        sized: the file must state the same size.
 
     Raises:
-        ModelError: the file is missing, its numbers are not usable, or they do not suit the tower.
+        ModelError: the file is missing, its numbers are invalid, or they do not match the tower.
     """
     path, content = _image_processor(folder)
     stated = content.get("crop_size", content.get("size", size)) if sized else size
@@ -208,7 +208,7 @@ def _triple(value: object) -> tuple[float, float, float] | None:
 
 
 def features(output: Any) -> Tensor:
-    """Take the embeddings out of what ``get_image_features`` gives: a tensor, or a ModelOutput's pooled part."""
+    """Return the embeddings from the result of ``get_image_features``: a tensor, or a ModelOutput's pooled part."""
     found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return found
 

@@ -1,8 +1,8 @@
-"""What an attribution method asks of a model: two towers that split at a layer, and nothing else.
+"""The interface between models and attribution methods: two towers that can be split at a layer.
 
 A hidden state is always ``[batch, tokens, width]``, the output of block ``layer`` (0-based). A tower with a grid of
-features (a convolutional one) flattens the grid into tokens, row by row. Weights never require a gradient, nothing is
-hooked or replaced: a method differentiates ``suffix`` with respect to the hidden state it hands in.
+features (a convolutional one) flattens the grid into tokens, row by row. Weights never require a gradient, and no hooks
+are used: a method differentiates ``suffix`` with respect to the hidden state that it passes in.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ Embedding = Float[Tensor, "batch dim"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Phrases as a tower reads them; padding stands at the end and takes part in nothing.
+    """Phrases as a tower reads them; padding is at the end and is ignored.
 
-    SigLIP was trained to read its padding: there it is part of the phrase, ``mask`` is True throughout, and the padding
-    is marked in ``special`` alone.
+    SigLIP was trained to read its padding: there it is part of the phrase, ``mask`` is True throughout, and only
+    ``special`` marks the padding.
     """
 
     ids: Int[Tensor, "batch tokens"]
@@ -71,7 +71,7 @@ class ImageTower(Tower, Protocol):
         ...
 
     def forward(self, pixels: Float[Tensor, "batch 3 size size"]) -> Embedding:
-        """Run the model's own forward pass, the yardstick for prefix and suffix; differentiable in its input."""
+        """Run the model's own forward pass, the reference for prefix and suffix; differentiable in its input."""
         ...
 
 
@@ -93,13 +93,13 @@ class TextTower(Tower, Protocol):
         ...
 
     def forward(self, tokens: Tokens) -> Embedding:
-        """Run the model's own forward pass, the yardstick for prefix and suffix."""
+        """Run the model's own forward pass, the reference for prefix and suffix."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderInfo:
-    """Where a model comes from and under what terms it may be used."""
+    """The origin of a model and its terms of use."""
 
     name: str
     family: str

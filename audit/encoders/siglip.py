@@ -1,10 +1,10 @@
 """transformers' ``SiglipModel`` and ``Siglip2Model``: SigLIP, SigLIP 2 and MedSigLIP.
 
-There is no CLS token: an attention head with a learned query pools all patches. The text tower looks at its padding,
-which it was trained to, so every phrase fills the whole context and its last token is pooled.
+There is no CLS token: an attention head with a learned query pools all patches. The text tower was trained to read its
+padding, so every phrase fills the whole context and its last token is pooled.
 
 Source: Zhai et al. 2023, "Sigmoid loss for language image pre-training"; Tschannen et al. 2025, "SigLIP 2". The modules
-are transformers' own, only the order in which they run stands here.
+are those of transformers, this module only defines the order in which they run.
 """
 
 import math
@@ -51,7 +51,7 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
 
 
 def load_naflex(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None) -> Encoder:
-    """Load a ``Siglip2Model`` folder (NaFlex), put to work on the largest square that its patch budget allows.
+    """Load a ``Siglip2Model`` folder (NaFlex) for the largest square that its patch budget allows.
 
     Raises:
         ModelError: a file is missing or unreadable, or the weights do not fit the configuration.

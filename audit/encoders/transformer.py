@@ -1,6 +1,6 @@
-"""Towers made of transformer blocks: where they split, which token they pool, what stands after the last block.
+"""Towers of transformer blocks: where they split, which token they pool, and the head after the last block.
 
-A family takes its model apart into a :class:`Stack`; the towers here do the rest, the same way for all of them.
+A family converts its model to a :class:`Stack`; the towers here are the same for all families.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Mask = Bool[Tensor, "batch tokens"]
 
 
 class Pooling(Enum):
-    """What the head reads of the last block's output."""
+    """The part of the last block's output that the head uses."""
 
     FIRST = auto()  # the CLS token
     LAST = auto()  # the last token that is seen: CLIP's end of text, SigLIP's last of all
@@ -31,7 +31,7 @@ class Pooling(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A transformer tower taken apart: its blocks, and the head that makes the embedding of what it pools."""
+    """A transformer tower as its blocks, and the head that computes the embedding of the pooled tokens."""
 
     blocks: tuple[Block, ...]
     pool: Pooling
@@ -140,7 +140,7 @@ class TransformerImageTower:
         return self._forward(pixels)
 
     def with_stack(self, stack: Stack) -> "TransformerImageTower":
-        """Give this tower other blocks; it shares the rest, and ``forward`` runs the new blocks, not the library's."""
+        """Return this tower with other blocks; the rest is shared, and ``forward`` runs the new blocks."""
         return TransformerImageTower(
             stack,
             embed=self._embed,
@@ -167,7 +167,7 @@ class TransformerTextTower:
         self._embed, self._forward, self._tokenise = embed, forward, tokenise
 
     def tokenise(self, phrases: Sequence[str]) -> Tokens:
-        """Tokenise with the folder's own tokeniser; a phrase longer than the context is cut with a warning."""
+        """Tokenise with the folder's tokeniser; a phrase longer than the context is truncated with a warning."""
         return self._tokenise(phrases)
 
     @torch.no_grad()
@@ -194,7 +194,7 @@ class TransformerTextTower:
         return self.stack.run_all(embedded, mask)
 
     def with_stack(self, stack: Stack) -> "TransformerTextTower":
-        """Give this tower other blocks; it shares the rest, and ``forward`` runs the new blocks, not the library's."""
+        """Return this tower with other blocks; the rest is shared, and ``forward`` runs the new blocks."""
         return TransformerTextTower(
             stack,
             embed=self._embed,

@@ -1,6 +1,6 @@
-"""Weights as files: which of a folder's are read, their checksum, and bare state dicts.
+"""Weights files: which of a folder's files are read, their checksum, and bare state dicts.
 
-A pickle is read with ``weights_only=True`` alone, so it can run no code. Safetensors are taken where both exist.
+A pickle is only read with ``weights_only=True``, so it cannot run code. Safetensors are preferred if both exist.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ def _suffix_of_shards(index: Path) -> str:
 
 
 def has_state_dict(folder: Path) -> bool:
-    """Whether a folder holds a file that could be a bare state dict."""
+    """Return True if a folder contains a file that could be a bare state dict."""
     return any(_with_suffix(folder, suffixes) for suffixes in _KINDS)
 
 
@@ -83,7 +83,7 @@ def _only_state_dict(folder: Path) -> Path | None:
 
 
 def checksum(files: tuple[Path, ...]) -> str:
-    """SHA-256 over the files' contents, one after the other: for one file its own."""
+    """SHA-256 of the concatenated contents of the files; for one file its usual checksum."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -134,7 +134,7 @@ def _unpickled(path: Path) -> Any:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is torch's archive of a program: a zip with a folder of code, which a state dict has not."""
+    """Return True for a TorchScript archive: a zip with a folder of code, which a state dict does not have."""
     if not is_zipfile(path):
         return False
     with ZipFile(path) as archive:
@@ -162,7 +162,7 @@ def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tenso
 
 
 def fill(module: Module, tensors: Mapping[str, Tensor], *, folder: Path) -> None:
-    """Put ``tensors`` into ``module``, whose own names are those of the checkpoint; all frozen, in evaluation mode.
+    """Load ``tensors`` into ``module``, which has the names of the checkpoint; all frozen, in evaluation mode.
 
     Raises:
         ModelError: tensors that are missing, unexpected or of another shape; the message lists them.
@@ -174,6 +174,6 @@ def fill(module: Module, tensors: Mapping[str, Tensor], *, folder: Path) -> None
 
 
 def listed(names: list[str]) -> str:
-    """Name the first few and count the rest."""
+    """Return the first few names and the number of the others."""
     rest = len(names) - _NAMED_TENSORS
     return ", ".join(names[:_NAMED_TENSORS]) + (f" and {rest} more" if rest > 0 else "")

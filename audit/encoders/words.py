@@ -21,7 +21,7 @@ class CutPhraseWarning(UserWarning):
 def tokeniser_of(
     tokenizer: PreTrainedTokenizerBase, *, context: int, device: torch.device, padding_is_read: bool = False
 ) -> Callable[[Sequence[str]], Tokens]:
-    """Give the function that a text tower tokenises with (see :func:`words_of`)."""
+    """Return the function with which a text tower tokenises (see :func:`words_of`)."""
     return partial(words_of, tokenizer, context=context, device=device, padding_is_read=padding_is_read)
 
 
@@ -33,13 +33,14 @@ def words_of(
     device: torch.device,
     padding_is_read: bool = False,
 ) -> Tokens:
-    """Tokenise ``phrases`` and note which tokens make up which word.
+    """Tokenise ``phrases`` and record which tokens belong to which word.
 
     Args:
         tokenizer: the folder's own.
         phrases: one or more.
-        context: most tokens of a phrase, start and end included; what exceeds it is cut (:class:`CutPhraseWarning`).
-        device: where the tokens are to lie.
+        context: maximum tokens of a phrase, including start and end; longer ones are truncated
+            (:class:`CutPhraseWarning`).
+        device: for the tokens.
         padding_is_read: pad each phrase to the whole context and let the tower see the padding (SigLIP).
 
     Raises:
@@ -108,9 +109,9 @@ def _opens(phrase: str, start: int) -> bool:
 
 
 def _group_pieces(phrase: str, pieces: Sequence[tuple[int, str]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Join SentencePiece pieces, of which a word's first begins with a bar, and name them by the phrase's own words.
+    """Join SentencePiece pieces, of which a word's first begins with a bar, and label them with the phrase's own words.
 
-    The tokeniser drops punctuation, so a word that holds no letter and no digit has no piece.
+    The tokeniser drops punctuation, so a word without a letter or digit has no piece.
     """
     groups: list[tuple[str, list[int]]] = []
     for index, piece in pieces:

@@ -39,7 +39,7 @@ class ErasedPhrase:
 def reliance_values(
     erased: ErasedPhrase | None, recognised: PhraseRecognition | None, sd: float | None
 ) -> dict[str, float]:
-    """Give what was measured of one phrase, in standard deviations of the cosine, by score.
+    """Return the measured values of one phrase by score, in standard deviations of the cosine.
 
     Args:
         erased: its cosines with changed images.

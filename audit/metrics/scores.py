@@ -1,8 +1,8 @@
-"""Every localisation score of one heat, beside the content-blind references on the same case.
+"""Every localisation score of one heat map, and of the content-blind references on the same case.
 
-One score waits for the cohort: the IoU at the threshold that is best for the other patients. Its entry carries the IoU
-at a ladder of thresholds instead of a value, so that a run need not keep its heats; :mod:`audit.metrics.summary` fills
-the value in.
+One score needs the cohort: the IoU at the threshold that is best for the other patients. Its entry contains the IoU at
+a ladder of thresholds instead of a value, so that a run need not store its heat; :mod:`audit.metrics.summary` fills in
+the value.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -61,7 +61,7 @@ NO_SPACING = "the header does not say how large a pixel is"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """How a score of a map against a target is computed; both functions give None where nothing can be measured."""
+    """How a score of a map against a target is computed; both functions return None if it cannot be measured."""
 
     of_map: Callable[[Float[np.ndarray, "height width"], Target], float | None]
     of_noise: Callable[[Target], float] | None = None  # expected of a map of noise; None: such a map has no score
@@ -104,11 +104,11 @@ def unscored(method: str, reason: str) -> tuple[Score, ...]:
 
 
 def tolerances(*, model_px: tuple[float, float], spacing_mm: tuple[float, float] | None) -> dict[str, Tolerance | None]:
-    """Give each pointing game's tolerance; one in mm is None where the header does not say how large a pixel is.
+    """Return each pointing game's tolerance; one in mm is None if the header does not state the pixel size.
 
     Args:
         model_px: height and width of a pixel of the model's input, in source pixels.
-        spacing_mm: height and width of a source pixel, where the header says what it is.
+        spacing_mm: height and width of a source pixel, if the header states it.
     """
     found: dict[str, Tolerance | None] = {}
     for name, spec in SCORES.items():
@@ -167,10 +167,10 @@ def score_blind(
 
     Args:
         maps: mean boxes of the cohort.
-        case: the case that is scored; its patient's boxes take no part in the maps.
+        case: the case to score; its patient's boxes are excluded from the maps.
         image_shape: rows and columns of the source.
         model_px: height and width of a pixel of the model's input, in source pixels.
-        spacing_mm: height and width of a source pixel, where the header says what it is.
+        spacing_mm: height and width of a source pixel, if the header states it.
     """
     if not case.boxes:
         return tuple(s for method in BLIND_METHODS for s in unscored(method, "no box was drawn for this finding"))
@@ -236,7 +236,7 @@ def _map_scores(method: str, heat: Float[np.ndarray, "height width"], target: Ta
 
 
 def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.ndarray | None]) -> Iterator[Score]:
-    """What a uniformly random point, and a map of noise, get on average."""
+    """Return the expected scores of a uniformly random point and of a noise map."""
     for name, cells in near.items():
         if cells is None:
             yield _unscored("random", name, NO_SPACING)
@@ -253,7 +253,7 @@ def _random_scores(target: Bool[np.ndarray, "128 128"], near: Mapping[str, np.nd
 def _blind_pointing(
     method: str, blind: Float[np.ndarray, "128 128"], near: Mapping[str, np.ndarray | None]
 ) -> Iterator[Score]:
-    """Play the pointing game of a reference, whose point lies on the grid of the boxes."""
+    """Score the pointing game of a reference, whose point lies on the grid of the boxes."""
     row, column = blind_point(blind)
     cell = int(row * blind.shape[0]), int(column * blind.shape[1])
     for name, cells in near.items():

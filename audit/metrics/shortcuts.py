@@ -1,8 +1,8 @@
-"""Whether heat lies where no finding can be, and on the side and zone that the phrase names.
+"""Scores of heat in irrelevant areas, and on the side and zone that the phrase names.
 
-These scores need no box. A share is that of the positive heat, over all that the model saw, collimators and padding
-included: a mask would hide what is looked for. Beside each stands the same share of plain area: what heat that is the
-same everywhere gets.
+These scores need no box. A share refers to the positive heat over all that the model saw, including collimators and
+padding, because a mask would hide the shortcut. Each is compared with the same share of plain area: the score of
+uniform heat.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class ShortcutScorer:
         return tuple(_score(method, name, cells, point, found) for name, found in self._targets(phrase))
 
     def area_shares(self, visible: Bool[np.ndarray, "rows columns"], phrase: Phrase) -> tuple[Score, ...]:
-        """Give the reference of each score that can be measured, over the pixels that the model sees."""
+        """Return the plain-area reference of each score that can be measured, over the pixels that the model sees."""
         seen = self._regions.on_grid(visible)
         return tuple(
             Score(method=AREA_SHARE, score=name, value=float(found[seen].mean()), outcome="scored")
@@ -77,7 +77,7 @@ class ShortcutScorer:
         )
 
     def _targets(self, phrase: Phrase) -> Iterator[tuple[str, Mask | str]]:
-        """Give for each score the cells that it asks about, or why there are none."""
+        """Return for each score its target cells, or why there are none."""
         regions = self._regions
         no_marker = "no marker was found on the image"
         yield MARKER_POINT, self._near_marker if regions.markers.any() else no_marker
@@ -126,7 +126,7 @@ def _score(method: str, name: str, cells: Grid, point: tuple[int, int] | None, f
 
 
 def _share(cells: Grid, mask: Mask) -> float:
-    """Share of the positive heat that lies in a mask; 0 where there is none."""
+    """Share of the positive heat in a mask; 0 if there is no positive heat."""
     positive = np.where(np.isfinite(cells), np.maximum(cells, 0.0), 0.0).astype(np.float64)
     total = positive.sum()
     return float(positive[mask].sum() / total) if total > 0 else 0.0

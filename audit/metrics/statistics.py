@@ -69,7 +69,7 @@ class Interval:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the interval says anything."""
+        """True if both ends are finite."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
 
@@ -160,11 +160,11 @@ def patient_interval(
     level: float = 0.95,
     bound: float = np.inf,
 ) -> Interval:
-    """Give the mean of ``values`` with its interval over patients.
+    """Return the mean of ``values`` with its interval over patients.
 
-    Values that all are 0 or 1 are taken for hits, those within 0 and 1 for shares: see the module. Paired values go to
-    :func:`paired_difference`. With ``groups`` (findings, say) the statistic is the mean of the groups' means (macro).
-    ``bound`` is the largest absolute value that can occur (1 for a correlation), where there is one.
+    Values that are all 0 or 1 are treated as hits, those within 0 and 1 as shares: see the module. For paired values
+    use :func:`paired_difference`. With ``groups`` (such as findings) the statistic is the mean of the groups' means
+    (macro). ``bound`` is the largest possible absolute value (1 for a correlation), if there is one.
 
     Raises:
         ValueError: no value, a value that is not finite, or lengths that differ.
@@ -187,9 +187,9 @@ def paired_difference(
     groups: Labels | None = None,
     level: float = 0.95,
 ) -> Interval:
-    """Give the mean of ``values`` minus the mean of ``reference`` on the same cases, with its interval over patients.
+    """Return the mean of ``values`` minus the mean of ``reference`` on the same cases, with its interval over patients.
 
-    What makes a case hard for both cancels. With ``groups`` it is the difference of the macro means.
+    Effects that make a case hard for both cancel. With ``groups`` it is the difference of the macro means.
 
     Args:
         values: of the cases.
@@ -199,7 +199,7 @@ def paired_difference(
         level: of confidence.
 
     Raises:
-        ValueError: what :func:`patient_interval` refuses, an unscored partner among it.
+        ValueError: as for :func:`patient_interval`, also for an unscored partner.
     """
     sample = _sample(values - reference, patients, groups)
     if _are_hits(values) or _are_hits(reference):
@@ -276,7 +276,7 @@ def _shares(sample: _Sample, level: float) -> tuple[float, float]:
 
 
 def _has_no_spread(sample: _Sample) -> bool:
-    """Whether one patient holds all groups, which says nothing of other patients' groups."""
+    """Return True if all groups belong to one patient, which gives no information about other patients."""
     return sample.count == 1 and sample.groups > 1
 
 
@@ -318,9 +318,9 @@ def _real(sample: _Sample, level: float, *, bound: float) -> tuple[float, float]
 
 
 def _with_skewness(quantile: float, skewness: float) -> float:
-    """Give the quantile of a studentised mean whose numerator has this skewness.
+    """Return the quantile of a studentised mean whose numerator has this skewness.
 
-    Inverts Hall's monotone cubic transformation, which has the skewness of a studentised mean to first order removed.
+    Inverts Hall's monotone cubic transformation, which removes the skewness of a studentised mean to first order.
     """
     if abs(skewness) < _ROUNDING:
         return quantile

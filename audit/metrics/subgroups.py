@@ -1,7 +1,7 @@
-"""The pointing game by subgroup: whether a model looks as well at women, at children, at another maker's films.
+"""The pointing game by subgroup: is localisation as good in women, in children, on other machines?
 
-A subgroup is a value of one attribute of the image or its phrase. Each stands beside the content-blind map that does
-best on its own phrases, since boxes lie elsewhere and are of another size from one group to the next.
+A subgroup is a value of one attribute of the image or its phrase. Each is compared with the content-blind map that is
+best on its own phrases, because location and size of boxes differ between groups.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ _SIZES = ("smallest third", "middle third", "largest third")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What an image's header says of the group that it belongs to."""
+    """The subgroup attributes from an image's header."""
 
     view: str
     sex: str
@@ -40,14 +40,14 @@ class ImageFacts:
 
 
 def age_band(years: float | None) -> str:
-    """Name the band of an age in years, upper ends excluded."""
+    """Return the band of an age in years, upper ends excluded."""
     if years is None:
         return NOT_KNOWN
     return next((name for end, name in _BANDS if years < end), _OLDEST)
 
 
 def facts_of(image: Image) -> ImageFacts:
-    """Take from a header what a group is made of; the age becomes a band here and is kept nowhere."""
+    """Read the subgroup attributes from a header; the age becomes a band and is not stored."""
     return ImageFacts(
         view=image.view.value,
         sex=_SEXES.get(image.sex or "", NOT_KNOWN),
@@ -100,7 +100,7 @@ def _rank(value: str) -> tuple[bool, int, str]:
 
 
 def _sizes(areas: pd.Series) -> pd.Series:
-    """Name each phrase's third by the area of its boxes: the chance that a random point hits them."""
+    """Return each phrase's third by the area of its boxes: the chance that a random point hits them."""
     if areas.isna().all():
         return pd.Series(NOT_KNOWN, index=areas.index)
     ends = np.nanquantile(areas, [1 / 3, 2 / 3]).tolist()

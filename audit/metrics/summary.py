@@ -19,17 +19,17 @@ __all__ = ["iou_at_cohort_threshold", "score_table", "summarise"]
 def iou_at_cohort_threshold(
     ious: Float[np.ndarray, "cases levels"], patients: Sequence[str]
 ) -> Float[np.ndarray, " cases"]:
-    """Give each case its IoU at the level whose mean IoU over the other patients' cases is highest.
+    """Return each case's IoU at the level with the highest mean IoU over the other patients' cases.
 
-    Of equal levels the lowest is taken. A patient's own cases never choose, or the score would be fitted to what it
-    measures.
+    Of equal levels the lowest is used. A patient's own cases never choose, because the score would then be fitted to
+    what it measures.
 
     Args:
-        ious: IoU of each case at each of a fixed ladder of thresholds, as a streamed run leaves them.
-        patients: whose case each is.
+        ious: IoU of each case at each of a fixed ladder of thresholds, as stored by a streamed run.
+        patients: of the cases.
 
     Returns:
-        NaN, not measured, where there is no other patient.
+        NaN, not measured, if there is no other patient.
 
     Source: Saporta et al. 2022, "Benchmarking saliency methods for chest X-ray interpretation", methods (one threshold
     tuned on other cases for the best mean IoU); leaving one patient out is ours.
@@ -80,7 +80,7 @@ def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataF
 
 
 def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the values of rows with levels; the table that was handed in stays as it is."""
+    """Fill in the values of rows with levels, in a copy of the table."""
     filled = table.reset_index(drop=True)
     waiting = filled[filled["levels"].notna()]
     for _, rows in waiting.groupby("method", observed=True, sort=False):
@@ -100,7 +100,7 @@ def _at_cohort_threshold(table: pd.DataFrame) -> pd.DataFrame:
 def summarise(table: pd.DataFrame) -> list[ScoreSummary]:
     """Summarise each method and score over all phrases (micro and macro over findings) and for each finding.
 
-    Beside a method's estimate stands its difference to each reference, on the cases where both were scored. Intervals
+    A method's estimate is followed by its difference to each reference, on the cases where both were scored. Intervals
     are those of :mod:`audit.metrics.statistics`.
     """
     summaries = []
@@ -117,7 +117,7 @@ def summarise(table: pd.DataFrame) -> list[ScoreSummary]:
 
 @dataclass(frozen=True, slots=True)
 class _MethodValues:
-    """What a method, or a reference, has of one score."""
+    """The values of one score for a method or a reference."""
 
     present: Bool[np.ndarray, " cases"]  # where the table has a row
     values: Float[np.ndarray, " cases"]  # NaN where there is no row, or nothing was scored
@@ -183,7 +183,7 @@ class _Cases:
     def _differences(
         self, method: str, selected: Bool[np.ndarray, " cases"], averaging: str
     ) -> Iterator[ScoreDifference]:
-        """Give the method minus each reference where both were scored, on patients enough for an interval."""
+        """Return the method minus each reference where both were scored; needs enough patients."""
         own = self.methods[method].values
         for reference in (*REFERENCES, shuffled_name(method)):
             if reference not in self.methods:
@@ -213,12 +213,12 @@ class _Cases:
 def _on_the_same_cases(
     methods: Mapping[str, _MethodValues], pairs: Int[np.ndarray, " cases"]
 ) -> Mapping[str, _MethodValues]:
-    """Take the references' values of a score where no model was scored: a box lost to cropping is lost to both.
+    """Remove the references' values of cases where no model was scored: a box lost to cropping is lost to both.
 
     Content-blind maps are compared on the same cases (:func:`audit.metrics.against_blind.filled`).
 
     Args:
-        methods: what each method and reference has.
+        methods: the values of each method and reference.
         pairs: the same number for cases of one image and phrase.
     """
     own = [found for method, found in methods.items() if not is_reference(method)]

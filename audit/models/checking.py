@@ -1,8 +1,9 @@
-"""Load a model, say what it is, and test that its towers split exactly where an attribution would split them.
+"""Loads a model, describes it, and tests that its towers can be split where an attribution splits them.
 
-The towers here run a model in two parts, which its own library never does. So at every block of both towers the second
-part of the first part is held against the library's own forward pass, on made-up inputs: phrases of different lengths,
-so that padding takes part, and random pixels. A tower that skips a block, forgets a mask or pools another token fails.
+The towers here run a model in two parts, which its own library never does. At every block of both towers, the second
+part applied to the first is therefore compared with the library's own forward pass, on synthetic inputs: phrases of
+different lengths, so that padding is tested, and random pixels. A tower that skips a block, forgets a mask or pools
+another token fails.
 """
 
 import math
@@ -37,7 +38,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSplit:
-    """How far suffix(prefix(x, layer), layer) is from the whole forward pass."""
+    """The deviation of suffix(prefix(x, layer), layer) from the full forward pass."""
 
     tower: str  # image or text
     layer: int
@@ -46,13 +47,13 @@ class LayerSplit:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is rounding alone; NaN is not."""
+        """True if the deviation is only rounding; False for NaN."""
         return self.relative <= TOLERANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedModel:
-    """What a model is, and how exactly its towers split."""
+    """The description of a model, and the deviations of its split towers."""
 
     name: str
     family: str
@@ -74,7 +75,7 @@ class CheckedModel:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every split is."""
+        """True if every split is exact."""
         return all(split.is_exact for split in self.splits)
 
 
@@ -119,7 +120,7 @@ def check(name: str, *, device: str = "auto", progress: Progress = lambda _stage
 
 @torch.no_grad()
 def split_errors(encoder: DualEncoder, *, device: str | torch.device = "cpu") -> Iterator[LayerSplit]:
-    """Compare, block by block, the towers in two parts with the model's own forward pass."""
+    """Compare, block by block, the split towers with the model's own forward pass."""
     size = encoder.preprocessing.size
     generator = torch.Generator().manual_seed(_SEED)
     pixels = torch.randn(_IMAGES, 3, size, size, generator=generator).to(device)
@@ -154,7 +155,7 @@ def require_exact(checked: CheckedModel) -> None:
 
 
 def as_json(checked: CheckedModel) -> dict[str, Any]:
-    """Give what was found as a script reads it; a difference that is no number is null."""
+    """Return the result as JSON for scripts; NaN becomes null."""
     splits = [
         {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -166,7 +167,7 @@ def as_json(checked: CheckedModel) -> dict[str, Any]:
 
 
 def as_lines(checked: CheckedModel) -> list[str]:
-    """Tell a person what was found."""
+    """Format the result for a terminal."""
     image, text = checked.image_parameters, checked.text_parameters
     facts = {
         "model": checked.name,
@@ -197,7 +198,7 @@ def _worst(checked: CheckedModel, tower: str) -> str:
 
 
 def _grids(grids: tuple[tuple[int, int], ...]) -> str:
-    """Name each grid once, with the first block that has it where there are several."""
+    """List each grid once, with the first block that has it if there are several."""
     first = {grid: grids.index(grid) for grid in grids}
     if len(first) == 1:
         return "{} x {}".format(*grids[0])

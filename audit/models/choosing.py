@@ -1,7 +1,7 @@
-"""Which files of a hub repository make a model folder: configuration, tokeniser, card, and one set of weights.
+"""Selects the files of a hub repository for a model folder: configuration, tokeniser, card, and one set of weights.
 
-Repositories hold the same weights several times over (safetensors, pickle, TensorFlow, Flax, ONNX). What is needed is
-what the loader would read, so the loader itself is asked, on a folder of empty files with the repository's names.
+Repositories contain the same weights in several formats (safetensors, pickle, TensorFlow, Flax, ONNX). Only files that
+the loader would read are needed, so the loader itself decides, on a folder of empty files with the repository's names.
 """
 
 import re
@@ -42,17 +42,17 @@ BESIDE_WEIGHTS = (
 
 
 def choose_files(names: Iterable[str], scratch: Path) -> tuple[str, tuple[str, ...]]:
-    """Choose among a repository's files.
+    """Select a repository's files.
 
     Args:
-        names: of all its files, folders parted by ``/``; only those at the top are taken.
+        names: of all its files, with folders separated by ``/``; only those at the top are used.
         scratch: a folder with those of :data:`CONFIGS` that the repository has, to be filled with empty files.
 
     Returns:
-        The model's family, and the names of the files to bring, the weights last.
+        The model's family, and the names of the files to fetch, the weights last.
 
     Raises:
-        ModelError: no model of a known family is in there; the message names ``scratch``.
+        ModelError: it contains no model of a known family; the message names ``scratch``.
     """
     top = sorted(name for name in names if _PLAIN_NAME.fullmatch(name))
     for name in top:
@@ -65,5 +65,5 @@ def choose_files(names: Iterable[str], scratch: Path) -> tuple[str, tuple[str, .
 
 
 def needed_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Say which of a repository's files :func:`choose_files` has to read."""
+    """Return which of a repository's files :func:`choose_files` has to read."""
     return tuple(name for name in CONFIGS if name in set(names))

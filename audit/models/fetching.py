@@ -1,8 +1,8 @@
-"""Bring a model from the hub into a plain folder that a machine without a network can use.
+"""Downloads a model from the hub into a plain folder that a machine without network can use.
 
-The folder holds the files themselves, no links into a cache, and ``m2ib_audit.json`` with the terms, the hub id and the
-revision they are of. Every file is held against the checksum that the hub states, so a fetch that was cut short is
-taken up where it stopped, and what arrived damaged is never left lying.
+The folder contains the files themselves, no links into a cache, and ``m2ib_audit.json`` with terms, hub id and
+revision. Every file is compared with the checksum that the hub states, so that an interrupted fetch can be resumed and
+damaged files are not kept.
 """
 
 import hashlib
@@ -84,18 +84,18 @@ def fetch(
     endpoint: str | None = None,
     on_message: Callable[[str], None],
 ) -> Fetched:
-    """Make ``folder`` hold a model, whole, as it is on the hub.
+    """Make ``folder`` a complete copy of a model on the hub.
 
     Args:
         name: a known name, or a hub id (owner/name).
-        folder: new or empty, or one where a fetch of the same model was cut short.
+        folder: new or empty, or that of an interrupted fetch of the same model.
         revision: branch, tag or commit; the main branch by default.
         endpoint: of another hub; the environment's (HF_ENDPOINT) by default.
         on_message: called with a line of progress per file.
 
     Raises:
-        ModelError: there is no such model, it cannot be had, or it is of a family that is not read.
-        OutputError: ``folder`` holds something else, or cannot be written.
+        ModelError: the model does not exist, cannot be fetched, or is of an unsupported family.
+        OutputError: ``folder`` contains something else, or cannot be written.
     """
     hub_id = _hub_id(name)
     _check_folder(folder, hub_id)
@@ -193,7 +193,7 @@ def _choose(repository: _Repository) -> tuple[str, tuple[str, ...]]:
 
 
 def _write_mark(repository: _Repository, folder: Path) -> None:
-    """Note what the folder is of before anything else is in it; what the repository itself says there is kept."""
+    """Record the model in the folder before anything else is written; the repository's own entries are kept."""
     if (folder / _MARK).is_file():
         return
     own: dict[str, Any] = {}
@@ -215,7 +215,7 @@ def _bring(repository: _Repository, name: str, folder: Path) -> None:
 
 
 def _is_intact(path: Path, stated: RepoSibling) -> bool:
-    """Whether a file is there and is what the hub states: LFS gives SHA-256, git the checksum of its blob."""
+    """Return True if a file exists and is as the hub states: LFS gives SHA-256, git the checksum of its blob."""
     if not path.is_file() or path.is_symlink() or stated.size not in (None, path.stat().st_size):
         return False
     if stated.lfs is not None:
@@ -241,7 +241,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
-    """Say what the hub's refusals mean and how they are mended."""
+    """Explain the hub's refusals and how to resolve them."""
     page = hub_page(hub_id)
     try:
         yield
@@ -271,7 +271,7 @@ def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
 
 
 def as_lines(fetched: Fetched) -> list[str]:
-    """Tell a person what was fetched and what comes next."""
+    """Format what was fetched and the next step for a terminal."""
     width = max(len(name) for name, _ in fetched.files)
     total = sum(size for _, size in fetched.files)
     return [

@@ -37,7 +37,7 @@ def list_models() -> tuple[ListedModel, ...]:
 
 
 def _is_cached(hub_id: str | None) -> bool:
-    """Whether the hub's cache holds weights of this model, not only a file of it that somebody looked at."""
+    """Return True if the hub's cache contains weights of this model, not only a file of it."""
     if hub_id is None:
         return False
     try:
@@ -48,7 +48,7 @@ def _is_cached(hub_id: str | None) -> bool:
 
 
 def print_table(models: tuple[ListedModel, ...]) -> None:
-    """Print the list as wide as the terminal, or, where it goes to a file, a line a model."""
+    """Print the list in the width of the terminal or, if redirected, as one line per model."""
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=_LINE_WIDTH)
     console.print(_table(models))
@@ -67,7 +67,7 @@ def _table(models: tuple[ListedModel, ...]) -> Table:
 
 
 def as_json(models: tuple[ListedModel, ...]) -> list[dict[str, str | bool | None]]:
-    """Give the list as a script reads it."""
+    """Return the list as JSON for scripts."""
     return [
         {
             "name": listed.name,

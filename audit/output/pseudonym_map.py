@@ -1,4 +1,4 @@
-"""Which file, study, image and patient a key stands for: for who owns the files, and kept outside OUT if at all."""
+"""The file, study, image and patient of each key: for the owner of the files, never stored in OUT."""
 
 import csv
 import os
@@ -30,7 +30,7 @@ class KeyRow:
 
 
 def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
-    """Give the keys of files, and of all files in folders; of a radiograph those of its study, image and patient too.
+    """Return the keys of files and of all files in folders; for a radiograph also those of study, image and patient.
 
     Raises:
         InputError: a path is neither a file nor a folder.
@@ -49,7 +49,7 @@ def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
 
 
 def keys_of_inputs(inputs: Inputs, keys: Pseudonyms) -> list[KeyRow]:
-    """Give every key that a run's outputs may name."""
+    """Yield every key that a run's outputs may contain."""
     sources = [item.source for item in inputs.left_out] + [study.report.source for study in inputs.studies]
     rows = {_file_row(source, keys) for source in sources}
     for image in inputs.images:
@@ -58,7 +58,7 @@ def keys_of_inputs(inputs: Inputs, keys: Pseudonyms) -> list[KeyRow]:
 
 
 def write_key_list(path: Path, rows: Iterable[KeyRow]) -> None:
-    """Write a table of keys that its owner alone may read.
+    """Write a table of keys that only its owner can read.
 
     Raises:
         OutputError: the file cannot be written.

@@ -46,10 +46,10 @@ def gather(
 
 
 def index_path(config: InputsConfig, *, out: Path | None = None) -> Path | None:
-    """Give the file that keeps what the headers say; None to keep nothing.
+    """Return the file that caches the headers; None for no cache.
 
     Raises:
-        InputError: it would lie among images or results.
+        InputError: it would be among images or results.
     """
     if isinstance(config.index, str):
         return index_of(config.dicom_dir) if config.index == "auto" else None
@@ -61,7 +61,7 @@ def index_path(config: InputsConfig, *, out: Path | None = None) -> Path | None:
 def survey(
     config: InputsConfig, *, out: Path | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Inputs:
-    """Gather the inputs, and say what takes no part even where nothing is left to audit.
+    """Gather the inputs and the exclusions, even if nothing is left to audit.
 
     Images, reports and boxes are joined before views are selected, so that the report of a lateral view is recognised
     and not reported as an orphan.

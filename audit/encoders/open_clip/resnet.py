@@ -1,11 +1,11 @@
-"""OpenAI's ResNet (RN50 and its kin), a convolutional image half: a grid of features in place of tokens.
+"""OpenAI's ResNet image towers (RN50 and larger): convolutional, with a grid of features instead of tokens.
 
-A block is one bottleneck of one of the four stages. Its output, [batch, channels, rows, columns], is handed out as
-tokens, row by row, so the grid has a quarter of the tokens after each later stage. The embedding is read by attention
-pooling: the mean of the grid asks, mean and grid answer.
+A block is one bottleneck of one of the four stages. Its output, [batch, channels, rows, columns], is returned as
+tokens, row by row, so that the grid has a quarter of the tokens after each later stage. The embedding is computed by
+attention pooling: the mean of the grid is the query, mean and grid are the keys.
 
-Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 2.4;
-He et al. 2016, "Deep residual learning for image recognition".
+Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 2.4; He et
+al. 2016, "Deep residual learning for image recognition".
 """
 
 import math

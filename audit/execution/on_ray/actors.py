@@ -1,7 +1,7 @@
-"""What runs on the nodes: one class a stage, plain Python, made into Ray's actors by :mod:`machines`.
+"""The classes that run on the nodes: one per stage, plain Python; :mod:`machines` makes them Ray actors.
 
-Each method gives back its results one by one and, last, a small summary: results stay in the nodes' object stores and
-pass from actor to actor, and the run itself fetches summaries only.
+Each method returns its results one by one and, last, a small summary: results stay in the nodes' object stores and pass
+from actor to actor, and the run itself only fetches summaries.
 """
 
 import logging
@@ -32,7 +32,7 @@ __all__ = ["DecodeActor", "ExplainActor", "FinishActor", "Reading", "Recipe", "T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSummary:
-    """What the run learns of a task that is done."""
+    """The run's information about a finished task."""
 
     pairs: int = 0  # of image and sentence, in a study that was decoded
     seconds: Mapping[str, float]  # by stage
@@ -40,7 +40,7 @@ class TaskSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What an actor needs to attribute as the run itself would."""
+    """The settings with which an actor explains like the run itself."""
 
     settings: RunConfig
     sha256: str  # of the run's weights: those of every node must be the same
@@ -51,7 +51,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a worker needs to read pixels."""
+    """The settings for reading pixels."""
 
     preprocessing: Preprocessing
     burned_in: BurnedIn
@@ -65,14 +65,14 @@ class DecodeActor:
         self._reading = reading
 
     def start(self) -> None:
-        """Say that the process is up."""
+        """Signal that the process has started."""
         _quiet()
 
     def work(self, study: Study) -> tuple[LoadedStudy, TaskSummary]:
         """Decode one study.
 
         Raises:
-            InputError: the folder of images is gone from this node.
+            InputError: the folder of images is missing on this node.
         """
         items = list(load_cases(study.cases, self._reading.preprocessing, burned_in=self._reading.burned_in))
         loaded = LoadedStudy(
@@ -131,13 +131,13 @@ class ExplainActor:
 
 
 class FinishActor:
-    """Scores a study and writes its folder; what is written does not depend on who writes it, or how often."""
+    """Scores a study and writes its folder; the output does not depend on the worker or on repetition."""
 
     def __init__(self, finisher: Finisher) -> None:
         self._finisher = finisher
 
     def start(self) -> None:
-        """Say that the process is up."""
+        """Signal that the process has started."""
         _quiet()
 
     def work(self, explained: ExplainedStudy) -> FinishedStudy:
