@@ -201,7 +201,7 @@ class FindingCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What would be audited, what would not, and why."""
+    """What would be audited, what would be excluded, and why."""
 
     counts: Mapping[str, int]
     fates: Mapping[str, Mapping[CheckStatus, int]]  # for "files" of the DICOM folder, and for "reports"
@@ -225,11 +225,11 @@ def check(
     show_phi: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Checked:
-    """Say what a run would audit, what not, and why: no model is loaded, no pixel read.
+    """Determine what a run would audit and exclude, and why; no model is loaded and no pixels are read.
 
     Args:
-        config: where the inputs lie.
-        keys: stand for names of files and studies, as in failures.csv of a run.
+        config: the inputs.
+        keys: pseudonyms for file names and studies, as in failures.csv of a run.
         show_phi: show the names themselves.
         progress: called with the headers read and all files.
 

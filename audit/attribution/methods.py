@@ -1,8 +1,8 @@
 """The attribution methods by name, and their hyperparameters.
 
-One rule holds for all commands. ``m2ib.beta`` is a hyperparameter of that method alone; ``all.image_layer`` is for
-every chosen method that has a hyperparameter of this name, and gives way to the method's own. A value that none of the
-chosen methods takes is refused. What is not given is the method's default: from the model's folder, else as published.
+All commands follow one rule. ``m2ib.beta`` is a hyperparameter of that method only; ``all.image_layer`` applies to
+every chosen method that has a hyperparameter of this name, unless the method has its own value. A value that no chosen
+method takes is refused. Defaults come from the model's folder, otherwise from the publication.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +74,7 @@ Numbers = Mapping[str, float | str]
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """List the methods that are asked for, once each; ``all`` stands for every method.
+    """List the requested methods, once each; ``all`` means every method.
 
     Raises:
         AuditError: none is given, or one is unknown.
@@ -110,7 +110,7 @@ def read_number(method: str, number: str, value: object, *, source: str) -> floa
 
 
 def numbers_by_method(methods: Sequence[str], given: Mapping[str, Numbers]) -> dict[str, dict[str, float | str]]:
-    """Say which hyperparameters each of the chosen methods gets.
+    """Return the hyperparameters of each chosen method.
 
     Args:
         methods: the chosen ones.

@@ -122,7 +122,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def fit_of(model: ModelConfig, *, auto: Literal["letterbox", "own"] = "letterbox") -> Fit | None:
-    """Give how images meet the model's square, with ``auto`` as the command has it; None: as the model's files say."""
+    """Return how images are fitted to the model's input; None: as the model's files specify."""
     fit = auto if model.fit == "auto" else model.fit
     return None if fit == "own" else Fit(fit)
 

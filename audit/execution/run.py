@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(StoredRun):
-    """How a run ended, with its results."""
+    """The result of a run."""
 
     page: Path  # of a shard: what it says of itself
     failed: tuple[Exclusion, ...]  # with the files' own names: for programs, never for a page

@@ -38,7 +38,7 @@ _FIELDS = (
 
 
 def text_table(baselines: Baselines) -> str:
-    """Lay the scores out, a line a finding and reference, the pointing game with its interval and the rest without."""
+    """Format one line per finding and reference: the pointing game with its interval, other scores without."""
     shown = [name for name in SCORES if any(s.score == name and s.scored for s in baselines.summaries)]
     lines = [["", "", *(SCORES[name].heading or name for name in shown), "n"], *_lines(baselines.summaries, shown)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
@@ -148,7 +148,7 @@ def _rows(baselines: Baselines) -> list[dict[str, object]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselinesOfFile:
-    """The references of a box file, and the rows that took no part."""
+    """The references of a box file, and the excluded rows."""
 
     baselines: Baselines
     left_out: tuple[Exclusion, ...]
@@ -180,7 +180,7 @@ def baselines_of_file(
 
 
 def _messages(left_out: Sequence[Exclusion], given: Sequence[Path], keys: Pseudonyms) -> tuple[Message, ...]:
-    """Say what there is to correct; a file that was given itself, and not in a folder, goes by its name."""
+    """Return messages about rows to correct; a file given by itself is identified by its name."""
     if not all(path.is_file() for path in given):
         return messages_of(left_out, given, keys, show_phi=False)
     redactor = Redactor(keys=keys, show_phi=False)

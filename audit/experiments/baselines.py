@@ -136,7 +136,7 @@ def _published_score(maps: BlindMaps, case: BlindCase) -> Score:
 
 
 def _reader_scores(target: _Target) -> Iterator[Score]:
-    """Give one score for each ordered pair of readers, so that the mean over all counts pairs."""
+    """Return one score for each ordered pair of readers, so that the mean over all is a mean over pairs."""
     reach = tolerances(model_px=_model_px(target.frame or (1, 1)), spacing_mm=None)
     if target.frame is None:
         reach = {name: tolerance if name == POINTING else None for name, tolerance in reach.items()}

@@ -1,8 +1,7 @@
-"""The audit is itself audited: one encoder that looks and two that do not must get three different verdicts.
+"""Tests the audit itself: one grounded encoder and two faulty ones must get three different verdicts.
 
-Source: the test object of a scanner, whose truth is known (IEC 61223 names acceptance and constancy tests); here the
-objects are encoders. Whether heat depends on what was learnt at all is the question of Adebayo et al. 2018, "Sanity
-checks for saliency maps".
+Source: test objects for scanners, whose truth is known (IEC 61223 names acceptance and constancy tests); here the test
+objects are encoders. Adebayo et al. 2018, "Sanity checks for saliency maps", asks whether heat depends on training.
 """
 
 import math
@@ -38,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommissionedModel:
-    """One encoder's verdict, beside the one that it must get."""
+    """One encoder's verdict and the expected one."""
 
     model: str
     expected: VerdictWord
@@ -47,13 +46,13 @@ class CommissionedModel:
 
     @property
     def passed(self) -> bool:
-        """Whether the verdict is the right one and every study was audited."""
+        """True if the verdict is the expected one and every study was audited."""
         return self.found.verdict == self.expected and self.failed == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commissioning:
-    """What the test of an installation found."""
+    """The result of testing an installation."""
 
     studies: int
     seed: int
@@ -61,7 +60,7 @@ class Commissioning:
 
     @property
     def passed(self) -> bool:
-        """Whether every encoder got the verdict that it must get."""
+        """True if every encoder got the expected verdict."""
         return all(model.passed for model in self.models)
 
 
@@ -73,14 +72,14 @@ def commission(
     device: str = "auto",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> Commissioning:
-    """Audit the three encoders on one cohort of tagged phantoms, each by a run of its own, as a user's would be.
+    """Audit the three encoders on one cohort of tagged phantoms, each with a complete run.
 
     Args:
-        folder: an empty folder for the cohort and a run a model.
-        studies: how many phantoms, at least :data:`LEAST_STUDIES`.
-        seed: of the phantoms; they are not those that the encoders were trained on, whatever it is.
+        folder: an empty folder for the cohort and one run per model.
+        studies: number of phantoms, at least :data:`LEAST_STUDIES`.
+        seed: of the phantoms; they always differ from those on which the encoders were trained.
         device: as of ``run``.
-        progress: told of each stage.
+        progress: called in each stage.
 
     Raises:
         AuditError: too few studies for a verdict, the folder cannot be written, or a run could not start.

@@ -1,1 +1,1 @@
-"""Whether the cosine depends on what the heat shows, and whether the heat depends on what the model has learnt."""
+"""Faithfulness: does the cosine depend on what the heat shows, and the heat on what the model has learnt?"""

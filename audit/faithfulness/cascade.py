@@ -1,17 +1,15 @@
-"""Towers whose top blocks have lost what they learnt: copies, the loaded model is never touched.
+"""Cascading randomisation: copies of a tower with randomised top blocks, and the similarity of their heat.
 
-Every weight of a randomised block is drawn again from a normal distribution with that weight tensor's own mean and
-standard deviation. The paper initialises anew; keeping each tensor's scale keeps the activations in their range, so
-that a heat that changes does so for what was learnt, not for numbers that vanish or blow up. The cascade begins with
-the top block: the paper's begins with the class logits, which a dual encoder does not have, and the projection into
-the shared space stays as trained.
+The loaded model is never changed. Every weight of a randomised block is sampled from a normal distribution with that
+tensor's own mean and standard deviation. The paper re-initialises the weights; keeping each tensor's scale keeps the
+activations in their range, so that heat changes because of what was learnt and not because of vanishing or exploding
+activations. The cascade starts with the top block: the paper starts with the class logits, which a dual encoder does
+not have. The projection into the shared space stays as trained.
 
-Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization).
+Heat that does not change while blocks are randomised shows the image's edges or the phrase's rare words, not the model.
 
-A heat that stays the same while blocks turn random shows the image's edges or the phrase's rare words, not the model.
-
-Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization). The heats are compared on the
-model's own grid: brought up to the input's size, as the paper's, all would be alike in what interpolation adds.
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization). Heat maps are compared on the
+model's own grid: at the size of the input, as in the paper, interpolation would make all of them similar.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -59,10 +57,10 @@ class TowerName(StrEnum):
 
 
 def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int) -> DualEncoder:
-    """Give a model whose one tower has lost its top ``blocks`` blocks; all else is shared with ``encoder``.
+    """Return a model with the top ``blocks`` blocks of one tower randomised; the rest is shared with ``encoder``.
 
     Raises:
-        ModelError: the tower is not made of transformer blocks.
+        ModelError: the tower does not consist of transformer blocks.
         ValueError: it has fewer blocks, or ``blocks`` is negative.
     """
     image, text = encoder.image, encoder.text
@@ -80,9 +78,9 @@ def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int
 
 
 def randomised_tower(tower: Tower, blocks: int, *, seed: int) -> Tower:
-    """Give a copy of ``tower`` whose top ``blocks`` blocks are random; a block's weights depend on seed and place only.
+    """Return a copy of ``tower`` with its top ``blocks`` blocks random; weights depend only on seed and position.
 
-    So a longer cascade holds the shorter one's random blocks.
+    A longer cascade therefore contains the random blocks of a shorter one.
 
     Raises:
         ValueError: the tower has fewer blocks, or ``blocks`` is negative.
@@ -170,7 +168,7 @@ class CascadeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSimilarity:
-    """How like its trained self one pair's heat still is."""
+    """The similarity of one pair's heat to that of the trained model."""
 
     spearman: float | None  # of the image heat, -1 to 1; None where either is flat, not finite or of under three cells
     ssim: float | None  # of the min-max image heat, -1 to 1; None as above, or where a side has under three cells
@@ -210,14 +208,14 @@ def cascade(
     *,
     words: bool = True,
 ) -> Iterator[SanityStep]:
-    """Explain the requests with the trained model, then with ever more of one tower random, and compare.
+    """Explain the requests with the trained model, then with more and more random blocks in one tower, and compare.
 
-    The pairs keep their seeds, so a method's own noise is the same at every step. A step is worked out when it is
-    asked for, and its copy of the tower is dropped with it.
+    The pairs keep their seeds, so that a method's own noise is the same at every step. A step is computed on demand,
+    and its copy of the tower is deleted afterwards.
 
     Raises:
-        ModelError: the tower is not made of transformer blocks.
-        ValueError: it has fewer blocks than were asked for.
+        ModelError: the tower does not consist of transformer blocks.
+        ValueError: it has fewer blocks than requested.
     """
     settings = settings or CascadeSettings()
     half = encoder.image if settings.tower is TowerName.IMAGE else encoder.text

@@ -1,17 +1,17 @@
-"""Confidence drop and increase: what the cosine becomes when the input is weighted by its own heat.
+"""Confidence drop and increase: the change of the cosine when the input is weighted by its own heat.
 
-A heat that shows what the cosine rests on keeps it (a small drop) or, by hiding what speaks against it, raises it.
+Heat that shows what the cosine depends on preserves it (a small drop) or, by hiding contrary evidence, increases it.
 
 Source: Chattopadhay et al. 2018, "Grad-CAM++: generalized gradient-based visual explanations for deep convolutional
 networks", section 4.1. As in pytorch-grad-cam's metrics (``cam_mult_image``), which M2IB's authors report, the heat
-multiplies the normalised tensor, so that what is hidden becomes the mean grey, and the drop is not divided by o: a
-cosine may be 0 or negative.
+multiplies the normalised tensor, so that hidden pixels become the mean grey, and the drop is not divided by o, because
+a cosine may be 0 or negative.
 
-Departures from M2IB's authors' code, whose image measure hands the map over without a batch axis, so that its first row
-weighs every row of the image, and whose text measure keeps the token ids above the median of the token map and sets the
-others, start and end left out, to the id 0. Here the whole map weighs the image, and words are weighted in their
-embeddings, with start and end kept: an id 0 is another token. With :attr:`TextMask.MEDIAN` weights are 0 or 1 as there,
-by the median over words instead of word pieces.
+Departures from the code of M2IB's authors: their image measure passes the map without a batch axis, so that its first
+row weights every row of the image; their text measure keeps the token ids above the median of the token map and
+replaces the others, except start and end, by the id 0. Here the whole map weights the image, and words are weighted in
+their embeddings, with start and end kept, because an id 0 is another token. With :attr:`TextMask.MEDIAN` weights are 0
+or 1 as there, by the median over words instead of word pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ _RESOLUTION = 1e-6  # what fp32 leaves of a cosine: the same input in another ba
 
 
 class TextMask(StrEnum):
-    """How the heat of words becomes their weights."""
+    """How the heat of words becomes weights."""
 
     MEDIAN = "median"  # 1 above the median of the phrase's words, else 0: as M2IB's authors do
     MINMAX = "minmax"  # the min-max heat, 0 to 1
@@ -54,13 +54,13 @@ class Confidence:
 
     @property
     def drop(self) -> float:
-        """How much of the cosine is lost, max(0, o - s), 0 to 2; a difference that fp32 does not resolve is 0."""
+        """Loss of the cosine, max(0, o - s), 0 to 2; a difference below the resolution of fp32 is 0."""
         lost = self.whole - self.weighted
         return lost if lost > _RESOLUTION else 0.0
 
     @property
     def increased(self) -> bool:
-        """Whether s > o, by more than fp32 resolves."""
+        """True if s > o by more than the resolution of fp32."""
         return self.weighted - self.whole > _RESOLUTION
 
 
@@ -120,6 +120,6 @@ def _word_weights(pair: ExplainedPair, mask: TextMask) -> list[float]:
 
 
 def _spread(is_measured: Sequence[bool], cosines: Sequence[Sequence[float]]) -> list[Confidence | None]:
-    """Give each pair its own result, None where it was not measured."""
+    """Return the result of each pair, None if it was not measured."""
     iterator = (Confidence(whole=whole, weighted=weighted) for whole, weighted in cosines)
     return [next(iterator) if measured else None for measured in is_measured]

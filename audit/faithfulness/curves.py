@@ -1,11 +1,11 @@
-"""Deletion and insertion: how fast the cosine falls when the hottest goes first, and rises when it comes first.
+"""Deletion and insertion: how fast the cosine falls or rises when the hottest parts are removed or inserted first.
 
-Patches and words are ranked by the heat alone, so any method is judged by its order, not by its scale. What is hidden
-becomes the model's mean grey or a blur of itself; in a phrase, a zeroed embedding.
+Patches and words are ranked by the heat only, so that a method is judged by its order, not its scale. Hidden patches
+become the model's mean grey or a blur of themselves; hidden words get a zero embedding.
 
 Source: Petsiuk et al. 2018, "RISE: randomized input sampling for explanation of black-box models" (deletion and
-insertion): there single pixels and the class's probability, here the grid's patches, since a map on a grid ranks no
-pixels, and the cosine.
+insertion). The paper uses single pixels and the probability of a class; here patches of the grid, because a map on a
+grid does not rank pixels, and the cosine.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Change(StrEnum):
 
 
 class Baseline(StrEnum):
-    """What stands where the image is hidden."""
+    """The content of hidden patches."""
 
     GREY = "mean grey"  # the mean that preprocessing subtracts: 0 in the normalised tensor
     BLUR = "blur"
@@ -51,7 +51,7 @@ class Baseline(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveSettings:
-    """How an image is taken apart; the paper deletes to grey and inserts into a blur."""
+    """How an image is changed; the paper deletes to grey and inserts into a blur."""
 
     change: Change = Change.DELETION
     baseline: Baseline = Baseline.GREY
@@ -69,7 +69,7 @@ class CurveSettings:
 
     @property
     def name(self) -> str:
-        """What the score is called; two baselines are two scores."""
+        """The name of the score, which includes the baseline."""
         return f"image {self.change} AUC, {self.baseline}"
 
 
@@ -121,7 +121,7 @@ def word_curves(
 
 
 def word_curve_name(change: Change) -> str:
-    """What a word curve's area is called."""
+    """Return the score name of a word curve's area."""
     return f"text {change} AUC, zero embeddings"
 
 
@@ -144,7 +144,7 @@ def blurred(pixels: Float[Tensor, "channels height width"], sigma: float) -> Flo
 
 
 def _counts(cells: int, steps: int) -> list[int]:
-    """How many cells are changed at each step, from none to all."""
+    """Return the number of changed cells at each step, from none to all."""
     steps = min(steps, cells)
     return [round(step * cells / steps) for step in range(steps + 1)]
 

@@ -1,26 +1,24 @@
-"""ROAD: replace pixels by what noisy linear imputation makes of their neighbours, most relevant first.
+"""All faithfulness scores of a pair, and ROAD: pixels are replaced by noisy linear imputation, most relevant first.
 
-The equations of all missing pixels are solved together, so that what is filled in blends with what stands around it
-and does not give away where something was cut out. With W the neighbours' weights (1/6 beside, 1/12 across the corner),
-D what of them lies inside the image, and known pixels k, the missing ones v satisfy
+The equations of all missing pixels are solved together, so that the imputed pixels blend with their surroundings and do
+not reveal the removed area. With W the neighbours' weights (1/6 beside, 1/12 across the corner), D the weights that lie
+inside the image, and known pixels k, the missing ones v satisfy
 
     (D - W) v = W k
 
 which is symmetric and positive definite as long as one pixel is known.
 
-Source: Rong et al. 2022, "A consistent and efficient evaluation strategy for attribution methods" (noisy linear
-imputation), with the weights of its authors' code.
+The outline of a mean-grey hole reveals what was there; noisy linear imputation hides it, and the model need not be
+retrained. With faithful heat the cosine falls much when the hottest patches are removed, and little for the coldest.
 
-A hole of mean grey gives away by its outline what was there; noisy linear imputation hides the outline, and the model
-needs no retraining. A faithful heat loses much when its hottest patches go and little when its coldest do.
+Source: Rong et al. 2022, "A consistent and efficient evaluation strategy for attribution methods" (ICML), with the
+weights of its authors' code. Departures: whole patches are removed, because a map on a grid does not rank pixels;
+exactly the given share is removed also if heat is tied, with ties in a seeded random order; and the score is the
+cosine, because there are no classes.
 
-Source: Rong et al. 2022, "A consistent and efficient evaluation strategy for attribution methods" (ICML).
-Departures: whole patches are removed, since a map on a grid ranks no pixels; exactly the share asked for is
-removed where heat is tied, the ties by a seeded shuffle; and the score is the cosine, for there are no classes.
-
-A drop alone flatters a broad heat: on 32 pairs of phantoms uniform noise, which keeps half of every pixel, lost 7 and
-M2IB's heat, which hides most of the film, 34, though it deleted and inserted faster. So no score stands alone: the same
-are to be had for :func:`audit.faithfulness.pairs.shuffled` pairs, the heat's own values at random places.
+A drop alone favours broad heat: on 32 pairs of phantoms uniform noise, which keeps half of every pixel, lost 7 and
+M2IB's heat, which hides most of the image, 34, although its deletion and insertion were faster. Each score is therefore
+compared with that of :func:`audit.faithfulness.pairs.shuffled` pairs, the same heat in random order.
 """
 
 from collections.abc import Sequence
@@ -106,7 +104,7 @@ def _equations(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoadSettings:
-    """How much is removed, and the noise of what is filled in."""
+    """The removed shares, and the noise of the imputation."""
 
     percentiles: tuple[float, ...] = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0)  # of the patches
     noise: float = 0.01  # standard deviation, in units of the normalised tensor
@@ -184,7 +182,7 @@ _ONE_WORD = "fewer than two words of the phrase were explained, which ranks noth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaithfulnessSettings:
-    """What is measured; the curves are the paper's: deletion to grey, insertion into a blur."""
+    """The measured scores; the curves are the paper's: deletion to grey, insertion into a blur."""
 
     curves: tuple[CurveSettings, ...] = (
         CurveSettings(change=Change.DELETION, baseline=Baseline.GREY),

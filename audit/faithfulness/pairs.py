@@ -1,7 +1,7 @@
-"""What the scores look at: an explained pair, the order of its heat, and the cosine of what is left of it.
+"""The common parts of faithfulness scores: an explained pair, the order of its heat, and the cosine of changed inputs.
 
-A heat that is flat or not finite throughout points nowhere: its order is a seeded shuffle, its weights are 0. To leave
-such maps out would reward a method for showing nothing.
+Flat heat, and heat without a finite value, points nowhere: its order is a seeded shuffle and its weights are 0.
+Excluding such maps would reward a method for showing nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -82,9 +82,9 @@ def unit_range(heat: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def order_by_heat(heat: Float[Tensor, "*shape"], *, seed: int) -> Int[Tensor, " cells"]:
-    """Order the cells of a heat from the hottest, as indices into its flattened form, on the CPU.
+    """Return the cells of a heat map in descending order, as indices into its flattened form, on the CPU.
 
-    Ties are broken by a seeded shuffle: an order by position would favour the image's top, where a film is dark.
+    Ties are broken by a seeded shuffle: an order by position would favour the top of the image, which is dark.
     """
     values = heat.detach().flatten().cpu()
     if not bool(torch.isfinite(values).all()):
@@ -94,9 +94,9 @@ def order_by_heat(heat: Float[Tensor, "*shape"], *, seed: int) -> Int[Tensor, " 
 
 
 def shuffled(pair: ExplainedPair, *, seed: int) -> ExplainedPair:
-    """Move the heat's own values to random cells and words: a reference that knows neither image nor phrase.
+    """Move the heat's values to random cells and words: a reference that depends on neither image nor phrase.
 
-    It is as broad and as peaked as the heat itself, so that a score's difference to it is the heat's place alone.
+    It is as broad and as peaked as the heat itself, so that a score's difference to it depends only on location.
     """
     generator = torch.Generator().manual_seed(seed % 2**63)
     cells = torch.randperm(pair.heat.numel(), generator=generator)
@@ -111,12 +111,12 @@ def shuffled(pair: ExplainedPair, *, seed: int) -> ExplainedPair:
 def cosines_of_images(
     encoder: DualEncoder, pairs: Sequence[ExplainedPair], changes: Sequence[Sequence[ImageChange]]
 ) -> list[list[float]]:
-    """Cosine of each changed image with its own pair's whole phrase, -1 to 1.
+    """Cosine of each changed image with the whole phrase of its pair, -1 to 1.
 
     Args:
-        encoder: the model; nothing of it is changed and no gradient is kept.
-        pairs: which image and phrase.
-        changes: for each pair, functions that make what its image has become; an image lives for its batch only.
+        encoder: the model; it is not changed and no gradient is stored.
+        pairs: images and phrases.
+        changes: for each pair, functions that return a changed image; an image lives for its batch only.
     """
     phrases = [pair.phrase for pair in pairs]
     targets, _ = in_chunks(phrases, lambda chunk: list(_embedded_phrases(encoder, chunk)), size=_AT_ONCE)
@@ -135,18 +135,18 @@ def cosines_of_images(
 def cosines_of_phrases(
     encoder: DualEncoder, pairs: Sequence[ExplainedPair], weights: Sequence[Sequence[Sequence[float]]]
 ) -> list[list[float]]:
-    """Cosine of each weighted phrase with its own pair's whole image, -1 to 1.
+    """Cosine of each weighted phrase with the whole image of its pair, -1 to 1.
 
     The embedding of each of a word's tokens, position included, is multiplied by the word's weight; start, end and
     padding keep theirs.
 
     Args:
-        encoder: the model; nothing of it is changed and no gradient is kept.
-        pairs: which image and phrase.
-        weights: for each pair any number of weightings, each with one number a word.
+        encoder: the model; it is not changed and no gradient is stored.
+        pairs: images and phrases.
+        weights: for each pair any number of weightings, each with one number per word.
 
     Raises:
-        ModelError: the text tower does not hand out its embeddings.
+        ModelError: the text tower does not provide its embeddings.
         ValueError: a pair's words are not those of its phrase.
     """
     tower = encoder.text

@@ -1,4 +1,4 @@
-"""A method's pointing game beside the content-blind map that does best on the same phrases."""
+"""A method's pointing game compared with the best content-blind map on the same phrases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ class BestBlind:
 
 
 def values_of(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
-    """Take a method's values of one score, a row a case: ``image``, ``phrase``, ``finding``, ``patient``, ``value``."""
+    """Return a method's values of one score, per case: ``image``, ``phrase``, ``finding``, ``patient``, ``value``."""
     chosen = (table["method"] == method) & (table["score"] == score) & table["value"].notna()
     return table.loc[chosen, [*_CASE, "patient", "value"]].astype(dict.fromkeys(("image", "finding", "patient"), "str"))
 
 
 def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Take a method's values of the pointing game (:func:`values_of`), and beside them each content-blind map's.
+    """Join a method's values of the pointing game (:func:`values_of`) with those of each content-blind map.
 
-    The maps' columns have their names, and hold NaN where a map was not scored.
+    The maps' columns have their names, with NaN where a map was not scored.
     """
     hits = values_of(table, method, POINTING)
     for name in BLIND_METHODS:
@@ -46,11 +46,11 @@ def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
 def filled(
     references: Mapping[str, Float[np.ndarray, " cases"]],
 ) -> dict[str, Float[np.ndarray, " cases"]]:
-    """Give every content-blind map a value on every case, so that all are compared on the same ones.
+    """Fill in every content-blind map's missing values, so that all maps are compared on the same cases.
 
-    Whoever has no box of other patients to go by points at the centre, or anywhere: where the words-only prior is not
-    known the class-mean box counts, then the centre, then the random point. Else a map that is known for two phrases
-    and hits both would be the best of all.
+    Without boxes of other patients a blind guess is the centre or any point: missing values of the words-only prior are
+    those of the class-mean box, then of the centre, then of the random point. Otherwise a map that exists for two
+    phrases and hits both would be the best.
 
     Args:
         references: values by the names of ``BLIND_METHODS``; NaN where a map was not scored.
@@ -73,7 +73,7 @@ def best_of(
     *,
     groups: Labels | None = None,
 ) -> BestBlind | None:
-    """Find the content-blind map that scores highest on a method's cases; None where none was scored.
+    """Return the content-blind map with the highest score on a method's cases; None if none was scored.
 
     Args:
         own: the method's values, all of them scored.
@@ -100,10 +100,10 @@ def best_of(
 
 
 def best_blind(hits: pd.DataFrame) -> BestBlind | None:
-    """Find the best content-blind map on a method's phrases; None where none of them was scored by any.
+    """Return the best content-blind map on a method's phrases; None if no map was scored on any of them.
 
     Args:
-        hits: the method's values beside the maps' (:func:`hits_beside_blind`), of all phrases or some.
+        hits: the method's values and the maps' (:func:`hits_beside_blind`), of all phrases or some.
     """
     references = {name: hits[name].to_numpy(dtype=float) for name in BLIND_METHODS}
     return best_of(hits["value"].to_numpy(dtype=float), references, hits["patient"].tolist())

@@ -1,9 +1,9 @@
-"""Content-blind references: maps that never look at the image. A method that does not beat them has shown nothing.
+"""Content-blind references: maps that never look at the image. A method must beat them to show anything.
 
-All live on a grid of 128 x 128 cells over the image, whatever its shape. *class-mean box* is the mean of the boxes of
+All are on a grid of 128 x 128 cells over the image, whatever its shape. *class-mean box* is the mean of the boxes of
 the same finding in other patients; *words-only prior* narrows that to phrases with the same side and zone, and falls
-back to the same side, then to the finding, where no other patient has them. The patient's own boxes never take part,
-and boxes that several phrases of a patient share count once. *random* is no map: :func:`near_boxes` gives the exact
+back to the same side, then to the finding, if no other patient has them. The patient's own boxes are always excluded,
+and boxes shared by several phrases of a patient count once. *random* is not a map: :func:`near_boxes` gives the exact
 chance of a random point.
 """
 
@@ -62,9 +62,9 @@ def relative_shape(box: Box, *, rows: int, columns: int) -> RelativeShape:
 
 
 def rasterise(boxes: Iterable[RelativeShape]) -> Bool[np.ndarray, "128 128"]:
-    """Mark the cells whose centre lies in one of ``boxes``; one thinner than a cell marks the cell at its centre.
+    """Mark the cells whose centre lies in one of ``boxes``; a box thinner than a cell marks the cell at its centre.
 
-    What lies outside the image is cut off.
+    Parts outside the image are cut off.
     """
     mask = np.zeros((GRID, GRID), dtype=bool)
     for box in boxes:
@@ -91,9 +91,9 @@ def _fine(shape: Shape, finer: int) -> Bool[np.ndarray, "fine fine"]:
 
 
 def cells_touched(boxes: Iterable[RelativeShape]) -> Bool[np.ndarray, "128 128"]:
-    """Mark every cell that one of ``boxes`` touches: the rule that published class-mean figures follow.
+    """Mark every cell that one of ``boxes`` touches: the rule of published class-mean figures.
 
-    It grows each box by up to a cell on every side, so that a point beside a box may count as a hit.
+    It extends each box by up to a cell on every side, so that a point next to a box may count as a hit.
     """
     mask = np.zeros((GRID, GRID), dtype=bool)
     for box in boxes:
@@ -109,7 +109,7 @@ def cells_touched(boxes: Iterable[RelativeShape]) -> Bool[np.ndarray, "128 128"]
 
 
 def _on_image(boxes: Iterable[Rectangle]) -> Iterator[Rectangle]:
-    """Cut boxes at the image's edges and drop what lies outside."""
+    """Clip boxes to the image and drop those outside."""
     for x0, y0, x1, y1 in boxes:
         part = max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0)
         if part[0] < part[2] and part[1] < part[3]:
@@ -132,7 +132,7 @@ def centre_map() -> Float[np.ndarray, "128 128"]:
 
 
 def blind_point(blind: Float[np.ndarray, "128 128"]) -> tuple[float, float]:
-    """Where a blind map points, as shares (row, column) of the image: the middle of its largest hottest plateau.
+    """Return the point of a blind map, as shares (row, column) of the image: the middle of its largest maximal plateau.
 
     Mean boxes have plateaus by construction; the tie rule of the pointing game would handicap them and is not applied.
     """
@@ -148,9 +148,9 @@ def near_boxes(
     """Mark the cells whose centre lies in a box or within ``tolerance`` of its edge.
 
     ``extent`` is the image's height and width in the unit of the tolerance, source pixels or mm. Distances are to the
-    rectangles themselves, so that the coarse grid costs a reference nothing, and to other shapes on a grid five times
-    as fine. The mean of the result is the chance that
-    a uniformly random point hits: the expectation of the random pointing game, to which a draw would only add noise.
+    rectangles themselves, so that the coarse grid does not affect a reference, and to other shapes on a grid five times
+    as fine. The mean of the result is the probability that a uniformly random point hits, which is the expectation of
+    the random pointing game.
     """
     height, width = extent
     boxes = tuple(boxes)
@@ -178,12 +178,12 @@ def _distance(shape: Shape, extent: tuple[float, float]) -> Float[np.ndarray, "1
 class BlindMaps:
     """Class-mean box and words-only prior of a cohort, each leaving one patient out.
 
-    One sum a class is kept; a patient's own boxes are few and are drawn again when they are left out, so that memory
-    does not grow with the cohort.
+    One sum per class is stored; a patient's own few boxes are rasterised again and subtracted, so that memory does not
+    grow with the cohort.
 
     Args:
         cases: the cohort.
-        mark: how boxes become cells.
+        mark: function that rasterises boxes.
     """
 
     def __init__(

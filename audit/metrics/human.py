@@ -26,15 +26,15 @@ _GRID = 512  # cells a side, over a shape or over all that two readers drew
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderPair:
-    """What one reader drew and what another did, for one finding on one image."""
+    """The boxes of two readers for one finding on one image."""
 
     one: tuple[Box, ...]  # the reader who is scored
     other: tuple[Box, ...]  # the reader who is the target
 
     def scores(self, tolerances: Mapping[str, Tolerance | None]) -> dict[str, float | None]:
-        """Give every score that a drawn box can have; a tolerance that is None leaves its score unmeasured.
+        """Return every score that a drawn box can have; a tolerance of None leaves its score unmeasured.
 
-        A box has no shades, so that its IoU is the same at every threshold; it ranks no pixels and has no contrast.
+        A box has no shades: its IoU is the same at every threshold, it ranks no pixels and has no contrast.
         """
         pointing = {
             name: None if reach is None else float(centre_distance(self.one, self.other, reach.pixel) <= reach.reach)
@@ -45,7 +45,7 @@ class ReaderPair:
 
 
 def reader_pairs(boxes: Iterable[Box]) -> Iterator[ReaderPair]:
-    """Give every ordered pair of readers among boxes of one finding on one image; boxes of no named reader are none."""
+    """Yield every ordered pair of readers among boxes of one finding on one image; boxes need a reader."""
     by_reader: dict[str, list[Box]] = defaultdict(list)
     for box in boxes:
         if box.reader is not None:
@@ -75,18 +75,18 @@ def _mean_score(name: str, values: Sequence[float | None]) -> Score:
 def centre_distance(one: Sequence[Box], other: Sequence[Box], pixel: tuple[float, float] = (1.0, 1.0)) -> float:
     """Distance from the middle of the largest box of ``one`` to the nearest box of ``other``; 0 inside.
 
-    One point a reader, as the pointing game has one a map: a rectangle's centre, or of another shape the point that
-    lies nearest to its centroid. ``pixel`` is the height and width of a source pixel, in the unit that the distance
-    comes in. Distances to rectangles are exact, those to other shapes hold to a part in 500 of their size.
+    One point per reader, as the pointing game has one per map: a rectangle's centre, or for another shape the point
+    nearest to its centroid. ``pixel`` is the height and width of a source pixel, in the unit of the returned distance.
+    Distances to rectangles are exact, those to other shapes are accurate to a 500th of their size.
     """
     point = _middle(max(one, key=lambda box: box.width * box.height))
     return min(_distance(point, box, pixel) for box in other)
 
 
 def iou_between(one: Sequence[Box], other: Sequence[Box]) -> float:
-    """Intersection over union of the areas that two readers' boxes cover, 0 to 1.
+    """Intersection over union of the areas of two readers' boxes, 0 to 1.
 
-    It is exact, on no grid, where both drew rectangles only; other shapes are laid on ``_GRID`` cells a side.
+    It is exact for rectangles; other shapes are rasterised with ``_GRID`` cells per side.
     """
     if any(box.shape is not None for box in (*one, *other)):
         cells_one, cells_other = (_cells(boxes, _around((*one, *other))) for boxes in (one, other))
@@ -102,7 +102,7 @@ def iou_between(one: Sequence[Box], other: Sequence[Box]) -> float:
 def _covered(
     boxes: Sequence[Box], x: Float[np.ndarray, " columns"], y: Float[np.ndarray, " rows"]
 ) -> Bool[np.ndarray, "rows columns"]:
-    """Say of each point whether it lies in one of ``boxes``, all rectangles."""
+    """Return for each point whether it lies in one of ``boxes``, all rectangles."""
     covered: Bool[np.ndarray, "rows columns"] = np.any(
         [
             ((y > box.y) & (y < box.y + box.height))[:, None] & ((x > box.x) & (x < box.x + box.width))[None, :]
@@ -120,7 +120,7 @@ def _around(boxes: Sequence[Box]) -> Bounds:
 
 
 def _cells(boxes: Sequence[Box], bounds: Bounds) -> Bool[np.ndarray, "cells cells"]:
-    """Lay boxes of any shape on a grid over ``bounds``."""
+    """Rasterise boxes of any shape on a grid over ``bounds``."""
     x, y, width, height = bounds
     scale = _GRID / width, _GRID / height
     cells = np.zeros((_GRID, _GRID), dtype=bool)
@@ -135,7 +135,7 @@ def _cells(boxes: Sequence[Box], bounds: Bounds) -> Bool[np.ndarray, "cells cell
 
 
 def _middle(box: Box) -> tuple[float, float]:
-    """Give a box's (x, y) that a reader would point at."""
+    """Return the point (x, y) of a box that a reader would point at."""
     if box.shape is not None:
         bounds = box.x, box.y, box.width, box.height
         cells = _cells([box], bounds)

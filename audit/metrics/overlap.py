@@ -35,7 +35,7 @@ _MEAN_OVER = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def energy_in_box(heat: Float[np.ndarray, "height width"], target: Target) -> float | None:
-    """Share of the positive heat that lies in ``target``, 0 to 1; None where it cannot be measured.
+    """Share of the positive heat in ``target``, 0 to 1; None if it cannot be measured.
 
     Source: Wang et al. 2020, "Score-CAM", section 4.3 (energy-based pointing game).
     """
@@ -100,7 +100,7 @@ def mean_of_levels(ious: tuple[float, ...]) -> float:
 
 
 def is_flat(values: Float[np.ndarray, " values"]) -> bool:
-    """Whether finite values of a map in its own precision differ by rounding alone, or there are none."""
+    """Return True if the finite values of a map differ only by rounding in its own precision, or there are none."""
     return values.size == 0 or bool(values.max() - values.min() <= rounding(values))
 
 

@@ -66,7 +66,7 @@ def sampled(
 
 
 def _edges(side: int, step: int) -> Int[np.ndarray, " edges"]:
-    """Cut a side into cells of ``step`` px; what is left goes to both ends alike, and an odd pixel to the middle."""
+    """Divide a side into cells of ``step`` px; the remainder is split between the ends, an odd pixel is in the middle."""
     cells = max(1, side // step)
     if cells % 2 == 0 and (side - cells * step) % 2 == 1:
         cells -= 1
@@ -90,9 +90,9 @@ def _at_centres(
 
 
 def is_measurable(heat: Float[np.ndarray, "height width"], target: Target) -> bool:
-    """Whether ``target`` has a pixel, and the model saw one of them.
+    """Return True if ``target`` has a pixel and the model saw one of them.
 
-    A map without any finite pixel is broken, not cropped: it stays measurable and loses.
+    A map without any finite pixel is broken, not cropped: it stays measurable and misses.
     """
     inside = target > 0
     if not inside.any():
@@ -103,10 +103,10 @@ def is_measurable(heat: Float[np.ndarray, "height width"], target: Target) -> bo
 def visible_parts(
     heat: Float[np.ndarray, "height width"], target: Target
 ) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]] | None:
-    """Give the finite heat, in its own precision, and each such pixel's share inside the target; one-dimensional.
+    """Return the finite heat, in its own precision, and each such pixel's share inside the target; one-dimensional.
 
     Returns:
-        None where the score cannot be measured; empty arrays for a map without any finite pixel.
+        None if the score cannot be measured; empty arrays for a map without any finite pixel.
     """
     if not is_measurable(heat, target):
         return None
@@ -119,7 +119,7 @@ _LAST_BITS = 8  # units in the last place: a weighted sum of four values is off 
 
 
 class Outcome(StrEnum):
-    """How one map fared against one target."""
+    """The result of one map against one target."""
 
     HIT = "hit"
     MISS = "miss"
@@ -127,23 +127,23 @@ class Outcome(StrEnum):
 
     @property
     def is_hit(self) -> bool | None:
-        """Whether it is a hit; None where it is unscored."""
+        """True for a hit, False for a miss, None if unscored."""
         return None if self is Outcome.UNSCORED else self is Outcome.HIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far from the target a point may lie and still hit."""
+    """The distance from the target at which a point still hits."""
 
     reach: float
     pixel: tuple[float, float] = (1.0, 1.0)  # height and width of a source pixel, in the unit of ``reach``
 
     @classmethod
     def at_model(cls, tau_px: float, model_px: tuple[float, float]) -> "Tolerance":
-        """Give a tolerance in pixels of the model's input, whose height and width in source pixels are ``model_px``.
+        """Return a tolerance in pixels of the model's input, whose height and width in source pixels are ``model_px``.
 
-        On the source it is a circle where these are equal, an ellipse where the image was stretched. The unit is the
-        height of a source pixel: distances on square model pixels then hold no rounding error, and a point at exactly
+        On the source it is a circle if these are equal, and an ellipse if the image was stretched. The unit is the
+        height of a source pixel: distances on square model pixels then have no rounding error, and a point at exactly
         ``tau_px`` is a hit.
         """
         height, width = model_px
@@ -154,12 +154,12 @@ _EXACT = Tolerance(reach=0.0)
 
 
 def rounding(values: Float[np.ndarray, "..."]) -> float:
-    """How far apart two equal values may lie after interpolation, in their own unit; ``values`` are finite."""
+    """Maximum difference of two equal values after interpolation, in their own unit; ``values`` are finite."""
     return _LAST_BITS * float(np.finfo(values.dtype).eps) * max(float(values.max()), -float(values.min()))
 
 
 def find_peak(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None:
-    """Find the hottest pixel's (row, column); None where the map points nowhere.
+    """Return the (row, column) of the heat's maximum; None if the map points nowhere.
 
     Pixels that are not finite (outside the model's input, behind a collimator) do not count. A flat map, a map without
     a finite pixel, and a map with two separate maxima point nowhere.
@@ -189,7 +189,7 @@ def find_peak(heat: Float[np.ndarray, "height width"]) -> tuple[int, int] | None
 
 
 def centre_pixel(region: Bool[np.ndarray, "height width"]) -> tuple[int, int]:
-    """Give the pixel of a region that lies nearest to the region's centroid; the first of equals in reading order."""
+    """Return the pixel of a region nearest to the region's centroid; of equals the first in reading order."""
     pixels = np.argwhere(region)
     nearest = np.square(pixels - pixels.mean(0)).sum(1).argmin()
     return int(pixels[nearest, 0]), int(pixels[nearest, 1])
@@ -226,9 +226,9 @@ def pointing_outcome(
     *,
     tolerance: Tolerance = _EXACT,
 ) -> Outcome:
-    """Say whether the hottest pixel of ``heat`` lies within a tolerance of ``target``.
+    """Return whether the peak of ``heat`` lies within a tolerance of ``target``.
 
-    A target that is empty, or of which the model saw nothing, leaves it UNSCORED.
+    It is UNSCORED if the target is empty or the model saw nothing of it.
     """
     return outcome_at(find_peak(heat), target, tolerance) if is_measurable(heat, target) else Outcome.UNSCORED
 
@@ -236,7 +236,7 @@ def pointing_outcome(
 def outcome_at(
     point: tuple[int, int] | None, target: Bool[np.ndarray, "height width"], tolerance: Tolerance = _EXACT
 ) -> Outcome:
-    """Say whether a map's hottest point lies within a tolerance of a target that has a pixel; exactly at it is a hit.
+    """Return whether a map's peak lies within a tolerance of a non-empty target; exactly at the tolerance is a hit.
 
     A map that points nowhere (``point`` is None, see :func:`find_peak`) is a MISS.
     """

@@ -229,7 +229,7 @@ def _auc(phrases: Sequence[PhraseRecognition], sums: np.ndarray, counts: np.ndar
 
 
 def estimate_of(values: Sequence[tuple[str, float | None]], *, bound: float = 1.0) -> Estimate | None:
-    """Give the mean of the measured values with its interval over patients; None if nothing was measured.
+    """Return the mean of the measured values with its interval over patients; None if nothing was measured.
 
     Args:
         values: patient and value of each case.

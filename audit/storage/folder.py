@@ -147,7 +147,7 @@ def archive(out: Path, key: str) -> None:
 
 
 def restore(out: Path, key: str) -> None:
-    """Move an archived study back into the result, in the place of what lies there.
+    """Move an archived study back into the result; it replaces what is there.
 
     Raises:
         OutputError: it cannot be moved.

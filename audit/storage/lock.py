@@ -85,7 +85,7 @@ class Fence:
         """Check that the run still holds OUT.
 
         Raises:
-            OutputError: OUT is gone, or another run has begun there.
+            OutputError: OUT has disappeared, or another run has started there.
         """
         try:
             owner = json.loads(self.lock.read_bytes())

@@ -35,10 +35,10 @@ def check_ray() -> None:
 def finished_on_ray(
     studies: Sequence[Study], explainer: Explainer, finisher: Finisher, stop: Stop
 ) -> Generator[FinishedStudy, None, None]:
-    """Load, explain, score and write studies on a cluster, and give them back in their order.
+    """Load, explain, score and write studies on a cluster, and yield them in order.
 
-    ``explainer`` says how to attribute; its own model stays idle, since every worker loads one. Where ``stop`` says so
-    no further study is taken.
+    ``explainer`` defines the attribution; its own model stays idle, because every worker loads one. Once ``stop``
+    returns True, no further study is started.
 
     Raises:
         AuditError: there is no cluster, or no worker starts.
@@ -87,7 +87,7 @@ def finished_on_ray(
 
 
 def _prepare_environment() -> None:
-    """Say what Ray reads from the environment once, as it is imported, unless the user has said it."""
+    """Set the variables that Ray reads when it is imported, unless the user has set them."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its use to its makers unless it is told not to
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do anyhow, and says so in every worker
@@ -99,5 +99,5 @@ def _prepare_environment() -> None:
 
 
 def _weight(study: Study) -> int:
-    """Bytes that a study may hold in the object stores: what was loaded and, for a moment, what was made of it too."""
+    """Return the bytes that a study may occupy in the object stores: loaded data and, briefly, results."""
     return sum(2 * (case.image.rows * case.image.columns + _BESIDE_PIXELS) for case in study.cases)

@@ -1,6 +1,6 @@
-"""A cluster as the flow of studies sees it: its capacity, how many workers each stage gets, and what may be lost.
+"""The interface of a cluster for the flow of studies: capacity, workers per stage, and possible losses.
 
-Ray's own is in :mod:`audit.execution.on_ray.machines`, the only module that imports Ray.
+:mod:`audit.execution.on_ray.machines`, the only module that imports Ray, implements it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _A_HELPER = 12  # processors that attribute on a CPU for one that decodes and on
 
 
 class Stage(StrEnum):
-    """The three stages of a study, each with workers of its own."""
+    """The three stages of a study, each with its own workers."""
 
     DECODE = "decode"
     EXPLAIN = "explain"
@@ -24,7 +24,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a cluster has."""
+    """The resources of a cluster."""
 
     processors: float
     gpus: float
@@ -33,17 +33,17 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pools:
-    """How many workers each stage should have, and what share of a processor each of them asks for."""
+    """The number of workers per stage, and the share of a processor that each requests."""
 
     sizes: Mapping[Stage, int]
     share: float
 
 
 def pools_for(capacity: Capacity, *, on_gpu: bool) -> Pools:
-    """Share out a cluster: a GPU each for attribution and the processors for the rest; without GPUs most attribute.
+    """Divide a cluster: one attribution worker per GPU, other processors for the rest; without GPUs most explain.
 
-    Every stage gets one worker at least. Where there are fewer processors than workers, each asks for one part in k of
-    a processor, so that every processor has room for k of them, on whatever node it is.
+    Every stage gets at least one worker. If there are fewer processors than workers, each requests one k-th of a
+    processor, so that every processor has room for k of them, on any node.
     """
     processors = max(1, int(capacity.processors))
     if on_gpu:
@@ -58,19 +58,19 @@ def pools_for(capacity: Capacity, *, on_gpu: bool) -> Pools:
 
 
 class WorkerLostError(Exception):
-    """A worker's process, or its node, is gone."""
+    """A worker's process, or its node, has died."""
 
 
 class DataLostError(Exception):
-    """A result was on a node that is gone."""
+    """A result was on a node that has died."""
 
 
 @runtime_checkable
 class Machines(Protocol):
-    """What the flow asks of a cluster. References and workers are opaque."""
+    """The operations that the flow needs from a cluster. References and workers are opaque."""
 
     def capacity(self) -> Capacity:
-        """Say what the cluster has now."""
+        """Return the present resources of the cluster."""
         ...
 
     def start(self, stage: Stage, share: float) -> tuple[Any, Any]:
@@ -82,7 +82,7 @@ class Machines(Protocol):
         ...
 
     def is_alive(self, node: str) -> bool:
-        """Whether a node still takes part."""
+        """Return True if a node is still part of the cluster."""
         ...
 
     def call(self, worker: Any, arguments: Sequence[Any], *, results: int) -> list[Any]:
@@ -94,10 +94,10 @@ class Machines(Protocol):
         ...
 
     def fetch(self, reference: Any) -> Any:
-        """Give what a reference holds.
+        """Return the value of a reference.
 
         Raises:
-            WorkerLostError: who was to make it is gone.
-            DataLostError: what it was to be made from is gone.
+            WorkerLostError: its worker has died.
+            DataLostError: its inputs are lost.
         """
         ...

@@ -1,10 +1,10 @@
-"""The flow of studies over workers that may die: bounded, in order, and each study done once or told why not.
+"""The flow of studies over workers that may die: bounded, in order; each study is done once, or excluded with a reason.
 
-Nothing here knows Ray: a :class:`cluster.Machines` does the work, and :mod:`machines` is that of Ray.
+This module does not depend on Ray: it uses a :class:`cluster.Machines`, which :mod:`machines` implements with Ray.
 
-A worker has one task that it works on and one that waits. When it dies, the study at work is to blame and the one that
-waits is not. Blamed studies are tried again alone, on a worker that has nothing else: so a study that kills its workers
-is found out after three of them, and takes no other with it. A worker that died with its node is nobody's fault.
+A worker has one task in progress and one that waits. When it dies, the study in progress is suspected and the waiting
+one is not. Suspected studies are retried alone, on a worker without other tasks: a study that kills its workers is
+detected after three of them, and affects no other study. A worker that died together with its node is not counted.
 """
 
 import logging
@@ -90,15 +90,15 @@ class Flow:
         clock: Callable[[Mapping[str, float]], None] = lambda _seconds: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a cluster.
+        """Create a flow on a cluster.
 
         Args:
             machines: the cluster.
-            pools: shares it out.
-            pairs_a_batch: pairs of image and sentence that fill the device.
-            lost: says of a study that our own bug ended why it is lost.
-            clock: told the seconds of each task, by stage.
-            now: seconds on a clock that never goes back.
+            pools: divides it among the stages.
+            pairs_a_batch: number of pairs of image and sentence that fill the device.
+            lost: returns the reason why a study was lost to a bug.
+            clock: called with the seconds of each task, by stage.
+            now: seconds on a monotonic clock.
         """
         self._machines, self._pools, self._pairs = machines, pools, pairs_a_batch
         self._lost, self._clock, self._now = lost, clock, now
@@ -139,7 +139,7 @@ class Flow:
                 self._machines.stop(worker.handle)
 
     def _admits(self, study: Study, weights: Callable[[Study], int]) -> bool:
-        """Whether one more study may be under way: bounded in number, and in bytes by half of the object stores."""
+        """Return True if one more study may start: bounded in number, and in bytes by half of the object stores."""
         if not self._active:
             return True
         sizes = self._pools(self._capacity).sizes
@@ -179,7 +179,7 @@ class Flow:
                         self._give(worker, waiting)
 
     def _give(self, worker: _Actor, waiting: deque[_Job]) -> None:
-        """Give a worker its next task, if there is one for it."""
+        """Give a worker its next task, if there is one."""
         suspect = next((job for job in waiting if job.suspect), None)
         if suspect is not None and not worker.tasks:
             jobs = [suspect]
@@ -194,7 +194,7 @@ class Flow:
         worker.tasks.append(_Task(tuple(jobs), tuple(made), summary))
 
     def _batch(self, jobs: list[_Job], worker: _Actor) -> list[_Job]:
-        """Take as many studies as fill the device; fewer only where it would have nothing to do."""
+        """Select as many studies as fill the device; fewer only if it would otherwise be idle."""
         if worker.stage is not Stage.EXPLAIN:
             return jobs[:1]
         pairs = 0
@@ -235,7 +235,7 @@ class Flow:
             worker.starting, self._failed_starts = None, 0
 
     def _ended(self, worker: _Actor) -> None:
-        """Take in the task at the head of a worker's queue."""
+        """Process the end of a worker's first task."""
         task = worker.tasks[0]
         try:
             summary = self._machines.fetch(task.summary)
@@ -272,7 +272,7 @@ class Flow:
             self._waiting[job.stage].append(job)
 
     def _remove_dead(self, worker: _Actor) -> None:
-        """Take a dead worker out and its tasks back; the one at work is to blame, the one behind it is not."""
+        """Remove a dead worker and requeue its tasks; the task in progress is suspected, the waiting one is not."""
         self._machines.stop(worker.handle)  # one that cannot be reached may live on
         self._workers.remove(worker)
         self._adjusted = -_ADJUST_EVERY  # a new one is due
@@ -287,7 +287,7 @@ class Flow:
                 self._retry(job)
 
     def _retry(self, job: _Job) -> None:
-        """Put a study back to the head of its queue, or record that it has been tried often enough."""
+        """Put a study back at the head of its queue, or exclude it after too many attempts."""
         job.tries += 1
         if len(job.deaths) >= _DEATHS:
             job.deaths = [node for node in job.deaths if self._machines.is_alive(node)]
@@ -309,7 +309,7 @@ class Flow:
 
 
 def _next_reference(worker: _Actor) -> Any:
-    """What shows next that a worker has come further."""
+    """Return the reference whose completion shows a worker's next progress."""
     if worker.starting is not None:
         return worker.starting
     return worker.tasks[0].summary if worker.tasks else None

@@ -1,4 +1,4 @@
-"""The cluster behind a flow of studies: Ray, as far as it is needed. The only module that imports Ray."""
+"""Implements the cluster with Ray; the only module that imports Ray."""
 
 import logging
 import os
@@ -25,9 +25,9 @@ _LOST = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 
 
 def connect() -> bool:
-    """Join the cluster that RAY_ADDRESS names, or start one on this machine alone; False where the caller had joined.
+    """Join the cluster named by RAY_ADDRESS, or start one on this machine; False if the caller had joined one.
 
-    The one that is started here has no dashboard, and answers only who has its token.
+    The cluster that is started here has no dashboard, and only accepts clients with its token.
 
     Raises:
         AuditError: there is no cluster at that address, or Ray does not start here.
@@ -73,7 +73,7 @@ class RayMachines:
         self._on_gpu = on_gpu
 
     def capacity(self) -> Capacity:
-        """Say what the cluster has now."""
+        """Return the present resources of the cluster."""
         has = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own lack of hints
         return Capacity(
             processors=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), store_bytes=has.get("object_store_memory", 0.0)
@@ -94,7 +94,7 @@ class RayMachines:
         ray.kill(worker)
 
     def is_alive(self, node: str) -> bool:
-        """Whether a node still takes part."""
+        """Return True if a node is still part of the cluster."""
         nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own lack of hints
         return any(each["NodeID"] == node and each["Alive"] for each in nodes)
 
@@ -111,7 +111,7 @@ class RayMachines:
         return list(found)
 
     def fetch(self, reference: Any) -> Any:
-        """Give what a reference holds; what an actor raised is raised as it was there."""
+        """Return the value of a reference; an exception of an actor is raised here."""
         try:
             return ray.get(reference)
         except _LOST as error:
