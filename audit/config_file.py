@@ -73,10 +73,10 @@ def file_layer(path: Path) -> Layer:
             return _layer(_of_run(path), path)
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise AuditError(f"--config {path}: cannot be read ({reason})") from error
     except tomllib.TOMLDecodeError as error:
-        raise AuditError(f"--config {path}: is no TOML ({error})") from error
+        raise AuditError(f"--config {path}: is not valid TOML ({error})") from error
     return _layer(content, path)
 
 
@@ -85,7 +85,7 @@ def _of_run(path: Path) -> Mapping[str, Any]:
     try:
         run = RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise AuditError(f"--config {path}: is no run.json of m2ib-audit ({describe_error(error)})") from error
+        raise AuditError(f"--config {path}: is not a run.json of m2ib-audit ({describe_error(error)})") from error
     if run.config:
         return run.config
     numbers = {

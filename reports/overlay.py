@@ -127,7 +127,7 @@ def check_picture(encoded: bytes, *, name: str) -> None:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as picture:
             picture.load()
     except _UNREADABLE as error:
-        raise DamagedError(f"{name} is no readable JPEG or PNG: audit the study again") from error
+        raise DamagedError(f"{name} is not a readable JPEG or PNG: audit the study again") from error
 
 
 def thumbnail(
@@ -151,7 +151,7 @@ def thumbnail(
             opened.thumbnail((side, side), Image.Resampling.LANCZOS)
             picture = opened.convert("L")
     except _UNREADABLE as error:
-        raise DamagedError("the picture of a thumbnail is no readable JPEG or PNG: audit the study again") from error
+        raise DamagedError("the picture of a thumbnail is not a readable JPEG or PNG: audit the study again") from error
     shown = picture.convert("RGBA")
     if show is not None:
         overlay = colour_heat(heats[show], placement, height=picture.height, width=picture.width)

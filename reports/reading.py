@@ -82,7 +82,9 @@ def file_checksum(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise DamagedError(f"{path} cannot be read (it is no plain file): is its folder one that a run made?")
+                raise DamagedError(
+                    f"{path} cannot be read (it is not a regular file): is its folder one that a run made?"
+                )
             return file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DamagedError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error
@@ -99,7 +101,7 @@ def read_bounded(path: Path, *, most_bytes: int, remedy: str = "audit the study 
         with os.fdopen(descriptor, "rb") as stream:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise DamagedError(f"{path} cannot be read (it is no plain file): {remedy}")
+                raise DamagedError(f"{path} cannot be read (it is not a regular file): {remedy}")
             content = stream.read(most_bytes + 1) if found.st_size <= most_bytes else None
     except OSError as error:
         raise DamagedError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
@@ -128,15 +130,15 @@ def read_model(path: Path, model: type[_Read], limits: Limits) -> _Read:
     """
     content = read_bounded(path, most_bytes=limits.most_bytes, remedy=limits.remedy)
     if content.count(b"[") + content.count(b"{") > limits.most_containers:
-        raise DamagedError(f"{path} is no record (more than {limits.most_containers:,} values): {limits.remedy}")
+        raise DamagedError(f"{path} is not a record (more than {limits.most_containers:,} values): {limits.remedy}")
     try:
         data = json.loads(content, object_hook=_of_few_keys)
     except RecursionError as error:
-        raise DamagedError(f"{path} is no record (it is nested too deeply): {limits.remedy}") from error
+        raise DamagedError(f"{path} is not a record (it is nested too deeply): {limits.remedy}") from error
     except ValueError as error:
-        raise DamagedError(f"{path} is no record: {limits.remedy}") from error
+        raise DamagedError(f"{path} is not a record: {limits.remedy}") from error
     if not isinstance(data, dict):
-        raise DamagedError(f"{path} is no record: {limits.remedy}")
+        raise DamagedError(f"{path} is not a record: {limits.remedy}")
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DamagedError(
@@ -209,7 +211,7 @@ def read_heats(folder: Path, record: StudyRecord) -> dict[str, Grid]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _grids(archive, expected, path)
     except _BROKEN as error:
-        raise DamagedError(f"{path} is no stored heat ({error}): audit the study again") from error
+        raise DamagedError(f"{path} is not stored heat ({error}): audit the study again") from error
 
 
 def _grids(archive: zipfile.ZipFile, expected: Mapping[str, ExpectedHeat], path: Path) -> dict[str, Grid]:

@@ -190,7 +190,7 @@ def _check_ids(boxes: Sequence[ScoredBox], targets: Sequence[Sequence[str]]) -> 
         raise ValueError("two boxes have the same id")
     unknown = sorted({box for target in targets for box in target} - set(ids))
     if unknown:
-        raise ValueError(f"a phrase's target is {unknown[0]!r}, which is no box of its image")
+        raise ValueError(f"a phrase's target is {unknown[0]!r}, which is not a box of its image")
 
 
 class ModelRecord(Record):

@@ -140,7 +140,7 @@ def study_folders(out: Path) -> list[Path]:
 
 def foreign_folder(folder: Path) -> str:
     """Return a message that a folder among the studies was not written by a run; mask its name before showing it."""
-    return f"{folder} is no study of a run, since its name is no study's key: move it out of OUT"
+    return f"{folder} is not a study of a run, because its name is not a study's key: move it out of OUT"
 
 
 def study_thumbnail(study: StudyFolder) -> bytes | None:
@@ -170,7 +170,7 @@ def valid_of(study: StudyFolder, image: ScoredImage) -> Bool[np.ndarray, "rows c
             size = picture.size
             mask = np.asarray(picture, dtype=bool) if size == (image.columns, image.rows) else None
     except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as error:
-        raise DamagedError(f"{name} is no picture ({error}): audit the study again") from error
+        raise DamagedError(f"{name} is not an image ({error}): audit the study again") from error
     if mask is None or mask.ndim != 2:
         raise DamagedError(
             f"{name} has {size[0]} x {size[1]} px, its image {image.columns} x {image.rows}: audit the study again"
@@ -347,4 +347,6 @@ def _check_sizes(record: StudyRecord, file: Path) -> None:
 def _check_plain(name: str, *, what: str, file: Path) -> None:
     """Refuse a name that could leave its folder, because records may come from elsewhere."""
     if not _PLAIN_NAME.fullmatch(name):
-        raise DamagedError(f"{file} has the {what} {name[:200]!r}, which is no plain file name: audit the study again")
+        raise DamagedError(
+            f"{file} has the {what} {name[:200]!r}, which is not a plain file name: audit the study again"
+        )

@@ -244,7 +244,7 @@ def only_known_hosts(endpoint: str | None = None) -> Iterator[None]:
         host = url.hostname or ""
         if url.scheme != "https" or not any(host == known or host.endswith(f".{known}") for known in _known_hosts()):
             raise ModelError(
-                f"{hub.netloc} leads to {url.scheme}://{url.netloc}, which is no host of the hub, so it is not "
+                f"{hub.netloc} leads to {url.scheme}://{url.netloc}, which is not a host of the hub, so it is not "
                 f"followed; if it is your mirror's, name it in the variable {_MORE_HOSTS}"
             )
         for header in _CREDENTIALS:

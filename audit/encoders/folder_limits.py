@@ -71,7 +71,7 @@ def _refuse_safetensors(path: Path, size: int) -> None:
 
 def _side(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("a size is no whole number")
+        raise ValueError("a size is not an integer")
     return value
 
 

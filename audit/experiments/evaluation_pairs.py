@@ -112,7 +112,7 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         raise OutputError(f"{path} cannot be read: give --overwrite to begin again") from error
     lines = csv.reader(io.StringIO(text, newline=""))
     if tuple(next(lines, ())) != _FIELDS:
-        raise OutputError(f"{path} is no file of an evaluation by this version: give --overwrite to begin again")
+        raise OutputError(f"{path} was not written by an evaluation of this version: give --overwrite to begin again")
     rows = list(lines)
     if not text.endswith("\n"):
         rows.pop()

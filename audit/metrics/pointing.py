@@ -66,7 +66,7 @@ def sampled(
 
 
 def _edges(side: int, step: int) -> Int[np.ndarray, " edges"]:
-    """Divide a side into cells of ``step`` px; the remainder is split between the ends, an odd pixel is in the middle."""
+    """Divide a side into cells of ``step`` px; both ends share the remainder, an odd pixel is in the middle."""
     cells = max(1, side // step)
     if cells % 2 == 0 and (side - cells * step) % 2 == 1:
         cells -= 1

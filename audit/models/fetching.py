@@ -256,7 +256,7 @@ def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
     except RevisionNotFoundError as error:
         raise ModelError(f"{hub_id}: there is no revision {revision}; {page}/commits lists them") from error
     except HFValidationError as error:
-        raise ModelError(f"{hub_id}: this is no hub id (owner/name)") from error
+        raise ModelError(f"{hub_id}: this is not a hub id (owner/name)") from error
     except OfflineModeIsEnabled as error:
         raise ModelError(
             f"{hub_id}: the hub is switched off here (HF_HUB_OFFLINE); unset it, or fetch where there is a network "

@@ -112,7 +112,7 @@ def test_no_secret_stands_in_a_job_file_and_only_their_owner_reads_them(slurm: P
     [
         ("shard = 3", "execution.slurm.shard: unknown key; did you mean execution.shard?"),
         ("shards = 0", "execution.slurm.shards: input should be greater than or equal to 1"),
-        ("shards =", "is no TOML"),
+        ("shards =", "is not valid TOML"),
         ('cluster = "cloud"', "execution.slurm.cluster: input should be 'slurm' or 'local'"),
     ],
 )

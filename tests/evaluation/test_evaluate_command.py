@@ -254,7 +254,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_to_be_replaced(folder, tmp_pa
     kept = evaluate(folder / "pairs.tsv", out, "--pairs", "2")
     assert kept.exit_code == 1
     assert "--overwrite" in kept.stderr
-    assert "no file of an evaluation" in evaluate_foreign(folder, out).stderr
+    assert "was not written by an evaluation" in evaluate_foreign(folder, out).stderr
     assert out.read_text() == "precious"
     assert evaluate(folder / "pairs.tsv", out, "--pairs", "2", "--overwrite").exit_code == 0
     assert len(rows_of(out)) == 2

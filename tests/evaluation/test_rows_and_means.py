@@ -58,8 +58,10 @@ def test_a_file_cut_anywhere_gives_back_its_whole_rows(tmp_path_factory, measure
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        pytest.param(lambda text: text.replace("cosine", "similarity"), "no file of an evaluation", id="other header"),
-        pytest.param(lambda text: text[:0], "no file of an evaluation", id="empty"),
+        pytest.param(
+            lambda text: text.replace("cosine", "similarity"), "was not written by an evaluation", id="other header"
+        ),
+        pytest.param(lambda text: text[:0], "was not written by an evaluation", id="empty"),
         pytest.param(lambda text: text.replace("0.25", "a lot"), "changed by hand", id="no number"),
         pytest.param(lambda text: text + "1,2\n", "changed by hand", id="a short row"),
     ],

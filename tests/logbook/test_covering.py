@@ -166,7 +166,7 @@ def test_a_folder_of_another_name_among_the_studies_is_named_to_its_owner_alone(
     monkeypatch.setenv("M2IB_AUDIT_NAMES", names)
     shutil.copytree(study_folders(out)[0], out / "studies" / "Anna Kowalska")
     told = CliRunner().invoke(app, ["render", str(out)])
-    assert (told.exit_code, "no study of a run" in told.stderr) == (3, True)
+    assert (told.exit_code, "is not a study of a run" in told.stderr) == (3, True)
     assert ("studies/Anna Kowalska is" in told.stderr, "studies/file-" in told.stderr) == (
         names == "show",
         names == "hide",

@@ -273,7 +273,9 @@ def elsewhere():
 def test_a_redirect_to_another_host_is_not_followed(hub, target, elsewhere):
     repository = hub.add("anyone/phantom", PHANTOM)
     repository.elsewhere["model.safetensors"] = f"http://localhost:{elsewhere.server_port}/weights"
-    with pytest.raises(ModelError, match=r"leads to http://localhost:\d+, which is no host of the hub.*M2IB_AUDIT_HUB"):
+    with pytest.raises(
+        ModelError, match=r"leads to http://localhost:\d+, which is not a host of the hub.*M2IB_AUDIT_HUB"
+    ):
         fetch("anyone/phantom", target, endpoint=hub.endpoint, on_message=told)
     assert elsewhere.asked == []
 
@@ -281,7 +283,7 @@ def test_a_redirect_to_another_host_is_not_followed(hub, target, elsewhere):
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "https://huggingface.co.evil.example/weights"])
 def test_an_address_that_only_looks_like_the_hubs_is_not_followed(hub, target, address):
     hub.add("anyone/phantom", PHANTOM).elsewhere["model.safetensors"] = address
-    with pytest.raises(ModelError, match="which is no host of the hub"):
+    with pytest.raises(ModelError, match="which is not a host of the hub"):
         fetch("anyone/phantom", target, endpoint=hub.endpoint, on_message=told)
 
 
@@ -328,7 +330,7 @@ def test_a_revision_that_is_not_there_is_refused(hub, target):
     [
         pytest.param("medclip", r"neither a known name \(biomedclip, .*\) nor a hub id", id="unknown"),
         pytest.param("./model", r"neither a known name", id="a path"),
-        pytest.param("owner/a b", r"owner/a b: this is no hub id", id="no hub id"),
+        pytest.param("owner/a b", r"owner/a b: this is not a hub id", id="no hub id"),
         pytest.param("phantom", r"it is part of this installation; pass --model phantom", id="shipped"),
         pytest.param("chexzero", r"its weights are on no hub; take one checkpoint", id="on no hub"),
     ],

@@ -75,7 +75,7 @@ def test_a_key_is_spelt_with_hyphens_or_underscores(tmp_path: Path, key: str) ->
         pytest.param('[m2ib]\nbeta = "x"', "m2ib.beta: x is not a number", id="type of a hyperparameter"),
         pytest.param("[lime]\nbeta = 2", "lime.beta: method lime: unknown", id="method"),
         pytest.param("seed = 4\n[method]\nseed = 5", "method.seed is given twice", id="twice"),
-        pytest.param("x =", "is no TOML", id="no TOML"),
+        pytest.param("x =", "is not valid TOML", id="no TOML"),
     ],
 )
 def test_a_mistake_in_a_file_names_the_key_and_the_file(tmp_path: Path, text: str, said: str) -> None:

@@ -105,19 +105,19 @@ def not_a_number(heat: np.ndarray) -> np.ndarray:
 
 
 SPOILT_HEAT = [
-    pytest.param(cut, "is no stored heat", id="cut short"),
-    pytest.param(flip, "is no stored heat", id="a bit flipped"),
+    pytest.param(cut, "is not stored heat", id="cut short"),
+    pytest.param(flip, "is not stored heat", id="a bit flipped"),
     pytest.param(bomb, "would inflate to", id="a bomb"),
-    pytest.param(pipe, "is no plain file", id="a named pipe"),
+    pytest.param(pipe, "is not a regular file", id="a named pipe"),
     pytest.param(with_first(not_a_number), "holds another heat", id="not a number"),
-    pytest.param(with_first(np.transpose), "is no stored heat", id="column order"),
+    pytest.param(with_first(np.transpose), "is not stored heat", id="column order"),
     pytest.param(with_first(lambda heat: heat * np.float16(1.5)), "holds another heat", id="another heat"),
-    pytest.param(with_first(lambda heat: heat.astype(np.int32)), "is no stored heat", id="integers"),
-    pytest.param(with_first(lambda heat: heat[None]), "is no stored heat", id="three dimensions"),
-    pytest.param(with_header((50_000, 50_000)), "is no stored heat", id="a large shape"),
-    pytest.param(with_header((15, 14)), "is no stored heat", id="a shape of more than there is"),
-    pytest.param(with_header((-1, 14)), "is no stored heat", id="a shape below nought"),
-    pytest.param(with_header((14, 14), descr="|O"), "is no stored heat", id="objects"),
+    pytest.param(with_first(lambda heat: heat.astype(np.int32)), "is not stored heat", id="integers"),
+    pytest.param(with_first(lambda heat: heat[None]), "is not stored heat", id="three dimensions"),
+    pytest.param(with_header((50_000, 50_000)), "is not stored heat", id="a large shape"),
+    pytest.param(with_header((15, 14)), "is not stored heat", id="a shape of more than there is"),
+    pytest.param(with_header((-1, 14)), "is not stored heat", id="a shape below nought"),
+    pytest.param(with_header((14, 14), descr="|O"), "is not stored heat", id="objects"),
 ]
 
 
@@ -132,7 +132,7 @@ def test_heat_of_an_older_version_is_held_against_what_the_record_says_of_it(old
 @pytest.mark.parametrize(("spoil", "said"), SPOILT_HEAT)
 def test_heat_is_held_against_its_checksum_before_anything_is_inflated(folder, spoil, said) -> None:
     spoil(folder)
-    with pytest.raises(OutputError, match=r"SHA-256 differs|is no plain file"):
+    with pytest.raises(OutputError, match=r"SHA-256 differs|is not a regular file"):
         read_study(folder)
 
 
@@ -146,7 +146,7 @@ def test_a_picture_is_held_against_its_checksum(folder) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:3000]), "no readable JPEG or PNG", id="cut"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:3000]), "not a readable JPEG or PNG", id="cut"),
         pytest.param(lambda path: path.write_bytes(b"rubbish"), "neither JPEG nor PNG", id="rubbish"),
         pytest.param(
             lambda path: path.write_bytes(png_of(chest_picture(200, 256))), "is 256 x 200 px, its image", id="size"
@@ -165,8 +165,8 @@ def test_a_picture_of_an_older_version_is_decoded_and_measured(old_folder, spoil
         pytest.param("[" * 100_000 + "]" * 100_000, "nested too deeply", id="deep lists"),
         pytest.param('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply", id="deep objects"),
         pytest.param('{"schema_version": "1", "a": [' + "[]," * 1_200_000 + "[]]}", "1,000,000 values", id="wide"),
-        pytest.param("{" + ",".join(f'"{i}": 1' for i in range(20_000)) + "}", "is no record", id="many keys"),
-        pytest.param('{"schema_version": "1", "seed": ' + "1" * 5000 + "}", "is no record", id="a long number"),
+        pytest.param("{" + ",".join(f'"{i}": 1' for i in range(20_000)) + "}", "is not a record", id="many keys"),
+        pytest.param('{"schema_version": "1", "seed": ' + "1" * 5000 + "}", "is not a record", id="a long number"),
         pytest.param('{"schema_version": "1", "images": [1, 2, 3]}', "is damaged at", id="other values"),
         pytest.param(" " * (33 << 20), "is larger than", id="large"),
     ],

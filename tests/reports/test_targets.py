@@ -77,9 +77,9 @@ def test_a_record_of_version_0_1_0_is_read_and_shows_the_same_page() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"target": ["box-9"]}, "'box-9', which is no box of its image"),
+        ({"target": ["box-9"]}, "'box-9', which is not a box of its image"),
         ({"id": "box-2"}, "two boxes have the same id"),
-        ({"own": {"boxes": [], "targets": [["box-1"], []]}}, "'box-1', which is no box of its image"),
+        ({"own": {"boxes": [], "targets": [["box-1"], []]}}, "'box-1', which is not a box of its image"),
         ({"own": {"boxes": [], "targets": []}}, "0 targets of the run's own boxes, 2 phrases"),
     ],
     ids=["target", "id", "own target", "own targets"],

@@ -70,10 +70,10 @@ def test_a_damaged_study_is_left_out_of_table_and_boxes_and_named(said, tmp_path
     found = export(said)
     assert ({row["study"][0] for row in rows_of(text_of(found, as_json=False))}, found.foreign) == ({"a", "b"}, 0)
     (sentence,) = found.damaged
-    assert f"{FOUR.record.key}/record.json is no record" in sentence
+    assert f"{FOUR.record.key}/record.json is not a record" in sentence
     for words in (["export", str(said)], ["boxes", str(said), "--out", str(tmp_path / "b.csv"), "--with-run-boxes"]):
         told = CliRunner().invoke(app, ["review", *words])
-        assert (told.exit_code, "record.json is no record" in told.output) == (3, True), told.output
+        assert (told.exit_code, "record.json is not a record" in told.output) == (3, True), told.output
 
 
 def test_the_table_holds_what_each_said_last(said):
@@ -311,7 +311,7 @@ def test_a_folder_of_another_name_is_named_to_its_owner_alone(said, tmp_path, mo
     for words in (("export", str(said)), ("boxes", str(said), "--out", str(tmp_path / "b.csv"), "--with-run-boxes")):
         done = CliRunner().invoke(app, ["review", *words])
         assert done.exit_code == 3
-        assert "is no study of a run, since its name is no study's key" in done.stderr
+        assert "is not a study of a run, because its name is not a study's key" in done.stderr
         assert ("Anna Kowalska" in done.stderr) is (names == "show")
         assert "Kowalska" not in done.stdout
     assert "Kowalska" not in (tmp_path / "b.csv").read_text()

@@ -117,7 +117,7 @@ def _preprocessing(folder: Path, config: Mapping[str, Any] | None, size: int, fi
     stated = config.get("preprocess_cfg", {})
     path = folder / CONFIG
     if not isinstance(stated, dict):
-        raise ModelError(f"{path}: preprocess_cfg is no object; bring the model's own file")
+        raise ModelError(f"{path}: preprocess_cfg is not an object; use the model's own file")
     own_size = stated.get(
         "size", _section(_section(config, "model_cfg", folder), "vision_cfg", folder).get("image_size")
     )
