@@ -12,7 +12,7 @@ import pytest
 import torch
 import type_checker
 from hypothesis import HealthCheck, settings
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, by whatever test comes first
 if TYPE_CHECKING:
@@ -97,6 +97,19 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def new_context(chromium: Browser) -> Callable[..., BrowserContext]:
+    """Make browser contexts that keep a blank page open: without it, each page that opens starts processes again."""
+
+    def make(**options: object) -> BrowserContext:
+        context = chromium.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(120_000)
+        context.new_page()
+        return context
+
+    return make
 
 
 @pytest.fixture(scope="session")

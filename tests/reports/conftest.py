@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_up_cohort import MadeUpCohort, make_cohort
 from made_up_records import MadeUp, make_study
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 from reports.study_page import render_study
 
@@ -26,15 +26,14 @@ def cohort() -> MadeUpCohort:
 
 
 @pytest.fixture(scope="session")
-def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
+def context_for(new_context: Callable[..., BrowserContext]) -> Callable[..., BrowserContext]:
     """Browser contexts by their options; a context costs more than a page, so tests with equal options share one."""
     contexts: dict[str, BrowserContext] = {}
 
     def find(**options: object) -> BrowserContext:
         settings: dict[str, object] = {"viewport": {"width": 1400, "height": 900}, "offline": True} | options
         if repr(settings) not in contexts:
-            contexts[repr(settings)] = chromium.new_context(**settings)  # type: ignore[arg-type]
-            contexts[repr(settings)].set_default_timeout(120_000)
+            contexts[repr(settings)] = new_context(**settings)
         return contexts[repr(settings)]
 
     return find

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from browser_store import begin_with_initials
 from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studies
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from audit.review.app import Review, make_app
 from audit.review.guard import ENTRY, Sessions
@@ -102,7 +102,7 @@ def start_server() -> Iterator[Starter]:
 
 
 @pytest.fixture(scope="session")
-def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
+def context_for(new_context: Callable[..., BrowserContext]) -> Callable[..., BrowserContext]:
     """Contexts by reviewer and options: one costs more than a page, and cookies bear the port of their server."""
     contexts: dict[str, BrowserContext] = {}
 
@@ -110,8 +110,7 @@ def context_for(chromium: Browser) -> Callable[..., BrowserContext]:
         settings = {"viewport": {"width": 1400, "height": 900}} | options
         key = f"{name} {settings}"
         if key not in contexts:
-            contexts[key] = chromium.new_context(**settings)
-            contexts[key].set_default_timeout(120_000)
+            contexts[key] = new_context(**settings)
         return contexts[key]
 
     return find
