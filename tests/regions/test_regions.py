@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ COLUMNS = 320
 SEEDS = range(30)
 
 
+@cache
 def phantom(seed: int) -> Phantom:
     return sample_phantom(np.random.default_rng([77, seed]))
 
@@ -27,19 +29,29 @@ def found_on(image: np.ndarray) -> Regions:
     return regions_of(picture_of(image), np.ones(image.shape, dtype=bool))
 
 
+@cache
+def image_of(seed: int) -> np.ndarray:
+    return render(phantom(seed), columns=COLUMNS).image
+
+
+@cache
+def regions_of_phantom(seed: int) -> Regions:
+    return found_on(image_of(seed))
+
+
 def letters_of(seed: int, *, tagged: bool) -> tuple[np.ndarray, np.ndarray]:
     """A film, and what its letters change: the same film without any letter is the oracle."""
     with_letters = with_tags(phantom(seed)) if tagged else phantom(seed)
     without = replace(with_letters, tags=(), anatomy=replace(with_letters.anatomy, marker=" "))
-    image = render(with_letters, columns=COLUMNS).image
+    image = render(with_letters, columns=COLUMNS).image if tagged else image_of(seed)
     return image, np.abs(image - render(without, columns=COLUMNS).image) > 0.25
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["side marker", "side marker and tags"])
 def marked(request) -> list[tuple[np.ndarray, Regions]]:
     """For each seed the true letters and the regions that were found."""
-    films = (letters_of(seed, tagged=request.param) for seed in SEEDS)
-    return [(truth, found_on(image)) for image, truth in films]
+    films = [(seed, *letters_of(seed, tagged=request.param)) for seed in SEEDS]
+    return [(truth, found_on(image) if request.param else regions_of_phantom(seed)) for seed, image, truth in films]
 
 
 def test_nearly_every_letter_on_the_film_is_found(marked) -> None:
@@ -82,7 +94,7 @@ def _true_lungs(seed: int, regions: Regions) -> np.ndarray:
 def test_lungs_and_midline_lie_where_they_are() -> None:
     overlaps, off_centre = [], []
     for seed in SEEDS:
-        regions = found_on(render(phantom(seed), columns=COLUMNS).image)
+        regions = regions_of_phantom(seed)
         assert regions.lungs is not None
         assert regions.chest is not None
         found, truth = regions.lungs.at_left | regions.lungs.at_right, _true_lungs(seed, regions)
@@ -97,7 +109,7 @@ def test_lungs_and_midline_lie_where_they_are() -> None:
 
 
 def test_the_zones_part_the_image_by_rows_and_the_halves_by_columns() -> None:
-    lungs = found_on(render(phantom(2), columns=COLUMNS).image).lungs
+    lungs = regions_of_phantom(2).lungs
     assert lungs is not None
     zones = np.stack([lungs.zone(zone) for zone in Zone])
     assert (zones.sum(0) == 1).all()
@@ -150,8 +162,7 @@ def test_half_a_body_that_the_films_border_cuts_is_no_lung() -> None:
 
 
 def test_on_a_mirrored_film_everything_is_found_mirrored() -> None:
-    image = render(phantom(2), columns=COLUMNS).image
-    straight, mirrored = found_on(image), found_on(np.ascontiguousarray(image[:, ::-1]))
+    straight, mirrored = regions_of_phantom(2), found_on(np.ascontiguousarray(image_of(2)[:, ::-1]))
     assert (mirrored.markers[:, ::-1] ^ straight.markers).mean() < 0.002
     assert straight.lungs is not None
     assert mirrored.lungs is not None
