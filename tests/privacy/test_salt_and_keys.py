@@ -75,9 +75,23 @@ def test_a_disk_that_is_full_at_first_use_leaves_no_salt(home: Path, monkeypatch
 
 
 def test_processes_that_start_at_once_agree_on_one_salt(home: Path) -> None:
-    command = [sys.executable, "-c", "from audit.privacy.pseudonyms import load_salt; print(load_salt().decode())"]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert len({process.communicate()[0] for process in started}) == 1
+    """Forked once everything is imported, so that they meet at the file and not one after the other."""
+    code = """
+import os
+from audit.privacy.pseudonyms import load_salt
+reader, writer = os.pipe()
+for _ in range(4):
+    if os.fork() == 0:
+        os.read(reader, 1)
+        os.write(1, load_salt() + b"\\n")
+        os._exit(0)
+os.write(writer, b"1234")
+assert [os.wait()[1] for _ in range(4)] == [0] * 4
+"""
+    started = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    told = started.stdout.splitlines()
+    assert len(told) == 4
+    assert len(set(told)) == 1
     assert [path.name for path in salt_file().parent.iterdir()] == ["salt"]
 
 
