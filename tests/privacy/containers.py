@@ -1,6 +1,6 @@
 """What is packed in a file: all containers that m2ib-audit or its libraries may write, and some that they do not."""
 
-import base64
+import binascii
 import bz2
 import hashlib
 import html
@@ -215,18 +215,25 @@ def _base64(data: bytes) -> Iterator[Named]:
     """Base64 of both alphabets, wherever in a run of letters it begins; what short runs hold is given together."""
     short: list[list[bytes]] = [[], [], [], []]
     for run in _BASE64.finditer(data):
-        letters = re.sub(rb"[\r\n=]", b"", run[0]).translate(bytes.maketrans(b"-_", b"+/"))
+        letters, at_each_start = _read(run[0])
         if len(letters) >= _OF_FILES:
             yield "base64", _decoded(letters)
-        if len(letters) <= _ALIGNED_ALONE:
-            for start, found in enumerate(short):
-                found.append(_decoded(letters[start:]))
+        for found, decoded in zip(short, at_each_start, strict=False):
+            found.append(decoded)
     yield from (("base64", b"\n".join(found)) for found in short if found)
+
+
+@lru_cache(maxsize=1 << 16)  # pages have their scripts in common
+def _read(run: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Give the letters of a run, and what they are from each of the first four on; of a whole file nothing."""
+    letters = re.sub(rb"[\r\n=]", b"", run).translate(bytes.maketrans(b"-_", b"+/"))
+    starts = range(4) if len(letters) <= _ALIGNED_ALONE else ()
+    return letters, tuple(_decoded(letters[start:]) for start in starts)
 
 
 def _decoded(letters: bytes) -> bytes:
     part = letters[: len(letters) - 1] if len(letters) % 4 == 1 else letters
-    return base64.b64decode(part + b"=" * (-len(part) % 4))
+    return binascii.a2b_base64(part + b"=" * (-len(part) % 4))
 
 
 def _hex(data: bytes) -> Iterator[Named]:
