@@ -1,11 +1,11 @@
 """Identifiers planted in headers, private tags, reports, boxes and names are searched for in all that comes out."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from calling import printed_by
 from planting import IN_BOXES, REPORTED
 from run_configs import FAST
 from searching import files_in, found
@@ -22,13 +22,6 @@ MODEL = ("--model", "phantom", "--device", "cpu")
 SHORT = (*FAST, "--controls", "2", "--set", "inputs.index=none")
 
 
-def called(*command: str) -> subprocess.CompletedProcess[bytes]:
-    """Call the command as a user does, in a process of its own, so that nothing that it prints is missed."""
-    settings = os.environ | {"M2IB_AUDIT_SALT": "a salt for tests only"}
-    words = [sys.executable, "-m", "audit.cli", *command]
-    return subprocess.run(words, capture_output=True, check=False, env=settings)
-
-
 def printed(result: subprocess.CompletedProcess[bytes]) -> list[tuple[str, bytes]]:
     return [("stdout", result.stdout), ("stderr", result.stderr)]
 
@@ -37,7 +30,7 @@ def printed(result: subprocess.CompletedProcess[bytes]) -> list[tuple[str, bytes
 def audited(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, bytes]]]:
     """A run over the planted cohort; what it printed."""
     out = tmp_path_factory.mktemp("results") / "out"
-    result = called("run", *words(planted[0], out, *SHORT))
+    result = printed_by("run", *words(planted[0], out, *SHORT))
     assert result.returncode == 3, result.stderr.decode()
     return out, printed(result)
 
@@ -56,7 +49,7 @@ def test_no_identifier_is_in_what_a_run_writes_and_prints(planted: Planted, audi
 @pytest.mark.slow
 def test_the_search_finds_what_show_phi_shows(planted: Planted, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = called("run", *words(planted[0], out, *SHORT, "--show-phi"))
+    result = printed_by("run", *words(planted[0], out, *SHORT, "--show-phi"))
     hits = found(planted[1], [*files_in(out), *printed(result)])
     met = {secret for secret, _ in hits}
     assert {*REPORTED, *IN_BOXES.values(), "Orphanczyk_Adam"} - met == {*IN_BOXES.values()} - {IN_BOXES["reader"]}
@@ -67,8 +60,8 @@ def test_the_search_finds_what_show_phi_shows(planted: Planted, tmp_path: Path) 
 
 def test_no_identifier_is_in_what_a_check_prints(planted: Planted, tmp_path: Path) -> None:
     table = tmp_path / "check.csv"
-    result = called("check", *words(planted[0], None, "--csv", str(table)))
-    as_json = called("check", *words(planted[0], None, "--json"))
+    result = printed_by("check", *words(planted[0], None, "--csv", str(table)))
+    as_json = printed_by("check", *words(planted[0], None, "--json"))
     assert found(planted[1], [*printed(result), *printed(as_json), ("check.csv", table.read_bytes())]) == []
     assert len(table.read_text().splitlines()) > 10
 
@@ -85,7 +78,7 @@ def test_no_identifier_comes_with_scoring_again_rendering_or_exporting(planted: 
         ("log", "show", str(out)),
         ("log", "verify", str(out)),
     ):
-        result = called(*command)
+        result = printed_by(*command)
         assert result.returncode in {0, 1 if command[0] == "review" else 3, 3}, (command, result.stderr.decode())
         told += printed(result)
     assert found(planted[1], [*files_in(out), *told]) == []
@@ -94,8 +87,10 @@ def test_no_identifier_comes_with_scoring_again_rendering_or_exporting(planted: 
 @pytest.mark.slow
 def test_no_identifier_is_in_what_a_comparison_or_a_sanity_check_says(planted: Planted, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    compared = called("compare", *words(planted[0], out, *MODEL, "--methods", "nib,rollout", "--faithfulness", "2"))
-    checked = called("sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--phrases", "2", "--tower", "text"))
+    compared = printed_by("compare", *words(planted[0], out, *MODEL, "--methods", "nib,rollout", "--faithfulness", "2"))
+    checked = printed_by(
+        "sanity", *words(planted[0], None, *MODEL, "--method", "nib", "--phrases", "2", "--tower", "text")
+    )
     assert (compared.returncode, checked.returncode) == (3, 0), compared.stderr.decode() + checked.stderr.decode()
     assert found(planted[1], [*files_in(out), *printed(compared), *printed(checked)]) == []
 
@@ -104,7 +99,7 @@ def test_the_terminals_keys_lead_back_to_the_file(planted: Planted, audited) -> 
     _, told = audited
     stderr = dict(told)["stderr"].decode()
     key = next(word.rstrip(":") for line in stderr.splitlines() for word in line.split() if word.startswith("file-"))
-    result = called("key", str(planted[0]), "--find", key)
+    result = printed_by("key", str(planted[0]), "--find", key)
     assert (result.returncode, result.stdout.decode().count("\n")) == (0, 1)
     assert result.stdout.decode().startswith(f"{key}\tfile\t{planted[0]}")
 
