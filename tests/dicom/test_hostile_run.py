@@ -18,17 +18,16 @@ from reports.results_folder import read_run, read_study, study_folders
 
 SOUND = 2
 DAMAGED = ("bits flipped", "header bits flipped", "cut short", "blanked", "repeated", "wrong length")
-ROUNDS = 3
 LARGE = ("deflated flood", "bomb, false group length")
 
 
-def write_cohort(folder: Path) -> int:
+def write_cohort(folder: Path, rounds: int) -> int:
     """Write sound studies, damaged copies of them (each a study of its own) and hostile files; returns their count."""
     make_cohort(folder / "source", count=SOUND, seed=5, columns=160)
     (folder / "dicom").mkdir()
     sources = sorted((folder / "source" / "dicom").glob("*.dcm"))
     rows, number = [], 0
-    for mutation in (None, *DAMAGED * ROUNDS):
+    for mutation in (None, *DAMAGED * rounds):
         for source in sources:
             path = folder / "dicom" / f"film-{number:03d}.dcm"
             dataset = dcmread(source)
@@ -47,11 +46,12 @@ def write_cohort(folder: Path) -> int:
     return number
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_file_of_a_folder_of_damaged_ones_is_audited_or_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     monkeypatch.setattr(bounded, "MAX_DICOM_READS", 20_000)
-    files = write_cohort(tmp_path)
+    files = write_cohort(tmp_path, rounds)
     out = tmp_path / "out"
     flags = {"--dicom-dir": tmp_path / "dicom", "--reports": tmp_path / "reports.csv", "--out": out}
     words = [str(word) for flag in flags.items() for word in flag]
