@@ -141,13 +141,15 @@ def faulty_then_good(prepared: Prepared, undisturbed: dict[str, bytes], fault: F
     shutil.rmtree(out)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_few_faults_of_each_kind_leave_what_the_next_run_mends(prepared, undisturbed, tmp_path, kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "place"), [("open", 0.0), ("write", 0.5), ("fsync", 1.0), ("change", 0.5), ("allocation", 0.5)]
+)
+def test_a_fault_of_each_kind_leaves_what_the_next_run_mends(prepared, undisturbed, tmp_path, kind, place) -> None:
+    """At the first call, one in the middle, or the last: the slow tests try all kinds at all places."""
     out = tmp_path / "out"
     count = calls(prepared, out, kind)
     assert count > 2 * STUDIES
-    for number in (1, count // 2, count):
-        faulty_then_good(prepared, undisturbed, Fault(out, kind, number), workers=0)
+    faulty_then_good(prepared, undisturbed, Fault(out, kind, max(1, int(place * count))), workers=0)
 
 
 def test_a_fault_in_a_process_that_finishes_studies_leaves_what_the_next_run_mends(prepared, undisturbed, tmp_path):
@@ -159,7 +161,8 @@ def test_a_fault_in_a_process_that_finishes_studies_leaves_what_the_next_run_men
 @pytest.mark.parametrize("kind", KINDS)
 def test_faults_everywhere_leave_what_the_next_run_mends(prepared, undisturbed, tmp_path, kind) -> None:
     out = tmp_path / "out"
-    for number in spread(calls(prepared, out, kind)):
+    count = calls(prepared, out, kind)
+    for number in sorted({*spread(count), count // 2, count}):
         faulty_then_good(prepared, undisturbed, Fault(out, kind, number), workers=0)
 
 
