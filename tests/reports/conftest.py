@@ -7,6 +7,7 @@ import pytest
 from made_up_cohort import MadeUpCohort, make_cohort
 from made_up_records import MadeUp, make_study
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+from waiting import settled
 
 from reports.study_page import render_study
 
@@ -41,7 +42,7 @@ def context_for(new_context: Callable[..., BrowserContext]) -> Callable[..., Bro
 
 @pytest.fixture
 def open_page(context_for: Callable[..., BrowserContext], tmp_path: Path) -> Iterator[Opener]:
-    """Open HTML text, or a file, from disk; at the end nothing may have failed or left the folder."""
+    """Open HTML text, or a file, from disk, settled; at the end nothing may have failed or left the folder."""
     pages: list[Page] = []
     trouble: list[str] = []
 
@@ -65,6 +66,8 @@ def open_page(context_for: Callable[..., BrowserContext], tmp_path: Path) -> Ite
         page.on("console", on_console)
         page.on("request", on_request)
         page.goto(path.as_uri())
+        if options.get("java_script_enabled", True):
+            settled(page)
         return page
 
     yield opener

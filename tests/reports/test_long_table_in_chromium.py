@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page
-from waiting import until
+from waiting import settled, until
 
 from reports.cohort_page import render_cohort
 
@@ -117,6 +117,7 @@ def test_the_address_keeps_filters_and_order(page: Page, open_page) -> None:
     }
     page.goto("about:blank")
     page.goto(address)
+    settled(page)
     assert page.get_by_role("status").inner_text() == count
     assert rows(page)[:3] == first
     assert [row.get_attribute("data-key") for row in page.locator("tbody tr[data-key]").all()[:3]] == keys
@@ -126,6 +127,7 @@ def test_the_address_keeps_filters_and_order(page: Page, open_page) -> None:
 def test_an_address_that_names_nothing_known_shows_everything(page: Page) -> None:
     page.goto(page.url.partition("#")[0] + "#finding=gremlin&group=99&sort=colour%20up")
     page.reload()
+    settled(page)
     assert page.get_by_role("status").inner_text() == "3,000 in all"
 
 
@@ -138,4 +140,5 @@ def test_a_study_page_leads_back_to_the_table_as_it_was(page: Page, cohort) -> N
 def test_a_study_that_was_reached_from_a_filtered_table_knows_it(open_study, study) -> None:
     page = open_study(study)
     page.goto(page.url + "?from=finding%3Dnodule%26outcome%3Dmiss")
+    settled(page)
     assert page.locator("a.back").evaluate("(each) => each.href").endswith("index.html#finding=nodule&outcome=miss")

@@ -74,7 +74,6 @@ def test_no_page_is_wider_than_a_phone_even_in_a_wide_font(open_page, name: str,
 @pytest.mark.parametrize("name", ["cohort", "study", "study of a run"])
 def test_no_table_is_wider_than_the_sheet_it_is_printed_on(open_page, name: str) -> None:
     page = open_page(PAGES[name](), viewport={"width": PRINTED_WIDTH, "height": 1000})
-    page.locator("table:visible").first.wait_for()  # scores are withheld until the browser's review settings are read
     page.emulate_media(media="print")
     rights = page.locator("table:visible").evaluate_all("all => all.map(each => each.getBoundingClientRect().right)")
     assert rights

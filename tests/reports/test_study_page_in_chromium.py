@@ -9,6 +9,7 @@ import pytest
 from made_up_records import EFFUSION, GRID, HEART, NODULE, SIZE, MadeUp, make_study
 from PIL import Image
 from playwright.sync_api import Page
+from waiting import settled
 
 from pipelines.geometry import Fit
 from reports.overlay import COLOURS, colour_heat
@@ -184,6 +185,7 @@ def test_an_address_that_names_a_phrase_opens_the_page_there(open_study):
     page = open_study(make_study("a", (EFFUSION,), (HEART, NODULE)))
     page.goto(f"{page.url}#phrase-1-1")
     page.reload()
+    settled(page)
     assert page.get_by_role("tab", selected=True).inner_text().startswith("Lateral")
     assert page.locator(".reading:not(.behind) .card.chosen .phrase-text").inner_text() == NODULE.text
     page.goto(page.url.replace("#phrase-1-1", "#phrase-7-1"))
