@@ -12,7 +12,7 @@ from audit.attribution.engine import pair_seed
 from pipelines.boxes.table import target_boxes
 from pipelines.study import Case, Image, Phrase, Study
 
-__all__ = ["Control", "ControlPlan", "PlannedPhrase", "negated", "nonsense", "side_swapped"]
+__all__ = ["NO_PHRASE", "Control", "ControlPlan", "EveryPhrase", "PlannedPhrase", "negated", "nonsense", "side_swapped"]
 
 _THINGS = "bell boat cup drum fork hat jam key kite lamp leaf mat oar pan rug sock tea toy tub yarn"
 _BETWEEN = "a as at by in of on to"
@@ -128,6 +128,25 @@ class ControlPlan:
         uid = case.image.instance
         keys = ((uid, index) for index in range(len(case.phrases)))
         return tuple(self._planned[key] for key in keys if key in self._planned)
+
+    def indices(self, case: Case) -> tuple[int, ...]:
+        """Return the indices of the sampled phrases of one case."""
+        return tuple(planned.index for planned in self.of(case))
+
+
+class EveryPhrase(ControlPlan):
+    """Every phrase of every case, without sentences that replace it."""
+
+    def __init__(self) -> None:
+        super().__init__((), sample=0, seed=0)
+
+    def of(self, case: Case) -> tuple[PlannedPhrase, ...]:
+        """Return all phrases of one case."""
+        return tuple(PlannedPhrase(index=index, texts={}) for index in range(len(case.phrases)))
+
+
+NO_PHRASE = ControlPlan((), sample=0, seed=0)
+"""The sample without a phrase."""
 
 
 def _patient(image: Image) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "Progress",
     "device_name",
     "fit_of",
+    "load_model",
     "method_settings",
     "model_record",
     "pick_device",
@@ -125,6 +126,19 @@ def fit_of(model: ModelConfig, *, auto: Literal["letterbox", "own"] = "letterbox
     """Return how images are fitted to the model's input; None: as the model's files specify."""
     fit = auto if model.fit == "auto" else model.fit
     return None if fit == "own" else Fit(fit)
+
+
+def load_model(
+    model: ModelConfig, *, auto: Literal["letterbox", "own"] = "letterbox"
+) -> tuple[DualEncoder, torch.device]:
+    """Load a model on its device; ``auto`` as for :func:`fit_of`.
+
+    Raises:
+        AuditError: the device is unknown or not on this machine.
+        ModelError: the model cannot be loaded.
+    """
+    device = pick_device(model.device)
+    return load_encoder(model.model, device=device, fit=fit_of(model, auto=auto)), device
 
 
 def device_name(device: torch.device) -> str:

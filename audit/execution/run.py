@@ -13,7 +13,7 @@ import torch
 from audit.configuration import RunConfig
 from audit.execution.on_ray.batch import check_ray, finished_on_ray
 from audit.execution.prepare import Prepared, Progress, device_name, prepare, settings_by_method
-from audit.execution.workers import Stop, Stopping, finished_here, finished_in_processes, guarded, never, running_ahead
+from audit.execution.workers import Stop, Stopping, finished_studies, guarded, never
 from audit.logbook.known import read_log_state
 from audit.machine import MemoryReturn
 from audit.metrics.summary import score_table
@@ -22,9 +22,9 @@ from audit.output.pseudonym_map import keys_of_inputs, write_key_list
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
 from audit.output.stored import StoredRun
 from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
-from audit.pipeline.explain import ExplainedStudy, Explainer
+from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import Inputs
-from audit.pipeline.load import failed_study, loaded_studies
+from audit.pipeline.load import loaded_studies
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Message, messages_of
@@ -260,13 +260,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
         stop,
     )
 
-    def lost(explained: ExplainedStudy, error: Exception) -> Exclusion:
-        return failed_study(explained.study, explainer.keys, error)
-
-    if workers == 0:
-        return finished_here(explainer.explained(loaded), finisher, lost)
-    ahead = running_ahead(loaded, most=workers)
-    return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
+    return finished_studies(loaded, explainer, finisher, workers=workers)
 
 
 def _workers(settings: RunConfig, device: torch.device) -> int:

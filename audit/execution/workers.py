@@ -1,4 +1,4 @@
-"""Loading ahead of the model, finishing studies in processes, and stopping between two studies."""
+"""The stages of a run on this machine: loading ahead of the model, finishing in processes, stopping between studies."""
 
 import os
 import queue
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from audit.pipeline.aggregate import FinishedStudy
-from audit.pipeline.explain import ExplainedStudy
-from audit.pipeline.load import LoadedStudy
+from audit.pipeline.explain import ExplainedStudy, Explainer
+from audit.pipeline.load import LoadedStudy, failed_study
 from pipelines.errors import InputError, OutputError
 from pipelines.processes import ProcessPool, outcomes_in_order
 from pipelines.study import Exclusion
@@ -22,6 +22,7 @@ __all__ = [
     "Stopping",
     "finished_here",
     "finished_in_processes",
+    "finished_studies",
     "guarded",
     "never",
     "running_ahead",
@@ -144,6 +145,20 @@ def running_ahead(items: Generator[Item, None, None], *, most: int) -> Iterator[
     finally:
         stop.set()
         thread.join()
+
+
+def finished_studies(
+    loaded: Generator[LoadedStudy, None, None], explainer: Explainer, finisher: Finishes, *, workers: int = 0
+) -> Iterator[FinishedStudy]:
+    """Explain loaded studies and finish them, in order; with ``workers``, load ahead and finish in other processes."""
+
+    def lost(explained: ExplainedStudy, error: Exception) -> Exclusion:
+        return failed_study(explained.study, explainer.keys, error)
+
+    if workers == 0:
+        return finished_here(explainer.explained(loaded), finisher, lost)
+    ahead = running_ahead(loaded, most=workers)
+    return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
 
 
 def finished_here(explained: Iterator[ExplainedStudy], finisher: Finishes, lost: Lost) -> Iterator[FinishedStudy]:

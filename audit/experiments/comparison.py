@@ -1,34 +1,38 @@
-"""Compares attribution methods on one cohort: the configuration, the run and its result."""
+"""The experiment ``compare``: several methods on the same phrases, with their scores and their cost."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import torch
 
-from audit.attribution.engine import Method, pair_seed
+from audit.attribution.engine import Method
 from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.m2ib import M2IB
 from audit.attribution.methods import METHODS, build_method, check_fit, chosen_methods, numbers_by_method
 from audit.attribution.pairs import Request
 from audit.attribution.rise import RISE
-from audit.configuration import ALL, CohortConfig, InputsConfig, MethodConfig, OutputConfig, ScoringConfig
-from audit.encoders.loading import load_encoder
+from audit.configuration import ALL, CohortConfig, MethodConfig, OutputConfig, ScoringConfig
+from audit.controls.plan import ControlPlan
 from audit.encoders.protocol import DualEncoder
-from audit.execution.prepare import device_name, fit_of, model_record, pick_device, software_versions
-from audit.experiments.comparison_measures import Explaining, MeasuredMethod, Progress, measured_as
+from audit.execution.prepare import Progress, device_name, load_model, model_record, software_versions
+from audit.execution.workers import finished_studies
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
+from audit.experiments.experiment_inputs import ExperimentInputs, open_inputs
+from audit.experiments.method_cost import MeasuredMethod, measured_as
 from audit.metrics.summary import score_table
-from audit.pipeline.inputs import Inputs, gather, index_path
-from audit.privacy.messages import Message, messages_of
+from audit.pipeline.aggregate import GrowingTable, Tally
+from audit.pipeline.explain import Explainer
+from audit.pipeline.inputs import index_path
+from audit.pipeline.load import loaded_studies
+from audit.pipeline.score import ImageRecorder, RowScorer
+from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
+from audit.privacy.messages import Message
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
-from audit.privacy.redaction import failure_records
+from audit.privacy.redaction import Redactor, failure_records
 from pipelines.errors import AuditError, ModelError
-from pipelines.phantom.cohort import make_cohort
 from pipelines.study import Exclusion
 from reports.comparison_record import ComparedMethod, ComparisonRecord
 
@@ -37,7 +41,6 @@ __all__ = [
     "ComparisonResult",
     "baseline_of",
     "build_methods",
-    "cohort_files",
     "compare",
 ]
 
@@ -72,27 +75,6 @@ def build_methods(
 
 
 _FAITHFULNESS = 40  # phrases, unless the configuration says otherwise
-_COLUMNS = 320  # px, width of the films: twice what the phantom encoder sees
-
-
-@contextmanager
-def cohort_files(
-    cohort: InputsConfig | int, *, seed: int, progress: Callable[[str, int, int], None]
-) -> Iterator[InputsConfig]:
-    """Yield the cohort's files; for a number, that many phantoms are made and deleted afterwards."""
-    if isinstance(cohort, InputsConfig):
-        yield cohort
-        return
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        progress("Making phantoms", 0, cohort)
-        make_cohort(folder, count=cohort, seed=seed, columns=_COLUMNS, brief=True)
-        progress("Making phantoms", cohort, cohort)
-        yield InputsConfig(
-            dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",), index="none"
-        )
-
-
 _TRIAL = "There is an opacity in the left lung."
 
 
@@ -119,29 +101,27 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     check_out(config.output.out, overwrite=config.output.overwrite)
     if config.inputs is not None:
         index_path(config.inputs, out=config.output.out)  # refused before the model is loaded
-    device = pick_device(config.model.device)
-    encoder = load_encoder(config.model.model, device=device, fit=fit_of(config.model))
+    encoder, device = load_model(config.model)
     refused = _refusals(chosen, encoder, device)
     methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
     if not methods:
         raise ModelError(f"none of the methods explains {config.model.model}: {next(iter(refused.values()))}")
-    keys = Pseudonyms(load_salt())
-    with cohort_files(config.cohort, seed=config.method.seed, progress=progress) as files:
-        inputs = _gathered(files, config, progress)
-        found = Explaining(
-            encoder=encoder,
-            methods=methods,
-            inputs=inputs,
-            faithfulness=_FAITHFULNESS if config.scoring.faithfulness is None else config.scoring.faithfulness,
-            seed=config.method.seed,
-            keys=keys,
-        )
-        found.explain(device, progress)
-        folders = files.folders
-        failures = failure_records(found.left_out, folders, keys, show_phi=False)
-        messages = messages_of(found.left_out, folders, keys, show_phi=False)
+    explainer = Explainer(
+        encoder=encoder,
+        methods=methods,
+        words_apart=True,  # images alone take half the time, and the cost of both is measured
+        device=device,
+        keys=Pseudonyms(load_salt()),
+        seed=config.method.seed,
+    )
+    with open_inputs(config, out=config.output.out, progress=progress) as cohort:
+        limit = _FAITHFULNESS if config.scoring.faithfulness is None else config.scoring.faithfulness
+        sample = ControlPlan(cohort.inputs.studies, sample=limit, seed=config.method.seed)
+        table, outcome, left_out = _scored(cohort, replace(explainer, faithfulness=sample), progress)
+        failures = failure_records(left_out, cohort.folders, explainer.keys, show_phi=False)
+        messages = cohort.messages(left_out, explainer.keys)
     progress("Summarising", 0, 1)
-    scores = score_table(found.table.to_frame())
+    scores = score_table(table.to_frame())
     baseline = baseline_of([method.name for method in methods])
     record = ComparisonRecord(
         created=created,
@@ -153,33 +133,42 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
         device=device_name(device),
         memory=measured_as(device),
         software=software_versions(),
-        phantom_images=found.phantom_images,
+        phantom_images=outcome.phantom_images,
         counts={
-            **inputs.counts,
-            "compared": found.compared,
-            "faithfulness sample": found.sampled,
-            "failed": sum(item.failed for item in found.left_out),
-            "left out": sum(not item.failed for item in found.left_out),
+            **cohort.inputs.counts,
+            "compared": outcome.audited,
+            "faithfulness sample": len(sample),
+            "failed": sum(item.failed for item in left_out),
+            "left out": sum(not item.failed for item in left_out),
         },
         failures=failures,
         finished=datetime.now(UTC),
     )
     page = write_comparison(config.output.out, record, scores)
     progress("Summarising", 1, 1)
-    failed = tuple(item for item in found.left_out if item.failed)
+    failed = tuple(item for item in left_out if item.failed)
     return ComparisonResult(page=page, record=record, failed=failed, messages=messages)
 
 
-def _gathered(files: InputsConfig, config: ComparisonConfig, progress: Progress) -> Inputs:
-    """Gather the cohort, or a part of its studies that depends only on the seed and the studies."""
-    inputs = gather(files, out=config.output.out, progress=lambda done, total: progress("Reading headers", done, total))
-    limit = None if config.inputs is None else config.inputs.limit
-    if limit is None or limit >= len(inputs.studies):
-        return inputs
-    drawn = sorted(study.study_instance_uid for study in inputs.studies)
-    drawn.sort(key=lambda uid: pair_seed(config.method.seed, "limit", uid))
-    kept = frozenset(drawn[:limit])
-    return replace(inputs, studies=tuple(study for study in inputs.studies if study.study_instance_uid in kept))
+def _scored(
+    cohort: ExperimentInputs, explainer: Explainer, progress: Progress
+) -> tuple[GrowingTable, Tally, list[Exclusion]]:
+    """Load, explain and score every study; nothing is written."""
+    studies = cohort.inputs.studies
+    recorder = ImageRecorder(
+        redactor=Redactor(keys=explainer.keys, show_phi=False),
+        context=ScoringContext(studies, PatientPseudonyms(explainer.keys)),
+        methods=tuple((method.name, method.unit) for method in explainer.methods),
+    )
+    table, outcome, left_out = GrowingTable(), Tally(), list(cohort.inputs.left_out)
+    loaded = loaded_studies(studies, explainer.encoder, explainer.clock, workers=0)
+    progress("Comparing on studies", 0, len(studies))
+    for done, study in enumerate(finished_studies(loaded, explainer, RowScorer(recorder=recorder)), start=1):
+        table.add(study.rows)
+        outcome.add(study)
+        left_out.extend(study.left_out)
+        progress("Comparing on studies", done, len(studies))
+    return table, outcome, left_out
 
 
 def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:

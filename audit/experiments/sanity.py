@@ -1,40 +1,32 @@
-"""Sanity check on a cohort: does a method's heat change while the model is randomised block by block?
+"""The experiment ``sanity``: whether a method's heat changes while the model is randomised block by block.
 
 Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization); see
-:mod:`audit.faithfulness.cascade` for one step.
+:mod:`audit.faithfulness.cascade`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from audit.attribution.engine import pair_seed
 from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
-from audit.attribution.pairs import Request
-from audit.configuration import CohortConfig, InputsConfig
+from audit.configuration import CohortConfig
 from audit.controls.plan import ControlPlan
-from audit.encoders.loading import load_encoder
-from audit.encoders.protocol import DualEncoder
-from audit.execution.prepare import fit_of, pick_device
-from audit.experiments.comparison import cohort_files
-from audit.faithfulness.cascade import CascadeSettings, PairSimilarity, SanityStep, TowerName, cascade
-from audit.machine import Stopwatch
+from audit.execution.prepare import Progress, load_model
+from audit.experiments.experiment_inputs import open_inputs
+from audit.faithfulness.cascade import PairSimilarity, TowerName, randomised, similarity
 from audit.metrics.statistics import Interval, patient_interval
-from audit.pipeline.inputs import gather
-from audit.pipeline.load import loaded_studies
-from audit.privacy.messages import Message, messages_of
+from audit.pipeline.explain import ExplainedCase, ExplainedStudy, Explainer
+from audit.pipeline.load import LoadedStudy, loaded_studies
+from audit.privacy.messages import Message
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
-from pipelines.study import Exclusion
+from pipelines.study import Study
 
 __all__ = ["Sanity", "SanityConfig", "SanityLine", "check_sanity"]
 
 _MEASURES = ("spearman", "ssim", "words_spearman", "cosine")
-
-Progress = Callable[[str, int, int], None]
 
 
 class SanityConfig(CohortConfig):
@@ -102,85 +94,96 @@ def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _d
     (method,) = (
         build_method(name, numbers) for name, numbers in numbers_by_method(names, config.method.hyperparameters).items()
     )
-    device = pick_device(config.model.device)
-    encoder = load_encoder(config.model.model, device=device, fit=fit_of(config.model))
+    encoder, device = load_model(config.model)
     check_fit(method, encoder)
-    with cohort_files(config.cohort, seed=config.method.seed, progress=progress) as files:
-        sample = _sample(files, config, encoder, device, progress)
-        folders = files.folders
-        messages = messages_of(sample.left_out, folders, Pseudonyms(load_salt()), show_phi=False)
-    lines = []
-    for tower in config.towers:
-        depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
-        progress(f"Randomising the {tower.value} tower", 0, depth)
-        for step in cascade(method, encoder, sample.requests, CascadeSettings(tower=tower, seed=config.method.seed)):
-            lines.append(_line(step, depth, sample.patients))
-            progress(f"Randomising the {tower.value} tower", step.blocks, depth)
+    keys, seed = Pseudonyms(load_salt()), config.method.seed
+    explainer = Explainer(encoder=encoder, methods=(method,), device=device, keys=keys, seed=seed)
+    with open_inputs(config, progress=progress) as cohort:
+        studies = cohort.inputs.studies
+        sampled = _sampled(studies, ControlPlan(studies, sample=config.phrases, seed=seed))
+        loaded = list(loaded_studies(sampled, encoder, explainer.clock, workers=0))
+        messages = cohort.messages(
+            [*cohort.inputs.left_out, *(item for study in loaded for item in study.left_out)], keys
+        )
+    pairs = sum(study.pairs for study in loaded)
+    if not pairs:
+        raise AuditError(
+            f"{cohort.folders[0]}: no image of the sample could be read; see the failures that `m2ib-audit run` lists"
+        )
+    trained = _explained(explainer, loaded)
     return Sanity(
         method=method.name,
         model=config.model.model,
-        pairs=sum(len(request.phrases) for request in sample.requests),
-        seed=config.method.seed,
-        lines=tuple(lines),
+        pairs=pairs,
+        seed=seed,
+        lines=tuple(line for tower in config.towers for line in _lines(tower, explainer, loaded, trained, progress)),
         messages=messages,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DrawnPhrases:
-    """The sampled phrases."""
-
-    requests: list[Request]
-    patients: list[str]  # in the order of the requests' phrases
-    left_out: tuple[Exclusion, ...]  # of the whole cohort
-
-
-def _sample(
-    files: InputsConfig, config: SanityConfig, encoder: DualEncoder, device: torch.device, progress: Progress
-) -> _DrawnPhrases:
-    """Sample the phrases and load their images."""
-    inputs = gather(files, progress=lambda done, total: progress("Reading headers", done, total))
-    studies, left_out = inputs.studies, list(inputs.left_out)
-    sample = ControlPlan(studies, sample=config.phrases, seed=config.method.seed)
-    chosen = [study for study in studies if any(sample.of(case) for case in study.cases)]
-    requests, patients = [], []
-    for loaded in loaded_studies(chosen, encoder, Stopwatch(), workers=0):
-        left_out += loaded.left_out
-        for case in loaded.cases:
-            image = case.case.image
-            texts = list(dict.fromkeys(case.case.phrases[planned.index].text for planned in sample.of(case.case)))
-            if not texts:
-                continue
-            seeds = [pair_seed(config.method.seed, image.instance, text) for text in texts]
-            requests.append(Request(pixels=case.inputs.to(device), phrases=texts, seeds=seeds))
-            patients += [image.patient_id or image.study_instance_uid] * len(texts)
-    if not requests:
-        raise AuditError(
-            f"{files.dicom_dir}: no image of the sample could be read; look at `m2ib-audit run`'s failures"
+def _sampled(studies: Sequence[Study], sample: ControlPlan) -> list[Study]:
+    """Keep the phrases of a sample, and the studies and images that have any."""
+    kept = []
+    for study in studies:
+        cases = tuple(
+            replace(case, phrases=tuple(case.phrases[index] for index in sample.indices(case)), targets=None)
+            for case in study.cases
+            if sample.indices(case)
         )
-    return _DrawnPhrases(requests=requests, patients=patients, left_out=tuple(left_out))
+        kept += [replace(study, cases=cases)] if cases else []
+    return kept
 
 
-def _line(step: SanityStep, depth: int, patients: Sequence[str]) -> SanityLine:
-    pairs = [pair for request in step.pairs for pair in request]
-    spearman, ssim, words, cosine = (_interval(pairs, name, patients) for name in _MEASURES)
-    return SanityLine(
-        tower=step.tower,
-        blocks=step.blocks,
-        of=depth,
-        spearman=spearman,
-        ssim=ssim,
-        words_spearman=words,
-        cosine=cosine,
-    )
+def _lines(
+    tower: TowerName,
+    explainer: Explainer,
+    loaded: Sequence[LoadedStudy],
+    trained: Sequence[ExplainedStudy],
+    progress: Progress,
+) -> Iterator[SanityLine]:
+    """Explain the studies again with more and more random blocks; the seeds of the pairs, and so their noise, stay."""
+    encoder = explainer.encoder
+    depth = (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
+    stage = f"Randomising the {tower.value} tower"
+    progress(stage, 0, depth)
+    for blocks in range(1, depth + 1):
+        model = randomised(encoder, tower, blocks=blocks, seed=explainer.seed)
+        found = _explained(replace(explainer, encoder=model), loaded)
+        similarities = [
+            (patient, pair)
+            for study, other in zip(trained, found, strict=True)
+            for before, after in zip(study.cases, other.cases, strict=True)
+            for patient, pair in _compared(before, after)
+        ]
+        measures = {name: _interval(similarities, name) for name in _MEASURES}
+        yield SanityLine(tower=tower, blocks=blocks, of=depth, **measures)
+        progress(stage, blocks, depth)
 
 
-def _interval(pairs: Sequence[PairSimilarity], name: str, patients: Sequence[str]) -> Interval | None:
-    found = [(getattr(pair, name), patient) for pair, patient in zip(pairs, patients, strict=True)]
-    measured = [(value, patient) for value, patient in found if value is not None]
+def _explained(explainer: Explainer, loaded: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
+    """Explain every study.
+
+    Raises:
+        AuditError: a study could not be explained: a line over other pairs could not be compared with the others.
+    """
+    found = list(explainer.explained(loaded))
+    for before, study in zip(loaded, found, strict=True):
+        if len(study.cases) < len(before.cases):
+            raise AuditError(f"the check of sanity cannot go on: {study.left_out[-1].reason}")
+    return found
+
+
+def _compared(before: ExplainedCase, after: ExplainedCase) -> Iterator[tuple[str, PairSimilarity]]:
+    """Yield for each pair of an image its patient, and how similar its heat still is."""
+    image = before.loaded.case.image
+    for trained, found in zip(before.explanations[0], after.explanations[0], strict=True):
+        yield image.patient_id or image.study_instance_uid, similarity(trained, found)
+
+
+def _interval(similarities: Sequence[tuple[str, PairSimilarity]], name: str) -> Interval | None:
+    measured = [(patient, value) for patient, pair in similarities if (value := getattr(pair, name)) is not None]
     if not measured:
         return None
     return patient_interval(
-        np.array([value for value, _ in measured], dtype=float),
-        [patient for _, patient in measured],
+        np.array([value for _, value in measured], dtype=float), [patient for patient, _ in measured]
     )

@@ -1,22 +1,23 @@
-"""Cascading randomisation: copies of a tower with randomised top blocks, and the similarity of their heat.
+"""Cascading randomisation: towers whose top blocks have random weights, and the similarity of heat before and after.
 
-The loaded model is never changed. Every weight of a randomised block is sampled from a normal distribution with that
-tensor's own mean and standard deviation. The paper re-initialises the weights; keeping each tensor's scale keeps the
-activations in their range, so that heat changes because of what was learnt and not because of vanishing or exploding
-activations. The cascade starts with the top block: the paper starts with the class logits, which a dual encoder does
-not have. The projection into the shared space stays as trained.
+The loaded model is not changed. Every weight tensor of a randomised block is drawn from a normal distribution with that
+tensor's own mean and standard deviation. The paper initialises the weights as before training; keeping each tensor's
+scale keeps the activations in their range, so that heat changes because the learnt weights are gone and not because
+numbers vanish or overflow. The cascade begins with the top block: that of the paper begins with the class logits, which
+a dual encoder does not have. The projection into the shared space stays as trained.
 
-Heat that does not change while blocks are randomised shows the image's edges or the phrase's rare words, not the model.
+Heat that stays the same while blocks become random shows the edges of the image or the rare words of the phrase, not
+the model. Heat maps are compared on the grid of the model: at the size of the input, as in the paper, the interpolation
+alone would make them similar.
 
-Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization). Heat maps are compared on the
-model's own grid: at the size of the input, as in the paper, interpolation would make all of them similar.
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,19 +27,15 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from audit.attribution.engine import pair_seed
-from audit.attribution.pairs import Attribution, Request
+from audit.attribution.pairs import Attribution
 from audit.encoders.blocks import Affine, Block
 from audit.encoders.protocol import DualEncoder, Encoder
 from audit.encoders.transformer import TransformerImageTower, TransformerTextTower
 from pipelines.errors import ModelError
 
 __all__ = [
-    "BatchExplainer",
-    "CascadeSettings",
     "PairSimilarity",
-    "SanityStep",
     "TowerName",
-    "cascade",
     "randomised",
     "randomised_tower",
     "rank_correlation",
@@ -146,26 +143,6 @@ _WINDOW = 7  # cells a side, of the structural similarity; less where the grid i
 _FEWEST = 3  # values to rank, and cells a side of a window
 
 
-@runtime_checkable
-class BatchExplainer(Protocol):
-    """An attribution method, as far as this check asks."""
-
-    def explain_batch(
-        self, encoder: DualEncoder, requests: Sequence[Request], *, words: bool = True
-    ) -> tuple[tuple[Attribution, ...], ...]:
-        """Explain each request's image with each of its phrases."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CascadeSettings:
-    """Which tower forgets, how far down, and the seed of its new weights."""
-
-    tower: TowerName = TowerName.IMAGE
-    blocks: tuple[int, ...] | None = None  # numbers of randomised blocks, from the top; None: 1, 2, ... all
-    seed: int = 0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSimilarity:
     """The similarity of one pair's heat to that of the trained model."""
@@ -174,61 +151,6 @@ class PairSimilarity:
     ssim: float | None  # of the min-max image heat, -1 to 1; None as above, or where a side has under three cells
     words_spearman: float | None  # of the word heat; None as above, or where words were not explained
     cosine: float  # of the pair under the randomised model
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SanityStep:
-    """All pairs with one number of random blocks."""
-
-    tower: TowerName
-    blocks: int
-    pairs: tuple[tuple[PairSimilarity, ...], ...]  # for each request, one a phrase
-
-    @property
-    def spearman(self) -> float | None:
-        """Mean rank correlation of the image heats that could be compared; None where none could."""
-        return _mean([pair.spearman for request in self.pairs for pair in request])
-
-    @property
-    def ssim(self) -> float | None:
-        """Mean structural similarity of the image heats that could be compared; None where none could."""
-        return _mean([pair.ssim for request in self.pairs for pair in request])
-
-    @property
-    def words_spearman(self) -> float | None:
-        """Mean rank correlation of the word heats that could be compared; None where none could."""
-        return _mean([pair.words_spearman for request in self.pairs for pair in request])
-
-
-def cascade(
-    method: BatchExplainer,
-    encoder: DualEncoder,
-    requests: Sequence[Request],
-    settings: CascadeSettings | None = None,
-    *,
-    words: bool = True,
-) -> Iterator[SanityStep]:
-    """Explain the requests with the trained model, then with more and more random blocks in one tower, and compare.
-
-    The pairs keep their seeds, so that a method's own noise is the same at every step. A step is computed on demand,
-    and its copy of the tower is deleted afterwards.
-
-    Raises:
-        ModelError: the tower does not consist of transformer blocks.
-        ValueError: it has fewer blocks than requested.
-    """
-    settings = settings or CascadeSettings()
-    half = encoder.image if settings.tower is TowerName.IMAGE else encoder.text
-    trained = method.explain_batch(encoder, requests, words=words)
-    numbers = range(1, half.depth + 1) if settings.blocks is None else settings.blocks
-    for blocks in numbers:
-        model = randomised(encoder, settings.tower, blocks=blocks, seed=settings.seed)
-        found = method.explain_batch(model, requests, words=words)
-        compared = tuple(
-            tuple(similarity(before, after) for before, after in zip(own, others, strict=True))
-            for own, others in zip(trained, found, strict=True)
-        )
-        yield SanityStep(tower=settings.tower, blocks=blocks, pairs=compared)
 
 
 def similarity(trained: Attribution, found: Attribution) -> PairSimilarity:
@@ -265,8 +187,3 @@ def _structural(first: Float[np.ndarray, "rows columns"], second: Float[np.ndarr
 
 def _has_relief(values: Float[np.ndarray, "*shape"]) -> bool:
     return bool(np.isfinite(values).all()) and float(values.max()) > float(values.min())
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    measured = [value for value in values if value is not None]
-    return sum(measured) / len(measured) if measured else None

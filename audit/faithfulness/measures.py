@@ -33,7 +33,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from audit.encoders.protocol import DualEncoder
-from audit.faithfulness.confidence import Confidence, image_confidence, text_confidence
+from audit.faithfulness.confidence import Confidence, TextMask, image_confidence, text_confidence
 from audit.faithfulness.curves import (
     Baseline,
     Change,
@@ -182,13 +182,15 @@ _ONE_WORD = "fewer than two words of the phrase were explained, which ranks noth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaithfulnessSettings:
-    """The measured scores; the curves are the paper's: deletion to grey, insertion into a blur."""
+    """The scores to measure; the default curves are the paper's: deletion to grey, insertion into a blur."""
 
     curves: tuple[CurveSettings, ...] = (
         CurveSettings(change=Change.DELETION, baseline=Baseline.GREY),
         CurveSettings(change=Change.INSERTION, baseline=Baseline.BLUR),
     )
+    word_curves: tuple[Change, ...] = tuple(Change)
     road: RoadSettings | None = field(default_factory=RoadSettings)  # None leaves out what takes longest
+    text_mask: TextMask = TextMask.MINMAX  # how confidence drop and increase weight the words
 
 
 def score_faithfulness(
@@ -213,14 +215,14 @@ def score_faithfulness(
     columns: dict[str, tuple[Sequence[float | None], str]] = {}
     for side, confidences, reason in (
         ("image", image_confidence(encoder, pairs), _ONE_CELL),
-        ("text", text_confidence(encoder, pairs), _ONE_WORD),
+        ("text", text_confidence(encoder, pairs, mask=settings.text_mask), _ONE_WORD),
     ):
         drops, increases = _in_percent(confidences)
         columns |= {f"{side} {_DROP}": (drops, reason), f"{side} {_INCREASE}": (increases, reason)}
     for curve in settings.curves:
         areas = [None if found is None else found.area for found in image_curves(encoder, pairs, curve)]
         columns[curve.name] = (areas, _ONE_CELL)
-    for change in Change:
+    for change in settings.word_curves:
         areas = [None if found is None else found.area for found in word_curves(encoder, pairs, change)]
         columns[word_curve_name(change)] = (areas, _ONE_WORD)
     if settings.road is not None:

@@ -1,7 +1,7 @@
 """Explain: attributes each phrase of a loaded study in its images, in batches across studies."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,9 +13,9 @@ from audit.attribution.numerics import Precision
 from audit.attribution.pairs import Attribution, Request
 from audit.configuration import RunConfig
 from audit.controls.explained import ExplainedControl, explain_controls
-from audit.controls.plan import ControlPlan
+from audit.controls.plan import NO_PHRASE, ControlPlan
 from audit.encoders.protocol import DualEncoder
-from audit.faithfulness.measures import score_faithfulness
+from audit.faithfulness.measures import FaithfulnessSettings, score_faithfulness
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from audit.machine import Stopwatch
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
@@ -35,6 +35,7 @@ class ExplainedCase:
 
     loaded: LoadedCase
     explanations: tuple[tuple[Attribution, ...], ...]  # per method, one for each of phrase_texts
+    seconds_a_pair: tuple[float, ...] = ()  # per method: of the attribution, the mean over the pairs of its batch
     controls: tuple[ExplainedControl, ...] = ()
     faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by index of the phrase
 
@@ -74,29 +75,32 @@ def methods_of(config: RunConfig, encoder: DualEncoder) -> tuple[Method, ...]:
 
 PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU does not profit from pairs of other studies; a GPU must be filled
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
-    """One model with its methods."""
+    """One model with its methods, and what is measured of each pair: how runs and experiments configure this stage."""
 
     encoder: DualEncoder
     methods: Sequence[Method]
-    controls: ControlPlan
-    faithfulness: ControlPlan
-    words: bool
+    controls: ControlPlan = NO_PHRASE
+    faithfulness: ControlPlan = NO_PHRASE
+    faithfulness_scores: FaithfulnessSettings = field(default_factory=FaithfulnessSettings)
+    words: bool = True
+    words_apart: bool = False
+    """Explain words only of the phrases whose faithfulness is scored, by a second call of each method."""
     device: torch.device
     keys: Pseudonyms
     seed: int
-    clock: Stopwatch
+    pairs_a_batch: int | None = None  # None: as many as fill the device
+    clock: Stopwatch = field(default_factory=Stopwatch)
 
-    def explained(self, studies: Iterator[LoadedStudy]) -> Iterator[ExplainedStudy]:
+    def explained(self, studies: Iterable[LoadedStudy]) -> Iterator[ExplainedStudy]:
         """Explain studies in order, as many at once as fill the device."""
+        size = PAIRS_A_BATCH.get(self.device.type, 1) if self.pairs_a_batch is None else self.pairs_a_batch
         batch: list[LoadedStudy] = []
         for study in studies:
             batch.append(study)
-            if sum(waiting.pairs for waiting in batch) >= PAIRS_A_BATCH.get(self.device.type, 1):
+            if sum(waiting.pairs for waiting in batch) >= size:
                 yield from self._isolated(batch)
                 batch = []
         yield from self._isolated(batch)
@@ -121,13 +125,18 @@ class Explainer:
     def _explain(self, batch: Sequence[LoadedStudy]) -> list[ExplainedStudy]:
         cases = [case for study in batch for case in study.cases]
         requests = [self._request(case) for case in cases]
-        by_method = [
-            method.explain_batch(self.encoder, requests, words=self.words, clock=self.clock) for method in self.methods
-        ]
+        pairs = sum(len(request.phrases) for request in requests)
+        by_method, seconds = [], []
+        for method in self.methods:
+            start = time.perf_counter()
+            words = self.words and not self.words_apart
+            by_method.append(method.explain_batch(self.encoder, requests, words=words, clock=self.clock))
+            seconds.append((time.perf_counter() - start) / max(1, pairs))
         explained = iter(
             ExplainedCase(
                 loaded=case,
                 explanations=explanations,
+                seconds_a_pair=tuple(seconds),
                 controls=self._controls(case, request),
                 faithfulness=self._faithfulness(case, request, explanations),
             )
@@ -156,22 +165,32 @@ class Explainer:
         self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Attribution]]
     ) -> dict[int, tuple[Score, ...]]:
         """Score the heat of the sampled phrases, and the same heat with shuffled cells."""
-        sampled = [phrase.index for phrase in self.faithfulness.of(case.case)]
+        sampled = self.faithfulness.indices(case.case)
         if not sampled:
             return {}
-        texts = phrase_texts(case)
-        places = [texts.index(case.case.phrases[index].text) for index in sampled]
+        texts = [case.case.phrases[index].text for index in sampled]
+        if self.words_apart:
+            request = _only(request, texts)
+            explanations = [self._explained_with_words(method, request) for method in self.methods]
+        places = [request.phrases.index(text) for text in texts]
         found: dict[int, tuple[Score, ...]] = {}
         with self.clock("faithfulness"):
             for method, explained in zip(self.methods, explanations, strict=True):
                 all_pairs = ExplainedPair.all_of(request, explained)
                 pairs = [all_pairs[place] for place in places]
                 moved = [shuffled(pair, seed=pair.seed) for pair in pairs]
-                own = score_faithfulness(self.encoder, pairs, method=method.name)
-                beside = score_faithfulness(self.encoder, moved, method=shuffled_name(method.name))
+                own = self._scores(pairs, method.name)
+                beside = self._scores(moved, shuffled_name(method.name))
                 for index, *of_phrase in zip(sampled, own, beside, strict=True):
                     found[index] = (*found.get(index, ()), *of_phrase[0], *of_phrase[1])
         return found
+
+    def _explained_with_words(self, method: Method, request: Request) -> tuple[Attribution, ...]:
+        (explained,) = method.explain_batch(self.encoder, [request], words=True, clock=self.clock)
+        return explained
+
+    def _scores(self, pairs: Sequence[ExplainedPair], name: str) -> list[tuple[Score, ...]]:
+        return score_faithfulness(self.encoder, pairs, method=name, settings=self.faithfulness_scores)
 
     def _request(self, case: LoadedCase) -> Request:
         texts, uid = phrase_texts(case), case.case.image.instance
@@ -179,6 +198,13 @@ class Explainer:
         if self.device.type == "cuda":  # pinned memory, so that the copy overlaps with the computation
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
+
+
+def _only(request: Request, texts: Sequence[str]) -> Request:
+    """Return a request with some of its phrases, each once."""
+    seeds = dict(zip(request.phrases, request.seeds, strict=True))
+    chosen = list(dict.fromkeys(texts))
+    return Request(pixels=request.pixels, phrases=chosen, seeds=[seeds[text] for text in chosen])
 
 
 def _per_phrase(case: LoadedCase, request: Request) -> Request:

@@ -15,7 +15,7 @@ from audit.configuration import RunConfig
 from audit.controls.evidence import pearson
 from audit.machine import Stopwatch
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
-from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.aggregate import FinishedStudy, score_rows
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.fingerprint import Fingerprints
 from audit.pipeline.load import phrase_texts
@@ -43,7 +43,7 @@ from reports.record import (
 )
 from reports.targets import scored_boxes
 
-__all__ = ["Finisher", "ImageRecorder"]
+__all__ = ["Finisher", "ImageRecorder", "RowScorer"]
 
 _LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # in this range half precision keeps three digits of the maximum cell
 
@@ -234,7 +234,7 @@ class Finisher:
             settings=self.numbers,
             seed=self.settings.method.seed,
             software=self.software,
-            phantom_images=all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases),
+            phantom_images=_is_phantom(study),
             patient_data_shown=self.settings.output.show_phi,
             report_joined_by=study.report_joined_by,
             report=self._report(explained),
@@ -297,6 +297,34 @@ class Finisher:
             )
             for item, failure in zip(left_out, shown, strict=True)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowScorer:
+    """Scores studies and writes nothing: for experiments that need only the rows of the score table."""
+
+    recorder: ImageRecorder
+
+    def finish(self, explained: ExplainedStudy) -> FinishedStudy:
+        """Score a study's heat."""
+        if not explained.cases:
+            return FinishedStudy(left_out=explained.left_out)
+        images = [self.recorder.record(case, prefix="image")[0] for case in explained.cases]
+        study = explained.study
+        key = self.recorder.redactor.keys.key("study", study.study_instance_uid)
+        patient = self.recorder.context.patient(study.cases[0].image)
+        return FinishedStudy(
+            images=len(images),
+            phrases=sum(len(image.phrases) for image in images),
+            is_phantom=_is_phantom(study),
+            rows=list(score_rows(images, study=key, patient=patient)),
+            left_out=explained.left_out,
+            key=key,
+        )
+
+
+def _is_phantom(study: Study) -> bool:
+    return all(case.image.manufacturer == PHANTOM_MANUFACTURER for case in study.cases)
 
 
 def _headers(explained: ExplainedStudy) -> Identifiers:

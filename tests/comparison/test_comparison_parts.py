@@ -17,10 +17,10 @@ from audit.attribution.methods import METHODS, chosen_methods
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
 from audit.configuration import MethodConfig
 from audit.encoders.loading import load_encoder
-from audit.experiments import comparison_measures as measuring
+from audit.experiments import method_cost as measuring
 from audit.experiments.comparison import baseline_of, build_methods
-from audit.experiments.comparison_measures import MeasuredMethod, PeakMemory
 from audit.experiments.comparison_tables import compared_scores
+from audit.experiments.method_cost import MeasuredMethod, PeakMemory
 from audit.metrics.summary import score_table
 from pipelines.errors import AuditError
 

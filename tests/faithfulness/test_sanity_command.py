@@ -7,13 +7,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from audit.attribution.engine import pair_seed
+from audit.attribution.grad_eclip import GradECLIP
+from audit.attribution.pairs import Request
 from audit.cli import app
 from audit.configuration import InputsConfig
 from audit.encoders.loading import load_encoder
+from audit.experiments import sanity
 from audit.experiments.sanity import Sanity, SanityConfig, SanityLine, check_sanity
-from audit.faithfulness.cascade import TowerName
+from audit.faithfulness.cascade import TowerName, randomised, similarity
+from audit.machine import Stopwatch
 from audit.metrics.statistics import patient_interval
+from audit.pipeline.inputs import gather
+from audit.pipeline.load import loaded_studies, phrase_texts
 from pipelines.errors import AuditError
+from pipelines.geometry import Fit
 from pipelines.phantom.cohort import make_cohort
 
 
@@ -42,6 +50,52 @@ def test_every_number_of_random_blocks_of_both_towers_has_a_line(cohort) -> None
         assert line.of == depths[line.tower]
         assert line.cosine.values == 5
         assert -1.0 <= line.cosine.low <= line.cosine.estimate <= line.cosine.high <= 1.0
+
+
+def test_a_line_is_the_mean_over_pairs_of_what_each_alone_gives(cohort) -> None:
+    encoder, method = load_encoder("phantom", fit=Fit.LETTERBOX), GradECLIP()
+    studies = gather(cohort).studies
+    model = randomised(encoder, TowerName.IMAGE, blocks=2, seed=7)
+    pairs = []
+    for loaded in loaded_studies(studies, encoder, Stopwatch(), workers=0):
+        for case in loaded.cases:
+            for text in phrase_texts(case):
+                seed = pair_seed(7, case.case.image.instance, text)
+                request = Request(pixels=case.inputs, phrases=[text], seeds=[seed])
+                ((before,),) = method.explain_batch(encoder, [request])
+                ((after,),) = method.explain_batch(model, [request])
+                pairs.append(similarity(before, after))
+    found = check_sanity(settings(cohort, phrases=99, seed=7, towers=(TowerName.IMAGE,)))
+    assert found.pairs == len(pairs) > 5
+    line = found.lines[1]
+    for name in ("spearman", "ssim", "words_spearman", "cosine"):
+        values = [value for pair in pairs if (value := getattr(pair, name)) is not None]
+        assert getattr(line, name).estimate == pytest.approx(np.mean(values), abs=1e-4), name
+
+
+class Fragile(GradECLIP):
+    """Explains the trained model only."""
+
+    def attribute(self, pairs):
+        if pairs.encoder is not self.trained:
+            raise TypeError("an error of our own")
+        return super().attribute(pairs)
+
+
+def test_an_error_under_a_random_model_ends_the_check_instead_of_leaving_pairs_out(cohort, monkeypatch) -> None:
+    def remembered(method, encoder):
+        method.trained = encoder
+
+    monkeypatch.setattr(sanity, "build_method", lambda _name, _numbers: Fragile())
+    monkeypatch.setattr(sanity, "check_fit", remembered)
+    with pytest.raises(AuditError, match=r"cannot go on: the audit of this study failed \(TypeError\)"):
+        check_sanity(settings(cohort))
+
+
+def test_a_limit_in_the_configuration_bounds_the_studies_of_the_sample(cohort) -> None:
+    whole = check_sanity(settings(cohort, phrases=99, towers=()))
+    limited = check_sanity(settings(cohort.model_copy(update={"limit": 1}), phrases=99, towers=()))
+    assert 0 < limited.pairs < whole.pairs
 
 
 def test_gradients_of_a_random_model_no_longer_point_where_the_trained_ones_did(cohort) -> None:

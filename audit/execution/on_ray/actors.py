@@ -12,8 +12,7 @@ from pathlib import Path
 
 from audit.configuration import RunConfig
 from audit.controls.plan import ControlPlan
-from audit.encoders.loading import load_encoder
-from audit.execution.prepare import fit_of, pick_device
+from audit.execution.prepare import load_model
 from audit.execution.workers import guarded
 from audit.machine import Stopwatch
 from audit.pipeline.aggregate import FinishedStudy
@@ -102,8 +101,7 @@ class ExplainActor:
         """
         _quiet()
         recipe, settings = self._recipe, self._recipe.settings
-        device = pick_device(settings.model.device)
-        encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model))
+        encoder, device = load_model(settings.model)
         if encoder.info.sha256 != recipe.sha256:
             raise ModelError(
                 f"--model {settings.model.model}: a node has other weights (sha256 {encoder.info.sha256[:12]}) than "
