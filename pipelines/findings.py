@@ -25,6 +25,7 @@ __all__ = [
     "in_small_letters",
     "names_a_zone",
     "side_of",
+    "spans_of_place",
     "zone_of",
 ]
 
@@ -213,6 +214,12 @@ def zone_of(sentence: str) -> Zone | None:
     """Return the third of the lung that a sentence (or part of one) names; None if it names none or several."""
     named = [zone for zone, pattern in _ZONES.items() if pattern.search(sentence)]
     return named[0] if len(named) == 1 else None
+
+
+def spans_of_place(sentence: str) -> tuple[tuple[int, int], ...]:
+    """Return start and end of every side and zone that a sentence names, in text order; spans may overlap."""
+    patterns = (_LEFT, _RIGHT, _BILATERAL, _PLURAL_PLACES, *_ZONES.values())
+    return tuple(sorted(match.span() for pattern in patterns for match in pattern.finditer(sentence)))
 
 
 def names_a_zone(sentence: str) -> bool:

@@ -14,6 +14,7 @@ from reports.score_catalogue import (
     HUMAN,
     POINTING,
     SCORES,
+    WORD_REFERENCES,
     excels,
     kind_of,
     names_on_pages,
@@ -29,6 +30,7 @@ from reports.verdicts import (
     subgroup_rows,
     verdict_views,
 )
+from reports.word_tables import word_score_rows
 
 __all__ = ["DifferenceRow", "DifferenceTable", "difference_table", "render_cohort"]
 
@@ -163,6 +165,8 @@ def render_cohort(
         "evidence": evidence_sentences(run),
         "shortcuts": shortcut_rows(run),
         "faithfulness": faithfulness_rows(run),
+        "words": word_score_rows(run),
+        "word_references": tuple(method_name(name) for name in WORD_REFERENCES),
         "subgroups": subgroup_rows(run),
         "findings": _finding_rows(run),
         "table": table,

@@ -72,6 +72,7 @@ def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
         _differences(record, "to_baseline", "baseline"),
         _faithfulness(record),
         _table(record, ("shortcut", "micro"), "shortcuts"),
+        _table(record, ("words", "micro"), "words"),
         _costs(record),
     ]
     return tuple(table for table in tables if table is not None)

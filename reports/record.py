@@ -93,6 +93,9 @@ class TokenHeat(Record):
 
     word: str
     nats: float
+    kind: Literal["finding", "place", "other"] | None = None  # what it names; None in records of version 0.1.0
+    fall: float | None = None  # of the cosine when the word is replaced by a neutral token; None: not measured
+    untrained: float | None = None  # nats before the bottleneck's first step; None for a method without one
 
 
 class Score(Record):

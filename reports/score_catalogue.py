@@ -29,6 +29,7 @@ __all__ = [
     "FALL_WITHOUT",
     "FEW_PATIENTS",
     "HUMAN",
+    "LEAVE_ONE_WORD_OUT",
     "MARKER_HEAT",
     "MARKER_POINT",
     "MEAN_IOU",
@@ -46,6 +47,14 @@ __all__ = [
     "SCORES",
     "SIDE_HEAT",
     "SIDE_POINT",
+    "UNIFORM_WORDS",
+    "UNTRAINED",
+    "WORDS_AS_LEFT_OUT",
+    "WORDS_ON_FINDING",
+    "WORDS_ON_OTHERS",
+    "WORDS_ON_PLACE",
+    "WORDS_RANK",
+    "WORD_REFERENCES",
     "ZONE_POINT",
     "ScoreKind",
     "ScoreSpec",
@@ -58,7 +67,7 @@ __all__ = [
     "shuffled_name",
 ]
 
-ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance"]
+ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance", "words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +76,9 @@ class ScoreSpec:
 
     name: str  # in records and tables
     kind: ScoreKind
-    """Against boxes; by regions of the image; by hiding the hottest cells; without heat: by comparing the cosines of
-    images and phrases, or by changing the image"""
-    unit: Literal["hit", "share", "IoU", "ratio", "percent", "cosine", "SD"]
+    """Against boxes; by regions of the image; by hiding the hottest cells; of the words; without heat: by comparing the
+    cosines of images and phrases, or by changing the image"""
+    unit: Literal["hit", "share", "IoU", "ratio", "percent", "cosine", "SD", "rank", "correlation"]
     """hit: 0 or 1; share and IoU: 0 to 1; SD: standard deviations of a phrase's cosines over the cohort's images"""
     higher_is_better: bool = True
     on_page: bool = False  # in the charts, and in the tables of a study's phrases
@@ -120,11 +129,17 @@ FALL_WITHOUT: Final = "fall with other patients' images without the finding"
 
 COSINE: Final = "cosine"
 """What the table's ``method`` column says of recognition and reliance, which use no heat."""
+WORDS_ON_FINDING: Final = "word heat on the finding"
+WORDS_ON_PLACE: Final = "word heat on side and zone"
+WORDS_ON_OTHERS: Final = "word heat on other words"
+WORDS_RANK: Final = "rank of the first finding word"
+WORDS_AS_LEFT_OUT: Final = "word heat against leaving words out"
 
 _localisation = partial(ScoreSpec, kind="localisation")
 _shortcut = partial(ScoreSpec, kind="shortcut")
 _faithfulness = partial(ScoreSpec, kind="faithfulness")
 _reliance = partial(ScoreSpec, kind="reliance", unit="SD")
+_words = partial(ScoreSpec, kind="words")
 
 _ALL = (
     _localisation(name=POINTING, unit="hit", on_page=True, within_px=0.0, heading="hit", dicom_code="pointing-0"),
@@ -166,6 +181,11 @@ _ALL = (
     _reliance(name=FALL_BLANK),
     _reliance(name=FALL_SAME),
     _reliance(name=FALL_WITHOUT),
+    _words(name=WORDS_ON_FINDING, unit="share"),
+    _words(name=WORDS_ON_PLACE, unit="share"),
+    _words(name=WORDS_ON_OTHERS, unit="share", higher_is_better=False),
+    _words(name=WORDS_RANK, unit="rank", higher_is_better=False),
+    _words(name=WORDS_AS_LEFT_OUT, unit="correlation"),
 )
 
 SCORES: Final[dict[str, ScoreSpec]] = {spec.name: spec for spec in _ALL}
@@ -180,7 +200,18 @@ HUMAN: Final = "another reader"
 AREA_SHARE: Final = "area share"
 """The reference of shortcut scores: heat that is the same everywhere, a hottest point that may be anywhere."""
 
-REFERENCES: Final = (*BLIND_METHODS, HUMAN, AREA_SHARE)
+UNIFORM_WORDS: Final = "uniform words"
+"""The reference of word scores: the same heat on every token."""
+
+UNTRAINED: Final = "untrained bottleneck"
+"""The capacity of a bottleneck before its first step: what the norms of the hidden state alone give."""
+
+LEAVE_ONE_WORD_OUT: Final = "leave-one-word-out"
+"""The causal reference of word scores: the fall of the cosine when a word is replaced by a neutral token."""
+
+WORD_REFERENCES: Final = (UNIFORM_WORDS, UNTRAINED, LEAVE_ONE_WORD_OUT)
+
+REFERENCES: Final = (*BLIND_METHODS, HUMAN, AREA_SHARE, *WORD_REFERENCES)
 
 _SHUFFLED = "shuffled "
 

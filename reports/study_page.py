@@ -34,6 +34,7 @@ from reports.score_catalogue import SCORES, names_on_pages
 from reports.targets import target_places
 from reports.texts import named, text
 from reports.verdicts import verdict_views
+from reports.word_tables import WordTable, word_table
 
 __all__ = ["render_study"]
 
@@ -71,6 +72,7 @@ class PhraseView:
     verdict: Verdict
     pieces: tuple[ShadedText, ...]
     words: tuple[tuple[TokenHeat, int], ...]  # with its shade
+    word_table: WordTable | None
     score_names: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
     unscored: tuple[tuple[str, str], ...]  # method and reason of single cells, for a cell has no room for a sentence
@@ -218,6 +220,7 @@ def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecor
         verdict=verdict_on(phrase, image, method=record.method),
         pieces=shaded_text(phrase.text, phrase.tokens, shades),
         words=tuple(zip(phrase.tokens, shades, strict=True)),
+        word_table=word_table(phrase, method=record.method),
         score_names=tuple(SCORES[name].label for name in names),
         rows=rows,
         unscored=single_reasons(rows),

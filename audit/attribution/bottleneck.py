@@ -21,7 +21,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid
 
-__all__ = ["BOTTLENECK_NUMBERS", "BottleneckSettings", "bottleneck", "changed_settings", "generators_of"]
+__all__ = [
+    "BOTTLENECK_NUMBERS",
+    "BottleneckSettings",
+    "bottleneck",
+    "changed_settings",
+    "generators_of",
+    "untrained_capacity",
+]
 
 Hidden = Float[Tensor, "pairs tokens width"]
 Suffix = Callable[[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]], Float[Tensor, "batch dim"]]
@@ -109,6 +116,17 @@ def bottleneck(
     with torch.no_grad():
         capacity = _capacity(hidden, alpha, settings.variance)
         return torch.where(mask, capacity.sum(-1), 0.0)
+
+
+def untrained_capacity(
+    hidden: Hidden, mask: Bool[Tensor, "pairs tokens"], settings: BottleneckSettings
+) -> Float[Tensor, "pairs tokens"]:
+    """Compute the capacity of each token before the first step, in nats; 0 for padding.
+
+    Every element has the same lam, so that this depends on the norm of the token's hidden state and on nothing else.
+    """
+    capacity = _capacity(hidden, torch.full_like(hidden, settings.initial), settings.variance)
+    return torch.where(mask, capacity.sum(-1), 0.0)
 
 
 def _capacity(hidden: Hidden, alpha: Hidden, variance: float) -> Hidden:

@@ -22,11 +22,11 @@ from audit.attribution.batching import free_bytes, in_chunks, pairs_at_once
 from audit.attribution.explanation import Explanation
 from audit.attribution.numerics import flushed_denormals
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
-from audit.encoders.protocol import DualEncoder
+from audit.encoders.protocol import DualEncoder, Tokens
 from pipelines.image_file import Picture, as_picture
 from pipelines.transforms import place_image
 
-__all__ = ["Clock", "Method", "no_clock", "pair_seed"]
+__all__ = ["Clock", "Method", "no_clock", "pair_seed", "words_of_tokens"]
 
 Clock = Callable[[str], AbstractContextManager[None]]
 """Called with a stage's name ("prefix", "attribution"); the returned context manager surrounds that stage."""
@@ -80,6 +80,14 @@ class Method(ABC):
 
         The engine then runs each image up to its block only once, and takes the embeddings from there.
         """
+        return None
+
+    def untrained_words(
+        self,
+        encoder: DualEncoder,  # noqa: ARG002 - for methods with a bottleneck
+        phrases: Sequence[str],  # noqa: ARG002
+    ) -> tuple[tuple[float, ...], ...] | None:
+        """Return what each word of each phrase has before the first step; None for a method without steps."""
         return None
 
     def states_kept(self, encoder: DualEncoder) -> int:
@@ -257,6 +265,14 @@ def _batch(
         words=words,
         image_hidden=image_hidden,
         text_hidden=text_hidden,
+    )
+
+
+def words_of_tokens(tokens: Tokens, values: Float[Tensor, "phrases tokens"]) -> tuple[tuple[float, ...], ...]:
+    """Sum a value of each token over the words of each phrase."""
+    return tuple(
+        tuple(value for _, value in _by_word(words, row))
+        for words, row in zip(tokens.words, values.tolist(), strict=True)
     )
 
 

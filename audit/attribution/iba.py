@@ -17,8 +17,9 @@ Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for a
 (beta = 10 / k with the capacity summed over k elements; 10 steps, 10 samples, learning rate 1, initial value 5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -28,8 +29,9 @@ from audit.attribution.bottleneck import (
     bottleneck,
     changed_settings,
     generators_of,
+    untrained_capacity,
 )
-from audit.attribution.engine import Method
+from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
@@ -82,6 +84,14 @@ class IBA(Method):
     def states_kept(self, encoder: DualEncoder) -> int:
         """Return the same number as M2IB."""
         return self._of_m2ib.states_kept(encoder)
+
+    @torch.no_grad()
+    def untrained_words(self, encoder: DualEncoder, phrases: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """Return the capacity of each word of each phrase before the first step, in nats."""
+        tokens = encoder.text.tokenise(phrases)
+        hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
+        mean, spread = _statistics(hidden, tokens.mask)
+        return words_of_tokens(tokens, untrained_capacity((hidden - mean) / spread, tokens.mask, self._settings))
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Apply the bottleneck to both towers."""

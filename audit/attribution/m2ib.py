@@ -11,7 +11,7 @@ Source: Wang, Rudner and Wilson 2023, "Visual explanations of image-text represe
 bottleneck attribution" (NeurIPS), equations 5 to 8.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -25,8 +25,9 @@ from audit.attribution.bottleneck import (
     bottleneck,
     changed_settings,
     generators_of,
+    untrained_capacity,
 )
-from audit.attribution.engine import Method
+from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.layers import layers_for
 from audit.attribution.numerics import Precision, autocast
 from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
@@ -99,6 +100,13 @@ class M2IB(Method):
         """Count the states of every sample in every block after the bottleneck."""
         samples = self.settings_for(encoder).samples
         return samples * (encoder.image.depth - self.split(encoder)[0]) * _FLOATS_A_BLOCK
+
+    @torch.no_grad()
+    def untrained_words(self, encoder: DualEncoder, phrases: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """Return the capacity of each word of each phrase before the first step, in nats."""
+        tokens = encoder.text.tokenise(phrases)
+        hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
+        return words_of_tokens(tokens, untrained_capacity(hidden, tokens.mask, self.settings_for(encoder)))
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Apply the bottleneck to both towers."""

@@ -32,6 +32,7 @@ class Tokens:
     mask: Bool[Tensor, "batch tokens"]  # False for what the tower does not see
     special: Bool[Tensor, "batch tokens"]  # True for start, end and padding: no words
     words: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]  # per phrase: word, its token positions
+    neutral: int | None = None  # id of the tokeniser's mask token, which stands for any word; None: it has none
 
 
 @runtime_checkable

@@ -85,6 +85,7 @@ def words_of(
         mask=torch.ones_like(seen) if padding_is_read else seen,
         special=special,
         words=tuple(words),
+        neutral=tokenizer.mask_token_id,
     )
 
 

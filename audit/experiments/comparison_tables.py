@@ -13,7 +13,7 @@ from reports.comparison_page import Cell, ComparisonTable, comparison_tables, re
 from reports.comparison_record import ComparedScore, ComparisonRecord
 from reports.outcomes import method_name
 from reports.run_record import ScoreDifference, ScoreSummary
-from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, SCORES, is_reference, shuffled_name
+from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, SCORES, UNIFORM_WORDS, is_reference, shuffled_name
 from reports.writing import write_text_atomically
 
 __all__ = ["FILES", "as_markdown", "check_out", "compared_scores", "table_lines", "write_comparison"]
@@ -57,9 +57,12 @@ def _best_blind(summaries: Sequence[ScoreSummary], place: _Place) -> str | None:
 
 def _compared(summary: ScoreSummary, blind: str | None, pairs: "_BaselinePairs") -> ComparedScore:
     spec = SCORES[summary.score]
-    reference = {"localisation": blind, "shortcut": AREA_SHARE, "faithfulness": shuffled_name(summary.method)}[
-        spec.kind
-    ]
+    reference = {
+        "localisation": blind,
+        "shortcut": AREA_SHARE,
+        "faithfulness": shuffled_name(summary.method),
+        "words": UNIFORM_WORDS,
+    }.get(spec.kind)
     return ComparedScore(
         **summary.model_dump(exclude={"differences"}),
         is_reference=is_reference(summary.method),

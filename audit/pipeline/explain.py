@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from audit.attribution.engine import Method, pair_seed
+from audit.attribution.left_out import leave_one_word_out
 from audit.attribution.m2ib import M2IB
 from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
 from audit.attribution.numerics import Precision
@@ -18,6 +19,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.faithfulness.measures import FaithfulnessSettings, score_faithfulness
 from audit.faithfulness.pairs import ExplainedPair, shuffled
 from audit.machine import Stopwatch
+from audit.metrics.words import WordReferences
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError
@@ -38,6 +40,7 @@ class ExplainedCase:
     seconds_a_pair: tuple[float, ...] = ()  # per method: of the attribution, the mean over the pairs of its batch
     controls: tuple[ExplainedControl, ...] = ()
     faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by index of the phrase
+    words: tuple[WordReferences, ...] = ()  # one for each of phrase_texts; empty if no method explains words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,7 @@ class Explainer:
                 seconds_a_pair=tuple(seconds),
                 controls=self._controls(case, request),
                 faithfulness=self._faithfulness(case, request, explanations),
+                words=self._words(request),
             )
             for case, request, explanations in zip(cases, requests, zip(*by_method, strict=True), strict=True)
         )
@@ -148,6 +152,24 @@ class Explainer:
             )
             for study in batch
         ]
+
+    def _words(self, request: Request) -> tuple[WordReferences, ...]:
+        """Measure what word heat is compared with, if a method explains words."""
+        if not self.words or not any(method.explains_words for method in self.methods):
+            return ()
+        with self.clock("words"):
+            left_out = leave_one_word_out(self.encoder, request.pixels, request.phrases)
+            capacities = (method.untrained_words(self.encoder, request.phrases) for method in self.methods)
+            untrained = next((values for values in capacities if values is not None), None)
+        return tuple(
+            WordReferences(
+                words=tuple(word.word for word in words),
+                pieces=tuple(word.pieces for word in words),
+                falls=tuple(word.fall for word in words),
+                untrained=None if untrained is None else untrained[place],
+            )
+            for place, words in enumerate(left_out)
+        )
 
     def _controls(self, case: LoadedCase, request: Request) -> tuple[ExplainedControl, ...]:
         planned = self.controls.of(case.case)

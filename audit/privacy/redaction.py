@@ -18,7 +18,7 @@ from reports.record import TokenHeat
 from reports.results_folder import is_study_key
 from reports.run_record import FailureRecord
 
-__all__ = ["Redactor", "failure_records", "foreign_name", "name_of_source", "safe_words"]
+__all__ = ["Redactor", "failure_records", "foreign_name", "name_of_source", "safe_words", "shown_groups"]
 
 _NOBODY = Identifiers()
 _KEY = re.compile(r"file-[0-9a-f]{16}")
@@ -116,11 +116,20 @@ def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]
         masked: the phrase as it is shown.
         words: words of the phrase in order, each with its heat.
     """
+    given = tuple(words)
+    return tuple(
+        TokenHeat(word=word, nats=sum(given[place][1] for place in places))
+        for word, places in shown_groups(text, masked, [word for word, _ in given])
+    )
+
+
+def shown_groups(text: str, masked: MaskedText, words: Iterable[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return a phrase's words as they are shown, each with its places in ``words``: adjacent masked words are one."""
     plain = folded(normal_form(text))
-    shown: list[TokenHeat] = []
+    shown: list[tuple[str, tuple[int, ...]]] = []
     last: tuple[int, int, str] | None = None  # the mask that the word before is under
     end = 0
-    for word, nats in words:
+    for place, word in enumerate(words):
         sought = folded(normal_form(word)).strip()
         start = plain.find(sought, end) if sought else -1
         if start < 0:
@@ -130,9 +139,9 @@ def safe_words(text: str, masked: MaskedText, words: Iterable[tuple[str, float]]
             end = start + len(sought)
             mask = masked.mask_at(start, end)
         if mask is not None and mask == last:
-            shown[-1] = shown[-1].model_copy(update={"nats": shown[-1].nats + nats})
+            shown[-1] = (shown[-1][0], (*shown[-1][1], place))
         else:
-            shown.append(TokenHeat(word=word if mask is None else f"[{mask[2]}]", nats=nats))
+            shown.append((word if mask is None else f"[{mask[2]}]", (place,)))
         last = mask
     return tuple(shown)
 

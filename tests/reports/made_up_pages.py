@@ -13,7 +13,15 @@ from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
 from reports.outcomes import CONTROLS
-from reports.record import ControlRecord, OmittedSentence, OtherHeatRecord, ReportRecord, Score, ScoredPhrase
+from reports.record import (
+    ControlRecord,
+    OmittedSentence,
+    OtherHeatRecord,
+    ReportRecord,
+    Score,
+    ScoredPhrase,
+    TokenHeat,
+)
 from reports.review_page import ReviewSession
 from reports.run_record import (
     ControlSummary,
@@ -27,7 +35,18 @@ from reports.run_record import (
     VerdictRecord,
     VerdictWord,
 )
-from reports.score_catalogue import COHORT_IOU, MEAN_IOU, POINTING_MM, PRECISION, RANK, SCORES, names_of
+from reports.score_catalogue import (
+    COHORT_IOU,
+    MEAN_IOU,
+    POINTING_MM,
+    PRECISION,
+    RANK,
+    SCORES,
+    UNIFORM_WORDS,
+    WORD_REFERENCES,
+    WORDS_ON_FINDING,
+    names_of,
+)
 from reports.study_page import render_study
 
 ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
@@ -124,8 +143,11 @@ def _full_study() -> MadeUp:
             _placed("hottest point on a marker", 1.0),
             _placed("hottest point on the named side", 0.0),
             _placed("hottest point in the named zone", 0.0),
+            _placed(WORDS_ON_FINDING, 0.6),
+            Score(method=UNIFORM_WORDS, score=WORDS_ON_FINDING, value=0.25, outcome="scored"),
         )
-        noted = _changed(phrase, scores=scores, side="left", zone="lower")
+        tokens = tuple(_with_references(token, place) for place, token in enumerate(phrase.tokens))
+        noted = _changed(phrase, scores=scores, side="left", zone="lower", tokens=tokens)
         phrases.append(with_other_heats(made, noted, texts=texts, hits=hits))
     first = phrases[1]
     unscored = Score(method="m2ib", score="IoU at Otsu", value=None, outcome="unscored", reason="too flat.")
@@ -138,6 +160,12 @@ def _full_study() -> MadeUp:
         report=made_up_report(),
     )
     return made
+
+
+def _with_references(token: TokenHeat, place: int) -> TokenHeat:
+    """Give a word a kind, a fall of the cosine, and an untrained bottleneck that orders words as their heat does."""
+    kind = ("finding", "place", "other")[place % 3]
+    return token.model_copy(update={"kind": kind, "fall": 0.1 * place, "untrained": 100.0 * token.nats})
 
 
 def made_up_report() -> ReportRecord:
@@ -230,6 +258,11 @@ def _cohort() -> RunRecord:
         _summary("image confidence increase", differences=(shuffled,)),
         *(_summary(score, differences=(area[place % 3],)) for place, score in enumerate(names_of("shortcut"))),
         *(_summary(score, "area share") for score in names_of("shortcut")),
+        *(
+            _summary(score, differences=tuple(_changed(DIFFERENCE, reference=name) for name in WORD_REFERENCES[:2]))
+            for score in names_of("words")
+        ),
+        *(_summary(score, name) for score in names_of("words") for name in WORD_REFERENCES),
         *(
             _summary(
                 score,

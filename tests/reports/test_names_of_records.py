@@ -15,7 +15,15 @@ from pipelines.study import Context, Side, View, Zone
 from reports.outcomes import CONTROLS
 from reports.review_record import REASONS
 from reports.run_record import VerdictWord
-from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, COHORT_IOU, HUMAN, MEAN_IOU, SCORES, names_of
+from reports.score_catalogue import (
+    BLIND_METHODS,
+    COHORT_IOU,
+    HUMAN,
+    MEAN_IOU,
+    REFERENCES,
+    SCORES,
+    names_of,
+)
 from reports.texts import all_texts
 
 MEASURED_BY_DEFAULT = (
@@ -29,7 +37,7 @@ MEASURED_BY_DEFAULT = (
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("method", (*METHODS, *BLIND_METHODS, HUMAN, AREA_SHARE)),
+        ("method", (*METHODS, *REFERENCES)),
         ("reference", (*BLIND_METHODS, HUMAN)),
         ("blind", BLIND_METHODS),
         ("score", SCORES),
