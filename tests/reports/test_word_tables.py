@@ -12,8 +12,8 @@ from reports.score_catalogue import (
     names_of,
 )
 from reports.word_tables import word_score_rows, word_table
+from tests.reports.made_up_cohort import make_cohort
 from tests.reports.made_up_pages import DIFFERENCE
-from tests.reports.made_up_records import make_cohort
 
 
 def token(word: str, nats: float, kind: str, *, fall: float | None, untrained: float | None = None) -> TokenHeat:
