@@ -195,7 +195,7 @@ class _Worker:
         process, _ = self._running
         self.end()
         code = process.exitcode
-        return f"signal {-code}" if code is not None and code < 0 else "nobody knows how"
+        return f"signal {-code}" if code is not None and code < 0 else "for an unknown reason"
 
 
 def _start(call: bytes, stopped: threading.Event) -> tuple[BaseProcess, Connection]:

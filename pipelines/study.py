@@ -210,7 +210,7 @@ class Case:
     phrases: tuple[Phrase, ...]
     boxes: tuple[Box, ...]
     targets: tuple[tuple[int, ...], ...] | None = None
-    """For each phrase the indices of its boxes in ``boxes``; None: see :func:`pipelines.boxes.table.places_for`"""
+    """For each phrase the indices of its boxes in ``boxes``; None: see :func:`pipelines.boxes.table.match_boxes`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from reports.page import format_percent, format_percents
 from reports.record import Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import EvidenceRecord, RunRecord, ScoreSummary
 from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, SCORES
-from reports.targets import target_places
+from reports.targets import target_indices
 from reports.texts import counted, named, text
 
 __all__ = [
@@ -114,7 +114,7 @@ def verdict_on(phrase: ScoredPhrase, image: ScoredImage, *, method: str) -> Verd
         return Verdict(outcome=outcome, short=text("outcome.short_nowhere"), sentence=text("outcome.nowhere"))
     near = _score(phrase, method, POINTING_NEAR)
     key = "near" if outcome == "miss" and near is not None and near.outcome == "hit" else outcome
-    several = "_of_several" if len(target_places(image, phrase)) > 1 else ""
+    several = "_of_several" if len(target_indices(image, phrase)) > 1 else ""
     values = {"finding": phrase.finding or text("outcome.this_phrase")}
     if key == "near" and image.placement.fit == "stretch":
         several += "_stretched"

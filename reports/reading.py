@@ -82,9 +82,7 @@ def file_checksum(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise DamagedError(
-                    f"{path} cannot be read (it is not a regular file): is its folder one that a run made?"
-                )
+                raise DamagedError(f"{path} cannot be read (it is not a regular file): did a run write this folder?")
             return file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DamagedError(f"{path} cannot be read ({error.strerror}): is its folder one that a run made?") from error

@@ -31,7 +31,7 @@ from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, 
 from reports.review_page import REVIEW_FILES, NeighbourStudies, ReviewSession, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages
-from reports.targets import target_places
+from reports.targets import target_indices
 from reports.texts import named, text
 from reports.verdicts import verdict_views
 from reports.word_tables import WordTable, word_table
@@ -321,7 +321,7 @@ def _shades(tokens: Sequence[TokenHeat]) -> list[int]:
 
 
 def _box_views(image: ScoredImage) -> tuple[BoxView, ...]:
-    targets = [target_places(image, phrase) for phrase in image.phrases]
+    targets = [target_indices(image, phrase) for phrase in image.phrases]
     return tuple(
         BoxView(
             record=box,

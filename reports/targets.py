@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.boxes.table import places_for
+from pipelines.boxes.table import match_boxes
 from pipelines.geometry import Placement
 from pipelines.study import Box, fields_of
 from reports.record import OwnBoxes, ScoredBox, ScoredImage, ScoredPhrase
 
-__all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_places"]
+__all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_indices"]
 
 
 def box_ids(count: int) -> tuple[str, ...]:
@@ -30,17 +30,17 @@ def scored_boxes(boxes: Sequence[Box], placement: Placement) -> tuple[ScoredBox,
 
 def target_boxes(image: ScoredImage, phrase: ScoredPhrase) -> tuple[ScoredBox, ...]:
     """Return the boxes that a phrase is scored against."""
-    return tuple(image.boxes[place] for place in target_places(image, phrase))
+    return tuple(image.boxes[place] for place in target_indices(image, phrase))
 
 
-def target_places(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
+def target_indices(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
     """Return the indices in ``image.boxes`` of those that a phrase is scored against.
 
     A record of version 0.1.0 does not store them: they follow from the scoring rule and the record's finding, side,
     sentence and boxes.
     """
     if phrase.target is None:
-        return places_for(phrase, image.boxes, image)
+        return match_boxes(phrase, image.boxes, image)
     places = {box.id: place for place, box in enumerate(image.boxes)}
     return tuple(places[box] for box in phrase.target)
 
@@ -52,7 +52,7 @@ def own_boxes(image: ScoredImage) -> OwnBoxes:
     ids = box_ids(len(image.boxes))
     return OwnBoxes(
         boxes=_named(image.boxes, ids),
-        targets=tuple(tuple(ids[place] for place in target_places(image, phrase)) for phrase in image.phrases),
+        targets=tuple(tuple(ids[place] for place in target_indices(image, phrase)) for phrase in image.phrases),
     )
 
 

@@ -1,7 +1,7 @@
 """KernelSHAP: Shapley values of the cells of a coarse grid, by weighted least squares.
 
-The cells of the image are the players. The worth of a coalition is the cosine of the image with all other cells greyed.
-Shapley values are the coefficients of the linear model of the worth that is optimal under the weight
+The cells of the image are the players. The value of a coalition is the cosine of the image with all other cells greyed.
+Shapley values are the coefficients of the linear model of the value that is optimal under the weight
 
     (M - 1) / (C(M, |z|) |z| (M - |z|))
 
@@ -61,27 +61,27 @@ class KernelSHAP(Method):
     ) -> Float[Tensor, "cells cells"]:
         cells, size = self._cells, pixels.shape[-1]
 
-        def worth(coalitions: Coalitions) -> Float[Tensor, " coalitions"]:
+        def value(coalitions: Coalitions) -> Float[Tensor, " coalitions"]:
             squares = coalitions.float().view(-1, 1, cells, cells).to(pixels.device)
             masks = interpolate(squares, size=(size, size), mode="nearest-exact")[:, 0]
             return masked_cosines(pairs.encoder, pixels, masks, target).cpu()
 
         generator = torch.Generator().manual_seed(seed % 2**63)
-        values = shapley_values(worth, cells * cells, most=self._coalitions, generator=generator)
+        values = shapley_values(value, cells * cells, most=self._coalitions, generator=generator)
         return values.view(cells, cells).to(pixels.device)
 
 
 def shapley_values(
-    worth: Callable[[Coalitions], Float[Tensor, " coalitions"]],
+    value: Callable[[Coalitions], Float[Tensor, " coalitions"]],
     players: int,
     *,
     most: int,
     generator: torch.Generator,
 ) -> Float[Tensor, " players"]:
-    """Distribute the difference in worth between the full and the empty coalition over the players.
+    """Distribute the difference in value between the full and the empty coalition over the players.
 
     Args:
-        worth: returns the worth of coalitions, one per row.
+        value: returns the value of coalitions, one per row.
         players: number of players, at least 2.
         most: maximum number of coalitions apart from the empty and the full one; if that covers all, values are exact.
         generator: draws the coalitions if there are too many.
@@ -92,14 +92,14 @@ def shapley_values(
         coalitions = _drawn_coalitions(players, most, generator)
         weights = torch.ones(len(coalitions), dtype=torch.float64)  # they were drawn by their weight
     ends = torch.stack([torch.zeros(players, dtype=torch.bool), torch.ones(players, dtype=torch.bool)])
-    empty, *between, full = worth(torch.cat([ends[:1], coalitions, ends[1:]])).double()
+    empty, *between, full = value(torch.cat([ends[:1], coalitions, ends[1:]])).double()
     gain = full - empty
     # The last player gets the remainder, so that the values sum to the difference.
     members = coalitions.double()
     rest = members[:, :-1] - members[:, -1:]
-    worths = torch.stack(between) - empty - members[:, -1] * gain
+    gains = torch.stack(between) - empty - members[:, -1] * gain
     root = weights.sqrt()[:, None]
-    shares = torch.linalg.lstsq(rest * root, worths[:, None] * root, driver="gelsd").solution[:, 0]
+    shares = torch.linalg.lstsq(rest * root, gains[:, None] * root, driver="gelsd").solution[:, 0]
     return torch.cat([shares, (gain - shares.sum())[None]]).float()
 
 

@@ -14,11 +14,11 @@ __all__ = ["key", "logs", "render", "score"]
 
 _LISTED_AT_MOST = 5
 
-Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
+RunFolder = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
 
 
 def score(
-    out: Written,
+    out: RunFolder,
     boxes: Boxes = None,
 ) -> None:
     """Score stored heat again, against other boxes or with newer scores; needs no model and no DICOM.
@@ -39,7 +39,7 @@ def score(
         raise typer.Exit(FAILURES_LISTED)
 
 
-def render(out: Written) -> None:
+def render(out: RunFolder) -> None:
     """Render every page of a run again from its stored results, with this version's templates."""
     from audit.output.rendering import render_again
     from audit.privacy.messages import study_messages
@@ -63,7 +63,7 @@ _NOT_DONE = 3  # exit status: nothing was changed, and a run was cut short
 
 @logs.command()
 def verify(
-    out: Written,
+    out: RunFolder,
     head: Annotated[
         str | None,
         typer.Option(help="Checksum stored elsewhere of a last line; the log must contain it."),
@@ -117,7 +117,7 @@ def _printable(text: str) -> str:
 
 
 @logs.command()
-def show(out: Written) -> None:
+def show(out: RunFolder) -> None:
     """Print the audit log, one line per entry."""
     from audit.logbook.verify import as_text, entries_of
 

@@ -36,7 +36,7 @@ reviews = Commands(
     no_args_is_help=True,
 )
 
-Written = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
+RunFolder = Annotated[Path, typer.Argument(help="Folder that `run` wrote.", exists=True, file_okay=False)]
 
 
 Reviewers = Annotated[
@@ -58,7 +58,7 @@ class ExportFormat(StrEnum):
 
 @reviews.command("serve")
 def review_serve(
-    out: Written,
+    out: RunFolder,
     reviewer: Reviewers = None,
     blind: Annotated[bool, typer.Option("--blind", help="Hide the other reviewers' answers.")] = False,
     hide_scores: Annotated[
@@ -94,7 +94,7 @@ def review_serve(
     print_message(f"Verdicts are stored in {out / 'review.sqlite'}; read them with m2ib-audit review export {out}")
 
 
-def _one(reviewers: list[str]) -> str:
+def _one_reviewer(reviewers: list[str]) -> str:
     """Return the reviewer of a command that accepts only one.
 
     Raises:
@@ -111,7 +111,7 @@ def _print_address(reviewer: str, address: str) -> None:
 
 @reviews.command("import")
 def review_import(
-    out: Written,
+    out: RunFolder,
     files: Annotated[list[Path], typer.Argument(help="Files that review pages saved.", exists=True, dir_okay=False)],
     reviewer: Reviewers = None,
 ) -> None:
@@ -122,7 +122,7 @@ def review_import(
     from audit.review.serving import reviewer_names
 
     with errors_in_one_line():
-        name = None if not reviewer else reviewer_names([_one(reviewer)])[0]
+        name = None if not reviewer else reviewer_names([_one_reviewer(reviewer)])[0]
         found = import_entries(out, files, now=datetime.now(UTC), reviewer=name)
     for sentence in found.left_out[:_LISTED_AT_MOST]:
         print_message(f"  {sentence}")
@@ -135,7 +135,7 @@ def review_import(
 
 @reviews.command("export")
 def review_export(
-    out: Written,
+    out: RunFolder,
     form: Annotated[
         ExportFormat, typer.Option("--format", help="Table of verdicts, or JSON with the agreement.")
     ] = ExportFormat.CSV,
@@ -165,7 +165,7 @@ def review_export(
 
 @reviews.command("boxes")
 def review_boxes(
-    out: Written,
+    out: RunFolder,
     out_file: Out = None,
     reviewer: Reviewers = None,
     with_run_boxes: Annotated[
@@ -186,7 +186,9 @@ def review_boxes(
     with errors_in_one_line():
         if out_file is None:
             raise NotGivenError("--out is not given: give the CSV to write")
-        found = write_boxes(out, out_file, reviewer=_one(reviewer) if reviewer else None, with_run_boxes=with_run_boxes)
+        found = write_boxes(
+            out, out_file, reviewer=_one_reviewer(reviewer) if reviewer else None, with_run_boxes=with_run_boxes
+        )
     print_message(f"{counted(found.drawn, 'box', 'boxes')} drawn by reviewers, {found.kept} of the run")
     if found.unnamed:
         drawn = counted(found.unnamed, "was", "were")

@@ -142,7 +142,7 @@ def run_and_print(config: "RunConfig") -> None:
         with progress_bar() as progress:
             result = run(config, progress=progress, on_plan=_print_stored, stopping=signals.held_back)
     except KeyboardInterrupt as error:
-        print_message(f"Stopped. {_GO_ON}")
+        print_message(f"Stopped. {_CONTINUE}")
         raise typer.Exit(signals.status or INTERRUPTED) from error
     print_messages(result.messages)
     if result.failed and shard is None:
@@ -152,9 +152,8 @@ def run_and_print(config: "RunConfig") -> None:
         failed = _studies(history.failed_before)
         print_message(f"Not retried: {failed} that failed before (retry with --set execution.retry-failed=true)")
     if result.record.not_done:
-        print_message(
-            f"{_studies(result.record.not_done)} still to be audited. {_GO_ON if result.interrupted else _THE_REST}"
-        )
+        advice = _CONTINUE if result.interrupted else _WITHOUT_LIMIT
+        print_message(f"{_studies(result.record.not_done)} still to be audited. {advice}")
     typer.echo(counts_of(result.record))
     for line in findings_of(result.record) if shard is None else ():
         typer.echo(line)
@@ -201,8 +200,8 @@ def print_plan(config: "RunConfig") -> None:
         typer.echo(sentence)
 
 
-_GO_ON = "Repeat the same command to continue; finished studies are reused."
-_THE_REST = "A run without --limit audits them."
+_CONTINUE = "Repeat the same command to continue; finished studies are reused."
+_WITHOUT_LIMIT = "A run without --limit audits them."
 
 
 def _print_stored(plan: "Plan") -> None:

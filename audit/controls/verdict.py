@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from audit.controls.plan import Control
-from audit.metrics.against_blind import best_blind, hits_beside_blind, values_of
+from audit.metrics.against_blind import best_blind, hits_with_blind, values_of
 from audit.metrics.statistics import INTERVAL, Interval, patient_interval
 from pipelines.quoting import counted
 from reports.run_record import ControlSummary, Estimate, VerdictRecord, VerdictWord
@@ -64,7 +64,7 @@ def verdict_of(table: pd.DataFrame, controls: Sequence[ControlSummary], *, metho
 
 
 def _steps(table: pd.DataFrame, controls: Sequence[ControlSummary], method: str) -> Iterator[_Step]:
-    hits = hits_beside_blind(table, method)
+    hits = hits_with_blind(table, method)
     yield _enough(hits)
     marker = values_of(table, method, MARKER_POINT)
     if len(marker):

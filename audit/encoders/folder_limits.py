@@ -20,7 +20,7 @@ from pipelines.errors import ModelError
 from pipelines.limits import MAX_CONFIG_BYTES, MAX_MODEL_LAYERS, MAX_TENSORS, MAX_TOKENISER_BYTES
 from pipelines.text_files import parse_json
 
-__all__ = ["refuse_harm", "refuse_weights"]
+__all__ = ["refuse_unsafe", "refuse_weights"]
 
 _LENGTH_BYTES = 8  # of the header's length, before the header of a safetensors file
 _MAX_HEADER_BYTES = 2**24  # 100,000 tensors take it
@@ -144,7 +144,7 @@ _MOST_GROWTH = 1_000  # how many characters all rules together may make of one
 _PARTS_WITH_RULES = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 
 
-def refuse_harm(folder: Path, *, transformers: bool) -> None:
+def refuse_unsafe(folder: Path, *, transformers: bool) -> None:
     """Refuse a model folder that asks for code to be run, for files elsewhere, or for more than any model.
 
     Raises:
@@ -168,7 +168,7 @@ def refuse_harm(folder: Path, *, transformers: bool) -> None:
     for path in weights:
         refuse_weights(path)
     if transformers:
-        _refuse_promises(folder, sum(path.stat().st_size for path in weights))
+        _refuse_oversized(folder, sum(path.stat().st_size for path in weights))
 
 
 def _refuse_links_out(folder: Path) -> None:
@@ -219,7 +219,7 @@ def _refuse_tokeniser(path: Path, content: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_promises(folder: Path, weights_bytes: int) -> None:
+def _refuse_oversized(folder: Path, weights_bytes: int) -> None:
     """Refuse a configuration with more weights than the files contain, which transformers would allocate in memory.
 
     The minimum of each half is counted: four square maps and two of the MLP in each block, and its vocabulary. A number

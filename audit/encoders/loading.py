@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 
 from audit.encoders import clip, dual_encoder, siglip
 from audit.encoders.catalogue import KNOWN, SHIPPED, find_known, info_of, only_known_hosts
-from audit.encoders.folder_limits import refuse_harm
+from audit.encoders.folder_limits import refuse_unsafe
 from audit.encoders.model_folder import read_json
 from audit.encoders.open_clip import checkpoint
 from audit.encoders.protocol import DualEncoder, EncoderInfo
@@ -81,7 +81,7 @@ def load_encoder(name: str, *, device: str | torch.device = "cpu", fit: Fit | No
     """
     folder = model_folder(name)
     family = family_of(folder)
-    refuse_harm(folder, transformers=family != "open_clip")
+    refuse_unsafe(folder, transformers=family != "open_clip")
     return FAMILIES[family](folder, info_of(name, folder, family), torch.device(device), fit)
 
 

@@ -13,7 +13,7 @@ import torch
 from audit.configuration import RunConfig
 from audit.execution.on_ray.batch import check_ray, finished_on_ray
 from audit.execution.prepare import Prepared, Progress, device_name, prepare, settings_by_method
-from audit.execution.workers import Stop, Stopping, finished_studies, guarded, never
+from audit.execution.workers import Stop, Stopping, finished_studies, never, until_stopped
 from audit.logbook.known import read_log_state
 from audit.machine import MemoryReturn
 from audit.metrics.summary import score_table
@@ -248,7 +248,7 @@ def _finished(inputs: Inputs, explainer: Explainer, finisher: Finisher, stop: St
         return finished_on_ray(inputs.studies, explainer, finisher, stop)
     workers = _workers(finisher.settings, explainer.device)
     preload("audit.pipeline.score")
-    loaded = guarded(
+    loaded = until_stopped(
         loaded_studies(
             inputs.studies,
             explainer.encoder,

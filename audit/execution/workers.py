@@ -23,9 +23,9 @@ __all__ = [
     "finished_here",
     "finished_in_processes",
     "finished_studies",
-    "guarded",
     "never",
-    "running_ahead",
+    "prefetched",
+    "until_stopped",
 ]
 
 Stop = Callable[[], bool]
@@ -41,7 +41,9 @@ def never() -> Iterator[Stop]:
     yield lambda: False
 
 
-def guarded(loaded: Generator[LoadedStudy, None, None], folder: Path, stop: Stop) -> Generator[LoadedStudy, None, None]:
+def until_stopped(
+    loaded: Generator[LoadedStudy, None, None], folder: Path, stop: Stop
+) -> Generator[LoadedStudy, None, None]:
     """Yield studies until ``stop`` returns True.
 
     A study with unreadable images counts as failed and is not tried again. If the whole folder has disappeared, this
@@ -107,7 +109,7 @@ class _End(Generic[Item]):
         self.error = error
 
 
-def running_ahead(items: Generator[Item, None, None], *, most: int) -> Iterator[Item]:
+def prefetched(items: Generator[Item, None, None], *, most: int) -> Iterator[Item]:
     """Iterate over ``items`` in a thread, up to ``most`` ahead of the reader; their exceptions are raised here.
 
     They are closed when the reader stops, so that their resources (files, processes) are released.
@@ -157,7 +159,7 @@ def finished_studies(
 
     if workers == 0:
         return finished_here(explainer.explained(loaded), finisher, lost)
-    ahead = running_ahead(loaded, most=workers)
+    ahead = prefetched(loaded, most=workers)
     return finished_in_processes(explainer.explained(ahead), finisher, lost, workers=workers)
 
 

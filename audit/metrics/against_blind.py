@@ -10,7 +10,7 @@ from jaxtyping import Float
 from audit.metrics.statistics import Interval, Labels, paired_difference
 from reports.score_catalogue import BLIND_METHODS, POINTING
 
-__all__ = ["BestBlind", "best_blind", "best_of", "filled", "hits_beside_blind", "values_of"]
+__all__ = ["BestBlind", "best_blind", "best_of", "filled", "hits_with_blind", "values_of"]
 
 _CASE = ["image", "phrase", "finding"]
 
@@ -31,7 +31,7 @@ def values_of(table: pd.DataFrame, method: str, score: str) -> pd.DataFrame:
     return table.loc[chosen, [*_CASE, "patient", "value"]].astype(dict.fromkeys(("image", "finding", "patient"), "str"))
 
 
-def hits_beside_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
+def hits_with_blind(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """Join a method's values of the pointing game (:func:`values_of`) with those of each content-blind map.
 
     The maps' columns have their names, with NaN where a map was not scored.
@@ -103,7 +103,7 @@ def best_blind(hits: pd.DataFrame) -> BestBlind | None:
     """Return the best content-blind map on a method's phrases; None if no map was scored on any of them.
 
     Args:
-        hits: the method's values and the maps' (:func:`hits_beside_blind`), of all phrases or some.
+        hits: the method's values and the maps' (:func:`hits_with_blind`), of all phrases or some.
     """
     references = {name: hits[name].to_numpy(dtype=float) for name in BLIND_METHODS}
     return best_of(hits["value"].to_numpy(dtype=float), references, hits["patient"].tolist())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audit.metrics.against_blind import best_blind, hits_beside_blind
+from audit.metrics.against_blind import best_blind, hits_with_blind
 from audit.metrics.statistics import patient_interval
 from pipelines.study import Image
 from reports.run_record import ScoreDifference, SubgroupSummary
@@ -73,7 +73,7 @@ def summarise_subgroups(
     return tuple(
         _summary(group, method, attribute, value)
         for method in methods
-        for attribute, value, group in _groups(hits_beside_blind(pointing, method), facts)
+        for attribute, value, group in _groups(hits_with_blind(pointing, method), facts)
     )
 
 

@@ -14,7 +14,7 @@ from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
 from audit.output.stored import keyed_rows, rescore_study, stored_study
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
-from audit.pipeline.fingerprint import with_place
+from audit.pipeline.fingerprint import with_targets
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Message, messages_of
@@ -91,7 +91,7 @@ def rescore(
     table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(stored, studies, strict=True), start=1):
         try:
-            record = with_place(
+            record = with_targets(
                 rescore_study(folder, study, context, redactor, keep_own=bool(boxes)), redactor.keys, context
             )
             log.append(OPENED, study=record.key)

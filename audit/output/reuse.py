@@ -184,7 +184,7 @@ def _planned(
             continue
         changes = fingerprints.changes(study, stored.fingerprint)
         if stored.left_out and selection.retry_failed:
-            changes = Changes(because=(*changes.because, _RETRIED), only_place=False, stamps=changes.stamps)
+            changes = Changes(because=(*changes.because, _RETRIED), only_targets=False, stamps=changes.stamps)
         status = _status_of(stored, changes)
         if status is not None:
             moved = changes.stamps if stored.fingerprint and changes.stamps != stored.fingerprint.stamps else None
@@ -199,7 +199,7 @@ def _status_of(stored: StudyRecord | FailedStudyRecord, changes: Changes) -> Stu
     """Return how stored results can be used; None: not at all."""
     if not changes.because:
         return StudyStatus.FAILED if isinstance(stored, FailedStudyRecord) else StudyStatus.DONE
-    if changes.only_place and isinstance(stored, StudyRecord):
+    if changes.only_targets and isinstance(stored, StudyRecord):
         return StudyStatus.RESCORE
     return None
 
@@ -281,7 +281,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.status is StudyStatus.RESCORE:
         again = rescore_study(folder, study, finisher.context, finisher.redactor)
-        record = with_inputs(again, finisher.fingerprints.place_of(planned.study))
+        record = with_inputs(again, finisher.fingerprints.target_digests(planned.study))
     images = tuple(
         replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)
         for image, case in zip(record.images, study.cases, strict=True)

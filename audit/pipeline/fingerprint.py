@@ -23,7 +23,7 @@ from pipelines.privacy.safe_terms import plain_words
 from pipelines.study import Box, Case, Study, fields_of
 from reports.record import SCHEMA_VERSION, FingerprintRecord, ModelRecord, StudyRecord
 
-__all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_place"]
+__all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_targets"]
 
 Scalar = float | int | str | bool | None
 
@@ -31,13 +31,13 @@ _CHANGED = "changed while it was read"  # replaces a hash, and is not equal to a
 _IN_WORDS = {
     "images": "its image files changed",
     "report": "its report changed",
-    "phrases": "the phrases put to the model changed",
+    "phrases": "the phrases given to the model changed",
     "boxes": "its boxes changed",
-    "references": "boxes of other studies changed, of which its references are made",
+    "references": "boxes of other studies, from which its references are computed, changed",
     "controls": "the controls planned for it changed",
-    "faithfulness": "the tests of faithfulness planned for it changed",
+    "faithfulness": "the faithfulness tests planned for it changed",
 }
-_PLACE = {"boxes", "references"}  # if only these changed, stored heat is still valid
+_TARGETS = {"boxes", "references"}  # if only these changed, stored heat is still valid
 
 
 def shaping_settings(
@@ -78,7 +78,7 @@ class Changes:
     """The differences between the inputs of a stored study and its present inputs."""
 
     because: tuple[str, ...]  # in words; empty: no change
-    only_place: bool  # what heat is scored against changed, but not the heat
+    only_targets: bool  # what heat is scored against changed, but not the heat
     stamps: tuple[str | None, ...]  # present stamps of the image files
 
 
@@ -107,7 +107,7 @@ class Fingerprints:
         """Compare a study's present inputs with those that its record was made from."""
         stamps = self._stamps(study)
         if kept is None:
-            return Changes(because=("its record does not say what it was made from",), only_place=False, stamps=stamps)
+            return Changes(because=("its record does not state its inputs",), only_targets=False, stamps=stamps)
         inputs = self._texts(study)
         if None in stamps or stamps != kept.stamps:
             inputs["images"] = self._images(study, new=False)
@@ -124,25 +124,25 @@ class Fingerprints:
         names = [name for name in changed if name != "phrases" or "report" not in changed]
         return Changes(
             because=(*numbers, *(_IN_WORDS[name] for name in names)),
-            only_place=not numbers and set(changed) <= _PLACE,
+            only_targets=not numbers and set(changed) <= _TARGETS,
             stamps=stamps,
         )
 
-    def place_of(self, study: Study) -> dict[str, str]:
+    def target_digests(self, study: Study) -> dict[str, str]:
         """Hash what a study's heat is scored against."""
         findings = {str(phrase.finding) for case in study.cases for phrase in case.phrases}
         redactor = Redactor(keys=self.keys, show_phi=self.show_phi)
         boxes = {
             self.keys.key("image", case.image.instance): redactor.boxes(case.boxes, spoken=()) for case in study.cases
         }
-        return _place_digests(self.keys, boxes, findings, self.context)
+        return _digests_of_targets(self.keys, boxes, findings, self.context)
 
     def _texts(self, study: Study) -> dict[str, str]:
         """Hash all inputs except the contents of files."""
         return {
             "report": self._hash("report", [study.report.text, study.report_joined_by]),
             "phrases": self._hash("phrases", [[asdict(phrase) for phrase in case.phrases] for case in study.cases]),
-            **self.place_of(study),
+            **self.target_digests(study),
             "controls": self._hash("controls", [_planned(self.controls, case) for case in study.cases]),
             "faithfulness": self._hash("faithfulness", [_planned(self.faithfulness, case) for case in study.cases]),
         }
@@ -164,7 +164,7 @@ class Fingerprints:
         return _hash(self.keys, kind, content)
 
 
-def _place_digests(
+def _digests_of_targets(
     keys: Pseudonyms, boxes: Mapping[str, Sequence[Box]], findings: Iterable[str], context: ScoringContext
 ) -> dict[str, str]:
     """Hash what heat is scored against, from values that a record also holds.
@@ -188,11 +188,11 @@ def _box_values(box: Box) -> list[object]:
     return [boxes_of_images, plain_words(boxes_of_images.pop("phrase") or "")]
 
 
-def with_place(record: StudyRecord, keys: Pseudonyms, context: ScoringContext) -> StudyRecord:
+def with_targets(record: StudyRecord, keys: Pseudonyms, context: ScoringContext) -> StudyRecord:
     """Store in a rescored record what its heat was scored against."""
     findings = {str(phrase.finding) for image in record.images for phrase in image.phrases}
     boxes = {image.key: image.boxes for image in record.images}
-    return with_inputs(record, _place_digests(keys, boxes, findings, context))
+    return with_inputs(record, _digests_of_targets(keys, boxes, findings, context))
 
 
 def with_inputs(record: StudyRecord, hashes: Mapping[str, str]) -> StudyRecord:

@@ -16,7 +16,7 @@ from audit.metrics.pointing import find_peak, pointing_outcome
 from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.boxes.table import target_boxes, target_places
+from pipelines.boxes.table import target_boxes, target_indices
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
@@ -144,7 +144,7 @@ def _digests(cases: Iterable[BlindCase]) -> dict[str, str]:
 def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
     """Return the boxes that a phrase is scored against, as recorded for the case."""
     ids = box_ids(len(case.boxes))
-    return tuple(ids[place] for place in target_places(case, phrase))
+    return tuple(ids[place] for place in target_indices(case, phrase))
 
 
 class ImageScorer:

@@ -25,11 +25,11 @@ __all__ = [
     "RawBox",
     "box_row",
     "extent",
+    "match_boxes",
     "parsed_annotations",
-    "places_for",
     "side_of_box",
     "target_boxes",
-    "target_places",
+    "target_indices",
     "unmapped_labels",
 ]
 
@@ -202,10 +202,10 @@ def _frame(source: str, frame: tuple[object, object]) -> tuple[int, int]:
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
-def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
+def target_indices(case: Case, phrase: Phrase) -> tuple[int, ...]:
     """Return the target of a case's phrase as indices into ``case.boxes``: from its record, else by the rule."""
     if case.targets is None:
-        return places_for(phrase, case.boxes, case.image)
+        return match_boxes(phrase, case.boxes, case.image)
     # Two sentences of a record may be equal because the words in which they differ are masked.
     places = [place for place, each in enumerate(case.phrases) if each is phrase] or [case.phrases.index(phrase)]
     return case.targets[places[0]]
@@ -213,10 +213,10 @@ def target_places(case: Case, phrase: Phrase) -> tuple[int, ...]:
 
 def target_boxes(case: Case, phrase: Phrase) -> tuple[Box, ...]:
     """Return the boxes that a case's phrase is scored against."""
-    return tuple(case.boxes[place] for place in target_places(case, phrase))
+    return tuple(case.boxes[place] for place in target_indices(case, phrase))
 
 
-def places_for(phrase: Phrase, boxes: Sequence[Box], image: Radiograph) -> tuple[int, ...]:
+def match_boxes(phrase: Phrase, boxes: Sequence[Box], image: Radiograph) -> tuple[int, ...]:
     """Return the indices in ``boxes`` of a phrase's target, in ascending order.
 
     1. Boxes with the phrase's finding as label. If there are none: boxes with its broader label ("nodule" matches
@@ -229,8 +229,8 @@ def places_for(phrase: Phrase, boxes: Sequence[Box], image: Radiograph) -> tuple
     """
     everywhere = range(len(boxes))
     named = [place for place in everywhere if boxes[place].label == phrase.finding]
-    named = named or [place for place in everywhere if _is_kin(boxes[place].label, phrase.finding)]
-    targets = [place for place in named if _drawn_for(boxes[place].phrase, phrase.text)] or named
+    named = named or [place for place in everywhere if _is_related(boxes[place].label, phrase.finding)]
+    targets = [place for place in named if _states_sentence(boxes[place].phrase, phrase.text)] or named
     if phrase.side in {Side.LEFT, Side.RIGHT}:
         targets = [place for place in targets if side_of_box(boxes[place], image) == phrase.side] or targets
     return tuple(targets)
@@ -242,12 +242,12 @@ def side_of_box(box: Box, image: Radiograph) -> Side:
     return Side.RIGHT if on_image_left is not image.horizontally_flipped else Side.LEFT
 
 
-def _is_kin(label: str, finding: str | None) -> bool:
+def _is_related(label: str, finding: str | None) -> bool:
     """Return True if one is the broader name of the other."""
     return finding is not None and (BROADER.get(label) == finding or BROADER.get(finding) == label)
 
 
-def _drawn_for(wording: str | None, text: str) -> bool:
+def _states_sentence(wording: str | None, text: str) -> bool:
     """Return True if the annotator's wording is the phrase or a part of it; annotators often omit outer words."""
     if wording is None:
         return False

@@ -49,7 +49,7 @@ def find_valid_pixels(
         if not detail:
             continue
         if mask is None or (valid & mask).mean() < _LEAST_SHARE:
-            steps.append(PixelStep(step=name, detail=f"passed over, since it cannot be meant: {detail}"))
+            steps.append(PixelStep(step=name, detail=f"ignored as implausible: {detail}"))
             continue
         valid &= mask
         steps.append(PixelStep(step=name, detail=f"{detail}; {1.0 - mask.mean():.1%} of the picture is masked"))

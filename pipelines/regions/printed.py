@@ -28,21 +28,21 @@ __all__ = ["HEIGHT_PX", "WINDOW_PX", "Boxes", "Letters", "Tones", "Values", "fin
 
 Values = UInt8[np.ndarray, "rows columns"]
 Boxes = Float[np.ndarray, "letters 4"]  # top, left, bottom, right
-Tones = Float[np.ndarray, "letters 2"]  # what a letter stands out by, and its brightness
+Tones = Float[np.ndarray, "letters 2"]  # contrast and brightness of a letter
 
 HEIGHT_PX = (6, 84)  # of a letter
 WINDOW_PX = 13  # strokes are narrower
-_NOISES = 5.5  # standard deviations of the noise, that it stands out by
-_BLOCK = 32  # px, that the noise is measured in
-_BLUR = 0.8  # px: what a letter loses by it is less than noise does
-_NOISE_LEFT = 0.35  # of the noise behind the blur: 1 / (2 sqrt(pi) _BLUR)
-_OF_BEST = 0.5  # of the most that anything near stands out by: blurred edges would join letters
+_NOISES = 5.5  # minimum contrast, in standard deviations of the noise
+_BLOCK = 32  # px: block in which the noise is measured
+_BLUR = 0.8  # px: reduces the noise more than the contrast of letters
+_NOISE_LEFT = 0.35  # share of the noise after the blur: 1 / (2 sqrt(pi) _BLUR)
+_OF_BEST = 0.5  # minimum share of the highest contrast nearby: blurred edges would join letters
 _NEAR = 25  # px
-_FAINTEST = 8.0  # of 255 that a stroke stands out by at least, where a line is known to be
-_FAINT_NOISES = 4.0  # standard deviations, likewise; noise alone stands out by 2.6 on average
+_FAINTEST = 8.0  # of 255: minimum contrast of a stroke on a known line
+_FAINT_NOISES = 4.0  # standard deviations, likewise; the mean contrast of noise is 2.6
 _FILLED = (0.14, 0.95)  # share of its frame that a letter covers
-_WIDEST = 14.0  # heights: letters that touch
-_MOST_PIECES = 6000  # more are a texture, of which the most contrasted count
+_WIDEST = 14.0  # heights: touching letters
+_MOST_PIECES = 6000  # more are a texture; only those of highest contrast are used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,13 +51,13 @@ class Letters:
 
     boxes: Boxes
     tones: Tones
-    crossings: Float[np.ndarray, " letters"] | None  # strokes that the rows of a piece cross on average
-    hat: Values  # what each pixel stands out by
+    crossings: Float[np.ndarray, " letters"] | None  # mean number of strokes that the rows of a piece cross
+    hat: Values  # contrast of each pixel (top-hat)
     values: Values  # blurred
     source: Values  # not blurred
-    pieces: Int[np.ndarray, "rows columns"]  # number of the piece that each pixel belongs to; 0 is none
+    pieces: Int[np.ndarray, "rows columns"]  # number of each pixel's piece; 0: none
     numbers: Int[np.ndarray, " letters"]  # of the letters' pieces
-    faintest: float  # that a stroke stands out by at least, where a line is known to be
+    faintest: float  # minimum contrast of a stroke on a known line
 
     def turned(self) -> "Letters":
         """Return them with rows and columns exchanged; the number of crossed strokes is then unknown."""
@@ -143,20 +143,20 @@ def _crossings(pieces: Int[np.ndarray, "rows columns"], index: int, frame: Float
     return float(starts.sum(axis=1).mean())
 
 
-_LETTERS = 3  # printed ones, that make a text
-_MANY = 6  # in a row, that are no chance
-_STEEP = 0.5  # of the contrast, that the brightness of an edge changes by from pixel to pixel at least
-_CRISP = 0.7  # likewise, of letters without a blur of any kind
-_LOWER = 0.4  # of the contrast of a letter: what is joined to it at that threshold goes on
-_GROWTH = 0.25  # of its height, that a letter gains by the lower threshold at most, above or below
-_WINDOW = 0.5  # of its height, that is looked at above and below
-_ON_LINE = 0.08  # of the height, that the letters of a line deviate by
-_LEAST_ALIGNED = 0.5  # of a line's letters, that reach one line
-_MOST_ALIGNED = 0.75  # of many letters, that reach one line: three cables do so by chance, six do not
-_EVEN_INK = 20.0  # of 255: standard deviation of the brightness of a line's letters ...
-_EVEN_CONTRAST = 0.15  # ... or of what they stand out by, as a share of it
-_CORE = 80  # percentile of a letter's pixels: its ink, without its blurred edge
-_EDGE = 75  # percentile of the gradient along its edge: where strokes meet it is small
+_LETTERS = 3  # minimum number of printed letters in a text
+_MANY = 6  # in a row, which is not by chance
+_STEEP = 0.5  # minimum change of brightness per pixel at an edge, as a share of the contrast
+_CRISP = 0.7  # likewise, for letters without any blur
+_LOWER = 0.4  # share of a letter's contrast: a structure joined to it at that threshold continues
+_GROWTH = 0.25  # maximum growth of a letter at the lower threshold, above or below, as a share of its height
+_WINDOW = 0.5  # share of its height that is searched above and below
+_ON_LINE = 0.08  # maximum deviation of a line's letters, as a share of the height
+_LEAST_ALIGNED = 0.5  # minimum share of a line's letters that reach one line
+_MOST_ALIGNED = 0.75  # likewise for many letters: three cables do so by chance, six do not
+_EVEN_INK = 20.0  # of 255: maximum standard deviation of the brightness of a line's letters ...
+_EVEN_CONTRAST = 0.15  # ... or of their contrast, as a share of it
+_CORE = 80  # percentile of a letter's pixels: its ink, without the blurred edge
+_EDGE = 75  # percentile of the gradient along its edge, which is small where strokes meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +184,12 @@ def is_printed(letters: Letters, members: Sequence[int], *, pixel: float) -> boo
     if len(seen) == 1:  # its many strokes were counted before
         return bool(steep[0] or closed[0])
     sure = int((steep & closed).sum())
-    if sure >= _MANY:  # where the background changes, so does what they stand out by
+    if sure >= _MANY:  # on a changing background the contrast changes too
         return True
     if not _is_even(np.array([each.ink for each in seen]), np.array([each.contrast for each in seen])):
         return False
     aligned = _share_aligned(letters.boxes[members])
-    crisp = int((steepness >= _CRISP).sum())  # counts alone: a narrow plate around letters hides that their strokes end
+    crisp = int((steepness >= _CRISP).sum())  # sufficient alone: a narrow plate around letters hides their ends
     return bool(
         (sure >= _LETTERS and aligned.max() >= _LEAST_ALIGNED)
         or ((len(seen) >= _MANY or crisp >= _LETTERS) and aligned.max() >= _MOST_ALIGNED)

@@ -20,24 +20,24 @@ __all__ = ["Area", "find_text"]
 
 Frame = tuple[float, float, float, float]
 
-_LONG_SIDES = (768, 2048)  # px of the finer scale: on less, ribs have the size of letters; text is legible in more
-_SCALES = (1, 4)  # what the finer scale is reduced by
-_CONTRAST = (28.0, 60.0)  # of 255 that a stroke stands out by at least, on each scale: vertebrae are large and faint
-_ALIKE = 0.35  # of what they stand out by, that the letters of a line differ by ...
-_SAME_INK = 25.0  # ... or of 255, that their brightness differs by where what is behind them changes
-_STRONG = 60.0  # of 255, that a line stands out by which is followed where it stands out less
+_LONG_SIDES = (768, 2048)  # px of the finer scale: below, ribs have the size of letters; text stays legible up to this
+_SCALES = (1, 4)  # reduction of the finer scale
+_CONTRAST = (28.0, 60.0)  # of 255: minimum contrast of a stroke, on each scale: vertebrae are large and faint
+_ALIKE = 0.35  # maximum difference of contrast between a line's letters, as a share of it ...
+_SAME_INK = 25.0  # ... or of brightness, of 255, on a changing background
+_STRONG = 60.0  # of 255: minimum contrast of a line that is followed into parts of lower contrast
 _CORE = 80  # percentile of a line's strokes: its ink, without the blurred edges
-_OF_INK = 0.35  # of what the ink stands out by from what is behind it, that is left of thin strokes by the blur
-_LEAST_INK = 0.12  # of a square as high as the line, that strokes cover
+_OF_INK = 0.35  # minimum share of the ink's contrast that thin strokes keep after the blur
+_LEAST_INK = 0.12  # minimum share of a square of the line's height that strokes cover
 _ROOM_IN_LINE = 2.2  # heights between the words of such a line
 _WORD_ROOM = 1.6  # heights between the words of a line
-_LETTERS = 3  # side by side, that make a text
-_CROSSINGS = 4.0  # strokes that a line through letters that touch crosses
-_MARGIN = (0.4, 2.0)  # heights that an area is wider by, across the line and along it: letters that were missed
-_MOST_WASTE = 1.25  # of two areas' sizes, that one around both has
-_LINES_DIFFER = 1.5  # times: as high may one area be as two of one line are
-_ROOM = 2  # widths of an area, between two that are one text
-_LEAST_SHARE_ALIGNED = 0.6  # of a line's letters, that stand on it
+_LETTERS = 3  # minimum number of letters of a text
+_CROSSINGS = 4.0  # minimum number of strokes that a row through touching letters crosses
+_MARGIN = (0.4, 2.0)  # heights by which an area is extended, across and along the line, for missed letters
+_MOST_WASTE = 1.25  # maximum size of the area around two areas, as a multiple of their sizes
+_LINES_DIFFER = 1.5  # maximum height of an area around two areas of one line, as a multiple of the higher one
+_ROOM = 2  # maximum distance of two areas of one text, in widths of an area
+_LEAST_SHARE_ALIGNED = 0.6  # minimum share of a line's letters that stand on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Area:
     left: int
     bottom: int
     right: int
-    letters: "Area | None" = None  # found in it, without the room around them
+    letters: "Area | None" = None  # bounding area of its letters, without margin
 
     @property
     def edges(self) -> tuple[int, int, int, int]:

@@ -216,7 +216,7 @@ def test_a_study_that_kills_its_workers_is_left_after_three_and_takes_no_other_w
     cluster = FakeCluster(NODES)
     names = [*PLAIN[:5], f"kills {stage}", *PLAIN[5:]]
     told = outcomes(cluster, names)
-    assert told[5].startswith(f"kills {stage}: the audit of this study ended 3 worker processes")
+    assert told[5].startswith(f"kills {stage}: the audit of this study killed 3 worker processes")
     assert told[:5] + told[6:] == PLAIN
     assert cluster.worked[f"kills {stage}", stage] == 3
 
@@ -258,7 +258,7 @@ def test_what_no_other_node_would_do_better_ends_the_run_and_every_worker(name: 
 
 def test_workers_that_die_at_their_start_are_started_again_but_not_for_ever() -> None:
     assert outcomes(FakeCluster(NODES, faint=4), PLAIN) == PLAIN
-    with pytest.raises(AuditError, match="5 workers in a row died at their start"):
+    with pytest.raises(AuditError, match="5 workers in a row died while starting"):
         outcomes(FakeCluster(NODES, faint=1000), PLAIN)
 
 

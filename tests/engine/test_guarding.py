@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.execution.workers import guarded
+from audit.execution.workers import until_stopped
 from audit.pipeline.load import LoadedStudy
 from pipelines.errors import InputError
 from pipelines.study import Exclusion, Report, Study
@@ -38,7 +38,7 @@ def names(studies) -> list[str]:
 
 def test_no_study_is_loaded_after_the_signal(tmp_path: Path) -> None:
     source, came = Source(loaded("1"), loaded("2"), loaded("3")), []
-    given = guarded(source(), tmp_path, lambda: bool(came))
+    given = until_stopped(source(), tmp_path, lambda: bool(came))
     assert next(given).study.study_instance_uid == "1"
     came.append("a signal")
     assert names(given) == []
@@ -48,7 +48,7 @@ def test_no_study_is_loaded_after_the_signal(tmp_path: Path) -> None:
 def test_a_study_that_fails_while_the_signal_comes_is_not_done_rather_than_failed(tmp_path: Path) -> None:
     answers = iter([False, True])  # it comes while the first study is being decoded
     source = Source(loaded("1", tmp_path / "film.dcm"), loaded("2"))
-    assert names(guarded(source(), tmp_path, lambda: next(answers))) == []
+    assert names(until_stopped(source(), tmp_path, lambda: next(answers))) == []
     assert source.closed
 
 
@@ -59,11 +59,11 @@ def test_a_folder_that_has_gone_ends_the_run(tmp_path: Path, mounted: bool) -> N
         folder.mkdir()
     source = Source(loaded("1", folder / "film.dcm"), loaded("2"))
     with pytest.raises(InputError, match="share is no longer there"):
-        list(guarded(source(), folder, lambda: False))
+        list(until_stopped(source(), folder, lambda: False))
     assert source.closed
 
 
 def test_one_file_that_has_gone_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "other.dcm").write_bytes(b"still there")
     source = Source(loaded("1", tmp_path / "film.dcm"), loaded("2", tmp_path / "other.dcm"))
-    assert names(guarded(source(), tmp_path, lambda: False)) == ["1", "2"]
+    assert names(until_stopped(source(), tmp_path, lambda: False)) == ["1", "2"]

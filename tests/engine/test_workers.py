@@ -16,7 +16,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from audit.execution.workers import finished_here, finished_in_processes, running_ahead
+from audit.execution.workers import finished_here, finished_in_processes, prefetched
 from audit.machine import Stopwatch
 from audit.metrics.summary import score_table
 from audit.pipeline.aggregate import FinishedStudy, GrowingTable
@@ -231,7 +231,7 @@ def test_running_ahead_keeps_the_order_and_stays_within_its_bound() -> None:
             taken.append(number)
             yield number
 
-    ahead = running_ahead(numbers(), most=3)
+    ahead = prefetched(numbers(), most=3)
     assert next(ahead) == 0
     time.sleep(0.3)
     assert len(taken) <= 6
@@ -243,7 +243,7 @@ def test_what_the_thread_meets_is_raised_where_it_is_read() -> None:
         yield 1
         raise OutputError("gone")
 
-    ahead = running_ahead(numbers(), most=3)
+    ahead = prefetched(numbers(), most=3)
     assert next(ahead) == 1
     with pytest.raises(OutputError, match="gone"):
         next(ahead)
@@ -258,7 +258,7 @@ def test_the_thread_ends_when_its_reader_leaves_and_lets_go_of_what_it_read() ->
         finally:
             closed.append(True)
 
-    ahead = running_ahead(numbers(), most=2)
+    ahead = prefetched(numbers(), most=2)
     next(ahead)
     ahead.close()
     assert threading.active_count() == before

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from audit.encoders.blocks import depth_of
-from audit.encoders.folder_limits import refuse_harm
+from audit.encoders.folder_limits import refuse_unsafe
 from audit.encoders.loading import model_folder
 from pipelines.errors import ModelError
 
@@ -87,7 +87,7 @@ def test_a_header_of_safetensors_that_promises_what_the_file_has_not_is_refused(
     make, words = SAFETENSORS[name]
     make(folder / "model.safetensors")
     with pytest.raises(ModelError, match=words):
-        refuse_harm(folder, transformers=True)
+        refuse_unsafe(folder, transformers=True)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_a_number_or_rule_beyond_any_models_is_refused(
 ) -> None:
     edit(folder / file, way, value)
     with pytest.raises(ModelError, match=words):
-        refuse_harm(folder, transformers=True)
+        refuse_unsafe(folder, transformers=True)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "m2ib_audit.json"])
 def test_deep_json_in_a_model_folder_is_one_sentence(folder: Path, file: str) -> None:
     (folder / file).write_text('{"a":' * 50_000)
     with pytest.raises(ModelError, match=r"nested deeper than 100 levels"):
-        refuse_harm(folder, transformers=True)
+        refuse_unsafe(folder, transformers=True)
 
 
 @pytest.mark.parametrize(("file", "size"), [("config.json", 2**22), ("tokenizer.json", 2**26), ("vocab.json", 2**26)])
@@ -131,14 +131,14 @@ def test_a_file_larger_than_any_of_its_kind_is_refused_unread(folder: Path, file
     with (folder / file).open("wb") as sparse:
         sparse.truncate(size + 1)
     with pytest.raises(ModelError, match=rf"{size:,} bytes of any"):
-        refuse_harm(folder, transformers=True)
+        refuse_unsafe(folder, transformers=True)
 
 
 def test_weights_that_are_a_link_out_of_the_folder_are_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(tmp_path / "elsewhere")
     (folder / "model.safetensors").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ModelError, match="a link that leads out of the model folder"):
-        refuse_harm(folder, transformers=True)
+        refuse_unsafe(folder, transformers=True)
 
 
 def test_links_of_the_hubs_cache_to_its_own_blobs_are_followed(folder: Path, tmp_path: Path) -> None:
@@ -149,13 +149,13 @@ def test_links_of_the_hubs_cache_to_its_own_blobs_are_followed(folder: Path, tmp
     snapshot.mkdir(parents=True)
     for path in (blobs / "all").iterdir():
         (snapshot / path.name).symlink_to(path)
-    refuse_harm(snapshot, transformers=True)
+    refuse_unsafe(snapshot, transformers=True)
 
 
 def test_a_pickle_of_one_number_that_stands_for_terabytes_is_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1).expand(2**20, 2**20)}, tmp_path / "model.bin")
     with pytest.raises(ModelError, match="stand for more numbers than"):
-        refuse_harm(tmp_path, transformers=False)
+        refuse_unsafe(tmp_path, transformers=False)
 
 
 def test_a_pickle_that_is_packed_is_refused(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_pickle_that_is_packed_is_refused(tmp_path: Path) -> None:
             packed.writestr(name, plain.read(name))
     (tmp_path / "plain").unlink()
     with pytest.raises(ModelError, match="it is packed"):
-        refuse_harm(tmp_path, transformers=False)
+        refuse_unsafe(tmp_path, transformers=False)
 
 
 @pytest.mark.parametrize("number", ["9" * 12, "9" * 5_000])

@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str, said: str)
 
 def test_another_json_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(json.dumps({"images": []}))
-    with pytest.raises(AuditError, match=r"record\.json: is no run\.json of m2ib-audit"):
+    with pytest.raises(AuditError, match=r"record\.json: is not a run\.json of m2ib-audit"):
         file_layer(tmp_path / "record.json")
 
 

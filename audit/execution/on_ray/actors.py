@@ -13,7 +13,7 @@ from pathlib import Path
 from audit.configuration import RunConfig
 from audit.controls.plan import ControlPlan
 from audit.execution.prepare import load_model
-from audit.execution.workers import guarded
+from audit.execution.workers import until_stopped
 from audit.machine import Stopwatch
 from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer, methods_of
@@ -79,7 +79,7 @@ class DecodeActor:
             cases=tuple(item for item in items if isinstance(item, LoadedCase)),
             left_out=tuple(item for item in items if isinstance(item, Exclusion)),
         )
-        deque(guarded((each for each in [loaded]), self._reading.folder, lambda: False))
+        deque(until_stopped((each for each in [loaded]), self._reading.folder, lambda: False))
         seconds = {"decode": sum(case.seconds for case in loaded.cases)}
         return loaded, TaskSummary(pairs=loaded.pairs, seconds=seconds)
 

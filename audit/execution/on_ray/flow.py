@@ -23,16 +23,16 @@ from pipelines.study import Exclusion, Study
 __all__ = ["Flow", "Lost"]
 
 Lost = Callable[[Study, Exception], Exclusion]
-"""Says of a study that our own bug ended why it is lost."""
+"""Returns the reason why a study was lost to a bug."""
 
 _NEXT = {Stage.DECODE: Stage.EXPLAIN, Stage.EXPLAIN: Stage.FINISH}
-_TASKS_A_WORKER = 2  # one at work and one that waits, so that nothing waits for the run's own answer
-_DEATHS = 3  # workers that a study may end on nodes that live on
-_TRIES = 8  # workers, nodes and results lost under a study, whoever is to blame
+_TASKS_A_WORKER = 2  # one in progress and one waiting, so that no worker waits for the run
+_DEATHS = 3  # workers that a study may kill on nodes that survive
+_TRIES = 8  # losses of workers, nodes and results that a study may suffer, for any reason
 _FAILED_STARTS = 5  # in a row
 _ADJUST_EVERY = 10.0  # s
 _POLL = 1.0  # s
-_WINDOW = 4  # studies that are done before an earlier one, as a multiple of those under way
+_WINDOW = 4  # finished studies that wait for an earlier one, as a multiple of those in progress
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ _log = logging.getLogger(__name__)
 class _Job:
     index: int
     study: Study
-    weight: int  # bytes that it may hold in the object stores
-    payload: Any  # what its next stage takes
+    weight: int  # bytes that it may occupy in the object stores
+    payload: Any  # input of its next stage
     stage: Stage = Stage.DECODE
     pairs: int = 0
     deaths: list[str] = field(default_factory=list)  # nodes on which a worker died over it
     tries: int = 0
-    suspect: bool = False  # to be tried alone
+    suspect: bool = False  # to be retried alone
 
     def restart(self) -> None:
         self.stage, self.payload = Stage.DECODE, self.study
@@ -71,7 +71,7 @@ class _Actor:
 
     @property
     def room(self) -> int:
-        """Tasks that it may be given; none while a suspect is with it."""
+        """Number of tasks that it can accept; 0 while it has a suspected study."""
         if self.starting is not None or self.leaving or any(job.suspect for task in self.tasks for job in task.jobs):
             return 0
         return _TASKS_A_WORKER - len(self.tasks)
@@ -113,7 +113,7 @@ class Flow:
     def finished(
         self, studies: Sequence[Study], weights: Callable[[Study], int], stop: Callable[[], bool] = lambda: False
     ) -> Iterator[FinishedStudy]:
-        """Do study after study, a bounded number at once, and give them back in their order, until ``stop`` says so.
+        """Process studies, a bounded number at once, and yield them in order, until ``stop`` returns True.
 
         Raises:
             AuditError: no worker starts, a node lacks the model, or OUT cannot be written.
@@ -149,7 +149,7 @@ class Flow:
         return room and len(self._active) < most and len(self._done) < _WINDOW * most
 
     def _adjust_workers(self) -> None:
-        """Bring each stage to the number of workers that the cluster has room for now."""
+        """Adjust the number of workers per stage to the present capacity of the cluster."""
         if self._now() - self._adjusted < _ADJUST_EVERY:
             return
         self._adjusted = self._now()
@@ -171,9 +171,9 @@ class Flow:
 
     def _dispatch(self) -> None:
         for stage, waiting in self._waiting.items():
-            for depth in range(_TASKS_A_WORKER):  # first those that have nothing to do
+            for depth in range(_TASKS_A_WORKER):  # idle workers first
                 if depth > 0 and any(job.suspect for job in waiting):
-                    break  # a worker has to run empty for it
+                    break  # it needs a worker without tasks
                 for worker in self._workers:
                     if worker.stage is stage and len(worker.tasks) == depth and worker.room:
                         self._give(worker, waiting)
@@ -205,13 +205,13 @@ class Flow:
         return jobs if not worker.tasks else []
 
     def _collect(self) -> None:
-        """Wait for something to end, and take in what has."""
+        """Wait for a task or start to complete, and process all that have."""
         awaited = {
             id(reference): worker for worker in self._workers if (reference := _next_reference(worker)) is not None
         }
         references = [_next_reference(worker) for worker in awaited.values()]
         if not references:
-            raise ValueError("studies are under way, and nothing is waited for")
+            raise ValueError("studies are in progress, but no task is pending")
         for reference in self._machines.ready(references, timeout=_POLL):
             worker = awaited[id(reference)]
             if worker.starting is not None:
@@ -227,8 +227,8 @@ class Flow:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 raise AuditError(
-                    f"execution.engine ray: {_FAILED_STARTS} workers in a row died at their start, the last to "
-                    f"{worker.stage}; is there memory for a copy of the model each? Ray's logs on the nodes say more"
+                    f"execution.engine ray: {_FAILED_STARTS} workers in a row died while starting, the last one in "
+                    f"stage {worker.stage}; is there memory for one copy of the model each? See Ray's logs on the nodes"
                 ) from error
             self._remove_dead(worker)
         else:
@@ -273,10 +273,10 @@ class Flow:
 
     def _remove_dead(self, worker: _Actor) -> None:
         """Remove a dead worker and requeue its tasks; the task in progress is suspected, the waiting one is not."""
-        self._machines.stop(worker.handle)  # one that cannot be reached may live on
+        self._machines.stop(worker.handle)  # an unreachable worker may still be alive
         self._workers.remove(worker)
         self._adjusted = -_ADJUST_EVERY  # a new one is due
-        _log.warning("a worker that is there to %s died; its studies are done again", worker.stage)
+        _log.warning("a worker of stage %s died; its studies are repeated", worker.stage)
         for place, task in enumerate(worker.tasks):
             for job in task.jobs:
                 if place > 0:
@@ -293,7 +293,7 @@ class Flow:
             job.deaths = [node for node in job.deaths if self._machines.is_alive(node)]
         if len(job.deaths) >= _DEATHS or job.tries >= _TRIES:
             reason = (
-                f"the audit of this study ended {len(job.deaths)} worker processes (out of memory?); it was left then"
+                f"the audit of this study killed {len(job.deaths)} worker processes (out of memory?) and was given up"
                 if len(job.deaths) >= _DEATHS
                 else f"the cluster lost this study {job.tries} times; run it again on one machine"
             )

@@ -28,7 +28,7 @@ def test_a_record_of_an_older_version_is_done_again(cohort, out, pairs_asked) ->
     path.write_text(json.dumps(record))
     log = AuditLog(out, load_salt())
     log.append(DONE, study=path.parent.name, record_sha256=file_checksum(path))
-    assert because(run(asked(cohort, out))) == {"its record does not say what it was made from": 1}
+    assert because(run(asked(cohort, out))) == {"its record does not state its inputs": 1}
     assert pairs_asked == [1]
 
 

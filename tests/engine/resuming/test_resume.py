@@ -95,7 +95,7 @@ def test_boxes_of_others_change_the_references_of_a_study(cohort, out, pairs_ask
     boxes.loc[moved, "width"] += 2
     boxes.to_csv(cohort / "boxes.csv", index=False)
     told = because(run(asked(cohort, out)))
-    assert "boxes of other studies changed, of which its references are made" in told
+    assert "boxes of other studies, from which its references are computed, changed" in told
     assert pairs_asked == []
 
 
