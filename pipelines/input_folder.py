@@ -131,7 +131,7 @@ def why_unreadable(error: OSError) -> str:
     """Say which system error made a file or folder unreadable, and what to do."""
     remedy = "give the user who runs the audit access to it"
     if error.errno in {ENOENT, ESTALE}:
-        remedy = "it was there before: bring it back, then give the same command again"
+        remedy = "it was there before: bring it back, then repeat the command"
     elif error.errno == ENAMETOOLONG:
         remedy = "shorten its name and those of its folders, or move it further up"
     return f"cannot be read ({error.strerror}); {remedy}."

@@ -63,7 +63,7 @@ OF_STUDY = Limits(
     most_bytes=32 << 20, most_containers=1_000_000, remedy="delete its folder and run again, the rest is kept"
 )
 OF_RUN = Limits(
-    most_bytes=128 << 20, most_containers=4_000_000, remedy="give the same `m2ib-audit run` again, which writes it"
+    most_bytes=128 << 20, most_containers=4_000_000, remedy="repeat the same `m2ib-audit run`, which writes it"
 )
 
 

@@ -136,9 +136,9 @@ def sync_folder(folder: Path) -> None:
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Return an error that says what cannot be written, why, and what to do."""
     if error.errno in _FULL:
-        remedy = "free space there, then give the same command again: what is finished is kept"
+        remedy = "free space there, then repeat the command: what is finished is kept"
     elif error.errno in _GONE:
-        remedy = "bring the disk or share back, then give the same command again: what is finished is kept"
+        remedy = "reconnect the disk or share, then repeat the command; finished studies are kept"
     else:
         remedy = "make the folder and give yourself write access"
     return OutputError(f"{path} cannot be written ({error.strerror or error}): {remedy}")

@@ -79,7 +79,7 @@ def check(
 
 _FIRST_WIDTH = 28
 _WIDTH = 11
-_TITLES = {CheckStatus.FAILED: "Should be audited and cannot be:", CheckStatus.LEFT_OUT: "Left out by rule:"}
+_TITLES = {CheckStatus.FAILED: "Cannot be audited:", CheckStatus.LEFT_OUT: "Left out by rule:"}
 _COUNTED = {
     "studies": ("study", "studies"),
     "images": ("image",),
@@ -112,7 +112,7 @@ def check_text(checked: Checked) -> str:
     if any(_KEY.match(example) for each in checked.reasons for example in each.examples):
         lines += [
             "",
-            "file-... stands for a file's name, which may be a patient's: --show-phi shows the names, a terminal too.",
+            "file-... stands for a file name, which may be a patient's; --show-phi or a terminal shows the names.",
         ]
     return "\n".join(lines)
 
@@ -120,7 +120,7 @@ def check_text(checked: Checked) -> str:
 def text_for_owner(checked: Checked) -> str:
     """List the reasons with the names of files, columns and labels unmasked: only for a terminal."""
     reasons = _titled(checked.for_owner)
-    return "\n".join(["", "The same by name, on this terminal alone.", *reasons]) if reasons else ""
+    return "\n".join(["", "The same with names (only on this terminal).", *reasons]) if reasons else ""
 
 
 def _titled(reasons: Sequence[ReasonCount]) -> list[str]:

@@ -51,7 +51,7 @@ def _refuse_safetensors(path: Path, size: int) -> None:
         if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _MAX_HEADER_BYTES):
             raise ModelError(
                 f"{path}: its header should have {length:,} bytes; the file has {size:,}, and no header more than "
-                f"{_MAX_HEADER_BYTES:,}: bring the file again"
+                f"{_MAX_HEADER_BYTES:,}: replace the file"
             )
         header = file.read(length)
     try:
@@ -59,13 +59,13 @@ def _refuse_safetensors(path: Path, size: int) -> None:
         entries = [entry for name, entry in content.items() if name != "__metadata__"]
         described = [(prod(map(_side, entry["shape"])), *map(_side, entry["data_offsets"])) for entry in entries]
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise ModelError(f"{path}: its header is not that of safetensors ({error}); bring the file again") from error
+        raise ModelError(f"{path}: its header is not that of safetensors ({error}); replace the file") from error
     _refuse_number(path, len(described))
     end = 0
     for count, first, last in sorted(described, key=lambda each: each[1:]):
         # A number takes four bits at least; tensors lie one after the other.
         if first != end or count > 2 * (last - first) or last > size - _LENGTH_BYTES - length:
-            raise ModelError(f"{path}: its header describes tensors that the file does not hold; bring the file again")
+            raise ModelError(f"{path}: its header describes tensors that the file does not hold; replace the file")
         end = last
 
 
@@ -98,7 +98,9 @@ def _refuse_pickle(path: Path, size: int) -> None:
 
 def _refuse_number(path: Path, count: int) -> None:
     if count > MAX_TENSORS:
-        raise ModelError(f"{path}: it holds {count:,} tensors, more than {MAX_TENSORS:,}; bring the model's own file")
+        raise ModelError(
+            f"{path}: it holds {count:,} tensors, more than {MAX_TENSORS:,}; use the model's original file"
+        )
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
@@ -158,7 +160,7 @@ def refuse_unsafe(folder: Path, *, transformers: bool) -> None:
     for name in (*_TOKENISERS, *_MORE_TOKENISERS):
         if (folder / name).is_file() and (folder / name).stat().st_size > MAX_TOKENISER_BYTES:
             raise ModelError(
-                f"{folder / name}: it has more than the {MAX_TOKENISER_BYTES:,} bytes of any tokeniser; bring it again"
+                f"{folder / name}: it has more than the {MAX_TOKENISER_BYTES:,} bytes of any tokeniser; replace it"
             )
     if (folder / "tokenizer.json").is_file():
         path = folder / "tokenizer.json"
@@ -191,7 +193,7 @@ def _refuse_config(path: Path, content: Mapping[str, Any]) -> None:
         for name, most in _MOST.items():
             value = part.get(name)
             if isinstance(value, int | float) and not 0 <= value <= most:  # false for NaN as well
-                raise ModelError(f"{path}: {name} is {value:,}; 0 to {most:,} is read: bring the model's own file")
+                raise ModelError(f"{path}: {name} is {value:,}; 0 to {most:,} is read: use the model's original file")
 
 
 def _parts(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -207,7 +209,9 @@ def _parts(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _refuse_tokeniser(path: Path, content: Mapping[str, Any]) -> None:
     added = content.get("added_tokens")
     if isinstance(added, list) and len(added) > _MOST_ADDED_TOKENS:
-        raise ModelError(f"{path}: it adds {len(added):,} tokens, more than {_MOST_ADDED_TOKENS:,}; bring its own file")
+        raise ModelError(
+            f"{path}: it adds {len(added):,} tokens, more than {_MOST_ADDED_TOKENS:,}; use its original file"
+        )
     for name in _PARTS_WITH_RULES:
         rules = [part for part in _parts({"": content.get(name)}) if "type" in part]
         written = [rule.get(key) for rule in rules for key in ("content", "prepend", "replacement")]
@@ -215,7 +219,7 @@ def _refuse_tokeniser(path: Path, content: Mapping[str, Any]) -> None:
         if len(rules) > _MOST_RULES or prod(grown) > _MOST_GROWTH:
             raise ModelError(
                 f"{path}: the {name} has {len(rules):,} rules that may make {prod(grown):,.0f} characters of one, more "
-                f"than {_MOST_RULES:,} and {_MOST_GROWTH:,}; bring the model's own file"
+                f"than {_MOST_RULES:,} and {_MOST_GROWTH:,}; use the model's original file"
             )
 
 
@@ -230,7 +234,7 @@ def _refuse_oversized(folder: Path, weights_bytes: int) -> None:
     if promised > weights_bytes:
         raise ModelError(
             f"{path}: it describes at least {promised:,} weights, and the files of weights hold {weights_bytes:,} "
-            "bytes: bring the configuration of these weights"
+            "bytes: use the configuration of these weights"
         )
 
 

@@ -98,11 +98,11 @@ def family_of(folder: Path) -> str:
         family = str(read_json(config).get("model_type", ""))
         if family in FAMILIES:
             return family
-        raise ModelError(f"{folder}: model_type {family!r} in config.json is none of {', '.join(sorted(FAMILIES))}")
+        raise ModelError(f"{folder}: model_type {family!r} in config.json is not one of {', '.join(sorted(FAMILIES))}")
     if not (folder / checkpoint.CONFIG).is_file() and (_has_transformers_weights(folder) or not has_state_dict(folder)):
         raise ModelError(
             f"{folder}: no config.json (transformers), no {checkpoint.CONFIG} (open_clip) and no bare state dict "
-            "in this model folder; bring the whole folder of the model"
+            "in this model folder; copy the complete model folder"
         )
     return "open_clip"
 

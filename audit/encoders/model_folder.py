@@ -48,12 +48,12 @@ def read_json(path: Path, *, most_bytes: int = MAX_CONFIG_BYTES) -> dict[str, An
     """
     try:
         if path.stat().st_size > most_bytes:
-            raise ModelError(f"{path}: it has more than the {most_bytes:,} bytes of any model's; bring the file again")
+            raise ModelError(f"{path}: it has more than the {most_bytes:,} bytes of any model's; replace the file")
         content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({error}); bring the model's file again") from error
+        raise ModelError(f"{path}: cannot be read as JSON ({error}); replace the file") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: a JSON object is needed, not a {type(content).__name__}; bring the file again")
+        raise ModelError(f"{path}: a JSON object is needed, not a {type(content).__name__}; replace the file")
     return content
 
 
@@ -129,7 +129,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ModelError: there is none, or it cannot be read.
     """
     if not any((folder / name).is_file() for name in _TOKENISER_FILES):
-        raise ModelError(f"{folder}: no readable tokeniser in this model folder; bring tokenizer.json")
+        raise ModelError(f"{folder}: no readable tokeniser in this model folder; add tokenizer.json")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -158,7 +158,9 @@ def read_preprocessing(folder: Path, *, size: int, channels: int, fit: Fit | Non
     if isinstance(stated, dict):
         stated = stated.get("height", stated.get("shortest_edge", size))
     if stated != size:
-        raise ModelError(f"{path}: it prepares images of {stated!r} px, but the model takes {size} px; bring its own")
+        raise ModelError(
+            f"{path}: it prepares images of {stated!r} px, but the model takes {size} px; use the model's own file"
+        )
     normalises = content.get("do_normalize", True)
     mean, std = (content.get("image_mean"), content.get("image_std")) if normalises else ([0.0] * 3, [1.0] * 3)
     rescale = content.get("rescale_factor", 1 / 255)
@@ -177,7 +179,7 @@ def make_preprocessing(path: Path, *, size: int, mean: object, std: object, chan
         raise ModelError(f"{path.parent}: the image tower takes {channels} channels; models of 3 channels are read")
     means, deviations = _triple(mean), _triple(std)
     if size < 1 or means is None or deviations is None or min(deviations) <= 0:
-        raise ModelError(f"{path}: size {size!r}, mean {mean!r}, std {std!r} are not usable; bring the file again")
+        raise ModelError(f"{path}: size {size!r}, mean {mean!r}, std {std!r} are not usable; replace the file")
     return Preprocessing(size=size, mean=means, std=deviations, fit=fit)
 
 
@@ -188,7 +190,7 @@ def _image_processor(folder: Path) -> tuple[Path, dict[str, Any]]:
         return path, read_json(path)
     part = read_json(joint).get("image_processor")
     if not isinstance(part, dict):
-        raise ModelError(f"{joint}: it has no image_processor; bring preprocessor_config.json")
+        raise ModelError(f"{joint}: it has no image_processor; add preprocessor_config.json")
     return joint, part
 
 

@@ -102,7 +102,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         try:
             content: Any = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"{path}: cannot be read as safetensors ({error}); bring the file again") from error
+            raise ModelError(f"{path}: cannot be read as safetensors ({error}); replace the file") from error
     else:
         content = _unpickled(path)
     for wrapper in _WRAPPERS:
@@ -112,7 +112,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: a state dict (names and tensors) is needed, not a {type(content).__name__}")
     tensors = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
     if not tensors:
-        raise ModelError(f"{path}: there is no tensor in this file; bring the model's weights")
+        raise ModelError(f"{path}: there is no tensor in this file; add the model's weights")
     if all(name.startswith("module.") for name in tensors):  # trained in parallel
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
@@ -130,7 +130,7 @@ def _unpickled(path: Path) -> Any:
         raise ModelError(f"{path}: {RUNS_CODE}") from error
     except (OSError, RuntimeError, EOFError, ValueError, BadZipFile) as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: cannot be read as weights ({first_line}); bring the file again") from error
+        raise ModelError(f"{path}: cannot be read as weights ({first_line}); replace the file") from error
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -71,8 +71,8 @@ def _check_there(folder: Path, item: Exclusion) -> None:
     except OSError as error:
         if _is_gone(folder):
             raise InputError(
-                f"--dicom-dir {folder} is no longer there ({error.strerror}): bring the disk or share back, then give "
-                "the same command again: what is finished is kept"
+                f"--dicom-dir {folder} is no longer there ({error.strerror}): reconnect the disk or share, then "
+                "repeat the command; finished studies are kept"
             ) from error
 
 

@@ -104,7 +104,7 @@ def check_suffix(path: Path) -> None:
         OutputError: the suffix is neither .csv nor .json.
     """
     if path.suffix.casefold() not in {".csv", ".json"}:
-        raise OutputError(f"--out {path} is neither .csv nor .json: name the file by the format that you want")
+        raise OutputError(f"--out {path} is neither .csv nor .json: use the suffix of the wanted format")
 
 
 def write_baselines(path: Path, baselines: Baselines) -> None:

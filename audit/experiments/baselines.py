@@ -81,7 +81,7 @@ def baselines_of(rows: Sequence[BoxRow], *, progress: Progress = lambda _stage, 
         BoxError: there is no box.
     """
     if not rows:
-        raise BoxError("the box file holds no box that can be used: look at the rows that were left out")
+        raise BoxError("the box file contains no usable box: see the excluded rows")
     sentences = any(row.box.phrase for row in rows)
     by_sentence = _targets(rows, by_sentence=True)
     framed = [(target, target.frame) for target in by_sentence if target.frame is not None]

@@ -86,7 +86,7 @@ def commission(
     """
     if studies < LEAST_STUDIES:
         raise AuditError(
-            f"--phantoms {studies}: the verdict asks for {LEAST_PHRASES} phrases with boxes, which fewer than "
+            f"--phantoms {studies}: a verdict needs {LEAST_PHRASES} phrases with boxes, which fewer than "
             f"{LEAST_STUDIES} phantoms may not have; give --phantoms {LEAST_STUDIES} or more"
         )
     cohort = folder / "cohort"

@@ -235,8 +235,8 @@ def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
         raise InputError(f"{table.path}: the table has no rows; give one row for each caption and image")
     if not any(table.has_file(row) for row in drawn):
         raise InputError(
-            f"{table.path}: none of the {len(drawn)} drawn images is there; their paths begin in {table.image_root}: "
-            "give the folder in which they begin with --image-root"
+            f"{table.path}: none of the {len(drawn)} sampled images exists; relative paths refer to "
+            f"{table.image_root}: give their folder with --image-root"
         )
 
 

@@ -109,17 +109,17 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(f"{path} cannot be read: give --overwrite to begin again") from error
+        raise OutputError(f"{path} cannot be read: pass --overwrite to start again") from error
     lines = csv.reader(io.StringIO(text, newline=""))
     if tuple(next(lines, ())) != _FIELDS:
-        raise OutputError(f"{path} was not written by an evaluation of this version: give --overwrite to begin again")
+        raise OutputError(f"{path} was not written by an evaluation of this version: pass --overwrite to start again")
     rows = list(lines)
     if not text.endswith("\n"):
         rows.pop()
     try:
         return tuple(_measurement(cells) for cells in rows)
     except ValueError as error:
-        raise OutputError(f"{path} was changed by hand ({error}): give --overwrite to begin again") from error
+        raise OutputError(f"{path} was changed by hand ({error}): pass --overwrite to start again") from error
 
 
 def _cells(measurement: Measurement) -> list[str]:

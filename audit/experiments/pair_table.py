@@ -211,8 +211,8 @@ def _columns_of(path: Path, rows: Sequence[list[str]], root: Path) -> tuple[int,
         counts = [sum(_is_named_as_image(cells[place]) for cells in rows) for place in range(len(first))]
     if not any(counts):
         raise InputError(
-            f"{path}: no column holds paths of images ({describe_columns(first)}); name the columns caption and image, "
-            "or give with --image-root the folder in which the paths begin"
+            f"{path}: no column contains image paths ({describe_columns(first)}); name the columns caption and image, "
+            "or give the folder of the images with --image-root"
         )
     image = counts.index(max(counts))
     has_header = not _is_named_as_image(first[image]) and not _is_file(first[image], root)

@@ -153,7 +153,7 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
     train = slice(0, settings.phantoms - max(2, round(settings.held_out * settings.phantoms)))
     if bool(explained.pairs.part(slice(train.stop, None)).truth.all()):
         raise AuditError(
-            f"--phantoms {settings.phantoms}: every held-out sentence holds of every held-out phantom; give more"
+            f"--phantoms {settings.phantoms}: every held-out sentence is true of every held-out phantom; give more"
         )
     trial = _Trial(settings, model, explained, train, progress)
     return Roar(

@@ -90,7 +90,7 @@ def check_sanity(config: SanityConfig, *, progress: Progress = lambda _stage, _d
     """
     names = chosen_methods(config.method.method)
     if len(names) > 1:
-        raise AuditError(f"--method {','.join(names)}: the check of sanity takes one method")
+        raise AuditError(f"--method {','.join(names)}: sanity takes one method")
     (method,) = (
         build_method(name, numbers) for name, numbers in numbers_by_method(names, config.method.hyperparameters).items()
     )

@@ -152,7 +152,7 @@ def cosines_of_phrases(
     tower = encoder.text
     if not isinstance(tower, WeightableTextTower):
         raise ModelError(
-            f"{encoder.info.name}: its text tower ({type(tower).__name__}) hands out no token embeddings, so its words "
+            f"{encoder.info.name}: its text tower ({type(tower).__name__}) provides no token embeddings, so its words "
             "cannot be weighted; give it embed and run as TransformerTextTower has them"
         )
     targets, _ = in_chunks(pairs, lambda chunk: list(_embedded_images_of(encoder, chunk)), size=_AT_ONCE)

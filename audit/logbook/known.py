@@ -204,7 +204,7 @@ class LogState:
             or (not self.statements.run_json and self.key is not None and is_sealed(content, self.key))
         ):
             raise DamagedError(
-                f"{self.out / RUN} was changed since it was written: give the same `m2ib-audit run` again, which "
+                f"{self.out / RUN} was changed since it was written: repeat the same `m2ib-audit run`, which "
                 "writes it again from the stored studies"
             )
 

@@ -149,7 +149,8 @@ def require_exact(checked: CheckedModel) -> None:
     wrong = [f"{split.tower} block {split.layer}" for split in checked.splits if not split.is_exact]
     if wrong:
         raise ModelError(
-            f"{checked.name}: split at {listed(wrong)}, the model gives other embeddings than whole (more than "
+            f"{checked.name}: split at {listed(wrong)}, the model's embeddings differ from those of the full model "
+            "(more than "
             f"{TOLERANCE:.0e} of their norm), so no heat of it can be trusted; report it with the output above"
         )
 

@@ -152,8 +152,8 @@ def _check_revision(folder: Path, repository: _Repository) -> None:
     found = _read_mark(folder).get("revision", repository.revision)
     if found != repository.revision:
         raise OutputError(
-            f"{folder}: it holds revision {found} of {repository.hub_id}, and {repository.revision} is asked for; "
-            f"give --revision {found} to finish it, or a new folder"
+            f"{folder}: it holds revision {found} of {repository.hub_id}, and {repository.revision} is requested; "
+            f"pass --revision {found} to finish it, or a new folder"
         )
 
 

@@ -154,7 +154,7 @@ def plan(
     if held and not held & frozenset(keys):
         raise OutputError(
             f"--out {out} holds {len(held)} studies, none of them among these inputs (or their keys were made with "
-            "another salt): name another folder, or pass --overwrite to give them up"
+            "another salt): name another folder, or pass --overwrite to discard them"
         )
     found = []
     for done, (study, key) in enumerate(zip(studies, keys, strict=True), start=1):

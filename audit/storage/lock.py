@@ -91,8 +91,8 @@ class Fence:
             owner = json.loads(self.lock.read_bytes())
         except FileNotFoundError as error:
             raise OutputError(
-                f"{self.out} was removed or emptied while the run wrote there: bring it back, or give the same command "
-                "again to begin from the start"
+                f"{self.out} was removed or emptied while the run wrote there: restore it, or repeat the command to "
+                "start from the beginning"
             ) from error
         except OSError as error:
             raise unwritable(self.lock, error) from error

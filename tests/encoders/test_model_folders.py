@@ -257,7 +257,7 @@ def test_a_cut_file_of_weights_is_one_sentence(copy) -> None:
 def test_a_bare_state_dict_needs_to_say_how_its_images_were_prepared(copy) -> None:
     folder = copy("openai state dict")
     (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(ModelError, match=r"bring preprocessor_config\.json with image_mean"):
+    with pytest.raises(ModelError, match=r"add preprocessor_config\.json with image_mean"):
         load_encoder(str(folder))
 
 

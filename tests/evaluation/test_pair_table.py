@@ -155,7 +155,7 @@ def test_a_quote_that_is_not_closed_makes_one_row_wrong(folder):
     [
         pytest.param("", "two columns or more", id="empty"),
         pytest.param("only one column\nof words\n", "two columns or more", id="one column"),
-        pytest.param("a\tb\nc\td\n", "no column holds paths", id="no paths"),
+        pytest.param("a\tb\nc\td\n", "no column contains image paths", id="no paths"),
         pytest.param(b"\x00\x01", "not a text file", id="binary"),
     ],
 )

@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(hub, tmp_path):
     [
         pytest.param(
             {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"gigabytes"},
-            r"^owner/model: model_type 'llama' in config.json is none of",
+            r"^owner/model: model_type 'llama' in config.json is not one of",
             id="of another family",
         ),
         pytest.param({"README.md": b"words"}, r"^owner/model: no config.json", id="no model at all"),

@@ -197,5 +197,5 @@ def test_an_image_of_a_size_that_no_film_has_is_refused(folder) -> None:
 
 def test_a_damaged_run_json_is_made_by_the_same_run_again(tmp_path) -> None:
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(OutputError, match="give the same `m2ib-audit run` again"):
+    with pytest.raises(OutputError, match="repeat the same `m2ib-audit run`"):
         read_run(tmp_path)

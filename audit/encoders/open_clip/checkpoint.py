@@ -92,7 +92,7 @@ def _section(config: Mapping[str, Any] | None, name: str, folder: Path) -> dict[
         return {}
     section = config.get(name)
     if not isinstance(section, dict):
-        raise ModelError(f"{folder / CONFIG}: {name} is missing or no object; bring the model's own file")
+        raise ModelError(f"{folder / CONFIG}: {name} is missing or no object; use the model's original file")
     return section
 
 
@@ -110,7 +110,7 @@ def _preprocessing(folder: Path, config: Mapping[str, Any] | None, size: int, fi
     if config is None:
         if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
             raise ModelError(
-                f"{folder}: a bare state dict does not say how its images were prepared; bring preprocessor_config.json"
+                f"{folder}: a bare state dict does not say how its images were prepared; add preprocessor_config.json"
                 " with image_mean and image_std of the training (OpenAI's own: that of openai/clip-vit-base-patch32)"
             )
         return read_preprocessing(folder, size=size, channels=3, fit=fit)
@@ -122,10 +122,14 @@ def _preprocessing(folder: Path, config: Mapping[str, Any] | None, size: int, fi
         "size", _section(_section(config, "model_cfg", folder), "vision_cfg", folder).get("image_size")
     )
     if own_size not in (None, size, [size, size]):
-        raise ModelError(f"{path}: it prepares images of {own_size!r} px, but the model takes {size} px; bring its own")
+        raise ModelError(
+            f"{path}: it prepares images of {own_size!r} px, but the model takes {size} px; use the model's own file"
+        )
     mode = stated.get("resize_mode", "shortest")
     if mode not in _FITS:
-        raise ModelError(f"{path}: resize_mode {mode!r} is none of {', '.join(_FITS)}; bring the model's own file")
+        raise ModelError(
+            f"{path}: resize_mode {mode!r} is not one of {', '.join(_FITS)}; use the model's original file"
+        )
     return make_preprocessing(
         path,
         size=size,

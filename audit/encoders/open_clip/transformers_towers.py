@@ -307,6 +307,6 @@ def _tokenise_checked(
     if highest >= config.vocab_size or bool((ends != highest).any()) or highest != config.eos_token_id:
         raise ModelError(
             f"{folder}: the tokeniser in this folder is not that of these weights ({config.vocab_size} tokens, the "
-            "last of them the end of text); bring tokenizer.json of openai/clip-vit-base-patch32"
+            "last of them the end of text); add tokenizer.json of openai/clip-vit-base-patch32"
         )
     return tokens

@@ -65,7 +65,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_there(cohort, fini
     assert told.exit_code == 1
     (sentence,) = told.stderr.strip().splitlines()
     assert str(out) in sentence
-    assert "free space there, then give the same command again" in sentence
+    assert "free space there, then repeat the command" in sentence
     assert "Traceback" not in told.output
     run(asked(cohort, out))
     assert tree_of(out, stamps=False) == tree_of(finished, stamps=False)
@@ -83,7 +83,7 @@ def test_images_whose_share_goes_away_do_not_count_as_failed(cohort, finished, t
         return real(self, explained)
 
     monkeypatch.setattr(Finisher, "finish", unmount)
-    with pytest.raises(InputError, match=r"dicom is no longer there.*bring the disk or share back"):
+    with pytest.raises(InputError, match=r"dicom is no longer there.*reconnect the disk or share"):
         run(asked(cohort, out))
     monkeypatch.undo()
     monkeypatch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
