@@ -78,11 +78,11 @@ class _Namer:
         self.left_out = failure_records(inputs.left_out, folders, keys, show_phi=show_phi)
 
     def source(self, source: str) -> str:
-        """Name an audited source."""
+        """Return the name of an audited source."""
         return self._sources[source]
 
     def label(self, label: str) -> str:
-        """Name the label of boxes."""
+        """Return the name of a box label."""
         return Redactor(keys=self._keys, show_phi=self._show_phi).label(label)
 
     def study(self, uid: str) -> str:

@@ -1,4 +1,4 @@
-"""How radiologists word each finding: regular expressions in which a space stands for any white space.
+"""Regular expressions for each finding, as radiologists word them; a space matches any white space.
 
 Later patterns do not see text that an earlier one has matched, so specific patterns come before general ones. To add a
 wording, add it to its finding; to add a finding, add a key.

@@ -22,7 +22,7 @@ Coordinate = TypeVar("Coordinate", float, np.ndarray)
 
 
 class Fit(StrEnum):
-    """How a rectangle is brought into the model's square."""
+    """How an image is fitted to the model's square input."""
 
     LETTERBOX = "letterbox"  # the longest side fits, the rest is padded: nothing is hidden
     CROP = "crop"  # the shortest side fits, the centre is kept: the model does not see the rim
@@ -103,7 +103,7 @@ class Placement:
         return source
 
     def visible(self) -> Bool[np.ndarray, "rows columns"]:
-        """Say for every source pixel whether its centre lies inside the model's input."""
+        """Return for every source pixel whether its centre lies inside the model's input."""
         rows = self._model_centres(self.rows, self.resized_rows, self.top)
         columns = self._model_centres(self.columns, self.resized_columns, self.left)
         inside_rows = (rows >= 0) & (rows < self.size)
@@ -150,7 +150,7 @@ class Placement:
 
 
 def _filling(rows: int, columns: int, fit: Fit) -> tuple[int, int]:
-    """Give the height and width, in source pixels, that fill the model's square."""
+    """Return the height and width, in source pixels, that fill the model's square."""
     if fit is Fit.STRETCH:
         return rows, columns
     side = max(rows, columns) if fit is Fit.LETTERBOX else min(rows, columns)

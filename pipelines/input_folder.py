@@ -128,7 +128,7 @@ def in_one_row(left_out: Sequence[Exclusion]) -> list[Exclusion]:
 
 
 def why_unreadable(error: OSError) -> str:
-    """Say which system error made a file or folder unreadable, and what to do."""
+    """Describe the system error that made a file or folder unreadable, and what to do."""
     remedy = "give the user who runs the audit access to it"
     if error.errno in {ENOENT, ESTALE}:
         remedy = "it was there before: bring it back, then repeat the command"

@@ -32,7 +32,7 @@ from pipelines.study import Case, Exclusion, Identifiers
 
 @contextmanager
 def _not_installed(*packages: str) -> Iterator[None]:
-    """Let the import of these packages fail for a while, unless they have been imported already."""
+    """Make the import of these packages fail temporarily, unless they have been imported already."""
     absent = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: https://docs.python.org/3/reference/import.html#the-module-cache
     try:

@@ -143,13 +143,13 @@ def render_cohort(
     *,
     thumbnails: Mapping[str, bytes | str] = MappingProxyType({}),
 ) -> str:
-    """Make the page over all studies, one HTML file beside the folder ``studies``.
+    """Render the cohort page, one HTML file next to the folder ``studies``.
 
     Args:
-        run: The run with its score summaries and everything left out.
-        studies: The studies in the order of the table; read once, one by one, and not kept.
-        thumbnails: Small PNG pictures by ``StudyRecord.key``, or the names of their files in the studies' folders;
-            there when its study is; one without has none.
+        run: The run with its score summaries and all exclusions.
+        studies: The studies in the order of the table; read once, one by one, and not stored.
+        thumbnails: Small PNG pictures by ``StudyRecord.key``, or the names of their files in the studies' folders; a
+            study without an entry has none. An entry must exist when its study is read.
     """
     table = StudyTable()
     for study in studies:

@@ -1,4 +1,4 @@
-"""What a reviewer says of a heat: the contract between the pages, the review server, its database and saved files.
+"""A reviewer's answer for a heat map: the format shared by pages, review server, database and saved files.
 
 An entry speaks of one heat, named by the keys of its study and image and by its name in ``heat.npz``. It holds all that
 the reviewer says of that heat at one moment; a later entry takes its place, and the earlier one is kept.
@@ -100,12 +100,12 @@ class ReviewEntry(_Record):
 
     @property
     def is_empty(self) -> bool:
-        """Whether verdict, reasons, comment and boxes are all empty: everything was withdrawn."""
+        """True if verdict, reasons, comment and boxes are all empty: everything was withdrawn."""
         return self.verdict is None and not (self.reasons or self.comment.strip() or self.boxes)
 
 
 class ReviewFile(_Record):
-    """What a page saves where no server keeps its entries."""
+    """The file that a page saves if no server stores its entries."""
 
     format: Literal["m2ib-audit review"] = FILE_FORMAT
     version: Literal[1] = 1
@@ -114,7 +114,7 @@ class ReviewFile(_Record):
 
 
 def moment_audited(study: StudyRecord) -> datetime:
-    """Give the moment of a study's audit with its zone; one without was written in UTC."""
+    """Return the time of a study's audit with its zone; a time without zone was written in UTC."""
     return study.created if study.created.tzinfo is not None else study.created.replace(tzinfo=UTC)
 
 

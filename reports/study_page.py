@@ -126,20 +126,19 @@ def render_study(
     session: ReviewSession | None = None,
     beside: NeighbourStudies | None = None,
 ) -> str:
-    """Make a study's page, one HTML file that opens without a network.
+    """Render a study's page, one HTML file that needs no network.
 
     Args:
-        record: What the audit found.
+        record: The study's results.
         heats: Heat on the model's grid in the method's unit, by ``ScoredPhrase.heat``.
         pictures: The displayed radiographs as JPEG or PNG, by ``ScoredImage.picture``.
-        run: The whole run, once it is known: one scale of heat over all studies, the total below which a phrase has
-            no localisable evidence, and how often maps that never look hit a finding.
-        session: Who reviews the page, where the review server makes it; without, what is said of it stays in the
-            browser.
-        beside: The studies before and after, where the page is opened from disk.
+        run: The whole run, once it is known: one scale of heat over all studies, the total below which a phrase has no
+            localisable evidence, and how often content-blind maps hit a finding.
+        session: The review session, on pages of the review server; without it, reviews are stored in the browser.
+        beside: The neighbouring studies, for a page that is opened from disk.
 
     Raises:
-        OutputError: a heat or picture that the record names is not there, or has the wrong form.
+        OutputError: a heat map or picture that the record names is missing or has the wrong form.
     """
     evidence = None if run is None else next((each for each in run.evidence if each.method == run.method), None)
     images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]

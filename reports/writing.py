@@ -65,7 +65,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
-    """Let ``write`` fill a UTF-8 file atomically: a reader sees the old or the new file.
+    """Write a UTF-8 file atomically by calling ``write``: a reader sees the old or the new file.
 
     Raises:
         OutputError: the folder is missing or cannot be written.

@@ -35,7 +35,7 @@ __all__ = ["LeGrad", "LeGradPool"]
 
 
 class LeGradPool(StrEnum):
-    """What the head reads of a block's output."""
+    """The part of a block's output that the head reads."""
 
     MEAN = "mean"  # of all tokens, as in the authors' code
     OWN = "own"  # the token that the model pools: CLS, or the end of the text

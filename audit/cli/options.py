@@ -1,4 +1,4 @@
-"""What the commands share: flags, which have one name, meaning and default everywhere, and how commands speak.
+"""Parts shared by the commands: flags with one name, meaning and default everywhere, and printing to stderr.
 
 A flag that is a field of the configuration takes its help and default from there. On the command line its default is
 "not given", so that a flag that is given wins over the file of ``--config``.

@@ -42,7 +42,7 @@ def load(folder: Path, info: EncoderInfo, device: torch.device, fit: Fit | None)
 
 
 def image_tower(vision: Any, projection: Any) -> TransformerImageTower:
-    """Make the tower of a ``CLIPVisionModel``; the embedding is read from its CLS token."""
+    """Return the tower of a ``CLIPVisionModel``; the embedding is read from its CLS token."""
     return TransformerImageTower(
         Stack(
             blocks=tuple(block_of(layer) for layer in vision.encoder.layers),
@@ -60,7 +60,7 @@ def image_tower(vision: Any, projection: Any) -> TransformerImageTower:
 def text_tower(
     text: Any, projection: Any, tokenise: Callable[[Sequence[str]], Tokens], context: int
 ) -> TransformerTextTower:
-    """Make the tower of a ``CLIPTextModel``; the embedding is read from the end of text."""
+    """Return the tower of a ``CLIPTextModel``; the embedding is read from the end of text."""
 
     def forward(tokens: Tokens) -> Tensor:
         embedded: Tensor = projection(text(input_ids=tokens.ids, attention_mask=tokens.mask.long()).pooler_output)

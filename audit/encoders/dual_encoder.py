@@ -69,7 +69,7 @@ def _image_tower(model: Any) -> TransformerImageTower:
 
 
 def vit_tower(vit: Any, head: Callable[[Tensor], Tensor], *, parameters: int) -> TransformerImageTower:
-    """Make the tower of a ``ViTModel``; ``head`` makes the embedding of its CLS token after the last norm."""
+    """Return the tower of a ``ViTModel``; ``head`` computes the embedding of its CLS token after the last norm."""
     return TransformerImageTower(
         Stack(
             blocks=tuple(_vit_block(layer) for layer in vit.layers),
@@ -120,7 +120,7 @@ def bert_tower(
     tokenise: Callable[[Sequence[str]], Tokens],
     context: int,
 ) -> TransformerTextTower:
-    """Make the tower of a ``BertModel`` or ``RobertaModel``; ``head`` makes the embedding of its CLS token."""
+    """Return the tower of a ``BertModel`` or ``RobertaModel``; ``head`` computes the embedding of its CLS token."""
     return TransformerTextTower(
         Stack(blocks=bert_blocks(bert), pool=Pooling.FIRST, head=head, parameters=parameters),
         embed=lambda tokens: bert.embeddings(input_ids=tokens.ids),

@@ -50,7 +50,7 @@ class Tower(Protocol):
         ...
 
     def suffix(self, hidden: Hidden, layer: int, mask: Bool[Tensor, "batch tokens"] | None = None) -> Embedding:
-        """Go on from the output of block ``layer`` to the embedding (not normalised); differentiable in ``hidden``."""
+        """Run from the output of block ``layer`` to the embedding (unnormalised); differentiable in ``hidden``."""
         ...
 
 

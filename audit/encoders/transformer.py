@@ -190,7 +190,7 @@ class TransformerTextTower:
         return self._embed(tokens)
 
     def run(self, embedded: Hidden, mask: Mask) -> Embedding:
-        """Go on from what :meth:`embed` gives, weighted or not, to the embedding; differentiable in ``embedded``."""
+        """Run from the output of :meth:`embed`, also weighted, to the embedding; differentiable in ``embedded``."""
         return self.stack.run_all(embedded, mask)
 
     def with_stack(self, stack: Stack) -> "TransformerTextTower":

@@ -96,7 +96,7 @@ def text_confidence(
 
 
 def weights_on_input(heat: Float[Tensor, "grid_rows grid_columns"], size: int) -> Float[Tensor, "size size"]:
-    """Bring heat on the model's grid to its input (bilinear, clamped at the border) and min-max it to 0 to 1."""
+    """Interpolate heat from the model's grid to its input (bilinear, clamped at the border) and scale it to 0 to 1."""
     fine = interpolate(heat.detach().float()[None, None], size=(size, size), mode="bilinear", align_corners=False)
     return unit_range(fine[0, 0])
 

@@ -69,7 +69,7 @@ class WeightableTextTower(TextTower, Protocol):
     def run(
         self, embedded: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch dim"]:
-        """Go on to the embedding of the phrase."""
+        """Continue to the embedding of the phrase."""
         ...
 
 

@@ -55,7 +55,7 @@ class BlindCase:
 
 
 def relative_shape(box: Box, *, rows: int, columns: int) -> RelativeShape:
-    """Bring a box of an image of ``rows`` x ``columns`` px into shares of it."""
+    """Convert a box of an image of ``rows`` x ``columns`` px to shares of its size."""
     if box.shape is not None:
         return box.shape.mapped((0.0, 0.0), (1 / columns, 1 / rows))
     return box.x / columns, box.y / rows, (box.x + box.width) / columns, (box.y + box.height) / rows

@@ -1,12 +1,13 @@
-"""The pointing game: whether the peak of the heat lies in a box.
+"""The pointing game: does the peak of the heat lie in a box?
 
-A radiograph has up to 3,000 x 2,500 pixels and a report several phrases; ranking 7.5 million pixels for each costs
-seconds and tells nothing more, since the heat was interpolated from a grid of some hundred cells. A cell of the samples
-carries the heat at its centre and the share of its area that lies in the target, so that no box is lost between two
-samples. An image whose long side is not above :data:`LONGEST_SIDE` is scored pixel by pixel.
+A radiograph has up to 3,000 x 2,500 pixels and a report several phrases; ranking 7.5 million pixels for each takes
+seconds and adds nothing, because the heat was interpolated from a grid of some hundred cells. A cell of the samples has
+the heat at its centre and the share of its area inside the target, so that no box is lost between two samples. An image
+whose long side is not above :data:`LONGEST_SIDE` is scored pixel by pixel.
 
-Heat on source pixels is float32 after interpolation, so what was one value on the model's grid differs in its last
-bits: values within :func:`rounding` of each other count as equal here, or a flat map would point at its own noise.
+Heat on source pixels is float32 after interpolation, so that equal values on the model's grid differ in their last
+bits: values within :func:`rounding` of each other count as equal here; otherwise a flat map would point at its own
+noise.
 
 Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.1.
 """

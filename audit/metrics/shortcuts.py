@@ -44,7 +44,7 @@ class ShortcutScorer:
     """Scores any heat on one image."""
 
     def __init__(self, regions: Regions, *, model_px: tuple[float, float], flipped: bool) -> None:
-        """Take an image's regions.
+        """Create a scorer for one image.
 
         Args:
             regions: of the image.

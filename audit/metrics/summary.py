@@ -70,7 +70,7 @@ _NO_FINDING = -1
 
 
 def score_table(rows: pd.DataFrame | Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Make the long table, a row per image, phrase, method and score; ``value`` is missing where unscored.
+    """Return the long table, one row per image, phrase, method and score; ``value`` is missing if unscored.
 
     Rows that carry ``levels`` instead of a value get it here, at the threshold that the other patients' rows choose.
     """
@@ -134,7 +134,7 @@ class _Cases:
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> "_Cases":
-        """Bring the rows of one score into one order of cases: an image, a phrase and its finding."""
+        """Align the rows of one score by case: an image, a phrase and its finding."""
         words = rows[["image", "patient", "finding", "method"]].astype("str")
         case = words.assign(phrase=rows["phrase"])
         key = ["image", "phrase", "finding"]

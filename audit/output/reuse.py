@@ -251,7 +251,7 @@ def apply(out: Path, decided: Plan, *, is_exclusive: bool) -> None:
 
 
 def left_out_before(noted: Sequence[ExcludedImage], study: Study, keys: Pseudonyms) -> tuple[Exclusion, ...]:
-    """Name the files of an earlier run's entries, which are stored by key."""
+    """Return an earlier run's exclusions with file names, which are stored by key."""
     paths = {keys.key("image", case.image.instance): case.image.source for case in study.cases}
     return tuple(
         Exclusion(source=paths.get(item.image, item.image), stage=item.stage, reason=item.reason, failed=True)

@@ -67,7 +67,7 @@ def _case(record: StudyRecord, image: ScoredImage) -> Case:
 def keyed_rows(
     row: BoxRow, images: Mapping[str, Image], redactor: Redactor, *, most_frames: int = 1
 ) -> Iterator[BoxRow]:
-    """Bring a box that is read later into a record's terms: its reference to its image becomes a key.
+    """Convert the image references of boxes that are read later to keys, as in the records.
 
     A reference that is a key of ``images`` is one already (``m2ib-audit review boxes`` writes such). Else the keys are
     those of the UID if they are among them, one for each frame that was audited, or one of each path part. The sentence

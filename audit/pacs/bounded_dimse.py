@@ -212,7 +212,7 @@ def _settings_of(server: AssociationServer) -> DimseSettings:
 def listen(
     entity: BoundedEntity, address: tuple[str, int], *, tls: ssl.SSLContext | None, **more: Any
 ) -> ThreadedAssociationServer:
-    """Let an entity accept associations.
+    """Make an entity accept associations.
 
     Raises:
         OSError: the port cannot be opened.

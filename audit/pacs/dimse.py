@@ -162,7 +162,7 @@ class DimseArchive:
         return failed
 
     def _get(self, keys: Mapping[str, str], classes: Sequence[str], intake: Intake) -> str:
-        """Let the archive send over this connection; returns the reason for instances that are missing."""
+        """Receive instances over this connection (C-GET); return the reason for missing ones."""
         model = StudyRootQueryRetrieveInformationModelGet
         classes = classes[:_MOST_CLASSES]
         contexts = [build_context(model, _PLAIN)]
@@ -176,7 +176,7 @@ class DimseArchive:
             return self._reason(association, answers, intake)
 
     def _move(self, keys: Mapping[str, str], intake: Intake) -> str:
-        """Let the archive send to this program's own port."""
+        """Receive instances at this program's own port (C-MOVE)."""
         model = StudyRootQueryRetrieveInformationModelMove
         if self._receiver is None:
             self._receiver = Receiver(self._settings)

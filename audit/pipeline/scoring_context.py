@@ -1,4 +1,4 @@
-"""What each phrase's heat is scored against: its boxes, and the cohort's content-blind references."""
+"""The context in which each phrase's heat is scored: its boxes, and the cohort's content-blind references."""
 
 import json
 from collections import defaultdict

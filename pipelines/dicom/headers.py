@@ -212,7 +212,7 @@ def _rule_against_body_part(stated: str) -> str | None:
 
 
 def _no_chest(part: str) -> str:
-    """Name the part with a word of our own list, because the element may hold free text."""
+    """Describe the body part with a word from our list, because the element may contain free text."""
     return f"Not a chest radiograph (BodyPartExamined is {part}); skipped."
 
 

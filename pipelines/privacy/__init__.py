@@ -1,1 +1,1 @@
-"""What of the inputs names a person, and how it is masked."""
+"""Detection and masking of identifying text."""

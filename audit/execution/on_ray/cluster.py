@@ -86,7 +86,7 @@ class Machines(Protocol):
         ...
 
     def call(self, worker: Any, arguments: Sequence[Any], *, results: int) -> list[Any]:
-        """Hand a worker a task; return references to its results and, last, to its summary."""
+        """Send a worker a task; return references to its results and, last, to its summary."""
         ...
 
     def ready(self, references: Sequence[Any], *, timeout: float) -> list[Any]:

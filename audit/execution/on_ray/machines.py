@@ -67,7 +67,7 @@ class RayMachines:
     """Workers are Ray's actors; references are its object references."""
 
     def __init__(self, actors: Mapping[Stage, tuple[type, Any]], *, on_gpu: bool) -> None:
-        """Take the class of each stage's actors, and what each is made with."""
+        """Store the class of each stage's actors, and their arguments."""
         self._classes = {stage: kind for stage, (kind, _) in actors.items()}
         self._arguments = {stage: ray.put(argument) for stage, (_, argument) in actors.items()}  # once for all nodes
         self._on_gpu = on_gpu
@@ -99,7 +99,7 @@ class RayMachines:
         return any(each["NodeID"] == node and each["Alive"] for each in nodes)
 
     def call(self, worker: Any, arguments: Sequence[Any], *, results: int) -> list[Any]:
-        """Hand an actor a task."""
+        """Send an actor a task."""
         made = worker.work.options(num_returns=results + 1).remote(*arguments)
         return [made] if results == 0 else list(made)
 
