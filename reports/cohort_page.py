@@ -103,7 +103,7 @@ def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     )
 
 
-_SCRIPTS = ("review_kept.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
+_SCRIPTS = ("review_storage.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
 
@@ -179,7 +179,7 @@ def render_cohort(
     }
     return render_page(
         "cohort.html",
-        script="review_earlier.js",
+        script="review_migration.js",
         data=table.data(),
         context=context,
         also=_SCRIPTS,

@@ -22,13 +22,13 @@ __all__ = [
 
 REVIEW_FILES = (
     "review.css",
-    "review_earlier.js",
-    "review_kept.js",
+    "review_migration.js",
+    "review_storage.js",
     "review_store.js",
-    "review_who.js",
+    "review_name.js",
     "review_answer.js",
     "review_boxes.js",
-    "review_ways.js",
+    "review_navigation.js",
     "review_hidden.js",
     "review.js",
 )

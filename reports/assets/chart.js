@@ -11,7 +11,7 @@
     reference: numberIn(svg, "reference"),
   });
 
-  /** From 0 to 1 for shares, further where a value lies beyond; places are shares of the width, so any width will do. */
+  /** From 0 to 1 for shares, further if a value exceeds that; positions are shares of the width, for any width. */
   const axisOver = (marks) => {
     const values = marks.flatMap(({ estimate, low, high, reference }) => [estimate, low, high, reference]);
     const known = values.filter((value) => value !== null);

@@ -360,7 +360,7 @@
   if (!named) takeFromAddress();
   update();
   if (named) history.replaceState(null, "", `#${asking}`);
-  // A browser that goes back knows where it was; who comes by a link wants to see what it leads to.
+  // On going back the browser restores the position; after following a link the target must be visible.
   const isByLink = performance.getEntriesByType("navigation")[0]?.type === "navigate";
   if (asking && isByLink) (named ?? document.getElementById("studies")).scrollIntoView();
   window.requestIdleCallback?.(() => (words ??= wordsOf()));

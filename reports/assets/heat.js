@@ -3,7 +3,7 @@
 const heatPainter = (tables, fullColourFrom) => {
   const colours = tables.map((table) => Uint8Array.from(table.match(/../g), (pair) => parseInt(pair, 16)));
 
-  /** Bilinear weights along one axis, as pipelines.geometry.Placement computes them; cell -1 where the model saw nothing. */
+  /** Bilinear weights along one axis, as in pipelines.geometry.Placement; cell -1 where the model saw nothing. */
   const axisWeights = (count, cells, size, resized, offset) => {
     const lower = new Int32Array(count);
     const fraction = new Float64Array(count);
@@ -42,7 +42,7 @@ const heatPainter = (tables, fullColourFrom) => {
     return shares;
   };
 
-  /** Colour is solid from a share on and fades out below it; a threshold hides what lies under it. */
+  /** Colour is opaque above a share and fades out below it; values below the threshold are hidden. */
   const colour = (shares, pixels, look) => {
     const table = colours[look.colours];
     for (let i = 0; i < shares.length; i += 1) {

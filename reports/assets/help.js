@@ -1,5 +1,5 @@
 "use strict";
-/** The list of keys and terms: opened by "?" or its button, closed by Escape, the button or a click beside it. */
+/** The list of keys and terms: opened by "?" or its button, closed by Escape, the button or a click outside. */
 (() => {
   const dialog = document.getElementById("help");
   const open = () => dialog.open || dialog.showModal();

@@ -24,7 +24,7 @@
   const answers = [];
   const unsaved = () => answers.filter((answer) => !answer.isKept || answer.saving);
 
-  /** Bring in what is kept; another tab or reviewer may have added to it. */
+  /** Load the stored entries; another tab or reviewer may have added some. */
   const refresh = async () => {
     const entries = await store.load();
     for (const answer of answers) {
@@ -38,7 +38,7 @@
     return entries.length > 0;
   };
 
-  /** In every dock the name that a page from disk keeps answers under, except where it is being typed. */
+  /** Show the reviewer's name in every dock of a page from disk, except where it is being typed. */
   const showName = () => {
     if (review.session) return;
     for (const field of docks.map((dock) => dock.find(".review-name"))) {
@@ -81,7 +81,7 @@
   const docks = [];
   const isOpen = () => docks[0]?.body.hidden === false;
 
-  // Whoever goes on to another study finds the dock as it was left; a browser that keeps nothing folds it away.
+  // The state of the dock is restored in the next study; without storage the dock is closed.
   const DOCK = "m2ib-audit-dock";
   const wasOpen = () => {
     try {
@@ -294,13 +294,13 @@
 
   const saveAll = () => Promise.all(answers.map((answer) => answer.save()));
 
-  /** Go to another study once everything is kept. */
+  /** Go to another study once everything is stored. */
   const leaveFor = async (address) => {
     await saveAll();
     if (unsaved().length === 0) location.assign(address);
   };
 
-  /** A link of a page from disk waits until everything is kept, as N, P and U do. */
+  /** A link of a page from disk waits until everything is stored, as N, P and U do. */
   const onLink = async (event) => {
     const link = event.target.closest("a[href]:not([target], [download])");
     const isPlain = event.button === 0 && !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented);
@@ -374,7 +374,7 @@
     openAll(Boolean(review.session) || wasOpen());
     window.addEventListener("pagehide", () => store.isNamed() && saveAll());
     window.addEventListener("beforeunload", (event) => {
-      // A write to the browser that is not complete when the page goes is lost; a request to the server arrives.
+      // An incomplete write to the browser's storage is lost when the page closes; a request to the server is not.
       const isUnsafe = !review.session && unsaved().length > 0;
       if (store.isNamed()) saveAll(); // here already: what begins at pagehide is dropped in half of the cases
       if (isUnsafe || answers.some((answer) => answer.trouble)) event.preventDefault();

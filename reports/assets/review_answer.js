@@ -1,4 +1,4 @@
-/** What one reviewer says of one heat, kept by a store as it changes. */
+/** One reviewer's answer for one heat map, stored whenever it changes. */
 const reviewAnswers = (store, { name, isHidden }) => {
   const FIELDS = ["verdict", "reasons", "comment", "boxes"];
   const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
@@ -9,7 +9,7 @@ const reviewAnswers = (store, { name, isHidden }) => {
   const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-  /** As it stands on the page (`draft`), and as it was kept last. */
+  /** The answer on the page (`draft`), and the last stored one. */
   class Answer {
     constructor(subject, changed) {
       this.subject = subject;
@@ -26,7 +26,7 @@ const reviewAnswers = (store, { name, isHidden }) => {
       return same(this.draft, contents(this.kept));
     }
 
-    /** Take what the store holds; fields that were changed here and not kept yet stay as they are here. */
+    /** Load the stored answer; fields that were changed here and not stored yet are kept. */
     take(latest) {
       const before = contents(this.kept);
       const theirs = contents(latest);
@@ -34,7 +34,7 @@ const reviewAnswers = (store, { name, isHidden }) => {
       this.kept = latest;
     }
 
-    /** Begin anew, for another reviewer. */
+    /** Reset for another reviewer. */
     forget() {
       this.kept = null;
       this.draft = contents(null);
@@ -67,7 +67,7 @@ const reviewAnswers = (store, { name, isHidden }) => {
       };
     }
 
-    /** Send the draft until it is kept, changes that come meanwhile too; a page that was behind takes the newer in. */
+    /** Send the draft until it is stored, including changes in the meantime; an outdated page loads the newer entry. */
     async keepOn() {
       if (!this.isKept && !store.isNamed() && !(await name())) {
         this.trouble = t("script.review_answer.nameless");
@@ -78,14 +78,14 @@ const reviewAnswers = (store, { name, isHidden }) => {
         const answer = await this.sendOne(sent);
         if (answer === null) return;
         this.unkept = Boolean(answer.unkept);
-        // The server may have masked words of the comment; who typed them goes on with what was typed.
+        // The server may have masked words of the comment; the page keeps the typed text.
         if (answer.entry) this.kept = { ...answer.entry, comment: sent.comment };
         else this.take(answer.latest);
         this.changed(this);
       }
     }
 
-    /** Send one entry; when the way is broken the same one again, so that it is kept once. */
+    /** Send one entry; after a connection error the same one again, so that it is stored once. */
     async sendOne(entry) {
       for (;;) {
         try {

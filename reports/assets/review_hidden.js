@@ -1,9 +1,9 @@
 "use strict";
-/** Holds scores, boxes and the run's verdict back until the reviewer has answered, where the review asks for it. */
+/** Hides scores, boxes and the run's verdict until the reviewer has answered, if the review is set up that way. */
 const reviewHidden = (store, answers, docks) => {
   let isOn = true; // until `begin` says otherwise: what was seen for a moment was seen
 
-  /** Whoever has once seen the scores of a phrase has seen them, even if the verdict is taken back. */
+  /** Scores of a phrase that were once visible stay visible, even if the verdict is withdrawn. */
   const isHidden = ({ kept }) => isOn && !(kept && (kept.verdict !== null || kept.scores_hidden === false));
 
   const show = () => {

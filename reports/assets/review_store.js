@@ -1,4 +1,4 @@
-/** Where a reviewer's entries are kept: with the server that the page came from, or else in this browser (review_kept.js). */
+/** Stores a reviewer's entries: on the server that served the page, otherwise in this browser (review_storage.js). */
 const openReviewStore = (review) => {
   const { subjectKey, latestOf, joined, orElse } = reviewKept;
 
@@ -61,7 +61,7 @@ const openReviewStore = (review) => {
         isNameKept = false;
         isNameKept = await isDone(reviewKept.choose("name", name));
       },
-      /** Gives whether the choice is kept for the pages that are opened next. */
+      /** Resolves to whether the choice is stored for the next pages. */
       hideScores: (isOn) => isDone(reviewKept.choose("hides-scores", isOn)),
       load: async () => {
         await readName();

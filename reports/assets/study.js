@@ -121,7 +121,7 @@
       return this.find(`.card[data-phrase="${place}"] .phrase-text`).textContent;
     }
 
-    /** A phrase's words, with its finding where one sentence names several. */
+    /** A phrase's words, with its finding if one sentence names several. */
     nameOf(place) {
       const words = this.wordsOf(place);
       const twins = this.radios.filter((_, other) => this.wordsOf(other) === words);

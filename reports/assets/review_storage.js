@@ -1,9 +1,9 @@
 "use strict";
 /**
- * What pages from disk keep in this browser: the entries on each study, and the reader's choices.
+ * The storage of pages from disk in this browser: the entries for each study, and the reader's choices.
  *
- * They lie in IndexedDB. localStorage loses entries: Chromium (156) gives a page from disk an empty one now and then, and
- * drops what the page writes there.
+ * It uses IndexedDB. localStorage loses entries: Chromium (156) sometimes gives a page from disk an empty one and drops
+ * what the page writes.
  */
 const reviewKept = (() => {
   const NAME = "m2ib-audit review"; // of the database, and of the channel on which pages tell each other of a change
@@ -14,7 +14,7 @@ const reviewKept = (() => {
 
   const subjectKey = (subject) => `${subject.image}\n${subject.heat}`;
 
-  /** The latest entry of each reviewer on each heat: one that no other replaces, since a clock may be set back. */
+  /** The latest entry of each reviewer for each heat map: one that no other replaces, because clocks may be set back. */
   const latestOf = (entries) => {
     const replaced = new Set(entries.map(({ reviewer, replaces }) => `${reviewer}\n${replaces}`));
     const isReplaced = ({ reviewer, id }) => replaced.has(`${reviewer}\n${id}`);
@@ -67,7 +67,7 @@ const reviewKept = (() => {
     return opening;
   };
 
-  /** Do `work` in one transaction; gives the result of `work` once the transaction is complete, a write on the disk. */
+  /** Do `work` in one transaction; resolves to its result once the transaction is complete and on disk. */
   const transact = async (mode, work) => {
     const database = await connect();
     const transaction = database.transaction([STUDIES, CHOICES], mode, { durability: "strict" });
@@ -84,7 +84,7 @@ const reviewKept = (() => {
     return result;
   };
 
-  /** What the browser gives, or `otherwise` where it keeps nothing for pages from disk, is full or fails. */
+  /** The browser's result, or `otherwise` if it has no storage for pages from disk, is full or fails. */
   const orElse = async (asked, otherwise) => {
     try {
       return await asked;
@@ -99,7 +99,7 @@ const reviewKept = (() => {
     channel.postMessage("changed");
   };
 
-  /** Call `act` whenever another page has changed what is kept. */
+  /** Call `act` whenever another page has changed the storage. */
   const onChange = (act) => {
     channel ??= new BroadcastChannel(NAME);
     channel.addEventListener("message", act);
@@ -114,9 +114,9 @@ const reviewKept = (() => {
   };
 
   /**
-   * Begin on a page in `folder`; `place` is that of the study, on a study's page.
+   * Start on a page in `folder`; `place` is that of the study, on a study's page.
    *
-   * What an earlier version kept in localStorage is taken over, and a study whose folder was moved is found in the new one.
+   * Data of an earlier version in localStorage is migrated, and a study whose folder was moved is found again.
    */
   const begin = async (folder, place = null) => {
     const earlier = reviewEarlier(folder, place);
@@ -134,9 +134,9 @@ const reviewKept = (() => {
   };
 
   /**
-   * Add an entry, and others that the browser did not keep before; gives the latest entry where this one replaces another.
+   * Add an entry, and others that were not stored yet; resolves to the latest entry if this one replaces another.
    *
-   * Its moment is not before that of the entry that it replaces, as the review server has it too.
+   * Its time is not before that of the entry that it replaces, as on the review server.
    */
   const append = async (folder, place, entry, others) => {
     const answer = await transact("readwrite", async (studies) => {
@@ -157,10 +157,10 @@ const reviewKept = (() => {
 
   const studiesIn = (folder) => transact("readonly", (studies) => resultOf(studies.index("folders").getAll(folder)));
 
-  /** The entries on all studies whose pages were opened in a folder. */
+  /** The entries for all studies of a folder whose pages were opened. */
   const entriesIn = async (folder) => (await studiesIn(folder)).flatMap(({ entries }) => entries);
 
-  /** Gives the kept value of a choice, undefined where none was made. */
+  /** Resolves to the stored value of a choice, undefined if there is none. */
   const choice = (name) => transact("readonly", (_, choices) => resultOf(choices.get(name)));
 
   const choose = async (name, value) => {
@@ -170,7 +170,7 @@ const reviewKept = (() => {
     tellOthers();
   };
 
-  /** What this browser's reviewer says of the studies in a folder: study, moment of its audit, verdict. */
+  /** The verdicts of this browser's reviewer on the studies in a folder: study, time of its audit, verdict. */
   const verdictsIn = async (folder) => {
     const name = (await choice("name")) || "reviewer";
     return (await studiesIn(folder))

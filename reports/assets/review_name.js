@@ -1,5 +1,5 @@
 "use strict";
-/** Asks who reviews before a page from disk keeps its first answer: nameless readers could not be told apart. */
+/** Asks for the reviewer's name before a page from disk stores its first answer, to distinguish reviewers. */
 const askWhoReviews = (() => {
   const dialog = document.getElementById("review-who");
   const input = dialog?.querySelector("input");
@@ -13,7 +13,7 @@ const askWhoReviews = (() => {
   });
   dialog?.querySelector(".not-now").addEventListener("click", () => dialog.close(""));
 
-  /** Gives the name, or nothing where the reader gives none. */
+  /** Resolves to the name, or nothing if the reader enters none. */
   return () => {
     asked ??= new Promise((resolve) => {
       dialog.returnValue = "";

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * What pages of version 0.1.0 kept in localStorage: the reader's choices, and the entries on the studies of a folder.
+ * Data of version 0.1.0 in localStorage: the reader's choices, and the entries for the studies of a folder.
  *
  * Entries of other folders and the choices stay there, since the pages of another audit may still be of that version.
  */
@@ -11,7 +11,7 @@ const reviewEarlier = (folder, place) => {
 
   const isEntry = (entry) => Boolean(entry?.id && entry.reviewer && entry.subject?.image && entry.subject.heat);
 
-  /** The entries under a key, or none where the text is not ours or is damaged. */
+  /** The entries under a key, or none if the text is foreign or damaged. */
   const studyUnder = (key) => {
     const text = localStorage.getItem(key);
     try {
@@ -33,10 +33,10 @@ const reviewEarlier = (folder, place) => {
       .map(studyUnder)
       .filter((each) => each.entries.length && (each.folder === folder || each.place === place));
   } catch {
-    // the browser gives pages from disk no localStorage, so an earlier version kept nothing there
+    // the browser has no localStorage for pages from disk, so an earlier version stored nothing there
   }
 
-  /** Remove what was taken over, unless a page of that version has just added to it. */
+  /** Remove migrated data, unless a page of that version has just added to it. */
   const forget = () => {
     for (const { key, text } of studies) if (localStorage.getItem(key) === text) localStorage.removeItem(key);
   };

@@ -13,7 +13,7 @@ const reviewWays = (review, docks, { leaveFor, say }) => {
     dock.cards[place].scrollIntoView({ block: "nearest" });
   };
 
-  /** The phrases before and after the chosen one; where a radiograph without any is shown, those of the others. */
+  /** The phrases before and after the chosen one; on a radiograph without phrases, those of the others. */
   const around = () => {
     const all = places();
     const dock = current();
@@ -24,14 +24,14 @@ const reviewWays = (review, docks, { leaveFor, say }) => {
     return { before: all.filter(isBefore), after: all.filter((each) => !isBefore(each)), own: [] };
   };
 
-  /** To the next or previous phrase, in the study beside if need be. */
+  /** To the next or previous phrase, in the neighbouring study if necessary. */
   const walk = (step) => {
     const { before, after } = around();
     const next = step > 0 ? after[0] : before.at(-1);
     if (next) return choose(next);
     const address = step > 0 ? beside.following : beside.previous;
     if (address) return leaveFor(step > 0 ? address : `${address}#last`);
-    return say(t(step > 0 ? "script.review_ways.last" : "script.review_ways.first"));
+    return say(t(step > 0 ? "script.review_navigation.last" : "script.review_navigation.first"));
   };
 
   const isOpen = ({ answer }) => !answer.draft.verdict;
@@ -42,14 +42,14 @@ const reviewWays = (review, docks, { leaveFor, say }) => {
     return `${beside.following ?? beside.first}#open=${start}${again || wraps ? ";again" : ""}`;
   };
 
-  /** To the first open phrase of the next study that has one; of this study, where no other has. */
+  /** To the first open phrase of the next study that has one; of this study, if no other has one. */
   const toOpen = () => {
     if (review.session) return leaveFor(review.session.unanswered);
     const isAlone = !beside.following && !beside.previous;
     if (!isAlone) return leaveFor(onward(review.study, false));
     const { before, after, own } = around();
     const open = [...after, ...before, ...own].find(isOpen);
-    return open ? choose(open) : say(t("script.review_ways.none_open"));
+    return open ? choose(open) : say(t("script.review_navigation.none_open"));
   };
 
   /** Do what the address of the page asks for; gives whether another page is on its way. */
@@ -57,7 +57,7 @@ const reviewWays = (review, docks, { leaveFor, say }) => {
     const [asked, start, again] = OPEN.exec(location.hash) ?? [];
     if (asked) {
       const open = places().find(isOpen);
-      // The way ends where it began, or at the last study for the second time if that study is gone.
+      // The search ends where it started, or at the last study for the second time if that study is missing.
       const isAround = !start || start === review.study || (again && beside.following === null);
       if (!open && !isAround) {
         location.replace(onward(start, again));
@@ -65,7 +65,7 @@ const reviewWays = (review, docks, { leaveFor, say }) => {
       }
       history.replaceState(null, "", location.pathname + location.search);
       if (open) choose(open);
-      else say(t("script.review_ways.none_open"));
+      else say(t("script.review_navigation.none_open"));
     }
     if (location.hash === "#last" && docks.length) choose(places().at(-1));
     return false;
