@@ -78,7 +78,7 @@ SAFETENSORS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: header(path, {f"a{place}": tensor([0], 0, 0) for place in range(100_001)}),
         "100,001 tensors",
     ),
-    "a size of another type": (lambda path: header(path, {"a": tensor(["x"], 0, 0)}), "no whole number"),
+    "a size of another type": (lambda path: header(path, {"a": tensor(["x"], 0, 0)}), "not an integer"),
 }
 
 
