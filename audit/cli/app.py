@@ -1,17 +1,17 @@
 """``m2ib-audit``, put together from its commands."""
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
-from audit.cli.auditing import baselines, commission, config, demo, doctor, run
+from audit.cli.auditing import config, demo, doctor, run
 from audit.cli.checking import check
 from audit.cli.commands import Commands
-from audit.cli.comparing import compare, roar, sanity
-from audit.cli.evaluating import evaluate
+from audit.cli.experiments import EXPERIMENTS
 from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, print_message
 from audit.cli.pacs import pull, push
@@ -21,38 +21,7 @@ from audit.cli.review import reviews
 from audit.cli.terminal import INTERRUPTED
 from audit.machine import choose_threads
 
-__all__ = ["app", "main"]
-
-app = Commands(
-    name="m2ib-audit",
-    help="Audit a vision-language model on chest X-rays: does it look where the radiologist looked?",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (
-    run,
-    config,
-    check,
-    score,
-    render,
-    demo,
-    baselines,
-    evaluate,
-    compare,
-    roar,
-    sanity,
-    commission,
-    doctor,
-    key,
-    pull,
-    push,
-):
-    app.command()(command)
-app.add_typer(phantoms, name="phantom")
-app.add_typer(models, name="models")
-app.add_typer(reviews, name="review")
-app.add_typer(logs, name="log")
+__all__ = ["app", "build_app", "main"]
 
 
 def _print_version(value: bool) -> bool:
@@ -62,13 +31,40 @@ def _print_version(value: bool) -> bool:
     return value
 
 
-@app.callback()
 def _common(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
     """Audit a vision-language model on chest X-rays: does it look where the radiologist looked?"""
+
+
+def build_app() -> Commands:
+    """Put the application together from its commands."""
+    made = Commands(
+        name="m2ib-audit",
+        help="Audit a vision-language model on chest X-rays: does it look where the radiologist looked?",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(_common)
+    before: tuple[Callable[..., None], ...] = (run, config, check, score, render, demo)
+    after: tuple[Callable[..., None], ...] = (doctor, key, pull, push)
+    for command in before:
+        made.command()(command)
+    for name, experiment in EXPERIMENTS.items():
+        made.command(name)(experiment)
+    for command in after:
+        made.command()(command)
+    made.add_typer(phantoms, name="phantom")
+    made.add_typer(models, name="models")
+    made.add_typer(reviews, name="review")
+    made.add_typer(logs, name="log")
+    return made
+
+
+app = build_app()
 
 
 def main() -> None:

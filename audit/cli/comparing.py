@@ -1,4 +1,4 @@
-"""The commands that put methods to the test: ``compare``, ``roar`` and ``sanity``."""
+"""The commands that put methods to the test: ``compare`` and ``roar``."""
 
 from typing import Annotated, Literal
 
@@ -31,9 +31,9 @@ from audit.cli.options import (
 )
 from audit.cli.terminal import print_messages
 
-__all__ = ["compare", "roar", "sanity"]
+__all__ = ["PHANTOM_MODEL", "compare", "roar"]
 
-_PHANTOM_MODEL: dict[tuple[str, ...], object] = {("model", "model"): "phantom"}  # it knows phantoms
+PHANTOM_MODEL: dict[tuple[str, ...], object] = {("model", "model"): "phantom"}  # it knows phantoms
 _SHARES = (0.1, 0.3, 0.5)
 
 
@@ -86,7 +86,7 @@ def compare(
             settings,
             given,
             reads=(*reads, "method.hyperparameters", "scoring.faithfulness", "output.out", "output.overwrite"),
-            defaults={("method", "method"): ("all",), **({} if phantoms is None else _PHANTOM_MODEL)},
+            defaults={("method", "method"): ("all",), **({} if phantoms is None else PHANTOM_MODEL)},
             others={"phantoms": phantoms, "masks": masks},
         )
         with progress_bar() as progress:
@@ -132,7 +132,7 @@ def roar(
             settings,
             {"method": method, "model": model, "seed": seed},
             reads=("model.model", "method.method", "method.seed", "method.hyperparameters"),
-            defaults=_PHANTOM_MODEL,
+            defaults=PHANTOM_MODEL,
             others={"phantoms": 400 if phantoms is None else phantoms},
         )
         result = run_roar(
@@ -150,56 +150,3 @@ def roar(
             progress=progress,
         )
     typer.echo(as_text(result))
-
-
-def sanity(
-    dicom_dir: DicomDir = None,
-    reports: Reports = None,
-    boxes: Boxes = None,
-    phantoms: Phantoms = None,
-    all_views: AllViews = None,
-    method: Methods = None,
-    model: Model = None,
-    tower: Annotated[Literal["image", "text", "both"], typer.Option(help="Tower to randomise.")] = "both",
-    phrases: Annotated[
-        int, typer.Option(help="Number of phrases, sampled at random; phrases with a box first.", min=1)
-    ] = 20,
-    device: Device = None,
-    fit: Fit = None,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-) -> None:
-    """Randomise the model block by block and measure whether a method's heat changes (Adebayo et al. 2018)."""
-    from audit.experiments.sanity import SanityConfig, check_sanity
-    from audit.faithfulness.cascade import TowerName
-
-    given = {
-        "dicom_dir": dicom_dir,
-        "reports": reports,
-        "boxes": boxes,
-        "all_views": all_views,
-        "method": method,
-        "model": model,
-        "device": device,
-        "fit": fit,
-        "seed": seed,
-    }
-    reads = ("inputs", "model.model", "model.device", "model.fit", "method.method", "method.seed")
-    with errors_in_one_line(), progress_bar() as progress:
-        composed = read_config(
-            SanityConfig,
-            config,
-            settings,
-            given,
-            reads=(*reads, "method.hyperparameters"),
-            defaults={} if phantoms is None else _PHANTOM_MODEL,
-            others={
-                "phantoms": phantoms,
-                "towers": tuple(TowerName) if tower == "both" else (TowerName(tower),),
-                "phrases": phrases,
-            },
-        )
-        found = check_sanity(composed, progress=progress)
-    print_messages(found.messages)
-    typer.echo(found)

@@ -6,9 +6,10 @@ Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading random
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
 from audit.configuration import CohortConfig
@@ -29,10 +30,14 @@ __all__ = ["Sanity", "SanityConfig", "SanityLine", "check_sanity"]
 _MEASURES = ("spearman", "ssim", "words_spearman", "cosine")
 
 
+def _towers_of(given: object) -> object:
+    return tuple(TowerName) if given == "both" else (given,) if isinstance(given, str) else given
+
+
 class SanityConfig(CohortConfig):
     """The configuration of one ``m2ib-audit sanity``; it takes one method."""
 
-    towers: tuple[TowerName, ...] = (TowerName.IMAGE, TowerName.TEXT)
+    towers: Annotated[tuple[TowerName, ...], BeforeValidator(_towers_of)] = tuple(TowerName)  # one, or "both"
     phrases: int = Field(default=20, ge=1)  # drawn by the seed, those with boxes first
 
 

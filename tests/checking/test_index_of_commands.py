@@ -110,7 +110,7 @@ def test_phantoms_take_no_index(tmp_path):
     result = CliRunner().invoke(
         app, ["compare", "--phantoms", "2", *out, "--set", f"inputs.index={tmp_path / 'index.sqlite'}"]
     )
-    assert (result.exit_code, "leave --dicom-dir" in result.stderr) == (1, True)
+    assert (result.exit_code, "omit --dicom-dir" in result.stderr) == (1, True)
 
 
 def test_a_run_reads_no_header_that_a_check_has_read(cohort, tmp_path, read):

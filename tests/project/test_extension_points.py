@@ -2,23 +2,30 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from pydicom import dcmread
 from typer.testing import CliRunner
 
 from audit.attribution.engine import Method
 from audit.attribution.methods import METHODS
 from audit.attribution.pairs import Maps, Pairs
-from audit.cli import app
+from audit.cli.app import build_app
+from audit.cli.experiments import EXPERIMENTS, on_cohort
+from audit.configuration import CohortConfig
 from audit.encoders import clip
 from audit.encoders.loading import FAMILIES, model_folder
 from audit.metrics.pointing import Target
 from audit.metrics.scores import MEASURES, Measure
+from audit.pipeline.inputs import gather
+from audit.privacy.messages import Message
 from pipelines.boxes.reader import FORMATS as FORMATS_OF_BOXES
 from pipelines.boxes.reader import BoxFormat
 from pipelines.boxes.table import RawBox
@@ -28,6 +35,8 @@ from pipelines.study import Report
 from pipelines.text import reports
 from pipelines.text.formats.file import ReadReports, ReportFile
 from pipelines.text.reports import ReportFormat
+from reports.record import ScoredPhrase
+from reports.results_folder import read_study, study_folders
 from reports.score_catalogue import BLIND_METHODS, POINTING, SCORES, ScoreSpec
 
 
@@ -51,6 +60,30 @@ def cold_share(heat: np.ndarray, target: Target) -> float:
 
 
 COLD = ScoreSpec(name="cold share of the box", kind="localisation", unit="share", higher_is_better=False, on_page=True)
+
+
+class CountConfig(CohortConfig):
+    """The configuration of an experiment that counts phrases."""
+
+    letters: int
+
+
+@dataclass(frozen=True)
+class Count:
+    """What the experiment found."""
+
+    phrases: int
+    messages: tuple[Message, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.phrases} longer phrases"
+
+
+def count_phrases(config: CountConfig, *, progress: Callable[[str, int, int], None]) -> Count:
+    """Count the phrases of a cohort that have more letters than were asked for."""
+    inputs = gather(config.cohort, progress=lambda done, total: progress("Reading headers", done, total))
+    phrases = [phrase for study in inputs.studies for case in study.cases for phrase in case.phrases]
+    return Count(phrases=sum(len(phrase.text) > config.letters for phrase in phrases))
 
 
 def recognise_dictation(file: ReportFile) -> bool:
@@ -84,6 +117,10 @@ def in_new_formats(folder: Path) -> None:
     (folder / "boxes.crosses").write_text("\n".join(lines))
 
 
+def phrases_of(folder: Path) -> list[ScoredPhrase]:
+    return [phrase for image in read_study(folder).record.images for phrase in image.phrases]
+
+
 def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, Brightness.name, Brightness)
     dictation = ReportFormat(recognise=recognise_dictation, read=read_dictation, endings=(".dictation",))
@@ -92,6 +129,10 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     monkeypatch.setitem(FAMILIES, "twin", clip.load)
     monkeypatch.setitem(SCORES, COLD.name, COLD)
     monkeypatch.setitem(MEASURES, COLD.name, Measure(of_map=cold_share))
+    letters = Annotated[int, typer.Option(help="Letters of the phrases that are not counted.")]
+    places = {"run": f"{__name__}:count_phrases", "config": f"{__name__}:CountConfig"}
+    counting = on_cohort("Count long phrases.", **places, flags={"letters": (letters, 10)})
+    monkeypatch.setitem(EXPERIMENTS, "count", counting)
     make_cohort(tmp_path, count=2, seed=5)
     in_new_formats(tmp_path)
     model = tmp_path / "twin"
@@ -106,9 +147,10 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
         "--boxes",
         tmp_path / "boxes.crosses",
     ]
-    words += ["--model", model, "--method", "brightness", "--device", "cpu", "--set", "execution.workers=0"]
-    words += ["--set", "inputs.index=none"]
-    done = CliRunner().invoke(app, ["run", *map(str, words), "--out", str(tmp_path / "out")])
+    words += ["--model", model, "--method", "brightness", "--device", "cpu", "--set", "inputs.index=none"]
+    cohort = [str(word) for word in words]
+    app = build_app()
+    done = CliRunner().invoke(app, ["run", *cohort, "--set", "execution.workers=0", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     peaks = scores[(scores.method == "brightness") & (scores.score == POINTING)]
@@ -124,3 +166,8 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
         assert '<th scope="col" class="num">Cold share of the box</th>' in (folder / "index.html").read_text()
         assert json.loads((folder / "record.json").read_text())["report_joined_by"] == "StudyInstanceUID"
         assert "brightness" in (folder / "index.html").read_text()
+    phrases = [phrase for folder in study_folders(tmp_path / "out") for phrase in phrases_of(folder)]
+    longer = sum(len(phrase.text) > 30 for phrase in phrases)
+    assert 0 < longer < len(phrases)
+    assert CliRunner().invoke(app, ["count", *cohort, "--letters", "30"]).stdout == f"{longer} longer phrases\n"
+    assert "Count long phrases." in CliRunner().invoke(app, ["--help"]).stdout

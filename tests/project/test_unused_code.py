@@ -35,7 +35,7 @@ Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 
 def uses(tree: ast.AST) -> Iterator[str]:
-    """Give each name that code reads or imports, or has as a text (for ``getattr``) outside ``__all__``."""
+    """Give each name that code reads, imports, or has in a text ("name" or "module:name") outside ``__all__``."""
     listed = {
         id(text)
         for node in ast.walk(tree)
@@ -50,7 +50,7 @@ def uses(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.alias):
             yield node.name.rpartition(".")[2]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in listed:
-            yield node.value
+            yield node.value.rpartition(":")[2]
 
 
 def definitions(module: ast.Module) -> Iterator[tuple[str, Definition]]:
