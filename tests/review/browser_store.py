@@ -64,6 +64,22 @@ def entries_kept(page: Page) -> list[dict]:
     return [entry for study in kept_in_browser(page)["studies"].values() for entry in study["entries"]]
 
 
+def empty(page: Page) -> None:
+    """Remove all that pages from disk have left in the browser; ``page`` is one of them."""
+    page.evaluate(
+        """async () => {
+          localStorage.clear();
+          for (const { name } of await indexedDB.databases()) {
+            await new Promise((resolve, reject) => {
+              const request = indexedDB.deleteDatabase(name);
+              request.onsuccess = resolve;
+              request.onerror = () => reject(request.error);
+            });
+          }
+        }"""
+    )
+
+
 def keep_nothing(page: Page) -> None:
     """Let every later write of this page fail as in a full browser."""
     page.evaluate(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from browser_store import begin_with_initials
+from browser_store import begin_with_initials, empty
 from made_up_review import REVIEWERS, ROOT, Server, lay_down, ready, three_studies
 from playwright.sync_api import BrowserContext, Page
 
@@ -114,6 +114,24 @@ def context_for(new_context: Callable[..., BrowserContext]) -> Callable[..., Bro
         return contexts[key]
 
     return find
+
+
+@pytest.fixture
+def browser_name(context_for: Callable[..., BrowserContext], tmp_path: Path) -> str:
+    """A browser that keeps nothing yet of pages from disk: the same for all tests, emptied."""
+    name = "disk, emptied"
+    blank = context_for(name, offline=True).pages[0]
+    if blank.url == "about:blank":
+        (tmp_path / "blank.html").write_text("<!doctype html><title>blank</title>")
+        blank.goto((tmp_path / "blank.html").as_uri())
+    empty(blank)
+    return name
+
+
+@pytest.fixture
+def own_browser_name(request: pytest.FixtureRequest) -> str:
+    """A browser for one test alone, which sets its clock or what it keeps in localStorage."""
+    return request.node.name
 
 
 @pytest.fixture

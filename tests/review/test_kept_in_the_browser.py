@@ -56,14 +56,8 @@ def folder_of(out: Path) -> str:
     return f"{(out / 'studies').as_uri().removeprefix('file://')}/"
 
 
-@pytest.fixture
-def browser_name(request) -> str:
-    """A browser of its own for each test: what one keeps, no other sees."""
-    return request.node.name
-
-
-def test_an_answer_is_kept_though_the_clock_was_set_back(open_file, out, browser_name, tmp_path) -> None:
-    page = open_file(out, TWO.record.key, browser_name)
+def test_an_answer_is_kept_though_the_clock_was_set_back(open_file, out, own_browser_name, tmp_path) -> None:
+    page = open_file(out, TWO.record.key, own_browser_name)
     page.keyboard.press("r")
     for verdict, hour in (("1", 10), ("3", 9), ("2", 8)):
         page.clock.set_fixed_time(f"2026-03-05T{hour:02}:00:00Z")
@@ -80,10 +74,10 @@ def test_an_answer_is_kept_though_the_clock_was_set_back(open_file, out, browser
         assert [entry.verdict for entry in ledger.latest()] == ["partly"]
 
 
-def test_of_answers_of_an_earlier_version_none_is_shown_that_another_replaces(open_file, out, browser_name) -> None:
+def test_of_answers_of_an_earlier_version_none_is_shown_that_another_replaces(open_file, out, own_browser_name) -> None:
     first = entry_of(TWO, 1, reviewer="AB", verdict="agree", moment="2026-03-05T10:00:00Z")
     second = entry_of(TWO, 2, reviewer="AB", verdict="disagree", moment="2026-03-05T09:00:00Z", replaces=first["id"])
-    page = open_file(out, ONE.record.key, browser_name)
+    page = open_file(out, ONE.record.key, own_browser_name)
     begin_with_local_storage(page, local_storage_of(folder_of(out), first, second))
     page.goto((out / "studies" / TWO.record.key / "index.html").as_uri())
     ready(page)
@@ -277,8 +271,8 @@ def test_without_a_database_pages_say_so_and_still_save_a_file(
     expect(page.locator("table.studies tbody tr[data-key]")).to_have_count(3)
 
 
-def test_what_version_0_1_kept_in_local_storage_is_taken_over_once(open_file, out, browser_name) -> None:
-    page = open_file(out, ONE.record.key, browser_name, initials=None)
+def test_what_version_0_1_kept_in_local_storage_is_taken_over_once(open_file, out, own_browser_name) -> None:
+    page = open_file(out, ONE.record.key, own_browser_name, initials=None)
     mine = entry_of(TWO, 1, reviewer="AB", verdict="disagree")
     other_audit = local_storage_of("/other/studies/", entry_of(FOUR, 2, reviewer="AB"), made=FOUR)
     earlier = {NAME: "AB", HIDES: "yes"} | other_audit | local_storage_of(folder_of(out), mine)
@@ -303,8 +297,8 @@ def test_what_version_0_1_kept_in_local_storage_is_taken_over_once(open_file, ou
     assert len(entries_kept(page)) == 2
 
 
-def test_the_page_over_all_studies_takes_over_what_version_0_1_kept(open_file, out, browser_name) -> None:
-    page = open_file(out, ONE.record.key, browser_name, initials=None)
+def test_the_page_over_all_studies_takes_over_what_version_0_1_kept(open_file, out, own_browser_name) -> None:
+    page = open_file(out, ONE.record.key, own_browser_name, initials=None)
     mine = entry_of(TWO, 1, reviewer="AB", verdict="disagree")
     begin_with_local_storage(page, {NAME: "AB"} | local_storage_of(folder_of(out), mine))
     page.goto((out / "index.html").as_uri())

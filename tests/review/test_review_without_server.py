@@ -35,12 +35,6 @@ def save(page: Page, path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def browser_name(request) -> str:
-    """A browser of its own for each test: what one keeps, no other sees."""
-    return request.node.name
-
-
 def test_the_dock_is_folded_away_for_who_only_reads(open_file, out, browser_name):
     page = open_file(out, TWO.record.key, browser_name, initials=None)
     expect(dock(page).get_by_label("Comment")).to_be_hidden()
@@ -156,8 +150,8 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"entries": 3}', "null"])
-def test_a_damaged_store_does_not_stop_the_page(open_file, out, browser_name, text):
-    page = open_file(out, TWO.record.key, browser_name)
+def test_a_damaged_store_does_not_stop_the_page(open_file, out, own_browser_name, text):
+    page = open_file(out, TWO.record.key, own_browser_name)
     begin_with_local_storage(page, {f"m2ib-audit review {PLACE}": text})
     page.reload()
     ready(page)
