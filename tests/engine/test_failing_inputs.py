@@ -1,11 +1,12 @@
 """One bad input or one bug is named with its remedy, stops no other study, and what cannot run leaves nothing."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from short_runs import command, settings_for
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from audit.attribution.m2ib import M2IB
 from audit.cli import app
@@ -23,41 +24,47 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        pytest.param(lambda c: truncate(c / "dicom" / "phantom-00002.dcm"), "", id="truncated DICOM"),
-        pytest.param(lambda c: (c / "dicom" / "x.dcm").write_text("hello"), "DICOM", id="text named .dcm"),
-        pytest.param(
-            lambda c: (c / "reports" / "orphan.txt").write_text("FINDINGS: There is a nodule."),
-            "no image has the report's name",
-            id="report without image",
-        ),
-        pytest.param(
-            lambda c: append(c / "boxes.csv", "phantom-00001,nodule,5000,5000,9,9,phantom\n"),
-            "box",
-            id="box outside the image",
-        ),
-    ],
-)
-def test_one_bad_input_is_named_with_its_mend_and_stops_no_other(cohort: Path, tmp_path: Path, spoil, reason) -> None:
-    spoil(cohort)
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
-    assert result.exit_code == 3
-    failures = pd.read_csv(tmp_path / "out" / "failures.csv")
-    failed = failures[failures["failed"]]
-    assert len(failed) >= 1
-    assert failed["reason"].str.contains(reason, case=False).any()
-    assert failed["reason"].str.len().min() > 20
-    assert len(study_folders(tmp_path / "out")) >= 3
-
-
-def test_two_reports_for_one_study_are_both_named(cohort: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def spoilt(phantom_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A run over a cohort with several bad inputs: its OUT, and how the command ended."""
+    folder = tmp_path_factory.mktemp("spoilt")
+    cohort = Path(shutil.copytree(phantom_cohort, folder / "cohort"))
+    truncate(cohort / "dicom" / "phantom-00002.dcm")
+    (cohort / "dicom" / "x.dcm").write_text("hello")
+    (cohort / "reports" / "orphan.txt").write_text("FINDINGS: There is a nodule.")
+    append(cohort / "boxes.csv", "phantom-00001,nodule,5000,5000,9,9,phantom\n")
     (cohort / "reports" / "more").mkdir()
     (cohort / "reports" / "more" / "phantom-00003.txt").write_text("FINDINGS: There is a pneumothorax.")
-    result = CliRunner().invoke(app, command(cohort, tmp_path / "out"))
-    assert result.exit_code == 3
-    assert result.stderr.count("different reports belong to one study") >= 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
+        ended = CliRunner().invoke(app, command(cohort, folder / "out", "--set", "inputs.index=none", "--show-phi"))
+    return folder / "out", ended
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("phantom-00002.dcm", "truncated", id="truncated DICOM"),
+        pytest.param("x.dcm", "DICOM", id="text named .dcm"),
+        pytest.param("orphan.txt", "no image has the report's name", id="report without image"),
+        pytest.param("boxes.csv", "box", id="box outside the image"),
+        pytest.param("phantom-00003.txt", "different reports belong to one study", id="two reports"),
+    ],
+)
+def test_each_bad_input_is_named_with_its_remedy(spoilt: tuple[Path, Result], name: str, reason: str) -> None:
+    out, ended = spoilt
+    assert ended.exit_code == 3
+    failures = pd.read_csv(out / "failures.csv")
+    failed = failures[failures["failed"]]
+    assert failed["reason"].str.len().min() > 20
+    of_input = failed[failed["path"].str.contains(name, regex=False, na=False)]
+    assert of_input["reason"].str.contains(reason, case=False).any()
+
+
+def test_bad_inputs_stop_no_other(spoilt: tuple[Path, Result]) -> None:
+    out, ended = spoilt
+    assert ended.stderr.count("different reports belong to one study") >= 2
+    assert len(study_folders(out)) == 2
 
 
 @pytest.mark.parametrize(
