@@ -260,12 +260,12 @@ def _from_folder(path: KeyPath, value: object, folder: Path) -> object:
 
 _HEAD = """\
 # Configuration of m2ib-audit: `m2ib-audit run --config FILE`; `check`, `compare`, `sanity` and `evaluate` take it too.
-# Keys are named as the flags; a flag or --set KEY=VALUE wins over the file. Relative paths begin at this file's folder.
-# Values are the defaults; a line behind # has none, or one that depends on the model or the command.
+# Keys have the names of the flags; a flag or --set KEY=VALUE wins over the file. Relative paths refer to this file's
+# folder. Values are the defaults; a commented line has none, or one that depends on the model or the command.
 """
 _NUMBERS_HEAD = """\
-# Hyperparameters of the methods. Unless given they are those of the model's folder, else as published. What stands
-# under [all] is for every chosen method that has it.
+# Hyperparameters of the methods. Defaults are those of the model's folder, otherwise as published. Values under [all]
+# apply to every chosen method that has them.
 """
 _WIDTH = 117
 

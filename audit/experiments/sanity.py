@@ -23,10 +23,12 @@ from audit.pipeline.load import LoadedStudy, loaded_studies
 from audit.privacy.messages import Message
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
+from pipelines.quoting import counted
 from pipelines.study import Study
 
 __all__ = ["Sanity", "SanityConfig", "SanityLine", "check_sanity"]
 
+_LEAST_PATIENTS = 2  # one patient gives no information about the spread between patients
 _MEASURES = ("spearman", "ssim", "words_spearman", "cosine")
 
 
@@ -67,9 +69,9 @@ class Sanity:
 
     def __str__(self) -> str:
         head = (
-            f"{self.method} on {self.model}, {self.pairs} phrases, seed {self.seed}: how like its own heat the heat "
-            "stays while blocks turn random from the top\n"
-            "a method that explains the model falls towards 0; 95 % intervals over patients"
+            f"{self.method} on {self.model}, {counted(self.pairs, 'phrase')}, seed {self.seed}: similarity of the heat "
+            "to that of the trained model while blocks are randomised from the top\n"
+            "For a method that explains the model it falls towards 0. 95 % intervals over patients"
         )
         titles = ("image heat, Spearman", "image heat, SSIM", "word heat, Spearman", "cosine")
         rows = [f"{'tower':<7}{'random':>8}  " + "".join(f"{title:<26}" for title in titles)]
@@ -82,7 +84,7 @@ class Sanity:
 def _format(interval: Interval | None) -> str:
     if interval is None:
         return "-"
-    if not interval.is_bounded:
+    if interval.patients < _LEAST_PATIENTS:
         return f"{interval.estimate:.2f} [too few patients]"
     return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 

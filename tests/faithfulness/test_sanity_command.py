@@ -111,11 +111,16 @@ def test_the_same_seed_gives_the_same_figures_and_the_sample_does_not_depend_on_
     assert [line.cosine for line in other.lines] == [line.cosine for line in first.lines]
 
 
-def test_one_patient_has_an_estimate_and_no_interval() -> None:
-    one = patient_interval(np.array([-0.25]), ["patient"])
+@pytest.mark.parametrize("value", [-0.25, 0.5])  # without and with an interval that is bounded by the values' range
+def test_one_patient_has_an_estimate_and_no_interval(value: float) -> None:
+    one = patient_interval(np.array([value]), ["patient"])
     line = SanityLine(tower=TowerName.IMAGE, blocks=1, of=3, spearman=one, ssim=None, words_spearman=one, cosine=one)
     printed = str(Sanity(method="m2ib", model="phantom", pairs=1, seed=0, lines=(line,))).splitlines()[-1]
-    assert re.split(r" {2,}", printed)[2:] == ["-0.25 [too few patients]", "-", *["-0.25 [too few patients]"] * 2]
+    assert re.split(r" {2,}", printed)[2:] == [
+        f"{value:.2f} [too few patients]",
+        "-",
+        *[f"{value:.2f} [too few patients]"] * 2,
+    ]
     assert "inf" not in printed
 
 
