@@ -185,7 +185,7 @@ def test_two_revisions_are_never_mixed(hub, target):
     repository = hub.add("owner/model", files_of(PHANTOM))
     fetch("owner/model", target, on_message=told)
     first, repository.commit = repository.commit, "f" * 40
-    with pytest.raises(OutputError, match=rf"it holds revision {first}.*give --revision {first}"):
+    with pytest.raises(OutputError, match=rf"it holds revision {first}.*pass --revision {first}"):
         fetch("owner/model", target, on_message=told)
 
 
