@@ -2,7 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +13,16 @@ from typing import Any
 import torch
 
 from audit.attribution.engine import Method
-from audit.encoders.loading import load_encoder
+from audit.controls.plan import EveryPhrase
 from audit.encoders.protocol import DualEncoder
-from audit.execution.prepare import device_name, fit_of, pick_device, software_versions
+from audit.encoders.words import CutPhraseWarning
+from audit.execution.prepare import Progress, device_name, load_model, software_versions
 from audit.experiments.evaluation_pairs import (
     CUT_CAPTION,
     STRETCHED,
-    LoadedPair,
     Measurement,
     append,
-    load_pair,
-    measure,
+    measurements_of,
     read_measurements,
     rewrite,
 )
@@ -28,14 +30,15 @@ from audit.experiments.evaluation_settings import EvaluationConfig, check_method
 from audit.experiments.evaluation_summary import Mean, as_csv, summarise
 from audit.experiments.pair_table import PairRow, PairTable, read_pair_table
 from audit.faithfulness.confidence import TextMask
+from audit.faithfulness.measures import FaithfulnessSettings
+from audit.pipeline.explain import ExplainedStudy, Explainer
+from audit.pipeline.load import LoadedStudy, load_picture
 from audit.privacy.messages import Message
 from pipelines.errors import InputError, OutputError
+from pipelines.image_file import Picture, read_image
 from reports.writing import write_text_atomically
 
 __all__ = ["EvaluationResult", "evaluate_table"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is in all."""
 
 _PAIRS_AT_ONCE = {"cpu": 8, "cuda": 128}  # read, then explained together
 
@@ -80,26 +83,35 @@ def evaluate_table(
     table = read_pair_table(settings.data_path, image_root=settings.image_root)
     drawn = table.draw(settings.pairs, seed=settings.method.seed)
     _check_drawn(table, drawn)
-    device = pick_device(settings.model.device)
-    encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model, auto="own"))
+    encoder, device = load_model(settings.model, auto="own")
     methods = methods_of(settings, encoder)
     record = _record(settings, table, encoder, methods, device)
     kept = out.begin(record, resume=settings.resume)
-    work = _Work(
-        table=table,
+    text_mask, size = text_mask_of(settings), _PAIRS_AT_ONCE.get(device.type, 1)
+    explainer = Explainer(
         encoder=encoder,
         methods=methods,
+        faithfulness=EveryPhrase(),
+        faithfulness_scores=FaithfulnessSettings(curves=(), word_curves=(), road=None, text_mask=text_mask),
         device=device,
         seed=settings.method.seed,
-        text_mask=text_mask_of(settings),
+        pairs_a_batch=size,
     )
-    _measure_all(work, drawn, kept, out.rows, progress)
+    done = {row.row for row in kept}
+    missing = [row for row in drawn if row.number not in done]
+    progress("Evaluating pairs", len(done), len(drawn))
+    for start in range(0, len(missing), size):
+        rows = missing[start : start + size]
+        with _silent_about_captions():
+            explained = list(explainer.explained(_load(table, row, encoder) for row in rows))
+        append(out.rows, _by_method(rows, explained, explainer))
+        progress("Evaluating pairs", len(done) + start + len(rows), len(drawn))
     measurements = read_measurements(out.rows)
     means = summarise(measurements)
     out.end(record, means, measurements)
     return EvaluationResult(
         means=means,
-        text_mask=work.text_mask,
+        text_mask=text_mask,
         model=encoder.info.name,
         terms=encoder.info.terms,
         table_rows=table.rows,
@@ -111,19 +123,34 @@ def evaluate_table(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """One table, one model and its methods."""
+def _load(table: PairTable, row: PairRow, encoder: DualEncoder) -> LoadedStudy:
+    def read() -> Picture:
+        if row.wrong is not None:
+            raise InputError(row.wrong)
+        path = table.file_of(row)
+        try:
+            return read_image(path)
+        except InputError as error:  # the results name the image as the table does
+            raise InputError(str(error).removeprefix(f"{path}: ")) from error
 
-    table: PairTable
-    encoder: DualEncoder
-    methods: tuple[Method, ...]
-    device: torch.device
-    seed: int
-    text_mask: TextMask
+    return load_picture(row.image, [row.caption], read, encoder)
 
-    def load(self, row: PairRow) -> LoadedPair | str:
-        return load_pair(self.table, row, self.encoder, device=self.device, seed=self.seed)
+
+def _by_method(rows: Sequence[PairRow], explained: Sequence[ExplainedStudy], explainer: Explainer) -> list[Measurement]:
+    """Return the measurements of a batch, method after method, pairs that could not be explained behind the others."""
+    found = [measurements_of(row, study, explainer) for row, study in zip(rows, explained, strict=True)]
+    return [
+        measurement
+        for of_method in zip(*found, strict=True)
+        for measurement in sorted(of_method, key=lambda measurement: measurement.error is not None)
+    ]
+
+
+@contextmanager
+def _silent_about_captions() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CutPhraseWarning)
+        yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +186,16 @@ class _Files:
             )
 
     def begin(self, record: dict[str, Any], *, resume: bool) -> tuple[Measurement, ...]:
-        """Write the record of the run, and keep the rows of a resumed run; rows with an error are measured again."""
+        """Write the record of the run, and keep the rows of a resumed run.
+
+        A pair with an error, or with rows of only some of the methods, is measured again.
+        """
         kept: tuple[Measurement, ...] = ()
         if resume and self.rows.exists():
             self._refuse_other_settings(record)
-            kept = tuple(row for row in read_measurements(self.rows) if row.error is None)
+            measured = [row for row in read_measurements(self.rows) if row.error is None]
+            methods = Counter(row.row for row in measured)
+            kept = tuple(row for row in measured if methods[row.row] == len(record["settings"]["methods"]))
         for old in (self.summary, self.summary_table):
             old.unlink(missing_ok=True)
         write_text_atomically(self.run, json.dumps(record, indent=1) + "\n")
@@ -238,33 +270,3 @@ def _check_drawn(table: PairTable, drawn: Sequence[PairRow]) -> None:
             f"{table.path}: none of the {len(drawn)} sampled images exists; relative paths refer to "
             f"{table.image_root}: give their folder with --image-root"
         )
-
-
-def _measure_all(
-    work: _Work, drawn: Sequence[PairRow], kept: Sequence[Measurement], rows: Path, progress: Progress
-) -> None:
-    """Measure what is missing, and append it to the file batch by batch."""
-    done = {(row.row, row.method) for row in kept}
-    missing = [row for row in drawn if any((row.number, method.name) not in done for method in work.methods)]
-    size = _PAIRS_AT_ONCE.get(work.device.type, 1)
-    progress("Evaluating pairs", len(drawn) - len(missing), len(drawn))
-    for start in range(0, len(missing), size):
-        chunk = missing[start : start + size]
-        for measurements in _measure_chunk(work, chunk, done):
-            append(rows, measurements)
-        progress("Evaluating pairs", len(drawn) - len(missing) + start + len(chunk), len(drawn))
-
-
-def _measure_chunk(work: _Work, rows: Sequence[PairRow], done: set[tuple[int, str]]) -> Iterator[Sequence[Measurement]]:
-    """Yield the rows of one method after the other, so that results are written as soon as they are known."""
-    loaded = [work.load(row) for row in rows]
-    for method in work.methods:
-        wanted = [(row, pair) for row, pair in zip(rows, loaded, strict=True) if (row.number, method.name) not in done]
-        pairs = [pair for _, pair in wanted if isinstance(pair, LoadedPair)]
-        if pairs:
-            yield measure(work.encoder, method, pairs, work.text_mask)
-        yield [
-            Measurement(row=row.number, image=row.image, method=method.name, error=pair)
-            for row, pair in wanted
-            if isinstance(pair, str)
-        ]

@@ -2,40 +2,30 @@
 
 import csv
 import io
-import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import get_type_hints
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from audit.attribution.engine import Method, pair_seed
-from audit.attribution.pairs import Request
 from audit.encoders.protocol import DualEncoder
 from audit.encoders.words import CutPhraseWarning
-from audit.experiments.pair_table import PairRow, PairTable
-from audit.faithfulness.confidence import Confidence, TextMask, image_confidence, text_confidence
-from audit.faithfulness.pairs import ExplainedPair, shuffled
-from pipelines.errors import InputError, OutputError
-from pipelines.image_file import RANGE, Picture, read_image
+from audit.experiments.pair_table import PairRow
+from audit.pipeline.explain import ExplainedStudy, Explainer
+from pipelines.errors import OutputError
+from pipelines.image_file import RANGE
 from pipelines.quoting import defused
-from pipelines.transforms import place_image
+from pipelines.study import PixelStep
+from reports.score_catalogue import shuffled_name
 from reports.writing import write_text_atomically
 
 __all__ = [
     "CUT_CAPTION",
     "MEASURES",
     "STRETCHED",
-    "LoadedPair",
     "Measurement",
     "append",
-    "load_pair",
-    "measure",
+    "measurements_of",
     "read_measurements",
     "rewrite",
 ]
@@ -149,84 +139,37 @@ def _measurement(cells: Sequence[str]) -> Measurement:
 CUT_CAPTION = "the caption is longer than the model's context"
 STRETCHED = "the picture has more than 8 bits"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedPair:
-    """One pair, ready for the model."""
-
-    row: PairRow
-    pixels: Float[Tensor, "3 size size"]
-    seed: int
-    note: str | None
+_SCORES = {measure: measure.replace("_", " confidence ") for measure in MEASURES}  # their names in the catalogue
 
 
-def load_pair(
-    table: PairTable, row: PairRow, encoder: DualEncoder, *, device: torch.device, seed: int
-) -> LoadedPair | str:
-    """Read a row's image and fit it to the model's input, or return why that is not possible."""
-    if row.wrong is not None:
-        return row.wrong
-    path = table.file_of(row)
-    try:
-        picture = read_image(path)
-    except InputError as error:
-        return str(error).removeprefix(f"{path}: ")  # the path stands beside it, as the table gives it
-    pixels, _ = place_image(picture.display, encoder.preprocessing)
-    own_seed = pair_seed(seed, row.image, row.caption)
-    notes = "; ".join(_notes(picture, row.caption, encoder))
-    return LoadedPair(row=row, pixels=pixels.to(device), seed=own_seed, note=notes or None)
-
-
-def measure(
-    encoder: DualEncoder, method: Method, pairs: Sequence[LoadedPair], text_mask: TextMask = TextMask.MINMAX
-) -> tuple[Measurement, ...]:
-    """Explain pairs by one method and score its heat; a pair's result does not depend on the other pairs.
-
-    ``text_mask`` decides how the heat of words becomes their weights.
-
-    Raises:
-        ModelError: the method cannot explain this model, or the model's text tower provides no embeddings.
-    """
-    with _silent_about_captions():
-        begun = time.perf_counter()
-        requests = [Request(pixels=pair.pixels, phrases=(pair.row.caption,), seeds=(pair.seed,)) for pair in pairs]
-        answers = method.explain_batch(encoder, requests)
-        seconds = (time.perf_counter() - begun) / len(pairs)
-        explained = [
-            one
-            for request, answer in zip(requests, answers, strict=True)
-            for one in ExplainedPair.all_of(request, answer)
-        ]
-        own = _scores(encoder, explained, text_mask)
-        at_random = _scores(encoder, [shuffled(pair, seed=pair.seed) for pair in explained], text_mask)
+def measurements_of(row: PairRow, explained: ExplainedStudy, explainer: Explainer) -> tuple[Measurement, ...]:
+    """Return a row's measurement for each method; for a pair that could not be explained, the reason."""
+    names = [method.name for method in explainer.methods]
+    if not explained.cases:
+        reason = explained.left_out[-1].reason
+        return tuple(Measurement(row=row.number, image=row.image, method=name, error=reason) for name in names)
+    (case,) = explained.cases
+    values = {(score.method, score.score): score.value for score in case.faithfulness[0]}
+    note = "; ".join(_notes(case.loaded.steps, row.caption, explainer.encoder)) or None
     return tuple(
         Measurement(
-            row=pair.row.number,
-            image=pair.row.image,
-            method=method.name,
-            cosine=explanation.cosine,
+            row=row.number,
+            image=row.image,
+            method=name,
+            cosine=attribution.cosine,
             seconds=seconds,
             error=None,
-            note=pair.note,
-            **scores,
-            **{f"shuffled_{name}": value for name, value in reference.items()},
+            note=note,
+            **{measure: values[name, score] for measure, score in _SCORES.items()},
+            **{f"shuffled_{measure}": values[shuffled_name(name), score] for measure, score in _SCORES.items()},
         )
-        for pair, (explanation,), scores, reference in zip(pairs, answers, own, at_random, strict=True)
+        for name, (attribution,), seconds in zip(names, case.explanations, case.seconds_a_pair, strict=True)
     )
 
 
-def _scores(encoder: DualEncoder, pairs: Sequence[ExplainedPair], text_mask: TextMask) -> list[dict[str, float | None]]:
-    sides = zip(image_confidence(encoder, pairs), text_confidence(encoder, pairs, mask=text_mask), strict=True)
-    return [dict(zip(MEASURES, (*_in_percent(image), *_in_percent(text)), strict=True)) for image, text in sides]
-
-
-def _in_percent(confidence: Confidence | None) -> tuple[float | None, float | None]:
-    return (None, None) if confidence is None else (100.0 * confidence.drop, 100.0 * confidence.increased)
-
-
-def _notes(picture: Picture, caption: str, encoder: DualEncoder) -> Iterator[str]:
-    """Return notes about how a pair was processed."""
-    yield from (f"{STRETCHED}: {step.detail}" for step in picture.steps if step.step == RANGE)
+def _notes(steps: Sequence[PixelStep], caption: str, encoder: DualEncoder) -> Iterator[str]:
+    """Yield notes about how a pair was processed."""
+    yield from (f"{STRETCHED}: {step.detail}" for step in steps if step.step == RANGE)
     if _is_cut(encoder, caption):
         yield f"{CUT_CAPTION} of {encoder.text.context} tokens: its end was not read"
 
@@ -236,10 +179,3 @@ def _is_cut(encoder: DualEncoder, caption: str) -> bool:
         warnings.simplefilter("always")
         encoder.text.tokenise([caption])
     return any(issubclass(warning.category, CutPhraseWarning) for warning in caught)
-
-
-@contextmanager
-def _silent_about_captions() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CutPhraseWarning)
-        yield

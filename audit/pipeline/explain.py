@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from secrets import token_bytes
 
 import torch
 
@@ -92,7 +93,7 @@ class Explainer:
     words_apart: bool = False
     """Explain words only of the phrases whose faithfulness is scored, by a second call of each method."""
     device: torch.device
-    keys: Pseudonyms
+    keys: Pseudonyms = field(default_factory=lambda: Pseudonyms(token_bytes(16)))  # of studies in the log
     seed: int
     pairs_a_batch: int | None = None  # None: as many as fill the device
     clock: Stopwatch = field(default_factory=Stopwatch)
@@ -141,10 +142,16 @@ class Explainer:
                 explanations=explanations,
                 seconds_a_pair=tuple(seconds),
                 controls=self._controls(case, request),
-                faithfulness=self._faithfulness(case, request, explanations),
+                faithfulness=scores,
                 words=self._words(request),
             )
-            for case, request, explanations in zip(cases, requests, zip(*by_method, strict=True), strict=True)
+            for case, request, explanations, scores in zip(
+                cases,
+                requests,
+                zip(*by_method, strict=True),
+                self._faithfulness(cases, requests, by_method),
+                strict=True,
+            )
         )
         return [
             ExplainedStudy(
@@ -184,32 +191,38 @@ class Explainer:
             )
 
     def _faithfulness(
-        self, case: LoadedCase, request: Request, explanations: Sequence[Sequence[Attribution]]
-    ) -> dict[int, tuple[Score, ...]]:
-        """Score the heat of the sampled phrases, and the same heat with shuffled cells."""
-        sampled = self.faithfulness.indices(case.case)
-        if not sampled:
-            return {}
-        texts = [case.case.phrases[index].text for index in sampled]
+        self,
+        cases: Sequence[LoadedCase],
+        requests: Sequence[Request],
+        by_method: Sequence[Sequence[Sequence[Attribution]]],
+    ) -> list[dict[int, tuple[Score, ...]]]:
+        """Score the heat of the sampled phrases of each case, and the same heat with shuffled cells."""
+        found: list[dict[int, tuple[Score, ...]]] = [{} for _ in cases]
+        sampled = [(row, index) for row, case in enumerate(cases) for index in self.faithfulness.indices(case.case)]
+        texts = [(row, cases[row].case.phrases[index].text) for row, index in sampled]
         if self.words_apart:
-            request = _only(request, texts)
-            explanations = [self._explained_with_words(method, request) for method in self.methods]
-        places = [request.phrases.index(text) for text in texts]
-        found: dict[int, tuple[Score, ...]] = {}
+            requests, by_method = self._explained_with_words(requests, texts)
         with self.clock("faithfulness"):
-            for method, explained in zip(self.methods, explanations, strict=True):
-                all_pairs = ExplainedPair.all_of(request, explained)
-                pairs = [all_pairs[place] for place in places]
+            for method, explained in zip(self.methods, by_method, strict=True) if sampled else ():
+                pairs = _chosen_pairs(requests, explained, texts)
                 moved = [shuffled(pair, seed=pair.seed) for pair in pairs]
                 own = self._scores(pairs, method.name)
                 beside = self._scores(moved, shuffled_name(method.name))
-                for index, *of_phrase in zip(sampled, own, beside, strict=True):
-                    found[index] = (*found.get(index, ()), *of_phrase[0], *of_phrase[1])
+                for (row, index), *of_phrase in zip(sampled, own, beside, strict=True):
+                    found[row][index] = (*found[row].get(index, ()), *of_phrase[0], *of_phrase[1])
         return found
 
-    def _explained_with_words(self, method: Method, request: Request) -> tuple[Attribution, ...]:
-        (explained,) = method.explain_batch(self.encoder, [request], words=True, clock=self.clock)
-        return explained
+    def _explained_with_words(
+        self, requests: Sequence[Request], texts: Sequence[tuple[int, str]]
+    ) -> tuple[list[Request], list[list[tuple[Attribution, ...]]]]:
+        """Explain some phrases with their words, given by the index of their request; all others are dropped."""
+        only = [_only(request, [text for row, text in texts if row == place]) for place, request in enumerate(requests)]
+        put = [request for request in only if request.phrases]
+        by_method = []
+        for method in self.methods:
+            answers = iter(method.explain_batch(self.encoder, put, words=True, clock=self.clock) if put else ())
+            by_method.append([next(answers) if request.phrases else () for request in only])
+        return only, by_method
 
     def _scores(self, pairs: Sequence[ExplainedPair], name: str) -> list[tuple[Score, ...]]:
         return score_faithfulness(self.encoder, pairs, method=name, settings=self.faithfulness_scores)
@@ -220,6 +233,14 @@ class Explainer:
         if self.device.type == "cuda":  # pinned memory, so that the copy overlaps with the computation
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
+
+
+def _chosen_pairs(
+    requests: Sequence[Request], explained: Sequence[Sequence[Attribution]], texts: Sequence[tuple[int, str]]
+) -> list[ExplainedPair]:
+    """Return the pairs with these phrases, given by the index of their request."""
+    pairs = {row: ExplainedPair.all_of(requests[row], explained[row]) for row, _ in texts}
+    return [pairs[row][requests[row].phrases.index(text)] for row, text in texts]
 
 
 def _only(request: Request, texts: Sequence[str]) -> Request:

@@ -1,21 +1,24 @@
 """Load: decodes the images of each study and prepares them for the model, ahead of it and in several processes."""
 
 import logging
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from audit.encoders.protocol import DualEncoder
 from audit.logbook.events import scrubbed_trace
 from audit.machine import Stopwatch
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.errors import WorkerError
+from pipelines.errors import InputError, WorkerError
+from pipelines.image_file import Picture
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import BurnedIn
-from pipelines.study import Exclusion, Study
-from pipelines.transforms import LoadedCase, load_cases
+from pipelines.study import Case, Context, Exclusion, Image, Phrase, Report, Study, View
+from pipelines.transforms import LoadedCase, load_cases, place_image
 
-__all__ = ["LoadedStudy", "failed_study", "loaded_studies", "phrase_texts"]
+__all__ = ["LoadedStudy", "failed_study", "load_picture", "loaded_studies", "phrase_texts"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,62 @@ def loaded_studies(
         yield LoadedStudy(
             study=study, cases=loaded, left_out=tuple(item for item in items if isinstance(item, Exclusion))
         )
+
+
+def load_picture(name: str, texts: Sequence[str], read: Callable[[], Picture], encoder: DualEncoder) -> LoadedStudy:
+    """Load an image from outside a DICOM cohort (a picture of a table, a rendered phantom) as a study of its own.
+
+    Args:
+        name: identifies the image and, with a phrase, the noise of the pair.
+        texts: the phrases to explain it with.
+        read: returns the picture, or raises an InputError whose message becomes the reason of the exclusion.
+        encoder: the model.
+    """
+    began = time.perf_counter()
+    try:
+        picture = read()
+    except InputError as error:
+        left_out = Exclusion(source=name, stage="pixels", reason=str(error), failed=True)
+        return LoadedStudy(study=_study_of(name, texts, shape=(0, 0)), cases=(), left_out=(left_out,))
+    study = _study_of(name, texts, shape=picture.shape)
+    inputs, placement = place_image(picture.display, encoder.preprocessing)
+    loaded = LoadedCase(
+        case=study.cases[0],
+        picture=b"",  # shown on no page
+        valid=picture.valid,
+        steps=picture.steps,
+        placement=placement,
+        inputs=inputs,
+        seconds=time.perf_counter() - began,
+    )
+    return LoadedStudy(study=study, cases=(loaded,), left_out=())
+
+
+def _study_of(name: str, texts: Sequence[str], *, shape: tuple[int, int]) -> Study:
+    image = Image(
+        path=Path(name),
+        rows=shape[0],
+        columns=shape[1],
+        view=View.UNKNOWN,
+        view_source="",
+        spacing_mm=None,
+        spacing_source=None,
+        horizontally_flipped=False,
+        sop_instance_uid=name,
+        study_instance_uid=name,
+        patient_id="",
+        accession_number="",
+        sex=None,
+        age_years=None,
+        series_description="",
+    )
+    phrases = tuple(Phrase(text=text, section="", finding=None, context=Context.PRESENT) for text in texts)
+    return Study(
+        study_instance_uid=name,
+        report=Report(source=name, text=""),
+        report_joined_by="",
+        cases=(Case(image=image, phrases=phrases, boxes=()),),
+    )
 
 
 def failed_study(study: Study, keys: Pseudonyms, error: Exception) -> Exclusion:

@@ -17,7 +17,7 @@ from audit.attribution.pairs import Request
 from audit.cli import app
 from audit.encoders.loading import load_encoder
 from audit.experiments import evaluation as evaluation_run
-from audit.experiments.evaluation_pairs import MEASURES, measure
+from audit.experiments.evaluation_pairs import MEASURES
 from audit.phantom.evaluation import held_out_phantoms
 from pipelines.geometry import Fit
 from pipelines.image_file import read_image
@@ -156,7 +156,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason_and_status_3(folder, tmp_p
     good = [row for row in without_seconds(tmp_path / "out.csv") if not row["error"]]
     for row, undisturbed in zip(good, without_seconds(whole[0]), strict=True):
         assert float(row["image_drop"]) == pytest.approx(float(undisturbed["image_drop"]), abs=1e-2)
-    assert "14 pairs drawn from 14, 4 of them could not be measured" in result.stdout
+    assert "14 pairs sampled from 14, 4 of them could not be measured" in result.stdout
     assert "says nothing about patients" in result.stderr
 
 
@@ -184,15 +184,15 @@ def test_the_summary_says_how_words_were_weighted_and_a_resumed_run_keeps_to_it(
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, whole):
-    out, batches = tmp_path / "out.csv", []
+    out, read = tmp_path / "out.csv", []
 
-    def interrupted(*arguments):
-        if batches:
+    def interrupted(path):
+        if len(read) == 8:  # the first batch was explained
             raise KeyboardInterrupt
-        batches.append(arguments)
-        return measure(*arguments)
+        read.append(path)
+        return read_image(path)
 
-    monkeypatch.setattr(evaluation_run, "measure", interrupted)
+    monkeypatch.setattr(evaluation_run, "read_image", interrupted)
     cut = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS))
     assert cut.exit_code == 1
     assert "--resume" in cut.stderr
@@ -200,7 +200,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, m
     before = out.read_text()
     with out.open("a") as stream:  # and a machine that lost its power in the middle of a row
         stream.write("3,im")
-    monkeypatch.setattr(evaluation_run, "measure", measure)
+    monkeypatch.setattr(evaluation_run, "read_image", read_image)
     resumed = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS), "--resume")
     assert resumed.exit_code == 0
     assert "8 rows existed already" in resumed.stderr
@@ -208,6 +208,36 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder, tmp_path, m
     for row, undisturbed in zip(without_seconds(out), without_seconds(whole[0]), strict=True):
         assert row["row"] == undisturbed["row"]
         assert float(row["image_drop"]) == pytest.approx(float(undisturbed["image_drop"]), abs=1e-2)
+
+
+def test_a_resumed_run_measures_pairs_again_that_lack_one_of_the_methods(folder, tmp_path):
+    out, flags = tmp_path / "out.csv", ("--pairs", "3", "--method", "nib", "--method", "rollout")
+    assert evaluate(folder / "pairs.tsv", out, *flags).exit_code == 0
+    undisturbed = without_seconds(out)
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:-1]))  # killed between two rows of one pair
+    resumed = evaluate(folder / "pairs.tsv", out, *flags, "--resume")
+    assert resumed.exit_code == 0
+    assert "4 rows existed already" in resumed.stderr
+    assert [(row["row"], row["method"]) for row in without_seconds(out)] == [
+        (row["row"], row["method"]) for row in undisturbed
+    ]
+
+
+def test_an_error_of_our_own_on_one_pair_is_its_row_and_the_others_are_measured(folder, tmp_path, monkeypatch):
+    def fragile(method, pairs):
+        if any("stone" in word for of_pair in pairs.tokens.words for word, _ in of_pair):
+            raise TypeError("an error of our own")
+        return attribute(method, pairs)
+
+    attribute = NIB.attribute
+    monkeypatch.setattr(NIB, "attribute", fragile)
+    table, out = changed(folder, tmp_path, [f"stone\t{folder / '0.png'}"]), tmp_path / "out.csv"
+    assert evaluate(table, out).exit_code == 3
+    errors = {row["row"]: row["error"] for row in rows_of(out) if row["error"]}
+    assert list(errors) == ["11"]
+    assert "failed (TypeError)" in errors["11"]
+    assert len(rows_of(out)) == PAIRS + 1
 
 
 def test_a_resumed_run_tries_again_what_could_not_be_read(folder, tmp_path):
