@@ -18,7 +18,7 @@ from reports.score_catalogue import names_of
 SCORES, SHORTCUT_SCORES = names_of("localisation"), names_of("shortcut")
 
 
-@pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])
+@pytest.mark.parametrize("name", ["RG1_UNCR.dcm", pytest.param("RG1_J2KR.dcm", marks=pytest.mark.slow)])
 def test_a_real_radiograph_goes_all_the_way_upright_with_dark_lungs(tmp_path: Path, name: str) -> None:
     (tmp_path / "dicom").mkdir()
     (tmp_path / "reports").mkdir()

@@ -196,7 +196,7 @@ def test_a_run_that_goes_on_makes_its_boxes_the_own_ones_again(
     assert read_run(out).own_failures is None
 
 
-@pytest.mark.parametrize("reference", ["path", "stem", "uid"])
+@pytest.mark.parametrize("reference", ["path", "stem", pytest.param("uid", marks=pytest.mark.slow)])
 def test_boxes_find_their_images_by_path_stem_or_uid_through_the_salt(
     finished: Path, out: Path, cohort: Path, reference: str
 ) -> None:
@@ -230,7 +230,14 @@ def test_no_name_of_a_file_stands_in_the_records(out: Path, cohort: Path) -> Non
     assert str(cohort) not in text
 
 
-@pytest.mark.parametrize("spoilt", ["record.json", "heat.npz", "image-1.jpg"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param("record.json", marks=pytest.mark.slow),
+        "heat.npz",
+        pytest.param("image-1.jpg", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_study_is_listed_and_stops_no_other(out: Path, spoilt: str) -> None:
     folder = study_folders(out)[2]
     (folder / spoilt).write_bytes(b"{")

@@ -149,7 +149,9 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_saves_a_file(open_file, 
     assert found.new == 1
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"entries": 3}', "null"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"entries": 3}', *(pytest.param(text, marks=pytest.mark.slow) for text in ("[]", "null"))]
+)
 def test_a_damaged_store_does_not_stop_the_page(open_file, out, own_browser_name, text):
     page = open_file(out, TWO.record.key, own_browser_name)
     begin_with_local_storage(page, {f"m2ib-audit review {PLACE}": text})
