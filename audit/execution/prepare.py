@@ -212,6 +212,7 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
         controls=ControlPlan(inputs.studies, sample=settings.scoring.controls, seed=settings.method.seed),
         faithfulness=ControlPlan(inputs.studies, sample=settings.scoring.faithfulness or 0, seed=settings.method.seed),
         words=settings.method.words,
+        word_references=settings.method.words,
         device=device,
         keys=keys,
         seed=settings.method.seed,

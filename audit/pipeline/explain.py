@@ -92,6 +92,7 @@ class Explainer:
     words: bool = True
     words_apart: bool = False
     """Explain words only of the phrases whose faithfulness is scored, by a second call of each method."""
+    word_references: bool = False  # measure what word heat is compared with
     device: torch.device
     keys: Pseudonyms = field(default_factory=lambda: Pseudonyms(token_bytes(16)))  # of studies in the log
     seed: int
@@ -162,7 +163,7 @@ class Explainer:
 
     def _words(self, request: Request) -> tuple[WordReferences, ...]:
         """Measure what word heat is compared with, if a method explains words."""
-        if not self.words or not any(method.explains_words for method in self.methods):
+        if not self.word_references or not any(method.explains_words for method in self.methods):
             return ()
         with self.clock("words"):
             left_out = leave_one_word_out(self.encoder, request.pixels, request.phrases)

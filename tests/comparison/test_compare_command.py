@@ -26,6 +26,7 @@ from pipelines.errors import ModelError, OutputError
 from pipelines.phantom.cohort import make_cohort
 from reports.comparison_page import comparison_tables, render_comparison
 from reports.comparison_record import ComparisonRecord
+from reports.score_catalogue import SCORES
 
 FAST = {"model": "phantom", "device": "cpu", "seed": 5}
 NAMES = ("nib", "grad_cam")
@@ -77,7 +78,8 @@ def test_a_comparison_finds_what_a_run_of_the_same_methods_finds(
         burned_in="keep",  # a comparison keeps no pictures, so it blanks none
         **FAST,
     )
-    of_run = run(asked).record.summaries
+    # A comparison explains the words of its faithfulness sample alone, too few for scores of word heat.
+    of_run = [summary for summary in run(asked).record.summaries if SCORES[summary.score].kind != "words"]
     ours = {(s.method, s.score, s.finding, s.averaging): s for s in record.scores}
     assert len(of_run) == len(ours) > 80
     for theirs in of_run:

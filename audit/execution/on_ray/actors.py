@@ -113,6 +113,7 @@ class ExplainActor:
             controls=recipe.controls,
             faithfulness=recipe.faithfulness,
             words=settings.method.words,
+            word_references=settings.method.words,
             device=device,
             keys=recipe.keys,
             seed=settings.method.seed,
