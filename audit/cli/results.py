@@ -49,7 +49,7 @@ def render(out: RunFolder) -> None:
     with errors_in_one_line(), held(out), progress_bar() as progress:
         found = render_again(out, progress=lambda done, total: progress("Making pages", done, total))
         messages = study_messages(found.damaged, out, Pseudonyms(load_salt(outside=out)))
-    print_message(f"{found.studies} study pages rendered")
+    print_message(f"{counted(found.studies, 'study page')} rendered")
     print_messages(messages, most=_LISTED_AT_MOST)
     typer.echo(found.page)
     if found.damaged:
