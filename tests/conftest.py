@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 import type_checker
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
@@ -72,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import torch  # the process that hands the tests out to the workers needs none
+
     torch.set_num_threads(1)  # the workers share the cores
 
 
