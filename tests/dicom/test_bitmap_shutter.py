@@ -1,4 +1,4 @@
-"""A shutter drawn as an overlay: 1 covers the pixel, and an overlay that cannot be meant covers none."""
+"""A shutter drawn as an overlay: 1 covers the pixel, and an overlay that implausible covers none."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_covered_pixels_take_no_part_in_the_percentiles(write_dx) -> None:
         pytest.param(np.zeros((6, 6), bool), {}, "not as large as the picture", id="other-size"),
         pytest.param(np.zeros(RAMP.shape, bool), {"named": 0x6004}, "which cannot be read", id="no-such-overlay"),
         pytest.param(np.zeros(RAMP.shape, bool), {"named": 0x7FE0}, "without its overlay", id="no-overlay-group"),
-        pytest.param(np.ones(RAMP.shape, bool), {}, "cannot be meant", id="covers-everything"),
+        pytest.param(np.ones(RAMP.shape, bool), {}, "implausible", id="covers-everything"),
     ],
 )
 def test_an_overlay_that_cannot_be_meant_is_passed_over_and_says_so(write_dx, covered, change, reason) -> None:
