@@ -12,7 +12,6 @@ from transformers import CLIPModel
 
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.methods import METHODS, build_method, numbers_by_method
-from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder, model_folder
 from audit.encoders.model_folder import load_pretrained, load_tokenizer
 from audit.encoders.protocol import DualEncoder
@@ -26,10 +25,12 @@ from audit.experiments.roar_retraining import (
 )
 from audit.metrics.statistics import Interval, patient_interval
 from audit.phantom.training import TrainingSettings
+from audit.pipeline.explain import Explainer
+from audit.pipeline.load import LoadedStudy, load_picture
 from pipelines.errors import AuditError, ModelError
-from pipelines.phantom.render import render, sample_phantom
+from pipelines.image_file import Picture, as_picture
+from pipelines.phantom.render import Phantom, render, sample_phantom
 from pipelines.phantom.wording import Claim, sentence_of
-from pipelines.transforms import place_image
 
 __all__ = ["DEFAULT_SHARES", "Roar", "RoarLine", "RoarSettings", "Side", "as_text", "run_roar"]
 
@@ -185,27 +186,29 @@ def _explained(
     settings: RoarSettings, method: Method, encoder: DualEncoder, mask_id: int, progress: Progress
 ) -> _Explained:
     """Sample phantoms with a location-free sentence each, about one of their findings, and explain them."""
-    images, sentences, claims, findings, seeds, heats, words = [], [], [], [], [], [], []
-    for index in range(settings.phantoms):
-        rng = np.random.default_rng([settings.seed, index, 2])
-        phantom = sample_phantom(rng, at_least=1)
-        present = sorted({lesion.finding for lesion in phantom.lesions})
-        claim = Claim(finding=str(rng.choice(present)))
-        sentence = sentence_of(claim, rng)
-        pixels, _ = place_image(render(phantom, columns=_COLUMNS).image, encoder.preprocessing)
-        seed = pair_seed(settings.seed, "roar", str(index))
-        request = Request(pixels=pixels, phrases=[sentence], seeds=[seed])
-        ((explanation,),) = method.explain_batch(encoder, [request], words="text" in settings.sides)
-        images.append(pixels)
-        sentences.append(sentence)
-        claims.append(claim.finding)
-        findings.append(frozenset(present))
-        seeds.append(seed)
+    seeds = [pair_seed(settings.seed, "roar", str(index)) for index in range(settings.phantoms)]
+    explainer = Explainer(
+        encoder=encoder,
+        methods=(method,),
+        words="text" in settings.sides,
+        device=torch.device("cpu"),
+        seed=settings.seed,
+        seed_of=lambda name: seeds[int(name)],
+    )
+    phantoms = [_CaptionedPhantom.sample(settings.seed, index) for index in range(settings.phantoms)]
+    images, heats, words = [], [], []
+    loaded = (phantom.load(str(index), encoder) for index, phantom in enumerate(phantoms))
+    for done, study in enumerate(explainer.explained(loaded), start=1):
+        if not study.cases:
+            raise AuditError(f"roar cannot go on: {study.left_out[-1].reason}")
+        (case,) = study.cases
+        ((explanation,),) = case.explanations
+        images.append(case.loaded.inputs)
         heats.append(explanation.heat)
         words.append(tuple(heat for _, heat in explanation.words))
-        progress("Explaining phantoms", index + 1, settings.phantoms)
-    tokens = encoder.text.tokenise(sentences)
-    truth = torch.tensor([[claim in present for claim in claims] for present in findings])
+        progress("Explaining phantoms", done, settings.phantoms)
+    tokens = encoder.text.tokenise([phantom.sentence for phantom in phantoms])
+    truth = torch.tensor([[other.finding in phantom.present for other in phantoms] for phantom in phantoms])
     return _Explained(
         pairs=CaptionedImages(
             images=torch.stack(images),
@@ -219,6 +222,31 @@ def _explained(
         seeds=tuple(seeds),
         mask_id=mask_id,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CaptionedPhantom:
+    """A phantom with a sentence about one of its findings."""
+
+    phantom: Phantom
+    present: frozenset[str]  # its findings
+    finding: str  # of the sentence
+    sentence: str
+
+    @classmethod
+    def sample(cls, seed: int, index: int) -> "_CaptionedPhantom":
+        rng = np.random.default_rng([seed, index, 2])
+        phantom = sample_phantom(rng, at_least=1)
+        present = sorted({lesion.finding for lesion in phantom.lesions})
+        claim = Claim(finding=str(rng.choice(present)))
+        sentence = sentence_of(claim, rng)
+        return cls(phantom=phantom, present=frozenset(present), finding=claim.finding, sentence=sentence)
+
+    def load(self, name: str, encoder: DualEncoder) -> LoadedStudy:
+        def rendered() -> Picture:
+            return as_picture(render(self.phantom, columns=_COLUMNS).image)
+
+        return load_picture(name, [self.sentence], rendered, encoder)
 
 
 class _Trial:

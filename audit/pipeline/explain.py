@@ -1,7 +1,7 @@
 """Explain: attributes each phrase of a loaded study in its images, in batches across studies."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
 
@@ -96,6 +96,7 @@ class Explainer:
     device: torch.device
     keys: Pseudonyms = field(default_factory=lambda: Pseudonyms(token_bytes(16)))  # of studies in the log
     seed: int
+    seed_of: Callable[[str], int] | None = None  # seed of an image's pairs; None: each pair has its own, from ``seed``
     pairs_a_batch: int | None = None  # None: as many as fill the device
     clock: Stopwatch = field(default_factory=Stopwatch)
 
@@ -233,7 +234,8 @@ class Explainer:
         pixels = case.inputs
         if self.device.type == "cuda":  # pinned memory, so that the copy overlaps with the computation
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        return Request(pixels=pixels, phrases=texts, seeds=[pair_seed(self.seed, uid, text) for text in texts])
+        seeds = [pair_seed(self.seed, uid, text) if self.seed_of is None else self.seed_of(uid) for text in texts]
+        return Request(pixels=pixels, phrases=texts, seeds=seeds)
 
 
 def _chosen_pairs(
