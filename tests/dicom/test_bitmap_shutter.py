@@ -1,4 +1,4 @@
-"""A shutter drawn as an overlay: 1 covers the pixel, and an overlay that implausible covers none."""
+"""A shutter drawn as an overlay: 1 covers the pixel, and an implausible overlay covers none."""
 
 from pathlib import Path
 
@@ -77,8 +77,8 @@ def test_covered_pixels_take_no_part_in_the_percentiles(write_dx) -> None:
         pytest.param(np.ones(RAMP.shape, bool), {}, "implausible", id="covers-everything"),
     ],
 )
-def test_an_overlay_that_cannot_be_meant_is_passed_over_and_says_so(write_dx, covered, change, reason) -> None:
+def test_an_implausible_overlay_is_ignored_and_says_so(write_dx, covered, change, reason) -> None:
     pixels = with_shutter(write_dx(RAMP), covered, **change)
     assert pixels.valid.all()
-    assert step(pixels).startswith("passed over")
+    assert step(pixels).startswith("ignored as implausible")
     assert reason in step(pixels)

@@ -266,7 +266,7 @@ def test_signed_values_are_read(write_dx):
         pytest.param(RAMP << 2, 13, id="in the middle"),
         pytest.param(RAMP, 15, id="in the lower bits, whatever the header says"),
         pytest.param(RAMP, 11, id="as newer files have it"),
-        pytest.param(RAMP, 3, id="a high bit that implausible"),
+        pytest.param(RAMP, 3, id="an implausible high bit"),
         pytest.param(RAMP, None, id="without a high bit"),
     ],
 )
