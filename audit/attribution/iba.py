@@ -79,7 +79,8 @@ class IBA(Method):
 
     def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model."""
-        return self._of_m2ib.hyperparameters(encoder)
+        of_m2ib = self._of_m2ib.hyperparameters(encoder)
+        return {name: of_m2ib[name] for name in self.numbers}
 
     def states_kept(self, encoder: DualEncoder) -> int:
         """Return the same number as M2IB."""

@@ -29,7 +29,7 @@ from audit.attribution.bottleneck import (
 )
 from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.layers import layers_for
-from audit.attribution.numerics import Precision, autocast
+from audit.attribution.numerics import Precision, autocast, flushed_denormals
 from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
 from audit.encoders.protocol import DualEncoder
 
@@ -47,12 +47,13 @@ class M2IB(Method):
     name = "m2ib"
     unit = "nats"
     explains_words = True
-    numbers: Mapping[str, type] = {**BOTTLENECK_NUMBERS, "image_layer": int, "text_layer": int}
+    numbers: Mapping[str, type] = {**BOTTLENECK_NUMBERS, "text_beta": float, "image_layer": int, "text_layer": int}
 
     def __init__(
         self,
         settings: BottleneckSettings | None = None,
         *,
+        text_beta: float | None = None,
         image_layer: int | None = None,
         text_layer: int | None = None,
         precision: Precision = Precision.FP32,
@@ -66,6 +67,7 @@ class M2IB(Method):
             settings: hyperparameters of the bottleneck.
             numbers: single hyperparameters of the bottleneck by name, such as ``beta``, which replace those of
                 ``settings``.
+            text_beta: beta of the text tower; None: as given for both towers, else of the model's folder.
             image_layer: block of the image tower, 0-based.
             text_layer: block of the text tower, 0-based.
             precision: precision of the towers after the bottleneck; the rest is fp32.
@@ -78,6 +80,9 @@ class M2IB(Method):
         """
         self._settings, self._layers, self._numbers = settings, (image_layer, text_layer), numbers
         changed_settings(settings or BottleneckSettings(), numbers)
+        if text_beta is not None:
+            changed_settings(BottleneckSettings(), {"beta": text_beta})
+        self._text_beta = text_beta
         self.precision, self._compiler = precision, compiler
         self.pairs_that_fit = pairs_at_once
 
@@ -87,6 +92,13 @@ class M2IB(Method):
         settings = self._settings or (BottleneckSettings() if beta is None else BottleneckSettings(beta=beta))
         return changed_settings(settings, self._numbers)
 
+    def text_settings_for(self, encoder: DualEncoder) -> BottleneckSettings:
+        """Return the hyperparameters of the text tower, whose beta may be its own (as in the authors' code)."""
+        settings, own = self.settings_for(encoder), self._text_beta
+        if own is None and self._settings is None and "beta" not in self._numbers:
+            own = encoder.info.text_beta
+        return settings if own is None else changed_settings(settings, {"beta": own})
+
     def split(self, encoder: DualEncoder) -> tuple[int, int]:
         """Return the image and text block of the bottleneck: as given, else the model folder's, else published."""
         return layers_for(encoder, *self._layers, published=M2IB_LAYERS)
@@ -94,7 +106,8 @@ class M2IB(Method):
     def hyperparameters(self, encoder: DualEncoder) -> dict[str, float]:
         """Return the hyperparameters for a model, by name."""
         image, text = self.split(encoder)
-        return {**asdict(self.settings_for(encoder)), "image_layer": image, "text_layer": text}
+        text_beta = self.text_settings_for(encoder).beta
+        return {**asdict(self.settings_for(encoder)), "text_beta": text_beta, "image_layer": image, "text_layer": text}
 
     def states_kept(self, encoder: DualEncoder) -> int:
         """Count the states of every sample in every block after the bottleneck."""
@@ -108,12 +121,34 @@ class M2IB(Method):
         hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
         return words_of_tokens(tokens, untrained_capacity(hidden, tokens.mask, self.settings_for(encoder)))
 
+    def explain_words(
+        self, encoder: DualEncoder, pixels: Float[Tensor, "3 size size"], phrases: Sequence[str], seeds: Sequence[int]
+    ) -> tuple[tuple[float, ...], ...]:
+        """Return the heat of each word of each phrase, the same as in ``explain_batch``, without the image's heat."""
+        tokens = encoder.text.tokenise(phrases)
+        with torch.no_grad():
+            image = encoder.image.forward(pixels[None])
+        side = TowerBatch(
+            tower=encoder.text,
+            inputs=tokens,
+            rows=torch.arange(len(phrases), device=image.device),
+            prefix=partial(encoder.text.prefix, tokens),
+            target=image.expand(len(phrases), -1),
+            mask=tokens.mask,
+            seeds=tuple(seed * 2 + 1 for seed in seeds),
+            content=~tokens.special,
+        )
+        with flushed_denormals():
+            return words_of_tokens(tokens, self._squeeze(encoder, side, self.split(encoder)[1]))
+
     def attribute(self, pairs: Pairs) -> Maps:
         """Apply the bottleneck to both towers."""
-        squeeze = partial(self._squeeze, self.settings_for(pairs.encoder))
+        squeeze = partial(self._squeeze, pairs.encoder)
         return both_towers(pairs, squeeze, self.split(pairs.encoder))
 
-    def _squeeze(self, settings: BottleneckSettings, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
+    def _squeeze(self, encoder: DualEncoder, side: TowerBatch, layer: int) -> Float[Tensor, "pairs tokens"]:
+        is_text = side.tower is encoder.text
+        settings = self.text_settings_for(encoder) if is_text else self.settings_for(encoder)
         hidden = side.prefix(layer)
         return bottleneck(
             hidden,

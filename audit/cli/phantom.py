@@ -56,7 +56,7 @@ def phantom_train(
     ] = "grounded",
     processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
 ) -> None:
-    """Train the phantom encoder as the committed one was trained; about half an hour on two cores.
+    """Train the phantom encoder as the committed one was trained; about 40 minutes on two cores.
 
     Without `--steps` and `--seed` they are those of the committed weights.
     """

@@ -113,11 +113,11 @@ KNOWN = {
 }
 
 
-def _shipped(terms: str) -> KnownModel:
+def _shipped(terms: str, *, family: str = "clip", words: str = "") -> KnownModel:
     return KnownModel(
         hub_id=None,
-        architecture="CLIP ViT/10 of 3 blocks, 160 px, context 40",
-        family="clip",
+        architecture=f"CLIP ViT/10 of 3 blocks{words}, 160 px, context 40",
+        family=family,
         licence="Apache-2.0",
         terms=f"Apache-2.0; trained on synthetic radiographs only: it says nothing about patients{terms}",
         how_to_get="it is part of this installation",
@@ -125,7 +125,7 @@ def _shipped(terms: str) -> KnownModel:
 
 
 SHIPPED = {
-    "phantom": _shipped(""),
+    "phantom": _shipped("", family="vision-text-dual-encoder", words=" + BERT of 2 blocks"),
     "phantom-ungrounded": _shipped("; known to be bad: it classifies and does not look"),
     "phantom-shortcut": _shipped("; known to be bad: it reads tags on the film"),
 }
@@ -165,6 +165,7 @@ def info_of(name: str, folder: Path, family: str) -> EncoderInfo:
         image_layer=_optional_int(path, hints, "image_layer"),
         text_layer=_optional_int(path, hints, "text_layer"),
         beta=_optional_float(path, hints, "beta"),
+        text_beta=_optional_float(path, hints, "text_beta"),
     )
 
 

@@ -111,6 +111,7 @@ class EncoderInfo:
     image_layer: int | None = None  # where this model is best explained, if its folder says so
     text_layer: int | None = None
     beta: float | None = None
+    text_beta: float | None = None  # of the text tower, where it is not the same
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import CLIPModel, VisionTextDualEncoderModel
 
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.methods import METHODS, build_method, numbers_by_method
@@ -18,6 +18,7 @@ from audit.encoders.protocol import DualEncoder
 from audit.experiments.roar_retraining import (
     CaptionedImages,
     Retrieval,
+    Trainable,
     fine_tuned,
     remove_patches,
     remove_words,
@@ -149,7 +150,7 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
     if "text" in settings.sides and not method.explains_words:
         raise AuditError(f"--method {method.name} does not explain words: pass --side image")
     encoder = load_encoder(settings.model)
-    model, mask_id = _clip(settings.model, encoder)
+    model, mask_id = _trainable(settings.model, encoder)
     explained = _explained(settings, method, encoder, mask_id, progress)
     train = slice(0, settings.phantoms - max(2, round(settings.held_out * settings.phantoms)))
     if bool(explained.pairs.part(slice(train.stop, None)).truth.all()):
@@ -165,11 +166,17 @@ def run_roar(settings: RoarSettings, *, progress: Progress = lambda _stage, _don
     )
 
 
-def _clip(name: str, encoder: DualEncoder) -> tuple[CLIPModel, int]:
+_TRAINABLE: dict[str, type[CLIPModel] | type[VisionTextDualEncoderModel]] = {
+    "clip": CLIPModel,
+    "vision-text-dual-encoder": VisionTextDualEncoderModel,
+}
+
+
+def _trainable(name: str, encoder: DualEncoder) -> tuple[Trainable, int]:
     """Load the model in trainable form, and the token that replaces a removed word."""
-    if encoder.info.family != "clip":
+    if encoder.info.family not in _TRAINABLE:
         raise ModelError(
-            f"--model {name}: roar trains a CLIP as `m2ib-audit phantom train` writes it, not a "
+            f"--model {name}: roar trains an encoder as `m2ib-audit phantom train` writes it, not a "
             f"{encoder.info.family}; pass --model phantom"
         )
     folder = model_folder(name)
@@ -178,7 +185,7 @@ def _clip(name: str, encoder: DualEncoder) -> tuple[CLIPModel, int]:
         raise ModelError(
             f"--model {name}: its vocabulary has no {_MASK}, which stands for a removed word; pass --model phantom"
         )
-    model: CLIPModel = load_pretrained(CLIPModel, folder, torch.device("cpu"))
+    model: Trainable = load_pretrained(_TRAINABLE[encoder.info.family], folder, torch.device("cpu"))
     return model, tokenizer.get_vocab()[_MASK]
 
 
@@ -253,7 +260,7 @@ class _Trial:
     """Fine-tunes once per kind of removal, and stores the results."""
 
     def __init__(
-        self, settings: RoarSettings, model: CLIPModel, explained: _Explained, train: slice, progress: Progress
+        self, settings: RoarSettings, model: Trainable, explained: _Explained, train: slice, progress: Progress
     ) -> None:
         self._settings, self._model, self._explained, self._train = settings, model, explained, train
         self._progress, self._trained = progress, 0

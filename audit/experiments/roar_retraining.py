@@ -11,13 +11,25 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import CLIPModel
+from transformers import CLIPModel, VisionTextDualEncoderModel
 
 from audit.attribution.numerics import flushed_denormals
 from audit.faithfulness.pairs import order_by_heat
 from audit.phantom.training import TrainingSettings, pairwise_loss, rate_at
 
-__all__ = ["CaptionedImages", "Retrieval", "Words", "fine_tuned", "remove_patches", "remove_words", "retrieve"]
+__all__ = [
+    "CaptionedImages",
+    "Retrieval",
+    "Trainable",
+    "Words",
+    "fine_tuned",
+    "remove_patches",
+    "remove_words",
+    "retrieve",
+]
+
+Trainable = CLIPModel | VisionTextDualEncoderModel
+"""Models whose two towers and projections have the same names."""
 
 Words = tuple[tuple[int, ...], ...]
 """A sentence's words, each with the positions of its tokens."""
@@ -106,12 +118,12 @@ class Retrieval:
 
 
 def fine_tuned(
-    model: CLIPModel,
+    model: Trainable,
     pairs: CaptionedImages,
     settings: TrainingSettings,
     *,
     report: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> CLIPModel:
+) -> Trainable:
     """Return a copy of ``model`` trained on ``pairs`` with the sigmoid loss; the model itself is unchanged.
 
     The batches depend only on the seed and the number of pairs, so that trainings on the same pairs with other parts
@@ -144,12 +156,12 @@ def fine_tuned(
             schedule.step()
             report(step, float(loss.detach()))
     learner.eval()
-    tuned: CLIPModel = learner
+    tuned: Trainable = learner
     return tuned
 
 
 @torch.no_grad()
-def retrieve(model: CLIPModel, pairs: CaptionedImages) -> Retrieval:
+def retrieve(model: Trainable, pairs: CaptionedImages) -> Retrieval:
     """Rank each pair's own sentence among the other pairs' sentences that are false of its image."""
     starts = range(0, len(pairs), _AT_ONCE)
     with flushed_denormals():

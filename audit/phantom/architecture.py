@@ -1,5 +1,7 @@
 """The phantom encoder's architecture: an ordinary transformers ``CLIPModel`` and a word-piece tokeniser, both small.
 
+The grounded encoder keeps its image tower and gets another text tower (:mod:`audit.phantom.text_training`).
+
 A newly initialised linear patch embedding passes on little more than each patch's mean. Its rows are therefore set to
 the whitened principal components of the pool's patches, so that faint edges and dots have the same magnitude as
 brightness. Position embeddings start as sines and cosines, so that neighbours are similar from the first step. This

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from torch.nn.functional import cosine_similarity
 
 from audit.attribution.engine import pair_seed
+from audit.attribution.left_out import leave_one_word_out
 from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Request
 from audit.encoders.loading import load_encoder
@@ -17,13 +18,15 @@ from audit.encoders.protocol import DualEncoder
 from audit.metrics.blind import BlindCase, BlindMaps, relative_shape
 from audit.metrics.scores import box_mask, score_blind, score_heat
 from audit.metrics.statistics import Interval, patient_interval
+from audit.metrics.words import WordReferences, kinds_of_words, score_words
 from pipelines.geometry import Placement
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import Phantom, RenderedPhantom, render, sample_phantom
 from pipelines.phantom.wording import Claim, claims_of, sentence_of, sentences_of
 from pipelines.study import Box, Side
 from pipelines.transforms import place_image
-from reports.score_catalogue import ENERGY, POINTING
+from reports.record import Score
+from reports.score_catalogue import ENERGY, POINTING, WORDS_ON_OTHERS, WORDS_RANK
 
 __all__ = ["Evaluation", "HeldOut", "Line", "auc", "auc_interval", "evaluate", "held_out_phantoms", "presence_cosines"]
 
@@ -117,7 +120,7 @@ class Evaluation:
         width = max(len(line.test) for line in self.lines)
         head = f"{self.phantoms} held-out phantoms, seed {self.seed}; 95 % intervals over phantoms"
         rows = [
-            f"{line.test:<{width}}  {line.method:<17}  {line.interval.estimate:6.3f}  "
+            f"{line.test:<{width}}  {line.method:<20}  {line.interval.estimate:6.3f}  "
             f"[{line.interval.low:6.3f}, {line.interval.high:6.3f}]  n = {line.interval.values}"
             for line in self.lines
         ]
@@ -146,13 +149,14 @@ def evaluate(
         ModelError: the model cannot be loaded.
     """
     encoder = load_encoder(model)
-    scorer = _Scorer(encoder, M2IB(), seed)
+    scorer, words = _Scorer(encoder, M2IB(), seed), _WordScorer(encoder, M2IB(), seed)
     phantoms = []
     for done, held_out in enumerate(held_out_phantoms(count, seed), start=1):
         scorer.look_at(held_out)
+        words.look_at(held_out)
         phantoms.append(held_out)
         progress("Evaluating phantoms", done, count)
-    lines = [*scorer.lines(), *_blind_lines(phantoms)]
+    lines = [*scorer.lines(), *words.lines(), *_blind_lines(phantoms)]
     return Evaluation(lines=tuple(lines), phantoms=count, seed=seed)
 
 
@@ -213,6 +217,51 @@ class _Scorer:
     def _add(self, test: str, held_out: HeldOut, value: float | None) -> None:
         if value is not None:
             self._values.setdefault(test, []).append((held_out.name, value))
+
+
+class _WordScorer:
+    """Collects the scores of M2IB's word heat, and of its references, on the phrases of the phantoms' reports."""
+
+    def __init__(self, encoder: DualEncoder, method: M2IB, seed: int) -> None:
+        self._encoder, self._method, self._seed = encoder, method, seed
+        self._values: dict[tuple[str, str], list[tuple[str, float]]] = {}
+
+    def look_at(self, held_out: HeldOut) -> None:
+        claims = [claim for claim in claims_of(held_out.phantom) if not claim.absent]
+        texts = [sentence_of(claim, held_out.generator) for claim in claims]
+        pixels, _ = place_image(held_out.radiograph.image, self._encoder.preprocessing)
+        seeds = [pair_seed(self._seed, held_out.name, text) for text in texts]
+        heats = self._method.explain_words(self._encoder, pixels, texts, seeds)
+        untrained = self._method.untrained_words(self._encoder, texts)
+        left_out = leave_one_word_out(self._encoder, pixels, texts)
+        for place, (claim, text, words) in enumerate(zip(claims, texts, left_out, strict=True)):
+            references = WordReferences(
+                words=tuple(word.word for word in words),
+                pieces=tuple(word.pieces for word in words),
+                falls=tuple(word.fall for word in words),
+                untrained=untrained[place],
+            )
+            kinds = kinds_of_words(text, claim.finding, references.words)
+            for score in score_words(kinds, [("m2ib", heats[place])], references):
+                self._add(score, held_out)
+
+    def _add(self, score: Score, held_out: HeldOut) -> None:
+        found = {f"reported phrases: {score.score}": score.value}
+        if score.score == WORDS_ON_OTHERS and score.value is not None:
+            found = {_ON_MEANING: 1.0 - score.value}
+        if score.score == WORDS_RANK and score.value is not None:
+            found[_FIRST] = float(score.value == 1.0)
+        for test, value in found.items():
+            if value is not None:
+                self._values.setdefault((test, score.method), []).append((held_out.name, value))
+
+    def lines(self) -> Iterator[Line]:
+        for (test, method), values in sorted(self._values.items(), key=lambda item: item[0][0]):
+            yield _line(test, method, values)
+
+
+_ON_MEANING = "reported phrases: word heat on finding, side and zone"  # of phrases with other words
+_FIRST = "reported phrases: a finding word is first"
 
 
 def _minus(one: float | None, other: float | None) -> float | None:

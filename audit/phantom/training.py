@@ -22,15 +22,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, normalize
-from transformers import CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPModel, PreTrainedTokenizerFast, VisionTextDualEncoderModel
 
 from audit.attribution.numerics import flushed_denormals
 from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD, build_model, build_tokenizer, initialise, save_processor
 from audit.phantom.pool import PhantomPool, make_pool
+from audit.phantom.text_training import MASK, TextSettings, embed_images, train_text_tower, with_bert
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS, sentence_of
 
@@ -84,6 +85,12 @@ def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> F
         shifted = np.roll(image, (rows, columns), axis=(0, 1)).astype(np.float32) / 255.0
         out[index] = shifted ** np.exp(rng.normal(0.0, 0.12)) * rng.uniform(0.9, 1.1)
     tensor = torch.from_numpy((out - IMAGE_MEAN) / IMAGE_STD)
+    return tensor[:, None].expand(-1, 3, -1, -1)
+
+
+def _normalised(images: UInt8[np.ndarray, "batch size size"]) -> Float[Tensor, "batch 3 size size"]:
+    """Prepare images for the image tower as they are."""
+    tensor = torch.from_numpy((images.astype(np.float32) / 255.0 - IMAGE_MEAN) / IMAGE_STD)
     return tensor[:, None].expand(-1, 3, -1, -1)
 
 
@@ -191,6 +198,7 @@ def _losses(
 
 _SIZE = 160  # px
 _TELL_EVERY = 50  # steps
+_TEXT_BETA = 1.0  # of the bottleneck in the new text tower; at 10 all words lose their information
 
 HINTS = {
     "phantom": True,
@@ -243,6 +251,7 @@ def train_to_folder(
     pool = make_pool(
         pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is TrainingGoal.SHORTCUT
     )
+    hints: dict[str, object] = {**HINTS, "kind": kind.value, "phantoms": pool_size, "training": str(settings)}
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed=settings.seed)
     initialise(model, pool.images, seed=settings.seed)
@@ -256,14 +265,40 @@ def train_to_folder(
 
     with flushed_denormals():
         train(model, tokenizer, pool, settings, report=report)
-    model.save_pretrained(out)
+        trained: CLIPModel | VisionTextDualEncoderModel = model
+        if kind is TrainingGoal.GROUNDED:
+            of_words = TextSettings()
+            of_words = replace(of_words, text_steps=min(settings.steps, of_words.text_steps), seed=settings.seed)
+            trained = _with_words(model, tokenizer, pool, of_words, on_message)
+            hints |= {"text_beta": _TEXT_BETA, "text_training": str(of_words)}
+    trained.save_pretrained(out)
     _halve(out / "model.safetensors")
     tokenizer.save_pretrained(out)
     save_processor(out, _SIZE)
-    (out / "m2ib_audit.json").write_text(
-        json.dumps({**HINTS, "kind": kind.value, "phantoms": pool_size, "training": str(settings)}, indent=2) + "\n",
-        "utf-8",
-    )
+    (out / "m2ib_audit.json").write_text(json.dumps(hints, indent=2) + "\n", "utf-8")
+
+
+def _with_words(
+    model: CLIPModel,
+    tokenizer: PreTrainedTokenizerFast,
+    pool: PhantomPool,
+    settings: TextSettings,
+    on_message: Callable[[str], None],
+) -> VisionTextDualEncoderModel:
+    """Replace the text tower of a trained encoder by one that reads its words, on the same image tower."""
+    tokenizer.add_special_tokens({"mask_token": MASK})  # an entry of the vocabulary already
+    on_message(f"Training the text tower for {settings.text_steps} steps")
+    batches = (pool.images[start : start + settings.images] for start in range(0, len(pool), settings.images))
+    embeddings = embed_images(model, (_normalised(images) for images in batches))
+    joined = with_bert(model, tokenizer, seed=settings.seed)
+
+    def report(step: int, losses: dict[str, float]) -> None:
+        if (step + 1) % _TELL_EVERY == 0:
+            losses_text = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            on_message(f"text step {step + 1} of {settings.text_steps}: {losses_text}")
+
+    train_text_tower(joined, tokenizer, (embeddings, pool.truth), settings, report=report)
+    return joined
 
 
 def _halve(path: Path) -> None:

@@ -11,7 +11,7 @@ from pipelines.phantom.lesions import PHANTOM_FINDINGS, Lesion
 from pipelines.phantom.render import Phantom
 from pipelines.study import Side, Zone
 
-__all__ = ["CLAIMS", "Claim", "claims_of", "holds", "report_of", "sentence_of", "sentences_of"]
+__all__ = ["CLAIMS", "Claim", "claims_of", "holds", "masked_sentence", "report_of", "sentence_of", "sentences_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +120,67 @@ def sentences_of(claim: Claim) -> tuple[str, ...]:
 def sentence_of(claim: Claim, rng: np.random.Generator) -> str:
     """Draw one wording of a claim at random."""
     return str(rng.choice(sentences_of(claim)))
+
+
+_HEART_WORDS = ("cardiomegaly", "heart", "enlarged")
+_MEANING = frozenset(
+    {"no", "not", "bilateral", "pneumothorax", "cardiac", "silhouette", *_HEART_WORDS}
+)  # words of templates
+
+
+def masked_sentence(claim: Claim, rng: np.random.Generator, *, mask: str, share: float) -> tuple[str, Claim | None]:
+    """Draw a wording of a claim with some words replaced by ``mask``.
+
+    Args:
+        claim: what the whole sentence says.
+        rng: chooses the wording and the words.
+        mask: the word that takes their place.
+        share: of the words that say nothing about the image, such as "there", which are replaced too.
+
+    Returns:
+        The sentence, and what it still claims: ``claim``, one without its side or zone, or None without its finding.
+    """
+    template = str(rng.choice(_templates(claim)))
+    if claim.finding == "cardiomegaly":
+        named = [word for word in re.findall(r"\w+", template) if word.lower() in _HEART_WORDS]
+        if rng.random() < 0.5:
+            return re.sub(rf"\b{rng.choice(named)}\b", mask, template), None
+        return _with_masks(template, {}, rng, mask=mask, share=share), claim
+    zones = _AIR_WORDS if claim.finding == "pneumothorax" else _ZONE_WORDS
+    names = str(rng.choice(_NAMES[claim.finding])), _PLURALS[claim.finding]
+    values = {
+        "name": names[0],
+        "names": names[1],
+        "side": claim.side.value if claim.side else "",
+        "zone": zones[claim.zone] if claim.zone else "",
+    }
+    left: Claim | None = claim
+    what = str(rng.choice(("finding", "finding", "side", "zone", "frame")))
+    if what == "finding":
+        values |= {key: " ".join([*values[key].split()[:-1], mask]) for key in ("name", "names")}
+        template, left = template.replace("pneumothorax", mask), None
+    elif what == "side" and claim.side is Side.BILATERAL:
+        template = re.sub("bilateral", mask, template, flags=re.IGNORECASE)
+        left = Claim(finding=claim.finding)
+    elif what == "side" and claim.side is not None:
+        values["side"], left = mask, Claim(finding=claim.finding, zone=claim.zone)
+    elif what == "zone" and claim.zone is not None:
+        values["zone"], left = mask, Claim(finding=claim.finding, side=claim.side)
+    elif " " in values["name"] and rng.random() < 0.5:
+        values["name"] = f"{mask} {values['name'].split()[-1]}"
+    return _with_masks(template, values, rng, mask=mask, share=share), left
+
+
+def _with_masks(template: str, values: dict[str, str], rng: np.random.Generator, *, mask: str, share: float) -> str:
+    """Fill in a template, and replace a share of the words that say nothing about the image."""
+
+    def written(part: re.Match[str]) -> str:
+        text = part[0]
+        if text.startswith("{"):
+            return values[text[1:-1]]
+        return mask if text != mask and text.lower() not in _MEANING and rng.random() < share else text
+
+    return re.sub(rf"\{{\w+\}}|{re.escape(mask)}|\w+", written, template)
 
 
 def holds(claim: Claim, lesions: Sequence[Lesion]) -> bool:

@@ -1,5 +1,7 @@
 """The cosine without a word, against single forward passes of the phrase without it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
@@ -8,6 +10,7 @@ from audit.attribution.bottleneck import BottleneckSettings
 from audit.attribution.iba import IBA
 from audit.attribution.left_out import leave_one_word_out
 from audit.attribution.m2ib import M2IB
+from audit.attribution.pairs import Request
 from audit.attribution.saliency import Saliency
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -78,3 +81,23 @@ def test_every_method_with_a_bottleneck_has_an_untrained_one_and_no_other_has(ph
         words = method.untrained_words(phantom, PHRASES)
         assert [len(each) for each in words] == [5, 1, 5]
         assert all(value > 0 for each in words for value in each)
+
+
+def test_the_text_tower_may_have_a_beta_of_its_own(phantom: DualEncoder) -> None:
+    own = replace(phantom, info=replace(phantom.info, beta=10.0, text_beta=1.0))
+    assert (M2IB().settings_for(own).beta, M2IB().text_settings_for(own).beta) == (10.0, 1.0)
+    assert M2IB(text_beta=2.0).text_settings_for(own).beta == 2.0
+    assert M2IB(beta=5.0).text_settings_for(own).beta == 5.0
+    assert M2IB(BottleneckSettings(beta=3.0)).text_settings_for(own).beta == 3.0
+    with pytest.raises(ValueError, match="positive"):
+        M2IB(text_beta=0.0)
+
+
+def test_words_explained_alone_have_the_heat_that_they_have_with_the_image(
+    phantom: DualEncoder, pixels: torch.Tensor
+) -> None:
+    seeds = [3, 4, 5]
+    ((*together,),) = M2IB().explain_batch(phantom, [Request(pixels=pixels, phrases=PHRASES, seeds=seeds)])
+    alone = M2IB().explain_words(phantom, pixels, PHRASES, seeds)
+    for attribution, words in zip(together, alone, strict=True):
+        assert words == pytest.approx([heat for _, heat in attribution.words], rel=1e-3)

@@ -167,6 +167,6 @@ def test_the_committed_phantom_encoder_says_what_it_is() -> None:
         warnings.simplefilter("error")
         info = load_encoder("phantom").info
     assert info.is_phantom
-    assert (info.name, info.family) == ("phantom", "clip")
+    assert (info.name, info.family) == ("phantom", "vision-text-dual-encoder")
     assert "synthetic" in info.terms
     assert (model_folder("phantom") / "README.md").is_file()

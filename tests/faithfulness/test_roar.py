@@ -204,7 +204,7 @@ def test_words_are_not_removed_by_a_method_that_explains_none() -> None:
 
 
 def test_a_model_without_a_token_for_a_removed_word_is_refused(tmp_path: Path) -> None:
-    folder = shutil.copytree(model_folder("phantom"), tmp_path / "model")
+    folder = shutil.copytree(model_folder("phantom-shortcut"), tmp_path / "model")
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text("utf-8").replace("[MASK]", "[HOLE]"), "utf-8")
     with pytest.raises(ModelError, match=r"no \[MASK\]"):

@@ -11,11 +11,12 @@ from pipelines.boxes import read_boxes
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError
+from pipelines.findings import findings_in, side_of
 from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.cohort import make_cohort
 from pipelines.phantom.lesions import PHANTOM_FINDINGS, paint
 from pipelines.phantom.render import render, sample_phantom
-from pipelines.phantom.wording import CLAIMS, Claim, claims_of, holds, report_of, sentences_of
+from pipelines.phantom.wording import CLAIMS, Claim, claims_of, holds, masked_sentence, report_of, sentences_of
 from pipelines.study import Context, Side
 from pipelines.text.phrases import phrases_of
 
@@ -152,3 +153,25 @@ def test_the_same_seed_writes_the_same_bytes(cohort: Path, tmp_path: Path) -> No
 def test_a_cohort_is_never_written_over(cohort: Path) -> None:
     with pytest.raises(OutputError, match="there is already a cohort"):
         make_cohort(cohort, count=1, seed=1)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.finding}-{claim.side}-{claim.zone}-{claim.absent}")
+def test_a_masked_sentence_claims_what_its_other_words_say(claim: Claim) -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        text, left = masked_sentence(claim, rng, mask="[MASK]", share=0.2)
+        plain = text.replace("[MASK]", "now")
+        named = {mention.finding for mention in findings_in(plain)}
+        if left is None:
+            assert "[MASK]" in text
+            assert claim.finding not in named
+            continue
+        assert (left.finding, left.absent) == (claim.finding, claim.absent)
+        assert named == {claim.finding}
+        assert side_of(plain) == left.side
+        assert (left.side, left.zone) in {
+            (claim.side, claim.zone),
+            (None, claim.zone),
+            (claim.side, None),
+            (None, None),
+        }

@@ -94,6 +94,9 @@ def test_an_evaluation_prints_every_figure_with_its_interval() -> None:
         "centre",
         "class-mean box",
         "words-only prior",
+        "uniform words",
+        "untrained bottleneck",
+        "leave-one-word-out",
     }
     assert all(line.interval.low <= line.interval.estimate <= line.interval.high for line in evaluation.lines)
 
