@@ -20,7 +20,7 @@ from audit.attribution.pairs import Maps, Pairs
 from audit.cli.app import build_app
 from audit.cli.experiments import EXPERIMENTS, on_cohort
 from audit.configuration import CohortConfig
-from audit.encoders import clip
+from audit.encoders import dual_encoder
 from audit.encoders.loading import FAMILIES, model_folder
 from audit.metrics.pointing import Target
 from audit.metrics.scores import MEASURES, Measure
@@ -126,7 +126,7 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     dictation = ReportFormat(recognise=recognise_dictation, read=read_dictation, endings=(".dictation",))
     monkeypatch.setattr(reports, "FORMATS", {"dictation": dictation, **reports.FORMATS})
     monkeypatch.setitem(FORMATS_OF_BOXES, "crosses", BoxFormat(recognise=recognise_crosses, read=read_crosses))
-    monkeypatch.setitem(FAMILIES, "twin", clip.load)
+    monkeypatch.setitem(FAMILIES, "twin", dual_encoder.load)
     monkeypatch.setitem(SCORES, COLD.name, COLD)
     monkeypatch.setitem(MEASURES, COLD.name, Measure(of_map=cold_share))
     letters = Annotated[int, typer.Option(help="Letters of the phrases that are not counted.")]
