@@ -27,6 +27,7 @@ __all__ = [
     "ComposedConfig",
     "EngineChoice",
     "ExecutionConfig",
+    "FillChoice",
     "FitChoice",
     "FramesChoice",
     "InputsConfig",
@@ -47,6 +48,7 @@ ALL = "all"  # as a method: every method; before a hyperparameter: every chosen 
 
 BurnedInChoice = Literal["mask", "leave-out", "keep"]
 EngineChoice = Literal["local", "ray", "slurm"]
+FillChoice = Literal["other-patients", "contralateral", "inpainting"]
 FitChoice = Literal["auto", "letterbox", "crop", "stretch", "own"]
 FramesChoice = Literal["first", "each"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
@@ -163,6 +165,11 @@ class ScoringConfig(_Section):
         default=40,
         ge=0,
         description="Number of randomly sampled phrases on which the verdict's controls are run; 0 for none.",
+    )
+    fill: FillChoice = Field(
+        default="other-patients",
+        description="What the controls fill an erased region of the image with: the same place of the most similar "
+        "other patient's image, the other side, or a smooth continuation of its border.",
     )
     faithfulness: int | None = Field(
         default=None,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from reports.grounding import cosine_rows, grounding_rows, recall_sentence
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.record import StudyRecord
@@ -161,6 +162,9 @@ def render_cohort(
         "charts": _charts(run),
         "differences": difference_table(run),
         "verdicts": verdict_views(run),
+        "grounding": grounding_rows(run),
+        "cosine_tests": cosine_rows(run),
+        "recall": recall_sentence(run),
         "controls": control_rows(run),
         "evidence": evidence_sentences(run),
         "shortcuts": shortcut_rows(run),

@@ -28,19 +28,23 @@ from jaxtyping import Float
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import DamagedError
-from reports.record import SCHEMA_VERSION, StudyRecord
+from reports.record import SCHEMA_VERSION, ScoredImage, StudyRecord
 
 __all__ = [
+    "EMBEDDINGS",
     "HEAT",
     "OF_RUN",
     "OF_STUDY",
     "ExpectedHeat",
     "Limits",
     "checksum",
+    "embedding_names",
+    "erased_pictures",
     "expected_heats",
     "file_checksum",
     "read_bounded",
     "read_checked",
+    "read_embeddings",
     "read_heats",
     "read_model",
 ]
@@ -160,10 +164,13 @@ def _of_few_keys(found: dict[str, object]) -> dict[str, object]:
 
 
 HEAT = "heat.npz"
+EMBEDDINGS = "embeddings.npz"
+"""What the model made of each image and phrase: vectors of length 1."""
 
 _FILE_AT_MOST = 128 << 20  # bytes
 _INFLATED_AT_MOST = 256 << 20  # bytes, of all grids together
 _HEADER_AT_MOST = 4096  # bytes
+_LONGEST_EMBEDDING = 1 << 16
 _TYPES = {np.dtype(name) for name in ("<f2", "<f4", "<f8")}
 _SUM_TOLERANCE = 1e-6  # of the sum of magnitudes: sums differ by rounding between machines
 _BROKEN = (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError)
@@ -210,6 +217,34 @@ def read_heats(folder: Path, record: StudyRecord) -> dict[str, Grid]:
             return _grids(archive, expected, path)
     except _BROKEN as error:
         raise DamagedError(f"{path} is not stored heat ({error}): audit the study again") from error
+
+
+def erased_pictures(phrase: str, count: int) -> tuple[str, ...]:
+    """Name the pictures with regions erased of a phrase, by the name of its heat."""
+    return (f"{phrase}-erased.jpg", f"{phrase}-erased-elsewhere.jpg")[:count]
+
+
+def embedding_names(image: ScoredImage) -> tuple[str, tuple[str, ...]]:
+    """Name the embedding of an image, and those of its phrases."""
+    return image.picture.rpartition(".")[0], tuple(phrase.heat for phrase in image.phrases)
+
+
+def read_embeddings(folder: Path, record: StudyRecord) -> dict[str, Grid]:
+    """Read the embeddings of a study's images and phrases, one row each; none of records of older versions.
+
+    Raises:
+        DamagedError: the file is missing, damaged, or not the one that was written.
+    """
+    path = folder / EMBEDDINGS
+    if EMBEDDINGS not in (record.files or {}):
+        return {}
+    content = read_checked(path, record.files, most_bytes=_FILE_AT_MOST)
+    names = [name for image in record.images for name in (embedding_names(image)[0], *embedding_names(image)[1])]
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {name: _grid(archive, archive.getinfo(f"{name}.npy"), _LONGEST_EMBEDDING) for name in names}
+    except _BROKEN as error:
+        raise DamagedError(f"{path} holds no embeddings ({error}): audit the study again") from error
 
 
 def _grids(archive: zipfile.ZipFile, expected: Mapping[str, ExpectedHeat], path: Path) -> dict[str, Grid]:

@@ -19,6 +19,7 @@ from pipelines.study import Box, Phrase, PixelStep, Radiograph
 __all__ = [
     "SCHEMA_VERSION",
     "ControlRecord",
+    "ErasedRecord",
     "ExcludedImage",
     "FailedStudyRecord",
     "FingerprintRecord",
@@ -122,6 +123,17 @@ class ControlRecord(Record):
     total: float  # sum of the heat over the grid, in the method's unit
 
 
+class ErasedRecord(Record):
+    """A phrase's cosines with changed images: its target erased, equal areas erased, and one grey value alone."""
+
+    fill: str  # what erased regions were filled with: "other-patients", "contralateral" or "inpainting"
+    region: float | None  # None: see ``reason``
+    elsewhere: tuple[float, ...] = ()
+    blank: float
+    reason: str | None = None  # why the region or an equal area could not be erased
+    pictures: tuple[str, ...] = ()  # JPEG beside record.json: the region erased, then the first equal area
+
+
 class OtherHeatRecord(Record):
     """The heat of a further method on the same phrase; its scores are listed among the phrase's."""
 
@@ -149,6 +161,9 @@ class ScoredPhrase(_EndsAtFirstFault, Phrase):
     scores: tuple[Score, ...]
     controls: tuple[ControlRecord, ...] = ()  # empty where the phrase is not in the run's sample
     others: tuple[OtherHeatRecord, ...] = ()  # further methods of the run
+    negated_cosine: float | None = None  # of the image with the finding denied; None where no finding is named
+    other_side_cosine: float | None = None  # with left and right swapped; None where that may be true too
+    erased: ErasedRecord | None = None  # None where the phrase is not in the run's sample
 
 
 class OwnBoxes(Record):

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,16 @@ from PIL import Image as Picture
 from pipelines.errors import DamagedError
 from reports.cohort_page import render_cohort
 from reports.overlay import check_picture, picture_size, thumbnail
-from reports.reading import OF_RUN, OF_STUDY, checksum, file_checksum, read_checked, read_heats, read_model
+from reports.reading import (
+    OF_RUN,
+    OF_STUDY,
+    checksum,
+    file_checksum,
+    read_checked,
+    read_embeddings,
+    read_heats,
+    read_model,
+)
 from reports.record import FailedStudyRecord, ScoredImage, StudyRecord
 from reports.review_page import neighbours_on_disk
 from reports.run_record import RunRecord
@@ -66,8 +75,9 @@ class StudyFolder:
 
     record: StudyRecord
     heats: dict[str, Float[np.ndarray, "grid_rows grid_columns"]]  # nats, by ScoredPhrase.heat
-    pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ScoredImage.picture
+    pictures: dict[str, bytes]  # JPEG (PNG in older runs), by ScoredImage.picture and ErasedRecord.pictures
     masks: dict[str, bytes]  # PNG, by ScoredImage.valid
+    embeddings: dict[str, Float[np.ndarray, "1 dim"]] = field(default_factory=dict)  # by name
 
 
 def read_run(out: Path) -> RunRecord:
@@ -89,16 +99,27 @@ def read_study(folder: Path) -> StudyFolder:
     study = StudyFolder(
         record=record,
         heats=read_heats(folder, record),
-        pictures={image.picture: _read_picture(folder, image, record.files) for image in record.images},
+        pictures={
+            **{image.picture: _read_picture(folder, image, record.files) for image in record.images},
+            **{name: _read_from_folder(folder, name, record.files) for name in _erased(record)},
+        },
         masks={
             image.valid: _read_from_folder(folder, image.valid, record.files)
             for image in record.images
             if image.valid is not None
         },
+        embeddings=read_embeddings(folder, record),
     )
     for image in record.images if record.files is None else ():
         valid_of(study, image)
     return study
+
+
+def _erased(record: StudyRecord) -> Iterator[str]:
+    """Name the pictures with regions erased."""
+    for image in record.images:
+        for phrase in image.phrases:
+            yield from () if phrase.erased is None else phrase.erased.pictures
 
 
 def read_record(folder: Path) -> StudyRecord:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from pipelines.errors import OutputError
 from pipelines.geometry import Placement
 from pipelines.study import View
+from reports.grounding import ErasedView, erased_view, recognised
 from reports.outcomes import (
     ScoreRow,
     Verdict,
@@ -82,6 +83,8 @@ class PhraseView:
     blind_share: str | None  # how often a blind map hits this finding, where the run says so
     warnings: tuple[tuple[str, str], ...]  # two words and a sentence
     controls: tuple[ControlLine, ...]
+    recognised: str | None  # how its cosine compares, where the run says so
+    erased: ErasedView | None
     unit: str  # empty for a heat without one
 
 
@@ -131,7 +134,8 @@ def render_study(
     Args:
         record: The study's results.
         heats: Heat on the model's grid in the method's unit, by ``ScoredPhrase.heat``.
-        pictures: The displayed radiographs as JPEG or PNG, by ``ScoredImage.picture``.
+        pictures: The displayed radiographs as JPEG or PNG, by ``ScoredImage.picture``, and those with regions erased,
+            by ``ErasedRecord.pictures``.
         run: The whole run, once it is known: one scale of heat over all studies, the total below which a phrase has no
             localisable evidence, and how often content-blind maps hit a finding.
         session: The review session, on pages of the review server; without it, reviews are stored in the browser.
@@ -143,7 +147,7 @@ def render_study(
     evidence = None if run is None else next((each for each in run.evidence if each.method == run.method), None)
     images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
     if run is not None:
-        images = [replace(image, phrases=tuple(_marked(p, run, evidence) for p in image.phrases)) for image in images]
+        images = [_marked_image(image, run, evidence, pictures, record.key) for image in images]
     data = {
         "colours": [table.tobytes().hex() for table in TABLES.values()],
         "fullColourFrom": FULL_COLOUR_FROM,
@@ -197,7 +201,9 @@ def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictur
         boxes=_box_views(image),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),
-        phrases=tuple(_phrase_view(phrase, image, record=record, heats=heats) for phrase in image.phrases),
+        phrases=tuple(
+            _phrase_view(phrase, image, record=record, heats=heats, pictures=pictures) for phrase in image.phrases
+        ),
         unit=_unit_text(record),
     )
 
@@ -207,7 +213,9 @@ def _unit_text(record: StudyRecord) -> str:
     return "" if record.unit == "dimensionless" else record.unit
 
 
-def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecord, heats: Heats) -> PhraseView:
+def _phrase_view(
+    phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]
+) -> PhraseView:
     if phrase.heat not in heats or np.ndim(heats[phrase.heat]) != 2:
         raise OutputError(f"study {record.key} lacks the heat {phrase.heat!r} as a grid: audit the study again")
     shades = _shades(phrase.tokens)
@@ -229,8 +237,26 @@ def _phrase_view(phrase: ScoredPhrase, image: ScoredImage, *, record: StudyRecor
         blind_share=None,
         warnings=warnings_of_place(phrase, method=record.method),
         controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
+        recognised=None,
+        erased=erased_view(phrase, pictures, sd=None, study=record.key),
         unit=_unit_text(record),
     )
+
+
+def _marked_image(
+    image: ImageView, run: RunRecord, evidence: EvidenceRecord | None, pictures: Mapping[str, bytes], study: str
+) -> ImageView:
+    """Add to each phrase what only the whole run can say."""
+    tests = run.recognised.get(image.record.key, ())
+    phrases = (
+        replace(
+            _marked(phrase, run, evidence),
+            recognised=recognised(phrase.record, tests[index] if index < len(tests) else None),
+            erased=erased_view(phrase.record, pictures, sd=run.cosine_sd, study=study),
+        )
+        for index, phrase in enumerate(image.phrases)
+    )
+    return replace(image, phrases=tuple(phrases))
 
 
 def _marked(phrase: PhraseView, run: RunRecord, evidence: EvidenceRecord | None) -> PhraseView:

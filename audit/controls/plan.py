@@ -9,10 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from audit.attribution.engine import pair_seed
-from pipelines.boxes.table import target_boxes
-from pipelines.study import Case, Image, Phrase, Study
+from pipelines.boxes.table import side_of_box, target_boxes
+from pipelines.study import Case, Image, Phrase, Side, Study
 
-__all__ = ["NO_PHRASE", "Control", "ControlPlan", "EveryPhrase", "PlannedPhrase", "negated", "nonsense", "side_swapped"]
+__all__ = [
+    "NO_PHRASE",
+    "Control",
+    "ControlPlan",
+    "EveryPhrase",
+    "PlannedPhrase",
+    "negated",
+    "nonsense",
+    "opposites",
+    "side_swapped",
+]
 
 _THINGS = "bell boat cup drum fork hat jam key kite lamp leaf mat oar pan rug sock tea toy tub yarn"
 _BETWEEN = "a as at by in of on to"
@@ -27,6 +37,9 @@ _SWAPS = {
     "rightward": "leftward",
 }
 _SIDE = re.compile(r"\b(" + "|".join(sorted(_SWAPS, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+
+
+_OTHER = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT}
 
 
 def nonsense(text: str, generator: np.random.Generator) -> str:
@@ -51,12 +64,29 @@ def negated(phrase: Phrase) -> str | None:
     return None if phrase.finding is None else f"No evidence of {phrase.finding}."
 
 
+def opposites(case: Case, phrase: Phrase) -> tuple[str | None, str | None]:
+    """Return the phrase's negation, and the phrase with its side swapped, where these are false of the image.
+
+    The other side is None if the report or the boxes have the finding there as well.
+    """
+    swapped = side_swapped(phrase.text) if phrase.side in _OTHER else None
+    if swapped is not None and phrase.side is not None:
+        other = _OTHER[phrase.side]
+        said = any(each.finding == phrase.finding and each.side in {other, Side.BILATERAL} for each in case.phrases)
+        drawn = any(box.label == phrase.finding and side_of_box(box, case.image) is other for box in case.boxes)
+        swapped = None if said or drawn else swapped
+    return negated(phrase), swapped
+
+
 def _like(original: str, word: str) -> str:
     if original.isupper():
         return word.upper()
     return word.capitalize() if original[0].isupper() else word
 
 
+_FILLERS = (
+    12  # images that erased regions are filled from: more of them fit better, and each is aligned with each image
+)
 _DRAWS = 64  # attempts to draw another patient's phrase about a finding that this patient does not have
 
 
@@ -107,8 +137,11 @@ class ControlPlan:
             seed: seed of the draw; the same cohort and seed give the same sample, in any order of the studies.
         """
         self._planned: dict[tuple[str, int], PlannedPhrase] = {}
+        self.fillers: tuple[Case, ...] = ()
+        """Images of different patients, with few findings, that erased regions may be filled from"""
         if sample == 0:
             return
+        self.fillers = _fillers(studies, seed)
         candidates = sorted(_candidates(studies, seed), key=lambda candidate: candidate.order)
         donors = sorted(_donors(studies), key=lambda donor: (donor.patient, donor.text))
         for candidate in candidates[:sample]:
@@ -167,6 +200,20 @@ def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
         for case in study.cases[:1]:  # all images of a study have its phrases
             for phrase in case.phrases:
                 yield _Donor(_patient(case.image), phrase.finding, phrase.text, case.image.path)
+
+
+def _fillers(studies: Sequence[Study], seed: int) -> tuple[Case, ...]:
+    """Choose frontal images of different patients, those with the fewest findings first."""
+    cases = [case for study in studies for case in study.cases if case.image.view.is_frontal]
+
+    def order(case: Case) -> tuple[int, int]:
+        findings = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}
+        return len(findings), pair_seed(seed, "filler", case.image.instance)
+
+    chosen: dict[str, Case] = {}
+    for case in sorted(cases, key=order):
+        chosen.setdefault(_patient(case.image), case)
+    return tuple(chosen.values())[:_FILLERS]
 
 
 def _texts(case: Case, index: int, donor: _Donor | None, generator: np.random.Generator) -> Mapping[Control, str]:

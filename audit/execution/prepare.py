@@ -13,6 +13,7 @@ from audit.attribution.engine import Method
 from audit.attribution.m2ib import M2IB
 from audit.attribution.numerics import Precision, resolve
 from audit.configuration import ModelConfig, RunConfig
+from audit.controls.embedding import Embedder
 from audit.controls.plan import ControlPlan
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
@@ -20,7 +21,7 @@ from audit.logbook.known import LogState, read_log_state
 from audit.logbook.seals import seal_key
 from audit.machine import Stopwatch
 from audit.output.reuse import Plan, Selection, plan
-from audit.pipeline.explain import Explainer, methods_of
+from audit.pipeline.explain import Explainer, image_controls_of, methods_of
 from audit.pipeline.fingerprint import Fingerprints, shaping_settings
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
@@ -206,10 +207,11 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
     with clock("model"):
         encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model))
     methods, keys = methods_of(settings, encoder), Pseudonyms(load_salt(outside=settings.output.out))
+    controls = ControlPlan(inputs.studies, sample=settings.scoring.controls, seed=settings.method.seed)
     explainer = Explainer(
         encoder=encoder,
         methods=methods,
-        controls=ControlPlan(inputs.studies, sample=settings.scoring.controls, seed=settings.method.seed),
+        controls=controls,
         faithfulness=ControlPlan(inputs.studies, sample=settings.scoring.faithfulness or 0, seed=settings.method.seed),
         words=settings.method.words,
         word_references=settings.method.words,
@@ -217,6 +219,8 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
         keys=keys,
         seed=settings.method.seed,
         clock=clock,
+        embedder=Embedder(encoder),
+        image_controls=image_controls_of(settings, controls),
     )
     return Prepared(
         settings=settings,

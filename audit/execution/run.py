@@ -21,7 +21,7 @@ from audit.output.journal import Journal, say_replaced
 from audit.output.pseudonym_map import keys_of_inputs, write_key_list
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
 from audit.output.stored import StoredRun
-from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude
+from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude, with_phrase_tests
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import loaded_studies
@@ -135,6 +135,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         del table
         whole = settings.execution.shard is None
         found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()
+        scores = with_phrase_tests(scores, found.phrases)
         memory.now()
     record = _record(prepared, plan, outcome, found, left_out, not_done=not_done)
     if settings.execution.shard is not None:
@@ -235,6 +236,9 @@ def _record(
         verdicts=found.verdicts,
         evidence=found.evidence,
         subgroups=found.subgroups,
+        cosine_tests=found.cosine_tests,
+        cosine_sd=found.cosine_sd,
+        recognised=dict(found.recognised),
         failures=failure_records(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
     )
 

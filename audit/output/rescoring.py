@@ -13,7 +13,7 @@ from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksu
 from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
 from audit.output.stored import keyed_rows, rescore_study, stored_study
-from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
+from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude, with_phrase_tests
 from audit.pipeline.fingerprint import with_targets
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
@@ -25,7 +25,7 @@ from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import Exclusion, Study
-from reports.reading import file_checksum
+from reports.reading import file_checksum, read_embeddings
 from reports.record import StudyRecord
 from reports.results_folder import damaged_tables, read_run, read_study, study_folders
 from reports.run_record import FailureRecord, RunRecord
@@ -33,7 +33,17 @@ from reports.run_record import FailureRecord, RunRecord
 __all__ = ["Rescored", "rescore"]
 
 _STAGE = "scoring again"
-_CONCLUSIONS = ("intervals", "summaries", "controls", "verdicts", "evidence", "subgroups")
+_CONCLUSIONS = (
+    "intervals",
+    "summaries",
+    "controls",
+    "verdicts",
+    "evidence",
+    "subgroups",
+    "cosine_tests",
+    "cosine_sd",
+    "recognised",
+)
 
 Progress = Callable[[str, int, int], None]
 
@@ -99,13 +109,14 @@ def rescore(
         except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
-            finished = FinishedStudy.of(record)
+            finished = FinishedStudy.of(record, embeddings=read_embeddings(folder, record))
             table.add(finished.rows)
             outcome.add(finished)
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()))
+    scores = with_phrase_tests(scores, found.phrases)
     noted, listed = _noted(failed, lost, boxes, redactor), _listed_by_run(run)
     count = sum(len(case.boxes) for study in studies for case in study.cases)
     concluded = run.model_copy(

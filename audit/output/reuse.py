@@ -20,6 +20,7 @@ from audit.storage.folder import ARCHIVED, STUDIES, archive, clean, discard_arch
 from audit.storage.lock import Shard
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Exclusion, Study
+from reports.reading import read_embeddings
 from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
@@ -272,7 +273,11 @@ def reuse_study(
         noted = read_failed(folder).left_out
         return FinishedStudy(left_out=left_out_before(noted, planned.study, finisher.keys))
     record = _renewed(folder, planned, finisher, opened)
-    return FinishedStudy.of(record, left_out=left_out_before(record.left_out, planned.study, finisher.keys))
+    return FinishedStudy.of(
+        record,
+        embeddings=read_embeddings(folder, record),
+        left_out=left_out_before(record.left_out, planned.study, finisher.keys),
+    )
 
 
 def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callable[[str], None]) -> StudyRecord:

@@ -19,6 +19,7 @@ from audit.metrics.blind import BlindCase, BlindMaps, relative_shape
 from audit.metrics.scores import box_mask, score_blind, score_heat
 from audit.metrics.statistics import Interval, patient_interval
 from audit.metrics.words import WordReferences, kinds_of_words, score_words
+from audit.phantom.erasing import ErasingTest
 from pipelines.geometry import Placement
 from pipelines.phantom.lesions import PHANTOM_FINDINGS
 from pipelines.phantom.render import Phantom, RenderedPhantom, render, sample_phantom
@@ -143,20 +144,23 @@ def held_out_phantoms(count: int, seed: int) -> Iterator[HeldOut]:
 def evaluate(
     model: str, *, count: int, seed: int, progress: Progress = lambda _stage, _done, _total: None
 ) -> Evaluation:
-    """Explain location-free and side-named phrases on held-out phantoms and score the heat.
+    """Explain location-free and side-named phrases on held-out phantoms and score the heat; then erase findings.
 
     Raises:
         ModelError: the model cannot be loaded.
     """
     encoder = load_encoder(model)
     scorer, words = _Scorer(encoder, M2IB(), seed), _WordScorer(encoder, M2IB(), seed)
+    erasing = ErasingTest(encoder, seed=seed, columns=_COLUMNS)
     phantoms = []
     for done, held_out in enumerate(held_out_phantoms(count, seed), start=1):
         scorer.look_at(held_out)
         words.look_at(held_out)
+        erasing.look_at(held_out.name, held_out.phantom)
         phantoms.append(held_out)
         progress("Evaluating phantoms", done, count)
-    lines = [*scorer.lines(), *words.lines(), *_blind_lines(phantoms)]
+    erased = [Line(test=value.test, method="cosine", interval=value.interval) for value in erasing.values()]
+    lines = [*scorer.lines(), *words.lines(), *erased, *_blind_lines(phantoms)]
     return Evaluation(lines=tuple(lines), phantoms=count, seed=seed)
 
 

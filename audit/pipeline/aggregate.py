@@ -5,21 +5,36 @@ During a run the score rows are stored in columns, which take bytes per value in
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from audit.controls.evidence import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
+from audit.metrics.recognition import EmbeddedImage, EmbeddedPhrase, Recognition, recognise
+from audit.metrics.reliance import ErasedPhrase, reliance_tests, reliance_values
 from audit.metrics.statistics import INTERVAL
 from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
-from pipelines.study import Exclusion
+from pipelines.findings import BROADER
+from pipelines.study import Context, Exclusion
+from reports.reading import embedding_names
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
-from reports.run_record import ControlSummary, EvidenceRecord, ScoreSummary, SubgroupSummary, VerdictRecord
-from reports.score_catalogue import POINTING
+from reports.run_record import (
+    ControlSummary,
+    CosineTest,
+    EvidenceRecord,
+    PhraseTest,
+    ScoreSummary,
+    SubgroupSummary,
+    VerdictRecord,
+)
+from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, COSINE, PERCENTILE, POINTING
 
-__all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows"]
+__all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows", "with_phrase_tests"]
 
 _NAME = pa.dictionary(pa.int32(), pa.string())  # as many values as studies
 _WORD = pa.dictionary(pa.int16(), pa.string())  # few values
@@ -41,6 +56,7 @@ _SCHEMA = pa.schema(
         "levels": pa.list_(pa.float32()),
     }
 )
+_EMBEDDED_AT_MOST = 2000  # images: the comparisons grow with their square, and the intervals hardly narrow
 _PARTS_AT_MOST = 256  # parts, each with its own dictionary, before they are joined
 
 
@@ -104,6 +120,67 @@ def _recorded_facts(image: ScoredImage) -> ImageFacts:
     )
 
 
+def _embedded(record: StudyRecord, embeddings: Mapping[str, np.ndarray]) -> Iterator[EmbeddedImage]:
+    """Yield each image whose embeddings are stored, with the findings of its report and boxes."""
+    for image in record.images if embeddings else ():
+        name, of_phrases = embedding_names(image)
+        has, unclear = _findings(record, image)
+        yield EmbeddedImage(
+            key=image.key,
+            study=record.key,
+            patient=record.patient or record.key,
+            embedding=embeddings[name][0],
+            phrases=tuple(
+                EmbeddedPhrase(
+                    index=index,
+                    finding=phrase.finding,
+                    embedding=embeddings[of_phrase][0],
+                    cosine=phrase.cosine,
+                    negated=phrase.negated_cosine,
+                    other_side=phrase.other_side_cosine,
+                )
+                for index, (phrase, of_phrase) in enumerate(zip(image.phrases, of_phrases, strict=True))
+            ),
+            has=has,
+            unclear=unclear,
+        )
+
+
+def _findings(record: StudyRecord, image: ScoredImage) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the findings that an image has, and those that it may have or not.
+
+    It has what a phrase affirms or suspects, what a box was drawn for, and the broader names of these. It may have the
+    narrower names of these, and what its report says of the past.
+    """
+    affirmed = {Context.PRESENT, Context.UNCERTAIN}
+    has = {phrase.finding for phrase in image.phrases if phrase.finding and phrase.context in affirmed}
+    has |= {box.label for box in image.boxes}
+    has |= {BROADER[finding] for finding in has if finding in BROADER}
+    not_put = () if record.report is None else record.report.not_put
+    unclear = {sentence.finding for sentence in not_put if sentence.context != Context.ABSENT.value}
+    unclear |= {narrower for narrower, broader in BROADER.items() if broader in has}
+    return frozenset(has), frozenset(unclear - has)
+
+
+def _erased(record: StudyRecord) -> Iterator[ErasedPhrase]:
+    """Yield the phrases with changed images; while an image is scored against other boxes, its own are not counted."""
+    for image in record.images:
+        for index, phrase in enumerate(image.phrases):
+            if phrase.erased is None:
+                continue
+            is_own = image.own is None
+            yield ErasedPhrase(
+                image=image.key,
+                patient=record.patient or record.key,
+                phrase=index,
+                finding=phrase.finding,
+                cosine=phrase.cosine,
+                region=phrase.erased.region if is_own else None,
+                elsewhere=phrase.erased.elsewhere if is_own else (),
+                blank=phrase.erased.blank,
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedStudy:
     """The part of a written study that is kept in memory: little, because a run may have a million studies."""
@@ -115,6 +192,8 @@ class FinishedStudy:
     controls: Sequence[ControlRow] = ()
     facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
     peaks: Sequence[tuple[str, float]] = ()  # method and maximum cell of each heat map
+    embedded: Sequence[EmbeddedImage] = ()
+    erased: Sequence[ErasedPhrase] = ()
     left_out: tuple[Exclusion, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
     key: str = ""  # key of the study
@@ -125,11 +204,12 @@ class FinishedStudy:
         cls,
         record: StudyRecord,
         *,
+        embeddings: Mapping[str, np.ndarray] = MappingProxyType({}),
         left_out: tuple[Exclusion, ...] = (),
         seconds: dict[str, float] | None = None,
         record_sha256: str = "",
     ) -> "FinishedStudy":
-        """Extract from a study's record what the tables and conclusions of a run need."""
+        """Extract from a study's record, and its embeddings, what the tables and conclusions of a run need."""
         return cls(
             images=len(record.images),
             phrases=sum(len(image.phrases) for image in record.images),
@@ -138,6 +218,8 @@ class FinishedStudy:
             controls=list(_control_rows(record)),
             facts=[(image.key, _recorded_facts(image)) for image in record.images],
             peaks=list(_peaks(record)),
+            embedded=list(_embedded(record, embeddings)),
+            erased=list(_erased(record)),
             left_out=left_out,
             seconds=seconds,
             key=record.key,
@@ -182,6 +264,8 @@ class Tally:
     controls: list[ControlRow] = field(default_factory=list)
     facts: dict[str, ImageFacts] = field(default_factory=dict)  # of each image, by its key
     peaks: dict[str, list[float]] = field(default_factory=dict)  # of each heat, by method
+    embedded: list[EmbeddedImage] = field(default_factory=list)
+    erased: list[ErasedPhrase] = field(default_factory=list)
 
     def add(self, study: FinishedStudy) -> None:
         """Count a study and store what the conclusions need of it."""
@@ -195,6 +279,16 @@ class Tally:
         self.facts.update(study.facts)
         for method, peak in study.peaks:
             self.peaks.setdefault(method, []).append(peak)
+        self.erased.extend(study.erased)
+        self.embedded.extend(study.embedded)
+        if len(self.embedded) > 2 * _EMBEDDED_AT_MOST:
+            self.embedded = self.gallery()
+
+    def gallery(self) -> list[EmbeddedImage]:
+        """Return the images among which recognition is measured: all, or a sample that depends on their keys alone."""
+        if len(self.embedded) <= _EMBEDDED_AT_MOST:
+            return self.embedded
+        return sorted(self.embedded, key=lambda image: sha256(image.key.encode()).digest())[:_EMBEDDED_AT_MOST]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +301,10 @@ class Conclusions:
     verdicts: tuple[VerdictRecord, ...] = ()
     evidence: tuple[EvidenceRecord, ...] = ()
     subgroups: tuple[SubgroupSummary, ...] = ()
+    cosine_tests: tuple[CosineTest, ...] = ()
+    cosine_sd: float | None = None
+    recognised: Mapping[str, tuple[PhraseTest, ...]] = field(default_factory=dict)  # by key of the image
+    phrases: tuple[tuple[str, int, Mapping[str, float]], ...] = ()  # key of the image, phrase, values by score
 
 
 def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, str]]) -> Conclusions:
@@ -220,10 +318,76 @@ def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, 
     if scores.empty:
         return Conclusions()
     controls = summarise_controls(outcome.controls)
+    recognition = recognise(outcome.gallery())
     return Conclusions(
         summaries=tuple(summarise(scores)),
         controls=controls,
         verdicts=tuple(verdict_of(scores, controls, method=method) for method, _ in methods),
         evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods)),
         subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods]),
+        cosine_tests=(*recognition.tests, *reliance_tests(outcome.erased, recognition)),
+        cosine_sd=recognition.sd,
+        recognised=_by_image(recognition),
+        phrases=tuple(_phrase_values(recognition, outcome.erased)),
     )
+
+
+def _by_image(recognition: Recognition) -> dict[str, tuple[PhraseTest, ...]]:
+    found: dict[str, dict[int, PhraseTest]] = {}
+    for phrase in recognition.phrases:
+        found.setdefault(phrase.image, {})[phrase.phrase] = PhraseTest(
+            percentile=phrase.percentile,
+            beats_negation=phrase.beats_negation,
+            beats_other_side=phrase.beats_other_side,
+        )
+    return {image: tuple(by_place[place] for place in sorted(by_place)) for image, by_place in sorted(found.items())}
+
+
+def _phrase_values(
+    recognition: Recognition, erased: Sequence[ErasedPhrase]
+) -> Iterator[tuple[str, int, Mapping[str, float]]]:
+    """Yield the key of the image, the phrase and its values of recognition and reliance, by score."""
+    recognised = {(phrase.image, phrase.phrase): phrase for phrase in recognition.phrases}
+    changed = {(phrase.image, phrase.phrase): phrase for phrase in erased}
+    for place in sorted({**recognised, **changed}):
+        found = recognised.get(place)
+        values: dict[str, float | None] = {}
+        if found is not None:
+            values = {
+                PERCENTILE: found.percentile,
+                BEATS_NEGATION: found.beats_negation,
+                BEATS_OTHER_SIDE: found.beats_other_side,
+            }
+        falls = reliance_values(changed.get(place), found, recognition.sd)
+        yield *place, {name: value for name, value in {**values, **falls}.items() if value is not None}
+
+
+def with_phrase_tests(table: pd.DataFrame, phrases: Sequence[tuple[str, int, Mapping[str, float]]]) -> pd.DataFrame:
+    """Append rows of recognition and reliance to the table of scores.
+
+    Args:
+        table: the scores of heat maps (:func:`audit.metrics.summary.score_table`).
+        phrases: key of the image, phrase and values by score, of phrases of the table.
+    """
+    rows = [
+        {"image": image, "phrase": phrase, "method": COSINE, "score": score, "value": value, "outcome": "scored"}
+        for image, phrase, values in phrases
+        for score, value in values.items()
+    ]
+    if not rows:
+        return table
+    about = ["study", "image", "patient", "phrase", "finding", "side", "zone", "context"]
+    known = table[about].drop_duplicates(["image", "phrase"]).astype({"image": "str"})
+    added = known.merge(pd.DataFrame(rows), on=["image", "phrase"], how="inner").assign(reason=None)
+    return pd.concat([table.astype("object"), added.astype("object")], ignore_index=True)[table.columns].astype(
+        {
+            name: pd.CategoricalDtype([*dtype.categories, *_new(added[name], dtype)])
+            if isinstance(dtype, pd.CategoricalDtype)
+            else dtype
+            for name, dtype in table.dtypes.items()
+        }
+    )
+
+
+def _new(values: pd.Series, known: pd.CategoricalDtype) -> list[str]:
+    return [value for value in values.dropna().unique().tolist() if value not in known.categories]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_bytes
 
 import torch
@@ -14,6 +14,8 @@ from audit.attribution.methods import build_method, check_fit, chosen_methods, n
 from audit.attribution.numerics import Precision
 from audit.attribution.pairs import Attribution, Request
 from audit.configuration import RunConfig
+from audit.controls.embedding import CaseEmbeddings, Embedder
+from audit.controls.erased import ErasedRegion, ImageControls
 from audit.controls.explained import ExplainedControl, explain_controls
 from audit.controls.plan import NO_PHRASE, ControlPlan
 from audit.encoders.protocol import DualEncoder
@@ -24,12 +26,14 @@ from audit.metrics.words import WordReferences
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import AuditError, ModelError
+from pipelines.privacy.burned_in import BurnedIn
+from pipelines.regions.erasing import Fill
 from pipelines.study import Exclusion, Study
 from pipelines.transforms import LoadedCase
 from reports.record import Score
 from reports.score_catalogue import shuffled_name
 
-__all__ = ["PAIRS_A_BATCH", "ExplainedCase", "ExplainedStudy", "Explainer", "methods_of"]
+__all__ = ["PAIRS_A_BATCH", "ExplainedCase", "ExplainedStudy", "Explainer", "image_controls_of", "methods_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class ExplainedCase:
     controls: tuple[ExplainedControl, ...] = ()
     faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by index of the phrase
     words: tuple[WordReferences, ...] = ()  # one for each of phrase_texts; empty if no method explains words
+    embeddings: CaseEmbeddings | None = None
+    erased: tuple[ErasedRegion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,16 @@ def methods_of(config: RunConfig, encoder: DualEncoder) -> tuple[Method, ...]:
     return methods
 
 
+def image_controls_of(config: RunConfig, controls: ControlPlan) -> ImageControls:
+    """Create the image-side controls of a run, for the phrases of the other controls."""
+    return ImageControls(
+        controls,
+        fill=Fill(config.scoring.fill),
+        seed=config.method.seed,
+        burned_in=BurnedIn(config.inputs.burned_in),
+    )
+
+
 PAIRS_A_BATCH = {"cpu": 1, "cuda": 128}  # a CPU does not profit from pairs of other studies; a GPU must be filled
 
 
@@ -99,6 +115,8 @@ class Explainer:
     seed_of: Callable[[str], int] | None = None  # seed of an image's pairs; None: each pair has its own, from ``seed``
     pairs_a_batch: int | None = None  # None: as many as fill the device
     clock: Stopwatch = field(default_factory=Stopwatch)
+    embedder: Embedder | None = None  # None: embeddings are not stored, and nothing is erased
+    image_controls: ImageControls | None = None
 
     def explained(self, studies: Iterable[LoadedStudy]) -> Iterator[ExplainedStudy]:
         """Explain studies in order, as many at once as fill the device."""
@@ -139,13 +157,16 @@ class Explainer:
             by_method.append(method.explain_batch(self.encoder, requests, words=words, clock=self.clock))
             seconds.append((time.perf_counter() - start) / max(1, pairs))
         explained = iter(
-            ExplainedCase(
-                loaded=case,
-                explanations=explanations,
-                seconds_a_pair=tuple(seconds),
-                controls=self._controls(case, request),
-                faithfulness=scores,
-                words=self._words(request),
+            self._with_cosines(
+                ExplainedCase(
+                    loaded=case,
+                    explanations=explanations,
+                    seconds_a_pair=tuple(seconds),
+                    controls=self._controls(case, request),
+                    faithfulness=scores,
+                    words=self._words(request),
+                ),
+                request,
             )
             for case, request, explanations, scores in zip(
                 cases,
@@ -179,6 +200,24 @@ class Explainer:
             )
             for place, words in enumerate(left_out)
         )
+
+    def _with_cosines(self, explained: ExplainedCase, request: Request) -> ExplainedCase:
+        """Add what needs forward passes alone: embeddings, and the cosines with changed images."""
+        if self.embedder is None:
+            return explained
+        loaded, embedder = explained.loaded, self.embedder
+        with self.clock("embeddings"):
+            embeddings = embedder.case(loaded.case, request.pixels)
+        if self.image_controls is None:
+            return replace(explained, embeddings=embeddings)
+        with self.clock("erasing"):
+            erased = self.image_controls.of(
+                loaded,
+                self.encoder.preprocessing,
+                embeddings.phrases,
+                lambda images: embedder.images([image.to(self.device) for image in images]),
+            )
+        return replace(explained, embeddings=embeddings, erased=erased)
 
     def _controls(self, case: LoadedCase, request: Request) -> tuple[ExplainedControl, ...]:
         planned = self.controls.of(case.case)

@@ -68,6 +68,7 @@ def shaping_settings(
         "seed": settings.method.seed,
         "compiled": settings.model.compile,
         "burned-in text": settings.inputs.burned_in,
+        "fill of erased regions": settings.scoring.fill,
         "patient data shown": settings.output.show_phi,
         **numbers,
     }
@@ -208,7 +209,10 @@ def _hash(keys: Pseudonyms, kind: str, content: object) -> str:
 
 
 def _planned(plan: ControlPlan, case: Case) -> list[list[object]]:
-    return [[phrase.index, {control.value: text for control, text in phrase.texts.items()}] for phrase in plan.of(case)]
+    found: list[list[object]] = [
+        [phrase.index, {control.value: text for control, text in phrase.texts.items()}] for phrase in plan.of(case)
+    ]
+    return [*found, [filler.image.instance for filler in plan.fillers]] if found else found
 
 
 def _contents(path: Path, began: datetime | None) -> str:

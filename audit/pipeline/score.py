@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -33,8 +34,10 @@ from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, f
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_letterhead
 from pipelines.transforms import LoadedCase
+from reports.reading import erased_pictures
 from reports.record import (
     ControlRecord,
+    ErasedRecord,
     ExcludedImage,
     ModelRecord,
     OmittedSentence,
@@ -142,6 +145,9 @@ class ImageRecorder:
             ),
             controls=tuple(self._controls(explained, scorer, index, names, heats)),
             others=tuple(others),
+            negated_cosine=_cosine_of(explained, "negated", index),
+            other_side_cosine=_cosine_of(explained, "other_side", index),
+            erased=_erased_record(explained, index, name),
         )
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
@@ -215,6 +221,38 @@ class _WordsOfPhrase:
             return ()
         given = [(method, [heat for _, heat in words]) for method, words in heats.items() if words]
         return score_words(self._kinds, given, self._references)
+
+
+def _cosine_of(explained: ExplainedCase, opposite: Literal["negated", "other_side"], index: int) -> float | None:
+    found = None if explained.embeddings is None else getattr(explained.embeddings, opposite)
+    return None if found is None else found.get(index)
+
+
+def _erased_record(explained: ExplainedCase, index: int, name: str) -> ErasedRecord | None:
+    erased = next((each for each in explained.erased if each.index == index), None)
+    if erased is None:
+        return None
+    return ErasedRecord(
+        fill=erased.fill.value,
+        region=erased.region,
+        elsewhere=erased.elsewhere,
+        blank=erased.blank,
+        reason=erased.reason,
+        pictures=erased_pictures(name, len(erased.pictures)),
+    )
+
+
+def _stored_beside(explained: ExplainedCase, prefix: str) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """Return the pictures and the embeddings of an image that are stored beside its record, by their names."""
+    pictures: dict[str, bytes] = {}
+    for erased in explained.erased:
+        names = erased_pictures(f"{prefix}-phrase-{erased.index + 1}", len(erased.pictures))
+        pictures |= dict(zip(names, erased.pictures, strict=True))
+    if explained.embeddings is None:
+        return pictures, {}
+    vectors = {f"{prefix}-phrase-{index + 1}": vector for index, vector in explained.embeddings.phrases.items()}
+    embeddings = {prefix: explained.embeddings.image, **vectors}
+    return pictures, {name: vector[None].astype(np.float32) for name, vector in embeddings.items()}
 
 
 def _stored_heat(heat: Grid) -> Grid:
@@ -293,6 +331,11 @@ class Finisher:
             fingerprint=self.fingerprints.of(study),
         )
         pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
+        embeddings: dict[str, np.ndarray] = {}
+        for place, case in enumerate(explained.cases):
+            erased, vectors = _stored_beside(case, f"image-{place + 1}")
+            pictures |= erased
+            embeddings |= vectors
         masks = {
             image.valid: valid_png(case.loaded.valid)
             for image, case in zip(images, explained.cases, strict=True)
@@ -306,9 +349,16 @@ class Finisher:
                 heats=heats,
                 pictures=pictures,
                 masks=masks,
+                embeddings=embeddings,
                 clock=clock,
             )
-        return FinishedStudy.of(record, left_out=explained.left_out, seconds=dict(clock.seconds), record_sha256=written)
+        return FinishedStudy.of(
+            record,
+            embeddings=embeddings,
+            left_out=explained.left_out,
+            seconds=dict(clock.seconds),
+            record_sha256=written,
+        )
 
     def _report(self, explained: ExplainedStudy) -> ReportRecord:
         """Mask a study's report, and list the sentences whose findings were not explained."""

@@ -20,7 +20,7 @@ from audit.logbook.known import LogState
 from audit.logbook.seals import UNSEALED, seal_key, sealed
 from audit.machine import Clock
 from pipelines.quoting import defused
-from reports.reading import HEAT, checksum, file_checksum
+from reports.reading import EMBEDDINGS, HEAT, checksum, file_checksum
 from reports.record import FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, RUN, RenderedFolder, render_pages
 from reports.run_record import FailureRecord, RunRecord
@@ -50,6 +50,7 @@ def write_study(
     heats: Mapping[str, np.ndarray],
     pictures: Mapping[str, bytes],
     masks: Mapping[str, bytes] = MappingProxyType({}),
+    embeddings: Mapping[str, np.ndarray] = MappingProxyType({}),
     clock: Clock = lambda _stage: nullcontext(),
 ) -> str:
     """Write one study's folder; ``record.json`` comes last and marks the study as done.
@@ -57,7 +58,8 @@ def write_study(
     Returns:
         The checksum of ``record.json``, for the audit log.
 
-    ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``. Heat maps are stored in their present precision
+    ``masks`` are :func:`valid_png`, by ``ScoredImage.valid``; ``embeddings`` are rows of length 1, by the names of
+    :func:`reports.reading.embedding_names`. Heat maps are stored in their present precision
     (:mod:`audit.pipeline.score`).
     ``clock`` measures the stages "pages" and "writing".
 
@@ -71,6 +73,8 @@ def write_study(
     with clock("writing"):
         _create_empty_folder(folder)
         files = {**pictures, **masks, HEAT: _packed(heats)}
+        if embeddings:
+            files[EMBEDDINGS] = _packed(embeddings)
         for name, content in files.items():
             write_durably(folder / name, content)
         write_durably(folder / "index.html", page.encode())

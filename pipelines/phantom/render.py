@@ -17,7 +17,16 @@ from pipelines.phantom.anatomy import SIDE_SIGN, Anatomy, Grid, sample_anatomy
 from pipelines.phantom.lesions import Lesion, Painted, box_of, paint, sample_findings, sample_lesions
 from pipelines.study import Box
 
-__all__ = ["TAGS", "Phantom", "RenderedPhantom", "render", "sample_phantom", "with_tags", "without_lesions"]
+__all__ = [
+    "TAGS",
+    "Phantom",
+    "RenderedPhantom",
+    "render",
+    "sample_phantom",
+    "with_tags",
+    "without_findings",
+    "without_lesions",
+]
 
 Map = Float[np.ndarray, "rows columns"]
 
@@ -25,6 +34,7 @@ _NOISE_PIXEL = 2.0 / 320  # image units: the pixel size to which Anatomy.noise r
 _MARKER_SHARE, _TAG_SHARE = 0.075, 0.11  # size of the letters, share of the image's width
 _TAGS_FROM = 0.2  # share of the image's width: below the possible positions of the side marker
 _LEAD = 245  # of 255: brightness of markers and tags
+_NORMAL_HEART = 0.27  # half width, patient units: in the middle of what sample_anatomy draws
 _BOX_MARGIN = 0.012  # share of the image's width: readers draw around a finding, not along its edge
 
 
@@ -232,6 +242,15 @@ TAGS: Mapping[str, str] = {
 def with_tags(phantom: Phantom) -> Phantom:
     """Put the tag of every present finding on the image; all other pixels are unchanged."""
     return replace(phantom, tags=tuple(tag if finding in phantom.findings else "" for finding, tag in TAGS.items()))
+
+
+def without_findings(phantom: Phantom, *findings: str) -> Phantom:
+    """Remove findings: the patient is the same, and an enlarged heart gets a normal width."""
+    lesions = tuple(lesion for lesion in phantom.lesions if lesion.finding not in findings)
+    anatomy = phantom.anatomy
+    if "cardiomegaly" in findings and "cardiomegaly" in phantom.findings:
+        anatomy = replace(anatomy, heart_radii=(_NORMAL_HEART, anatomy.heart_radii[1]))
+    return replace(phantom, anatomy=anatomy, lesions=lesions)
 
 
 def without_lesions(phantom: Phantom) -> Phantom:

@@ -45,7 +45,7 @@ _OUTSIDE = 0.1  # share of an equal area that may lie outside the chest: regions
 class Fill(StrEnum):
     """What an erased region is filled with."""
 
-    OTHER_PATIENTS = "other patients"  # the same place of the most similar other patient's image
+    OTHER_PATIENTS = "other-patients"  # the same place of the most similar other patient's image
     CONTRALATERAL = "contralateral"  # the mirrored side
     INPAINTING = "inpainting"  # a membrane from the region's border, with grain
 

@@ -19,7 +19,7 @@ from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import OutputError
 from pipelines.geometry import Fit
 from reports.results_folder import read_run, read_study, study_folders
-from reports.score_catalogue import AREA_SHARE, names_of
+from reports.score_catalogue import AREA_SHARE, COSINE, PERCENTILE, names_of
 
 SCORES, SHORTCUT_SCORES = names_of("localisation"), names_of("shortcut")
 
@@ -74,13 +74,24 @@ def test_a_run_leaves_pages_records_heat_and_tables(clean: tuple[Path, Result]) 
 def test_the_table_holds_a_row_per_image_phrase_method_and_score(clean: tuple[Path, Result]) -> None:
     table = pd.read_parquet(clean[0] / "scores.parquet")
     assert not table.duplicated(["image", "phrase", "method", "score"]).any()
-    assert set(table["method"]) == {"m2ib", "random", "centre", "class-mean box", "words-only prior", AREA_SHARE}
+    assert set(table["method"]) == {
+        "m2ib",
+        "random",
+        "centre",
+        "class-mean box",
+        "words-only prior",
+        AREA_SHARE,
+        COSINE,
+    }
     of_boxes = table[table["score"].isin(SCORES)]
     assert (of_boxes.groupby(["image", "phrase"]).size() == 5 * len(SCORES)).all()
     of_place = table[table["score"].isin(SHORTCUT_SCORES)]
     assert (of_place[of_place["method"] == "m2ib"].groupby(["image", "phrase"]).size() == len(SHORTCUT_SCORES)).all()
     assert set(of_place["method"]) == {"m2ib", AREA_SHARE}
-    assert len(of_boxes) + len(of_place) == len(table)
+    of_cosine = table[table["method"] == COSINE]
+    assert set(of_cosine["score"]) <= {*names_of("recognition"), *names_of("reliance")}
+    assert of_cosine.loc[of_cosine["score"] == PERCENTILE, "value"].between(0.0, 1.0).all()
+    assert len(of_boxes) + len(of_place) + len(of_cosine) == len(table)
     assert table.loc[table["outcome"] == "unscored", "value"].isna().all()
 
 
@@ -281,7 +292,10 @@ def test_workers_change_nothing_but_the_time(phantom_cohort: Path, clean: tuple[
     one, other = (pd.read_parquet(out / "scores.parquet") for out in outs)
     pd.testing.assert_frame_equal(one, other, rtol=1e-6)  # sums over pixels round by how many threads share them
     told = {stage.stage for stage in read_run(outs[1]).timings}
-    assert told == {"inputs", "model", "decode", "prefix", "attribution", "scoring", "pages", "writing", "summary"}
+    assert told == {
+        *("inputs", "model", "decode", "prefix", "attribution", "embeddings", "erasing"),
+        *("scoring", "pages", "writing", "summary"),
+    }
 
 
 @pytest.mark.parametrize("method", ["nib", "rollout"], ids=["with words", "without words"])

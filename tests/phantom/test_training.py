@@ -18,6 +18,8 @@ from pipelines.phantom.wording import CLAIMS
 
 TINY = TrainingSettings(steps=8, batch=8, warmup=3, sentences=40, seed=1)
 
+AGREEMENT = "erasing: Spearman of its effect and the true effect"
+
 
 @pytest.fixture(scope="module")
 def pool() -> PhantomPool:
@@ -85,7 +87,12 @@ def test_held_out_phantoms_hold_another_finding_each() -> None:
 def test_an_evaluation_prints_every_figure_with_its_interval() -> None:
     evaluation = evaluate("phantom", count=4, seed=2)
     printed = str(evaluation)
-    for test in ("location-free phrases: hit", "fall of hits under another finding's phrase", "words-only prior"):
+    for test in (
+        "location-free phrases: hit",
+        "fall of hits under another finding's phrase",
+        "words-only prior",
+        AGREEMENT,
+    ):
         assert test in printed
     assert {line.method for line in evaluation.lines} == {
         "m2ib",
@@ -112,3 +119,5 @@ def test_the_committed_encoder_reaches_its_figures_on_held_out_phantoms() -> Non
     assert hit >= 0.75
     assert hit - blind >= 0.30
     assert evaluation.estimate("fall of hits under another finding's phrase", "m2ib") >= 0.45
+    assert evaluation.estimate(AGREEMENT, "cosine") >= 0.7
+    assert evaluation.estimate("erasing: reliance on the region, SD", "cosine") >= 1.0

@@ -15,6 +15,7 @@ from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonR
 from reports.outcomes import CONTROLS
 from reports.record import (
     ControlRecord,
+    ErasedRecord,
     OmittedSentence,
     OtherHeatRecord,
     ReportRecord,
@@ -25,9 +26,11 @@ from reports.record import (
 from reports.review_page import ReviewSession
 from reports.run_record import (
     ControlSummary,
+    CosineTest,
     Estimate,
     EvidenceRecord,
     FailureRecord,
+    PhraseTest,
     RunRecord,
     ScoreDifference,
     ScoreSummary,
@@ -41,6 +44,7 @@ from reports.score_catalogue import (
     POINTING_MM,
     PRECISION,
     RANK,
+    RECALL,
     SCORES,
     UNIFORM_WORDS,
     WORD_REFERENCES,
@@ -70,6 +74,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "study", _study(_full_study())
     yield "study of a run", _study(_full_study(), run=cohort)
     yield "study under review", _study(_full_study(), session=session)
+    yield "study with erased regions", _study(*_erased_study())
     yield "study, cropped and flipped", _study(_odd_study())
     yield "study, stretched", _study(_stretched_study())
     yield "study without phrases", _study(make_study("b", ()))
@@ -90,7 +95,8 @@ def _changed(record, **changes):  # type: ignore[no-untyped-def]
     return replace(record, **changes) if is_dataclass(record) else record.model_copy(update=changes)
 
 
-def _study(made: MadeUp, **others: object) -> str:
+def _study(made: MadeUp, run: RunRecord | None = None, **others: object) -> str:
+    others = others if run is None else {**others, "run": run}
     return render_study(made.record, heats=made.heats, pictures=made.pictures, **others)  # type: ignore[arg-type]
 
 
@@ -166,6 +172,25 @@ def _with_references(token: TokenHeat, place: int) -> TokenHeat:
     """Give a word a kind, a fall of the cosine, and an untrained bottleneck that orders words as their heat does."""
     kind = ("finding", "place", "other")[place % 3]
     return token.model_copy(update={"kind": kind, "fall": 0.1 * place, "untrained": 100.0 * token.nats})
+
+
+def _erased_study() -> tuple[MadeUp, RunRecord]:
+    """A study whose phrases were erased with each fill, and a run that compares their cosines with all others'."""
+    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT))
+    image = made.record.images[0]
+    picture = made.pictures[image.picture]
+    erased = (
+        ErasedRecord(fill="other-patients", region=0.1, elsewhere=(0.4, 0.5), blank=0.0, pictures=("a.jpg", "b.jpg")),
+        ErasedRecord(fill="contralateral", region=0.3, blank=0.1, reason="no room", pictures=("a.jpg",)),
+        ErasedRecord(fill="inpainting", region=None, blank=0.1, reason="no box on the model's input"),
+        None,
+    )
+    phrases = [_changed(phrase, erased=each) for phrase, each in zip(image.phrases, erased, strict=True)]
+    made.record = _changed(made.record, images=(_changed(image, phrases=tuple(phrases)),))
+    made.pictures |= {"a.jpg": picture, "b.jpg": picture}
+    tests = tuple(PhraseTest(percentile=0.93, beats_negation=won, beats_other_side=won) for won in (1.0, 0.5, 0.0))
+    run = _changed(make_cohort(2).run, recognised={image.key: (*tests, PhraseTest())}, cosine_sd=0.2)
+    return made, run
 
 
 def made_up_report() -> ReportRecord:
@@ -277,6 +302,16 @@ def _cohort() -> RunRecord:
         _summary("pointing game, tau 0", finding="seldom thing", scored=5),
     ]
     group = make_subgroup(attribute="sex", value="F")
+    tests = [
+        CosineTest(kind=kind, test=test, finding=finding, result=ESTIMATE, chance=0.1)
+        for kind in ("recognition", "reliance")
+        for test in names_of(kind)
+        for finding in (None, "nodule")
+    ]
+    tests += [
+        CosineTest(kind="recognition", test=RECALL.format(rank), finding=None, result=ESTIMATE, chance=0.1)
+        for rank in (1, 5, 10)
+    ]
     evidence = EvidenceRecord(method="m2ib", unit="nats", floor=400.25, exceeds=ESTIMATE, tells=True, scale=70.0)
     return _changed(
         run,
@@ -298,6 +333,7 @@ def _cohort() -> RunRecord:
             )
             for name in CONTROLS
         ),
+        cosine_tests=tuple(tests),
         evidence=(evidence, _changed(evidence, tells=False, method="grad_cam", unit="dimensionless")),
         subgroups=(group, _changed(group, value="M", blind=None, difference=None, scored=50)),
         failures=(*run.failures, *(FAILURE for _ in range(510))),

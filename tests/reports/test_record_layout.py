@@ -21,6 +21,7 @@ FIELDS = {
     "phrases": {
         *("text", "section", "finding", "context", "side", "zone", "compared_with_prior", "target", "cosine", "heat"),
         *("total_nats", "peak_nats", "hottest", "tokens", "token_total_nats", "scores", "controls", "others"),
+        *("negated_cosine", "other_side_cosine", "erased"),
     },
     "images": {
         *("key", "path_key", "valid", "picture", "view", "view_source", "rows", "columns", "spacing_mm"),

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.configuration import RunConfig
+from audit.controls.embedding import Embedder
 from audit.controls.plan import ControlPlan
 from audit.execution.prepare import load_model
 from audit.execution.workers import until_stopped
 from audit.machine import Stopwatch
 from audit.pipeline.aggregate import FinishedStudy
-from audit.pipeline.explain import ExplainedStudy, Explainer, methods_of
+from audit.pipeline.explain import ExplainedStudy, Explainer, image_controls_of, methods_of
 from audit.pipeline.load import LoadedStudy
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms
@@ -109,6 +110,8 @@ class ExplainActor:
             )
         self._explainer = Explainer(
             encoder=encoder,
+            embedder=Embedder(encoder),
+            image_controls=image_controls_of(settings, recipe.controls),
             methods=methods_of(settings, encoder),
             controls=recipe.controls,
             faithfulness=recipe.faithfulness,
