@@ -17,7 +17,7 @@ from pipelines.study import Case
 
 __all__ = ["CaseEmbeddings", "Embedder"]
 
-_AT_ONCE = 16  # images or phrases in a forward pass
+_AT_ONCE = 16  # images in a forward pass
 _REMEMBERED = 4096  # phrases: reports repeat their sentences
 
 Vector = Float[np.ndarray, " dim"]
@@ -59,14 +59,12 @@ class Embedder:
         return CaseEmbeddings(image=image, phrases=phrases, negated=negated, other_side=swapped)
 
     def texts(self, texts: Sequence[str]) -> dict[str, Vector]:
-        """Embed phrases, each once."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        """Embed phrases, each once and alone: in a batch, rounding would depend on which are known already."""
         found = {text: self._texts[text] for text in texts if text in self._texts}
-        for start in range(0, len(missing), _AT_ONCE):
-            part = missing[start : start + _AT_ONCE]
-            with torch.no_grad(), flushed_denormals():
-                vectors = self._encoder.text.forward(self._encoder.text.tokenise(part))
-            found |= dict(zip(part, _rows(vectors), strict=True))
+        for text in dict.fromkeys(texts):
+            if text not in found:
+                with torch.no_grad(), flushed_denormals():
+                    (found[text],) = _rows(self._encoder.text.forward(self._encoder.text.tokenise([text])))
         self._texts.update(found)
         while len(self._texts) > _REMEMBERED:
             self._texts.popitem(last=False)
