@@ -287,7 +287,7 @@ def test_workers_change_nothing_but_the_time(phantom_cohort: Path, clean: tuple[
     pd.testing.assert_frame_equal(one, other, rtol=1e-6)  # sums over pixels round by how many threads share them
     told = {stage.stage for stage in read_run(outs[1]).timings}
     assert told == {
-        *("inputs", "model", "decode", "prefix", "attribution", "embeddings", "erasing"),
+        *("inputs", "model", "decode", "prefix", "attribution", "faithfulness", "words", "embeddings", "erasing"),
         *("scoring", "pages", "writing", "summary"),
     }
 
