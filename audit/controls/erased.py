@@ -21,7 +21,7 @@ from pipelines.boxes.table import target_boxes
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area, BurnedIn
 from pipelines.regions import regions_of
-from pipelines.regions.erasing import Donor, Eraser, Fill, region_of_boxes, regions_elsewhere
+from pipelines.regions.erasing import Donor, Eraser, Fill, region_of_boxes, regions_elsewhere, without_hidden
 from pipelines.study import Box, Case
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
@@ -90,7 +90,7 @@ class ImageControls:
             plan: the phrases, and the images that regions may be filled from.
             fill: what erased regions are filled with.
             seed: seed of the places and of the grain.
-            burned_in: what to do with text on the images to fill from; what is masked is not copied.
+            burned_in: what to do with text on the images to fill from; it is never copied.
         """
         self._plan, self._fill, self._seed, self._burned_in = plan, fill, seed, burned_in
         self._donors: list[tuple[str, Donor]] | None = None
@@ -158,13 +158,13 @@ class ImageControls:
         return np.random.default_rng(pair_seed(self._seed, "erase", *parts))
 
     def eraser(
-        self, grey: Grey, *, midline: float, targets: Mask, patient: str, preprocessing: Preprocessing
+        self, grey: Grey, *, midline: float, targets: Mask, hidden: Mask, patient: str, preprocessing: Preprocessing
     ) -> Eraser:
         """Prepare the fill of one image; donors of the same patient are not used."""
         if self._fill is Fill.OTHER_PATIENTS and self._donors is None:
             self._donors = list(_donors(self._plan.fillers, preprocessing, self._burned_in))
         donors = [donor for name, donor in self._donors or () if name != patient]
-        return Eraser(grey, fill=self._fill, midline=midline, targets=targets, donors=donors)
+        return Eraser(grey, fill=self._fill, midline=midline, targets=targets, hidden=hidden, donors=donors)
 
 
 class _CaseEraser:
@@ -184,6 +184,7 @@ class _CaseEraser:
         middle = loaded.placement.columns / 2 if found.lungs is None else found.lungs.midline * found.pixel[1]
         self._midline = float(loaded.placement.to_model(0.0, middle)[1]) - content.columns.start
         self._targets = self._region(loaded.case.boxes)
+        self._hidden = _hidden(loaded)[content.rows, content.columns]
         self._eraser: Eraser | None = None
         self._grey, self._preprocessing = grey, preprocessing
 
@@ -198,6 +199,7 @@ class _CaseEraser:
                 self._grey,
                 midline=self._midline,
                 targets=self._targets,
+                hidden=self._hidden,
                 patient=case.image.patient_id or case.image.study_instance_uid,
                 preprocessing=self._preprocessing,
             )
@@ -232,19 +234,18 @@ class _CaseEraser:
 
 
 def _donors(cases: Sequence[Case], preprocessing: Preprocessing, burned_in: BurnedIn) -> Iterator[tuple[str, Donor]]:
-    """Read the images to fill from, with their patients; one that cannot be read is no donor."""
-    for loaded in load_cases(cases, preprocessing, burned_in=burned_in):
+    """Read the images to fill from, with their patients; one that cannot be read is no donor.
+
+    Text is also looked for where the run keeps it: only the pages of its own patient may show it.
+    """
+    policy = BurnedIn.MASK if burned_in is BurnedIn.KEEP else burned_in
+    for loaded in load_cases(cases, preprocessing, burned_in=policy):
         if not isinstance(loaded, LoadedCase):
             continue
         case, content = loaded.case, _Content.of(loaded.placement)
         boxed = {box.label for box in case.boxes}
-        hidden = [
-            Box(x=area.left, y=area.top, width=area.right - area.left, height=area.bottom - area.top, label="")
-            for area in loaded.blanked
-        ]
-        grey, text = _grey(loaded.inputs, preprocessing), region_of_boxes(hidden, loaded.placement)
-        if hidden:
-            grey[text] = np.median(grey)  # so that not even the rim of a letter is copied
+        text = _hidden(loaded)
+        grey = without_hidden(_grey(loaded.inputs, preprocessing), text)
         blocked = text | region_of_boxes(case.boxes, loaded.placement)
         yield (
             case.image.patient_id or case.image.study_instance_uid,
@@ -254,6 +255,15 @@ def _donors(cases: Sequence[Case], preprocessing: Preprocessing, burned_in: Burn
                 unplaced=frozenset({str(phrase.finding) for phrase in case.phrases if phrase.finding} - boxed),
             ),
         )
+
+
+def _hidden(loaded: LoadedCase) -> Bool[np.ndarray, "size size"]:
+    """Mark the burned-in text on the model's input."""
+    areas = [
+        Box(x=area.left, y=area.top, width=area.right - area.left, height=area.bottom - area.top, label="")
+        for area in loaded.blanked
+    ]
+    return region_of_boxes(areas, loaded.placement)
 
 
 def _grey(inputs: Float[Tensor, "3 size size"], preprocessing: Preprocessing) -> Float[np.ndarray, "size size"]:

@@ -26,7 +26,7 @@ from pipelines.geometry import Placement
 from pipelines.regions.alignment import align
 from pipelines.study import Box
 
-__all__ = ["Donor", "Eraser", "Fill", "region_of_boxes", "regions_elsewhere"]
+__all__ = ["Donor", "Eraser", "Fill", "region_of_boxes", "regions_elsewhere", "without_hidden"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 Grey = Float[np.ndarray, "rows columns"]
@@ -76,6 +76,11 @@ def region_of_boxes(boxes: Sequence[Box], placement: Placement) -> Mask:
     return np.asarray(binary_dilation(region, np.ones((3, 3), dtype=bool), iterations=_RIM_PX))
 
 
+def without_hidden(image: Grey, hidden: Mask) -> Grey:
+    """Replace hidden pixels by the image's median: a copy of a few of them, within the tolerance, shows no letter."""
+    return np.where(hidden, np.median(image), image) if hidden.any() else image
+
+
 def regions_elsewhere(
     region: Mask, chest: Mask, targets: Mask, *, midline: float, draws: int, generator: np.random.Generator
 ) -> tuple[Mask, ...]:
@@ -114,7 +119,16 @@ def regions_elsewhere(
 class Eraser:
     """Erases regions of one image."""
 
-    def __init__(self, image: Grey, *, fill: Fill, midline: float, targets: Mask, donors: Sequence[Donor] = ()) -> None:
+    def __init__(
+        self,
+        image: Grey,
+        *,
+        fill: Fill,
+        midline: float,
+        targets: Mask,
+        hidden: Mask | None = None,
+        donors: Sequence[Donor] = (),
+    ) -> None:
         """Prepare an image.
 
         Args:
@@ -122,6 +136,7 @@ class Eraser:
             fill: what regions are filled with.
             midline: edge-based column of the image's mirror.
             targets: the targets of all phrases: they are not copied, and do not count where donors are aligned.
+            hidden: burned-in text, which is not copied; None: there is none.
             donors: images of other patients, for :attr:`Fill.OTHER_PATIENTS`.
         """
         self._image, self._fill = image, fill
@@ -129,8 +144,9 @@ class Eraser:
         if fill is Fill.OTHER_PATIENTS:
             self._sources = [_aligned(donor, image, ~targets) for donor in donors]
         elif fill is Fill.CONTRALATERAL:
-            mirror, inside = _mirrored(image, midline)
-            self._sources = [_Source(mirror, inside & ~_mirrored(targets, midline)[0])]
+            hidden = np.zeros_like(targets) if hidden is None else hidden
+            mirror, inside = _mirrored(without_hidden(image, hidden), midline)
+            self._sources = [_Source(mirror, inside & ~_mirrored(targets | hidden, midline)[0])]
 
     def erase(self, region: Mask, generator: np.random.Generator, *, finding: str | None = None) -> Grey | None:
         """Fill a region, and keep all other pixels.

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import dcmread
 
 from audit.configuration import InputsConfig
 from audit.controls.embedding import CaseEmbeddings, Embedder
@@ -15,8 +18,8 @@ from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
 from audit.pipeline.inputs import gather
 from pipelines.phantom.cohort import make_cohort
-from pipelines.privacy.burned_in import Area
-from pipelines.regions.erasing import Fill
+from pipelines.privacy.burned_in import Area, BurnedIn
+from pipelines.regions.erasing import Donor, Eraser, Fill
 from pipelines.study import Side, Study
 from pipelines.transforms import LoadedCase, load_cases
 
@@ -36,11 +39,23 @@ def encoder() -> DualEncoder:
     return load_encoder("phantom")
 
 
+def burn_in(path: Path, text: str) -> None:
+    """Write a text into the upper left corner of a radiograph's pixels."""
+    dataset = dcmread(path)
+    dataset.decompress() if dataset.file_meta.TransferSyntaxUID.is_compressed else None
+    pixels = dataset.pixel_array.copy()
+    picture = Image.new("L", pixels.shape[::-1], 0)
+    ImageDraw.Draw(picture).text((6, 6), text, fill=255, font=ImageFont.load_default(size=pixels.shape[1] // 20))
+    pixels[np.asarray(picture) > 127] = 0 if dataset.PhotometricInterpretation == "MONOCHROME1" else 4095
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(path)
+
+
 def erased(
-    encoder: DualEncoder, studies: tuple[Study, ...], fill: Fill
+    encoder: DualEncoder, studies: tuple[Study, ...], fill: Fill, *, burned_in: BurnedIn = BurnedIn.MASK
 ) -> list[tuple[LoadedCase, CaseEmbeddings, tuple[ErasedRegion, ...]]]:
     embedder = Embedder(encoder)
-    controls = ImageControls(ControlPlan(studies, sample=99, seed=1), fill=fill, seed=1)
+    controls = ImageControls(ControlPlan(studies, sample=99, seed=1), fill=fill, seed=1, burned_in=burned_in)
     found = []
     for study in studies[:3]:
         (loaded,) = load_cases(study.cases, encoder.preprocessing)
@@ -96,6 +111,57 @@ def test_a_picture_hides_what_the_displayed_radiograph_hides(encoder: DualEncode
     top = round(60 * hidden.placement.resized_rows / hidden.placement.rows)
     assert shown[: top - 8].max() < 8
     assert shown[top + 8 :].max() > 64
+
+
+def test_no_picture_repeats_hidden_text_on_the_other_side(encoder: DualEncoder, studies: tuple[Study, ...]) -> None:
+    case = next(case for study in studies for case in study.cases if case.boxes and case.phrases)
+    columns = case.image.columns
+    box = replace(case.boxes[0], x=20.0, y=90.0, width=50.0, height=50.0, shape=None, label="nodule")
+    text = Area(top=100, left=columns - 65, bottom=125, right=columns - 25)
+    phrase = replace(case.phrases[0], finding="nodule", side=None, zone=None)
+    case = replace(case, phrases=(phrase,), boxes=(box,))
+    study = replace(studies[0], cases=(case,))
+    (loaded,) = load_cases(study.cases, encoder.preprocessing)
+    assert isinstance(loaded, LoadedCase)
+    top, left = loaded.placement.to_model(float(text.top), float(text.left))
+    bottom, right = loaded.placement.to_model(float(text.bottom), float(text.right))
+    letters = np.s_[:, round(top) + 1 : round(bottom) - 1, round(left) + 1 : round(right) - 1]
+    inputs = loaded.inputs.clone()
+    stripes = inputs[letters]
+    stripes[:, :, ::2], stripes[:, :, 1::2] = inputs.max(), inputs.min()
+    loaded = replace(loaded, inputs=inputs, blanked=(text,))
+    embedder = Embedder(encoder)
+    controls = ImageControls(ControlPlan((study,), sample=9, seed=1), fill=Fill.CONTRALATERAL, seed=1)
+    (result,) = controls.of(loaded, encoder.preprocessing, embedder.case(case, loaded.inputs).phrases, embedder.images)
+    for picture in result.pictures:
+        shown = np.asarray(Image.open(BytesIO(picture)), dtype=float)
+        assert np.abs(np.diff(shown, axis=1)).mean(axis=0).max() < 60, "alternating columns are the text"
+    assert result.region is None
+    assert result.reason == "nothing to fill the region with"
+
+
+def test_text_of_donors_is_masked_where_the_run_keeps_text(
+    encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cohort(tmp_path, count=2, seed=5, columns=640)
+    for path in sorted((tmp_path / "dicom").iterdir()):
+        burn_in(path, "KOWALCZYK 123456")
+    config = InputsConfig(
+        dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports", boxes=tmp_path / "boxes.csv", index="none"
+    )
+    given: list[Donor] = []
+
+    def eraser(image: np.ndarray, *, donors: list[Donor], **of: Any) -> Eraser:
+        given.extend(donors)
+        return Eraser(image, donors=donors, **of)
+
+    monkeypatch.setattr("audit.controls.erased.Eraser", eraser)
+    erased(encoder, gather(config).studies[:2], Fill.OTHER_PATIENTS, burned_in=BurnedIn.KEEP)
+    assert given
+    for donor in given:
+        corner = np.s_[: donor.image.shape[0] // 12, : donor.image.shape[1] // 3]
+        assert donor.blocked[corner].mean() > 0.3
+        assert np.ptp(donor.image[corner][donor.blocked[corner]]) < 1e-6, "letters are replaced by one value"
 
 
 def test_a_swapped_side_is_false_only_where_the_other_side_is_free(studies: tuple[Study, ...]) -> None:

@@ -123,7 +123,9 @@ def test_the_differences_are_those_of_the_definition(tiny):
 
 def test_a_model_that_does_not_split_exactly_is_refused_with_its_blocks(phantom):
     wrong = tuple(replace(split, relative=1.1e-5) if split.tower == "text" else split for split in phantom.splits)
-    with pytest.raises(ModelError, match=r"^phantom: split at text block 0, text block 1, the model's embeddings differ"):
+    with pytest.raises(
+        ModelError, match=r"^phantom: split at text block 0, text block 1, the model's embeddings differ"
+    ):
         require_exact(replace(phantom, splits=wrong))
 
 

@@ -112,6 +112,27 @@ def test_a_finding_is_never_copied() -> None:
     assert mirror.erase(region, generator) is None
 
 
+def test_burned_in_text_is_never_mirrored_into_a_region() -> None:
+    region, letters = rectangle(20, 5, 14, 20), rectangle(24, 60, 4, 10)
+    letters[:, ::2] = False
+    shown, generator = np.where(letters, 1.0, scene()), np.random.default_rng(0)
+    assert Eraser(shown, fill=Fill.CONTRALATERAL, midline=40.0, targets=region).erase(region, generator) is not None
+    hidden = Eraser(shown, fill=Fill.CONTRALATERAL, midline=40.0, targets=region, hidden=rectangle(23, 59, 6, 12))
+    assert hidden.erase(region, generator) is None
+    beside = hidden.erase(rectangle(40, 5, 14, 20), generator)
+    assert beside is not None, "text elsewhere is no obstacle"
+    assert beside[24:28, 60:70] == pytest.approx(shown[24:28, 60:70]), "the model still sees its own text"
+
+
+def test_a_few_pixels_of_text_within_the_tolerance_are_copied_as_the_median() -> None:
+    region, hidden = rectangle(10, 5, 40, 25), rectangle(30, 60, 2, 5)
+    shown = np.where(hidden, 1.0, 0.3)
+    eraser = Eraser(shown, fill=Fill.CONTRALATERAL, midline=40.0, targets=NOWHERE, hidden=hidden)
+    filled = eraser.erase(region, np.random.default_rng(0))
+    assert filled is not None
+    assert filled[region].max() < 0.31
+
+
 def test_the_most_similar_donor_is_copied() -> None:
     region = rectangle(20, 18, 14, 12)
     unlike = np.random.default_rng(2).random(SHAPE)
