@@ -65,9 +65,17 @@ def recognised(phrase: ScoredPhrase, test: PhraseTest | None) -> str | None:
 
 
 def erased_view(
-    phrase: ScoredPhrase, pictures: Mapping[str, bytes], *, sd: float | None, study: str
+    phrase: ScoredPhrase, pictures: Mapping[str, bytes], *, sd: float | None, study: str, has_own_boxes: bool
 ) -> ErasedView | None:
     """Show the images with regions erased, and say what this did to the cosine.
+
+    Args:
+        phrase: the phrase that they were made for.
+        pictures: the study's pictures, by name.
+        sd: standard deviation of a phrase's cosines over the images of the run; None if not known.
+        study: key of the study.
+        has_own_boxes: False while the image is scored against the boxes of another file than the run's: the erased
+            regions are then not those of the displayed boxes, and only the blank image is reported.
 
     Raises:
         OutputError: a picture that the record names is not there.
@@ -78,6 +86,8 @@ def erased_view(
     missing = [name for name in erased.pictures if name not in pictures]
     if missing:
         raise OutputError(f"study {study} lacks the picture {missing[0]!r}: audit the study again")
+    if not has_own_boxes:
+        return ErasedView(pictures=(), sentences=(text("grounding.own_boxes"), _blank_sentence(phrase, erased)))
     cosines = (erased.region, *erased.elsewhere[:1])
     shown = (
         ErasedPicture(
@@ -109,9 +119,13 @@ def _sentences(phrase: ScoredPhrase, erased: ErasedRecord, sd: float | None) -> 
             said.append(text("grounding.reliance", reliance=format_number(reliance, 1)))
     if erased.reason is not None:
         said.append(text("grounding.not_erased", reason=erased.reason))
-    said.append(text("grounding.blank", fall=format_number(phrase.cosine - erased.blank, 2)))
+    said.append(_blank_sentence(phrase, erased))
     said.append(text("grounding.filled", fill=named("fill", erased.fill)))
     return said
+
+
+def _blank_sentence(phrase: ScoredPhrase, erased: ErasedRecord) -> str:
+    return text("grounding.blank", fall=format_number(phrase.cosine - erased.blank, 2))
 
 
 def grounding_rows(run: RunRecord) -> tuple[GroundingRow, ...]:

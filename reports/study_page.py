@@ -238,7 +238,7 @@ def _phrase_view(
         warnings=warnings_of_place(phrase, method=record.method),
         controls=tuple(_control_line(control) for control in phrase.controls if control.method == record.method),
         recognised=None,
-        erased=erased_view(phrase, pictures, sd=None, study=record.key),
+        erased=erased_view(phrase, pictures, sd=None, study=record.key, has_own_boxes=image.own is None),
         unit=_unit_text(record),
     )
 
@@ -252,7 +252,9 @@ def _marked_image(
         replace(
             _marked(phrase, run, evidence),
             recognised=recognised(phrase.record, tests[index] if index < len(tests) else None),
-            erased=erased_view(phrase.record, pictures, sd=run.cosine_sd, study=study),
+            erased=erased_view(
+                phrase.record, pictures, sd=run.cosine_sd, study=study, has_own_boxes=image.record.own is None
+            ),
         )
         for index, phrase in enumerate(image.phrases)
     )

@@ -52,6 +52,7 @@ from reports.score_catalogue import (
     names_of,
 )
 from reports.study_page import render_study
+from reports.targets import own_boxes
 
 ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
 DIFFERENCE = ScoreDifference(reference="centre", estimate=0.2, low=0.1, high=0.3, scored=40, patients=20)
@@ -74,7 +75,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "study", _study(_full_study())
     yield "study of a run", _study(_full_study(), run=cohort)
     yield "study under review", _study(_full_study(), session=session)
-    yield "study with erased regions", _study(*_erased_study())
+    yield "study with erased regions", _study(*erased_study())
+    yield "study with erased regions, other boxes", _study(*scored_against_others(*erased_study()))
     yield "study, cropped and flipped", _study(_odd_study())
     yield "study, stretched", _study(_stretched_study())
     yield "study without phrases", _study(make_study("b", ()))
@@ -174,7 +176,7 @@ def _with_references(token: TokenHeat, place: int) -> TokenHeat:
     return token.model_copy(update={"kind": kind, "fall": 0.1 * place, "untrained": 100.0 * token.nats})
 
 
-def _erased_study() -> tuple[MadeUp, RunRecord]:
+def erased_study() -> tuple[MadeUp, RunRecord]:
     """A study whose phrases were erased with each fill, and a run that compares their cosines with all others'."""
     made = make_study("a", (EFFUSION, NODULE, HEART, FLAT))
     image = made.record.images[0]
@@ -191,6 +193,12 @@ def _erased_study() -> tuple[MadeUp, RunRecord]:
     tests = tuple(PhraseTest(percentile=0.93, beats_negation=won, beats_other_side=won) for won in (1.0, 0.5, 0.0))
     run = _changed(make_cohort(2).run, recognised={image.key: (*tests, PhraseTest())}, cosine_sd=0.2)
     return made, run
+
+
+def scored_against_others(made: MadeUp, run: RunRecord) -> tuple[MadeUp, RunRecord]:
+    """Score a study against boxes of another file, so that its records keep the run's own boxes too."""
+    images = tuple(_changed(image, boxes=(), own=own_boxes(image)) for image in made.record.images)
+    return MadeUp(_changed(made.record, images=images), made.heats, made.pictures), run
 
 
 def made_up_report() -> ReportRecord:
