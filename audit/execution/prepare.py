@@ -22,13 +22,15 @@ from audit.logbook.seals import seal_key
 from audit.machine import Stopwatch
 from audit.output.reuse import Plan, Selection, plan
 from audit.pipeline.explain import Explainer, image_controls_of, methods_of
-from audit.pipeline.fingerprint import Fingerprints, shaping_settings
+from audit.pipeline.fingerprint import Fingerprints, hash_fillers, shaping_settings
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
+from pipelines.regions.erasing import Fill
+from pipelines.study import Case
 from reports.record import ModelRecord
 
 __all__ = [
@@ -254,10 +256,16 @@ def _finisher(
             context=context,
             controls=explainer.controls,
             faithfulness=explainer.faithfulness,
+            fillers=hash_fillers(_fillers(settings, explainer.controls), keys),
             show_phi=settings.output.show_phi,
             began=created,
         ),
     )
+
+
+def _fillers(settings: RunConfig, controls: ControlPlan) -> tuple[Case, ...]:
+    """Return the images that the run fills erased regions from; none for the other fills."""
+    return controls.fillers if Fill(settings.scoring.fill) is Fill.OTHER_PATIENTS else ()
 
 
 def _shaping(

@@ -15,10 +15,10 @@ from pipelines.boxes import BoxRow
 from pipelines.errors import DamagedError
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
-from pipelines.study import Box, Case, Image, Radiograph, Report, Study, fields_of, instance_of
+from pipelines.study import Case, Image, Radiograph, Report, Study, fields_of, instance_of
 from pipelines.text.table import plain_stem
 from reports.overlay import check_picture
-from reports.record import OwnBoxes, ScoredImage, ScoredPhrase, StudyRecord
+from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder, read_record, read_run, read_study, study_folders, valid_of
 from reports.run_record import RunRecord
 from reports.score_catalogue import kind_of
@@ -147,19 +147,8 @@ def _image(
     phrases = [_phrase(phrase, index, seen, scorer, stored) for index, phrase in enumerate(image.phrases)]
     boxes = scored_boxes(redactor.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))
-    own, present = own_boxes(image), own_boxes(scored)
-    if keep_own:
-        return replace(scored, own=own) if own != present else scored
-    kept = [
-        phrase if _erased_boxes(own, index) == _erased_boxes(present, index) else replace(phrase, erased=None)
-        for index, phrase in enumerate(scored.phrases)
-    ]
-    return replace(scored, phrases=tuple(kept))
-
-
-def _erased_boxes(own: OwnBoxes, index: int) -> list[Box]:
-    """Return what was, or would be, erased for a phrase."""
-    return [Box(**{**fields_of(box, Box), "phrase": None}) for box in own.boxes if box.id in own.targets[index]]
+    own = own_boxes(image)
+    return replace(scored, own=own) if keep_own and own != own_boxes(scored) else scored
 
 
 def _phrase(

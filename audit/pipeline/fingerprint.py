@@ -18,12 +18,13 @@ from audit.controls.plan import ControlPlan
 from audit.pipeline.scoring_context import ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
+from pipelines.boxes.table import target_boxes
 from pipelines.dicom.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
 from pipelines.study import Box, Case, Study, fields_of
 from reports.record import SCHEMA_VERSION, FingerprintRecord, ModelRecord, StudyRecord
 
-__all__ = ["Changes", "Fingerprints", "shaping_settings", "with_inputs", "with_targets"]
+__all__ = ["Changes", "Fingerprints", "hash_fillers", "shaping_settings", "with_inputs", "with_targets"]
 
 Scalar = float | int | str | bool | None
 
@@ -35,6 +36,7 @@ _IN_WORDS = {
     "boxes": "its boxes changed",
     "references": "boxes of other studies, from which its references are computed, changed",
     "controls": "the controls planned for it changed",
+    "erased": "the regions erased from its images, or what fills them, changed",
     "faithfulness": "the faithfulness tests planned for it changed",
 }
 _TARGETS = {"boxes", "references"}  # if only these changed, stored heat is still valid
@@ -92,6 +94,7 @@ class Fingerprints:
     context: ScoringContext
     controls: ControlPlan
     faithfulness: ControlPlan
+    fillers: str  # hash of the images that erased regions are filled from
     show_phi: bool
     began: datetime  # start of the run: an image file written later is not the one that was scanned
 
@@ -122,7 +125,8 @@ class Fingerprints:
             for name in {**self.settings, **kept.settings}
             if kept.settings.get(name) != self.settings.get(name)
         ]
-        names = [name for name in changed if name != "phrases" or "report" not in changed]
+        implied = {"phrases": "report", "erased": "controls"}  # a change that another one states as well
+        names = [name for name in changed if implied.get(name) not in changed]
         return Changes(
             because=(*numbers, *(_IN_WORDS[name] for name in names)),
             only_targets=not numbers and set(changed) <= _TARGETS,
@@ -145,8 +149,21 @@ class Fingerprints:
             "phrases": self._hash("phrases", [[asdict(phrase) for phrase in case.phrases] for case in study.cases]),
             **self.target_digests(study),
             "controls": self._hash("controls", [_planned(self.controls, case) for case in study.cases]),
-            "faithfulness": self._hash("faithfulness", [_planned(self.faithfulness, case) for case in study.cases]),
+            "erased": self._hash("erased", self._erased(study)),
+            "faithfulness": self._hash("faithfulness", [self.faithfulness.indices(case) for case in study.cases]),
         }
+
+    def _erased(self, study: Study) -> list[object]:
+        """List what the erased images of a study are made from; nothing if no phrase of it is planned.
+
+        Every box of an image counts, because an equal area elsewhere is not erased where a box is.
+        """
+        regions = [
+            [case.image.instance, _places(case.boxes), index, _places(target_boxes(case, case.phrases[index]))]
+            for case in study.cases
+            for index in self.controls.indices(case)
+        ]
+        return [regions, self.fillers] if regions else []
 
     def _images(self, study: Study, *, new: bool) -> str:
         since = self.began if new else None
@@ -209,10 +226,35 @@ def _hash(keys: Pseudonyms, kind: str, content: object) -> str:
 
 
 def _planned(plan: ControlPlan, case: Case) -> list[list[object]]:
-    found: list[list[object]] = [
-        [phrase.index, {control.value: text for control, text in phrase.texts.items()}] for phrase in plan.of(case)
+    return [[phrase.index, {control.value: text for control, text in phrase.texts.items()}] for phrase in plan.of(case)]
+
+
+def hash_fillers(fillers: Iterable[Case], keys: Pseudonyms) -> str:
+    """Hash the images that erased regions are filled from: their files, findings and boxes.
+
+    Args:
+        fillers: the images, in the order in which they are tried.
+        keys: the salted keys.
+    """
+    found = [
+        [
+            case.image.instance,
+            _contents(case.image.path, None),
+            [phrase.finding for phrase in case.phrases],
+            [[box.label, *_place(box)] for box in case.boxes],
+        ]
+        for case in fillers
     ]
-    return [*found, [filler.image.instance for filler in plan.fillers]] if found else found
+    return _hash(keys, "fillers", found)
+
+
+def _places(boxes: Iterable[Box]) -> list[list[object]]:
+    """List where boxes are, in an order that does not depend on that of their file."""
+    return sorted((_place(box) for box in boxes), key=repr)
+
+
+def _place(box: Box) -> list[object]:
+    return [box.x, box.y, box.width, box.height, None if box.shape is None else asdict(box.shape)]
 
 
 def _contents(path: Path, began: datetime | None) -> str:

@@ -86,6 +86,18 @@ def test_a_moved_box_has_stored_heat_scored_again_without_the_model(cohort, out,
     assert because(run(asked(cohort, out))) == {}
 
 
+def test_boxes_that_come_later_have_their_regions_erased(cohort, tmp_path, pairs_asked) -> None:
+    settings = {"controls": 99, "limit": 1}
+    run(asked(cohort, tmp_path / "later", boxes=(), **settings))
+    pairs_asked.clear()
+    run(asked(cohort, tmp_path / "later", **settings))
+    assert pairs_asked != []
+    (folder,) = study_folders(tmp_path / "later")
+    erased = [phrase.erased for image in read_record(folder).images for phrase in image.phrases]
+    assert any(each is not None and each.region is not None for each in erased)
+    assert tree_of(tmp_path / "later", stamps=False) == fresh(cohort, tmp_path, **settings)
+
+
 @pytest.mark.slow
 def test_boxes_of_others_change_the_references_of_a_study(cohort, out, pairs_asked) -> None:
     boxes = pd.read_csv(cohort / "boxes.csv")
