@@ -232,6 +232,8 @@ def embedding_names(image: ScoredImage) -> tuple[str, tuple[str, ...]]:
 def read_embeddings(folder: Path, record: StudyRecord) -> dict[str, Grid]:
     """Read the embeddings of a study's images and phrases, one row each; none of records of older versions.
 
+    A phrase of which words are masked has none.
+
     Raises:
         DamagedError: the file is missing, damaged, or not the one that was written.
     """
@@ -239,12 +241,17 @@ def read_embeddings(folder: Path, record: StudyRecord) -> dict[str, Grid]:
     if EMBEDDINGS not in (record.files or {}):
         return {}
     content = read_checked(path, record.files, most_bytes=_FILE_AT_MOST)
-    names = [name for image in record.images for name in (embedding_names(image)[0], *embedding_names(image)[1])]
+    of_images, of_phrases = zip(*map(embedding_names, record.images), strict=True)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return {name: _grid(archive, archive.getinfo(f"{name}.npy"), _LONGEST_EMBEDDING) for name in names}
+            members = {info.filename: info for info in archive.infolist()}
+            names = [*of_images, *(name for names in of_phrases for name in names if f"{name}.npy" in members)]
+            found = {name: _grid(archive, members[f"{name}.npy"], (1, _LONGEST_EMBEDDING)) for name in names}
     except _BROKEN as error:
         raise DamagedError(f"{path} holds no embeddings ({error}): audit the study again") from error
+    if len({row.shape for row in found.values()}) != 1:
+        raise DamagedError(f"{path} holds embeddings of different lengths: audit the study again")
+    return found
 
 
 def _grids(archive: zipfile.ZipFile, expected: Mapping[str, ExpectedHeat], path: Path) -> dict[str, Grid]:
@@ -257,17 +264,17 @@ def _grids(archive: zipfile.ZipFile, expected: Mapping[str, ExpectedHeat], path:
         raise DamagedError(f"{path} would inflate to {declared:,} bytes, which no run writes: audit the study again")
     grids = {}
     for name, of_record in expected.items():
-        grids[name] = _grid(archive, members[f"{name}.npy"], of_record.side)
+        grids[name] = _grid(archive, members[f"{name}.npy"], (of_record.side, of_record.side))
         if not _is_of_record(grids[name], of_record.total):
             raise DamagedError(f"{path} holds another heat {name!r} than its record says: audit the study again")
     return grids
 
 
-def _grid(archive: zipfile.ZipFile, member: zipfile.ZipInfo, side: int) -> Grid:
+def _grid(archive: zipfile.ZipFile, member: zipfile.ZipInfo, at_most: tuple[int, int]) -> Grid:
     """Read one array, its header first.
 
     Raises:
-        ValueError: it is not a grid of at most ``side`` x ``side`` floating point numbers.
+        ValueError: it is not a grid of floating point numbers of at most these rows and columns.
     """
     if member.flag_bits & 1:
         raise ValueError(f"{member.filename} is encrypted")
@@ -276,13 +283,17 @@ def _grid(archive: zipfile.ZipFile, member: zipfile.ZipInfo, side: int) -> Grid:
         if version != (1, 0):
             raise ValueError(f"{member.filename} is an array of format {version}")
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_HEADER_AT_MOST)
-        if dtype not in _TYPES or is_fortran or len(shape) != 2 or not all(1 <= length <= side for length in shape):
+        if dtype not in _TYPES or is_fortran or not _fits(shape, at_most):
             raise ValueError(f"{member.filename} is an array of {dtype.str} and shape {shape}")
         size = dtype.itemsize * shape[0] * shape[1]
         content = stream.read(size + 1)  # a byte more, so that the archive's own checksum is compared
     if len(content) != size:
         raise ValueError(f"{member.filename} has not the bytes of its shape {shape}")
     return np.frombuffer(content, dtype=dtype).reshape(shape).astype(np.float32)
+
+
+def _fits(shape: tuple[int, ...], at_most: tuple[int, int]) -> bool:
+    return len(shape) == len(at_most) and all(1 <= length <= most for length, most in zip(shape, at_most, strict=True))
 
 
 def _is_of_record(grid: Grid, total: float) -> bool:

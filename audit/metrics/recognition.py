@@ -18,12 +18,22 @@ from audit.metrics.statistics import patient_interval
 from reports.run_record import CosineTest, Estimate
 from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, PERCENTILE, RECALL
 
-__all__ = ["EmbeddedImage", "EmbeddedPhrase", "PhraseRecognition", "Recognition", "estimate_of", "recognise"]
+__all__ = [
+    "ROUNDING",
+    "EmbeddedImage",
+    "EmbeddedPhrase",
+    "PhraseRecognition",
+    "Recognition",
+    "estimate_of",
+    "recognise",
+]
 
 _RESAMPLES, _TAIL = 1000, 0.025
 _SEED = 17  # of the bootstrap: the same cohort has the same interval
 _TOGETHER = 512  # phrases whose cosines are in memory at once
 _RANKS = (1, 5, 10)
+ROUNDING = 1e-6  # of a cosine in single precision: closer ones are equal
+_FEW_RESAMPLED = 10  # patients, below which too few resamples differ: the interval holds the one without resampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +82,7 @@ class Recognition:
 
     phrases: tuple[PhraseRecognition, ...] = ()
     tests: tuple[CosineTest, ...] = ()
-    sd: float | None = None  # of a phrase's cosines over the cohort's images, pooled over phrases
+    sd: float | None = None  # of a phrase's cosines over the images, pooled over phrases; None if these are all alike
 
 
 @dataclass(slots=True)
@@ -129,10 +139,8 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     phrases = tuple(phrase for group in ranked.values() for phrase in group.phrases)
     count = sum(group.variances.size for group in ranked.values())
     pooled = sum(float(group.variances.sum()) for group in ranked.values()) / count if count else 0.0
-    has_spread = len(cohort.images) > 1 and count > 0
-    return Recognition(
-        phrases=phrases, tests=tuple(_tests(cohort, ranked)), sd=float(np.sqrt(pooled)) if has_spread else None
-    )
+    sd = float(np.sqrt(pooled))
+    return Recognition(phrases=phrases, tests=tuple(_tests(cohort, ranked)), sd=sd if sd > ROUNDING else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +171,12 @@ def _ranked(
             others = cohort.patient[own][:, None] != cohort.patient[None, :]
             lacking, having = (others & mask(finding)[None, :] for mask in (cohort.lacks, cohort.has))
             mine = cosines[np.arange(len(own)), own][:, None]
-            wins = np.where(lacking, (mine > cosines) + 0.5 * (mine == cosines), 0.0)
+            ahead = mine - cosines
+            wins = np.where(lacking, np.where(np.abs(ahead) <= ROUNDING, 0.5, ahead > 0.0), 0.0)
             measured = {
                 "percentile": _means(wins, lacking),
-                "fall_without": _means(mine - cosines, lacking),
-                "fall_same": _means(mine - cosines, having),
+                "fall_without": _means(ahead, lacking),
+                "fall_same": _means(ahead, having),
             }
             won, of = (cohort.per_patient(values.astype(np.float32)) @ weights for values in (wins, lacking))
             drawn = weights[cohort.patient[own]] * (of > 0)
@@ -200,7 +209,9 @@ def _means(values: np.ndarray, chosen: Bool[np.ndarray, "phrases images"]) -> li
 
 
 def _won(cosine: float, other: float | None) -> float | None:
-    return None if other is None else float(cosine > other) + 0.5 * float(cosine == other)
+    if other is None or not np.isfinite(cosine - other):
+        return None
+    return 0.5 if abs(cosine - other) <= ROUNDING else float(cosine > other)
 
 
 def _tests(cohort: _Cohort, ranked: dict[str | None, _Ranked]) -> Iterator[CosineTest]:
@@ -224,22 +235,26 @@ def _auc(phrases: Sequence[PhraseRecognition], sums: np.ndarray, counts: np.ndar
     if plain is None or len({value for _, value in values if value is not None}) == 1:
         return plain  # all alike: resampling would say that there is no doubt
     resampled = sums[counts > 0] / counts[counts > 0]
-    low, high = np.quantile(resampled, [_TAIL, 1.0 - _TAIL])
-    return plain.model_copy(update={"low": min(float(low), plain.estimate), "high": max(float(high), plain.estimate)})
+    low, high = (float(end) for end in np.quantile(resampled, [_TAIL, 1.0 - _TAIL]))
+    if plain.patients < _FEW_RESAMPLED:
+        low, high = min(low, plain.low), max(high, plain.high)
+    return plain.model_copy(update={"low": min(low, plain.estimate), "high": max(high, plain.estimate)})
 
 
-def estimate_of(values: Sequence[tuple[str, float | None]], *, bound: float = 1.0) -> Estimate | None:
+def estimate_of(values: Sequence[tuple[str, float | None]], *, are_shares: bool = True) -> Estimate | None:
     """Return the mean of the measured values with its interval over patients; None if nothing was measured.
 
     Args:
         values: patient and value of each case.
-        bound: the largest absolute value that can occur.
+        are_shares: they lie within 0 and 1; else they may be any number, and one patient gives no interval.
     """
     measured = [(patient, value) for patient, value in values if value is not None]
     if not measured:
         return None
     found = patient_interval(
-        np.array([value for _, value in measured]), [patient for patient, _ in measured], bound=bound
+        np.array([value for _, value in measured]),
+        [patient for patient, _ in measured],
+        may_be_negative=not are_shares,
     )
     if not found.is_bounded:
         return None

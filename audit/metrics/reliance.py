@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.metrics.recognition import PhraseRecognition, Recognition, estimate_of
+from audit.metrics.recognition import ROUNDING, PhraseRecognition, Recognition, estimate_of
 from reports.run_record import CosineTest
 from reports.score_catalogue import FALL_BLANK, FALL_ELSEWHERE, FALL_REGION, FALL_SAME, FALL_WITHOUT, RELIANCE
 
 __all__ = ["ErasedPhrase", "reliance_tests", "reliance_values"]
-
-_LEAST_SD = 1e-6  # of cosines: below this they differ by rounding alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +42,12 @@ def reliance_values(
     Args:
         erased: its cosines with changed images.
         recognised: its cosines with other patients' images.
-        sd: standard deviation of a phrase's cosines over the cohort's images.
+        sd: standard deviation of a phrase's cosines over the cohort's images; None if they are all alike.
 
     Returns:
         Nothing if the cosine does not vary over images.
     """
-    if sd is None or sd < _LEAST_SD:
+    if sd is None or not sd > ROUNDING:
         return {}
     falls: dict[str, float | None] = {}
     if erased is not None:
@@ -64,7 +62,7 @@ def reliance_values(
         }
     if recognised is not None:
         falls |= {FALL_SAME: recognised.fall_same, FALL_WITHOUT: recognised.fall_without}
-    return {score: fall / sd for score, fall in falls.items() if fall is not None}
+    return {score: fall / sd for score, fall in falls.items() if fall is not None and np.isfinite(fall)}
 
 
 def reliance_tests(erased: Sequence[ErasedPhrase], recognition: Recognition) -> Iterator[CosineTest]:
@@ -80,6 +78,6 @@ def reliance_tests(erased: Sequence[ErasedPhrase], recognition: Recognition) -> 
     for finding in (None, *findings):
         chosen = [(patient, values) for patient, of, values in rows if finding is None or of == finding]
         for score in (RELIANCE, FALL_REGION, FALL_ELSEWHERE, FALL_BLANK, FALL_SAME, FALL_WITHOUT):
-            result = estimate_of([(patient, values.get(score)) for patient, values in chosen], bound=np.inf)
+            result = estimate_of([(patient, values.get(score)) for patient, values in chosen], are_shares=False)
             if result is not None:
                 yield CosineTest(kind="reliance", test=score, finding=finding, result=result, chance=0.0)

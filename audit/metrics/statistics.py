@@ -159,18 +159,22 @@ def patient_interval(
     groups: Labels | None = None,
     level: float = 0.95,
     bound: float = np.inf,
+    may_be_negative: bool = False,
 ) -> Interval:
     """Return the mean of ``values`` with its interval over patients.
 
     Values that are all 0 or 1 are treated as hits, those within 0 and 1 as shares: see the module. For paired values
     use :func:`paired_difference`. With ``groups`` (such as findings) the statistic is the mean of the groups' means
     (macro). ``bound`` is the largest possible absolute value (1 for a correlation), if there is one.
+    ``may_be_negative``: the values are no shares, whatever those of the sample are.
 
     Raises:
         ValueError: no value, a value that is not finite, or lengths that differ.
     """
     sample = _sample(values, patients, groups)
-    if _are_hits(values):
+    if may_be_negative:
+        low, high = _real(sample, level, bound=bound)
+    elif _are_hits(values):
         low, high = _hits(sample, level)
     elif values.min() >= 0.0 and values.max() <= 1.0:
         low, high = _shares(sample, level)

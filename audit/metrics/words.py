@@ -34,6 +34,7 @@ from reports.score_catalogue import (
     WORDS_ON_OTHERS,
     WORDS_ON_PLACE,
     WORDS_RANK,
+    names_of,
 )
 
 __all__ = ["WordKind", "WordReferences", "kinds_of_words", "mean_rank", "score_words", "spearman"]
@@ -44,6 +45,7 @@ NO_FINDING_WORD = "none of the phrase's words names its finding"
 NO_PLACE_WORD = "none of the phrase's words names a side or a zone"
 NO_OTHER_WORD = "every word of the phrase names its finding, a side or a zone"
 NO_HEAT = "no word has heat above 0"
+NO_NUMBERS = "the heat of a word is not a number"
 TOO_FEW_WORDS = f"a rank correlation needs at least {_FEWEST_RANKED} words whose values differ"
 
 
@@ -133,6 +135,9 @@ def score_words(
 def _scores(
     method: str, values: Float[np.ndarray, " words"], kinds: np.ndarray, falls: Float[np.ndarray, " words"]
 ) -> Iterator[Score]:
+    if not np.isfinite(values).all():
+        yield from (_unscored(method, name, NO_NUMBERS) for name in names_of("words"))
+        return
     positive = np.clip(values, 0.0, None)
     total = float(positive.sum())
     for name, kind, missing in (

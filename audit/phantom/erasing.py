@@ -140,7 +140,8 @@ class ErasingTest:
         if not self._cases:
             return
         sd = float(np.sqrt(np.array(self._cosines).var(axis=0).mean()))
-        yield ErasingValue(test="erasing: share of regions that could be erased", interval=_interval(self._tried))
+        shares = _interval(self._tried, are_shares=True)
+        yield ErasingValue(test="erasing: share of regions that could be erased", interval=shares)
         paired = [case for case in self._cases if case.elsewhere is not None]
         groups = {"": paired} | {name: [case for case in paired if case.finding == name] for name in PHANTOM_FINDINGS}
         for name, cases in groups.items():
@@ -229,5 +230,7 @@ def _input(grey: Float[np.ndarray, "rows columns"], placement: Placement, encode
     return (torch.from_numpy(square)[None] - mean) / std
 
 
-def _interval(values: Sequence[tuple[str, float]]) -> Interval:
-    return patient_interval(np.array([value for _, value in values]), [name for name, _ in values])
+def _interval(values: Sequence[tuple[str, float]], *, are_shares: bool = False) -> Interval:
+    return patient_interval(
+        np.array([value for _, value in values]), [name for name, _ in values], may_be_negative=not are_shares
+    )

@@ -121,9 +121,14 @@ def _recorded_facts(image: ScoredImage) -> ImageFacts:
 
 
 def _embedded(record: StudyRecord, embeddings: Mapping[str, np.ndarray]) -> Iterator[EmbeddedImage]:
-    """Yield each image whose embeddings are stored, with the findings of its report and boxes."""
+    """Yield each image whose embeddings are stored, with the findings of its report and boxes.
+
+    Phrases of which words are masked have no embedding (:mod:`audit.pipeline.score`).
+    """
     for image in record.images if embeddings else ():
         name, of_phrases = embedding_names(image)
+        if not np.isfinite(embeddings[name]).all():  # the model gave no numbers for this image
+            continue
         has, unclear = _findings(record, image)
         yield EmbeddedImage(
             key=image.key,
@@ -140,6 +145,7 @@ def _embedded(record: StudyRecord, embeddings: Mapping[str, np.ndarray]) -> Iter
                     other_side=phrase.other_side_cosine,
                 )
                 for index, (phrase, of_phrase) in enumerate(zip(image.phrases, of_phrases, strict=True))
+                if of_phrase in embeddings and np.isfinite(embeddings[of_phrase]).all()
             ),
             has=has,
             unclear=unclear,
@@ -154,7 +160,7 @@ def _findings(record: StudyRecord, image: ScoredImage) -> tuple[frozenset[str], 
     """
     affirmed = {Context.PRESENT, Context.UNCERTAIN}
     has = {phrase.finding for phrase in image.phrases if phrase.finding and phrase.context in affirmed}
-    has |= {box.label for box in image.boxes}
+    has |= {box.label for each in record.images for box in each.boxes}  # another view shows the same patient's chest
     has |= {BROADER[finding] for finding in has if finding in BROADER}
     not_put = () if record.report is None else record.report.not_put
     unclear = {sentence.finding for sentence in not_put if sentence.context != Context.ABSENT.value}
@@ -340,7 +346,10 @@ def _by_image(recognition: Recognition) -> dict[str, tuple[PhraseTest, ...]]:
             beats_negation=phrase.beats_negation,
             beats_other_side=phrase.beats_other_side,
         )
-    return {image: tuple(by_place[place] for place in sorted(by_place)) for image, by_place in sorted(found.items())}
+    return {
+        image: tuple(by_place.get(place, PhraseTest()) for place in range(max(by_place) + 1))
+        for image, by_place in sorted(found.items())
+    }
 
 
 def _phrase_values(

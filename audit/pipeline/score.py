@@ -242,15 +242,24 @@ def _erased_record(explained: ExplainedCase, index: int, name: str) -> ErasedRec
     )
 
 
-def _stored_beside(explained: ExplainedCase, prefix: str) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
-    """Return the pictures and the embeddings of an image that are stored beside its record, by their names."""
+def _stored_beside(
+    explained: ExplainedCase, image: ScoredImage, prefix: str
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """Return the pictures and the embeddings of an image that are stored beside its record, by their names.
+
+    A phrase of which words are masked has none: whoever has the model could try what the words are.
+    """
     pictures: dict[str, bytes] = {}
     for erased in explained.erased:
         names = erased_pictures(f"{prefix}-phrase-{erased.index + 1}", len(erased.pictures))
         pictures |= dict(zip(names, erased.pictures, strict=True))
     if explained.embeddings is None:
         return pictures, {}
-    vectors = {f"{prefix}-phrase-{index + 1}": vector for index, vector in explained.embeddings.phrases.items()}
+    vectors = {
+        image.phrases[index].heat: vector
+        for index, vector in explained.embeddings.phrases.items()
+        if image.phrases[index].text == explained.loaded.case.phrases[index].text
+    }
     embeddings = {prefix: explained.embeddings.image, **vectors}
     return pictures, {name: vector[None].astype(np.float32) for name, vector in embeddings.items()}
 
@@ -332,8 +341,8 @@ class Finisher:
         )
         pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
         embeddings: dict[str, np.ndarray] = {}
-        for place, case in enumerate(explained.cases):
-            erased, vectors = _stored_beside(case, f"image-{place + 1}")
+        for place, (image, case) in enumerate(zip(images, explained.cases, strict=True)):
+            erased, vectors = _stored_beside(case, image, f"image-{place + 1}")
             pictures |= erased
             embeddings |= vectors
         masks = {

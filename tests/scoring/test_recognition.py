@@ -176,3 +176,47 @@ def test_a_model_that_ignores_the_image_has_no_reliance_and_what_was_not_measure
     assert reliance_values(erased, None, 1e-9) == {}
     assert reliance_values(erased, None, None) == {}
     assert reliance_values(erased, None, 0.1) == {FALL_REGION: 0.0, FALL_BLANK: 0.0}  # no equal area elsewhere
+
+
+def test_differences_of_rounding_are_no_preference() -> None:
+    images = [
+        replace(image, phrases=tuple(replace(each, negated=each.cosine + 3e-8) for each in image.phrases))
+        for image in cohort(12, signal=1.0)
+    ]
+    assert {phrase.beats_negation for phrase in recognise(images).phrases} == {0.5}
+
+
+def test_a_model_that_embeds_every_image_alike_but_for_rounding_has_percentiles_of_one_half_and_no_spread() -> None:
+    generator = np.random.default_rng(3)
+    images = [
+        replace(image, embedding=np.ones(8) / np.sqrt(8.0) + 2e-8 * generator.standard_normal(8))
+        for image in cohort(12, signal=1.0)
+    ]
+    found = recognise(images)
+    assert {phrase.percentile for phrase in found.phrases} == {0.5}
+    assert found.sd is None
+
+
+def test_falls_within_0_and_1_are_no_shares_and_few_patients_do_not_make_a_model_rely() -> None:
+    found = Recognition(sd=1.0)
+    erased = [
+        ErasedPhrase(image=f"i{n}", patient=f"p{n}", phrase=0, finding=None, cosine=fall, region=0.0, elsewhere=(fall,))
+        for n, fall in enumerate((0.01, 0.9, 0.02, 0.03, 0.02))
+    ]
+    (fall,) = [test for test in reliance_tests(erased, found) if (test.test, test.finding) == (FALL_REGION, None)]
+    assert fall.result.low < 0.0
+    assert not [test for test in reliance_tests(erased[:1], found) if test.test == FALL_REGION]  # one patient
+
+
+def test_falls_that_are_no_numbers_are_not_measured() -> None:
+    erased = ErasedPhrase(image="i", patient="p", phrase=0, finding=None, cosine=np.nan, region=0.1, elsewhere=(0.2,))
+    assert reliance_values(erased, None, 1.0) == {}
+
+
+def test_the_interval_of_two_patients_is_not_a_point() -> None:
+    tests = [test for seed in range(12) for test in recognise(cohort(2, signal=0.0, seed=seed)).tests]
+    widths = [
+        test.result.high - test.result.low for test in tests if test.test == PERCENTILE and test.result.patients > 1
+    ]
+    assert widths
+    assert min(widths) > 0.5
