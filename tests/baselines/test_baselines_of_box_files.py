@@ -162,7 +162,7 @@ def test_without_the_images_size_only_readers_are_scored_and_the_mend_is_named()
 
 
 def test_no_box_is_no_baseline() -> None:
-    with pytest.raises(BoxError, match="holds no box"):
+    with pytest.raises(BoxError, match="contains no usable box"):
         baselines_of([])
 
 
