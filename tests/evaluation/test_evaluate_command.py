@@ -172,14 +172,14 @@ def test_where_nothing_could_be_measured_there_are_no_means(tmp_path):
 
 def test_the_summary_says_how_words_were_weighted_and_a_resumed_run_keeps_to_it(folder, tmp_path):
     out = tmp_path / "out.csv"
-    minmax = evaluate(folder / "pairs.tsv", tmp_path / "minmax.csv", "--pairs", "4")
-    median = evaluate(folder / "pairs.tsv", out, "--pairs", "4", "--preset", "natural")
+    minmax = evaluate(folder / "pairs.tsv", tmp_path / "minmax.csv", "--pairs", str(PAIRS))
+    median = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS), "--preset", "natural")
     assert "--text-mask minmax" in minmax.stdout
     assert "--text-mask median" in median.stdout
     summary = json.loads(out.with_suffix(".summary.json").read_text())
     assert summary["settings"]["text mask"] == "median"
     assert [row["text_drop"] for row in rows_of(out)] != [row["text_drop"] for row in rows_of(tmp_path / "minmax.csv")]
-    other = evaluate(folder / "pairs.tsv", out, "--pairs", "4", "--text-mask", "minmax", "--resume")
+    other = evaluate(folder / "pairs.tsv", out, "--pairs", str(PAIRS), "--text-mask", "minmax", "--resume")
     assert "made with other settings (text mask)" in other.stderr
 
 
