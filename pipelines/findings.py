@@ -23,6 +23,7 @@ __all__ = [
     "canonical_finding",
     "findings_in",
     "in_small_letters",
+    "may_look_alike",
     "names_a_zone",
     "side_of",
     "spans_of_place",
@@ -31,6 +32,11 @@ __all__ = [
 
 BROADER = {"nodule": "lung lesion", "mass": "lung lesion"}
 """Findings that some box sets have only under one broader label (VinDr "Nodule/Mass", CheXpert "Lung Lesion")."""
+
+_OPACITIES = frozenset(
+    {"atelectasis", "consolidation", "edema", "infiltration", "lung lesion", "mass", "nodule", "pneumonia"}
+)
+"""Findings that may also be called "lung opacity" (Irvin et al. 2019, figure 1: the hierarchy of the labels)"""
 
 MIDLINE_OR_DIFFUSE = frozenset(
     {
@@ -54,6 +60,17 @@ class FindingMention:
     finding: str
     start: int
     end: int
+
+
+def may_look_alike(one: str, other: str) -> bool:
+    """Return True if two findings are the same, or one is a broader name of the other."""
+    return (
+        one == other
+        or BROADER.get(one) == other
+        or BROADER.get(other) == one
+        or (one == "lung opacity" and other in _OPACITIES)
+        or (other == "lung opacity" and one in _OPACITIES)
+    )
 
 
 def in_small_letters(text: str) -> str:

@@ -17,6 +17,7 @@ Grey = Float[np.ndarray, "rows columns"]
 Mask = Bool[np.ndarray, "rows columns"]
 
 _LONG_SIDES = (20, 40)  # px, of the scales: landmarks as large as a lung decide
+_SHORTEST_SIDE = 2  # px, at a scale: a narrower image has no gradient there, and the scale is left out
 _STEPS = 12
 _SMALLEST_STEP = 1e-3
 _DAMPING = 1e-3  # of the normal equations' diagonal
@@ -54,6 +55,8 @@ def align(moving: Float[np.ndarray, "moving_rows moving_columns"], fixed: Grey, 
     for side in _LONG_SIDES:
         factor = min(1.0, side / max(fixed.shape))
         coarse, target = (zoom(gaussian_filter(image, 0.5 / factor), factor, order=1) for image in (moving, fixed))
+        if min(coarse.shape + target.shape) < _SHORTEST_SIDE:
+            continue
         weights = zoom(counted.astype(float), factor, order=1) > _SEEN
         found = _refined(coarse, target, weights, Alignment(matrix, shift * factor))
         matrix, shift = found.matrix, found.shift / factor

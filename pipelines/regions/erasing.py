@@ -11,7 +11,7 @@ Source: Perez, Gangnet and Blake 2003, "Poisson image editing" (membrane interpo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ from scipy.signal import fftconvolve
 from scipy.sparse import csc_array, csr_array, diags_array, eye_array, kron
 from scipy.sparse.linalg import splu
 
+from pipelines.findings import may_look_alike
 from pipelines.geometry import Placement
 from pipelines.regions.alignment import align
 from pipelines.study import Box
@@ -38,7 +39,7 @@ _GRAIN_PX = 1.0  # standard deviation of the filter that separates grain from co
 _SMOOTH_PX = 1.5  # standard deviation of the filter for border values, which would else draw streaks of noise
 _LEFT_BY_GRAIN = float(np.sqrt(1.0 - 1.0 / np.pi + 1.0 / (4.0 * np.pi)))  # spread of white noise after the grain filter
 _MEDIAN_OF_NORMAL = 0.6745  # median absolute value of a normal distribution
-_USABLE = 0.98  # share of a region that a source must cover
+_USABLE = 0.98  # share of a region in which a source must have pixels
 _OUTSIDE = 0.1  # share of an equal area that may lie outside the chest: regions at the chest wall have no other place
 
 
@@ -57,6 +58,10 @@ class Donor:
     image: Float[np.ndarray, "donor_rows donor_columns"]  # grey values of the model's input, without padding
     blocked: Bool[np.ndarray, "donor_rows donor_columns"]  # what must not be copied: its own findings, hidden text
     unplaced: frozenset[str] = frozenset()  # findings that it has at an unknown place
+
+    def mirrored(self) -> "Donor":
+        """Exchange left and right, for an image that is stored the other way round."""
+        return replace(self, image=self.image[:, ::-1], blocked=self.blocked[:, ::-1])
 
 
 def region_of_boxes(boxes: Sequence[Box], placement: Placement) -> Mask:
@@ -77,7 +82,7 @@ def region_of_boxes(boxes: Sequence[Box], placement: Placement) -> Mask:
 
 
 def without_hidden(image: Grey, hidden: Mask) -> Grey:
-    """Replace hidden pixels by the image's median: a copy of a few of them, within the tolerance, shows no letter."""
+    """Replace hidden pixels by the image's median, so that not even the rim of a letter is copied."""
     return np.where(hidden, np.median(image), image) if hidden.any() else image
 
 
@@ -146,7 +151,7 @@ class Eraser:
         elif fill is Fill.CONTRALATERAL:
             hidden = np.zeros_like(targets) if hidden is None else hidden
             mirror, inside = _mirrored(without_hidden(image, hidden), midline)
-            self._sources = [_Source(mirror, inside & ~_mirrored(targets | hidden, midline)[0])]
+            self._sources = [_Source(mirror, inside, _mirrored(targets | hidden, midline)[0])]
 
     def erase(self, region: Mask, generator: np.random.Generator, *, finding: str | None = None) -> Grey | None:
         """Fill a region, and keep all other pixels.
@@ -154,7 +159,8 @@ class Eraser:
         Args:
             region: what to erase.
             generator: draws the grain of an inpainted region.
-            finding: what must not be copied from an image that has it at an unknown place.
+            finding: what must not be copied from an image that has it, or what looks alike, at an unknown place. An
+                image with another finding at an unknown place is copied only if no other one suits.
 
         Returns:
             None if no image has a suitable place to copy.
@@ -171,7 +177,9 @@ class Eraser:
             suitable = [each for each in self._sources if each.suits(region, finding)]
             if not suitable:
                 return None
-            source = min(suitable, key=lambda each: float((each.image - self._image)[ring].std())).image
+            source = min(
+                suitable, key=lambda each: (bool(each.unplaced), float((each.image - self._image)[ring].std()))
+            ).image
             mismatch = smooth - gaussian_filter(source, _SMOOTH_PX)
             content = source[rows, columns] + _membrane(mismatch[rows, columns], inside)
         filled = self._image.copy()
@@ -185,18 +193,21 @@ class _Source:
     """An image to copy from, on the pixels of the image to fill."""
 
     image: Grey
-    usable: Mask
+    inside: Mask  # False where the source has no pixel
+    blocked: Mask  # what must not be copied
     unplaced: frozenset[str] = frozenset()
 
     def suits(self, region: Mask, finding: str | None) -> bool:
-        return finding not in self.unplaced and float(self.usable[region].mean()) >= _USABLE
+        if finding is not None and any(may_look_alike(finding, other) for other in self.unplaced):
+            return False
+        return not self.blocked[region].any() and float(self.inside[region].mean()) >= _USABLE
 
 
 def _aligned(donor: Donor, image: Grey, counted: Mask) -> _Source:
     alignment = align(donor.image, image, counted)
     warped, inside = alignment.warp(donor.image, image.shape)
     blocked, _ = alignment.warp(donor.blocked.astype(float), image.shape)
-    return _Source(warped, inside & (blocked == 0.0), donor.unplaced)
+    return _Source(warped, inside, blocked > 0.0, donor.unplaced)
 
 
 def _mirrored(values: np.ndarray, midline: float) -> tuple[np.ndarray, Mask]:
@@ -272,5 +283,6 @@ def _laplacian(
 def _second_difference(length: int) -> csr_array:
     neighbours = np.ones(length - 1)
     main = np.full(length, -2.0)
-    main[[0, -1]] += 1.0
-    return csr_array(diags_array([neighbours, main, neighbours], offsets=[-1, 0, 1]))
+    main[0] += 1.0
+    main[-1] += 1.0  # one pixel alone has no neighbour
+    return csr_array(diags_array([neighbours, main, neighbours], offsets=[-1, 0, 1], shape=(length, length)))
