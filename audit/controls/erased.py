@@ -16,13 +16,14 @@ from PIL import Image as Picture
 from torch import Tensor
 
 from audit.attribution.engine import pair_seed
-from audit.controls.plan import ControlPlan
+from audit.controls.plan import ControlPlan, patient_of
 from pipelines.boxes.table import target_boxes
+from pipelines.errors import InputError
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area, BurnedIn
 from pipelines.regions import regions_of
 from pipelines.regions.erasing import Donor, Eraser, Fill, region_of_boxes, regions_elsewhere, without_hidden
-from pipelines.study import Box, Case
+from pipelines.study import Box, Case, Exclusion, Image
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
 
 __all__ = ["ErasedImage", "ErasedRegion", "ImageControls"]
@@ -109,6 +110,9 @@ class ImageControls:
             preprocessing: what the image tower expects.
             texts: embedding of each sampled phrase, of length 1, by its index.
             embed: gives the embeddings of images, of length 1.
+
+        Raises:
+            InputError: an image to fill from cannot be read.
         """
         planned = self._plan.of(loaded.case)
         if not planned:
@@ -118,9 +122,8 @@ class ImageControls:
         changed, reasons = [], dict[int, str]()
         eraser = _CaseEraser(self, loaded, preprocessing, grey, content)
         for phrase in planned:
-            found = list(eraser.erased(phrase.index))
+            found, reason = eraser.erased(phrase.index)
             changed += found
-            reason = eraser.reason(phrase.index, found)
             if reason is not None:
                 reasons[phrase.index] = reason
         images = [np.full_like(grey, grey.mean()), *(image.grey for image in changed)]
@@ -158,12 +161,16 @@ class ImageControls:
         return np.random.default_rng(pair_seed(self._seed, "erase", *parts))
 
     def eraser(
-        self, grey: Grey, *, midline: float, targets: Mask, hidden: Mask, patient: str, preprocessing: Preprocessing
+        self, grey: Grey, *, midline: float, targets: Mask, hidden: Mask, image: Image, preprocessing: Preprocessing
     ) -> Eraser:
         """Prepare the fill of one image; donors of the same patient are not used."""
         if self._fill is Fill.OTHER_PATIENTS and self._donors is None:
             self._donors = list(_donors(self._plan.fillers, preprocessing, self._burned_in))
-        donors = [donor for name, donor in self._donors or () if name != patient]
+        donors = [
+            donor.mirrored() if image.horizontally_flipped else donor
+            for patient, donor in self._donors or ()
+            if patient != patient_of(image)
+        ]
         return Eraser(grey, fill=self._fill, midline=midline, targets=targets, hidden=hidden, donors=donors)
 
 
@@ -188,45 +195,42 @@ class _CaseEraser:
         self._eraser: Eraser | None = None
         self._grey, self._preprocessing = grey, preprocessing
 
-    def erased(self, index: int) -> Iterator[ErasedImage]:
-        """Erase the target of a phrase, then equal areas elsewhere."""
+    def erased(self, index: int) -> tuple[list[ErasedImage], str | None]:
+        """Erase the target of a phrase, then equal areas elsewhere.
+
+        Returns:
+            The changed images, and why the region or an equal area was not erased; None if both were.
+        """
         case = self._loaded.case
         phrase, region = case.phrases[index], self._region(target_boxes(case, case.phrases[index]))
+        if not case.image.view.is_frontal:
+            return [], "regions are erased on frontal views only"
         if not region.any():
-            return
+            return [], "no box on the model's input"
         if self._eraser is None:
             self._eraser = self._controls.eraser(
                 self._grey,
                 midline=self._midline,
                 targets=self._targets,
                 hidden=self._hidden,
-                patient=case.image.patient_id or case.image.study_instance_uid,
+                image=case.image,
                 preprocessing=self._preprocessing,
             )
         generator = self._controls.generator(case.image.instance, str(index))
         own = self._eraser.erase(region, generator, finding=phrase.finding)
         if own is None:
-            return
-        yield ErasedImage(grey=own, index=index, kind="region")
+            return [], "nothing to fill the region with"
+        found = [ErasedImage(grey=own, index=index, kind="region")]
         if self._chest is None:
-            return
+            return found, "the lungs were not found"
         places = regions_elsewhere(
             region, self._chest, self._targets, midline=self._midline, draws=DRAWS, generator=generator
         )
-        for place in places:
-            other = self._eraser.erase(place, generator, finding=phrase.finding)
-            if other is not None:
-                yield ErasedImage(grey=other, index=index, kind="elsewhere")
-
-    def reason(self, index: int, found: Sequence[ErasedImage]) -> str | None:
-        """Say why a phrase's region or an equal area was not erased; None if both were."""
-        case = self._loaded.case
-        if not found:
-            region = self._region(target_boxes(case, case.phrases[index]))
-            return "nothing to fill the region with" if region.any() else "no box on the model's input"
+        others = [self._eraser.erase(place, generator, finding=phrase.finding) for place in places]
+        found += [ErasedImage(grey=other, index=index, kind="elsewhere") for other in others if other is not None]
         if len(found) > 1:
-            return None
-        return "the lungs were not found" if self._chest is None else "no room for an equal area in the chest"
+            return found, None
+        return found, "nothing to fill an equal area with" if places else "no room for an equal area in the chest"
 
     def _region(self, boxes: Sequence[Box]) -> Mask:
         region: Mask = region_of_boxes(boxes, self._loaded.placement)[self._content.rows, self._content.columns]
@@ -234,27 +238,46 @@ class _CaseEraser:
 
 
 def _donors(cases: Sequence[Case], preprocessing: Preprocessing, burned_in: BurnedIn) -> Iterator[tuple[str, Donor]]:
-    """Read the images to fill from, with their patients; one that cannot be read is no donor.
+    """Read the images to fill from, none flipped, with their patients; one that cannot be decoded or shown is no donor.
 
-    Text is also looked for where the run keeps it: only the pages of its own patient may show it.
+    A process of its own decodes them, because a damaged file may end it. Text is also looked for where the run keeps
+    it: only the pages of its own patient may show it.
+
+    Raises:
+        InputError: a file cannot be read. Without it, results would depend on the moment and on the machine.
     """
     policy = BurnedIn.MASK if burned_in is BurnedIn.KEEP else burned_in
-    for loaded in load_cases(cases, preprocessing, burned_in=policy):
+    for source, first in zip(cases, load_cases(cases, preprocessing, workers=1, burned_in=policy), strict=True):
+        loaded = first
+        if isinstance(loaded, Exclusion) and loaded.failed:
+            _check_readable(source)
+            (loaded,) = load_cases([source], preprocessing, workers=1, burned_in=policy)  # the share may be back
         if not isinstance(loaded, LoadedCase):
             continue
         case, content = loaded.case, _Content.of(loaded.placement)
-        boxed = {box.label for box in case.boxes}
         text = _hidden(loaded)
         grey = without_hidden(_grey(loaded.inputs, preprocessing), text)
         blocked = text | region_of_boxes(case.boxes, loaded.placement)
-        yield (
-            case.image.patient_id or case.image.study_instance_uid,
-            Donor(
-                image=grey[content.rows, content.columns],
-                blocked=blocked[content.rows, content.columns],
-                unplaced=frozenset({str(phrase.finding) for phrase in case.phrases if phrase.finding} - boxed),
+        donor = Donor(
+            image=grey[content.rows, content.columns],
+            blocked=blocked[content.rows, content.columns],
+            unplaced=frozenset(
+                phrase.finding for phrase in case.phrases if phrase.finding and not target_boxes(case, phrase)
             ),
         )
+        yield patient_of(case.image), donor.mirrored() if case.image.horizontally_flipped else donor
+
+
+def _check_readable(case: Case) -> None:
+    try:
+        with case.image.path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        raise InputError(
+            f"an image that erased regions are filled from cannot be read ({error.strerror}): make all files of "
+            "--dicom-dir readable on every machine of the run, or remove those that are not, then repeat the command; "
+            "finished studies are kept"
+        ) from error
 
 
 def _hidden(loaded: LoadedCase) -> Bool[np.ndarray, "size size"]:

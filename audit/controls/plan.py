@@ -21,6 +21,7 @@ __all__ = [
     "negated",
     "nonsense",
     "opposites",
+    "patient_of",
     "side_swapped",
 ]
 
@@ -182,7 +183,8 @@ NO_PHRASE = ControlPlan((), sample=0, seed=0)
 """The sample without a phrase."""
 
 
-def _patient(image: Image) -> str:
+def patient_of(image: Image) -> str:
+    """Return the patient of an image; without a number, each study counts as a patient of its own."""
     return image.patient_id or image.study_instance_uid
 
 
@@ -199,7 +201,7 @@ def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
     for study in studies:
         for case in study.cases[:1]:  # all images of a study have its phrases
             for phrase in case.phrases:
-                yield _Donor(_patient(case.image), phrase.finding, phrase.text, case.image.path)
+                yield _Donor(patient_of(case.image), phrase.finding, phrase.text, case.image.path)
 
 
 def _fillers(studies: Sequence[Study], seed: int) -> tuple[Case, ...]:
@@ -212,7 +214,7 @@ def _fillers(studies: Sequence[Study], seed: int) -> tuple[Case, ...]:
 
     chosen: dict[str, Case] = {}
     for case in sorted(cases, key=order):
-        chosen.setdefault(_patient(case.image), case)
+        chosen.setdefault(patient_of(case.image), case)
     return tuple(chosen.values())[:_FILLERS]
 
 
@@ -229,7 +231,7 @@ def _texts(case: Case, index: int, donor: _Donor | None, generator: np.random.Ge
 
 def _shuffled(case: Case, index: int, donors: Sequence[_Donor], generator: np.random.Generator) -> _Donor | None:
     """Draw another patient's phrase; one about a finding of this patient is used only if there is no other."""
-    patient, text = _patient(case.image), case.phrases[index].text
+    patient, text = patient_of(case.image), case.phrases[index].text
     own = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}
     second_best: _Donor | None = None
     for place in generator.integers(len(donors), size=_DRAWS):

@@ -7,20 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 
+from audit.attribution.methods import build_method
 from audit.configuration import InputsConfig
 from audit.controls.embedding import CaseEmbeddings, Embedder
 from audit.controls.erased import ErasedRegion, ImageControls
 from audit.controls.plan import ControlPlan, opposites
 from audit.encoders.loading import load_encoder
 from audit.encoders.protocol import DualEncoder
+from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import gather
+from audit.pipeline.load import LoadedStudy
+from pipelines.errors import InputError
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn
 from pipelines.regions.erasing import Donor, Eraser, Fill
-from pipelines.study import Side, Study
+from pipelines.study import Box, Side, Study, View
 from pipelines.transforms import LoadedCase, load_cases
 
 
@@ -140,6 +145,123 @@ def test_no_picture_repeats_hidden_text_on_the_other_side(encoder: DualEncoder, 
     assert result.reason == "nothing to fill the region with"
 
 
+def given_donors(monkeypatch: pytest.MonkeyPatch) -> list[Donor]:
+    """Collect the donors that erasers are given."""
+    given: list[Donor] = []
+
+    def eraser(image: np.ndarray, *, donors: list[Donor], **of: Any) -> Eraser:
+        given.extend(donors)
+        return Eraser(image, donors=donors, **of)
+
+    monkeypatch.setattr("audit.controls.erased.Eraser", eraser)
+    return given
+
+
+def test_only_frontal_views_are_erased(encoder: DualEncoder, studies: tuple[Study, ...]) -> None:
+    turned = tuple(with_image(study, view=View.LATERAL) for study in studies[:1]) + studies[1:]
+    (_, _, results), *_ = erased(encoder, turned, Fill.OTHER_PATIENTS)
+    assert results
+    for result in results:
+        assert (result.region, result.elsewhere, result.pictures) == (None, (), ())
+        assert result.reason == "regions are erased on frontal views only"
+
+
+def test_donors_are_turned_as_the_image_is(
+    encoder: DualEncoder, studies: tuple[Study, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = given_donors(monkeypatch)
+    erased(encoder, studies, Fill.OTHER_PATIENTS)
+    plain = list(given)
+    given.clear()
+    erased(
+        encoder,
+        tuple(with_image(study, horizontally_flipped=True) for study in studies[:3]) + studies[3:],
+        Fill.OTHER_PATIENTS,
+    )
+    names = [case.image.patient_id for case in ControlPlan(studies, sample=99, seed=1).fillers]
+    flipped = {study.cases[0].image.patient_id for study in studies[:3]}
+    own = studies[0].cases[0].image.patient_id
+    others = [name for name in names if name != own]
+    for name, before, after in zip(others, plain, given, strict=False):
+        expected = before.image if name in flipped else before.image[:, ::-1]
+        assert (after.image == expected).all()
+    assert given
+
+
+def with_image(study: Study, **changes: Any) -> Study:
+    return replace(study, cases=tuple(replace(case, image=replace(case.image, **changes)) for case in study.cases))
+
+
+def test_donors_are_decoded_in_another_process(
+    encoder: DualEncoder, studies: tuple[Study, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = studies[0].cases[0]
+    (loaded,) = load_cases([case], encoder.preprocessing)
+    assert isinstance(loaded, LoadedCase)
+    given = given_donors(monkeypatch)
+    monkeypatch.setattr("pipelines.transforms.read_pixels", lambda *_, **__: pytest.fail("decoded in this process"))
+    embedder = Embedder(encoder)
+    controls = ImageControls(ControlPlan(studies, sample=99, seed=1), fill=Fill.OTHER_PATIENTS, seed=1)
+    controls.of(loaded, encoder.preprocessing, embedder.case(case, loaded.inputs).phrases, embedder.images)
+    assert len(given) == len(studies) - 1
+
+
+def test_a_damaged_donor_is_not_used_but_a_missing_one_ends_the_run(
+    encoder: DualEncoder, studies: tuple[Study, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "damaged.dcm"
+    damaged.write_bytes(b"not an image")
+    given = given_donors(monkeypatch)
+    erased(encoder, (*studies[:5], with_image(studies[5], path=damaged)), Fill.OTHER_PATIENTS)
+    assert given
+    assert len(given) % 4 == 0, "five images of other patients, one of which is damaged"
+    gone = (*studies[:5], with_image(studies[5], path=tmp_path / "gone.dcm"))
+    (loaded,) = load_cases(gone[0].cases, encoder.preprocessing)
+    assert isinstance(loaded, LoadedCase)
+    explainer = Explainer(
+        encoder=encoder,
+        methods=(build_method("saliency", {}),),
+        device=torch.device("cpu"),
+        seed=1,
+        embedder=Embedder(encoder),
+        image_controls=ImageControls(ControlPlan(gone, sample=99, seed=1), fill=Fill.OTHER_PATIENTS, seed=1),
+    )
+    with pytest.raises(InputError, match=r"cannot be read.*make all files of --dicom-dir readable"):
+        list(explainer.explained([LoadedStudy(study=gone[0], cases=(loaded,), left_out=())]))
+
+
+def test_the_reason_tells_missing_room_from_a_missing_fill(
+    encoder: DualEncoder, studies: tuple[Study, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FillsRegionsAlone(Eraser):
+        def erase(self, region: np.ndarray, *of: Any, **named: Any) -> np.ndarray | None:
+            filled = None if hasattr(self, "done") else super().erase(region, *of, **named)
+            self.done = True
+            return filled
+
+    case = next(case for study in studies for case in study.cases if case.boxes and case.phrases)
+    phrase = replace(case.phrases[0], finding="nodule", side=None, zone=None)
+    box = replace(case.boxes[0], label="nodule", shape=None, x=40.0, y=90.0, width=25.0, height=25.0)
+    film = replace(box, label="mass", x=0.0, y=0.0, width=float(case.image.columns), height=float(case.image.rows))
+
+    def reason(*boxes: Box) -> str | None:
+        changed = replace(case, phrases=(phrase,), boxes=boxes)
+        (loaded,) = load_cases([changed], encoder.preprocessing)
+        assert isinstance(loaded, LoadedCase)
+        plan, embedder = ControlPlan((replace(studies[0], cases=(changed,)),), sample=9, seed=1), Embedder(encoder)
+        texts = embedder.case(changed, loaded.inputs).phrases
+        (result,) = ImageControls(plan, fill=Fill.INPAINTING, seed=1).of(
+            loaded, encoder.preprocessing, texts, embedder.images
+        )
+        assert result.region is not None
+        return result.reason
+
+    assert reason(box) is None
+    assert reason(box, film) == "no room for an equal area in the chest"
+    monkeypatch.setattr("audit.controls.erased.Eraser", FillsRegionsAlone)
+    assert reason(box) == "nothing to fill an equal area with"
+
+
 def test_text_of_donors_is_masked_where_the_run_keeps_text(
     encoder: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,13 +271,7 @@ def test_text_of_donors_is_masked_where_the_run_keeps_text(
     config = InputsConfig(
         dicom_dir=tmp_path / "dicom", reports=tmp_path / "reports", boxes=tmp_path / "boxes.csv", index="none"
     )
-    given: list[Donor] = []
-
-    def eraser(image: np.ndarray, *, donors: list[Donor], **of: Any) -> Eraser:
-        given.extend(donors)
-        return Eraser(image, donors=donors, **of)
-
-    monkeypatch.setattr("audit.controls.erased.Eraser", eraser)
+    given = given_donors(monkeypatch)
     erased(encoder, gather(config).studies[:2], Fill.OTHER_PATIENTS, burned_in=BurnedIn.KEEP)
     assert given
     for donor in given:
