@@ -7,7 +7,7 @@ from pipelines.errors import OutputError
 from reports.page import format_number, format_percent
 from reports.record import ErasedRecord, ScoredPhrase
 from reports.run_record import CosineTest, PhraseTest, RunRecord, ScoreSummary
-from reports.score_catalogue import PERCENTILE, POINTING, RECALL, RELIANCE, SCORES, score_name
+from reports.score_catalogue import LEAST_COSINE_SD, PERCENTILE, POINTING, RECALL, RELIANCE, SCORES, score_name
 from reports.texts import counted, named, text
 
 __all__ = [
@@ -54,7 +54,8 @@ def recognised(phrase: ScoredPhrase, test: PhraseTest | None) -> str | None:
         return None
     parts = []
     if test.percentile is not None:
-        parts.append(text("grounding.ranks", share=format_percent(test.percentile)))
+        images = text("grounding.images") if test.images is None else counted("image", test.images)
+        parts.append(text("grounding.ranks", share=format_percent(test.percentile), images=images))
     for value, name in ((test.beats_negation, "negation"), (test.beats_other_side, "other_side")):
         if value is not None:
             outcome = "prefers" if value > 0.5 else "not_told" if value == 0.5 else "prefers_opposite"
@@ -114,7 +115,7 @@ def _sentences(phrase: ScoredPhrase, erased: ErasedRecord, sd: float | None) -> 
                 places=counted("place", len(erased.elsewhere)),
             )
         )
-        if sd:
+        if sd is not None and sd >= LEAST_COSINE_SD:
             reliance = (falls["region"] - falls["elsewhere"]) / sd
             said.append(text("grounding.reliance", reliance=format_number(reliance, 1)))
     if erased.reason is not None:
@@ -156,7 +157,7 @@ def cosine_rows(run: RunRecord) -> tuple[tuple[str, CosineTest], ...]:
 
 
 def recall_sentence(run: RunRecord) -> str | None:
-    """Say how often an image finds its own report among all; None where it was not measured."""
+    """Say how often an image finds its own report among other patients'; None where it was not measured."""
     found = {test.test: test for test in run.cosine_tests}
     tests = [found[name] for rank in (1, 5, 10) if (name := RECALL.format(rank)) in found]
     if len(tests) < 3:
@@ -169,4 +170,11 @@ def recall_sentence(run: RunRecord) -> str | None:
         )
         for test in tests
     )
-    return text("grounding.recall", first=first, five=five, ten=ten)
+    return text(
+        "grounding.recall",
+        images=counted("image", tests[0].result.cases),
+        patients=counted("patient", tests[0].result.patients),
+        first=first,
+        five=five,
+        ten=ten,
+    )

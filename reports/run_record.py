@@ -78,6 +78,7 @@ class PhraseTest(Record):
     """Recognition of one phrase, as its study's page shows it."""
 
     percentile: float | None = None
+    images: int | None = None  # of other patients without the finding, which the percentile compares with
     beats_negation: float | None = None
     beats_other_side: float | None = None
 

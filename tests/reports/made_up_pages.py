@@ -190,7 +190,10 @@ def erased_study() -> tuple[MadeUp, RunRecord]:
     phrases = [_changed(phrase, erased=each) for phrase, each in zip(image.phrases, erased, strict=True)]
     made.record = _changed(made.record, images=(_changed(image, phrases=tuple(phrases)),))
     made.pictures |= {"a.jpg": picture, "b.jpg": picture}
-    tests = tuple(PhraseTest(percentile=0.93, beats_negation=won, beats_other_side=won) for won in (1.0, 0.5, 0.0))
+    tests = tuple(
+        PhraseTest(percentile=0.93, images=images, beats_negation=won, beats_other_side=won)
+        for won, images in ((1.0, 41), (0.5, 1), (0.0, None))
+    )
     run = _changed(make_cohort(2).run, recognised={image.key: (*tests, PhraseTest())}, cosine_sd=0.2)
     return made, run
 
