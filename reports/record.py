@@ -167,10 +167,11 @@ class ScoredPhrase(_EndsAtFirstFault, Phrase):
 
 
 class OwnBoxes(Record):
-    """The run's boxes of an image, stored while those of another file replace them."""
+    """The run's boxes of an image and what depends on them, stored while those of another file replace them."""
 
     boxes: tuple[ScoredBox, ...]
     targets: tuple[tuple[str, ...], ...]  # for each phrase of the image the ids of the boxes it was scored against
+    other_side_cosines: tuple[float | None, ...] = ()  # of each phrase; empty in records of version 0.1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -199,6 +200,10 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
             _check_ids(self.own.boxes, self.own.targets)
             if len(self.own.targets) != len(self.phrases):
                 raise ValueError(f"{len(self.own.targets)} targets of the run's own boxes, {len(self.phrases)} phrases")
+            if len(self.own.other_side_cosines) not in {0, len(self.phrases)}:
+                raise ValueError(
+                    f"{len(self.own.other_side_cosines)} cosines of the other side, {len(self.phrases)} phrases"
+                )
         return self
 
 

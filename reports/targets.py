@@ -46,13 +46,16 @@ def target_indices(image: ScoredImage, phrase: ScoredPhrase) -> tuple[int, ...]:
 
 
 def own_boxes(image: ScoredImage) -> OwnBoxes:
-    """Return the run's boxes with the phrases' targets, even if the image was scored against others since."""
+    """Return the run's boxes and what depends on them, even if the image was scored against others since."""
+    cosines = tuple(phrase.other_side_cosine for phrase in image.phrases)
     if image.own is not None:
-        return image.own
+        own = image.own
+        return own if own.other_side_cosines else own.model_copy(update={"other_side_cosines": cosines})
     ids = box_ids(len(image.boxes))
     return OwnBoxes(
         boxes=_named(image.boxes, ids),
         targets=tuple(tuple(ids[place] for place in target_indices(image, phrase)) for phrase in image.phrases),
+        other_side_cosines=cosines,
     )
 
 

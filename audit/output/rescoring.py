@@ -25,7 +25,7 @@ from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
 from pipelines.study import Exclusion, Study
-from reports.reading import file_checksum, read_embeddings
+from reports.reading import file_checksum
 from reports.record import StudyRecord
 from reports.results_folder import damaged_tables, read_run, read_study, study_folders
 from reports.run_record import FailureRecord, RunRecord
@@ -101,15 +101,14 @@ def rescore(
     table, outcome, methods = GrowingTable(), Tally(), dict[str, str]()
     for done, (folder, study) in enumerate(zip(stored, studies, strict=True), start=1):
         try:
-            record = with_targets(
-                rescore_study(folder, study, context, redactor, keep_own=bool(boxes)), redactor.keys, context
-            )
+            scored = rescore_study(folder, study, context, redactor, keep_own=bool(boxes))
+            record = with_targets(scored.record, redactor.keys, context)
             log.append(OPENED, study=record.key)
             log.append(SCORED_AGAIN, study=record.key, record_sha256=write_record(folder, record, salt=salt))
         except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
-            finished = FinishedStudy.of(record, embeddings=read_embeddings(folder, record))
+            finished = FinishedStudy.of(record, embeddings=scored.embeddings)
             table.add(finished.rows)
             outcome.add(finished)
             methods.update(_methods(record))

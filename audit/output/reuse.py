@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from audit.controls.plan import opposites
 from audit.logbook.known import LogState
 from audit.output.stored import rescore_study
 from audit.pipeline.aggregate import FinishedStudy
@@ -24,6 +25,7 @@ from reports.reading import read_embeddings
 from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
+from reports.targets import own_boxes
 
 __all__ = [
     "Plan",
@@ -37,6 +39,7 @@ __all__ = [
     "reuse_study",
 ]
 
+_UNMEASURED = "its phrases with left and right swapped, which its former boxes made true, were not measured"
 _RETRIED = "it failed before, and execution.retry-failed is set"
 
 
@@ -186,6 +189,12 @@ def _planned(
         changes = fingerprints.changes(study, stored.fingerprint)
         if stored.left_out and selection.retry_failed:
             changes = Changes(because=(*changes.because, _RETRIED), only_targets=False, stamps=changes.stamps)
+        if (
+            changes.only_targets
+            and isinstance(stored, StudyRecord)
+            and _lacks_other_side(study, stored, fingerprints.keys)
+        ):
+            changes = Changes(because=(*changes.because, _UNMEASURED), only_targets=False, stamps=changes.stamps)
         status = _status_of(stored, changes)
         if status is not None:
             moved = changes.stamps if stored.fingerprint and changes.stamps != stored.fingerprint.stamps else None
@@ -194,6 +203,18 @@ def _planned(
     if not is_chosen:
         return Planned(study=study, key=key, status=StudyStatus.WAITING, because=why)
     return Planned(study=study, key=key, status=StudyStatus.AGAIN if why else StudyStatus.NEW, because=why)
+
+
+def _lacks_other_side(study: Study, record: StudyRecord, keys: Pseudonyms) -> bool:
+    """Return True if a phrase's cosine with its side swapped is needed now, but was not with the former boxes."""
+    measured = {image.key: own_boxes(image).other_side_cosines for image in record.images}
+    audited = ((case, measured.get(keys.key("image", case.image.instance))) for case in study.cases)
+    return any(
+        cosine is None and opposites(case, phrase)[1] is not None
+        for case, cosines in audited
+        if cosines is not None
+        for phrase, cosine in zip(case.phrases, cosines, strict=True)
+    )
 
 
 def _status_of(stored: StudyRecord | FailedStudyRecord, changes: Changes) -> StudyStatus | None:
@@ -286,7 +307,7 @@ def _renewed(folder: Path, planned: Planned, finisher: Finisher, opened: Callabl
     study, record = _recorded(planned.study, stored, finisher), stored
     if planned.status is StudyStatus.RESCORE:
         again = rescore_study(folder, study, finisher.context, finisher.redactor)
-        record = with_inputs(again, finisher.fingerprints.target_digests(planned.study))
+        record = with_inputs(again.record, finisher.fingerprints.target_digests(planned.study))
     images = tuple(
         replace(image, path_key=path_key(str(case.image.path), finisher.keys), own=None)
         for image, case in zip(record.images, study.cases, strict=True)

@@ -101,8 +101,8 @@ class _KeptImage:
 
 def rescore_study(
     folder: Path, study: Study, context: ScoringContext, redactor: Redactor, *, keep_own: bool = False
-) -> StudyRecord:
-    """Score every heat of one finished study.
+) -> StudyFolder:
+    """Score every heat of one finished study; the contents of its folder are returned with the new record.
 
     Args:
         folder: of the study.
@@ -112,14 +112,15 @@ def rescore_study(
         keep_own: the boxes of ``study`` are not the run's own, which the record keeps beside them.
 
     Raises:
-        OutputError: its record, heat, pictures or masks cannot be read.
+        OutputError: its record, heat, pictures, masks or embeddings cannot be read.
     """
     stored = read_study(folder)
     images = [
         _image(stored, image, case, context, redactor, keep_own=keep_own)
         for image, case in zip(stored.record.images, study.cases, strict=True)
     ]
-    return stored.record.model_copy(update={"images": tuple(images), "patient": context.patient(study.cases[0].image)})
+    changes = {"images": tuple(images), "patient": context.patient(study.cases[0].image)}
+    return replace(stored, record=stored.record.model_copy(update=changes))
 
 
 def _image(
@@ -144,17 +145,23 @@ def _image(
         ),
     )
     scorer = ImageScorer(context, seen)
-    phrases = [_phrase(phrase, index, seen, scorer, stored) for index, phrase in enumerate(image.phrases)]
+    own = own_boxes(image)
+    phrases = [
+        _phrase(replace(phrase, other_side_cosine=cosine), index, seen, scorer, stored)
+        for index, (phrase, cosine) in enumerate(zip(image.phrases, own.other_side_cosines, strict=True))
+    ]
     boxes = scored_boxes(redactor.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
     scored = replace(image, boxes=boxes, own=None, phrases=tuple(phrases))
-    own = own_boxes(image)
     return replace(scored, own=own) if keep_own and own != own_boxes(scored) else scored
 
 
 def _phrase(
     record: ScoredPhrase, index: int, seen: _KeptImage, scorer: ImageScorer, stored: StudyFolder
 ) -> ScoredPhrase:
+    from audit.controls.plan import opposites  # noqa: PLC0415 - torch, which only a run that is read does not need
+
     phrase = seen.case.phrases[index]
+    _, other_side = opposites(seen.case, phrase)
     names = {stored.record.method: record.heat} | {other.method: other.heat for other in record.others}
     points, scores = scorer.score_all(phrase, {method: stored.heats[name] for method, name in names.items()})
     kept = [score for score in record.scores if kind_of(score.score) not in {"localisation", "shortcut"}]
@@ -162,6 +169,7 @@ def _phrase(
     return replace(
         record,
         target=target_ids(seen.case, phrase),
+        other_side_cosine=None if other_side is None else record.other_side_cosine,  # a box may have made it true
         hottest=points[stored.record.method],
         scores=(*scores, *kept),
         controls=tuple(

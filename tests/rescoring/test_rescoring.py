@@ -16,7 +16,7 @@ from audit.cli import app
 from audit.configuration import RunConfig
 from audit.execution.run import run
 from audit.logbook import AuditLog
-from audit.logbook.chain import DONE
+from audit.logbook.chain import DONE, SCORED_AGAIN
 from audit.output.rescoring import rescore
 from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
@@ -252,6 +252,24 @@ def test_a_damaged_study_is_listed_and_stops_no_other(out: Path, spoilt: str) ->
     result = CliRunner().invoke(app, ["score", str(out)])
     assert result.exit_code == 3
     assert result.stdout.splitlines()[-1].endswith("index.html")
+
+
+def test_embeddings_that_vanish_while_studies_are_scored_stop_nothing(out: Path, monkeypatch) -> None:
+    append, away = AuditLog.append, out.parent / "away"
+
+    def vanishing(log: AuditLog, event: str, **stated: object) -> None:
+        append(log, event, **stated)
+        if event == SCORED_AGAIN:
+            (out / "studies" / str(stated["study"]) / "embeddings.npz").rename(away)
+
+    def returning(stage: str, _done: int, _total: int) -> None:
+        if stage == "Scoring again":
+            folder = next(each for each in study_folders(out) if not (each / "embeddings.npz").exists())
+            away.rename(folder / "embeddings.npz")
+
+    monkeypatch.setattr(AuditLog, "append", vanishing)
+    found = rescore(out, progress=returning)
+    assert (found.studies, found.failed) == (STUDIES, ())
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
