@@ -122,7 +122,7 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     an image is a case of its own phrases and a comparison for those of others. Other intervals are those of
     :mod:`audit.metrics.statistics`.
     """
-    if not images:
+    if not any(image.phrases for image in images):
         return Recognition()
     cohort = _Cohort(images)
     by_finding: dict[str | None, list[tuple[int, EmbeddedPhrase]]] = {}

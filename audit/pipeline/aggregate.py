@@ -388,14 +388,13 @@ def with_phrase_tests(table: pd.DataFrame, phrases: Sequence[tuple[str, int, Map
     about = ["study", "image", "patient", "phrase", "finding", "side", "zone", "context"]
     known = table[about].drop_duplicates(["image", "phrase"]).astype({"image": "str"})
     added = known.merge(pd.DataFrame(rows), on=["image", "phrase"], how="inner").assign(reason=None)
-    return pd.concat([table.astype("object"), added.astype("object")], ignore_index=True)[table.columns].astype(
-        {
-            name: pd.CategoricalDtype([*dtype.categories, *_new(added[name], dtype)])
-            if isinstance(dtype, pd.CategoricalDtype)
-            else dtype
-            for name, dtype in table.dtypes.items()
-        }
-    )
+    types = {
+        name: pd.CategoricalDtype([*dtype.categories, *_new(added[name], dtype)])
+        for name, dtype in table.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype)
+    }
+    both = [table.astype(types), added[table.columns].astype(table.dtypes.to_dict() | types)]
+    return pd.concat(both, ignore_index=True)
 
 
 def _new(values: pd.Series, known: pd.CategoricalDtype) -> list[str]:

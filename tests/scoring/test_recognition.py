@@ -220,3 +220,8 @@ def test_the_interval_of_two_patients_is_not_a_point() -> None:
     ]
     assert widths
     assert min(widths) > 0.5
+
+
+def test_without_any_phrase_nothing_is_measured() -> None:
+    images = [replace(image, phrases=()) for image in cohort(3, signal=1.0)]
+    assert recognise(images) == recognise([]) == Recognition()
