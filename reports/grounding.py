@@ -115,7 +115,7 @@ def _sentences(phrase: ScoredPhrase, erased: ErasedRecord, sd: float | None) -> 
                 places=counted("place", len(erased.elsewhere)),
             )
         )
-        if sd is not None and sd >= LEAST_COSINE_SD:
+        if sd is not None and sd > LEAST_COSINE_SD:
             reliance = (falls["region"] - falls["elsewhere"]) / sd
             said.append(text("grounding.reliance", reliance=format_number(reliance, 1)))
     if erased.reason is not None:
