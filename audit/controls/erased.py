@@ -110,9 +110,6 @@ class ImageControls:
             preprocessing: what the image tower expects.
             texts: embedding of each sampled phrase, of length 1, by its index.
             embed: gives the embeddings of images, of length 1.
-
-        Raises:
-            InputError: an image to fill from cannot be read.
         """
         planned = self._plan.of(loaded.case)
         if not planned:
@@ -163,7 +160,11 @@ class ImageControls:
     def eraser(
         self, grey: Grey, *, midline: float, targets: Mask, hidden: Mask, image: Image, preprocessing: Preprocessing
     ) -> Eraser:
-        """Prepare the fill of one image; donors of the same patient are not used."""
+        """Prepare the fill of one image; donors of the same patient are not used.
+
+        Raises:
+            InputError: an image to fill from cannot be read. It is tried again for the next image.
+        """
         if self._fill is Fill.OTHER_PATIENTS and self._donors is None:
             self._donors = list(_donors(self._plan.fillers, preprocessing, self._burned_in))
         donors = [
@@ -203,19 +204,21 @@ class _CaseEraser:
         """
         case = self._loaded.case
         phrase, region = case.phrases[index], self._region(target_boxes(case, case.phrases[index]))
-        if not case.image.view.is_frontal:
-            return [], "regions are erased on frontal views only"
-        if not region.any():
-            return [], "no box on the model's input"
+        if not case.image.view.is_frontal or not region.any():
+            is_frontal = case.image.view.is_frontal
+            return [], "no box on the model's input" if is_frontal else "regions are erased on frontal views only"
         if self._eraser is None:
-            self._eraser = self._controls.eraser(
-                self._grey,
-                midline=self._midline,
-                targets=self._targets,
-                hidden=self._hidden,
-                image=case.image,
-                preprocessing=self._preprocessing,
-            )
+            try:
+                self._eraser = self._controls.eraser(
+                    self._grey,
+                    midline=self._midline,
+                    targets=self._targets,
+                    hidden=self._hidden,
+                    image=case.image,
+                    preprocessing=self._preprocessing,
+                )
+            except InputError as error:  # a file of another study: this one's other results stand
+                return [], str(error)
         generator = self._controls.generator(case.image.instance, str(index))
         own = self._eraser.erase(region, generator, finding=phrase.finding)
         if own is None:
@@ -274,9 +277,8 @@ def _check_readable(case: Case) -> None:
             stream.read(1)
     except OSError as error:
         raise InputError(
-            f"an image that erased regions are filled from cannot be read ({error.strerror}): make all files of "
-            "--dicom-dir readable on every machine of the run, or remove those that are not, then repeat the command; "
-            "finished studies are kept"
+            f"an image to fill the region from cannot be read ({error.strerror}): make all files of --dicom-dir "
+            "readable on every machine of the run, then repeat the command"
         ) from error
 
 

@@ -70,6 +70,7 @@ class PhraseRecognition:
     phrase: int
     finding: str | None
     percentile: float | None = None  # share of the images without the finding that it ranks below its own; ties half
+    images: int | None = None  # number of these images
     beats_negation: float | None = None  # 1, or 0.5 for a tie
     beats_other_side: float | None = None
     fall_same: float | None = None  # own cosine minus the mean with other patients' images of the same finding
@@ -188,6 +189,7 @@ def _ranked(
                 patient=cohort.images[place].patient,
                 phrase=phrase.index,
                 finding=finding,
+                images=None if finding is None else int(lacking[row].sum()),
                 beats_negation=_won(phrase.cosine, phrase.negated),
                 beats_other_side=_won(phrase.cosine, phrase.other_side),
                 **{name: values[row] for name, values in measured.items()},

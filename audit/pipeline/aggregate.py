@@ -343,6 +343,7 @@ def _by_image(recognition: Recognition) -> dict[str, tuple[PhraseTest, ...]]:
     for phrase in recognition.phrases:
         found.setdefault(phrase.image, {})[phrase.phrase] = PhraseTest(
             percentile=phrase.percentile,
+            images=phrase.images,
             beats_negation=phrase.beats_negation,
             beats_other_side=phrase.beats_other_side,
         )

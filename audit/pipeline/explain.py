@@ -25,7 +25,7 @@ from audit.machine import Stopwatch
 from audit.metrics.words import WordReferences
 from audit.pipeline.load import LoadedStudy, failed_study, phrase_texts
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.errors import AuditError, InputError, ModelError
+from pipelines.errors import AuditError, ModelError
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.regions.erasing import Fill
 from pipelines.study import Exclusion, Study
@@ -134,11 +134,10 @@ class Explainer:
 
         Raises:
             ModelError: a method cannot explain this model at all.
-            InputError: an image that regions of all studies are filled from cannot be read.
         """
         try:
             return self._explain(batch)
-        except (ModelError, InputError):
+        except ModelError:
             raise
         except Exception as error:  # noqa: BLE001 - the place where a batch isolates a study (see also workers.py)
             if len(batch) > 1:

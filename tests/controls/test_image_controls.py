@@ -1,5 +1,6 @@
 """Image-side controls of a small cohort of phantoms: what is erased, with which fill, and what the cosine does."""
 
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,6 @@ from audit.encoders.protocol import DualEncoder
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import gather
 from audit.pipeline.load import LoadedStudy
-from pipelines.errors import InputError
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn
 from pipelines.regions.erasing import Donor, Eraser, Fill
@@ -206,7 +206,7 @@ def test_donors_are_decoded_in_another_process(
     assert len(given) == len(studies) - 1
 
 
-def test_a_damaged_donor_is_not_used_but_a_missing_one_ends_the_run(
+def test_a_damaged_donor_is_not_used_and_a_missing_one_is_the_reason_why_nothing_is_erased(
     encoder: DualEncoder, studies: tuple[Study, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damaged = tmp_path / "damaged.dcm"
@@ -226,8 +226,11 @@ def test_a_damaged_donor_is_not_used_but_a_missing_one_ends_the_run(
         embedder=Embedder(encoder),
         image_controls=ImageControls(ControlPlan(gone, sample=99, seed=1), fill=Fill.OTHER_PATIENTS, seed=1),
     )
-    with pytest.raises(InputError, match=r"cannot be read.*make all files of --dicom-dir readable"):
-        list(explainer.explained([LoadedStudy(study=gone[0], cases=(loaded,), left_out=())]))
+    (explained,) = explainer.explained([LoadedStudy(study=gone[0], cases=(loaded,), left_out=())])
+    assert explained.cases[0].erased
+    for each in explained.cases[0].erased:
+        assert each.region is None
+        assert re.search(r"cannot be read.*make all files of --dicom-dir readable", each.reason)
 
 
 def test_the_reason_tells_missing_room_from_a_missing_fill(

@@ -75,6 +75,7 @@ def test_a_percentile_is_the_share_of_images_without_the_finding_that_the_phrase
         cosines = [float(text.embedding @ other.embedding) for other in (image, *lacking)]
         truth = roc_auc_score([1] + [0] * len(lacking), cosines)
         assert phrase.percentile == pytest.approx(truth)
+        assert phrase.images == len(lacking)
 
 
 def test_the_area_under_the_curve_tells_a_model_that_looks_from_one_that_does_not() -> None:
