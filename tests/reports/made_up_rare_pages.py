@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from made_up_cohort import make_cohort
-from made_up_pages import DIFFERENCE, make_comparison, make_subgroup
+from made_up_comparison import DIFFERENCE, make_comparison
+from made_up_pages import make_subgroup
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit

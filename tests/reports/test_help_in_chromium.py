@@ -1,7 +1,7 @@
 """Keys and glossary: found with "?" or a button, closed with Escape, and usable without a mouse."""
 
 import pytest
-from made_up_pages import make_comparison
+from made_up_comparison import make_comparison
 from made_up_records import make_study
 from playwright.sync_api import Page, expect
 from test_accessibility import violations

@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pytest
 from made_up_cohort import make_cohort
-from made_up_pages import make_comparison, pages
+from made_up_comparison import make_comparison
+from made_up_pages import pages
 from made_up_records import EFFUSION, NODULE, make_study
 from PIL import Image
 from playwright.sync_api import Page

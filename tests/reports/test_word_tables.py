@@ -13,7 +13,7 @@ from reports.score_catalogue import (
 )
 from reports.word_tables import word_score_rows, word_table
 from tests.reports.made_up_cohort import make_cohort
-from tests.reports.made_up_pages import DIFFERENCE
+from tests.reports.made_up_comparison import DIFFERENCE
 
 
 def token(word: str, nats: float, kind: str, *, fall: float | None, untrained: float | None = None) -> TokenHeat:
