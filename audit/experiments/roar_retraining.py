@@ -15,7 +15,8 @@ from transformers import CLIPModel, VisionTextDualEncoderModel
 
 from audit.attribution.numerics import flushed_denormals
 from audit.faithfulness.pairs import order_by_heat
-from audit.phantom.training import TrainingSettings, pairwise_loss, rate_at
+from audit.phantom.text_training import rate_at
+from audit.phantom.training import TrainingSettings, pairwise_loss
 
 __all__ = [
     "CaptionedImages",
@@ -134,7 +135,9 @@ def fine_tuned(
     optimiser = torch.optim.AdamW(
         learner.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_at(step, warmup=settings.warmup, steps=settings.steps)
+    )
     order = np.empty(0, dtype=int)
     batch = min(settings.batch, len(pairs))
     learner.train()

@@ -36,7 +36,7 @@ from transformers import (
 from pipelines.phantom.wording import CLAIMS, Claim, masked_sentence, sentence_of
 from pipelines.study import Side
 
-__all__ = ["MASK", "TextSettings", "embed_images", "train_text_tower", "with_bert"]
+__all__ = ["MASK", "TextSettings", "embed_images", "rate_at", "train_text_tower", "with_bert"]
 
 MASK = "[MASK]"
 _FRAMES = (  # of a sentence, and of one with a small first letter or without its full stop
@@ -136,7 +136,9 @@ def train_text_tower(
     optimiser = torch.optim.AdamW(
         trained, lr=settings.text_learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate_at(step, settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_at(step, warmup=settings.warmup, steps=settings.text_steps)
+    )
     order = np.empty(0, dtype=int)
     model.train()
     for step in range(settings.text_steps):
@@ -164,11 +166,11 @@ def train_text_tower(
     model.eval()  # type: ignore[no-untyped-call]
 
 
-def _rate_at(step: int, settings: TextSettings) -> float:
+def rate_at(step: int, *, warmup: int, steps: int) -> float:
     """Return the factor of the learning rate at a step: linear warm-up, then a half cosine."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    return 0.5 * (1.0 + math.cos(math.pi * (step - settings.warmup) / max(1, settings.text_steps - settings.warmup)))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 class _SpecialTokens:

@@ -31,11 +31,11 @@ from transformers import CLIPModel, PreTrainedTokenizerFast, VisionTextDualEncod
 from audit.attribution.numerics import flushed_denormals
 from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD, build_model, build_tokenizer, initialise, save_processor
 from audit.phantom.pool import PhantomPool, make_pool
-from audit.phantom.text_training import MASK, TextSettings, embed_images, train_text_tower, with_bert
+from audit.phantom.text_training import MASK, TextSettings, embed_images, rate_at, train_text_tower, with_bert
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS, sentence_of
 
-__all__ = ["HINTS", "TrainingGoal", "TrainingSettings", "pairwise_loss", "rate_at", "train", "train_to_folder"]
+__all__ = ["HINTS", "TrainingGoal", "TrainingSettings", "pairwise_loss", "train", "train_to_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +111,6 @@ def _instance_loss(logits: Float[Tensor, "batch patches claims"], truth: Tensor,
     return binary_cross_entropy_with_logits(pooled, truth)
 
 
-def rate_at(step: int, settings: TrainingSettings) -> float:
-    """Return the factor of the learning rate at a step: linear warm-up, then a half cosine."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return 0.5 * (1.0 + math.cos(math.pi * done))
-
-
 def _draw_sentences(
     rng: np.random.Generator, count: int, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[np.ndarray, dict[str, Tensor]]:
@@ -146,7 +138,9 @@ def train(
     optimiser = torch.optim.AdamW(
         parameters, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_at(step, warmup=settings.warmup, steps=settings.steps)
+    )
     order = np.empty(0, dtype=int)
     model.train()
     for step in range(settings.steps):
