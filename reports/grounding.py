@@ -7,7 +7,7 @@ from pipelines.errors import OutputError
 from reports.page import format_number, format_percent
 from reports.record import ErasedRecord, ScoredPhrase
 from reports.run_record import CosineTest, PhraseTest, RunRecord, ScoreSummary
-from reports.score_catalogue import LEAST_COSINE_SD, PERCENTILE, POINTING, RECALL, RELIANCE, SCORES, score_name
+from reports.score_catalogue import COSINE_ROUNDING, PERCENTILE, POINTING, RECALL, RELIANCE, SCORES, score_name
 from reports.texts import counted, named, text
 
 __all__ = [
@@ -115,7 +115,7 @@ def _sentences(phrase: ScoredPhrase, erased: ErasedRecord, sd: float | None) -> 
                 places=counted("place", len(erased.elsewhere)),
             )
         )
-        if sd is not None and sd > LEAST_COSINE_SD:
+        if sd is not None and sd > COSINE_ROUNDING:
             reliance = (falls["region"] - falls["elsewhere"]) / sd
             said.append(text("grounding.reliance", reliance=format_number(reliance, 1)))
     if erased.reason is not None:

@@ -21,6 +21,7 @@ __all__ = [
     "COLLIMATION_HEAT",
     "CONTRAST",
     "COSINE",
+    "COSINE_ROUNDING",
     "ENERGY",
     "FALL_BLANK",
     "FALL_ELSEWHERE",
@@ -29,7 +30,6 @@ __all__ = [
     "FALL_WITHOUT",
     "FEW_PATIENTS",
     "HUMAN",
-    "LEAST_COSINE_SD",
     "LEAVE_ONE_WORD_OUT",
     "MARKER_HEAT",
     "MARKER_POINT",
@@ -122,7 +122,7 @@ BEATS_NEGATION: Final = "prefers the phrase to its negation"
 BEATS_OTHER_SIDE: Final = "prefers the phrase to the other side"
 RECALL: Final = "recall of reports at {}"  # of images, so not among the scores of phrases
 RELIANCE: Final = "reliance on the marked region"
-LEAST_COSINE_SD: Final = 1e-6  # cosines that spread no more over the images differ by rounding alone
+COSINE_ROUNDING: Final = 1e-6  # cosines in single precision that differ by no more differ by rounding alone
 FALL_REGION: Final = "fall with the marked region erased"
 FALL_ELSEWHERE: Final = "fall with an equal area erased"
 FALL_BLANK: Final = "fall with a blank image"

@@ -16,10 +16,9 @@ from jaxtyping import Bool, Float, Int
 
 from audit.metrics.statistics import patient_interval
 from reports.run_record import CosineTest, Estimate
-from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, PERCENTILE, RECALL
+from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, COSINE_ROUNDING, PERCENTILE, RECALL
 
 __all__ = [
-    "ROUNDING",
     "EmbeddedImage",
     "EmbeddedPhrase",
     "PhraseRecognition",
@@ -32,7 +31,6 @@ _RESAMPLES, _TAIL = 1000, 0.025
 _SEED = 17  # of the bootstrap: the same cohort has the same interval
 _TOGETHER = 512  # phrases whose cosines are in memory at once
 _RANKS = (1, 5, 10)
-ROUNDING = 1e-6  # of a cosine in single precision: closer ones are equal
 _FEW_RESAMPLED = 10  # patients, below which too few resamples differ: the interval holds the one without resampling
 
 
@@ -141,7 +139,7 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     count = sum(group.variances.size for group in ranked.values())
     pooled = sum(float(group.variances.sum()) for group in ranked.values()) / count if count else 0.0
     sd = float(np.sqrt(pooled))
-    return Recognition(phrases=phrases, tests=tuple(_tests(cohort, ranked)), sd=sd if sd > ROUNDING else None)
+    return Recognition(phrases=phrases, tests=tuple(_tests(cohort, ranked)), sd=sd if sd > COSINE_ROUNDING else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +171,7 @@ def _ranked(
             lacking, having = (others & mask(finding)[None, :] for mask in (cohort.lacks, cohort.has))
             mine = cosines[np.arange(len(own)), own][:, None]
             ahead = mine - cosines
-            wins = np.where(lacking, np.where(np.abs(ahead) <= ROUNDING, 0.5, ahead > 0.0), 0.0)
+            wins = np.where(lacking, np.where(np.abs(ahead) <= COSINE_ROUNDING, 0.5, ahead > 0.0), 0.0)
             measured = {
                 "percentile": _means(wins, lacking),
                 "fall_without": _means(ahead, lacking),
@@ -213,7 +211,7 @@ def _means(values: np.ndarray, chosen: Bool[np.ndarray, "phrases images"]) -> li
 def _won(cosine: float, other: float | None) -> float | None:
     if other is None or not np.isfinite(cosine - other):
         return None
-    return 0.5 if abs(cosine - other) <= ROUNDING else float(cosine > other)
+    return 0.5 if abs(cosine - other) <= COSINE_ROUNDING else float(cosine > other)
 
 
 def _tests(cohort: _Cohort, ranked: dict[str | None, _Ranked]) -> Iterator[CosineTest]:

@@ -13,9 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audit.metrics.recognition import ROUNDING, PhraseRecognition, Recognition, estimate_of
+from audit.metrics.recognition import PhraseRecognition, Recognition, estimate_of
 from reports.run_record import CosineTest
-from reports.score_catalogue import FALL_BLANK, FALL_ELSEWHERE, FALL_REGION, FALL_SAME, FALL_WITHOUT, RELIANCE
+from reports.score_catalogue import (
+    COSINE_ROUNDING,
+    FALL_BLANK,
+    FALL_ELSEWHERE,
+    FALL_REGION,
+    FALL_SAME,
+    FALL_WITHOUT,
+    RELIANCE,
+)
 
 __all__ = ["ErasedPhrase", "reliance_tests", "reliance_values"]
 
@@ -47,7 +55,7 @@ def reliance_values(
     Returns:
         Nothing if the cosine does not vary over images.
     """
-    if sd is None or not sd > ROUNDING:
+    if sd is None or not sd > COSINE_ROUNDING:
         return {}
     falls: dict[str, float | None] = {}
     if erased is not None:
