@@ -12,24 +12,22 @@ from typing import Literal
 
 import numpy as np
 
-from audit.attribution.pairs import Attribution
 from audit.configuration import RunConfig
 from audit.controls.evidence import pearson
 from audit.machine import Stopwatch
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
-from audit.metrics.words import WordReferences, kinds_of_words, score_words
 from audit.pipeline.aggregate import FinishedStudy, score_rows
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.fingerprint import Fingerprints
 from audit.pipeline.load import phrase_texts
+from audit.pipeline.phrase_words import PhraseWords
 from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
-from audit.privacy.redaction import Redactor, failure_records, safe_words, shown_groups
+from audit.privacy.redaction import Redactor, failure_records, safe_words
 from audit.storage.lock import Fence
 from pipelines.dicom.identifiers import read_identifiers
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
-from pipelines.privacy.masking import MaskedText
 from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_letterhead
@@ -43,11 +41,9 @@ from reports.record import (
     OmittedSentence,
     OtherHeatRecord,
     ReportRecord,
-    Score,
     ScoredImage,
     ScoredPhrase,
     StudyRecord,
-    TokenHeat,
 )
 from reports.targets import scored_boxes
 
@@ -108,7 +104,7 @@ class ImageRecorder:
         loaded, phrase = explained.loaded, explained.loaded.case.phrases[index]
         own, *further = (given[phrase_texts(loaded).index(phrase.text)] for given in explained.explanations)
         shown = self.redactor.text(phrase.text, self.known | loaded.identifiers)
-        of_words = _WordsOfPhrase(phrase, explained)
+        of_words = PhraseWords(phrase, explained)
         tokens = of_words.tokens(shown, own)
         names = {method: name if place == 0 else f"{name}-{method}" for place, (method, _) in enumerate(self.methods)}
         for kept, explanation in zip(names.values(), (own, *further), strict=True):
@@ -183,44 +179,6 @@ class ImageRecorder:
                 cosine=control.explanation.cosine,
                 total=_total(stored),
             )
-
-
-class _WordsOfPhrase:
-    """The words of one phrase, with what their heat is compared with."""
-
-    def __init__(self, phrase: Phrase, explained: ExplainedCase) -> None:
-        self._phrase = phrase
-        place = phrase_texts(explained.loaded).index(phrase.text)
-        self._references = explained.words[place] if explained.words else None
-        words = () if self._references is None else self._references.words
-        self._kinds = kinds_of_words(phrase.text, phrase.finding, words)
-
-    def tokens(self, shown: MaskedText, own: Attribution) -> tuple[TokenHeat, ...]:
-        """Return the main method's heat of each shown word, with the word's kind and references."""
-        heats = safe_words(self._phrase.text, shown, own.words)
-        references = self._references
-        if references is None or not heats:
-            return heats
-        groups = shown_groups(self._phrase.text, shown, references.words)
-        about = (self._about(references, places) for _, places in groups)
-        return tuple(heat.model_copy(update=each) for heat, each in zip(heats, about, strict=True))
-
-    def _about(self, references: WordReferences, places: tuple[int, ...]) -> dict[str, object]:
-        """Describe one shown word; several words under one mask have no fall, which is that of a single word."""
-        alone = places[0] if len(places) == 1 else None
-        untrained = references.untrained
-        return {
-            "kind": "other" if alone is None else self._kinds[alone].value,
-            "fall": None if alone is None else references.falls[alone],
-            "untrained": None if untrained is None else sum(untrained[place] for place in places),
-        }
-
-    def scores(self, heats: Mapping[str, Sequence[tuple[str, float]]]) -> tuple[Score, ...]:
-        """Score the word heat of every method that has one."""
-        if self._references is None:
-            return ()
-        given = [(method, [heat for _, heat in words]) for method, words in heats.items() if words]
-        return score_words(self._kinds, given, self._references)
 
 
 def _cosine_of(explained: ExplainedCase, opposite: Literal["negated", "other_side"], index: int) -> float | None:
