@@ -21,8 +21,11 @@ __all__ = [
     "ScoreDifference",
     "ScoreSummary",
     "StageSeconds",
+    "StepOutcome",
     "SubgroupSummary",
     "VerdictRecord",
+    "VerdictStep",
+    "VerdictTest",
     "VerdictWord",
 ]
 
@@ -113,11 +116,39 @@ class SubgroupSummary(Record):
 
 VerdictWord = Literal[
     "grounded",
+    "ignores the image",
+    "looks at the marker",
+    "looks by habit",
     "not better than a blind map",
     "does not depend on the words",
-    "looks at the marker",
+    "right answer, wrong place",
     "too few cases to say",
 ]
+
+VerdictTest = Literal[
+    "cases",
+    "recognition",
+    "blank image",
+    "marker",
+    "mean heat",
+    "blind map",
+    "words",
+    "reliance",
+]
+
+StepOutcome = Literal["passed", "failed", "too few cases", "not asked"]
+
+
+class VerdictStep(Record):
+    """One test of the rule of a verdict: its figure, the limit for the figure, and the outcome."""
+
+    test: VerdictTest
+    figure: Estimate | None  # compared with the limit as the rule states; None if not asked. Shares are 0 to 1
+    limit: float | None
+    reference: str | None = None  # what a difference is to: the best content-blind map, or a method's mean heat
+    outcome: StepOutcome
+    decides: bool = False  # True for the test that the verdict follows from, unless it is "grounded"
+    sentence: str
 
 
 class VerdictRecord(Record):
@@ -125,8 +156,10 @@ class VerdictRecord(Record):
 
     method: str
     verdict: VerdictWord
-    because: tuple[str, ...]  # the tests in the order of the rule, with their figures
+    because: tuple[str, ...]  # the tests in the order of the rule, with their figures, up to the one that decides
     rule: str
+    steps: tuple[VerdictStep, ...] = ()  # every test, in the order of the rule; empty in runs of older versions
+    action: str = ""  # what the reader should do, in one sentence; empty in runs of older versions
 
 
 class EvidenceRecord(Record):

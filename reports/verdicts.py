@@ -62,6 +62,7 @@ class VerdictView:
     is_good: bool
     meaning: str
     because: tuple[str, ...]  # sentences
+    action: str  # what the reader should do; empty in runs of older versions
     rule: Rule
 
 
@@ -123,6 +124,7 @@ def _verdict_view(verdict: VerdictRecord) -> VerdictView:
         is_good=verdict.verdict == "grounded",
         meaning=text(f"judgement.meaning.{verdict.verdict}"),
         because=tuple(_sentence(reason) for reason in verdict.because),
+        action=verdict.action,
         rule=_rule(verdict.rule),
     )
 

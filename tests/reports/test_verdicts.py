@@ -104,6 +104,21 @@ def test_every_verdict_stands_on_the_page_with_its_meaning_and_reasons(word: Ver
     assert numbered.count("<li>") == numbered.partition("<ol>")[2].count("<li>") == len(view.rule.steps)
 
 
+def test_the_action_is_shown_below_the_verdict_where_a_record_has_one() -> None:
+    without = verdict("looks by habit")
+    for record in (without, without.model_copy(update={"action": "Use another method & run again."})):
+        made = make_cohort(2, verdicts=(record,))
+        page = render_cohort(made.run, [study.record for study in made.studies])
+        assert ('class="judgement-action"' in page) == bool(record.action)
+        assert escape(record.action) in page
+
+
+def test_a_verdict_of_an_older_version_has_neither_steps_nor_action() -> None:
+    before = {"method": "m2ib", "verdict": "grounded", "because": ["it hits"], "rule": RULE}
+    read = VerdictRecord.model_validate(before)
+    assert (read.steps, read.action) == ((), "")
+
+
 def test_each_control_stands_in_a_row_with_its_intervals() -> None:
     made = make_cohort(2, controls=(CONTROL, CONTROL.model_copy(update={"control": "negated", "hit": None})))
     shuffled, negated = control_rows(made.run)
