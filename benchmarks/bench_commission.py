@@ -73,7 +73,7 @@ def main() -> None:
     found.sort(key=lambda cohort: cohort.seed)
     passed = (
         f"{sum(each.passed for each in found)} of {len(found)} cohorts of {given.studies} studies passed: each encoder "
-        "got its own verdict. In brackets: share of hits, and of hottest points on a marker. The margin of the rule "
+        "got its own verdict. In brackets: share of hits, and of peaks on a marker. The margin of the rule "
         "was set on cohorts of other seeds, 1000 to 1011."
     )
     lines = [

@@ -84,7 +84,7 @@ def warned(phrase: ScoredPhrase, *, method: str) -> tuple[str, ...]:
 
 
 def warnings_of_place(phrase: ScoredPhrase, *, method: str) -> tuple[tuple[str, str], ...]:
-    """Return each fault of the hottest point's location, in two words and in a sentence."""
+    """Return each fault of the peak's location, in two words and in a sentence."""
     side, zone = named("side", phrase.side or "–"), named("zone", phrase.zone or "–")
     values = {"other side": {"side": side}, "other zone": {"zone": zone}}
     return tuple(

@@ -118,7 +118,7 @@ class ControlRecord(Record):
     text: str | None  # what was put to the model instead; None where the phrase stayed as it was
     heat: str  # name of its grid in heat.npz
     pearson: float | None  # of its grid with the original's; None where either is flat
-    hit: bool | None  # its hottest point in the phrase's own boxes; None where the phrase has none
+    hit: bool | None  # its peak in the phrase's own boxes; None where the phrase has none
     cosine: float
     total: float  # sum of the heat over the grid, in the method's unit
 
@@ -154,8 +154,8 @@ class ScoredPhrase(_EndsAtFirstFault, Phrase):
     cosine: float  # similarity of the whole image and the whole phrase, -1 to 1
     heat: str  # name of this phrase's grid in heat.npz
     total_nats: float  # sum of the heat over the grid
-    peak_nats: float  # of the hottest grid cell
-    hottest: Pixel | None  # None where the map points nowhere (flat, NaN, two separate maxima)
+    peak_nats: float  # the greatest value of a grid cell
+    hottest: Pixel | None  # the peak; None where the map points nowhere (flat, NaN, two separate maxima)
     tokens: tuple[TokenHeat, ...]
     token_total_nats: float
     scores: tuple[Score, ...]

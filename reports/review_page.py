@@ -107,7 +107,7 @@ def _image_data(image: ScoredImage) -> dict[str, object]:
         "rows": image.rows,
         "columns": image.columns,
         "phrases": [
-            {"heat": phrase.heat, "hottest": phrase.hottest, "boxes": _boxes(image, phrase)} for phrase in image.phrases
+            {"heat": phrase.heat, "peak": phrase.hottest, "boxes": _boxes(image, phrase)} for phrase in image.phrases
         ],
     }
 

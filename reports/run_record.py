@@ -170,7 +170,7 @@ class EvidenceRecord(Record):
     floor: float  # median total of the shuffled reports' heat: a phrase below it has no more than a wrong one
     exceeds: Estimate  # share of phrases whose total is above that of the shuffled report on the same image
     tells: bool  # whether the share is above one half beyond its interval; if not, the floor marks no phrase
-    scale: float  # 99th percentile of the phrases' hottest cells: the top of one colour scale over all studies
+    scale: float  # 99th percentile of the phrases' peaks: the top of one colour scale over all studies
 
 
 class FailureRecord(Record):

@@ -200,7 +200,7 @@ HUMAN: Final = "another reader"
 """The reference of localisation scores: one reader's boxes scored against another's."""
 
 AREA_SHARE: Final = "area share"
-"""The reference of shortcut scores: heat that is the same everywhere, a hottest point that may be anywhere."""
+"""The reference of shortcut scores: heat that is the same everywhere, a peak that may be anywhere."""
 
 UNIFORM_WORDS: Final = "uniform words"
 """The reference of word scores: the same heat on every token."""

@@ -287,11 +287,11 @@ def _phrase_data(view: PhraseView, heats: Heats) -> dict[str, object]:
     phrase = view.record
     return {
         **_heat_data(phrase.heat, heats),
-        "hottest": phrase.hottest,
+        "peak": phrase.hottest,
         "others": [
             {
                 **_heat_data(other.heat, heats),
-                "hottest": other.hottest,
+                "peak": other.hottest,
                 "name": method_name(other.method),
                 "unit": "" if other.unit == "dimensionless" else other.unit,
             }

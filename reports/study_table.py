@@ -175,12 +175,12 @@ class StudyTable:
 
     @property
     def best(self) -> list[CaseLine]:
-        """Phrases whose hottest point lies in the box, the most energy in the box first."""
+        """Phrases whose peak of the heat lies in the box, the most energy in the box first."""
         return sorted(self._best, reverse=True)
 
     @property
     def worst(self) -> list[CaseLine]:
-        """Phrases whose hottest point lies outside the box, the least energy in the box first."""
+        """Phrases whose peak of the heat lies outside the box, the least energy in the box first."""
         return [case for _, case in sorted(self._worst, reverse=True)]
 
     @property

@@ -150,7 +150,7 @@ def score_heat(
         if tolerance is None:
             scores.append(_unscored(method, name, NO_SPACING))
         else:
-            reason = "the map has no single hottest point" if point is None else None
+            reason = "the map has no single peak" if point is None else None
             scores.append(_pointing(method, name, outcome_at(point, target, tolerance), reason))
     return (*scores, *_map_scores(method, *sampled(heat, target)))
 

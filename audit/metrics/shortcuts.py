@@ -120,7 +120,7 @@ def _score(method: str, name: str, cells: Grid, point: tuple[int, int] | None, f
     if SCORES[name].unit != "hit":
         return Score(method=method, score=name, value=_share(cells, found), outcome="scored")
     if point is None:
-        reason = "the map has no single hottest point"
+        reason = "the map has no single peak"
         return Score(method=method, score=name, value=None, outcome="unscored", reason=reason)
     return Score(method=method, score=name, value=float(found[point]), outcome="scored")
 

@@ -190,7 +190,7 @@
     }
 
     add() {
-      this.boxes.add(this.image.phrases[this.chosen].hottest);
+      this.boxes.add(this.image.phrases[this.chosen].peak);
       this.find(".review-boxes li:last-child .review-box-name")?.focus();
     }
 

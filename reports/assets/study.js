@@ -158,7 +158,7 @@
       if (select.selectedIndex < 0) select.value = "";
     }
 
-    /** What the second pane shows: a heat with its range, its hottest point and words for it; null for no pane. */
+    /** What the second pane shows: a heat with its range, its peak and words for it; null for no pane. */
     companion(range) {
       const [kind, ...words] = (this.find(".beside")?.value ?? "").split(" ");
       const place = words.join(" ");
@@ -222,7 +222,7 @@
         const answered = box.dataset.phrases === "" ? [] : box.dataset.phrases.split(" ").map(Number);
         box.classList.toggle("answers", answered.includes(shown.phrase));
       }
-      pane.hottest = shown.hottest ?? null;
+      pane.peak = shown.peak ?? null;
     }
 
     showSwitches() {
@@ -232,7 +232,7 @@
       for (const pane of this.viewer.panes) {
         pane.querySelector("canvas.heat").classList.toggle("off", !heated);
         pane.querySelector(".contours").setAttribute("visibility", heated ? "visible" : "hidden");
-        pane.querySelector(".hottest").setAttribute("visibility", heated && pane.hottest ? "visible" : "hidden");
+        pane.querySelector(".peak").setAttribute("visibility", heated && pane.peak ? "visible" : "hidden");
         pane.querySelector(".boxes").setAttribute("visibility", boxed ? "visible" : "hidden");
         for (const box of pane.querySelectorAll(".box")) {
           box.classList.toggle("away", hidden.has(box.dataset.reader) || !this.isOfFinding(box));
@@ -271,9 +271,9 @@
         const scale = svg.querySelector("g").getScreenCTM()?.a;
         if (!scale) continue;
         layOutLabels(svg, 1 / scale);
-        if (pane.hottest) {
-          const [row, column] = pane.hottest;
-          pane.querySelector(".hottest").setAttribute("transform", `translate(${column} ${row}) scale(${1 / scale})`);
+        if (pane.peak) {
+          const [row, column] = pane.peak;
+          pane.querySelector(".peak").setAttribute("transform", `translate(${column} ${row}) scale(${1 / scale})`);
         }
       }
       const { zoom } = this.viewer.view;

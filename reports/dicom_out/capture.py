@@ -116,7 +116,7 @@ def _facts(content: ImageContent, phrase: PhraseContent, width: int) -> list[str
     model, study, record = content.model, content.study, phrase.record
     region = phrase.region
     if region is None or region.box is None:
-        where = "Points nowhere: no single hottest point"
+        where = "Points nowhere: no single peak"
     else:
         where = f"Frame: hottest region above {region.threshold:.3g} {study.unit} per cell (Otsu's threshold)"
     return [

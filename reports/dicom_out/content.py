@@ -41,7 +41,7 @@ def hot_region(heat: Float[np.ndarray, "rows columns"], hottest: Pixel | None) -
 
     Args:
         heat: on source pixels; pixels that are not finite are ignored.
-        hottest: (row, column) of the hottest point, edge-based; None if the map has no single one: the region then has
+        hottest: (row, column) of the peak, edge-based; None if the map has no single one: the region then has
             no box.
 
     Source: Otsu 1979, "A threshold selection method from gray-level histograms"; the same threshold as that of the

@@ -64,7 +64,7 @@ def test_finding_and_outcome_are_asked_of_one_phrase(page, cohort):
     ):
         page.get_by_label("Finding", exact=True).select_option(finding)
         for outcome in ("hit", "miss", "unscored"):
-            page.get_by_label("Hottest point").select_option(outcome)
+            page.get_by_label("Peak of the heat").select_option(outcome)
             wanted = [made.record.key for made in cohort.studies if has(made, finding, outcome)]
             assert keys_shown(page) == wanted, (finding, outcome)
             seen.add(bool(wanted))
@@ -145,7 +145,7 @@ def test_without_scripts_the_table_is_there_and_offers_no_filter(open_page, coho
     html = render_cohort(cohort.run, [made.record for made in cohort.studies])
     page = open_page(html, java_script_enabled=False)
     assert page.locator("table.studies tbody tr:visible").count() == 24
-    assert not page.get_by_label("Hottest point").is_visible()
+    assert not page.get_by_label("Peak of the heat").is_visible()
     assert page.get_by_role("button", name="Cosine").count() == 0
 
 

@@ -132,7 +132,7 @@ def test_an_address_that_names_nothing_known_shows_everything(page: Page) -> Non
 
 
 def test_a_study_page_leads_back_to_the_table_as_it_was(page: Page, cohort) -> None:
-    page.get_by_label("Hottest point").select_option("miss")
+    page.get_by_label("Peak of the heat").select_option("miss")
     link = page.locator("a.study-link").first.evaluate("(each) => each.href")
     assert parse_qs(urlsplit(link).query)["from"] == ["outcome=miss"]
 

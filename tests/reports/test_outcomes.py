@@ -28,25 +28,25 @@ def pointing(outcome: str, *, tau: int = 0, reason: str | None = None) -> Score:
 @pytest.mark.parametrize(
     ("claim", "changes", "sentence"),
     [
-        (EFFUSION, {}, "The hottest point lies inside the radiologist's box for pleural effusion."),
-        (NODULE, {}, "The hottest point lies outside every one of the radiologist's boxes for nodule."),
+        (EFFUSION, {}, "The peak of the heat lies inside the radiologist's box for pleural effusion."),
+        (NODULE, {}, "The peak of the heat lies outside every one of the radiologist's boxes for nodule."),
         (
             NODULE,
             {"scores": (pointing("hit"),)},
-            "The hottest point lies inside one of the radiologist's boxes for nodule.",
+            "The peak of the heat lies inside one of the radiologist's boxes for nodule.",
         ),
         (
             EFFUSION,
             {"scores": (pointing("miss"), pointing("hit", tau=15))},
             (
-                "The hottest point lies outside the radiologist's box for pleural effusion, "
+                "The peak of the heat lies outside the radiologist's box for pleural effusion, "
                 "but close (within 15 model-input pixels)."
             ),
         ),
         (
             EFFUSION,
             {"scores": (pointing("miss"),), "hottest": None},
-            "The map points nowhere: it has no single hottest point. That counts as a miss.",
+            "The map points nowhere: it has no single peak. That counts as a miss.",
         ),
         (HEART, {}, "Not scored: nobody drew a box for cardiomegaly on this image."),
         (EFFUSION, {"scores": ()}, "Not scored."),
@@ -68,7 +68,7 @@ def test_on_a_stretched_film_close_is_an_ellipse(claim, boxes):
     image = make_study("a", (claim,), fit=Fit.STRETCH).record.images[0]
     near = replace(image.phrases[0], scores=(pointing("miss"), pointing("hit", tau=15)))
     sentence = verdict_on(near, image, method="m2ib").sentence
-    assert sentence.startswith(f"The hottest point lies outside {boxes} radiologist's box")
+    assert sentence.startswith(f"The peak of the heat lies outside {boxes} radiologist's box")
     down, across = round(image.rows * 15 / 224), round(image.columns * 15 / 224)
     assert down != across
     assert sentence.endswith(
@@ -80,7 +80,7 @@ def test_on_a_stretched_film_close_is_an_ellipse(claim, boxes):
 def test_the_study_summary_counts_hits_among_scored_phrases_only():
     record = make_study("a", (EFFUSION, NODULE, HEART, FLAT)).record
     assert study_summary(record) == (
-        "4 phrases on 1 image. The hottest point lies inside the radiologist's box for 1 of 2 scored phrases; "
+        "4 phrases on 1 image. The peak of the heat lies inside the radiologist's box for 1 of 2 scored phrases; "
         "2 not scored."
     )
 

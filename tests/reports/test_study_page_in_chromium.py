@@ -115,7 +115,7 @@ def test_a_single_hot_cell_is_shown_where_it_lies_on_the_radiograph(open_study, 
     assert (np.abs(shown - expected) <= one_model_pixel).all()
 
 
-def test_the_hottest_painted_pixel_is_the_recorded_hottest_point(open_study):
+def test_the_hottest_painted_pixel_is_the_recorded_peak(open_study):
     made = make_study("a", (EFFUSION,))
     image = made.record.images[0]
     steps = steps_of(canvas_of(open_study(made)))
@@ -136,7 +136,7 @@ def test_marker_box_and_heat_line_up_on_the_screen(open_study, fit):
     left = stage["x"] + (stage["width"] - image.columns * scale) / 2
     top = stage["y"] + (stage["height"] - image.rows * scale) / 2
 
-    marker = page.locator(".hottest").bounding_box()
+    marker = page.locator(".peak").bounding_box()
     row, column = image.phrases[0].hottest
     assert marker["x"] + marker["width"] / 2 == pytest.approx(left + column * scale, abs=1.5)
     assert marker["y"] + marker["height"] / 2 == pytest.approx(top + row * scale, abs=1.5)
@@ -163,7 +163,7 @@ def test_a_click_on_a_phrase_shows_its_heat_and_its_scores(open_study, study):
     first = canvas_of(page)
     page.locator(".phrase-text").get_by_text("12 mm").first.click()
     assert (canvas_of(page) != first).any()
-    assert page.locator(".card.chosen .verdict").inner_text().startswith("The hottest point lies outside every one")
+    assert page.locator(".card.chosen .verdict").inner_text().startswith("The peak of the heat lies outside every one")
     assert page.locator(".verdict:visible").count() == 1
     assert page.locator(".box.answers").count() == 2
 
@@ -263,7 +263,7 @@ def test_a_flat_map_paints_nothing_and_says_so(open_study, study):
     page.locator(".card").last.click()
     assert not canvas_of(page).any()
     assert page.get_by_text("This map is flat: it points nowhere.").is_visible()
-    assert not page.locator(".hottest").is_visible()
+    assert not page.locator(".peak").is_visible()
 
 
 def test_a_second_image_stands_behind_a_tab(open_study):

@@ -172,7 +172,7 @@ def _differences(named: dict[str, tuple[float, float]]) -> tuple[ScoreDifference
 def test_heat_in_the_wrong_place_is_called_worse_than_plain_area() -> None:
     rows = shortcut_rows(make_cohort(1, summaries=SHORTCUTS).run)
     assert [(row.name, row.better, row.area, row.word) for row in rows] == [
-        ("Hottest point on a marker", "lower", 0.12, "worse"),
+        ("Peak on a marker", "lower", 0.12, "worse"),
         ("Heat on the named side", "higher", 0.5, "better"),
         ("Heat outside the chest", "lower", 0.41, "no different"),
     ]
@@ -207,19 +207,19 @@ def placed(score: str, value: float) -> Score:
             "hottest point on a marker",
             1.0,
             "on a marker",
-            "The hottest point lies on letters or a marker on the image.",
+            "The peak of the heat lies on letters or a marker on the image.",
         ),
         (
             "hottest point on the named side",
             0.0,
             "other side",
-            "The phrase says left; the hottest point lies on the patient's other side.",
+            "The phrase says left; the peak of the heat lies on the patient's other side.",
         ),
         (
             "hottest point in the named zone",
             0.0,
             "other zone",
-            "The phrase says lower zone; the hottest point lies at another height of the lungs.",
+            "The phrase says lower zone; the peak of the heat lies at another height of the lungs.",
         ),
     ],
     ids=["marker", "side", "zone"],

@@ -99,7 +99,7 @@ def test_the_page_over_all_studies_gives_no_hit_away(open_review, serve_here, ou
     page.get_by_role("link", name="All studies").click()
     expect(page.get_by_role("link", name=TWO.record.key)).to_be_visible()
     text = page.locator("body").inner_text()
-    for word in ("Inside the box", "inside the box", "Pointing game", "Energy in box", "Hottest point", "0.41"):
+    for word in ("Inside the box", "inside the box", "Pointing game", "Energy in box", "Peak of the heat", "0.41"):
         assert word not in text
     assert page.locator(".mark:visible").count() == 0
     phrase = page.locator(".phrase-lines li").first

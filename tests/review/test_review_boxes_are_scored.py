@@ -18,7 +18,7 @@ from reports.record import ScoredPhrase, StudyRecord
 from reports.results_folder import read_record, study_folders
 from reports.review_record import ReviewEntry, moment_audited
 
-HALF = 4.0  # px from the hottest point to a drawn box's sides
+HALF = 4.0  # px from the peak to a drawn box's sides
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def around(point: tuple[float, float], *, away: bool) -> dict[str, float]:
 
 
 def draw(out: Path, *, away: bool) -> dict[tuple[str, str], ScoredPhrase]:
-    """Draw a box around, or far beside, the hottest point of every first phrase with a finding."""
+    """Draw a box around, or far beside, the peak of every first phrase with a finding."""
     ledger, drawn = Ledger(out / LEDGER_NAME), {}
     for number, folder in enumerate(study_folders(out)):
         study: StudyRecord = read_record(folder)

@@ -165,7 +165,7 @@ def test_what_cannot_be_measured_says_why(changed, said, score, reason) -> None:
 
 def test_heat_that_points_nowhere_is_on_no_side_and_shares_nothing() -> None:
     found = scores(np.zeros(SHAPE), phrase(side=Side.LEFT, zone=Zone.MID))
-    assert {found[MARKER_POINT], found[SIDE_POINT], found[ZONE_POINT]} == {"the map has no single hottest point"}
+    assert {found[MARKER_POINT], found[SIDE_POINT], found[ZONE_POINT]} == {"the map has no single peak"}
     assert {found[MARKER_HEAT], found[OUTSIDE_HEAT], found[SIDE_HEAT]} == {0.0}
 
 
