@@ -15,9 +15,11 @@ __all__ = [
     "FILE_FORMAT",
     "LONGEST_COMMENT",
     "REASONS",
+    "REGION_ANSWERS",
     "VERDICTS",
     "Opinion",
     "Reason",
+    "RegionAnswer",
     "ReviewBox",
     "ReviewEntry",
     "ReviewFile",
@@ -31,6 +33,10 @@ LONGEST_COMMENT: Final = 4000  # characters
 
 Opinion = Literal["agree", "partly", "disagree"]
 VERDICTS: Final[tuple[Opinion, ...]] = get_args(Opinion)
+
+RegionAnswer = Literal["yes", "unsure", "no"]
+REGION_ANSWERS: Final[tuple[RegionAnswer, ...]] = get_args(RegionAnswer)
+"""Answers to "Would you expect the model to need this region?", in order for weighted agreement."""
 
 Reason = Literal[
     "wrong-side",
@@ -85,6 +91,8 @@ class ReviewEntry(_Record):
     reviewer: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
     moment: AwareDatetime
     verdict: Opinion | None  # None: withdrawn, or not given yet
+    region_needed: RegionAnswer | None = None
+    """Whether the model is expected to need the marked region; None: no answer, or an entry of an older version"""
     reasons: tuple[Reason, ...] = ()
     comment: Annotated[str, StringConstraints(max_length=LONGEST_COMMENT)] = ""
     boxes: tuple[ReviewBox, ...] = Field(default=(), max_length=50)
@@ -100,8 +108,9 @@ class ReviewEntry(_Record):
 
     @property
     def is_empty(self) -> bool:
-        """True if verdict, reasons, comment and boxes are all empty: everything was withdrawn."""
-        return self.verdict is None and not (self.reasons or self.comment.strip() or self.boxes)
+        """True if both answers, reasons, comment and boxes are all empty: everything was withdrawn."""
+        is_unanswered = self.verdict is None and self.region_needed is None
+        return is_unanswered and not (self.reasons or self.comment.strip() or self.boxes)
 
 
 class ReviewFile(_Record):

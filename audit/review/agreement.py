@@ -1,4 +1,4 @@
-"""Agreement between reviewers beyond chance, with an interval over patients."""
+"""Agreement between reviewers beyond chance, question by question, with an interval over patients."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Kappa = Callable[[Float[np.ndarray, "sums features"]], Float[np.ndarray, " sums"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """The latest verdict of every reviewer on one heat map; reviewers without a verdict are not included."""
+    """The latest answer of every reviewer for one heat map; reviewers without an answer are not included."""
 
     patient: str
     finding: str | None
@@ -31,6 +31,7 @@ class Judged:
 class Agreement:
     """One agreement statistic on the heat maps that all of ``reviewers`` judged."""
 
+    question: str  # column of the exported table: "verdict" or "region_needed"
     statistic: str  # "Cohen's kappa", "Cohen's kappa, linear weights" or "Fleiss' kappa"
     finding: str | None  # None: all
     reviewers: tuple[str, ...]
@@ -52,8 +53,10 @@ class _Statistic:
     kappa: Kappa
 
 
-def agreements(judged: Sequence[Judged], *, verdicts: Sequence[str] = VERDICTS, seed: int = 0) -> tuple[Agreement, ...]:
-    """Compute all statistics over all heat maps, then for each finding.
+def agreements(
+    judged: Sequence[Judged], *, question: str = "verdict", verdicts: Sequence[str] = VERDICTS, seed: int = 0
+) -> tuple[Agreement, ...]:
+    """Compute all statistics of one question over all heat maps, then for each finding.
 
     Cohen's kappa for each pair of reviewers, plain and with linear weights (``verdicts`` are in order), and for three
     or more Fleiss' kappa on the heat maps that all of them judged.
@@ -71,7 +74,7 @@ def agreements(judged: Sequence[Judged], *, verdicts: Sequence[str] = VERDICTS, 
         for group in (*groups, *combinations(reviewers, 2)):
             shared = [each for each in chosen if set(group) <= each.verdicts.keys()]
             statistics = _cohen(shared, group, verdicts) if len(group) == 2 else (_fleiss(shared, group, verdicts),)
-            found += [_agreement(each, shared, group, finding, seed) for each in statistics]
+            found += [_agreement(question, each, shared, group, finding, seed=seed) for each in statistics]
     return tuple(found)
 
 
@@ -126,7 +129,13 @@ def _fleiss(judged: Sequence[Judged], group: tuple[str, ...], verdicts: Sequence
 
 
 def _agreement(
-    statistic: _Statistic, judged: Sequence[Judged], group: tuple[str, ...], finding: str | None, seed: int
+    question: str,
+    statistic: _Statistic,
+    judged: Sequence[Judged],
+    group: tuple[str, ...],
+    finding: str | None,
+    *,
+    seed: int,
 ) -> Agreement:
     patients, index = np.unique(np.array([each.patient for each in judged], dtype=str), return_inverse=True)
     total = statistic.features.sum(0)[None]
@@ -137,6 +146,7 @@ def _agreement(
         np.add.at(sums, index, statistic.features)
         low, high = _interval(sums, statistic.kappa, np.random.default_rng(seed))
     return Agreement(
+        question=question,
         statistic=statistic.name,
         finding=finding,
         reviewers=group,

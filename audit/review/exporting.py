@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from audit.review.ledger import LEDGER_NAME, Ledger, StoredEntry
 from audit.review.studies import Heat, ReviewedStudies
 from pipelines.errors import OutputError
 from pipelines.quoting import defused
-from reports.review_record import Opinion
+from reports.review_record import REGION_ANSWERS, ReviewEntry
 from reports.texts import counted
 from reports.writing import write_text_atomically
 
@@ -31,6 +31,7 @@ _FIELDS = (
     "moment",
     "verdict",
     "scores_hidden",
+    "region_needed",
     "reasons",
     "comment",
     "boxes",
@@ -38,7 +39,18 @@ _FIELDS = (
     "id",
     "replaces",
 )
-_AGREEMENT_FIELDS = ("statistic", "finding", "reviewers", "heats", "patients", "agree", "kappa", "low", "high")
+_AGREEMENT_FIELDS = (
+    "question",
+    "statistic",
+    "finding",
+    "reviewers",
+    "heats",
+    "patients",
+    "agree",
+    "kappa",
+    "low",
+    "high",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +75,12 @@ def export(out: Path, *, history: bool = False) -> Exported:
     found = [(each, heat) for each in kept if (heat := _heat(studies, each)) is not None]
     return Exported(
         rows=tuple(_row(each, heat) for each, heat in found if history or (each.is_latest and not _is_blank(each))),
-        agreements=agreements(_judged(found)),
+        agreements=(
+            *agreements(_judged(found, lambda entry: entry.verdict)),
+            *agreements(
+                _judged(found, lambda entry: entry.region_needed), question="region_needed", verdicts=REGION_ANSWERS
+            ),
+        ),
         foreign=sum(each.entry.subject.study not in studies.damaged for each in kept) - len(found),
         damaged=tuple(studies.damaged.values()),
     )
@@ -93,6 +110,7 @@ def _row(kept: StoredEntry, heat: Heat) -> dict[str, object]:
         "moment": entry.moment.isoformat(timespec="seconds"),
         "verdict": entry.verdict,
         "scores_hidden": entry.scores_hidden,
+        "region_needed": entry.region_needed,
         "reasons": list(entry.reasons),
         "comment": entry.comment,
         "boxes": [box.model_dump() for box in entry.boxes],
@@ -102,21 +120,23 @@ def _row(kept: StoredEntry, heat: Heat) -> dict[str, object]:
     }
 
 
-def _judged(found: Iterable[tuple[StoredEntry, Heat]]) -> list[Judged]:
-    verdicts: dict[tuple[str, str, str], dict[str, Opinion]] = defaultdict(dict)
+def _judged(found: Iterable[tuple[StoredEntry, Heat]], answer_of: Callable[[ReviewEntry], str | None]) -> list[Judged]:
+    """Collect the reviewers' latest answers to one question, by heat map."""
+    answers: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
     heats: dict[tuple[str, str, str], Heat] = {}
     for kept, heat in found:
-        if kept.is_latest and kept.entry.verdict is not None:
+        answer = answer_of(kept.entry)
+        if kept.is_latest and answer is not None:
             place = (heat.study.key, heat.image.key, heat.phrase.heat)
             heats[place] = heat
-            verdicts[place][kept.entry.reviewer] = kept.entry.verdict
+            answers[place][kept.entry.reviewer] = answer
     return [
         Judged(
             patient=heats[place].study.patient or heats[place].study.key,
             finding=heats[place].phrase.finding,
-            verdicts=entries,
+            verdicts=given,
         )
-        for place, entries in verdicts.items()
+        for place, given in answers.items()
     ]
 
 
@@ -178,13 +198,14 @@ def agreement_lines(exported: Exported) -> list[str]:
     for each in exported.agreements:
         if each.finding is not None:
             continue
+        about = "Region needed: " if each.question == "region_needed" else ""
         who = " and ".join(each.reviewers) if len(each.reviewers) == 2 else f"{len(each.reviewers)} reviewers"
         if not each.heats:
-            lines.append(f"{each.statistic}, {who}: no heat that all of them judged")
+            lines.append(f"{about}{each.statistic}, {who}: no heat that all of them judged")
             continue
-        kappa = "not defined (all verdicts are one)" if each.kappa is None else f"{each.kappa:.2f}"
+        kappa = "not defined (all answers are the same)" if each.kappa is None else f"{each.kappa:.2f}"
         interval = "" if each.low is None or each.high is None else f" [{each.low:.2f}, {each.high:.2f}]"
         same = "" if each.agree is None else f", {100 * each.agree:.0f} % the same"
         judged = f"{counted('heat', each.heats)} of {counted('patient', each.patients)}"
-        lines.append(f"{each.statistic}, {who}: {kappa}{interval}{same}; {judged}")
+        lines.append(f"{about}{each.statistic}, {who}: {kappa}{interval}{same}; {judged}")
     return lines

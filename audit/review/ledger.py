@@ -20,7 +20,8 @@ LEDGER_NAME: Final = "review.sqlite"
 """Next to ``run.json``: a run refuses an OUT that holds it, even with --overwrite, so no run deletes verdicts."""
 
 _APPLICATION: Final = 0x4D324942  # "M2IB": distinguishes this file from other databases
-_VERSION: Final = 2
+_VERSION: Final = 3
+_COLUMNS_ADDED: Final = {2: "scores_hidden INTEGER", 3: "region_needed TEXT"}  # by version; NULL in older entries
 WAIT_S: Final = 3.0  # how long to wait for another process that writes, which takes milliseconds
 _PAUSE_S: Final = 0.02
 
@@ -38,6 +39,7 @@ CREATE TABLE entries (
     received TEXT NOT NULL,
     verdict TEXT,
     scores_hidden INTEGER,
+    region_needed TEXT,
     reasons TEXT NOT NULL,
     comment TEXT NOT NULL,
     boxes TEXT NOT NULL,
@@ -164,7 +166,7 @@ class Ledger:
         application, version, tables = self._identity()
         if application != _APPLICATION and (application or tables):
             raise OutputError(f"{self.path} is a database of another program: move it away")
-        if application and version == 1:
+        if application and 1 <= version < _VERSION:
             self._bring_up_to_date()
         elif application and version != _VERSION:
             raise OutputError(
@@ -207,11 +209,11 @@ class Ledger:
         return application, version, tables
 
     def _bring_up_to_date(self) -> None:
-        """Add the column of version 2; for older entries it is unknown whether scores were hidden."""
+        """Add the columns of later versions; their values are not known for the entries that are there."""
         with self._written():
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != 1:
-                return  # another process was first
-            self._db.execute("ALTER TABLE entries ADD COLUMN scores_hidden INTEGER")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
+            for later in range(version + 1, _VERSION + 1):
+                self._db.execute(f"ALTER TABLE entries ADD COLUMN {_COLUMNS_ADDED[later]}")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _make(self) -> None:
@@ -274,7 +276,7 @@ class Ledger:
     def _insert(self, entry: ReviewEntry, *, received: datetime) -> None:
         self._db.execute(
             "INSERT INTO entries (study, audited, image, heat, id, reviewer, moment, received, verdict, scores_hidden, "
-            "reasons, comment, boxes, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "region_needed, reasons, comment, boxes, replaces) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *_subject_cells(entry.subject),
                 entry.id,
@@ -283,6 +285,7 @@ class Ledger:
                 _stamp(received),
                 entry.verdict,
                 entry.scores_hidden,
+                entry.region_needed,
                 json.dumps(entry.reasons),
                 entry.comment,
                 json.dumps([box.model_dump() for box in entry.boxes]),
@@ -309,6 +312,7 @@ def _kept(row: sqlite3.Row) -> StoredEntry:
             "moment": row["moment"],
             "verdict": row["verdict"],
             "scores_hidden": None if row["scores_hidden"] is None else bool(row["scores_hidden"]),
+            "region_needed": row["region_needed"],
             "reasons": json.loads(row["reasons"]),
             "comment": row["comment"],
             "boxes": json.loads(row["boxes"]),

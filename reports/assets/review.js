@@ -5,6 +5,11 @@
     partly: "script.review.verdict_partly",
     disagree: "script.review.verdict_disagree",
   };
+  const REGIONS = {
+    yes: "script.review.region_yes",
+    no: "script.review.region_no",
+    unsure: "script.review.region_unsure",
+  };
   const boxesOf = (count) => (count === 1 ? t("script.review.boxes_one") : t("script.review.boxes_other", { count }));
   const placeOf = (place, box) => {
     const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
@@ -72,6 +77,7 @@
 
   const said = (entry) => {
     const parts = [entry.verdict ? t(VERDICTS[entry.verdict]) : t("script.review.nothing")];
+    if (entry.region_needed) parts.push(t(REGIONS[entry.region_needed]));
     parts.push(...entry.reasons.map((code) => words.get(code) ?? code));
     if (entry.boxes.length) parts.push(boxesOf(entry.boxes.length));
     if (entry.comment) parts.push(entry.comment);
@@ -119,6 +125,7 @@
       this.comment = this.find(".review-comment");
       this.cards = [...section.querySelectorAll(".card")];
       this.choices = [...section.querySelectorAll(".review-verdict input")];
+      this.regions = [...section.querySelectorAll(".review-region input")];
       this.chips = [...section.querySelectorAll(".review-chip input")];
       this.boxes = startReviewBoxes(this.find(".stage"), image, (boxes, chosen) => this.drawn(boxes, chosen));
       this.answers = image.phrases.map((phrase) => {
@@ -141,6 +148,7 @@
     listen() {
       const on = (selector, event, act) => this.find(selector)?.addEventListener(event, act);
       for (const choice of this.choices) choice.addEventListener("change", () => this.say({ verdict: choice.value }));
+      for (const region of this.regions) region.addEventListener("change", () => this.sayRegion(region.value));
       for (const chip of this.chips) chip.addEventListener("change", () => this.sayReasons());
       on(".review-toggle", "click", () => openAll(!isOpen()));
       on(".review-withdraw", "click", () => this.withdraw());
@@ -180,8 +188,17 @@
       this.say({ reasons: this.chips.filter((chip) => chip.checked).map((chip) => chip.value) });
     }
 
+    /** The boxes of the shown phrase; none while they are hidden from the reviewer. */
+    get region() {
+      return hidden.isHidden(this.answer) ? [] : this.image.phrases[this.chosen].boxes;
+    }
+
+    sayRegion(value) {
+      if (this.region.length) this.say({ region_needed: value });
+    }
+
     withdraw() {
-      this.say({ verdict: null, reasons: [] });
+      this.say({ verdict: null, region_needed: null, reasons: [] });
     }
 
     drawn(boxes, chosen) {
@@ -226,11 +243,13 @@
       this.shown = answer;
       const { draft } = answer;
       for (const choice of this.choices) choice.checked = choice.value === draft.verdict;
+      for (const region of this.regions) region.checked = region.value === draft.region_needed;
       for (const chip of this.chips) chip.checked = draft.reasons.includes(chip.value);
       this.find(".review-reasons").hidden = !(draft.reasons.length || ["partly", "disagree"].includes(draft.verdict));
       if (this.comment.value !== draft.comment) this.comment.value = draft.comment;
       this.find(".review-place").textContent = t("script.review.place", { place: this.chosen + 1, all: this.answers.length });
-      this.find(".review-copy").hidden = draft.boxes.length > 0 || !this.image.phrases[this.chosen].boxes.length || hidden.isHidden(answer);
+      this.find(".review-region").hidden = this.region.length === 0;
+      this.find(".review-copy").hidden = draft.boxes.length > 0 || this.region.length === 0;
       if (!isSame || !same(this.listed, draft.boxes)) this.listBoxes(draft.boxes);
       this.find(".review-others").replaceChildren(
         ...answer.others.map((entry) => {
@@ -336,6 +355,9 @@
     1: (dock) => dock.say({ verdict: "agree" }),
     2: (dock) => dock.say({ verdict: "partly" }),
     3: (dock) => dock.say({ verdict: "disagree" }),
+    4: (dock) => dock.sayRegion("yes"),
+    5: (dock) => dock.sayRegion("no"),
+    6: (dock) => dock.sayRegion("unsure"),
     c: (dock) => dock.comment.focus(),
     d: (dock) => dock.draw(),
     ...WAYS,

@@ -1,10 +1,11 @@
 /** One reviewer's answer for one heat map, stored whenever it changes. */
 const reviewAnswers = (store, { name, isHidden }) => {
-  const FIELDS = ["verdict", "reasons", "comment", "boxes"];
-  const EMPTY = { verdict: null, reasons: [], comment: "", boxes: [] };
+  const EMPTY = { verdict: null, region_needed: null, reasons: [], comment: "", boxes: [] };
+  const FIELDS = Object.keys(EMPTY);
   const RETRY_MS = 2000;
 
-  const contents = (entry) => Object.fromEntries(FIELDS.map((field) => [field, (entry ?? EMPTY)[field]]));
+  // An entry that an older version stored lacks the fields that were added since.
+  const contents = (entry) => Object.fromEntries(FIELDS.map((field) => [field, entry?.[field] ?? EMPTY[field]]));
   const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

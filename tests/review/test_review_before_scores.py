@@ -1,6 +1,5 @@
 """With --hide-scores a reviewer answers a phrase before hits, scores, boxes and the verdict are shown."""
 
-import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -36,6 +35,7 @@ def shown(page: Page) -> dict[str, bool]:
         "box": ".box.answers",
         "summary": ".lede.held",
         "table of boxes": ".notes table",
+        "question about the box": ".review-region",
     }
     return {name: page.locator(selector).first.is_visible() for name, selector in names.items()}
 
@@ -133,17 +133,3 @@ def test_an_entry_comes_back_as_it_was_kept(tmp_path, said) -> None:
     with closing(Ledger(tmp_path / LEDGER_NAME)) as ledger:
         ledger.append(entry, now=datetime.now(UTC))
         assert ledger.latest()[0].scores_hidden is said
-
-
-def test_a_database_of_version_1_is_read_and_written_on(tmp_path) -> None:
-    path = tmp_path / LEDGER_NAME
-    with closing(Ledger(path)) as ledger:
-        ledger.append(ReviewEntry.model_validate(entry_of(TWO, 1)), now=datetime.now(UTC))
-    with closing(sqlite3.connect(path)) as db:  # as version 0.1.0 made it
-        db.execute("ALTER TABLE entries DROP COLUMN scores_hidden")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
-    with closing(Ledger(path)) as ledger:
-        second = entry_of(FOUR, 2, scores_hidden=True)
-        ledger.append(ReviewEntry.model_validate(second), now=datetime.now(UTC))
-        assert [entry.scores_hidden for entry in ledger.latest()] == [None, True]

@@ -68,8 +68,12 @@ def test_reasons_are_asked_for_where_the_reviewer_does_not_agree(open_review, se
     assert [entry.reasons for entry in said(out)] == [("device",)]
 
 
-def test_withdrawing_takes_verdict_and_reasons_back_and_leaves_the_rest(open_review, server, out):
+def test_withdrawing_takes_answers_and_reasons_back_and_leaves_the_rest(open_review, server, out):
     page = open_review(server, TWO.record.key)
+    page.keyboard.press("6")
+    dock(page).get_by_role("group", name="expect the model to need this region").get_by_text("No").click()
+    saved(page)
+    assert (said(out)[0].region_needed, said(out)[0].verdict) == ("no", None)
     page.keyboard.press("3")
     dock(page).get_by_text("Wrong side").click()
     page.keyboard.press("c")
@@ -78,7 +82,8 @@ def test_withdrawing_takes_verdict_and_reasons_back_and_leaves_the_rest(open_rev
     page.keyboard.press("0")
     saved(page)
     (entry,) = said(out)
-    assert (entry.verdict, entry.reasons, entry.comment) == (None, (), "left and 1 right")
+    assert (entry.verdict, entry.region_needed, entry.reasons) == (None, None, ())
+    assert entry.comment == "left and 1 right"
     page.keyboard.press("2")
     dock(page).get_by_role("button", name="Withdraw").click()
     saved(page)
@@ -89,7 +94,7 @@ def test_withdrawing_takes_verdict_and_reasons_back_and_leaves_the_rest(open_rev
 def test_letters_in_a_comment_are_no_commands(open_review, server, out):
     page = open_review(server, TWO.record.key)
     page.keyboard.press("c")
-    text = "1 2 3 h b n p d r c 0"
+    text = "1 2 3 4 h b n p d r c 0"
     page.keyboard.type(text)
     expect(page.locator(STATE)).to_have_text("Saved")  # without leaving the field
     (entry,) = said(out)

@@ -236,9 +236,9 @@ def test_a_database_of_something_else_is_left_alone(path):
 def test_a_database_of_a_newer_version_is_refused(path):
     Ledger(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     db.close()
-    with pytest.raises(OutputError, match="version 3, this program reads 2"):
+    with pytest.raises(OutputError, match="version 4, this program reads 3"):
         Ledger(path)
 
 
