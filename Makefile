@@ -27,14 +27,14 @@ $(STAMP): pyproject.toml constraints.txt locks/development.lock
 demo: $(STAMP) ## Audit 24 phantoms with the embedded model; the last line is the page to open
 	@$(BIN)/m2ib-audit demo --out demo
 
-# Two workers share two cores; threads of each, and of what its tests start, would wait for one another. A worker takes
-# a file at a time, in the order of tests/conftest.py.
-test test-all: TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers keep two cores busy: a worker often waits for a disk, a browser or a process that its test started. Each
+# takes a file at a time, in the order of tests/conftest.py.
+test test-all: THREE_WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 test: $(STAMP) ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(TWO_WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(THREE_WORKERS)
 
 test-all: $(STAMP) ## Run the tests with the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(TWO_WORKERS) -m 'not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(THREE_WORKERS) -m 'not gpu'
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/pytest -m gpu
