@@ -10,6 +10,7 @@ from enum import StrEnum
 from math import isfinite
 
 import numpy as np
+import torch
 
 from audit.attribution.chefer import Chefer
 from audit.attribution.engine import Method
@@ -21,13 +22,14 @@ from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.legrad import LeGrad
 from audit.attribution.m2ib import M2IB
 from audit.attribution.nib import NIB
+from audit.attribution.pairs import Request
 from audit.attribution.patch_similarity import PatchSimilarity
 from audit.attribution.rise import RISE
 from audit.attribution.rollout import Rollout
 from audit.attribution.saliency import Saliency
 from audit.configuration import ALL
 from audit.encoders.protocol import DualEncoder
-from pipelines.errors import AuditError
+from pipelines.errors import AuditError, ModelError
 from pipelines.image_file import Picture
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "explain",
     "numbers_by_method",
     "read_number",
+    "refusals",
 ]
 
 METHODS: Mapping[str, Callable[[], Method]] = {
@@ -172,6 +175,30 @@ def check_fit(method: Method, encoder: DualEncoder) -> None:
         method.hyperparameters(encoder)
     except ValueError as error:
         raise AuditError(f"the numbers of {method.name} do not fit the model: {error}") from error
+
+
+_TRIAL = "There is an opacity in the left lung."
+
+
+def refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
+    """Let every method explain an empty image, to detect methods that cannot explain the model and to warm up.
+
+    Returns:
+        The reason of each method that cannot, by its name.
+
+    Raises:
+        AuditError: a method's hyperparameters do not fit the model.
+    """
+    side = encoder.preprocessing.size
+    request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
+    refused = {}
+    for method in methods:
+        try:
+            check_fit(method, encoder)
+            method.explain_batch(encoder, [request])
+        except ModelError as error:
+            refused[method.name] = str(error)
+    return refused
 
 
 def _numbers_of(method: str, source: str) -> Mapping[str, type]:

@@ -6,13 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-import torch
-
 from audit.attribution.engine import Method
 from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.m2ib import M2IB
-from audit.attribution.methods import METHODS, build_method, check_fit, chosen_methods, numbers_by_method
-from audit.attribution.pairs import Request
+from audit.attribution.methods import METHODS, build_method, chosen_methods, numbers_by_method, refusals
 from audit.attribution.rise import RISE
 from audit.configuration import ALL, CohortConfig, MethodConfig, OutputConfig, ScoringConfig
 from audit.controls.plan import ControlPlan
@@ -75,7 +72,6 @@ def build_methods(
 
 
 _FAITHFULNESS = 40  # phrases, unless the configuration says otherwise
-_TRIAL = "There is an opacity in the left lung."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +98,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     if config.inputs is not None:
         index_path(config.inputs, out=config.output.out)  # refused before the model is loaded
     encoder, device = load_model(config.model)
-    refused = _refusals(chosen, encoder, device)
+    refused = refusals(chosen, encoder, device)
     methods = tuple(MeasuredMethod(method, device) for method in chosen if method.name not in refused)
     if not methods:
         raise ModelError(f"none of the methods explains {config.model.model}: {next(iter(refused.values()))}")
@@ -169,24 +165,6 @@ def _scored(
         left_out.extend(study.left_out)
         progress("Comparing on studies", done, len(studies))
     return table, outcome, left_out
-
-
-def _refusals(methods: Sequence[Method], encoder: DualEncoder, device: torch.device) -> dict[str, str]:
-    """Let every method explain an empty image, to detect methods that cannot explain the model and to warm up.
-
-    Raises:
-        AuditError: a method's hyperparameters do not fit the model.
-    """
-    side = encoder.preprocessing.size
-    request = Request(pixels=torch.zeros(3, side, side, device=device), phrases=[_TRIAL], seeds=[0])
-    refused = {}
-    for method in methods:
-        try:
-            check_fit(method, encoder)
-            method.explain_batch(encoder, [request])
-        except ModelError as error:
-            refused[method.name] = str(error)
-    return refused
 
 
 def _compared(

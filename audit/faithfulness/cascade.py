@@ -7,39 +7,31 @@ numbers vanish or overflow. The cascade begins with the top block: that of the p
 a dual encoder does not have. The projection into the shared space stays as trained.
 
 Heat that stays the same while blocks become random shows the edges of the image or the rare words of the phrase, not
-the model. Heat maps are compared on the grid of the model: at the size of the input, as in the paper, the interpolation
-alone would make them similar.
+the model. :mod:`audit.faithfulness.similarity` compares heat maps.
 
 Source: Adebayo et al. 2018, "Sanity checks for saliency maps" (cascading randomization).
 """
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from scipy.stats import spearmanr
-from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from audit.attribution.engine import pair_seed
-from audit.attribution.pairs import Attribution
 from audit.encoders.blocks import Affine, Block
 from audit.encoders.protocol import DualEncoder, Encoder
 from audit.encoders.transformer import TransformerImageTower, TransformerTextTower
 from pipelines.errors import ModelError
 
 __all__ = [
-    "PairSimilarity",
     "TowerName",
+    "depth_of",
     "randomised",
     "randomised_tower",
-    "rank_correlation",
-    "similarity",
 ]
 
 Tower = TypeVar("Tower", TransformerImageTower, TransformerTextTower)
@@ -51,6 +43,11 @@ class TowerName(StrEnum):
 
     IMAGE = "image"
     TEXT = "text"
+
+
+def depth_of(encoder: DualEncoder, tower: TowerName) -> int:
+    """Return the number of blocks of a tower."""
+    return (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
 
 
 def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int) -> DualEncoder:
@@ -137,53 +134,3 @@ def _drawn_like(weight: Tensor, generator: torch.Generator) -> Tensor:
     """Draw on the CPU, so that a seed means the same on every device."""
     drawn = torch.randn(weight.shape, generator=generator).to(weight)
     return drawn * weight.std(correction=0) + weight.mean()
-
-
-_WINDOW = 7  # cells a side, of the structural similarity; less where the grid is smaller
-_FEWEST = 3  # values to rank, and cells a side of a window
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairSimilarity:
-    """The similarity of one pair's heat to that of the trained model."""
-
-    spearman: float | None  # of the image heat, -1 to 1; None where either is flat, not finite or of under three cells
-    ssim: float | None  # of the min-max image heat, -1 to 1; None as above, or where a side has under three cells
-    words_spearman: float | None  # of the word heat; None as above, or where words were not explained
-    cosine: float  # of the pair under the randomised model
-
-
-def similarity(trained: Attribution, found: Attribution) -> PairSimilarity:
-    """Compare two explanations of one pair; the first is the trained model's."""
-    first, second = (one.heat.detach().cpu().double().numpy() for one in (trained, found))
-    words = (np.array([heat for _, heat in one.words], dtype=float) for one in (trained, found))
-    return PairSimilarity(
-        spearman=rank_correlation(first, second),
-        ssim=_structural(first, second),
-        words_spearman=rank_correlation(*words),
-        cosine=found.cosine,
-    )
-
-
-def rank_correlation(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> float | None:
-    """Spearman's rank correlation, ties at their mean rank, -1 to 1; None for a flat map or fewer than three values."""
-    if first.size < _FEWEST or not (_has_relief(first) and _has_relief(second)):
-        return None
-    return float(spearmanr(first.ravel(), second.ravel()).statistic)
-
-
-def _structural(first: Float[np.ndarray, "rows columns"], second: Float[np.ndarray, "rows columns"]) -> float | None:
-    """Structural similarity of two maps brought to 0 to 1, in windows of up to seven cells a side.
-
-    Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity".
-    """
-    side = min(first.shape)
-    if side < _FEWEST or not (_has_relief(first) and _has_relief(second)):
-        return None
-    window = min(_WINDOW, side - (side + 1) % 2)
-    scaled = [(one - one.min()) / (one.max() - one.min()) for one in (first, second)]
-    return float(structural_similarity(*scaled, data_range=1.0, win_size=window))  # type: ignore[no-untyped-call]
-
-
-def _has_relief(values: Float[np.ndarray, "*shape"]) -> bool:
-    return bool(np.isfinite(values).all()) and float(values.max()) > float(values.min())

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from made_up_models import FAMILIES, PHRASES, openai_resnet
-from scipy.stats import rankdata
 from torch.nn import Module
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -16,7 +12,8 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Attribution, Request
 from audit.encoders.blocks import Affine
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.cascade import TowerName, randomised, randomised_tower, rank_correlation, similarity
+from audit.faithfulness.cascade import TowerName, randomised, randomised_tower
+from audit.faithfulness.similarity import similarity
 from pipelines.errors import ModelError
 
 TRANSFORMERS = [family for family in FAMILIES if family != "openai resnet"]
@@ -193,77 +190,3 @@ def test_the_heat_of_m2ib_changes_with_the_seed_of_the_random_blocks_and_is_repe
     assert first == again
     assert first != other
     assert first < 0.99
-
-
-finite = st.floats(-5, 5).map(lambda value: round(value, 2))
-heats = arrays(float, (5, 6), elements=finite)
-
-
-@given(first=heats, second=heats)
-def test_rank_correlation_is_pearson_of_the_ranks(first, second) -> None:
-    found = rank_correlation(first, second)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        assert found is None
-        return
-    assert found == pytest.approx(np.corrcoef(rankdata(first), rankdata(second))[0, 1], abs=1e-9)
-    assert rank_correlation(first, 3 * second + 1) == pytest.approx(found, abs=1e-9)
-    assert rank_correlation(first, -second) == pytest.approx(-found, abs=1e-9)
-
-
-def explanation(heat: np.ndarray, *, words: tuple[tuple[str, float], ...] = ()) -> Attribution:
-    return Attribution(heat=torch.from_numpy(heat), words=words, cosine=0.5)
-
-
-def plain_ssim(first: np.ndarray, second: np.ndarray, window: int) -> float:
-    """The formula of 2004 at every window that lies inside, with sample covariances and a range of 1."""
-    x, y = ((one - one.min()) / (one.max() - one.min()) for one in (first, second))
-    values = []
-    for row in range(x.shape[0] - window + 1):
-        for column in range(x.shape[1] - window + 1):
-            a, b = (one[row : row + window, column : column + window].ravel() for one in (x, y))
-            covariance = np.cov(a, b)
-            values.append(
-                (2 * a.mean() * b.mean() + 1e-4)
-                * (2 * covariance[0, 1] + 9e-4)
-                / ((a.mean() ** 2 + b.mean() ** 2 + 1e-4) * (covariance[0, 0] + covariance[1, 1] + 9e-4))
-            )
-    return float(np.mean(values))
-
-
-@pytest.mark.parametrize(
-    ("shape", "window"), [((16, 16), 7), ((7, 9), 7), ((6, 8), 5), ((4, 4), 3), ((3, 5), 3)], ids=str
-)
-def test_structural_similarity_is_the_published_formula(shape, window) -> None:
-    rng = np.random.default_rng(sum(shape))
-    first = rng.random(shape)
-    second = first + rng.normal(0, 0.3, shape)
-    found = similarity(explanation(first), explanation(second)).ssim
-    assert found == pytest.approx(plain_ssim(first, second, window), abs=1e-9)
-    assert similarity(explanation(first), explanation(4 * first - 1)).ssim == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    "heat",
-    [
-        pytest.param(np.ones((5, 5)), id="flat"),
-        pytest.param(np.full((5, 5), np.nan), id="NaN"),
-        pytest.param(np.ones((5, 5)) * [np.inf, 1, 2, 3, 4], id="infinite"),
-    ],
-)
-def test_a_heat_without_relief_is_not_compared(heat) -> None:
-    other = np.random.default_rng(1).random((5, 5))
-    for first, second in ((heat, other), (other, heat)):
-        found = similarity(explanation(first), explanation(second))
-        assert (found.spearman, found.ssim) == (None, None)
-        assert found.words_spearman is None
-
-
-def test_maps_too_small_for_a_window_or_a_rank_are_not_compared() -> None:
-    narrow = similarity(
-        explanation(np.array([[1.0, 2.0], [3.0, 0.0]])), explanation(np.array([[1.0, 2.0], [0.0, 3.0]]))
-    )
-    assert narrow.ssim is None
-    assert narrow.spearman is not None
-    words = (("left", 1.0), ("effusion", 2.0))
-    heat = np.random.default_rng(1).random((5, 5))
-    assert similarity(explanation(heat, words=words), explanation(heat, words=words)).words_spearman is None

@@ -27,7 +27,7 @@ CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
-NO_PAGE |= {"score_catalogue"}
+NO_PAGE |= {"score_catalogue", "sanity_record"}
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "no different"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
