@@ -117,7 +117,7 @@ def check_method(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Explained:
+class _CheckedPair:
     """One image and phrase with its explanation."""
 
     patient: str
@@ -131,7 +131,7 @@ class _Explained:
 class _Check:
     """The measurements of one method, each against its explanations under the trained model."""
 
-    def __init__(self, explainer: Explainer, loaded: Sequence[LoadedStudy], trained: tuple[_Explained, ...]) -> None:
+    def __init__(self, explainer: Explainer, loaded: Sequence[LoadedStudy], trained: tuple[_CheckedPair, ...]) -> None:
         self._explainer, self._loaded, self.trained = explainer, loaded, trained
         self._images_alone = replace(explainer, words=False)
 
@@ -168,7 +168,7 @@ class _Check:
         shifted = _changed(self._loaded, lambda pixels, _name: moved(pixels, SHIFT_PX))
         yield self._repeated("shift", _pairs(explainer, shifted))
 
-    def _repeated(self, change: Change, found: Iterator[_Explained]) -> Repeatability:
+    def _repeated(self, change: Change, found: Iterator[_CheckedPair]) -> Repeatability:
         size = self._explainer.encoder.preprocessing.size
         both = [(before.heat, after.heat) for before, after in zip(self.trained, found, strict=True)]
         return Repeatability(
@@ -239,7 +239,7 @@ def _is_below(one: SampleMean, other: SampleMean) -> bool:
     return one.high is not None and other.low is not None and one.high < other.low
 
 
-def _pairs(explainer: Explainer, loaded: Sequence[LoadedStudy]) -> Iterator[_Explained]:
+def _pairs(explainer: Explainer, loaded: Sequence[LoadedStudy]) -> Iterator[_CheckedPair]:
     """Explain every study and yield its pairs.
 
     Raises:
@@ -250,7 +250,7 @@ def _pairs(explainer: Explainer, loaded: Sequence[LoadedStudy]) -> Iterator[_Exp
             raise AuditError(f"the check of sanity cannot go on: {study.left_out[-1].reason}")
         for case in study.cases:
             patient = patient_of(case.loaded.case.image)
-            yield from (_Explained(patient=patient, explanation=found) for found in case.explanations[0])
+            yield from (_CheckedPair(patient=patient, explanation=found) for found in case.explanations[0])
 
 
 def _changed(loaded: Sequence[LoadedStudy], change: Callable[[Pixels, str], Pixels]) -> list[LoadedStudy]:
