@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from reports.grounding import cosine_rows, grounding_rows, recall_sentence
+from reports.cases import CaseLists
+from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.record import StudyRecord
@@ -104,7 +105,7 @@ def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     )
 
 
-_SCRIPTS = ("review_storage.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "cohort.js")
+_SCRIPTS = ("review_storage.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "sortable.js", "cohort.js")
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
 
@@ -152,9 +153,11 @@ def render_cohort(
         thumbnails: Small PNG pictures by ``StudyRecord.key``, or the names of their files in the studies' folders; a
             study without an entry has none. An entry must exist when its study is read.
     """
-    table = StudyTable()
+    table, cases = StudyTable(), CaseLists(run)
     for study in studies:
         table.add(study, thumbnails.get(study.key))
+        cases.add(study)
+    grounding = grounding_rows(run)
     context = {
         "run": run,
         "method": method_name(run.method),
@@ -162,7 +165,10 @@ def render_cohort(
         "charts": _charts(run),
         "differences": difference_table(run),
         "verdicts": verdict_views(run),
-        "grounding": grounding_rows(run),
+        "cases_by_reason": cases.by_reason(),
+        "cases_by_energy": cases.by_energy(),
+        "grounding": grounding,
+        "grounding_summary": grounding_summary(grounding),
         "cosine_tests": cosine_rows(run),
         "recall": recall_sentence(run),
         "controls": control_rows(run),

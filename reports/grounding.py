@@ -1,41 +1,48 @@
-"""Recognition and reliance as pages show them: per phrase a sentence and pictures, per finding a row of a table."""
+"""Recognition, reliance and localisation as pages show them: per phrase in words, per finding a row of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from pipelines.errors import OutputError
 from reports.page import format_number, format_percent
-from reports.record import ErasedRecord, ScoredPhrase
-from reports.run_record import CosineTest, PhraseTest, RunRecord, ScoreSummary
-from reports.score_catalogue import COSINE_ROUNDING, PERCENTILE, POINTING, RECALL, RELIANCE, SCORES, score_name
-from reports.texts import counted, named, text
+from reports.record import ScoredPhrase
+from reports.reliance import Answer
+from reports.run_record import CosineTest, Estimate, PhraseTest, RunRecord, ScoreSummary
+from reports.score_catalogue import (
+    FEW_PATIENTS,
+    HUMAN,
+    PERCENTILE,
+    POINTING,
+    RECALL,
+    RELIANCE,
+    SCORES,
+    excels,
+    score_name,
+)
+from reports.texts import counted, text
 
 __all__ = [
-    "ErasedPicture",
-    "ErasedView",
+    "GroundingCell",
     "GroundingRow",
     "cosine_rows",
-    "erased_view",
     "grounding_rows",
+    "grounding_summary",
     "recall_sentence",
     "recognised",
+    "recognises",
 ]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErasedPicture:
-    """An image with a region erased."""
-
-    picture: bytes
-    caption: str
+RECOGNISED_FROM: Final = 0.9
+"""Share of the images without the finding that a recognised phrase's image is ranked above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErasedView:
-    """The changes of a phrase's cosine when its image is changed."""
+class GroundingCell:
+    """One of the three answers for one finding."""
 
-    pictures: tuple[ErasedPicture, ...]
-    sentences: tuple[str, ...]
+    answer: Answer
+    result: Estimate | ScoreSummary | None
+    note: str  # why the answer is not known; empty otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +50,30 @@ class GroundingRow:
     """One finding: whether the model recognises it, relies on the marked region, and shows it."""
 
     finding: str  # "" for all phrases
-    recognises: CosineTest | None
-    relies: CosineTest | None
-    localises: ScoreSummary | None
+    recognises: GroundingCell
+    relies: GroundingCell
+    localises: GroundingCell
+
+    @property
+    def cells(self) -> tuple[GroundingCell, GroundingCell, GroundingCell]:
+        """The answers in the order of the columns."""
+        return self.recognises, self.relies, self.localises
+
+
+def recognises(test: PhraseTest | None) -> bool | None:
+    """Return whether the model recognises one phrase's image: clearly, clearly not, or None.
+
+    It does if the image is ranked above at least :data:`RECOGNISED_FROM` of the images without the finding and the
+    phrase wins every comparison that was made; it does not if the image is ranked below half of them, or if the
+    negation or the other side wins.
+    """
+    if test is None:
+        return None
+    won = [value for value in (test.beats_negation, test.beats_other_side) if value is not None]
+    if any(value < 0.5 for value in won) or (test.percentile is not None and test.percentile < 0.5):
+        return False
+    is_clear = test.percentile is not None and test.percentile >= RECOGNISED_FROM and all(value > 0.5 for value in won)
+    return True if is_clear else None
 
 
 def recognised(phrase: ScoredPhrase, test: PhraseTest | None) -> str | None:
@@ -65,72 +93,13 @@ def recognised(phrase: ScoredPhrase, test: PhraseTest | None) -> str | None:
     return text("grounding.cosine", cosine=format_number(phrase.cosine, 2), comparisons="; ".join(parts))
 
 
-def erased_view(
-    phrase: ScoredPhrase, pictures: Mapping[str, bytes], *, sd: float | None, study: str, has_own_boxes: bool
-) -> ErasedView | None:
-    """Show the images with regions erased, and say what this did to the cosine.
-
-    Args:
-        phrase: the phrase that they were made for.
-        pictures: the study's pictures, by name.
-        sd: standard deviation of a phrase's cosines over the images of the run; None if not known.
-        study: key of the study.
-        has_own_boxes: False while the image is scored against the boxes of another file than the run's: the erased
-            regions are then not those of the displayed boxes, and only the blank image is reported.
-
-    Raises:
-        OutputError: a picture that the record names is not there.
-    """
-    erased = phrase.erased
-    if erased is None:
-        return None
-    missing = [name for name in erased.pictures if name not in pictures]
-    if missing:
-        raise OutputError(f"study {study} lacks the picture {missing[0]!r}: audit the study again")
-    if not has_own_boxes:
-        return ErasedView(pictures=(), sentences=(text("grounding.own_boxes"), _blank_sentence(phrase, erased)))
-    cosines = (erased.region, *erased.elsewhere[:1])
-    shown = (
-        ErasedPicture(
-            picture=pictures[name],
-            caption=text(
-                f"grounding.{place}", before=format_number(phrase.cosine, 2), after=format_number(cosine or 0.0, 2)
-            ),
-        )
-        for name, place, cosine in zip(erased.pictures, ("region", "elsewhere"), cosines, strict=False)
-    )
-    return ErasedView(pictures=tuple(shown), sentences=tuple(_sentences(phrase, erased, sd)))
-
-
-def _sentences(phrase: ScoredPhrase, erased: ErasedRecord, sd: float | None) -> list[str]:
-    said = []
-    if erased.region is not None and erased.elsewhere:
-        mean = sum(erased.elsewhere) / len(erased.elsewhere)
-        falls = {"region": phrase.cosine - erased.region, "elsewhere": phrase.cosine - mean}
-        said.append(
-            text(
-                "grounding.falls",
-                region=format_number(falls["region"], 2),
-                elsewhere=format_number(falls["elsewhere"], 2),
-                places=counted("place", len(erased.elsewhere)),
-            )
-        )
-        if sd is not None and sd > COSINE_ROUNDING:
-            reliance = (falls["region"] - falls["elsewhere"]) / sd
-            said.append(text("grounding.reliance", reliance=format_number(reliance, 1)))
-    if erased.reason is not None:
-        said.append(text("grounding.not_erased", reason=erased.reason))
-    said.append(_blank_sentence(phrase, erased))
-    said.append(text("grounding.filled", fill=named("fill", erased.fill)))
-    return said
-
-
-def _blank_sentence(phrase: ScoredPhrase, erased: ErasedRecord) -> str:
-    return text("grounding.blank", fall=format_number(phrase.cosine - erased.blank, 2))
-
-
 def grounding_rows(run: RunRecord) -> tuple[GroundingRow, ...]:
-    """List all phrases, then each finding; nothing for a run of an older version."""
+    """List all phrases, then each finding; nothing for a run of an older version.
+
+    An answer is "yes" if the whole 95 % interval lies above chance (of hits: if the paired difference to each reference
+    that is not a reader does), "no" if it does not, and "unknown" if it was not measured or on fewer than
+    :data:`FEW_PATIENTS` patients.
+    """
     tests = {(test.test, test.finding): test for test in run.cosine_tests}
     hits = {
         summary.finding: summary
@@ -141,12 +110,57 @@ def grounding_rows(run: RunRecord) -> tuple[GroundingRow, ...]:
     return tuple(
         GroundingRow(
             finding=finding or "",
-            recognises=tests.get((PERCENTILE, finding)),
-            relies=tests.get((RELIANCE, finding)),
-            localises=hits.get(finding),
+            recognises=_tested(tests.get((PERCENTILE, finding))),
+            relies=_tested(tests.get((RELIANCE, finding))),
+            localises=_localised(hits.get(finding)),
         )
         for finding in findings
     )
+
+
+def _tested(test: CosineTest | None) -> GroundingCell:
+    if test is None:
+        return GroundingCell(answer="unknown", result=None, note=text("grounding.not_tested"))
+    if test.result.patients < FEW_PATIENTS:
+        return _of_few(test.result)
+    return GroundingCell(answer="yes" if test.result.low > test.chance else "no", result=test.result, note="")
+
+
+def _localised(summary: ScoreSummary | None) -> GroundingCell:
+    if summary is None:
+        return GroundingCell(answer="unknown", result=None, note=text("grounding.not_tested"))
+    beside = [each for each in summary.differences if each.reference != HUMAN]
+    if min([summary.patients, *(each.patients for each in beside)]) < FEW_PATIENTS:
+        return _of_few(summary)
+    if not beside:
+        return GroundingCell(answer="unknown", result=summary, note=text("difference.no_reference"))
+    is_above = all(excels(each) for each in beside)
+    return GroundingCell(answer="yes" if is_above else "no", result=summary, note="")
+
+
+def _of_few(result: Estimate | ScoreSummary) -> GroundingCell:
+    few = text("difference.few", patients=counted("patient", result.patients))
+    return GroundingCell(answer="unknown", result=result, note=few)
+
+
+def grounding_summary(rows: Sequence[GroundingRow]) -> str | None:
+    """Count the findings that are answered with yes, and those that are not; None without findings."""
+    of_findings = [row for row in rows if row.finding]
+    if not of_findings:
+        return None
+    recognised_, relied, localised = (
+        sum(row.cells[place].answer == "yes" for row in of_findings) for place in range(3)
+    )
+    said = text(
+        "grounding.summary",
+        findings=counted("finding", len(of_findings)),
+        recognised=recognised_,
+        relied=relied,
+        localised=localised,
+        all=sum(all(cell.answer == "yes" for cell in row.cells) for row in of_findings),
+    )
+    unknown = sum(any(cell.answer == "unknown" for cell in row.cells) for row in of_findings)
+    return f"{said} {text('grounding.summary_open', findings=counted('finding', unknown))}" if unknown else said
 
 
 def cosine_rows(run: RunRecord) -> tuple[tuple[str, CosineTest], ...]:

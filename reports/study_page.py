@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pipelines.errors import OutputError
 from pipelines.geometry import Placement
 from pipelines.study import View
-from reports.grounding import ErasedView, erased_view, recognised
+from reports.grounding import recognised
 from reports.outcomes import (
     ScoreRow,
     Verdict,
@@ -29,6 +29,7 @@ from reports.outcomes import (
 from reports.overlay import FULL_COLOUR_FROM, TABLES, display_range, picture_size
 from reports.page import render_page
 from reports.record import ControlRecord, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
+from reports.reliance import ErasedView, erased_view
 from reports.review_page import REVIEW_FILES, NeighbourStudies, ReviewSession, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages

@@ -3,13 +3,11 @@
 A hundred thousand studies are tens of megabytes of text; sentences and names shared by studies are stored once.
 """
 
-import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-from urllib.parse import quote
 
+from reports.cases import study_address
 from reports.outcomes import Outcome, outcome_of, warned
 from reports.page import data_url
 from reports.record import ScoredPhrase, StudyRecord
@@ -17,16 +15,13 @@ from reports.review_record import moment_audited
 from reports.score_catalogue import ENERGY
 from reports.texts import named
 
-__all__ = ["CaseLine", "PlainRow", "StudyTable"]
+__all__ = ["PlainRow", "StudyTable"]
 
 _PLAIN_ROWS = 100  # that a browser without scripts shows
-_CASES = 5  # best, and as many worst
 _ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric_interpretation")
 _DIGITS = 4
 _FLAGS_AT_MOST = 16  # outcomes and warnings, of which there are six
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_Item = TypeVar("_Item", "CaseLine", "tuple[float, CaseLine]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,30 +38,17 @@ class PlainRow:
     cosine: float | None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CaseLine:
-    """One of the best or worst phrases; ordered by its energy in the box."""
-
-    energy: float
-    key: str
-    place: int
-    text: str = field(compare=False)
-    finding: str = field(compare=False)
-    address: str = field(compare=False)
-
-
 @dataclass(frozen=True, slots=True)
 class _Phrase:
     record: ScoredPhrase
     outcome: Outcome
     flags: tuple[str, ...]  # the outcome, and what was noted beside it
     energy: float | None
-    anchor: str  # where its card stands on the study's page
 
 
-def _phrase(record: ScoredPhrase, method: str, *, anchor: str) -> _Phrase:
+def _phrase(record: ScoredPhrase, method: str) -> _Phrase:
     outcome = outcome_of(record, method=method)
-    return _Phrase(record, outcome, (outcome, *warned(record, method=method)), _energy(record, method), anchor)
+    return _Phrase(record, outcome, (outcome, *warned(record, method=method)), _energy(record, method))
 
 
 class _Names:
@@ -94,21 +76,14 @@ class StudyTable:
         self._texts, self._findings, self._flags = _Names(), _Names(), _Names()
         self._groups: dict[tuple[str, str], int] = {}
         self._since: int | None = None  # the first study's audit
-        self._best: list[CaseLine] = []  # a heap whose first is the one to give way
-        self._worst: list[tuple[float, CaseLine]] = []
 
     def add(self, study: StudyRecord, thumbnail: bytes | str | None) -> None:
         """Add one study, with its thumbnail or the file name of its thumbnail, if it has one."""
-        phrases = [
-            _phrase(phrase, study.method, anchor=f"phrase-{image_place}-{place}")
-            for image_place, image in enumerate(study.images)
-            for place, phrase in enumerate(image.phrases)
-        ]
-        address = f"studies/{quote(study.key, safe='')}/index.html"
+        phrases = [_phrase(phrase, study.method) for image in study.images for phrase in image.phrases]
         energies = [phrase.energy for phrase in phrases if phrase.energy is not None]
         row = PlainRow(
             key=study.key,
-            address=address,
+            address=study_address(study.key),
             views=", ".join(image.view for image in study.images),
             phrases=tuple((phrase.record.text, phrase.outcome) for phrase in phrases),
             hits=sum(phrase.outcome == "hit" for phrase in phrases),
@@ -147,7 +122,6 @@ class StudyTable:
         self.phrases += len(phrases)
         self.has_pictures = self.has_pictures or thumbnail is not None
         self.has_files = self.has_files or isinstance(thumbnail, str)
-        self._keep_cases(study, phrases, address)
 
     def _pairs(self, phrases: list[_Phrase]) -> Iterator[int]:
         """Return a number for each finding and flag that occur in one phrase."""
@@ -155,33 +129,6 @@ class StudyTable:
             if phrase.record.finding:
                 for flag in phrase.flags:
                     yield self._findings[phrase.record.finding] * _FLAGS_AT_MOST + self._flags[flag]
-
-    def _keep_cases(self, study: StudyRecord, phrases: list[_Phrase], address: str) -> None:
-        for place, phrase in enumerate(phrases):
-            if phrase.energy is None:
-                continue
-            case = CaseLine(
-                phrase.energy,
-                study.key,
-                place,
-                phrase.record.text,
-                phrase.record.finding or "",
-                f"{address}#{phrase.anchor}",
-            )
-            if phrase.outcome == "hit":
-                _push(self._best, case)
-            elif phrase.outcome == "miss":
-                _push(self._worst, (-phrase.energy, case))
-
-    @property
-    def best(self) -> list[CaseLine]:
-        """Phrases whose peak of the heat lies in the box, the most energy in the box first."""
-        return sorted(self._best, reverse=True)
-
-    @property
-    def worst(self) -> list[CaseLine]:
-        """Phrases whose peak of the heat lies outside the box, the least energy in the box first."""
-        return [case for _, case in sorted(self._worst, reverse=True)]
 
     @property
     def finding_names(self) -> list[str]:
@@ -213,14 +160,6 @@ class StudyTable:
             "most": _FLAGS_AT_MOST,
             "studies": self._rows,
         }
-
-
-def _push(heap: list[_Item], item: _Item) -> None:
-    """Keep only the greatest values."""
-    if len(heap) < _CASES:
-        heapq.heappush(heap, item)
-    else:
-        heapq.heappushpop(heap, item)
 
 
 def _energy(phrase: ScoredPhrase, method: str) -> float | None:

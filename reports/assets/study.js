@@ -4,6 +4,10 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const heat = heatPainter(data.colours, data.fullColourFrom);
   const PLAIN = { colours: 0, threshold: 0 };
+  const ERASED = {
+    region: "script.study.erased_region",
+    elsewhere: "script.study.erased_elsewhere",
+  };
 
   /** The small picture in a phrase's card: radiograph and heat together. */
   const paintThumbnail = (canvas, image, img, phrase) => {
@@ -149,6 +153,7 @@
         [t("script.study.other_phrases"), phrases.filter((_, place) => place !== this.chosen)],
         [t("script.study.other_methods"), this.phrase.others.map(({ name }) => option(`method ${name}`, name))],
         [t("script.study.controls"), this.phrase.controls.map(({ name }) => option(`control ${name}`, name))],
+        [t("script.study.erased"), this.erasedPictures().map(({ value }) => option(`erased ${value}`, t(ERASED[value])))],
       ];
       select.replaceChildren(
         option("", t("script.study.nothing")),
@@ -158,11 +163,32 @@
       if (select.selectedIndex < 0) select.value = "";
     }
 
+    /** The buttons that put a picture with a region erased beside the heat; none where the model saw a part alone. */
+    erasedPictures() {
+      const card = this.find(`.card[data-phrase="${this.chosen}"]`);
+      const isWhole = this.image.placement.fit !== "crop" && !card.classList.contains("withheld");
+      return isWhole ? [...card.querySelectorAll(".beside-heat")] : [];
+    }
+
+    toggleErased(button) {
+      const select = this.find(".beside");
+      const wanted = `erased ${button.value}`;
+      const isShown = select.value === wanted;
+      this.offerCompanions(this.chosen); // the pictures may have been hidden until the reviewer answered
+      select.value = isShown ? "" : wanted;
+      this.show();
+    }
+
     /** What the second pane shows: a heat with its range, its peak and words for it; null for no pane. */
     companion(range) {
       const [kind, ...words] = (this.find(".beside")?.value ?? "").split(" ");
       const place = words.join(" ");
       if (kind === "plain") return { grid: null, range: null, title: t("script.study.without_heat"), phrase: this.chosen };
+      if (kind === "erased") {
+        const picture = this.erasedPictures().find(({ value }) => value === place);
+        const { src } = picture.closest("figure").querySelector("img");
+        return { grid: null, range: null, src, title: t(ERASED[place]), phrase: this.chosen };
+      }
       if (kind === "phrase") {
         const other = this.image.phrases[place];
         return { ...other, range: this.rangeOf(other), title: this.nameOf(place), unit: data.unit, phrase: Number(place) };
@@ -193,6 +219,7 @@
         this.paintPane(this.viewer.panes[0], { ...phrase, range, phrase: this.chosen });
         if (second) {
           this.paintPane(second, companion);
+          second.querySelector("img").src = companion.src ?? this.viewer.panes[0].querySelector("img").src;
           this.entitle(second, companion);
         }
         // Read where there are two panes, and in print.
@@ -201,6 +228,10 @@
         this.find(".high").textContent = range ? nats(range[1]) : "–";
         this.find(".flat-note").hidden = Boolean(range);
         heat.paintLegend(this.find(".bar"), this.look);
+      }
+      for (const button of this.section.querySelectorAll(".beside-heat")) {
+        const isShown = button.closest(".card.chosen") && `erased ${button.value}` === this.find(".beside").value;
+        button.setAttribute("aria-pressed", String(Boolean(isShown)));
       }
       this.showSwitches();
       this.settle();
@@ -321,6 +352,10 @@
         this.show();
       });
       on(".beside", "change", () => this.show());
+      for (const button of this.section.querySelectorAll(".beside-heat")) {
+        button.hidden = this.image.placement.fit === "crop";
+        button.addEventListener("click", () => this.toggleErased(button));
+      }
       on(".zoom-in", "click", () => this.viewer.zoomBy(Viewer.STEP));
       on(".zoom-out", "click", () => this.viewer.zoomBy(1 / Viewer.STEP));
       on(".zoom-fit", "click", () => this.viewer.fit());

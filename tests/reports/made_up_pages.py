@@ -173,14 +173,17 @@ def _with_references(token: TokenHeat, place: int) -> TokenHeat:
 
 def erased_study() -> tuple[MadeUp, RunRecord]:
     """A study whose phrases were erased with each fill, and a run that compares their cosines with all others'."""
-    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT))
+    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT, EFFUSION, EFFUSION))
     image = made.record.images[0]
     picture = made.pictures[image.picture]
+    both = ("a.jpg", "b.jpg")
     erased = (
-        ErasedRecord(fill="other-patients", region=0.1, elsewhere=(0.4, 0.5), blank=0.0, pictures=("a.jpg", "b.jpg")),
+        ErasedRecord(fill="other-patients", region=0.1, elsewhere=(0.4, 0.5), blank=0.0, pictures=both),
         ErasedRecord(fill="contralateral", region=0.3, blank=0.1, reason="no room", pictures=("a.jpg",)),
         ErasedRecord(fill="inpainting", region=None, blank=0.1, reason="no box on the model's input"),
         None,
+        ErasedRecord(fill="inpainting", region=0.25, elsewhere=(0.2, 0.1), blank=0.0, pictures=both),
+        ErasedRecord(fill="inpainting", region=0.2, elsewhere=(0.3, 0.1, 0.3), blank=0.0, pictures=both),
     )
     phrases = [_changed(phrase, erased=each) for phrase, each in zip(image.phrases, erased, strict=True)]
     made.record = _changed(made.record, images=(_changed(image, phrases=tuple(phrases)),))
@@ -189,7 +192,8 @@ def erased_study() -> tuple[MadeUp, RunRecord]:
         PhraseTest(percentile=0.93, images=images, beats_negation=won, beats_other_side=won)
         for won, images in ((1.0, 41), (0.5, 1), (0.0, None))
     )
-    run = _changed(make_cohort(2).run, recognised={image.key: (*tests, PhraseTest())}, cosine_sd=0.2)
+    lost = PhraseTest(percentile=0.3, images=41, beats_negation=0.0)
+    run = _changed(make_cohort(2).run, recognised={image.key: (*tests, PhraseTest(), tests[0], lost)}, cosine_sd=0.2)
     return made, run
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from made_up_cases import ALL, NO_RELIANCE, answered_run, cohort_of, with_differences
 from made_up_cohort import make_cohort
 from made_up_comparison import DIFFERENCE, make_comparison
 from made_up_pages import make_subgroup
@@ -30,6 +31,10 @@ def rare_pages() -> Iterator[tuple[str, str]]:
         of_reference = (s for s in run.summaries if s.method in {"m2ib", "class-mean box"})
         named = (s if s.method == "m2ib" else s.model_copy(update={"method": reference}) for s in of_reference)
         yield f"cohort beside {reference}", render_cohort(run.model_copy(update={"summaries": tuple(named)}), [])
+    for sd, answer in ((0.1, 0.2), (None, -0.2)):
+        run, studies = cohort_of((*ALL, *(NO_RELIANCE,) * 12), sd=sd)
+        tested = with_differences(answered_run(recognised=run.recognised, cosine_sd=sd), answer)
+        yield f"cohort of reasons, sd {sd}", render_cohort(tested, studies)
     run = make_cohort(1, subgroups=_every_group()).run
     alone = tuple(summary for summary in run.summaries if summary.method == "m2ib")
     yield "cohort of groups, without a reference", render_cohort(run.model_copy(update={"summaries": alone}), [])

@@ -2,7 +2,8 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from made_up_records import make_study
+from made_up_cases import ALL, answered_run, cohort_of
+from made_up_pages import erased_study
 from playwright.sync_api import Page
 
 from reports.cohort_page import render_cohort
@@ -26,7 +27,7 @@ def violations(page: Page) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("state", ["as opened", "two films", "review"])
 def test_the_study_page_breaks_no_rule(open_study, scheme: str, state: str) -> None:
-    page = open_study(make_study(), color_scheme=scheme)
+    page = open_study(erased_study()[0], color_scheme=scheme)
     if state == "two films":
         page.select_option(".beside", "phrase 1")
         page.locator(".contour-switch").check()
@@ -37,7 +38,9 @@ def test_the_study_page_breaks_no_rule(open_study, scheme: str, state: str) -> N
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_cohort_page_breaks_no_rule(open_page, cohort, scheme: str) -> None:
-    page = open_page(render_cohort(cohort.run, [made.record for made in cohort.studies]), color_scheme=scheme)
+    reasons, studies = cohort_of(ALL)
+    run = answered_run(recognised=reasons.recognised, cosine_sd=reasons.cosine_sd)
+    page = open_page(render_cohort(run, [made.record for made in cohort.studies] + studies), color_scheme=scheme)
     assert violations(page) == []
 
 

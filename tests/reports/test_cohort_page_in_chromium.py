@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up_cases import answered_run
 from made_up_cohort import make_cohort
 from playwright.sync_api import Page
 from test_study_page_in_chromium import CONTRASTS
@@ -37,6 +38,28 @@ def test_a_click_on_a_heading_sorts_and_a_second_click_reverses(page, cohort):
     heading.press("Enter")
     assert keys_shown(page) == falling[::-1]
     assert page.locator("[aria-sort]").count() == 1
+
+
+def test_the_table_of_findings_is_sorted_by_a_column_below_all_phrases(open_page):
+    page = open_page(render_cohort(answered_run(), []))
+    table = page.locator("table.grounding")
+
+    def findings() -> list[str]:
+        return table.locator("tbody th").all_inner_texts()
+
+    def order(name: str) -> str | None:
+        return table.get_by_role("columnheader", name=name).get_attribute("aria-sort")
+
+    heading = table.get_by_role("button", name="Relies (SD)")
+    heading.click()
+    assert findings() == ["all phrases", "pleural effusion", "nodule", "pneumothorax"]  # which was not measured
+    assert order("Relies (SD)") == "descending"
+    heading.press("Enter")
+    assert findings() == ["all phrases", "nodule", "pleural effusion", "pneumothorax"]
+    assert order("Relies (SD)") == "ascending"
+    table.get_by_role("button", name="Finding").press("Space")
+    assert findings() == ["all phrases", "nodule", "pleural effusion", "pneumothorax"]
+    assert (order("Finding"), order("Relies (SD)")) == ("ascending", None)
 
 
 def test_studies_without_a_value_come_last_in_either_direction(page, cohort):

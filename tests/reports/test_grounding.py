@@ -1,9 +1,14 @@
-"""What a study's page says of the images with regions erased."""
+"""What pages say of recognition, reliance and localisation, of a phrase and of each finding."""
+
+import re
 
 import pytest
+from made_up_cases import answered_run, with_differences
 from made_up_pages import erased_study, scored_against_others
 
-from reports.grounding import recall_sentence, recognised
+from reports.cohort_page import render_cohort
+from reports.grounding import grounding_rows, grounding_summary, recall_sentence, recognised, recognises
+from reports.reliance import Falls, relies_on_region
 from reports.run_record import CosineTest, Estimate, PhraseTest
 from reports.score_catalogue import RECALL
 from reports.study_page import render_study
@@ -19,12 +24,12 @@ def test_regions_erased_for_the_runs_own_boxes_are_not_shown_for_others(of_run: 
         render_study(each.record, heats=each.heats, pictures=each.pictures, run=run if of_run else None)
         for each in (made, others)
     )
-    assert own.count("Marked region erased") == 2
+    assert own.count('<figure class="region">') == 4
     assert OWN_BOXES not in own
     assert ("Reliance on the region" in own) is of_run
-    for said in ("Marked region erased", "Equal area erased", "Reliance on the region", "without the marked region"):
+    for said in ("<figure", "Reliance on the region", "without the marked region"):
         assert said not in other
-    assert other.count(OWN_BOXES) == other.count("with a blank image") == own.count("with a blank image") == 3
+    assert other.count(OWN_BOXES) == other.count("with a blank image") == own.count("with a blank image") == 5
 
 
 @pytest.mark.parametrize(("sd", "shown"), [(0.2, True), (2e-6, True), (1e-6, False), (float("nan"), False)])
@@ -32,7 +37,7 @@ def test_reliance_in_units_of_rounding_is_not_shown(sd: float, shown: bool) -> N
     made, run = erased_study()
     changed = run.model_copy(update={"cosine_sd": sd})
     page = render_study(made.record, heats=made.heats, pictures=made.pictures, run=changed)
-    assert "The cosine falls by" in page
+    assert "the cosine falls by" in page
     assert ("Reliance on the region" in page) is shown
 
 
@@ -52,3 +57,68 @@ def test_what_a_share_is_of_is_stated() -> None:
     )
     recall = recall_sentence(run.model_copy(update={"cosine_tests": recalls}))
     assert recall.startswith("Of 2,000 images of 1,500 patients, each compared with its own report")
+
+
+@pytest.mark.parametrize(
+    ("region", "elsewhere", "relies"),
+    [
+        (0.2, (0.1, 0.15), True),
+        (0.2, (0.1, 0.25), None),  # more than on average, not more than at each place
+        (0.2, (0.2, 0.2), False),
+        (-0.1, (-0.2, -0.3), True),  # the cosine rises less
+        (0.1 + 1e-7, (0.1,), False),  # rounding
+    ],
+)
+def test_a_phrase_relies_on_its_region_if_no_other_place_costs_as_much(region, elsewhere, relies) -> None:
+    assert relies_on_region(Falls(region=region, elsewhere=elsewhere)) is relies
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        (None, None),
+        (PhraseTest(), None),
+        (PhraseTest(percentile=0.95), True),
+        (PhraseTest(percentile=0.95, beats_negation=1.0, beats_other_side=0.5), None),
+        (PhraseTest(percentile=0.95, beats_other_side=0.0), False),
+        (PhraseTest(percentile=0.7), None),
+        (PhraseTest(percentile=0.4, beats_negation=1.0), False),
+        (PhraseTest(beats_negation=1.0), None),
+    ],
+)
+def test_a_phrase_is_recognised_if_it_wins_clearly(test: PhraseTest | None, answer: bool | None) -> None:
+    assert recognises(test) is answer
+
+
+def test_each_finding_is_answered_yes_no_or_not_known() -> None:
+    def answers(run) -> dict[str, str]:
+        return {row.finding: "".join(cell.answer[0] for cell in row.cells) for row in grounding_rows(run)}
+
+    run = answered_run()
+    # Without a reference, and on few patients, nothing is known; an interval that holds chance is a no.
+    assert answers(run) == {"": "yyu", "pleural effusion": "yyu", "nodule": "nnu", "pneumothorax": "uuu"}
+    assert {answer[2] for answer in answers(with_differences(run, 0.1)).values()} == {"y", "u"}
+    assert {answer[2] for answer in answers(with_differences(run, -0.1)).values()} == {"n", "u"}
+    assert {answer[2] for answer in answers(with_differences(run, 0.1, patients=4)).values()} == {"u"}
+    assert {answer[2] for answer in answers(with_differences(run, -0.1, reference="another reader")).values()} == {"u"}
+    assert grounding_summary(grounding_rows(with_differences(run, 0.1))) == (
+        "Of 3 findings, the model recognises 1, relies on the marked region for 1 and its heat localises 2; "
+        "all three hold for 1. Not every answer is known for 1 finding."
+    )
+    assert grounding_summary(()) is None
+
+
+def test_the_table_has_a_mark_a_word_and_an_interval_for_each_answer() -> None:
+    page = render_cohort(with_differences(answered_run(), 0.1), [])
+    table = re.search(r'<table class="plain grounding sortable">.*?</table>', page, re.DOTALL).group()
+    assert re.findall(r"<bdi>([^<]*)</bdi></th>", table) == [
+        "all phrases",
+        "pleural effusion",
+        "nodule",
+        "pneumothorax",
+    ]
+    assert table.count('<svg class="mark') == 12
+    assert len(re.findall(r"</svg>\s*(?:yes|no|not known)</span>", table)) == 12
+    assert "0.85 to 1.05" in table
+    assert "4 patients: too few to say" in table
+    assert table.count("data-sort=") == 4

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_records import EFFUSION, NODULE, make_study
+from made_up_pages import erased_study
+from made_up_records import EFFUSION, NODULE, make_study, png_of
 from PIL import Image
 from playwright.sync_api import Page
 from waiting import until
@@ -297,3 +298,23 @@ def test_phrases_of_one_sentence_are_told_apart_by_their_findings(open_study) ->
     offered = page.locator(".beside option").all_text_contents()
     assert f"{EFFUSION.text} (cardiomegaly)" in offered
     assert NODULE.text in offered
+
+
+def test_a_picture_with_a_region_erased_lies_beside_the_heat_of_its_phrase(open_study) -> None:
+    made, _ = erased_study()
+    made.pictures["a.jpg"] = png_of(np.full((256, 210), 200, dtype=np.uint8))
+    page = open_study(made)
+    button = page.locator(".card.chosen figure.region .beside-heat")
+    button.click()
+    assert page.locator(".pane").count() == 2
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.locator(".pane.second .pane-title").inner_text().strip() == "Marked region erased"
+    shown = page.locator(".pane.second img").get_attribute("src")
+    assert shown == page.locator(".card.chosen figure.region img").get_attribute("src")
+    assert heat(page, 1)["shown"] == 0 < heat(page)["shown"]
+    page.get_by_label("Compare with").select_option("plain")
+    assert page.locator(".pane.second img").get_attribute("src") != shown
+    button.click()
+    page.locator(".card-head").nth(3).click()  # whose region was not erased
+    assert page.locator(".pane").count() == 1
+    assert page.get_by_label("Compare with").input_value() == ""
