@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from reports.outcomes import FEW_PHRASES, control_words, method_name
 from reports.page import format_number, format_percent, format_percents
+from reports.reliance import Answer
 from reports.run_record import (
     ControlSummary,
+    Estimate,
     EvidenceRecord,
     RunRecord,
     ScoreDifference,
     ScoreSummary,
+    StepOutcome,
     SubgroupSummary,
     VerdictRecord,
+    VerdictStep,
 )
 from reports.score_catalogue import (
     AREA_SHARE,
@@ -32,6 +36,7 @@ __all__ = [
     "FaithfulnessRow",
     "Rule",
     "ShortcutRow",
+    "StepView",
     "SubgroupRow",
     "VerdictView",
     "control_rows",
@@ -43,6 +48,7 @@ __all__ = [
 ]
 
 _SENTENCE_END = re.compile(r"(?<=\.) ")
+_COUNTS_FROM = 10.0  # a limit from here on is a number of cases; others are shares, differences and multiples of an SD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,19 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """One test of the rule of a verdict."""
+
+    name: str
+    sentence: str
+    figure: Estimate | None
+    limit: str
+    answer: Answer  # "yes" for a test that was passed
+    outcome: str  # in words
+    decides: bool  # the verdict follows from it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictView:
     """One method's verdict in words."""
 
@@ -62,6 +81,7 @@ class VerdictView:
     is_good: bool
     meaning: str
     because: tuple[str, ...]  # sentences
+    steps: tuple[StepView, ...]  # empty in runs of older versions
     action: str  # what the reader should do; empty in runs of older versions
     rule: Rule
 
@@ -124,8 +144,23 @@ def _verdict_view(verdict: VerdictRecord) -> VerdictView:
         is_good=verdict.verdict == "grounded",
         meaning=text(f"judgement.meaning.{verdict.verdict}"),
         because=tuple(_sentence(reason) for reason in verdict.because),
+        steps=tuple(_step_view(step) for step in verdict.steps),
         action=verdict.action,
         rule=_rule(verdict.rule),
+    )
+
+
+def _step_view(step: VerdictStep) -> StepView:
+    answers: dict[StepOutcome, Answer] = {"passed": "yes", "failed": "no"}
+    is_count = step.limit is not None and step.limit >= _COUNTS_FROM
+    return StepView(
+        name=text(f"judgement.test.{step.test}"),
+        sentence=_sentence(step.sentence),
+        figure=step.figure,
+        limit=format_number(step.limit, 0 if is_count else 2),
+        answer=answers.get(step.outcome, "unknown"),
+        outcome=text(f"judgement.outcome.{step.outcome}"),
+        decides=step.decides,
     )
 
 

@@ -32,8 +32,11 @@ from reports.run_record import (
     PhraseTest,
     RunRecord,
     ScoreSummary,
+    StepOutcome,
     SubgroupSummary,
     VerdictRecord,
+    VerdictStep,
+    VerdictTest,
     VerdictWord,
 )
 from reports.score_catalogue import (
@@ -282,6 +285,22 @@ def make_subgroup(*, attribute: str, value: str) -> SubgroupSummary:
     )
 
 
+def every_step() -> tuple[VerdictStep, ...]:
+    """Make a step of each test, with each outcome; the second decides."""
+    outcomes = get_args(StepOutcome)
+    return tuple(
+        VerdictStep(
+            test=test,
+            figure=ESTIMATE if place % 4 < 2 else None,
+            limit=100.0 if place == 0 else 0.25 if place % 4 < 2 else None,
+            outcome=outcomes[place % 4],
+            decides=place == 1,
+            sentence="it was so in all of them",
+        )
+        for place, test in enumerate(get_args(VerdictTest))
+    )
+
+
 def _cohort() -> RunRecord:
     words = get_args(VerdictWord)
     run = make_cohort(2).run
@@ -328,8 +347,15 @@ def _cohort() -> RunRecord:
         not_done=3,
         summaries=tuple(summaries),
         verdicts=tuple(
-            VerdictRecord(method="m2ib", verdict=word, because=("212 phrases could be scored",), rule="A rule. 1. Few.")
-            for word in words
+            VerdictRecord(
+                method="m2ib",
+                verdict=word,
+                because=("212 phrases could be scored",),
+                rule="A rule. 1. Few.",
+                steps=every_step() if place else (),
+                action="Do it." if place else "",
+            )
+            for place, word in enumerate(words)
         ),
         controls=tuple(
             ControlSummary(

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 from made_up_cohort import make_cohort
+from made_up_pages import every_step
 from made_up_records import EFFUSION, NODULE, make_study
 from markupsafe import escape
 
@@ -111,6 +112,21 @@ def test_the_action_is_shown_below_the_verdict_where_a_record_has_one() -> None:
         page = render_cohort(made.run, [study.record for study in made.studies])
         assert ('class="judgement-action"' in page) == bool(record.action)
         assert escape(record.action) in page
+
+
+def test_the_tests_of_a_verdict_are_a_table_that_marks_the_one_that_decides() -> None:
+    record = verdict("not better than a blind map").model_copy(update={"steps": every_step()})
+    made = make_cohort(0, verdicts=(record,))
+    (view,) = verdict_views(made.run)
+    assert [step.answer for step in view.steps] == ["yes", "no", "unknown", "unknown"] * 2
+    assert [step.limit for step in view.steps] == ["100", "0.25", "–", "–", "0.25", "0.25", "–", "–"]
+    page = render_cohort(made.run, [])
+    table = page.partition('<table class="plain tests steps">')[2].partition("</table>")[0]
+    assert table.count("<tr") == 1 + len(view.steps)
+    assert table.count("decides the verdict") == table.count('class="decides"') == 1
+    assert table.count("0.40") == 4
+    assert table.count("0.30 to 0.50") == 4
+    assert 'class="because"' not in page
 
 
 def test_a_verdict_of_an_older_version_has_neither_steps_nor_action() -> None:
