@@ -18,8 +18,9 @@ from pathlib import Path
 
 from audit.configuration import InputsConfig
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude
+from audit.pipeline.aggregate import FinishedStudy, Tally, conclude
 from audit.pipeline.inputs import gather
+from audit.pipeline.score_table import GrowingTable
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
 from benchmarks.cohorts import make_large_cohort

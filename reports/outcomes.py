@@ -7,7 +7,7 @@ from typing import Final, Literal
 from reports.page import format_percent, format_percents
 from reports.record import Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord
 from reports.run_record import EvidenceRecord, RunRecord, ScoreSummary
-from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, SCORES
+from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, SCORES, method_behind
 from reports.targets import target_indices
 from reports.texts import counted, named, text
 
@@ -55,12 +55,16 @@ class Verdict:
 
 def method_name(method: str) -> str:
     """Return the name of a method or reference as the pages show it."""
-    return named("method", method)
+    behind = method_behind(method)
+    if behind is None:
+        return named("method", method)
+    return text(f"own_reference_of.{behind[0]}", method=named("method", behind[1]))
 
 
 def reference_name(reference: str) -> str:
     """Return the name of a reference for use within a sentence."""
-    return named("reference", reference)
+    behind = method_behind(reference)
+    return named("reference", reference) if behind is None else text(f"own_reference.{behind[0]}")
 
 
 def control_words(control: str, instead: str | None = None) -> tuple[str, str]:

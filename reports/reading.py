@@ -187,13 +187,15 @@ class ExpectedHeat:
 
 
 def expected_heats(record: StudyRecord) -> dict[str, ExpectedHeat]:
-    """List every heat map that a record names: of its phrases, further methods and controls."""
+    """List every heat map that a record names: of phrases, further methods and controls, and before the first step."""
     return dict(_named(record))
 
 
 def _named(record: StudyRecord) -> Iterator[tuple[str, ExpectedHeat]]:
     for image in record.images:
         side = image.placement.size
+        for untrained in image.untrained:
+            yield untrained.heat, ExpectedHeat(side, untrained.total)
         for phrase in image.phrases:
             yield phrase.heat, ExpectedHeat(side, phrase.total_nats)
             for other in phrase.others:

@@ -174,6 +174,14 @@ class OwnBoxes(Record):
     other_side_cosines: tuple[float | None, ...] = ()  # of each phrase; empty in records of version 0.1.0
 
 
+class UntrainedHeatRecord(Record):
+    """The heat of a method with a bottleneck before its first step, which is the same for every phrase of an image."""
+
+    method: str
+    heat: str  # name of its grid in heat.npz
+    total: float  # sum over the grid, in the method's unit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ScoredImage(_EndsAtFirstFault, Radiograph):
     """One radiograph of a study, identified by keys, with its boxes and phrases."""
@@ -191,6 +199,7 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
     boxes: tuple[ScoredBox, ...]
     own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
     phrases: tuple[ScoredPhrase, ...]
+    untrained: tuple[UntrainedHeatRecord, ...] = ()  # of methods with a bottleneck; empty in records of older versions
 
     @model_validator(mode="after")
     def _targets_are_boxes(self) -> "ScoredImage":

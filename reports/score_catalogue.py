@@ -33,6 +33,7 @@ __all__ = [
     "LEAVE_ONE_WORD_OUT",
     "MARKER_HEAT",
     "MARKER_POINT",
+    "MEAN_HEAT_CORRELATION",
     "MEAN_IOU",
     "OTSU_IOU",
     "OUTSIDE_HEAT",
@@ -62,10 +63,13 @@ __all__ = [
     "excels",
     "is_reference",
     "kind_of",
+    "mean_heat_name",
+    "method_behind",
     "names_of",
     "names_on_pages",
     "score_name",
     "shuffled_name",
+    "untrained_name",
 ]
 
 ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance", "words"]
@@ -117,6 +121,7 @@ COLLIMATION_HEAT: Final = "heat on collimation"
 SIDE_POINT: Final = "hottest point on the named side"
 SIDE_HEAT: Final = "heat on the named side"
 ZONE_POINT: Final = "hottest point in the named zone"
+MEAN_HEAT_CORRELATION: Final = "correlation with the mean heat on other images"
 PERCENTILE: Final = "percentile among images without the finding"
 BEATS_NEGATION: Final = "prefers the phrase to its negation"
 BEATS_OTHER_SIDE: Final = "prefers the phrase to the other side"
@@ -163,6 +168,7 @@ _ALL = (
     _shortcut(name=SIDE_POINT, unit="hit", warning=("other side", 0.0)),
     _shortcut(name=SIDE_HEAT, unit="share"),
     _shortcut(name=ZONE_POINT, unit="hit", warning=("other zone", 0.0)),
+    _shortcut(name=MEAN_HEAT_CORRELATION, unit="correlation", higher_is_better=False),
     _faithfulness(name="image confidence drop", unit="percent", higher_is_better=False),
     _faithfulness(name="image confidence increase", unit="percent"),
     _faithfulness(name="text confidence drop", unit="percent", higher_is_better=False),
@@ -216,6 +222,8 @@ WORD_REFERENCES: Final = (UNIFORM_WORDS, UNTRAINED, LEAVE_ONE_WORD_OUT)
 REFERENCES: Final = (*BLIND_METHODS, HUMAN, AREA_SHARE, *WORD_REFERENCES)
 
 _SHUFFLED = "shuffled "
+_MEAN_HEAT = "mean heat of "
+_UNTRAINED_OF = f"{UNTRAINED} of "
 
 FEW_PATIENTS: Final = 10
 """Below this many patients no difference is marked as one, whatever its interval."""
@@ -246,9 +254,28 @@ def shuffled_name(method: str) -> str:
     return _SHUFFLED + method
 
 
+def mean_heat_name(method: str) -> str:
+    """Return the name of the reference that is a method's mean heat on other patients' images."""
+    return _MEAN_HEAT + method
+
+
+def untrained_name(method: str) -> str:
+    """Return the name of the reference that is a bottleneck's heat before its first step."""
+    return _UNTRAINED_OF + method
+
+
+def method_behind(reference: str) -> tuple[Literal["mean heat", "untrained"], str] | None:
+    """Return what a reference made from one method is, and the method; None for another reference or a method."""
+    if reference.startswith(_MEAN_HEAT):
+        return "mean heat", reference.removeprefix(_MEAN_HEAT)
+    if reference.startswith(_UNTRAINED_OF):
+        return "untrained", reference.removeprefix(_UNTRAINED_OF)
+    return None
+
+
 def is_reference(method: str) -> bool:
     """Return True if a name in the ``method`` column is a reference."""
-    return method in REFERENCES or method.startswith(_SHUFFLED)
+    return method in REFERENCES or method.startswith((_SHUFFLED, _MEAN_HEAT, _UNTRAINED_OF))
 
 
 def excels(difference: ScoreDifference, *, higher_is_better: bool = True) -> bool:

@@ -26,6 +26,7 @@ from reports.score_catalogue import (
     ScoreKind,
     ScoreSpec,
     excels,
+    is_reference,
     kind_of,
     shuffled_name,
 )
@@ -244,7 +245,7 @@ def shortcut_rows(run: RunRecord) -> tuple[ShortcutRow, ...]:
     return tuple(
         _shortcut_row(summary, areas.get(summary.score))
         for summary in overall
-        if summary.method != AREA_SHARE and summary.estimate is not None
+        if not is_reference(summary.method) and summary.estimate is not None
     )
 
 

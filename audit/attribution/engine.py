@@ -90,6 +90,14 @@ class Method(ABC):
         """Return what each word of each phrase has before the first step; None for a method without steps."""
         return None
 
+    def untrained_heat(
+        self,
+        encoder: DualEncoder,  # noqa: ARG002 - for methods with a bottleneck
+        pixels: Float[Tensor, "images 3 size size"],  # noqa: ARG002
+    ) -> Float[Tensor, "images grid_rows grid_columns"] | None:
+        """Return the heat of each image before the first step, for any phrase; None for a method without steps."""
+        return None
+
     def states_kept(self, encoder: DualEncoder) -> int:
         """Return the maximum number of hidden states (tokens x width each) that a pair holds in memory."""
         return encoder.image.depth * _FLOATS_A_BLOCK

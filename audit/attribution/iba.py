@@ -33,7 +33,7 @@ from audit.attribution.bottleneck import (
 )
 from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.m2ib import M2IB
-from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers, on_grid
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["IBA"]
@@ -93,6 +93,17 @@ class IBA(Method):
         hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
         mean, spread = _statistics(hidden, tokens.mask)
         return words_of_tokens(tokens, untrained_capacity((hidden - mean) / spread, tokens.mask, self._settings))
+
+    @torch.no_grad()
+    def untrained_heat(
+        self, encoder: DualEncoder, pixels: Float[Tensor, "images 3 size size"]
+    ) -> Float[Tensor, "images grid_rows grid_columns"]:
+        """Return the capacity of each cell before the first step, in nats: what the scaled norms alone give."""
+        layer = self.split(encoder)[0]
+        hidden = encoder.image.prefix(pixels, layer)
+        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        mean, spread = _statistics(hidden, mask)
+        return on_grid(untrained_capacity((hidden - mean) / spread, mask, self._settings), encoder, layer)
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Apply the bottleneck to both towers."""

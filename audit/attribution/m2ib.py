@@ -30,7 +30,7 @@ from audit.attribution.bottleneck import (
 from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.layers import layers_for
 from audit.attribution.numerics import Precision, autocast, flushed_denormals
-from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers, on_grid
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["M2IB", "M2IB_LAYERS"]
@@ -120,6 +120,16 @@ class M2IB(Method):
         tokens = encoder.text.tokenise(phrases)
         hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
         return words_of_tokens(tokens, untrained_capacity(hidden, tokens.mask, self.settings_for(encoder)))
+
+    @torch.no_grad()
+    def untrained_heat(
+        self, encoder: DualEncoder, pixels: Float[Tensor, "images 3 size size"]
+    ) -> Float[Tensor, "images grid_rows grid_columns"]:
+        """Return the capacity of each cell before the first step, in nats: what the hidden state's norm alone gives."""
+        layer = self.split(encoder)[0]
+        hidden = encoder.image.prefix(pixels, layer)
+        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        return on_grid(untrained_capacity(hidden, mask, self.settings_for(encoder)), encoder, layer)
 
     def explain_words(
         self, encoder: DualEncoder, pixels: Float[Tensor, "3 size size"], phrases: Sequence[str], seeds: Sequence[int]

@@ -21,11 +21,12 @@ from audit.output.journal import Journal, say_replaced
 from audit.output.pseudonym_map import keys_of_inputs, write_key_list
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
 from audit.output.stored import StoredRun
-from audit.pipeline.aggregate import Conclusions, FinishedStudy, GrowingTable, Tally, conclude, with_phrase_tests
+from audit.pipeline.aggregate import Conclusions, FinishedStudy, Tally, conclude
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import loaded_studies
 from audit.pipeline.score import Finisher
+from audit.pipeline.score_table import GrowingTable, with_phrase_tests
 from audit.pipeline.write import write_run
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.redaction import failure_records
@@ -131,9 +132,11 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     if not outcome.audited:
         _log.warning("no study could be audited")
     with clock("summary"):
+        whole = settings.execution.shard is None
+        if whole:
+            table.add(list(outcome.habit_rows()))
         scores = score_table(table.to_frame())
         del table
-        whole = settings.execution.shard is None
         found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()
         scores = with_phrase_tests(scores, found.phrases)
         memory.now()

@@ -20,11 +20,12 @@ from audit.experiments.comparison_tables import check_out, compared_scores, writ
 from audit.experiments.experiment_inputs import ExperimentInputs, open_inputs
 from audit.experiments.method_cost import MeasuredMethod, measured_as
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import GrowingTable, Tally
+from audit.pipeline.aggregate import Tally
 from audit.pipeline.explain import Explainer
 from audit.pipeline.inputs import index_path
 from audit.pipeline.load import loaded_studies
 from audit.pipeline.score import ImageRecorder, RowScorer
+from audit.pipeline.score_table import GrowingTable
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
 from audit.privacy.messages import Message
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
@@ -164,6 +165,7 @@ def _scored(
         outcome.add(study)
         left_out.extend(study.left_out)
         progress("Comparing on studies", done, len(studies))
+    table.add(list(outcome.habit_rows()))
     return table, outcome, left_out
 
 

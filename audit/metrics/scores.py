@@ -52,6 +52,7 @@ __all__ = [
     "box_mask",
     "score_blind",
     "score_heat",
+    "score_on_grid",
     "tolerances",
     "unscored",
 ]
@@ -172,15 +173,10 @@ def score_blind(
         model_px: height and width of a pixel of the model's input, in source pixels.
         spacing_mm: height and width of a source pixel, if the header states it.
     """
-    if not case.boxes:
-        return tuple(s for method in BLIND_METHODS for s in unscored(method, "no box was drawn for this finding"))
-    target = rasterise(case.boxes)
-    if not target.any():
-        return tuple(s for method in BLIND_METHODS for s in unscored(method, "the box lies outside the image"))
-    near = {
-        name: None if tolerance is None else _near(case, image_shape, tolerance)
-        for name, tolerance in tolerances(model_px=model_px, spacing_mm=spacing_mm).items()
-    }
+    prepared = _prepare(case, image_shape, tolerances(model_px=model_px, spacing_mm=spacing_mm))
+    if isinstance(prepared, str):
+        return tuple(score for method in BLIND_METHODS for score in unscored(method, prepared))
+    target, near = prepared
     scores = list(_random_scores(target, near))
     references = {
         "centre": centre_map(),
@@ -191,9 +187,58 @@ def score_blind(
         if reference is None:
             scores.extend(unscored(method, "no other patient of the cohort has a box for this finding"))
         else:
-            scores.extend(_blind_pointing(method, reference, near))
-            scores.extend(_map_scores(method, reference, target))
+            scores.extend(_grid_scores(method, reference, target, near))
     return tuple(scores)
+
+
+def score_on_grid(
+    reference: Float[np.ndarray, "128 128"] | None,
+    case: BlindCase,
+    *,
+    method: str,
+    image_shape: tuple[int, int],
+    model_px: tuple[float, float],
+    spacing_mm: tuple[float, float] | None = None,
+) -> tuple[Score, ...]:
+    """Score one map over the image in the same way as the content-blind references.
+
+    Args:
+        reference: 128 x 128 cells over the image; None if no other patient's image has heat.
+        case: the case that is scored.
+        method: the name under which the scores are listed.
+        image_shape: rows and columns of the source.
+        model_px: height and width of a pixel of the model's input, in source pixels.
+        spacing_mm: height and width of a source pixel, where the header says what it is.
+    """
+    if reference is None:
+        return unscored(method, "no other patient of the cohort has heat")
+    prepared = _prepare(case, image_shape, tolerances(model_px=model_px, spacing_mm=spacing_mm))
+    return unscored(method, prepared) if isinstance(prepared, str) else (*_grid_scores(method, reference, *prepared),)
+
+
+_Near = Mapping[str, Bool[np.ndarray, "128 128"] | None]
+
+
+def _prepare(
+    case: BlindCase, image_shape: tuple[int, int], reaches: Mapping[str, Tolerance | None]
+) -> tuple[Bool[np.ndarray, "128 128"], _Near] | str:
+    """Return the target's cells and, for each pointing game, those that hit; or the reason why there are none."""
+    if not case.boxes:
+        return "no box was drawn for this finding"
+    target = rasterise(case.boxes)
+    if not target.any():
+        return "the box lies outside the image"
+    near = {
+        name: None if tolerance is None else _near(case, image_shape, tolerance) for name, tolerance in reaches.items()
+    }
+    return target, near
+
+
+def _grid_scores(
+    method: str, reference: Float[np.ndarray, "128 128"], target: Bool[np.ndarray, "128 128"], near: _Near
+) -> Iterator[Score]:
+    yield from _blind_pointing(method, reference, near)
+    yield from _map_scores(method, reference, target)
 
 
 def _near(case: BlindCase, image_shape: tuple[int, int], tolerance: Tolerance) -> Bool[np.ndarray, "128 128"]:

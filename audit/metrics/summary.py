@@ -11,7 +11,14 @@ from jaxtyping import Bool, Float, Int
 from audit.metrics.against_blind import filled
 from audit.metrics.statistics import paired_difference, patient_interval
 from reports.run_record import ScoreDifference, ScoreSummary
-from reports.score_catalogue import BLIND_METHODS, REFERENCES, is_reference, shuffled_name
+from reports.score_catalogue import (
+    BLIND_METHODS,
+    REFERENCES,
+    is_reference,
+    mean_heat_name,
+    shuffled_name,
+    untrained_name,
+)
 
 __all__ = ["iou_at_cohort_threshold", "score_table", "summarise"]
 
@@ -185,7 +192,7 @@ class _Cases:
     ) -> Iterator[ScoreDifference]:
         """Return the method minus each reference where both were scored; needs enough patients."""
         own = self.methods[method].values
-        for reference in (*REFERENCES, shuffled_name(method)):
+        for reference in (*REFERENCES, mean_heat_name(method), untrained_name(method), shuffled_name(method)):
             if reference not in self.methods:
                 continue
             theirs = self.methods[reference].values

@@ -13,8 +13,9 @@ from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksu
 from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
 from audit.output.stored import keyed_rows, rescore_study, stored_study
-from audit.pipeline.aggregate import FinishedStudy, GrowingTable, Tally, conclude, with_phrase_tests
+from audit.pipeline.aggregate import FinishedStudy, Tally, conclude
 from audit.pipeline.fingerprint import with_targets
+from audit.pipeline.score_table import GrowingTable, with_phrase_tests
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
 from audit.privacy.messages import Message, messages_of
@@ -108,11 +109,12 @@ def rescore(
         except DamagedError as error:
             failed.append(_failure(folder, error))
         else:
-            finished = FinishedStudy.of(record, embeddings=scored.embeddings)
+            finished = FinishedStudy.of(record, embeddings=scored.embeddings, heats=scored.heats)
             table.add(finished.rows)
             outcome.add(finished)
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
+    table.add(list(outcome.habit_rows()))
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()))
     scores = with_phrase_tests(scores, found.phrases)

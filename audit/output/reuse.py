@@ -21,7 +21,7 @@ from audit.storage.folder import ARCHIVED, STUDIES, archive, clean, discard_arch
 from audit.storage.lock import Shard
 from pipelines.errors import DamagedError, OutputError
 from pipelines.study import Exclusion, Study
-from reports.reading import read_embeddings
+from reports.reading import read_embeddings, read_heats
 from reports.record import ExcludedImage, FailedStudyRecord, StudyRecord
 from reports.results_folder import FAILED, RECORD, read_failed, read_record, read_study
 from reports.run_record import DoneAgain, HistoryRecord
@@ -297,6 +297,7 @@ def reuse_study(
     return FinishedStudy.of(
         record,
         embeddings=read_embeddings(folder, record),
+        heats=read_heats(folder, record),
         left_out=left_out_before(record.left_out, planned.study, finisher.keys),
     )
 

@@ -144,7 +144,8 @@ def _image(
             for area, letters in zip(image.blanked, image.letters or image.blanked, strict=True)
         ),
     )
-    scorer = ImageScorer(context, seen)
+    untrained = {each.method: stored.heats[each.heat] for each in image.untrained}
+    scorer = ImageScorer(context, seen, untrained)
     own = own_boxes(image)
     phrases = [
         _phrase(replace(phrase, other_side_cosine=cosine), index, seen, scorer, stored)

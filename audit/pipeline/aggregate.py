@@ -1,24 +1,23 @@
-"""Aggregation: the part of each study's record that the tables and conclusions of a run need, and the conclusions.
+"""Aggregation: the part of each study's record that the tables and conclusions of a run need, and the conclusions."""
 
-During a run the score rows are stored in columns, which take bytes per value instead of objects.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from audit.controls.evidence import ControlRow, evidence_of, summarise_controls
 from audit.controls.verdict import verdict_of
+from audit.metrics.habit import HeatedImage, heated_images, mean_heat_rows
 from audit.metrics.recognition import EmbeddedImage, EmbeddedPhrase, Recognition, recognise
 from audit.metrics.reliance import ErasedPhrase, reliance_tests, reliance_values
 from audit.metrics.statistics import INTERVAL
 from audit.metrics.subgroups import NOT_KNOWN, ImageFacts, summarise_subgroups
 from audit.metrics.summary import summarise
+from audit.pipeline.score_table import score_rows
 from pipelines.findings import BROADER
 from pipelines.study import Context, Exclusion
 from reports.reading import embedding_names
@@ -32,49 +31,12 @@ from reports.run_record import (
     SubgroupSummary,
     VerdictRecord,
 )
-from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, COSINE, PERCENTILE, POINTING
+from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, PERCENTILE, POINTING
 
-__all__ = ["Conclusions", "FinishedStudy", "GrowingTable", "Tally", "conclude", "score_rows", "with_phrase_tests"]
+__all__ = ["Conclusions", "FinishedStudy", "Tally", "conclude"]
 
-_NAME = pa.dictionary(pa.int32(), pa.string())  # as many values as studies
-_WORD = pa.dictionary(pa.int16(), pa.string())  # few values
-_SCHEMA = pa.schema(
-    {
-        "study": _NAME,
-        "image": _NAME,
-        "patient": _NAME,
-        "phrase": pa.int32(),
-        "finding": _WORD,
-        "side": _WORD,
-        "zone": _WORD,
-        "context": _WORD,
-        "method": _WORD,
-        "score": _WORD,
-        "value": pa.float64(),
-        "outcome": _WORD,
-        "reason": _WORD,
-        "levels": pa.list_(pa.float32()),
-    }
-)
-_EMBEDDED_AT_MOST = 2000  # images: the comparisons grow with their square, and the intervals hardly narrow
-_PARTS_AT_MOST = 256  # parts, each with its own dictionary, before they are joined
-
-
-def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
-    """Yield one row of the score table per phrase, method and score, with the keys of study and patient."""
-    for image in images:
-        for index, phrase in enumerate(image.phrases):
-            shared = {
-                "study": study,
-                "image": image.key,
-                "patient": patient,
-                "phrase": index,
-                "finding": phrase.finding,
-                "side": phrase.side,
-                "zone": phrase.zone,
-                "context": phrase.context,
-            }
-            yield from ({**shared, **score.model_dump()} for score in phrase.scores)
+_Image = TypeVar("_Image", EmbeddedImage, HeatedImage)
+_COMPARED_AT_MOST = 2000  # images: the comparisons grow with their square, and the intervals hardly narrow
 
 
 def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
@@ -200,6 +162,7 @@ class FinishedStudy:
     peaks: Sequence[tuple[str, float]] = ()  # method and maximum cell of each heat map
     embedded: Sequence[EmbeddedImage] = ()
     erased: Sequence[ErasedPhrase] = ()
+    heated: Sequence[HeatedImage] = ()
     left_out: tuple[Exclusion, ...] = ()
     seconds: dict[str, float] | None = None  # by stage
     key: str = ""  # key of the study
@@ -211,11 +174,12 @@ class FinishedStudy:
         record: StudyRecord,
         *,
         embeddings: Mapping[str, np.ndarray] = MappingProxyType({}),
+        heats: Mapping[str, np.ndarray] = MappingProxyType({}),
         left_out: tuple[Exclusion, ...] = (),
         seconds: dict[str, float] | None = None,
         record_sha256: str = "",
     ) -> "FinishedStudy":
-        """Extract from a study's record, and its embeddings, what the tables and conclusions of a run need."""
+        """Extract from a study's record, embeddings and heat maps what the tables and conclusions of a run need."""
         return cls(
             images=len(record.images),
             phrases=sum(len(image.phrases) for image in record.images),
@@ -226,37 +190,14 @@ class FinishedStudy:
             peaks=list(_peaks(record)),
             embedded=list(_embedded(record, embeddings)),
             erased=list(_erased(record)),
+            heated=list(
+                heated_images(record.images, heats, method=record.method, study=record.key, patient=record.patient)
+            ),
             left_out=left_out,
             seconds=seconds,
             key=record.key,
             record_sha256=record_sha256,
         )
-
-
-class GrowingTable:
-    """A table to which rows are added study by study."""
-
-    def __init__(self) -> None:
-        self._parts: list[pa.Table] = []
-
-    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Add the rows of one study; fields that a row does not have are missing values."""
-        if not rows:
-            return
-        columns = {name: [row.get(name) for row in rows] for name in _SCHEMA.names}
-        self._parts.append(pa.table(columns, schema=_SCHEMA))
-        if len(self._parts) >= _PARTS_AT_MOST:
-            self._parts = [self._joined()]
-
-    def _joined(self) -> pa.Table:
-        return pa.concat_tables(self._parts).unify_dictionaries().combine_chunks()
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return all rows, with words as categories."""
-        if not self._parts:
-            self._parts = [_SCHEMA.empty_table()]
-        frame: pd.DataFrame = self._joined().to_pandas()
-        return frame
 
 
 @dataclass(slots=True)
@@ -272,6 +213,7 @@ class Tally:
     peaks: dict[str, list[float]] = field(default_factory=dict)  # of each heat, by method
     embedded: list[EmbeddedImage] = field(default_factory=list)
     erased: list[ErasedPhrase] = field(default_factory=list)
+    heated: list[HeatedImage] = field(default_factory=list)
 
     def add(self, study: FinishedStudy) -> None:
         """Count a study and store what the conclusions need of it."""
@@ -287,14 +229,22 @@ class Tally:
             self.peaks.setdefault(method, []).append(peak)
         self.erased.extend(study.erased)
         self.embedded.extend(study.embedded)
-        if len(self.embedded) > 2 * _EMBEDDED_AT_MOST:
-            self.embedded = self.gallery()
+        self.heated.extend(study.heated)
+        if len(self.embedded) > 2 * _COMPARED_AT_MOST:
+            self.embedded = _sample(self.embedded)
+        if len(self.heated) > 2 * _COMPARED_AT_MOST:
+            self.heated = _sample(self.heated)
 
-    def gallery(self) -> list[EmbeddedImage]:
-        """Return the images among which recognition is measured: all, or a sample that depends on their keys alone."""
-        if len(self.embedded) <= _EMBEDDED_AT_MOST:
-            return self.embedded
-        return sorted(self.embedded, key=lambda image: sha256(image.key.encode()).digest())[:_EMBEDDED_AT_MOST]
+    def habit_rows(self) -> Iterator[dict[str, object]]:
+        """Yield the rows of the score table for each method's mean heat on other patients' images."""
+        return mean_heat_rows(_sample(self.heated))
+
+
+def _sample(images: list[_Image]) -> list[_Image]:
+    """Return the images that are compared with each other: all, or a sample that depends on their keys alone."""
+    if len(images) <= _COMPARED_AT_MOST:
+        return images
+    return sorted(images, key=lambda image: sha256(image.key.encode()).digest())[:_COMPARED_AT_MOST]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +274,7 @@ def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, 
     if scores.empty:
         return Conclusions()
     controls = summarise_controls(outcome.controls)
-    recognition = recognise(outcome.gallery())
+    recognition = recognise(_sample(outcome.embedded))
     return Conclusions(
         summaries=tuple(summarise(scores)),
         controls=controls,
@@ -370,33 +320,3 @@ def _phrase_values(
             }
         falls = reliance_values(changed.get(place), found, recognition.sd)
         yield *place, {name: value for name, value in {**values, **falls}.items() if value is not None}
-
-
-def with_phrase_tests(table: pd.DataFrame, phrases: Sequence[tuple[str, int, Mapping[str, float]]]) -> pd.DataFrame:
-    """Append rows of recognition and reliance to the table of scores.
-
-    Args:
-        table: the scores of heat maps (:func:`audit.metrics.summary.score_table`).
-        phrases: key of the image, phrase and values by score, of phrases of the table.
-    """
-    rows = [
-        {"image": image, "phrase": phrase, "method": COSINE, "score": score, "value": value, "outcome": "scored"}
-        for image, phrase, values in phrases
-        for score, value in values.items()
-    ]
-    if not rows:
-        return table
-    about = ["study", "image", "patient", "phrase", "finding", "side", "zone", "context"]
-    known = table[about].drop_duplicates(["image", "phrase"]).astype({"image": "str"})
-    added = known.merge(pd.DataFrame(rows), on=["image", "phrase"], how="inner").assign(reason=None)
-    types = {
-        name: pd.CategoricalDtype([*dtype.categories, *_new(added[name], dtype)])
-        for name, dtype in table.dtypes.items()
-        if isinstance(dtype, pd.CategoricalDtype)
-    }
-    both = [table.astype(types), added[table.columns].astype(table.dtypes.to_dict() | types)]
-    return pd.concat(both, ignore_index=True)
-
-
-def _new(values: pd.Series, known: pd.CategoricalDtype) -> list[str]:
-    return [value for value in values.dropna().unique().tolist() if value not in known.categories]

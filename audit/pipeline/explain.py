@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from secrets import token_bytes
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from audit.attribution.engine import Method, pair_seed
 from audit.attribution.left_out import leave_one_word_out
 from audit.attribution.m2ib import M2IB
 from audit.attribution.methods import build_method, check_fit, chosen_methods, numbers_by_method
-from audit.attribution.numerics import Precision
+from audit.attribution.numerics import Precision, flushed_denormals
 from audit.attribution.pairs import Attribution, Request
 from audit.configuration import RunConfig
 from audit.controls.embedding import CaseEmbeddings, Embedder
@@ -48,6 +50,8 @@ class ExplainedCase:
     words: tuple[WordReferences, ...] = ()  # one for each of phrase_texts; empty if no method explains words
     embeddings: CaseEmbeddings | None = None
     erased: tuple[ErasedRegion, ...] = ()
+    untrained: Mapping[str, Float[Tensor, "grid_rows grid_columns"]] = field(default_factory=dict)
+    """Heat before the first step, by the name of each method that has a bottleneck; the same for every phrase"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,7 @@ class Explainer:
                     controls=self._controls(case, request),
                     faithfulness=scores,
                     words=self._words(request),
+                    untrained=self._untrained(request),
                 ),
                 request,
             )
@@ -200,6 +205,12 @@ class Explainer:
             )
             for place, words in enumerate(left_out)
         )
+
+    def _untrained(self, request: Request) -> dict[str, Float[Tensor, "grid_rows grid_columns"]]:
+        """Compute the heat of an image before the first step, alone: in a batch, rounding depends on other images."""
+        with self.clock("prefix"), flushed_denormals():
+            found = {method.name: method.untrained_heat(self.encoder, request.pixels[None]) for method in self.methods}
+        return {name: heat[0].float().cpu() for name, heat in found.items() if heat is not None}
 
     def _with_cosines(self, explained: ExplainedCase, request: Request) -> ExplainedCase:
         """Add what needs forward passes alone: embeddings, and the cosines with changed images."""

@@ -15,12 +15,14 @@ import numpy as np
 from audit.configuration import RunConfig
 from audit.controls.evidence import pearson
 from audit.machine import Stopwatch
+from audit.metrics.habit import heated_images
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
-from audit.pipeline.aggregate import FinishedStudy, score_rows
+from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.fingerprint import Fingerprints
 from audit.pipeline.load import phrase_texts
 from audit.pipeline.phrase_words import PhraseWords
+from audit.pipeline.score_table import score_rows
 from audit.pipeline.scoring_context import Grid, ImageScorer, ScoringContext, target_ids
 from audit.pipeline.write import valid_png, write_study
 from audit.privacy.pseudonyms import Pseudonyms, path_key
@@ -44,6 +46,7 @@ from reports.record import (
     ScoredImage,
     ScoredPhrase,
     StudyRecord,
+    UntrainedHeatRecord,
 )
 from reports.targets import scored_boxes
 
@@ -63,13 +66,18 @@ class ImageRecorder:
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
         """Score one image and return its record with the heat maps that it names, which start with ``prefix``."""
-        heats: dict[str, Grid] = {}
-        scorer = ImageScorer(self.context, explained.loaded)
+        untrained = {method: _stored_heat(heat.numpy()) for method, heat in explained.untrained.items()}
+        heats = {f"{prefix}-untrained-{method}": heat for method, heat in untrained.items()}
+        scorer = ImageScorer(self.context, explained.loaded, untrained)
         phrases = tuple(
             self._phrase(explained, scorer, index, f"{prefix}-phrase-{index + 1}", heats)
             for index in range(len(explained.loaded.case.phrases))
         )
-        return self._image(explained.loaded, phrases, prefix), heats
+        stored = tuple(
+            UntrainedHeatRecord(method=method, heat=f"{prefix}-untrained-{method}", total=_total(heat))
+            for method, heat in untrained.items()
+        )
+        return replace(self._image(explained.loaded, phrases, prefix), untrained=stored), heats
 
     def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
         image, keys = loaded.case.image, self.redactor.keys
@@ -322,6 +330,7 @@ class Finisher:
         return FinishedStudy.of(
             record,
             embeddings=embeddings,
+            heats=heats,
             left_out=explained.left_out,
             seconds=dict(clock.seconds),
             record_sha256=written,
@@ -376,7 +385,9 @@ class RowScorer:
         """Score a study's heat."""
         if not explained.cases:
             return FinishedStudy(left_out=explained.left_out)
-        images = [self.recorder.record(case, prefix="image")[0] for case in explained.cases]
+        scored = [self.recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
+        images = [image for image, _ in scored]
+        heats = {name: heat for _, of_image in scored for name, heat in of_image.items()}
         study = explained.study
         key = self.recorder.redactor.keys.key("study", study.study_instance_uid)
         patient = self.recorder.context.patient(study.cases[0].image)
@@ -385,6 +396,7 @@ class RowScorer:
             phrases=sum(len(image.phrases) for image in images),
             is_phantom=_is_phantom(study),
             rows=list(score_rows(images, study=key, patient=patient)),
+            heated=list(heated_images(images, heats, method=self.recorder.methods[0][0], study=key, patient=patient)),
             left_out=explained.left_out,
             key=key,
         )

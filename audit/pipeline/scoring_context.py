@@ -22,6 +22,7 @@ from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
 from pipelines.study import Case, Image, Phrase, Study
 from reports.record import Pixel, Score
+from reports.score_catalogue import untrained_name
 from reports.targets import box_ids
 
 __all__ = ["Grid", "ImageScorer", "PatientPseudonyms", "ScorableImage", "ScoringContext", "target_ids"]
@@ -150,8 +151,16 @@ def target_ids(case: Case, phrase: Phrase) -> tuple[str, ...]:
 class ImageScorer:
     """Scores every heat map of one image; values that depend only on the image are computed once."""
 
-    def __init__(self, context: ScoringContext, loaded: ScorableImage) -> None:
+    def __init__(self, context: ScoringContext, loaded: ScorableImage, untrained: Mapping[str, Grid]) -> None:
+        """Prepare the scores of an image.
+
+        Args:
+            context: boxes and references of the cohort.
+            loaded: the image.
+            untrained: heat before the first step, by method, as stored; a reference of every phrase.
+        """
         self._context, self._loaded = context, loaded
+        self._untrained = {untrained_name(method): _shown(loaded, stored) for method, stored in untrained.items()}
         self._shortcuts = ShortcutScorer(
             regions_of(loaded.picture, loaded.valid, loaded.blanked),
             model_px=loaded.placement.model_px,
@@ -180,14 +189,24 @@ class ImageScorer:
         """Compute the pointing game at tolerance 0 for further heat maps of a phrase; None if it has no box."""
         mask = self._context.mask(self._loaded, phrase)
         for stored in heats:
-            heat = _on_source(self._loaded, stored)
-            heat[~self._loaded.valid] = np.nan
-            yield pointing_outcome(heat, mask).is_hit
+            yield pointing_outcome(_shown(self._loaded, stored), mask).is_hit
 
     def _references(self, phrase: Phrase) -> tuple[Score, ...]:
         """Score the references of every method."""
         seen = self._shortcuts.area_shares(self._loaded.placement.visible(), phrase)
-        return (*self._context.references(self._loaded, phrase), *seen)
+        untrained = (
+            score
+            for name, heat in self._untrained.items()
+            for score in self._context.score(self._loaded, phrase, heat, method=name)
+        )
+        return (*self._context.references(self._loaded, phrase), *untrained, *seen)
+
+
+def _shown(loaded: ScorableImage, stored: Grid) -> Float[np.ndarray, "rows columns"]:
+    """Resample a heat map to source pixels; NaN where the model has no input and behind collimators."""
+    heat = _on_source(loaded, stored)
+    heat[~loaded.valid] = np.nan
+    return heat
 
 
 def _on_source(loaded: ScorableImage, stored: Grid) -> Float[np.ndarray, "rows columns"]:

@@ -75,8 +75,30 @@ def test_the_untrained_bottleneck_of_m2ib_depends_on_the_norm_of_each_token_alon
     assert words == pytest.approx(expected, rel=1e-4)
 
 
-def test_every_method_with_a_bottleneck_has_an_untrained_one_and_no_other_has(phantom: DualEncoder) -> None:
+def test_the_untrained_heat_of_m2ib_is_its_heat_with_one_step_and_depends_on_the_norms_alone(
+    phantom: DualEncoder, pixels: torch.Tensor
+) -> None:
+    (heat,) = M2IB().untrained_heat(phantom, pixels[None])
+    layer = M2IB().split(phantom)[0]
+    squares = phantom.image.prefix(pixels[None], layer)[0].square().sum(-1)[phantom.image.leading_tokens :]
+    assert torch.corrcoef(torch.stack([heat.flatten(), squares]))[0, 1] > 0.9999
+    request = Request(pixels=pixels, phrases=PHRASES[:1], seeds=[3])
+    ((of_one_step,),) = M2IB(steps=1).explain_batch(phantom, [request])
+    torch.testing.assert_close(heat, of_one_step.heat, rtol=1e-4, atol=1e-3)
+
+
+def test_the_untrained_heat_of_iba_is_its_heat_with_one_step(phantom: DualEncoder, pixels: torch.Tensor) -> None:
+    (heat,) = IBA().untrained_heat(phantom, pixels[None])
+    request = Request(pixels=pixels, phrases=PHRASES[:1], seeds=[3])
+    ((of_one_step,),) = IBA(steps=1).explain_batch(phantom, [request])
+    torch.testing.assert_close(heat, of_one_step.heat, rtol=1e-4, atol=1e-3)
+
+
+def test_every_method_with_a_bottleneck_has_an_untrained_one_and_no_other_has(
+    phantom: DualEncoder, pixels: torch.Tensor
+) -> None:
     assert Saliency().untrained_words(phantom, PHRASES) is None
+    assert Saliency().untrained_heat(phantom, pixels[None]) is None
     for method in (M2IB(), IBA()):
         words = method.untrained_words(phantom, PHRASES)
         assert [len(each) for each in words] == [5, 1, 5]

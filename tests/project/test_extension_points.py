@@ -37,7 +37,7 @@ from pipelines.text.formats.file import ReadReports, ReportFile
 from pipelines.text.reports import ReportFormat
 from reports.record import ScoredPhrase
 from reports.results_folder import read_study, study_folders
-from reports.score_catalogue import BLIND_METHODS, POINTING, SCORES, ScoreSpec
+from reports.score_catalogue import BLIND_METHODS, POINTING, SCORES, ScoreSpec, mean_heat_name
 
 
 class Brightness(Method):
@@ -157,7 +157,7 @@ def test_each_extension_point_takes_one_more_and_shows_it(tmp_path: Path, monkey
     assert set(peaks.outcome) <= {"hit", "miss"}
     assert len(peaks) == len(scores[(scores.method == "random") & (scores.score == POINTING)]) > 0
     cold = scores[scores.score == COLD.name]
-    assert set(cold.method) == {"brightness", *BLIND_METHODS}
+    assert set(cold.method) == {"brightness", mean_heat_name("brightness"), *BLIND_METHODS}
     assert cold[cold.method.isin(("brightness", "centre"))].value.between(0, 1).all()
     page = (tmp_path / "out" / "index.html").read_text()
     assert "<caption>Cold share of the box</caption>" in page

@@ -49,7 +49,9 @@ from reports.score_catalogue import (
     UNIFORM_WORDS,
     WORD_REFERENCES,
     WORDS_ON_FINDING,
+    mean_heat_name,
     names_of,
+    untrained_name,
 )
 from reports.study_page import render_study
 from reports.targets import own_boxes
@@ -320,10 +322,15 @@ def _cohort() -> RunRecord:
         *(
             _summary(
                 score,
-                differences=(DIFFERENCE, _changed(DIFFERENCE, reference="another reader", low=-0.1)),
+                differences=(
+                    DIFFERENCE,
+                    _changed(DIFFERENCE, reference="another reader", low=-0.1),
+                    *(_changed(DIFFERENCE, reference=name("m2ib")) for name in (mean_heat_name, untrained_name)),
+                ),
             )
             for score in (POINTING_MM, RANK)
         ),
+        *(_summary("pointing game, tau 0", name("m2ib")) for name in (mean_heat_name, untrained_name)),
         _summary(PRECISION, differences=(_changed(DIFFERENCE, low=-0.1),)),
         _summary(MEAN_IOU, differences=(_changed(DIFFERENCE, patients=4),)),
         _summary(COHORT_IOU, differences=(_changed(DIFFERENCE, reference="another reader"),)),
