@@ -130,8 +130,9 @@ VerdictTest = Literal[
     "recognition",
     "blank image",
     "marker",
-    "mean heat",
+    "fixed place",
     "blind map",
+    "mean heat",
     "words",
     "reliance",
 ]

@@ -31,7 +31,7 @@ def counts_of(run: "RunRecord") -> str:
 
 
 def findings_of(run: "RunRecord") -> Iterator[str]:
-    """Yield the verdict on each method and its share of hits, from the summaries of ``run.json``.
+    """Yield the verdict on each method, its share of hits, and what to do, from ``run.json``.
 
     The share of hits is that of the pointing game (tau 0) over all scored phrases. It is followed by the share of the
     best content-blind reference. The lines contain only figures and names of methods: no report text, no file names
@@ -42,6 +42,8 @@ def findings_of(run: "RunRecord") -> Iterator[str]:
     for verdict in run.verdicts:
         yield f"Verdict on {verdict.method}: {verdict.verdict}"
         yield f"  {_hits(run, verdict.method)}"
+        if verdict.action:
+            yield f"  {verdict.action}"
 
 
 def _hits(run: "RunRecord", method: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.configuration import RunConfig
-from audit.controls.verdict import LEAST_PHRASES
+from audit.controls.verdict_rule import LEAST_PHRASES
 from audit.execution.run import run
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort

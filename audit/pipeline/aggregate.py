@@ -275,13 +275,14 @@ def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, 
         return Conclusions()
     controls = summarise_controls(outcome.controls)
     recognition = recognise(_sample(outcome.embedded))
+    tests = (*recognition.tests, *reliance_tests(outcome.erased, recognition))
     return Conclusions(
         summaries=tuple(summarise(scores)),
         controls=controls,
-        verdicts=tuple(verdict_of(scores, controls, method=method) for method, _ in methods),
+        verdicts=tuple(verdict_of(scores, controls, tests, method=method) for method, _ in methods),
         evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods)),
         subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods]),
-        cosine_tests=(*recognition.tests, *reliance_tests(outcome.erased, recognition)),
+        cosine_tests=tests,
         cosine_sd=recognition.sd,
         recognised=_by_image(recognition),
         phrases=tuple(_phrase_values(recognition, outcome.erased)),

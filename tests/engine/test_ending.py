@@ -52,6 +52,12 @@ def test_hits_stand_with_their_interval_beside_the_best_blind_reference() -> Non
     ]
 
 
+def test_the_action_of_a_verdict_is_the_last_line() -> None:
+    verdict = VerdictRecord(method="m2ib", verdict="grounded", because=(), rule="", action="Audit again next year.")
+    *_, action = findings_of(run_of(summary("m2ib", 0.87), *BLIND, verdicts=(verdict,)))
+    assert action == "  Audit again next year."
+
+
 def test_only_the_share_over_all_phrases_each_counted_once_is_told() -> None:
     others = (
         summary("m2ib", 0.11, finding=min(FINDINGS)),

@@ -19,7 +19,16 @@ from audit.privacy.pseudonyms import load_salt
 from pipelines.errors import OutputError
 from pipelines.geometry import Fit
 from reports.results_folder import read_run, read_study, study_folders
-from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, COSINE, PERCENTILE, WORD_REFERENCES, names_of
+from reports.score_catalogue import (
+    AREA_SHARE,
+    BLIND_METHODS,
+    COSINE,
+    PERCENTILE,
+    WORD_REFERENCES,
+    mean_heat_name,
+    names_of,
+    untrained_name,
+)
 
 SCORES, SHORTCUT_SCORES = names_of("localisation"), names_of("shortcut")
 
@@ -66,7 +75,8 @@ def test_a_run_leaves_pages_records_heat_and_tables(clean: tuple[Path, Result]) 
     for folder in study_folders(out):
         study = read_study(folder)
         for image in study.record.images:
-            assert {phrase.heat for phrase in image.phrases} == set(study.heats)
+            (untrained,) = image.untrained
+            assert {untrained.heat, *(phrase.heat for phrase in image.phrases)} == set(study.heats)
             for phrase in image.phrases:
                 assert np.isclose(study.heats[phrase.heat].sum(), phrase.total_nats, rtol=0.01)
 
@@ -74,10 +84,13 @@ def test_a_run_leaves_pages_records_heat_and_tables(clean: tuple[Path, Result]) 
 def test_the_table_holds_a_row_per_image_phrase_method_and_score(clean: tuple[Path, Result]) -> None:
     table = pd.read_parquet(clean[0] / "scores.parquet")
     assert not table.duplicated(["image", "phrase", "method", "score"]).any()
-    references = {*BLIND_METHODS, AREA_SHARE, *WORD_REFERENCES}
+    own_references = {mean_heat_name("m2ib"), untrained_name("m2ib")}
+    references = {*BLIND_METHODS, AREA_SHARE, *WORD_REFERENCES, *own_references}
     assert set(table["method"]) == {"m2ib", COSINE, *references}
     of_boxes = table[table["score"].isin(SCORES)]
-    assert (of_boxes.groupby(["image", "phrase"]).size() == 5 * len(SCORES)).all()
+    assert (
+        of_boxes.groupby(["image", "phrase"]).size() == (1 + len(BLIND_METHODS) + len(own_references)) * len(SCORES)
+    ).all()
     of_place = table[table["score"].isin(SHORTCUT_SCORES)]
     assert (of_place[of_place["method"] == "m2ib"].groupby(["image", "phrase"]).size() == len(SHORTCUT_SCORES)).all()
     assert set(of_place["method"]) == {"m2ib", AREA_SHARE}
@@ -107,7 +120,8 @@ def test_a_study_whose_header_says_more_than_is_read_has_its_report_masked_whole
 
 def test_the_same_seed_gives_the_same_heat_and_another_seed_another(cohort: Path, tmp_path: Path) -> None:
     def heats(out: Path) -> list[np.ndarray]:
-        return [heat for folder in study_folders(out) for heat in read_study(folder).heats.values()]
+        studies = [read_study(folder) for folder in study_folders(out)]
+        return [study.heats[phrase.heat] for study in studies for i in study.record.images for phrase in i.phrases]
 
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
         run(settings_for(cohort, tmp_path / name, seed=seed, steps=4, limit=2))
@@ -201,15 +215,16 @@ def test_keys_change_with_the_salt(cohort: Path, tmp_path: Path, monkeypatch: py
     assert not {f.name for f in study_folders(tmp_path / "one")} & {f.name for f in study_folders(tmp_path / "two")}
 
 
-def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_and_its_page(clean: tuple[Path, Result]) -> None:
+def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_action_and_page(clean: tuple[Path, Result]) -> None:
     out, result = clean
     record = read_run(out)
-    counts, verdict, hits, page = result.stdout.splitlines()
+    counts, verdict, hits, action, page = result.stdout.splitlines()
     assert (
         counts == f"{record.counts['audited']} studies audited, 0 failed, {record.counts['left out']} left out by rule"
     )
     assert verdict == f"Verdict on m2ib: {record.verdicts[0].verdict}"
     assert hits.startswith("  hits ")
+    assert action == f"  {record.verdicts[0].action}"
     assert page == str(out / "index.html")
 
 
@@ -226,8 +241,8 @@ def test_every_method_of_a_run_gets_its_verdict_and_hits(cohort: Path, tmp_path:
     result = CliRunner().invoke(app, command(cohort, tmp_path / "out", *methods))
     assert result.exit_code == 0, result.output
     _, *lines, _ = result.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines[::2]] == ["Verdict on m2ib", "Verdict on saliency"]
-    assert all(line.startswith("  hits ") for line in lines[1::2])
+    assert [line.split(":")[0] for line in lines[::3]] == ["Verdict on m2ib", "Verdict on saliency"]
+    assert all(line.startswith("  hits ") for line in lines[1::3])
 
 
 def test_a_shard_prints_no_verdict(cohort: Path, tmp_path: Path) -> None:

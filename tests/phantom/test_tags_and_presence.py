@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from audit.cli import app
-from audit.controls.verdict import LEAST_PHRASES
+from audit.controls.verdict_rule import LEAST_PHRASES
 from audit.experiments.commissioning import EXPECTED, LEAST_STUDIES
 from audit.phantom.evaluation import auc, auc_interval
 from audit.phantom.pool import make_pool
