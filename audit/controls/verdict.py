@@ -200,7 +200,7 @@ def _blank(fall: Estimate | None) -> VerdictStep:
 def _marker(marker: pd.DataFrame) -> VerdictStep:
     """Test the phrases on images with a marker; few of them are no reason for doubt."""
     share = patient_interval(marker["value"].to_numpy(dtype=float), marker["patient"].tolist())
-    sentence = f"the hottest point lies on a burned-in marker in {_format(share)} of {counted(len(marker), 'phrase')}"
+    sentence = f"the peak of the heat lies on a burned-in marker in {_format(share)} of {counted(len(marker), 'phrase')}"
     is_failed = share.low > MARKER_SHARE and not _are_few(share.values, share.patients)
     return VerdictStep(
         test="marker",
