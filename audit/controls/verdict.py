@@ -200,7 +200,8 @@ def _blank(fall: Estimate | None) -> VerdictStep:
 def _marker(marker: pd.DataFrame) -> VerdictStep:
     """Test the phrases on images with a marker; few of them are no reason for doubt."""
     share = patient_interval(marker["value"].to_numpy(dtype=float), marker["patient"].tolist())
-    sentence = f"the peak of the heat lies on a burned-in marker in {_format(share)} of {counted(len(marker), 'phrase')}"
+    phrases = counted(len(marker), "phrase")
+    sentence = f"the peak of the heat lies on a burned-in marker in {_format(share)} of {phrases}"
     is_failed = share.low > MARKER_SHARE and not _are_few(share.values, share.patients)
     return VerdictStep(
         test="marker",

@@ -50,8 +50,8 @@ not above {CHANCE}, by the lower end of the interval: ignores the image.
 With a blank image the cosine changes by less than {BLANK_SD} standard deviations of a phrase's cosines over the
 images, by both ends of the interval: ignores the image.
 
-The peak of the heat lies on a burned-in marker in more than {MARKER_SHARE:.0%} of the phrases on images with a marker, by
-the lower end of the interval: looks at the marker.
+The peak of the heat lies on a burned-in marker in more than {MARKER_SHARE:.0%} of the phrases on images with a marker,
+by the lower end of the interval: looks at the marker.
 
 The heat lies at the same place on every image: its correlation with the method's mean heat on other patients' images
 is above {FIXED_PLACE}, by the lower end of the interval, and its share of hits is not above that of the mean heat, by
