@@ -70,7 +70,7 @@ class _First:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _JudgedPhrase:
     """What decides on one phrase's lists."""
 
     phrase: ScoredPhrase
@@ -114,9 +114,9 @@ class CaseLists:
             for place, phrase in enumerate(image.phrases):
                 test = tests[place] if place < len(tests) else None
                 anchor = f"#phrase-{image_place}-{place}"
-                self._add(_case(phrase, image, test, method=study.method), study, anchor)
+                self._add(_judged(phrase, image, test, method=study.method), study, anchor)
 
-    def _add(self, case: _Case, study: StudyRecord, anchor: str) -> None:
+    def _add(self, case: _JudgedPhrase, study: StudyRecord, anchor: str) -> None:
         energy = _score(case.phrase, study.method, ENERGY)
         if energy is not None and case.outcome in {"hit", "miss"}:
             about = text("cases.energy", energy=format_number(energy, 2))
@@ -132,7 +132,7 @@ class CaseLists:
             signs = (case.relies is True) + (case.outcome == "hit")
             self._lists["reverse"].add((-signs, percentile, -reliance), self._line(case, study, anchor, about))
 
-    def _line(self, case: _Case, study: StudyRecord, anchor: str, about: str) -> CaseLine:
+    def _line(self, case: _JudgedPhrase, study: StudyRecord, anchor: str, about: str) -> CaseLine:
         return CaseLine(
             text=case.phrase.text,
             finding=case.phrase.finding or "",
@@ -141,7 +141,7 @@ class CaseLists:
             about=about,
         )
 
-    def _signs(self, case: _Case) -> list[str]:
+    def _signs(self, case: _JudgedPhrase) -> list[str]:
         """Say what speaks for and against a phrase, in the order of the three questions."""
         signs = []
         if case.percentile is not None:
@@ -179,10 +179,10 @@ def _list(name: str, found: _First) -> CaseList:
     )
 
 
-def _case(phrase: ScoredPhrase, image: ScoredImage, test: PhraseTest | None, *, method: str) -> _Case:
+def _judged(phrase: ScoredPhrase, image: ScoredImage, test: PhraseTest | None, *, method: str) -> _JudgedPhrase:
     # While other boxes replace the run's own, the erased regions are not those that the phrase is scored against.
     falls = falls_of(phrase) if image.own is None else None
-    return _Case(
+    return _JudgedPhrase(
         phrase=phrase,
         outcome=outcome_of(phrase, method=method),
         is_near=_score(phrase, method, POINTING_NEAR) == 1.0,
