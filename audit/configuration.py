@@ -87,12 +87,19 @@ class _Section(BaseModel):
 class InputsConfig(_Section):
     """The studies to audit."""
 
-    dicom_dir: Path = Field(description="Folder with the DICOM files, searched recursively.")
+    dicom_dir: Path = Field(
+        description="Folder with the images, searched recursively: DICOM, PNG, JPEG, TIFF, recognised by content."
+    )
     reports: Path = Field(description="Folder with the reports, or one file with reports.")
     boxes: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         default=(),
         description="Radiologists' boxes and outlines: a file in the format of a public dataset, COCO JSON, CSV, DICOM "
         "SR or GSPS, or a folder of such files. Can be repeated.",
+    )
+    image_tables: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Tables that describe PNG, JPEG and TIFF files (patient, study, view, sex, age, spacing), as "
+        "public sets publish them or a CSV with the column image; those in the image folder are found without it.",
     )
     all_views: bool = Field(default=False, description="Include lateral and unknown views.")
     frames: FramesChoice = Field(
@@ -115,7 +122,7 @@ class InputsConfig(_Section):
     @property
     def folders(self) -> list[Path]:
         """All input files and folders."""
-        return [self.dicom_dir, self.reports, *self.boxes]
+        return [self.dicom_dir, self.reports, *self.boxes, *self.image_tables]
 
 
 class ModelConfig(_Section):

@@ -58,7 +58,7 @@ class CheckRow:
 
 
 _KIND_OF_STAGE = {
-    **dict.fromkeys(("scan", "header"), "file"),
+    **dict.fromkeys(("scan", "header", "table"), "file"),
     **{stage: stage for stage in ("report", "boxes", "frames")},
     "pixels": "image",
 }
@@ -204,12 +204,13 @@ class Checked:
     """What would be audited, what would be excluded, and why."""
 
     counts: Mapping[str, int]
-    fates: Mapping[str, Mapping[CheckStatus, int]]  # for "files" of the DICOM folder, and for "reports"
+    fates: Mapping[str, Mapping[CheckStatus, int]]  # for "files" of the image folder, and for "reports"
     joined_by: Mapping[str, int]  # reports by the key that joined them to a study, audited or not
     findings: tuple[FindingCounts, ...]  # most frequent first
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then most frequent first
     rows: tuple[CheckRow, ...]
     nothing: str | None  # if nothing would be audited: what to correct first
+    sentences: tuple[str, ...]  # which public set the image files look like, and what is missing
     for_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels unmasked: for a terminal
 
     @property
@@ -249,6 +250,7 @@ def check(
         reasons=_reasons(rows),
         rows=rows,
         nothing=inputs.nothing,
+        sentences=inputs.sentences,
         for_owner=_reasons(rows_for_owner(inputs, folders, keys)),
     )
 

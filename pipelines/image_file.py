@@ -7,20 +7,18 @@ not state which of their 65,536 values they use.
 """
 
 import io
-import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.dicom.pixels import read_pixels
 from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import InputError
+from pipelines.images.opening import WHITE_IS_ZERO, decoding_step, has_deep_grey, is_white_zero, opened_picture, upright
 from pipelines.limits import MAX_PICTURE_PIXELS
 from pipelines.study import PixelStep
 
@@ -33,14 +31,6 @@ RANGE = "range"
 """The processing step of an image of more than 8 bits that was stretched over its own range."""
 
 _GREY_MODES = ("1", "L")
-_DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # grey of more than 8 bits, or of floats
-_ORIENTATION, _PHOTOMETRIC = 0x0112, 262  # EXIF; TIFF 6.0, section 3
-_WHITE_IS_ZERO = 0
-# What Pillow raises, depending on the format, for bytes that are truncated or contradict their header.
-_PILLOW_ERRORS = (
-    *(OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, EOFError, struct.error, MemoryError),
-    Pillow.DecompressionBombError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,50 +97,24 @@ def as_picture(image: Picture | np.ndarray) -> Picture:
 def _read_with_pillow(
     path: Path, max_pixels: int
 ) -> tuple[Float[np.ndarray, "rows columns *colours"], tuple[PixelStep, ...]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning may print file content; the size is checked here
-            with Pillow.open(path, formats=FORMATS) as opened:
-                if opened.width * opened.height > max_pixels:
-                    raise InputError(
-                        f"{path}: {opened.width} x {opened.height} pixels are more than the limit of {max_pixels:,} "
-                        "for one file; make it smaller"
-                    )
-                steps = [PixelStep(step="decoding", detail=f"{opened.format}, Pillow's mode {opened.mode}")]
-                if getattr(opened, "n_frames", 1) > 1:
-                    steps.append(PixelStep(step="frame", detail=f"first of {opened.n_frames} frames"))  # type: ignore[attr-defined] # formats of one frame have none
-                return _display(opened, path, steps)
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"{path}: neither DICOM nor one of {', '.join(FORMATS)}; save it in one of these formats"
-        ) from error
-    except _PILLOW_ERRORS as error:
-        raise InputError(
-            f"{path}: the image cannot be decoded ({type(error).__name__}); it is truncated, damaged or too large: "
-            "copy or save it again"
-        ) from error
-
-
-def _display(
-    opened: Pillow.Image, path: Path, steps: list[PixelStep]
-) -> tuple[Float[np.ndarray, "rows columns *colours"], tuple[PixelStep, ...]]:
-    white_is_zero = opened.format == "TIFF" and opened.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # type: ignore[attr-defined] # of TIFF alone
-    orientation = opened.getexif().get(_ORIENTATION, 1)
-    picture = ImageOps.exif_transpose(opened)
-    if orientation != 1:
-        steps.append(PixelStep(step="orientation", detail=f"EXIF orientation {orientation}"))
-    if picture.mode in _DEEP_MODES:
-        stretched, step = _stretched(np.asarray(picture, dtype=np.float64), path)
-        steps.append(step)
-        if white_is_zero:  # Pillow leaves the inversion of deep grey to its caller
-            stretched = np.float32(1.0) - stretched
-            steps.append(PixelStep(step="polarity", detail="inverted: TIFF's PhotometricInterpretation is WhiteIsZero"))
-        return stretched, tuple(steps)
-    mode = "L" if picture.mode in _GREY_MODES else "RGB"
-    if picture.mode not in {mode, "1"}:
-        steps.append(PixelStep(step="colour", detail=f"{picture.mode} converted to RGB, transparency dropped"))
-    values = np.asarray(picture.convert(mode), dtype=np.float32) / np.float32(255.0)
-    return values, tuple(steps)
+    with opened_picture(path, FORMATS, max_pixels=max_pixels) as opened:
+        steps = [decoding_step(opened)]
+        if getattr(opened, "n_frames", 1) > 1:
+            steps.append(PixelStep(step="frame", detail=f"first of {opened.n_frames} frames"))  # type: ignore[attr-defined] # formats of one frame have none
+        picture, turned = upright(opened)
+        steps += turned
+        if has_deep_grey(picture):
+            stretched, step = _stretched(np.asarray(picture, dtype=np.float64), path)
+            steps.append(step)
+            if is_white_zero(opened):
+                stretched = np.float32(1.0) - stretched
+                steps.append(WHITE_IS_ZERO)
+            return stretched, tuple(steps)
+        mode = "L" if picture.mode in _GREY_MODES else "RGB"
+        if picture.mode not in {mode, "1"}:
+            steps.append(PixelStep(step="colour", detail=f"{picture.mode} converted to RGB, transparency dropped"))
+        values = np.asarray(picture.convert(mode), dtype=np.float32) / np.float32(255.0)
+        return values, tuple(steps)
 
 
 def _stretched(

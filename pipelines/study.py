@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.shapes import Shape
 
 __all__ = [
+    "DICOM",
     "PART_OF_FILE",
     "Box",
     "Case",
@@ -32,6 +33,10 @@ __all__ = [
 
 PART_OF_FILE = re.compile(r" (?:row|message|report|frame) \d+(?: order \d+)?\Z")
 """Suffix of a source after the path: the position in a table, HL7 or FHIR file, or the frame."""
+
+
+DICOM = "DICOM"
+"""The format of an image that a DICOM file holds; image files have the names of their formats."""
 
 
 class View(StrEnum):
@@ -105,12 +110,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radiograph:
-    """Geometry and acquisition of a radiograph according to its header; nothing that identifies a patient."""
+    """Geometry and acquisition of a radiograph, from its header or table; nothing that identifies a patient."""
 
     rows: int
     columns: int
     view: View
-    view_source: str  # the header element that decided the view, for example "ViewPosition"
+    view_source: str  # the header element, or set and column of a table, that decided the view: "ViewPosition"
     photometric_interpretation: str | None = None
     spacing_mm: tuple[float, float] | None  # (row, column), as DICOM orders PixelSpacing; None if unknown
     spacing_source: str | None  # "PixelSpacing" or "ImagerPixelSpacing"
@@ -118,21 +123,27 @@ class Radiograph:
     horizontally_flipped: bool  # FieldOfViewHorizontalFlip: the patient's right lies at the image's right
     frames: int = 1  # in the file
     frame: int = 1  # number of this frame, from 1
+    file_format: str = DICOM  # or "PNG", "JPEG", "TIFF": an image file, which has no DICOM identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image(Radiograph):
-    """One radiograph's header, as far as the audit needs it; the pixels are not loaded."""
+    """One radiograph's header, as far as the audit needs it; the pixels are not loaded.
+
+    An image file has no header: its identifiers come from its path and from a table of images.
+    """
 
     path: Path
-    sop_instance_uid: str
+    sop_instance_uid: str  # of an image file its path below the scanned folder, with / between folders
     study_instance_uid: str
-    patient_id: str  # "" if the header has none
+    patient_id: str  # "" if it is unknown
     accession_number: str  # "" if the header has none
     accession_issuer: str = ""  # issuer of the accession number; "" if the header has none
     sex: str | None  # "F", "M", "O" or None
     age_years: float | None
     series_description: str
+    people: tuple[str, ...] = ()  # names in the table of images, to be masked in the report
+    original_shape: tuple[int, int] | None = None  # rows and columns of what an image file was made from, if known
 
     @property
     def instance(self) -> str:
@@ -197,7 +208,8 @@ class Report:
     accession_number: str | None = None
     stem: str | None = None  # file stem or id column: joins by name if there is no identifier
     accession_issuer: str | None = None  # issuer of the accession number, if the report has it
-    image_names: tuple[str, ...] = ()  # file stems or SOP Instance UIDs of its images, if the report names them
+    image_names: tuple[str, ...] = ()  # names, paths or SOP Instance UIDs of its images, if the report names them
+    from_labels: bool = False  # made from the labels of a data set: a radiologist's text comes before it
     status: ReportStatus | None = None  # None if the format has no versions
     issued: datetime | None = None  # of this version
 

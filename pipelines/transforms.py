@@ -19,15 +19,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pipelines.dicom.pixels import PixelStep, read_pixels
 from pipelines.dicom.source import reason_without_path
-from pipelines.errors import DicomError, WorkerError
+from pipelines.errors import InputError, WorkerError
 from pipelines.geometry import Fit, Placement
 from pipelines.image_file import picture_of
+from pipelines.images.source import read_radiograph
 from pipelines.limits import NEEDS_MORE_MEMORY, is_out_of_memory
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.processes import ProcessPool, outcomes_in_order
-from pipelines.study import Case, Exclusion, Identifiers
+from pipelines.study import Case, Exclusion, Identifiers, PixelStep
 
 
 @contextmanager
@@ -115,8 +115,8 @@ class LoadRadiographd(MapTransform):
         for key in self.key_iterator(result):
             image = result[key]
             try:
-                pixels = read_pixels(image.path, frame=image.frame)
-            except DicomError as error:
+                pixels = read_radiograph(image)
+            except InputError as error:
                 reason = reason_without_path(error, image.path)
                 result["left_out"] = Exclusion(source=image.source, stage="pixels", reason=reason, failed=True)
             else:

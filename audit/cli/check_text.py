@@ -31,6 +31,7 @@ def check_text(checked: Checked) -> str:
         f"Would be audited: {_listed(checked, 'studies', 'images', 'phrases', 'boxes')}",
         f"Read: {_listed(checked, 'files', 'reports', 'box rows')}",
     ]
+    lines += checked.sentences
     if checked.joined_by:
         joins = ", ".join(f"{count:,} by {key}" for key, count in checked.joined_by.items())
         lines.append(f"Reports joined: {joins}")
@@ -100,6 +101,7 @@ def check_json(checked: Checked) -> str:
             "findings": [asdict(each) for each in checked.findings],
             "reasons": [asdict(each) for each in checked.reasons],
             "nothing": checked.nothing,
+            "sentences": list(checked.sentences),
         },
         indent=1,
     )

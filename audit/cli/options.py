@@ -74,7 +74,7 @@ def _flag(key: str, *names: str, default: str | None = None) -> Any:
     )
 
 
-DicomDir = Annotated[Path | None, _flag("inputs.dicom_dir")]
+DicomDir = Annotated[Path | None, _flag("inputs.dicom_dir", "--dicom-dir", "--images")]
 Reports = Annotated[Path | None, _flag("inputs.reports")]
 Boxes = Annotated[list[Path] | None, _flag("inputs.boxes")]
 AllViews = Annotated[bool | None, _flag("inputs.all_views")]

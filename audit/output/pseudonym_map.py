@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from audit.privacy.redaction import name_of_source
 from pipelines.cohort import each_frame
 from pipelines.dicom.headers import inspect_file
 from pipelines.errors import InputError, OutputError
+from pipelines.images.collection import collect_images
+from pipelines.images.picture_file import looks_like_picture
 from pipelines.input_folder import entries_under
 from pipelines.quoting import defused, printable
-from pipelines.study import Exclusion, Image
+from pipelines.study import DICOM, Exclusion, Image
 
 __all__ = ["KeyRow", "keys_of_files", "keys_of_inputs", "write_key_list"]
 
@@ -32,6 +35,8 @@ class KeyRow:
 def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
     """Return the keys of files and of all files in folders; for a radiograph also those of study, image and patient.
 
+    An image file says whose it is only together with its folder: give the folder that a run was given.
+
     Raises:
         InputError: a path is neither a file nor a folder.
     """
@@ -39,13 +44,24 @@ def keys_of_files(paths: Iterable[Path], keys: Pseudonyms) -> Iterator[KeyRow]:
         if given.is_file():
             yield from _of_file(given, keys)
         elif given.is_dir():
+            paths_of_files = []
             for entry in entries_under(given, stage="scan", with_hidden=True):
                 if isinstance(entry, Exclusion):
                     yield _file_row(entry.source, keys)
                 else:
+                    paths_of_files.append(entry.path)
                     yield from _of_file(entry.path, keys)
+            for image in collect_images(given).images if any(map(_is_picture, paths_of_files)) else ():
+                if image.file_format != DICOM:
+                    yield from _of_frames(image, keys)
         else:
             raise InputError(f"{given} is neither a file nor a folder: give the files that a run was given")
+
+
+def _is_picture(path: Path) -> bool:
+    with suppress(OSError):
+        return looks_like_picture(path)
+    return False
 
 
 def keys_of_inputs(inputs: Inputs, keys: Pseudonyms) -> list[KeyRow]:
@@ -80,8 +96,12 @@ def _of_file(path: Path, keys: Pseudonyms) -> Iterator[KeyRow]:
     yield _file_row(str(path), keys)
     found = inspect_file(path)
     if isinstance(found, Image):
-        for image in each_frame([found]):
-            yield from _of_image(image, keys)
+        yield from _of_frames(found, keys)
+
+
+def _of_frames(found: Image, keys: Pseudonyms) -> Iterator[KeyRow]:
+    for image in each_frame([found]):
+        yield from _of_image(image, keys)
 
 
 def _file_row(source: str, keys: Pseudonyms) -> KeyRow:

@@ -14,11 +14,17 @@ from pipelines.cohort import each_frame
 from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.quoting import requoted_for_owner
+from pipelines.study import DICOM
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.results_folder import foreign_folder, is_study_key, read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]
+
+NO_DICOM_IDENTITY = (
+    "the results of PNG, JPEG and TIFF files cannot be sent to an archive, because these files have no DICOM identity "
+    "(StudyInstanceUID, SOPInstanceUID) to refer to: audit the DICOM originals and push those results"
+)
 
 _MOST_LOST = 5  # consecutive studies: after that the archive is considered unavailable
 
@@ -94,7 +100,10 @@ def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> 
         index=settings.index,
         progress=lambda done, total: progress("Reading headers", done, total),
     )
-    return {keys.key("image", image.instance): image.path for image in each_frame(scan.images)}
+    originals = [image for image in scan.images if image.file_format == DICOM]
+    if scan.images and not originals:
+        raise InputError(f"{settings.dicom_dir}: {NO_DICOM_IDENTITY}")
+    return {keys.key("image", image.instance): image.path for image in each_frame(originals)}
 
 
 def _results(
@@ -108,6 +117,8 @@ def _results(
     """
     study = read_study(folder)
     images = [image for image in study.record.images if image.phrases]
+    if any(image.file_format != DICOM for image in images):
+        raise InputError(NO_DICOM_IDENTITY)
     missing = [image for image in images if image.key not in paths]
     if missing:
         raise InputError(

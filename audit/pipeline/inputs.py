@@ -8,8 +8,9 @@ from audit.configuration import InputsConfig
 from audit.storage.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
-from pipelines.dicom.scan import scan_folder, select_views
+from pipelines.dicom.scan import select_views
 from pipelines.errors import CohortError
+from pipelines.images.collection import collect_images
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports
 
@@ -28,6 +29,7 @@ class Inputs:
     images: tuple[Image, ...] = ()  # every image found, audited or not
     joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
     nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
+    sentences: tuple[str, ...] = ()  # which public set the image files look like, and what is missing
 
 
 def gather(
@@ -73,8 +75,14 @@ def survey(
     index, frames = index_path(config, out=out), Frames(config.frames)
     reports = read_reports(config.reports)
     boxes = read_boxes(config.boxes)
-    scan = scan_folder(config.dicom_dir, index=index, progress=progress)
-    unread = tuple(_unless_read(scan.left_out, reports, boxes))
+    scan = collect_images(
+        config.dicom_dir,
+        tables=config.image_tables,
+        others=(*config.boxes, config.reports),  # some sets describe their images in these
+        index=index,
+        progress=progress,
+    )
+    unread = tuple(_unless_read(scan.left_out, reports, boxes, given=(config.reports, *config.boxes)))
     images = scan.images if frames is Frames.FIRST else tuple(each_frame(scan.images))
     cohort = match(images, reports, boxes, without=unread)
     studies, by_view = (cohort.studies, ()) if config.all_views else _audited_views(images, cohort.studies)
@@ -105,6 +113,7 @@ def survey(
         images=images,
         joins=cohort.joins,
         nothing=nothing,
+        sentences=scan.sentences,
     )
 
 
@@ -153,13 +162,16 @@ def _unless_listed(left_out: Iterable[Exclusion], before: Iterable[Exclusion]) -
     return (item for item in left_out if item.source not in listed)
 
 
-def _unless_read(left_out: Iterable[Exclusion], reports: ReportTable, boxes: BoxTable) -> Iterator[Exclusion]:
+def _unless_read(
+    left_out: Iterable[Exclusion], reports: ReportTable, boxes: BoxTable, *, given: Iterable[Path]
+) -> Iterator[Exclusion]:
     """Yield the files of a DICOM folder that no reader used: reports and boxes may be among the images.
 
     A subfolder that cannot be listed is a failure of each input that contains it, and is listed once.
     """
     left = (*reports.left_out, *boxes.left_out)
     read = {PART_OF_FILE.sub("", item.source) for items in (reports.reports, left, boxes.rows) for item in items}
+    read.update(map(str, given))
     name = {(item.source, item.reason) for item in left}
     for item in left_out:
         if (item.source, item.reason) not in name if item.failed else item.source not in read:

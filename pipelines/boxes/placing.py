@@ -1,19 +1,18 @@
 """Assigns boxes to their images and converts them to the images' pixels."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.boxes.table import BoxRow
+from pipelines.images.finder import ImageFinder, is_one_file
 from pipelines.limits import MAX_BOXES_ON_IMAGE
 from pipelines.study import Box, Exclusion, Image
-from pipelines.text.table import plain_stem
 
 __all__ = ["PlacedBoxes", "place_boxes"]
 
 _ROUNDING_PX = 1.0  # annotation tools round: a smaller overhang is not reported
 _NAMED_AT_MOST = 5  # rows listed in one message
-_MOST_FOLDERS = 3  # patient and study folders that CheXlocalize writes before an image's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +31,14 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     images have the name, or the box file uses it in two folders. In a multi-frame file a box lies on the frames
     that its row names, or on all frames if it names none.
     """
-    finder = _Finder(images, rows)
+    finder = ImageFinder(images, [row.image for row in rows])
     by_image: dict[Image, list[Box]] = defaultdict(list)
     left_out: list[Exclusion] = []
     homeless: dict[tuple[str, int], list[str]] = defaultdict(list)
     elsewhere: dict[str, bool] = {}
     for row in rows:
         fits = finder.images_of(row.image)
-        if not _is_one_file(fits):
+        if not is_one_file(fits):
             homeless[row.image, len(fits)].append(row.source)
             elsewhere[row.image] = not fits and finder.has_name(row.image)
             continue
@@ -63,60 +62,11 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
     return PlacedBoxes(by_image=by_image, left_out=tuple(left_out))
 
 
-class _Finder:
-    """Finds the images that match a reference."""
-
-    def __init__(self, images: Iterable[Image], rows: Iterable[BoxRow]) -> None:
-        self._by_uid: dict[str, list[Image]] = defaultdict(list)
-        self._by_stem: dict[str, list[Image]] = defaultdict(list)
-        self._by_joined: dict[str, list[Image]] = defaultdict(list)
-        for image in images:
-            self._by_uid[image.sop_instance_uid].append(image)
-            stem = plain_stem(image.path.name).casefold()
-            self._by_stem[stem].append(image)
-            folders = [part.casefold() for part in image.path.parent.parts[-_MOST_FOLDERS:]]
-            for first in range(len(folders)):
-                self._by_joined["_".join([*folders[first:], stem])].append(image)
-        self._folders: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-        for row in rows:
-            self._folders[plain_stem(row.image).casefold()].add(_folders(row.image))
-
-    def images_of(self, reference: str) -> list[Image]:
-        stem = plain_stem(reference)
-        by_uid = self._by_uid.get(reference) or self._by_uid.get(stem)
-        if by_uid:
-            return by_uid
-        fits = self._by_stem.get(stem.casefold(), [])
-        if not fits:
-            return self._by_joined.get(stem.casefold(), [])
-        if _is_one_file(fits) and len(self._folders[stem.casefold()]) < 2:
-            return fits
-        wanted = _folders(reference)
-        return [image for image in fits if _same_tail(wanted, _folders(str(image.path)))]
-
-    def has_name(self, reference: str) -> bool:
-        """Return True if some image, in any folder, has the name at the end of the reference."""
-        return plain_stem(reference).casefold() in self._by_stem
-
-
-def _is_one_file(images: Sequence[Image]) -> bool:
-    """Return True if they are one image, or frames of one file."""
-    return len({image.path for image in images}) == 1 and len({image.frame for image in images}) == len(images)
-
-
-def _folders(path: str) -> tuple[str, ...]:
-    return tuple(part for part in path.replace("\\", "/").split("/")[:-1] if part not in {"", "."})
-
-
-def _same_tail(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    shared = min(len(one), len(other))
-    return one[len(one) - shared :] == other[len(other) - shared :]
-
-
 def _rescaled(row: BoxRow, image: Image) -> Box:
-    if row.frame is None:
+    frame = image.original_shape if row.frame is None and row.of_original else row.frame
+    if frame is None:
         return row.box
-    down, across = image.rows / row.frame[0], image.columns / row.frame[1]
+    down, across = image.rows / frame[0], image.columns / frame[1]
     box = row.box
     shape = box.shape and box.shape.mapped((0.0, 0.0), (across, down))
     return replace(

@@ -44,6 +44,7 @@ class BoxRow:
     source: str  # "boxes.csv row 7"
     patient: str | None = None  # if the file states whose image it is
     frames: tuple[int, ...] = ()  # frames of the image on which the box lies, counted from 1; empty: all of them
+    of_original: bool = False  # in pixels of the DICOM file, even if the image is a smaller copy of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class RawBox:
     phrase: str | None = None
     patient: str | None = None
     frames: tuple[object, ...] = ()  # frames of the image, counted from 1; empty: all of them
+    of_original: bool = False  # in pixels of the DICOM file, even if the image is a smaller copy of it
 
 
 def box_row(raw: RawBox) -> BoxRow:
@@ -120,6 +122,7 @@ def box_row(raw: RawBox) -> BoxRow:
         source=raw.source,
         patient=_text(raw.patient),
         frames=tuple(_frame_number(raw.source, value) for value in raw.frames if not _is_blank(value)),
+        of_original=raw.of_original,
     )
 
 

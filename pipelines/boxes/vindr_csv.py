@@ -50,4 +50,5 @@ def _raw_box(source: str, row: Row, columns: dict[str, str | None]) -> RawBox | 
         width=extent(cells["x_min"], cells["x_max"]),
         height=extent(cells["y_min"], cells["y_max"]),
         reader=cells["rad_id"] or None,
+        of_original=True,
     )

@@ -22,6 +22,7 @@ __all__ = [
     "LookupTable",
     "Table",
     "apply_modality",
+    "apply_percentiles",
     "apply_polarity",
     "apply_voi",
     "is_inverse",
@@ -172,7 +173,7 @@ def apply_voi(dataset: FileDataset, table: Table, counts: Int[np.ndarray, " stor
     windowed = _apply_window(dataset, table)
     if windowed is not None and not _is_flat(windowed[0], counts):
         return windowed
-    return _apply_percentiles(table, counts)
+    return apply_percentiles(table, counts)
 
 
 def is_inverse(dataset: FileDataset) -> bool:
@@ -234,25 +235,32 @@ def _ramp(table: Table, centre: float, width: float) -> Table:
     return ramp
 
 
-def _apply_percentiles(table: Table, counts: Int[np.ndarray, " stored_values"]) -> tuple[Table, PixelStep]:
-    """Stretch the range from the 1st to the 99th percentile (nearest rank) of the valid pixels to [0, 1]."""
+def apply_percentiles(
+    table: Table,
+    counts: Int[np.ndarray, " stored_values"],
+    *,
+    because: str = "no usable VOI LUT or window in the header",
+) -> tuple[Table, PixelStep]:
+    """Stretch the range from the 1st to the 99th percentile (nearest rank) of the valid pixels to [0, 1].
+
+    Args:
+        table: value of each stored value.
+        counts: number of valid pixels with each stored value.
+        because: why percentiles are used, for the processing step.
+    """
     order = np.argsort(table, kind="stable")
     cumulated = np.cumsum(counts[order])
     ranks = [np.ceil(percentile / 100.0 * cumulated[-1]) for percentile in _PERCENTILES]
     low, high = (float(table[order[np.searchsorted(cumulated, rank)]]) for rank in ranks)
+    what = f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}"
     if low == high:  # more than 98 % of the pixels have one value: the other pixels are the image
         seen = table[counts > 0]
-        low, high = float(seen.min()), float(seen.max())
+        low, high, what = float(seen.min()), float(seen.max()), "minimum to maximum"
         if low == high:
             flat = f"none: every valid pixel has the value {low:g}, so the picture is black"
             return np.zeros_like(table), PixelStep(step="percentiles", detail=flat)
-        return _stretch(table, low, high, "minimum to maximum")
-    return _stretch(table, low, high, f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}")
-
-
-def _stretch(table: Table, low: float, high: float, what: str) -> tuple[Table, PixelStep]:
     display: Table = np.clip((table - low) / (high - low), 0.0, 1.0)
-    detail = f"no usable VOI LUT or window in the header: {what} of the valid pixels, {low:g} to {high:g}"
+    detail = f"{because}: {what} of the valid pixels, {low:g} to {high:g}"
     return display, PixelStep(step="percentiles", detail=detail)
 
 

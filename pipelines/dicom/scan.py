@@ -7,18 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
 
-from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.scan_index import ScanIndex, Stamp
-from pipelines.dicom.source import looks_like_dicom
 from pipelines.errors import CohortError, InputError
-from pipelines.input_folder import APPLE_DOUBLE, entries_under, in_one_row, is_apple_double, why_unreadable
+from pipelines.images.source import inspect_path
+from pipelines.input_folder import entries_under, in_one_row
 from pipelines.processes import end_with_parent
 from pipelines.quoting import OF_FILES, quoted
-from pipelines.study import Exclusion, Image, View
+from pipelines.study import DICOM, Exclusion, Image, View
+from pipelines.text.table import plain_stem
 
 __all__ = ["FRONTAL_VIEWS", "Scan", "scan_folder", "select_views"]
 
@@ -28,9 +28,9 @@ FILES_AT_ONCE = 64  # files that a process reads per portion
 _AHEAD = 3  # portions per process: enough that none waits, few enough that memory does not grow with the folder
 _MANY_FILES = 2000  # for fewer files, starting a process takes longer than reading them
 _MOST_PROCESSES = 16
+_LONG_NAME = 16  # characters of a file's stem that names one image wherever it is
 _LONGEST_PATH = 4096  # characters, the limit of Linux
 _MOST_STEPS = 1000  # progress updates: more of them would cost more than a second scan
-_DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +49,11 @@ def scan_folder(
     processes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
-    """Read the header of every file below a folder.
+    """Read the header of every file below a folder: DICOM, PNG, JPEG and TIFF, as the content of each file says.
 
     Symbolic links to folders are not followed; links to files are followed only if they stay inside the folder. Of
-    several files with the same SOPInstanceUID, the first in path order is used.
+    several files with the same SOPInstanceUID, the first in path order is used. An image file is not used if a DICOM
+    file holds the same image: see :func:`_without_copies`.
 
     Args:
         folder: the folder to scan, with its subfolders.
@@ -66,14 +67,14 @@ def scan_folder(
         CohortError: the folder is empty.
     """
     if not folder.exists():
-        raise InputError(f"The folder {folder} does not exist; give the folder that holds the DICOM files.")
+        raise InputError(f"The folder {folder} does not exist; give the folder that holds the images.")
     if not folder.is_dir():
-        raise InputError(f"{folder} is a file, not a folder; give the folder that holds the DICOM files.")
+        raise InputError(f"{folder} is a file, not a folder; give the folder that holds the images.")
     left_out: list[Exclusion] = []
     files = _files(folder, left_out, stamped=index is not None)
     entries = len(files) + len(left_out)
     if not files and not left_out:
-        raise CohortError(f"The folder {folder} is empty; copy the DICOM files into it or give another folder.")
+        raise CohortError(f"The folder {folder} is empty; copy the images into it or give another folder.")
     images: dict[str, Image] = {}
     if processes is None:
         processes = 1 if len(files) < _MANY_FILES else min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
@@ -82,14 +83,17 @@ def scan_folder(
     for done, (file, found) in enumerate(zip(files, findings, strict=True), start=1):
         if isinstance(found, Exclusion):
             left_out.append(found)
+        elif found.file_format != DICOM:  # it has no UID: its path identifies it
+            images[file.name] = replace(found, sop_instance_uid=file.name, study_instance_uid=file.name)
         elif found.sop_instance_uid in images:
             left_out.append(_by_rule(file.path, _same_image(images[found.sop_instance_uid], folder)))
         else:
             images[found.sop_instance_uid] = found
         if progress is not None and (done % step == 0 or done == len(files)):
             progress(done, len(files))
+    kept = tuple(_without_copies(images.values(), folder, left_out))
     return Scan(
-        images=tuple(images.values()),
+        images=kept,
         left_out=tuple(in_one_row(sorted(left_out, key=lambda item: Path(item.source).parts))),
         files=entries,
     )
@@ -105,8 +109,11 @@ def select_views(
         if image.view in views:
             kept.append(image)
             continue
-        decided = f"{image.view} by {image.view_source}" if image.view_source else "not named in the header"
-        reason = f"The view is {decided}; only {', '.join(sorted(views))} are audited. Set ViewPosition if it is one."
+        is_dicom = image.file_format == DICOM
+        unknown = "not named in the header" if is_dicom else "unknown, because an image file does not state it"
+        decided = f"{image.view} by {image.view_source}" if image.view_source else unknown
+        remedy = "Set ViewPosition" if is_dicom else "State it in a table of images with the columns image and view"
+        reason = f"The view is {decided}; only {', '.join(sorted(views))} are audited. {remedy} if it is one."
         left_out.append(Exclusion(source=image.source, stage="view", reason=reason, failed=False))
     return tuple(kept), tuple(left_out)
 
@@ -205,22 +212,41 @@ def _inspect_files(paths: Iterable[Path]) -> list[Image | Exclusion]:
     return [inspect_path(path) for path in paths]
 
 
-def inspect_path(path: Path) -> Image | Exclusion:
-    """Read one file's header, if its name or its first bytes say that it is DICOM."""
-    try:
-        if is_apple_double(path):
-            return _by_rule(path, APPLE_DOUBLE)
-        if path.suffix.lower() not in _DICOM_SUFFIXES and not looks_like_dicom(path):
-            return _by_rule(path, "Not DICOM; skipped.")
-    except OSError as error:
-        return Exclusion(source=str(path), stage="scan", reason=f"The file {why_unreadable(error)}", failed=True)
-    return inspect_file(path)
+def _without_copies(images: Iterable[Image], folder: Path, left_out: list[Exclusion]) -> Iterator[Image]:
+    """Yield the images, without image files that are copies of another file; those go to ``left_out``.
+
+    A copy has the name of the other file in the same folder ("a.png" and "a.dcm"), or is named after the
+    SOPInstanceUID of a DICOM file, or has the name of a DICOM file in another folder, if it is as long as a number.
+    """
+    found = list(images)
+    of_dicom: dict[str, Image] = {}
+    for image in found:
+        if image.file_format == DICOM:
+            stem = plain_stem(image.path.name).casefold()
+            names = (str(image.path.parent / stem), image.sop_instance_uid, stem if len(stem) >= _LONG_NAME else None)
+            of_dicom.update(dict.fromkeys(filter(None, names), image))
+    of_files: dict[str, Image] = {}
+    for image in found:
+        stem = plain_stem(image.path.name).casefold()
+        beside = str(image.path.parent / stem)
+        taken = next((of_dicom[name] for name in (beside, stem) if name in of_dicom), of_files.get(beside))
+        if image.file_format == DICOM or taken is None:
+            of_files.setdefault(beside, image)
+            yield image
+        else:
+            what = "holds the same image as DICOM" if taken.file_format == DICOM else "has the same name"
+            left_out.append(
+                _by_rule(image.path, f"{OF_FILES}{_name_of(taken, folder)} of the folder {what}, and is taken.")
+            )
 
 
 def _same_image(taken: Image, folder: Path) -> str:
-    name = taken.path.relative_to(folder) if taken.path.is_relative_to(folder) else taken.path.name
-    named = quoted(name.as_posix() if isinstance(name, Path) else name, most=_LONGEST_PATH)
-    return f"{OF_FILES}{named} of the folder holds the same image (SOPInstanceUID) and is taken."
+    return f"{OF_FILES}{_name_of(taken, folder)} of the folder holds the same image (SOPInstanceUID) and is taken."
+
+
+def _name_of(image: Image, folder: Path) -> str:
+    name = image.path.relative_to(folder) if image.path.is_relative_to(folder) else image.path
+    return quoted(name.as_posix(), most=_LONGEST_PATH)
 
 
 def _by_rule(path: Path, reason: str) -> Exclusion:

@@ -230,6 +230,7 @@ def _decoded(text: str, path: Path) -> Image | Exclusion | None:
             return Exclusion(source=str(path), failed=False, **dict(zip(_LEFT_OUT_FIELDS, values, strict=True)))
         found = dict(zip(_IMAGE_FIELDS, values, strict=True))
         found["view"] = View(found["view"])
+        found["people"] = tuple(found["people"])
         spacing = found["spacing_mm"]
         found["spacing_mm"] = None if spacing is None else (spacing[0], spacing[1])
         return Image(path=path, **found)
@@ -241,7 +242,8 @@ def _decoded(text: str, path: Path) -> Image | Exclusion | None:
 def _header_code() -> int:
     """Return a number for the header code: any change of the code invalidates older indexes."""
     here = Path(__file__).parent
-    digest = sha256(f"{version('m2ib-audit')} {version('pydicom')}".encode())
-    for source in (*sorted(here.glob("*.py")), here.parent / "study.py"):
+    digest = sha256(f"{version('m2ib-audit')} {version('pydicom')} {version('pillow')}".encode())
+    sources = (*here.glob("*.py"), *here.with_name("images").glob("*.py"), here.with_name("study.py"))
+    for source in sorted(sources):
         digest.update(source.read_bytes())
     return int.from_bytes(digest.digest()[:4]) >> 1  # user_version is a signed number of 32 bits

@@ -27,7 +27,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from pipelines.dicom.bounded import BoundedFile, open_bounded
-from pipelines.errors import DicomError
+from pipelines.errors import DicomError, InputError
 from pipelines.input_folder import why_unreadable
 from pipelines.limits import MAX_DICOM_VALUE_BYTES
 
@@ -61,8 +61,8 @@ _VALUE_ERRORS = (
 READ_ERRORS = (*_VALUE_ERRORS, InvalidDicomError, EOFError, OSError, zlib.error, RecursionError, MemoryError)
 
 
-def reason_without_path(error: DicomError, path: Path) -> str:
-    """Remove the path from a :class:`DicomError`'s message: pages show reasons, and a path may name a patient."""
+def reason_without_path(error: InputError, path: Path) -> str:
+    """Remove the path from an error's message: pages show reasons, and a path may name a patient."""
     reason = str(error).removeprefix(f"{path}: ")
     return reason[:1].upper() + reason[1:]
 

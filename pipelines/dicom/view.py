@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pipelines.dicom.source import items, text, texts
 from pipelines.study import View
 
-__all__ = ["VIEW_KEYWORDS", "find_view", "is_mirrored"]
+__all__ = ["VIEW_KEYWORDS", "find_view", "is_mirrored", "view_in_words"]
 
 _TEXT_KEYWORDS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
 
@@ -58,7 +58,7 @@ def find_view(dataset: FileDataset) -> tuple[View, str]:
 
     Source: PS3.3 C.8.1.1 and C.8.11.5 (ViewPosition, ViewCodeSequence), C.7.6.1.1.1 (PatientOrientation).
     """
-    view = _view_in_words(text(dataset, "ViewPosition"))
+    view = view_in_words(text(dataset, "ViewPosition"))
     if view is not None:
         return view, "ViewPosition"
     view = _view_of_codes(items(dataset, "ViewCodeSequence"))
@@ -68,7 +68,7 @@ def find_view(dataset: FileDataset) -> tuple[View, str]:
     if view is not None:
         return view, "PatientOrientation"
     for keyword in _TEXT_KEYWORDS:
-        view = _view_in_words(text(dataset, keyword))
+        view = view_in_words(text(dataset, keyword))
         if view is not None:
             return view, keyword
     return View.UNKNOWN, ""
@@ -91,7 +91,7 @@ def is_mirrored(dataset: FileDataset) -> bool:
     return text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES"
 
 
-def _view_in_words(description: str) -> View | None:
+def view_in_words(description: str) -> View | None:
     """Read a view from free text; None if it names no view, or two different ones ("PA AND LATERAL")."""
     joined = _ABBREVIATIONS.sub(lambda match: "".join(part for part in match.groups() if part), description.upper())
     found = {_WORDS[word] for word in re.findall(r"[^\W\d_]+", joined) if word in _WORDS}

@@ -17,6 +17,8 @@ __all__ = [
     "columns_of",
     "describe_columns",
     "first_line",
+    "folders_of",
+    "have_same_tail",
     "parse_table",
     "pick_column",
     "plain_stem",
@@ -122,6 +124,17 @@ def plain_stem(reference: str) -> str:
     while _FILE_SUFFIX.search(name) and not name.startswith("."):
         name = _FILE_SUFFIX.sub("", name)
     return name
+
+
+def folders_of(path: str) -> tuple[str, ...]:
+    """Return the folders of a path, with slashes or backslashes between them."""
+    return tuple(part for part in path.replace("\\", "/").split("/")[:-1] if part not in {"", "."})
+
+
+def have_same_tail(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return True if the shorter of two rows of folders ends the longer one."""
+    shared = min(len(one), len(other))
+    return one[len(one) - shared :] == other[len(other) - shared :]
 
 
 def parse_table(text: str) -> Table:

@@ -5,6 +5,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -63,6 +64,14 @@ IN_NAMES = {
     "file": "Filenameczyk-Ewa",
     "orphan": "Orphanczyk_Adam",
     "suffix": "Suffixman",
+    "picture": "Picturowska_Ola",
+}
+IN_TABLE_OF_IMAGES = {
+    "patient_name": "Tableimagowicz^Ewa",
+    "patient_id": "TPIDQ-55190",
+    "study_id": "TSIDQ-88041",
+    "accession_number": "TACCQ-3391",
+    "manufacturer": "Makermanski",
 }
 PRIVATE, GRAPHIC, OVERLAY, SR_TEXT = "Privateczyk", "Graphicsmanski", "Overlaymanska", "Structuredczyk"
 HL7_NAME, FHIR_NAME, TABLE_HEAD = "Hlsevenczyk", "Fhirmanska", "Tableheadczyk"
@@ -79,7 +88,8 @@ def secrets(uids: list[str]) -> list[str]:
     header = [part for key, value in IN_HEADERS.items() if key != "PhotometricInterpretation" for part in _parts(value)]
     report = list(REPORTED)
     boxes = ["Readeropolski", "Labelmanski", "Phrasemanski"]
-    more = [PRIVATE, GRAPHIC, OVERLAY, SR_TEXT, HL7_NAME, FHIR_NAME, TABLE_HEAD]
+    table = [value.partition("^")[0] for value in IN_TABLE_OF_IMAGES.values()]
+    more = [*table, PRIVATE, GRAPHIC, OVERLAY, SR_TEXT, HL7_NAME, FHIR_NAME, TABLE_HEAD]
     return [*header, *report, *boxes, *IN_NAMES.values(), *more, *uids]
 
 
@@ -132,9 +142,19 @@ def plant(folder: Path) -> list[str]:
     (reports / f"{IN_NAMES['orphan']}.txt").write_text(_report("FINDINGS: There is a nodule in the left lung.\n"))
     (reports / f"letter.{IN_NAMES['suffix']}").write_text("no report")
     (reports / "people.csv").write_text(f"{TABLE_HEAD},Anna\nKowalczykowa,3\n")
+    _picture(dicom, reports, fourth)
     uids += _reports_of_other_formats(dicom, reports)
     _boxes(folder, dcmread(second).SOPInstanceUID)
     return secrets(uids)
+
+
+def _picture(dicom: Path, reports: Path, film: Path) -> None:
+    """Add a PNG that is named after a person, a table that says whose it is, and a report that repeats its name."""
+    stem, head = IN_NAMES["picture"], ",".join(IN_TABLE_OF_IMAGES)
+    Image.fromarray((dcmread(film).pixel_array >> 4).astype(np.uint8)).save(dicom / f"{stem}.png", title=stem)
+    (dicom / "images.csv").write_text(f"image,view,{head}\n{stem}.png,PA,{','.join(IN_TABLE_OF_IMAGES.values())}\n")
+    family = IN_TABLE_OF_IMAGES["patient_name"].partition("^")[0]
+    (reports / f"{stem}.txt").write_text(f"FINDINGS: There is a nodule, as {family} knows; {stem}.\n")
 
 
 def _fill(dataset: Dataset) -> None:

@@ -26,7 +26,7 @@ FIELDS = {
     "images": {
         *("key", "path_key", "valid", "picture", "view", "view_source", "rows", "columns", "spacing_mm"),
         *("spacing_source", "horizontally_flipped", "sex", "age", "manufacturer", "photometric_interpretation"),
-        *("frame", "frames", "receipt", "blanked", "letters", "placement", "boxes", "own", "phrases"),
+        *("frame", "frames", "file_format", "receipt", "blanked", "letters", "placement", "boxes", "own", "phrases"),
         "untrained",
     },
     "scores": {"method", "score", "value", "outcome", "reason", "levels"},
