@@ -2,13 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from pipelines.images.layouts import path_within_set
 from pipelines.study import Exclusion, Image, Report
-from pipelines.text.table import plain_stem
+from pipelines.text.table import folders_of, have_same_tail, plain_stem
 
 __all__ = ["JoinedReport", "JoinedReports", "Key", "join_reports"]
 
@@ -16,6 +17,7 @@ _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as 
 _NAMED_AT_MOST = 5  # reports listed in one message
 _OF_LEFT_OUT = "the file that the report is named after is not audited: see the file's own entry"
 _OF_OTHER_OBJECTS = "the study has no radiograph to audit, only excluded files: see their own entries"
+_OF_LABELS = "the study has a report, which is used instead of these labels"
 _SAME = "an identical report of this study is used; skipped"
 
 
@@ -57,6 +59,8 @@ class _Keys:
     accessions: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))  # (study, issuer)
     # UIDs and file stems, then accession numbers, then folders
     names: tuple[dict[str, set[str]], ...] = field(default_factory=lambda: tuple(defaultdict(set) for _ in _NAMED_BY))
+    paths: dict[str, list[tuple[tuple[str, ...], str]]] = field(default_factory=lambda: defaultdict(list))
+    """The folders and the study of each image, by its name."""
 
     @classmethod
     def of(cls, studies: Mapping[str, Sequence[Image]]) -> "_Keys":
@@ -66,6 +70,7 @@ class _Keys:
             for image in images:
                 if image.accession_number.strip():
                     keys.accessions[image.accession_number.strip()].add((uid, _issuer(image.accession_issuer)))
+                keys.paths[_name_key(image.path.name)].append((folders_of(str(image.path)), uid))
                 stems = (image.path.name, image.sop_instance_uid, uid)
                 for names, words in zip(
                     keys.names, (stems, (image.accession_number,), (image.path.parent.name,)), strict=True
@@ -102,18 +107,24 @@ def join_reports(
         else:
             found[study[0]].append(JoinedReport(report=report, by=study[1]))
     joined: dict[str, JoinedReport] = {}
-    for uid, candidates in found.items():
+    for uid, every in found.items():
+        written = [each for each in every if not each.report.from_labels]
+        candidates = written or every
+        if written:
+            left_out += [_by_rule(each, _OF_LABELS) for each in every if each.report.from_labels]
         why = _conflict(candidates)
         if why is None:
             joined[uid], *same = sorted(candidates, key=_rank)
-            left_out += [
-                Exclusion(source=each.report.source, stage="join", reason=_SAME, failed=False) for each in same
-            ]
+            left_out += [_by_rule(each, _SAME) for each in same]
         else:
             left_out += [
                 Exclusion(source=each.report.source, stage="join", reason=why, failed=True) for each in candidates
             ]
     return JoinedReports(by_study=joined, ambiguous=frozenset(found.keys() - joined.keys()), left_out=tuple(left_out))
+
+
+def _by_rule(candidate: JoinedReport, reason: str) -> Exclusion:
+    return Exclusion(source=candidate.report.source, stage="join", reason=reason, failed=False)
 
 
 def _rank(candidate: JoinedReport) -> tuple[int, str]:
@@ -216,9 +227,19 @@ def _named(report: Report, keys: _Keys) -> tuple[set[str], Key]:
     for words in (report.image_names, (report.stem,)):
         for names, by in zip(keys.names, _NAMED_BY, strict=True):
             fits = {uid for word in filter(None, words) for uid in names.get(_name_key(word), ())}
+            if len(fits) > 1:  # folders decide where several images have one name
+                fits = {uid for word in filter(None, words) for uid in _by_folders(word, keys)} or fits
             if fits:
                 return fits, by
     return set(), Key.NAME
+
+
+def _by_folders(reference: str, keys: _Keys) -> Iterator[str]:
+    """Yield the studies of images that lie in the folders that a reference names."""
+    wanted = folders_of(path_within_set(reference))
+    for folders, uid in keys.paths.get(_name_key(reference), ()) if wanted else ():
+        if have_same_tail(wanted, folders):
+            yield uid
 
 
 def _conflict(candidates: Sequence[JoinedReport]) -> str | None:

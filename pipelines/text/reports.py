@@ -28,6 +28,7 @@ from pipelines.text.formats.file import (
     open_report_file,
 )
 from pipelines.text.formats.hl7_v2 import read_hl7_reports, recognise_hl7_reports
+from pipelines.text.formats.label_table import read_label_table, recognise_label_table
 from pipelines.text.formats.openi_xml import read_openi_report, recognise_openi_report
 from pipelines.text.formats.parquet import read_parquet_reports, recognise_parquet_reports
 from pipelines.text.formats.structured_report import read_structured_report, recognise_structured_report
@@ -184,6 +185,11 @@ FORMATS: dict[str, ReportFormat] = {
         endings=(".json", ".ndjson", ".jsonl"),
         start=rb'[\[{]\s*["{]',
     ),
+    "table of labels": ReportFormat(
+        recognise=recognise_label_table,
+        read=read_label_table,
+        endings=(".csv", ".tsv", ".tab"),
+    ),
     "CSV or TSV table": ReportFormat(
         recognise=recognise_delimited_reports,
         read=read_delimited_reports,
@@ -298,5 +304,5 @@ _KNOWN_ENDINGS = frozenset(
 
 
 def _known_formats() -> str:
-    endings = sorted(ending for one in FORMATS.values() for ending in one.endings)
+    endings = sorted({ending for one in FORMATS.values() for ending in one.endings})
     return f"{', '.join(endings)} files ({', '.join(FORMATS)})"

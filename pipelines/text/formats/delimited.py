@@ -28,6 +28,7 @@ _STEM = (
     "file",
     "path",
     "image_path",
+    "path_to_image",
     "study",
     "report_id",
     "uid",
@@ -135,6 +136,7 @@ def _report(path: Path, row: Row, columns: _Columns) -> Report | str:
         accession_number=accession,
         accession_issuer=_cell(row, columns.issuer),
         stem=None if stem is None else plain_stem(stem),
+        image_names=(stem,) if stem is not None and "/" in stem else (),  # folders decide where images have one name
     )
 
 
