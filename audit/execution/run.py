@@ -134,7 +134,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     with clock("summary"):
         whole = settings.execution.shard is None
         if whole:
-            table.add(list(outcome.habit_rows()))
+            table.add_all(outcome.habit_rows())
         scores = score_table(table.to_frame())
         del table
         found = conclude(scores, outcome, finisher.methods) if whole else Conclusions()

@@ -165,7 +165,7 @@ def _scored(
         outcome.add(study)
         left_out.extend(study.left_out)
         progress("Comparing on studies", done, len(studies))
-    table.add(list(outcome.habit_rows()))
+    table.add_all(outcome.habit_rows())
     return table, outcome, left_out
 
 

@@ -114,7 +114,7 @@ def rescore(
             outcome.add(finished)
             methods.update(_methods(record))
         progress("Scoring again", done, len(studies))
-    table.add(list(outcome.habit_rows()))
+    table.add_all(outcome.habit_rows())
     scores = score_table(table.to_frame())
     found = conclude(scores, outcome, list(methods.items()))
     scores = with_phrase_tests(scores, found.phrases)

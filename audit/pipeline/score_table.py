@@ -4,6 +4,7 @@ During a run the rows are stored in columns, which take bytes per value instead 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import pandas as pd
 import pyarrow as pa
@@ -34,6 +35,7 @@ _SCHEMA = pa.schema(
         "levels": pa.list_(pa.float32()),
     }
 )
+_ROWS_AT_ONCE = 5000
 _PARTS_AT_MOST = 256  # parts, each with its own dictionary, before they are joined
 
 
@@ -59,6 +61,12 @@ class GrowingTable:
         self._parts.append(pa.table(columns, schema=_SCHEMA))
         if len(self._parts) >= _PARTS_AT_MOST:
             self._parts = [self._joined()]
+
+    def add_all(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Add the rows of many studies, a part at a time, so that few are objects at once."""
+        waiting = iter(rows)
+        while part := list(islice(waiting, _ROWS_AT_ONCE)):
+            self.add(part)
 
     def _joined(self) -> pa.Table:
         return pa.concat_tables(self._parts).unify_dictionaries().combine_chunks()
