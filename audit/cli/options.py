@@ -207,11 +207,14 @@ def print_message(message: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator["Progress"]:
-    """Show one progress bar per stage on stderr, with rate and remaining time; silent if stderr is not a terminal."""
+def progress_bar(*, lines: bool = False) -> Iterator["Progress"]:
+    """Show one progress bar per stage on stderr, with rate and remaining time.
+
+    If stderr is not a terminal, nothing is shown, or with ``lines`` a line for each tenth of a stage.
+    """
     from audit.cli import progress
 
-    with progress.progress_bar() as bar:
+    with progress.progress_bar(lines=lines) as bar:
         yield bar
 
 

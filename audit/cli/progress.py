@@ -1,4 +1,4 @@
-"""Progress on stderr: one bar per stage, with rate and remaining time."""
+"""Progress on stderr: one bar per stage with rate and remaining time, or a line per tenth of a stage."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,9 +51,16 @@ def _to_two_figures(value: float) -> str:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function (stage, done, total) that updates the stage's bar; it is silent if stderr is not a terminal."""
+def progress_bar(*, lines: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function (stage, done, total) that updates the stage's bar.
+
+    Args:
+        lines: print a line at each tenth of a stage if stderr is not a terminal, instead of nothing.
+    """
     console = Console(stderr=True)
+    if lines and not console.is_terminal:
+        yield _tenths(lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,3 +77,15 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield move
+
+
+def _tenths(print_line: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    printed: dict[str, int] = {}
+
+    def move(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if tenth > printed.get(stage, 0):
+            printed[stage] = tenth
+            print_line(f"{stage} {done:,} of {total:,}")
+
+    return move
