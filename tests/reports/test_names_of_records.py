@@ -14,7 +14,7 @@ from audit.metrics.subgroups import ATTRIBUTES
 from pipelines.study import Context, Side, View, Zone
 from reports.outcomes import CONTROLS
 from reports.review_record import REASONS
-from reports.run_record import VerdictWord
+from reports.run_record import StepOutcome, VerdictTest, VerdictWord
 from reports.score_catalogue import (
     BLIND_METHODS,
     COHORT_IOU,
@@ -47,6 +47,8 @@ MEASURED_BY_DEFAULT = (
         ("attribute", ATTRIBUTES),
         ("judgement.word", get_args(VerdictWord)),
         ("judgement.meaning", get_args(VerdictWord)),
+        ("judgement.test", get_args(VerdictTest)),
+        ("judgement.outcome", get_args(StepOutcome)),
         ("side", Side),
         ("zone", Zone),
         ("context", set(Context)),
