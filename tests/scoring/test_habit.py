@@ -7,7 +7,7 @@ from audit.metrics.blind import GRID, BlindCase
 from audit.metrics.habit import FEWEST_IMAGES, HeatedImage, HeatedPhrase, MeanHeats, heat_shares, mean_heat_rows
 from audit.metrics.scores import score_on_grid
 from pipelines.geometry import Fit, Placement
-from reports.score_catalogue import POINTING
+from reports.score_catalogue import MEAN_HEAT_CORRELATION, POINTING
 
 PLACEMENT = Placement.of(rows=300, columns=200, size=56, fit=Fit.LETTERBOX)
 
@@ -133,3 +133,21 @@ def test_the_reference_does_not_depend_on_the_order_of_the_studies() -> None:
     boxes = [(2 + place % 4, 2 + place % 3) for place in range(12)]
     images = [heated(f"p{n}", at(*box, amount=0.1 + n), box_at=box) for n, box in enumerate(boxes)]
     assert list(mean_heat_rows(images)) == list(mean_heat_rows(images[::-1]))
+
+
+def correlations(heats: list[np.ndarray]) -> list[float]:
+    images = [heated(f"p{n}", heat, box_at=(3, 3)) for n, heat in enumerate(heats)]
+    rows = [row for row in mean_heat_rows(images) if row["score"] == MEAN_HEAT_CORRELATION]
+    assert {row["method"] for row in rows} <= {"m2ib"}
+    return [float(row["value"]) for row in rows]
+
+
+def test_heat_that_is_the_same_on_every_image_correlates_with_its_mean_and_heat_that_moves_does_not() -> None:
+    assert correlations([at(2, 3, amount=1.0 + n) for n in range(12)]) == pytest.approx([1.0] * 12)
+    moving = correlations([at(1 + n % 6, 2 + n // 6) for n in range(18)])
+    assert len(moving) == 18
+    assert max(moving) < 0.5
+
+
+def test_constant_heat_has_no_correlation_with_its_mean() -> None:
+    assert correlations([np.ones((8, 8))] * 12) == []
