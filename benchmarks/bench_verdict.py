@@ -263,7 +263,7 @@ def main() -> None:
         f"{len(cases)} boxes; {given.cohorts} cohorts of each size, seed {given.seed}.",
         meaning,
         "",
-        f"| patients | phrases | patients | beats blind maps | {' | '.join(BLIND_MAPS)} | hits {RATE:.0%} |",
+        f"| cohorts | phrases | patients | beats blind maps | {' | '.join(BLIND_MAPS)} | hits {RATE:.0%} |",
         f"|---|---|---|---|{'---|' * (len(BLIND_MAPS) + 1)}",
     ]
     print("\n".join(lines))

@@ -118,14 +118,14 @@ def test_the_tests_of_a_verdict_are_a_table_that_marks_the_one_that_decides() ->
     record = verdict("not better than a blind map").model_copy(update={"steps": every_step()})
     made = make_cohort(0, verdicts=(record,))
     (view,) = verdict_views(made.run)
-    assert [step.answer for step in view.steps] == ["yes", "no", "unknown", "unknown"] * 2
-    assert [step.limit for step in view.steps] == ["100", "0.25", "–", "–", "0.25", "0.25", "–", "–"]
+    assert [step.answer for step in view.steps] == [*["yes", "no", "unknown", "unknown"] * 2, "yes"]
+    assert [step.limit for step in view.steps] == ["100", "0.25", "–", "–", "0.25", "0.25", "–", "–", "0.25"]
     page = render_cohort(made.run, [])
     table = page.partition('<table class="plain tests steps">')[2].partition("</table>")[0]
     assert table.count("<tr") == 1 + len(view.steps)
     assert table.count("decides the verdict") == table.count('class="decides"') == 1
-    assert table.count("0.40") == 4
-    assert table.count("0.30 to 0.50") == 4
+    assert table.count("0.40") == 5
+    assert table.count("0.30 to 0.50") == 5
     assert 'class="because"' not in page
 
 
