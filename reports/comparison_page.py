@@ -1,9 +1,12 @@
 """The page of a comparison of models or methods, and its tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reports.comparison_cells import Cell, ComparisonTable, TableRow, digits_of, is_better, laid_out, range_of, signed
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
+from reports.method_cards import method_cards
+from reports.method_checks import check_tables
 from reports.outcomes import method_name, reference_name
 from reports.page import format_number, render_page
 from reports.run_record import ScoreDifference
@@ -13,7 +16,6 @@ from reports.score_catalogue import (
     POINTING,
     SCORES,
     ScoreKind,
-    excels,
     names_of,
     names_on_pages,
     score_name,
@@ -31,35 +33,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """The content of one cell of a table."""
-
-    text: str
-    beside: str = ""  # an interval
-    is_strong: bool = False  # better than the reference beyond the interval of the difference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRow:
-    """One method or reference."""
-
-    name: str
-    is_reference: bool
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonTable:
-    """One table with its explanation."""
-
-    key: str
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-
-
 _AsCell = Callable[[ComparedScore | None], Cell]
 
 
@@ -72,7 +45,8 @@ def comparison_tables(record: ComparisonRecord) -> tuple[ComparisonTable, ...]:
         _differences(record, "to_baseline", "baseline"),
         _faithfulness(record),
         _table(record, ("shortcut", "micro"), "shortcuts"),
-        _table(record, ("words", "micro"), "words"),
+        _words(record),
+        *check_tables(record.sanity),
         _costs(record),
     ]
     return tuple(table for table in tables if table is not None)
@@ -108,7 +82,7 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
         text("summary.comparison_best", method=method_name(best.method), estimate=format_number(best.estimate)),
     ]
     if best.to_reference is not None:
-        above = sum(_is_better(score.to_reference) for score in scored)
+        above = sum(is_better(score.to_reference) for score in scored)
         reference = reference_name(best.to_reference.reference)
         sentences.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
     return tuple(sentences)
@@ -145,20 +119,6 @@ def _rows(
     )
 
 
-def _laid_out(
-    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **values: object
-) -> ComparisonTable:
-    """Fill the texts of a table: the title may name the baseline, the note takes ``values``."""
-    in_title = {} if baseline is None else {"baseline": baseline}
-    return ComparisonTable(
-        key=key,
-        title=text(f"comparison.table.{key}.title", **in_title),
-        note=text(f"comparison.table.{key}.note", **values),
-        columns=tuple(columns),
-        rows=rows,
-    )
-
-
 def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) -> ComparisonTable | None:
     """Format estimates with their intervals."""
     kind, averaging = chosen
@@ -169,8 +129,8 @@ def _table(record: ComparisonRecord, chosen: tuple[ScoreKind, str], key: str) ->
     columns = [f"{score_name(name)}{_arrow(scores, name) if kind == 'shortcut' else ''}" for name in names]
     rows = _rows(record, scores, names, _estimate, references=True)
     if key == "place":  # whose note tells what bold means for the others too
-        return _laid_out(key, columns, rows, few=FEW_PATIENTS)
-    return _laid_out(key, columns, rows)
+        return laid_out(key, columns, rows, few=FEW_PATIENTS)
+    return laid_out(key, columns, rows)
 
 
 def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable | None:
@@ -189,10 +149,10 @@ def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable
     )
     measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
     if to == "to_baseline":
-        return _laid_out(key, map(score_name, names), measured, baseline=method_name(record.baseline))
+        return laid_out(key, map(score_name, names), measured, baseline=method_name(record.baseline))
     over = {name: reference_name(found[name].reference) for name in names}
     columns = (text("comparison.over", score=score_name(name), reference=over[name]) for name in names)
-    return _laid_out(key, columns, measured)
+    return laid_out(key, columns, measured)
 
 
 def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
@@ -203,7 +163,19 @@ def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:
     columns = (f"{score_name(name)}{_arrow(scores, name)}" for name in names)
     rows = _rows(record, scores, names, _beside_shuffled, references=False)
     sample = counted("phrase", record.counts.get("faithfulness sample", 0))
-    return _laid_out("faithfulness", columns, rows, sample=sample)
+    return laid_out("faithfulness", columns, rows, sample=sample)
+
+
+def _words(record: ComparisonRecord) -> ComparisonTable | None:
+    """Format the scores of word heat beside their references."""
+    scores = _chosen(record, "words", "micro")
+    names = _names(scores)
+    if not names:
+        return None
+    columns = (f"{score_name(name)}{_arrow(scores, name)}" for name in names)
+    rows = _rows(record, scores, names, _estimate, references=True)
+    measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # not every method explains words
+    return laid_out("words", columns, measured, sample=counted("phrase", record.counts.get("phrases with words", 0)))
 
 
 def _costs(record: ComparisonRecord) -> ComparisonTable:
@@ -222,60 +194,39 @@ def _costs(record: ComparisonRecord) -> ComparisonTable:
         text("comparison.settings"),
     )
     pairs = counted("pair", max((method.pairs for method in record.methods), default=0))
-    return _laid_out("cost", columns, tuple(rows), pairs=pairs, device=record.device, memory=record.memory)
+    return laid_out("cost", columns, tuple(rows), pairs=pairs, device=record.device, memory=record.memory)
 
 
 def _arrow(scores: Sequence[ComparedScore], name: str) -> str:
     return " ↓" if any(score.lower_is_better for score in scores if score.score == name) else " ↑"
 
 
-def _is_better(difference: ScoreDifference | None, *, lower: bool = False) -> bool:
-    return difference is not None and excels(difference, higher_is_better=not lower)
-
-
-def _digits(value: float | None) -> int:
-    if value is None or value == 0:
-        return 3
-    return 1 if abs(value) >= 10 else 3 if abs(value) >= 0.01 else 4
-
-
-def _range(low: float | None, high: float | None, digits: int) -> str:
-    if low is None or high is None:
-        return ""
-    return text("common.range", low=format_number(low, digits), high=format_number(high, digits))
-
-
 def _estimate(score: ComparedScore | None) -> Cell:
     if score is None or score.estimate is None:
         return Cell(text="–")
-    strong = _is_better(score.to_reference, lower=score.lower_is_better)
-    digits = _digits(score.estimate)
-    beside = _range(score.low, score.high, digits)
+    strong = is_better(score.to_reference, lower=score.lower_is_better)
+    digits = digits_of(score.estimate)
+    beside = range_of(score.low, score.high, digits)
     return Cell(text=format_number(score.estimate, digits), beside=beside, is_strong=strong)
 
 
 def _difference(found: ScoreDifference | None, *, lower: bool) -> Cell:
     if found is None:
         return Cell(text="–")
-    digits = _digits(found.estimate)
-    beside = _range(found.low, found.high, digits)
-    return Cell(text=_signed(found.estimate, digits), beside=beside, is_strong=_is_better(found, lower=lower))
+    digits = digits_of(found.estimate)
+    beside = range_of(found.low, found.high, digits)
+    return Cell(text=signed(found.estimate, digits), beside=beside, is_strong=is_better(found, lower=lower))
 
 
 def _beside_shuffled(score: ComparedScore | None) -> Cell:
     if score is None or score.estimate is None:
         return Cell(text="–")
-    digits, found = _digits(score.estimate), score.to_reference
+    digits, found = digits_of(score.estimate), score.to_reference
     estimate = format_number(score.estimate, digits)
     if found is None:
         return Cell(text=estimate)
-    beside = f"{_signed(found.estimate, digits)} ({_range(found.low, found.high, digits)})"
-    return Cell(text=estimate, beside=beside, is_strong=_is_better(found, lower=score.lower_is_better))
-
-
-def _signed(value: float, digits: int) -> str:
-    number = format_number(value, digits)
-    return f"+{number}" if value > 0 and number.strip("0.,") else number
+    beside = f"{signed(found.estimate, digits)} ({range_of(found.low, found.high, digits)})"
+    return Cell(text=estimate, beside=beside, is_strong=is_better(found, lower=score.lower_is_better))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +252,7 @@ def render_comparison(record: ComparisonRecord) -> str:
     context = {
         "record": record,
         "summary": summary_sentences(record),
+        "cards": method_cards(record),
         "charts": _charts(record),
         "tables": comparison_tables(record),
         "refused": [(method_name(method.name), method.refused) for method in record.methods if method.refused],

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from reports.record import ModelRecord, Record, Scalar
 from reports.run_record import FailureRecord, ScoreDifference
+from reports.sanity_record import MethodSanity
 from reports.score_catalogue import ScoreKind
 
 __all__ = ["COMPARISON_VERSION", "ComparedMethod", "ComparedScore", "ComparisonRecord"]
@@ -60,6 +61,7 @@ class ComparisonRecord(Record):
     baseline: str  # the method that the others are compared with
     methods: tuple[ComparedMethod, ...]
     scores: tuple[ComparedScore, ...]
+    sanity: tuple[MethodSanity, ...] = ()  # of each method; empty where it was not asked for
     seed: int
     device: str
     memory: str  # what ``memory_mb`` is

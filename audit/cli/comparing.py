@@ -54,6 +54,17 @@ def compare(
         int,
         typer.Option(help="Masks per pair for RISE and KernelSHAP. Their default of 500 takes five times as long."),
     ] = 100,
+    word_phrases: Annotated[
+        int, typer.Option(help="Number of phrases whose words are explained too, sampled at random.", min=0)
+    ] = 100,
+    sanity: Annotated[
+        int,
+        typer.Option(
+            help="Number of phrases on which each method itself is checked, as by `sanity`; each is explained 14 "
+            "times, and once more for each block of both towers.",
+            min=0,
+        ),
+    ] = 0,
     seed: Seed = None,
     overwrite: Overwrite = None,
     config: ConfigFile = None,
@@ -87,7 +98,7 @@ def compare(
             given,
             reads=(*reads, "method.hyperparameters", "scoring.faithfulness", "output.out", "output.overwrite"),
             defaults={("method", "method"): ("all",), **({} if phantoms is None else PHANTOM_MODEL)},
-            others={"phantoms": phantoms, "masks": masks},
+            others={"phantoms": phantoms, "masks": masks, "word_phrases": word_phrases, "sanity": sanity},
         )
         with progress_bar() as progress:
             result = run_comparison(composed, progress=progress)

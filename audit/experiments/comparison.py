@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from pydantic import Field
+
 from audit.attribution.engine import Method
 from audit.attribution.kernel_shap import KernelSHAP
 from audit.attribution.m2ib import M2IB
@@ -19,6 +21,8 @@ from audit.execution.workers import finished_studies
 from audit.experiments.comparison_tables import check_out, compared_scores, write_comparison
 from audit.experiments.experiment_inputs import ExperimentInputs, open_inputs
 from audit.experiments.method_cost import MeasuredMethod, measured_as
+from audit.experiments.method_sanity import check_method, sampled
+from audit.faithfulness.cascade import randomisable
 from audit.metrics.summary import score_table
 from audit.pipeline.aggregate import Tally
 from audit.pipeline.explain import Explainer
@@ -31,8 +35,9 @@ from audit.privacy.messages import Message
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor, failure_records
 from pipelines.errors import AuditError, ModelError
-from pipelines.study import Exclusion
+from pipelines.study import Exclusion, Study
 from reports.comparison_record import ComparedMethod, ComparisonRecord
+from reports.sanity_record import MethodSanity
 
 __all__ = [
     "ComparisonConfig",
@@ -50,6 +55,8 @@ class ComparisonConfig(CohortConfig):
     scoring: ScoringConfig = ScoringConfig()
     output: OutputConfig
     masks: int = 100  # a pair, of the methods that perturb the image
+    word_phrases: int = Field(default=100, ge=0)  # whose words are explained too
+    sanity: int = Field(default=0, ge=0)  # phrases on which each method itself is checked
 
 
 def baseline_of(names: Sequence[str]) -> str:
@@ -106,15 +113,21 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     explainer = Explainer(
         encoder=encoder,
         methods=methods,
-        words_apart=True,  # images alone take half the time, and the cost of both is measured
+        word_references=True,
         device=device,
         keys=Pseudonyms(load_salt()),
         seed=config.method.seed,
     )
     with open_inputs(config, out=config.output.out, progress=progress) as cohort:
         limit = _FAITHFULNESS if config.scoring.faithfulness is None else config.scoring.faithfulness
-        sample = ControlPlan(cohort.inputs.studies, sample=limit, seed=config.method.seed)
-        table, outcome, left_out = _scored(cohort, replace(explainer, faithfulness=sample), progress)
+        sanity = _sanity(cohort.inputs.studies, explainer, config.sanity, progress)
+        sample, with_words = (
+            ControlPlan(cohort.inputs.studies, sample=count, seed=config.method.seed)
+            for count in (limit, config.word_phrases)
+        )
+        # Images alone take half the time, and the cost of both is measured.
+        explainer = replace(explainer, faithfulness=sample, words_of=with_words)
+        table, outcome, left_out = _scored(cohort, explainer, progress)
         failures = failure_records(left_out, cohort.folders, explainer.keys, show_phi=False)
         messages = cohort.messages(left_out, explainer.keys)
     progress("Summarising", 0, 1)
@@ -126,6 +139,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
         baseline=baseline,
         methods=tuple(_compared(method, methods, refused, encoder) for method in chosen),
         scores=compared_scores(scores, baseline=baseline),
+        sanity=sanity,
         seed=config.method.seed,
         device=device_name(device),
         memory=measured_as(device),
@@ -135,6 +149,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
             **cohort.inputs.counts,
             "compared": outcome.audited,
             "faithfulness sample": len(sample),
+            "phrases with words": len(with_words),
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),
         },
@@ -145,6 +160,26 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
     progress("Summarising", 1, 1)
     failed = tuple(item for item in left_out if item.failed)
     return ComparisonResult(page=page, record=record, failed=failed, messages=messages)
+
+
+def _sanity(
+    studies: Sequence[Study], explainer: Explainer, phrases: int, progress: Progress
+) -> tuple[MethodSanity, ...]:
+    """Check each method itself on some phrases, if any are asked for; their cost is not the comparison's.
+
+    Raises:
+        AuditError: a study could not be explained.
+    """
+    plan = ControlPlan(studies, sample=phrases, seed=explainer.seed)
+    loaded = list(loaded_studies(sampled(studies, plan), explainer.encoder, explainer.clock, workers=0))
+    if not any(study.pairs for study in loaded):
+        return ()
+    explainer, towers = replace(explainer, word_references=False), randomisable(explainer.encoder)
+    return tuple(
+        check_method(replace(explainer, methods=(method.method,)), loaded, towers=towers, progress=progress)
+        for method in explainer.methods
+        if isinstance(method, MeasuredMethod)
+    )
 
 
 def _scored(

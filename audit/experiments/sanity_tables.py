@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines.quoting import counted
 from reports.sanity_record import MethodSanity, SampleMean, TowerVerdict
+from reports.texts import text
 from reports.writing import write_text_atomically
 
 __all__ = ["as_text", "sanity_rows", "write_sanity"]
@@ -24,12 +25,6 @@ _REPEAT_TITLES = {
     "peak_px": "distance of peaks, px",
 }
 _WIDTH = 26
-_RULE = (
-    "A method passes for a tower if the mean SSIM between the heat of the model with all blocks of that tower "
-    "random and the heat of the trained model is below the mean SSIM of 50 random pairs of the trained model's "
-    "maps (Arun et al. 2021, Radiology: Artificial Intelligence 3(6):e200267, for the one tower of a classifier; "
-    "here for each tower)."
-)
 
 
 def as_text(methods: Sequence[MethodSanity], *, model: str, seed: int, refused: Mapping[str, str]) -> str:
@@ -39,7 +34,7 @@ def as_text(methods: Sequence[MethodSanity], *, model: str, seed: int, refused: 
         lines += [f"{method.method} on {model}, {counted(method.phrases, 'phrase')}, seed {seed}", ""]
         lines += [*_verdicts(method), "", *_stages(method), "", *_repeatability(method), ""]
     lines += [f"{name} was not checked: {reason}" for name, reason in refused.items()]
-    return "\n".join([*lines, _RULE, "95 % intervals over patients."])
+    return "\n".join([*lines, text("sanity.rule"), "95 % intervals over patients."])
 
 
 def _verdicts(method: MethodSanity) -> Iterator[str]:
@@ -124,5 +119,5 @@ def write_sanity(path: Path, methods: Sequence[MethodSanity]) -> None:
     if path.suffix.casefold() == ".csv":
         write_text_atomically(path, pd.DataFrame(sanity_rows(methods)).to_csv(index=False))
         return
-    content = {"rule": _RULE, "methods": [method.model_dump(mode="json") for method in methods]}
+    content = {"rule": text("sanity.rule"), "methods": [method.model_dump(mode="json") for method in methods]}
     write_text_atomically(path, json.dumps(content, indent=1) + "\n")

@@ -30,6 +30,7 @@ from pipelines.errors import ModelError
 __all__ = [
     "TowerName",
     "depth_of",
+    "randomisable",
     "randomised",
     "randomised_tower",
 ]
@@ -48,6 +49,15 @@ class TowerName(StrEnum):
 def depth_of(encoder: DualEncoder, tower: TowerName) -> int:
     """Return the number of blocks of a tower."""
     return (encoder.image if tower is TowerName.IMAGE else encoder.text).depth
+
+
+def randomisable(encoder: DualEncoder) -> tuple[TowerName, ...]:
+    """List the towers that consist of transformer blocks."""
+    made_of_blocks = {
+        TowerName.IMAGE: isinstance(encoder.image, TransformerImageTower),
+        TowerName.TEXT: isinstance(encoder.text, TransformerTextTower),
+    }
+    return tuple(tower for tower, is_made in made_of_blocks.items() if is_made)
 
 
 def randomised(encoder: DualEncoder, tower: TowerName, *, blocks: int, seed: int) -> DualEncoder:

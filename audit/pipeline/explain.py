@@ -47,7 +47,8 @@ class ExplainedCase:
     seconds_a_pair: tuple[float, ...] = ()  # per method: of the attribution, the mean over the pairs of its batch
     controls: tuple[ExplainedControl, ...] = ()
     faithfulness: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)  # by index of the phrase
-    words: tuple[WordReferences, ...] = ()  # one for each of phrase_texts; empty if no method explains words
+    words: tuple[WordReferences | None, ...] = ()
+    """One for each of phrase_texts, None where words were not explained; empty if no method explains words"""
     embeddings: CaseEmbeddings | None = None
     erased: tuple[ErasedRegion, ...] = ()
     untrained: Mapping[str, Float[Tensor, "grid_rows grid_columns"]] = field(default_factory=dict)
@@ -110,8 +111,9 @@ class Explainer:
     faithfulness: ControlPlan = NO_PHRASE
     faithfulness_scores: FaithfulnessSettings = field(default_factory=FaithfulnessSettings)
     words: bool = True
-    words_apart: bool = False
-    """Explain words only of the phrases whose faithfulness is scored, by a second call of each method."""
+    words_of: ControlPlan | None = None
+    """Explain words only of these phrases and of those whose faithfulness is scored, by a second call of each method;
+    None: of all phrases, at once"""
     word_references: bool = False  # measure what word heat is compared with
     device: torch.device
     keys: Pseudonyms = field(default_factory=lambda: Pseudonyms(token_bytes(16)))  # of studies in the log
@@ -157,9 +159,14 @@ class Explainer:
         by_method, seconds = [], []
         for method in self.methods:
             start = time.perf_counter()
-            words = self.words and not self.words_apart
+            words = self.words and self.words_of is None
             by_method.append(method.explain_batch(self.encoder, requests, words=words, clock=self.clock))
             seconds.append((time.perf_counter() - start) / max(1, pairs))
+        if self.words_of is not None:
+            by_method = [
+                self._with_words(method, cases, requests, found)
+                for method, found in zip(self.methods, by_method, strict=True)
+            ]
         explained = iter(
             self._with_cosines(
                 ExplainedCase(
@@ -168,7 +175,7 @@ class Explainer:
                     seconds_a_pair=tuple(seconds),
                     controls=self._controls(case, request),
                     faithfulness=scores,
-                    words=self._words(request),
+                    words=self._words(case, request),
                     untrained=self._untrained(request),
                 ),
                 request,
@@ -188,22 +195,52 @@ class Explainer:
             for study in batch
         ]
 
-    def _words(self, request: Request) -> tuple[WordReferences, ...]:
+    def _words(self, case: LoadedCase, request: Request) -> tuple[WordReferences | None, ...]:
         """Measure what word heat is compared with, if a method explains words."""
         if not self.word_references or not any(method.explains_words for method in self.methods):
             return ()
+        phrases = list(request.phrases) if self.words_of is None else self._texts_with_words(case)
         with self.clock("words"):
-            left_out = leave_one_word_out(self.encoder, request.pixels, request.phrases)
-            capacities = (method.untrained_words(self.encoder, request.phrases) for method in self.methods)
+            left_out = leave_one_word_out(self.encoder, request.pixels, phrases)
+            capacities = (method.untrained_words(self.encoder, phrases) for method in self.methods if phrases)
             untrained = next((values for values in capacities if values is not None), None)
-        return tuple(
-            WordReferences(
+        found = {
+            phrase: WordReferences(
                 words=tuple(word.word for word in words),
                 pieces=tuple(word.pieces for word in words),
                 falls=tuple(word.fall for word in words),
                 untrained=None if untrained is None else untrained[place],
             )
-            for place, words in enumerate(left_out)
+            for place, (phrase, words) in enumerate(zip(phrases, left_out, strict=True))
+        }
+        return tuple(found.get(phrase) for phrase in request.phrases)
+
+    def _texts_with_words(self, case: LoadedCase) -> list[str]:
+        """List the sentences of a case whose words are explained by the second call."""
+        plans = (self.faithfulness,) if self.words_of is None else (self.words_of, self.faithfulness)
+        chosen = {case.case.phrases[index].text for plan in plans for index in plan.indices(case.case)}
+        return [text for text in phrase_texts(case) if text in chosen]
+
+    def _with_words(
+        self,
+        method: Method,
+        cases: Sequence[LoadedCase],
+        requests: Sequence[Request],
+        explained: Sequence[tuple[Attribution, ...]],
+    ) -> tuple[tuple[Attribution, ...], ...]:
+        """Explain the words of some phrases by a second call, and add them to what the first call found."""
+        parts = [_only(request, self._texts_with_words(case)) for case, request in zip(cases, requests, strict=True)]
+        put = [part for part in parts if part.phrases]
+        if not put or not method.explains_words:
+            return tuple(explained)
+        answers = iter(method.explain_batch(self.encoder, put, words=True, clock=self.clock))
+        words = [dict(zip(part.phrases, next(answers), strict=True)) if part.phrases else {} for part in parts]
+        return tuple(
+            tuple(
+                replace(found, words=of_image[text].words) if text in of_image else found
+                for text, found in zip(request.phrases, of_case, strict=True)
+            )
+            for request, of_case, of_image in zip(requests, explained, words, strict=True)
         )
 
     def _untrained(self, request: Request) -> dict[str, Float[Tensor, "grid_rows grid_columns"]]:
@@ -252,8 +289,6 @@ class Explainer:
         found: list[dict[int, tuple[Score, ...]]] = [{} for _ in cases]
         sampled = [(row, index) for row, case in enumerate(cases) for index in self.faithfulness.indices(case.case)]
         texts = [(row, cases[row].case.phrases[index].text) for row, index in sampled]
-        if self.words_apart:
-            requests, by_method = self._explained_with_words(requests, texts)
         with self.clock("faithfulness"):
             for method, explained in zip(self.methods, by_method, strict=True) if sampled else ():
                 pairs = _chosen_pairs(requests, explained, texts)
@@ -263,18 +298,6 @@ class Explainer:
                 for (row, index), *of_phrase in zip(sampled, own, beside, strict=True):
                     found[row][index] = (*found[row].get(index, ()), *of_phrase[0], *of_phrase[1])
         return found
-
-    def _explained_with_words(
-        self, requests: Sequence[Request], texts: Sequence[tuple[int, str]]
-    ) -> tuple[list[Request], list[list[tuple[Attribution, ...]]]]:
-        """Explain some phrases with their words, given by the index of their request; all others are dropped."""
-        only = [_only(request, [text for row, text in texts if row == place]) for place, request in enumerate(requests)]
-        put = [request for request in only if request.phrases]
-        by_method = []
-        for method in self.methods:
-            answers = iter(method.explain_batch(self.encoder, put, words=True, clock=self.clock) if put else ())
-            by_method.append([next(answers) if request.phrases else () for request in only])
-        return only, by_method
 
     def _scores(self, pairs: Sequence[ExplainedPair], name: str) -> list[tuple[Score, ...]]:
         return score_faithfulness(self.encoder, pairs, method=name, settings=self.faithfulness_scores)

@@ -51,7 +51,7 @@ def compared(cohort: InputsConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("M2IB_AUDIT_SALT", "a salt for tests only")
-        compare(ComparisonConfig.of(out=out, inputs=cohort, method=NAMES, faithfulness=1, **FAST))
+        compare(ComparisonConfig.of(out=out, inputs=cohort, method=NAMES, faithfulness=1, sanity=3, **FAST))
     return out
 
 
@@ -78,8 +78,8 @@ def test_a_comparison_finds_what_a_run_of_the_same_methods_finds(
         burned_in="keep",  # a comparison keeps no pictures, so it blanks none
         **FAST,
     )
-    # A comparison explains the words of its faithfulness sample alone, too few for scores of word heat.
-    of_run = [summary for summary in run(asked).record.summaries if SCORES[summary.score].kind != "words"]
+    of_run = run(asked).record.summaries
+    assert any(SCORES[summary.score].kind == "words" for summary in of_run)
     ours = {(s.method, s.score, s.finding, s.averaging): s for s in record.scores}
     assert len(of_run) == len(ours) > 80
     for theirs in of_run:
@@ -96,10 +96,18 @@ def test_every_method_has_a_cost_and_words_are_timed_where_there_are_any(record:
     assert nib.pairs == grad_cam.pairs >= record.counts["compared"] == 3
     assert nib.seconds_image is not None
     assert nib.seconds_image > 0
-    assert (nib.pairs_with_words, grad_cam.pairs_with_words) == (1, 0)
+    assert (nib.pairs_with_words, grad_cam.pairs_with_words) == (nib.pairs, 0)
     assert grad_cam.seconds_with_words is None
     assert record.baseline == "nib"
     assert record.phantom_images
+
+
+def test_each_method_is_checked_on_the_asked_number_of_phrases_and_its_cost_is_not_the_comparisons(
+    record: ComparisonRecord,
+) -> None:
+    assert [(method.method, method.phrases) for method in record.sanity] == [("nib", 3), ("grad_cam", 3)]
+    assert all({stage.tower for stage in method.stages} == {"image", "text"} for method in record.sanity)
+    assert {method.pairs for method in record.methods} == {record.counts["phrases with words"]}
 
 
 def test_the_table_has_a_row_a_score_with_differences_and_costs(compared: Path, record: ComparisonRecord) -> None:

@@ -12,7 +12,7 @@ from audit.attribution.m2ib import M2IB
 from audit.attribution.pairs import Attribution, Request
 from audit.encoders.blocks import Affine
 from audit.encoders.loading import load_encoder
-from audit.faithfulness.cascade import TowerName, randomised, randomised_tower
+from audit.faithfulness.cascade import TowerName, randomisable, randomised, randomised_tower
 from audit.faithfulness.similarity import similarity
 from pipelines.errors import ModelError
 
@@ -164,6 +164,7 @@ def test_a_convolutional_tower_is_refused_by_name_and_its_text_tower_is_not(tmp_
     with pytest.raises(ModelError, match=r"resnet: its image tower \(ResNetImageTower\).*other tower"):
         randomised(encoder, TowerName.IMAGE, blocks=1, seed=1)
     assert randomised(encoder, TowerName.TEXT, blocks=1, seed=1).image is encoder.image
+    assert randomisable(encoder) == (TowerName.TEXT,)
 
 
 @pytest.mark.parametrize("tower", TowerName)

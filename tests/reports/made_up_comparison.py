@@ -1,13 +1,51 @@
-"""A comparison of three methods, with everything that its page can say."""
+"""A comparison of three methods, one of them checked itself, with everything that its page can say."""
+
+from typing import get_args
 
 from made_up_records import MODEL, MOMENT, SOFTWARE
 
 from reports.comparison_record import ComparedMethod, ComparedScore, ComparisonRecord
 from reports.run_record import FailureRecord, ScoreDifference
+from reports.sanity_record import Change, MethodSanity, Repeatability, SampleMean, SanityStage, TowerVerdict
 from reports.score_catalogue import SCORES
 
 DIFFERENCE = ScoreDifference(reference="centre", estimate=0.2, low=0.1, high=0.3, scored=40, patients=20)
+MEAN = SampleMean(estimate=0.2, low=0.1, high=0.3, cases=20, patients=12)
 FAILURE = FailureRecord(source="a.dcm", stage="view", reason="lateral", failed=False)
+
+
+def make_check(method: str) -> MethodSanity:
+    """Make the check of a method that passes for one tower, not clearly, and fails for the other."""
+    high = MEAN.model_copy(update={"estimate": 0.6, "low": 0.5, "high": 0.7})
+    return MethodSanity(
+        method=method,
+        phrases=20,
+        random_pairs=50,
+        reference=MEAN.model_copy(update={"estimate": 0.25}),
+        stages=tuple(
+            SanityStage(
+                tower=tower,  # type: ignore[arg-type]
+                blocks=blocks,
+                of=2,
+                spearman=MEAN,
+                ssim=MEAN if tower == "image" else high,
+                words_spearman=None,
+                cosine=MEAN,
+            )
+            for tower in ("image", "text")
+            for blocks in (1, 2)
+        ),
+        verdicts=(
+            TowerVerdict(tower="image", ssim=MEAN, passes=True, is_clear=False),
+            TowerVerdict(tower="text", ssim=high, passes=False, is_clear=True),
+        ),
+        repeatability=tuple(
+            Repeatability(change=change, ssim=high, peak_px=MEAN, spearman=None) for change in get_args(Change)
+        ),
+        max_sensitivity=MEAN,
+        draws=10,
+        epsilon=0.02,
+    )
 
 
 def make_comparison(*, scored: bool) -> ComparisonRecord:
@@ -23,7 +61,7 @@ def make_comparison(*, scored: bool) -> ComparisonRecord:
             pairs=9,
             seconds_image=0.5,
             pairs_with_words=2,
-            seconds_with_words=0.7,
+            seconds_with_words=0.7 if name == "m2ib" else None,
             memory_mb=300.0,
         )
         for name in ("m2ib", "nib", "rollout")
@@ -59,6 +97,7 @@ def make_comparison(*, scored: bool) -> ComparisonRecord:
         baseline="m2ib",
         methods=tuple(methods),
         scores=tuple(scores) if scored else (),
+        sanity=(make_check("m2ib"),) if scored else (),
         seed=7,
         device="cpu, 2 threads",
         memory="the peak",

@@ -114,10 +114,11 @@ def _everything_compared() -> ComparisonRecord:
     for place, score in enumerate(names_in("score")):
         kind = SCORES[score].kind
         over = DIFFERENCE.model_copy(update={"reference": REFERENCES[place % 5]})
+        unclear = over.model_copy(update={"low": -0.1})
         scores += [
             plain.scores[0].model_copy(
                 update={"method": name, "is_reference": name in REFERENCES, "kind": kind, "score": score}
-                | {"to_reference": None if name in REFERENCES else over}
+                | {"to_reference": None if name in REFERENCES else unclear if name == methods[0] else over}
             )
             for name in (*methods, *REFERENCES)
         ]

@@ -29,7 +29,7 @@ PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
 NO_PAGE |= {"score_catalogue", "sanity_record"}
 # What records call things; pages show it by its text.
-IDENTIFIERS = {*CONTROLS, "faithfulness sample", "no different"}
+IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
