@@ -16,6 +16,7 @@ from reports.score_catalogue import (
     WORDS_ON_FINDING,
     WORDS_ON_PLACE,
     WORDS_RANK,
+    method_behind,
     score_name,
 )
 from reports.texts import all_texts, named, text
@@ -68,21 +69,28 @@ def _scores(record: ComparisonRecord, method: str) -> Iterator[tuple[str, str]]:
     found = {(score.method, score.score): score for score in overall if score.estimate is not None}
     pointing = found.get((method, POINTING))
     if pointing is not None:
-        yield score_name(POINTING), _pointing(pointing)
+        own = [score for (name, of), score in found.items() if of == POINTING and _is_made_from(method, name)]
+        beside = [_reference(reference_name(score.method), score) for score in own]
+        yield score_name(POINTING), "; ".join([_pointing(pointing), *beside])
     for name in _WORDS:
         score = found.get((method, name))
         if score is not None:
-            beside = [found[each, name] for each in WORD_REFERENCES if (each, name) in found]
-            yield score_name(name), "; ".join([_figure(score), *map(_reference, beside)])
+            references = [found[each, name] for each in WORD_REFERENCES if (each, name) in found]
+            figures = (_reference(method_name(each.method), each) for each in references)
+            yield score_name(name), "; ".join([_figure(score), *figures])
 
 
 def _figure(score: ComparedScore) -> str:
     return _with_range(format_number(score.estimate, _DIGITS), range_of(score.low, score.high, _DIGITS))
 
 
-def _reference(score: ComparedScore) -> str:
-    estimate = format_number(score.estimate, _DIGITS)
-    return text("card.reference", name=method_name(score.method), estimate=estimate)
+def _is_made_from(method: str, reference: str) -> bool:
+    behind = method_behind(reference)
+    return behind is not None and behind[1] == method
+
+
+def _reference(name: str, score: ComparedScore) -> str:
+    return text("card.reference", name=name, estimate=format_number(score.estimate, _DIGITS))
 
 
 def _with_range(estimate: str, ends: str) -> str:

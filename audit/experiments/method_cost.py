@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from audit.attribution.engine import Clock, Method, no_clock
 from audit.attribution.pairs import Attribution, Maps, Pairs, Request
@@ -100,6 +102,16 @@ class MeasuredMethod(Method):
     def hyperparameters(self, encoder: DualEncoder) -> Mapping[str, float | str]:
         """The method's hyperparameters for a model, by name."""
         return self.method.hyperparameters(encoder)
+
+    def untrained_words(self, encoder: DualEncoder, phrases: Sequence[str]) -> tuple[tuple[float, ...], ...] | None:
+        """Return what the method has for each word before its first step."""
+        return self.method.untrained_words(encoder, phrases)
+
+    def untrained_heat(
+        self, encoder: DualEncoder, pixels: Float[Tensor, "images 3 size size"]
+    ) -> Float[Tensor, "images grid_rows grid_columns"] | None:
+        """Return the heat that the method has before its first step."""
+        return self.method.untrained_heat(encoder, pixels)
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Compute the method's maps."""

@@ -114,6 +114,18 @@ def test_a_methods_cost_is_its_time_a_pair_and_its_peak_and_its_answers_are_its_
         assert 190e6 < (plain.peak_bytes or 0) < 260e6
 
 
+def test_a_measured_method_has_the_references_of_the_method_itself() -> None:
+    encoder, images = load_encoder("phantom", device=CPU), torch.randn(1, 3, 160, 160)
+    for name in METHODS:
+        method = METHODS[name]()
+        measured = MeasuredMethod(method, CPU)
+        words = method.untrained_words(encoder, ["Left effusion."])
+        assert measured.untrained_words(encoder, ["Left effusion."]) == words
+        heats = measured.untrained_heat(encoder, images), method.untrained_heat(encoder, images)
+        assert (heats[0] is None) is (heats[1] is None) is (words is None), name
+        assert heats[0] is None or torch.equal(*heats)
+
+
 def test_memory_that_was_freed_before_is_not_counted_and_does_not_hide_what_comes() -> None:
     memory = PeakMemory(CPU)
     np.ones(50_000_000)

@@ -7,7 +7,7 @@ from audit.experiments.comparison_tables import as_markdown
 from reports.comparison_page import comparison_tables, render_comparison
 from reports.comparison_record import ComparisonRecord
 from reports.method_cards import method_cards
-from reports.score_catalogue import SCORES, UNIFORM_WORDS, UNTRAINED, WORDS_ON_FINDING
+from reports.score_catalogue import SCORES, UNIFORM_WORDS, UNTRAINED, WORDS_ON_FINDING, mean_heat_name, untrained_name
 
 
 def facts_of(record: ComparisonRecord, method: str) -> dict[str, str]:
@@ -45,6 +45,19 @@ def test_a_method_whose_difference_may_be_0_is_not_called_better(record) -> None
     )
     facts = facts_of(record.model_copy(update={"scores": scores}), "NIB")
     assert "; not shown to be better than the best blind map, centre of the image: +0.20 (" in facts["Pointing game"]
+
+
+def test_a_card_has_the_references_that_are_made_from_its_own_method(record) -> None:
+    references = tuple(
+        record.scores[0].model_copy(
+            update={"method": name, "is_reference": True, "to_reference": None, "estimate": 0.3}
+        )
+        for name in (mean_heat_name("m2ib"), mean_heat_name("nib"), untrained_name("m2ib"))
+    )
+    compared = record.model_copy(update={"scores": (*record.scores, *references)})
+    own = "; mean heat on other images 0.30; untrained bottleneck 0.30"
+    assert facts_of(compared, "M2IB")["Pointing game"] == facts_of(record, "M2IB")["Pointing game"] + own
+    assert facts_of(compared, "NIB")["Pointing game"].count("mean heat") == 1
 
 
 def test_a_card_has_the_word_scores_beside_uniform_and_untrained_words(record) -> None:
