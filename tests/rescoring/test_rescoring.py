@@ -24,7 +24,17 @@ from pipelines.phantom.cohort import make_cohort
 from reports.reading import file_checksum
 from reports.results_folder import read_record, read_run, study_folders
 from reports.run_record import RunRecord
-from reports.score_catalogue import FALL_ELSEWHERE, FALL_REGION, RELIANCE, names_of
+from reports.score_catalogue import (
+    BLIND_METHODS,
+    ENERGY,
+    FALL_ELSEWHERE,
+    FALL_REGION,
+    HUMAN,
+    RELIANCE,
+    mean_heat_name,
+    names_of,
+    untrained_name,
+)
 
 STUDIES = 3
 SALT = "the salt of whoever ran it"
@@ -46,7 +56,7 @@ def cohort(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(cohort: Path, tmp_path_factory) -> Path:
-    """A run with a second method, controls and faithfulness."""
+    """A run with further methods, controls and faithfulness."""
     out = tmp_path_factory.mktemp("finished") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SALT_VARIABLE, SALT)
@@ -66,7 +76,7 @@ def _settings(cohort: Path, out: Path) -> RunConfig:
         boxes=(cohort / "boxes.csv",),
         out=out,
         model="phantom",
-        method=("m2ib", "grad_cam"),
+        method=("m2ib", "grad_cam", "iba"),
         controls=4,
         faithfulness=2,
         steps=2,
@@ -101,6 +111,18 @@ def test_the_runs_own_boxes_give_the_very_same_run(finished: Path, out: Path) ->
     assert was.pop("rescored") is None
     assert was.pop("seal") != now.pop("seal")
     assert was == now
+
+
+def test_each_method_has_references_of_its_own(finished: Path) -> None:
+    methods = {"m2ib": True, "grad_cam": False, "iba": True}  # those with a bottleneck
+    names = set(scores(finished)["method"])
+    assert {mean_heat_name(method) for method in methods} <= names
+    assert {method for method in methods if untrained_name(method) in names} == {"m2ib", "iba"}
+    for summary in read_run(finished).summaries:
+        if summary.method in methods and summary.score == ENERGY:
+            beside = {difference.reference for difference in summary.differences} - {*BLIND_METHODS, HUMAN}
+            own = {mean_heat_name(summary.method), untrained_name(summary.method)}
+            assert beside == {name for name in own if name in names}
 
 
 def test_the_same_box_file_read_again_gives_the_very_same_scores(finished: Path, out: Path, cohort: Path) -> None:
