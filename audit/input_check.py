@@ -210,7 +210,7 @@ class Checked:
     reasons: tuple[ReasonCount, ...]  # failures first, then by kind, then most frequent first
     rows: tuple[CheckRow, ...]
     nothing: str | None  # if nothing would be audited: what to correct first
-    sentences: tuple[str, ...]  # which public set the image files look like, and what is missing
+    sentences: tuple[str, ...]  # about all inputs: which public set they look like, reports in other languages
     for_owner: tuple[ReasonCount, ...] = field(repr=False)  # with names, columns and labels unmasked: for a terminal
 
     @property
@@ -250,7 +250,7 @@ def check(
         reasons=_reasons(rows),
         rows=rows,
         nothing=inputs.nothing,
-        sentences=inputs.sentences,
+        sentences=(*inputs.sentences, *inputs.languages),
         for_owner=_reasons(rows_for_owner(inputs, folders, keys)),
     )
 

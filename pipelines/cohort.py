@@ -5,7 +5,7 @@ report's file stem (or id column) equals the UID of the study or of an image, an
 image. A box belongs to an image by SOP Instance UID, path or file stem. A key that matches two studies is not used.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -16,6 +16,7 @@ from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.errors import CohortError
 from pipelines.study import Case, Context, Exclusion, Image, Study
 from pipelines.text.joining import JoinedReports, join_reports
+from pipelines.text.language import language_of
 from pipelines.text.phrases import phrases_of
 from pipelines.text.reports import ReportTable
 
@@ -26,6 +27,7 @@ _WITHOUT_REPORT = (
     "no report belongs to this study: give its report under its StudyInstanceUID, its accession number, or the name of "
     "its DICOM file or folder"
 )
+_IN_LANGUAGE = "the report is in {}; findings and negation are read in English only: translate it to have it audited"
 _WITHOUT_PHRASE = (
     "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
     "put to the model"
@@ -52,6 +54,7 @@ class Cohort:
     left_out: tuple[Exclusion, ...]
     joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
     nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
+    languages: Mapping[str, int] = field(default_factory=dict)  # reports that are not in English, by their language
     boxes_on: Mapping[Image, int] = field(default_factory=dict)  # number of boxes on each image, audited or not
 
 
@@ -95,11 +98,18 @@ def match(
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
     contexts = {Context.PRESENT, Context.UNCERTAIN} | ({Context.ABSENT} if include_absent else set())
     studies: list[Study] = []
+    languages: Counter[str] = Counter()
     for uid, members in by_study.items():
         found = joined.by_study.get(uid)
         if found is None:
             why = _AMBIGUOUS if uid in joined.ambiguous else _WITHOUT_REPORT
             left_out += [_left_out(image.source, why, failed=True) for image in members]
+            continue
+        language = None if found.report.from_labels else language_of(found.report.text)
+        if language is not None:
+            languages[language] += 1
+            sources = (found.report.source, *(image.source for image in members))
+            left_out += [_left_out(source, _IN_LANGUAGE.format(language), failed=False) for source in sources]
             continue
         phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
         if not phrases:
@@ -111,23 +121,35 @@ def match(
         )
         studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by.value, cases=cases))
     joins = {each.report.source: Join(uid, each.by.value) for uid, each in joined.by_study.items()}
-    nothing = None if studies else _nothing(len(images), reports, len(drawn.rows), joined)
+    nothing = None if studies else _nothing(len(images), reports, len(drawn.rows), joined, languages)
     boxes_on = {image: len(found) for image, found in placed.by_image.items()}
-    return Cohort(studies=tuple(studies), left_out=tuple(left_out), joins=joins, nothing=nothing, boxes_on=boxes_on)
+    return Cohort(
+        studies=tuple(studies),
+        left_out=tuple(left_out),
+        joins=joins,
+        nothing=nothing,
+        languages=languages,
+        boxes_on=boxes_on,
+    )
 
 
 def _left_out(source: str, reason: str, *, failed: bool) -> Exclusion:
     return Exclusion(source=source, stage="join", reason=reason, failed=failed)
 
 
-def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports) -> str:
+def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReports, languages: Mapping[str, int]) -> str:
     """Describe what was found and what to correct first."""
     if not images:
-        remedy = "give --dicom-dir a folder with frontal chest radiographs in DICOM"
+        remedy = "give --dicom-dir a folder with frontal chest radiographs in DICOM, PNG, JPEG or TIFF"
     elif not reports.reports and reports.left_out:
         remedy = "no report could be read; `m2ib-audit check` gives the reason for each"
     elif not reports.reports:
         remedy = "give --reports a folder or table of reports"
+    elif languages:
+        remedy = (
+            f"{sum(languages.values())} of {len(joined.by_study)} joined reports are in {', '.join(languages)}; "
+            "findings and negation are read in English only, so translate the reports"
+        )
     elif joined.by_study:
         remedy = (
             f"{len(joined.by_study)} reports joined their studies and name no known finding as present or uncertain; "

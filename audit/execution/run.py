@@ -157,7 +157,10 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         page, damaged = rendered.page, rendered.damaged
     head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
-    messages = messages_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi)
+    messages = (
+        *(Message(masked=said, for_owner=said) for said in prepared.inputs.languages),
+        *messages_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
+    )
     return RunResult(
         out=settings.output.out,
         page=page,

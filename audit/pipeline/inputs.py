@@ -7,10 +7,11 @@ from pathlib import Path
 from audit.configuration import InputsConfig
 from audit.storage.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
-from pipelines.cohort import Frames, Join, each_frame, is_taken_apart, match
+from pipelines.cohort import Cohort, Frames, Join, each_frame, is_taken_apart, match
 from pipelines.dicom.scan import select_views
 from pipelines.errors import CohortError
 from pipelines.images.collection import collect_images
+from pipelines.quoting import counted
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports
 
@@ -30,6 +31,7 @@ class Inputs:
     joins: Mapping[str, Join] = field(default_factory=dict)  # by source, for every joined report, audited or not
     nothing: str | None = None  # if there is no study to audit: what was found, and what to correct first
     sentences: tuple[str, ...] = ()  # which public set the image files look like, and what is missing
+    languages: tuple[str, ...] = ()  # sentences that say how many reports are in other languages
 
 
 def gather(
@@ -114,7 +116,17 @@ def survey(
         joins=cohort.joins,
         nothing=nothing,
         sentences=scan.sentences,
+        languages=tuple(_languages(cohort)),
     )
+
+
+def _languages(cohort: Cohort) -> Iterator[str]:
+    """Say how many reports are not in English."""
+    for language, count in sorted(cohort.languages.items(), key=lambda item: -item[1]):
+        yield (
+            f"{count:,} of {counted(len(cohort.joins), 'joined report')} {'is' if count == 1 else 'are'} in {language} "
+            "and left out: findings and negation are read in English only."
+        )
 
 
 def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
