@@ -30,8 +30,8 @@ def _told(given: argparse.Namespace) -> Iterator[str]:
         yield from ("", f"{method}:", "", "```", as_text(roar), "```")
     yield ""
     yield (
-        "Randomised towers (`m2ib-audit sanity --model phantom`): either tower turns random from its last block down, "
-        "and the heat is compared with the trained model's."
+        "The methods themselves (`m2ib-audit sanity --model phantom`): the heat under randomised towers, after changes "
+        "that should not matter, and with noise, compared with the trained model's."
     )
     for method in given.methods:
         sanity = check_sanity(SanityConfig.of(method=method, phantoms=40, model="phantom", phrases=given.pairs))

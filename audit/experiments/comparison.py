@@ -149,7 +149,7 @@ def compare(config: ComparisonConfig, *, progress: Progress = lambda _stage, _do
             **cohort.inputs.counts,
             "compared": outcome.audited,
             "faithfulness sample": len(sample),
-            "phrases with words": len(with_words),
+            "phrases with words": max(len(sample), len(with_words)),  # one contains the other
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),
         },

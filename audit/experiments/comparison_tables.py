@@ -16,7 +16,7 @@ from reports.run_record import ScoreDifference, ScoreSummary
 from reports.score_catalogue import AREA_SHARE, BLIND_METHODS, SCORES, UNIFORM_WORDS, is_reference, shuffled_name
 from reports.writing import write_text_atomically
 
-__all__ = ["FILES", "as_markdown", "check_out", "compared_scores", "table_lines", "write_comparison"]
+__all__ = ["FILES", "as_markdown", "check_out", "compared_scores", "markdown_table", "table_lines", "write_comparison"]
 
 _CASE = ["image", "phrase", "finding"]
 _NO_FINDING = "no finding named"
@@ -129,7 +129,7 @@ def table_lines(record: ComparisonRecord) -> Iterator[str]:
         yield "Phantoms: this says nothing about patients."
     for table in comparison_tables(record):
         yield ""
-        yield from _table(table)
+        yield from markdown_table(table)
     refused = [method for method in record.methods if method.refused is not None]
     if refused:
         yield ""
@@ -138,7 +138,8 @@ def table_lines(record: ComparisonRecord) -> Iterator[str]:
         yield from (f"- {method_name(method.name)}: {_plain(method.refused or '')}" for method in refused)
 
 
-def _table(table: ComparisonTable) -> Iterator[str]:
+def markdown_table(table: ComparisonTable) -> Iterator[str]:
+    """Yield the lines of one table: title, note, rows."""
     yield f"## {table.title}"
     yield ""
     yield table.note

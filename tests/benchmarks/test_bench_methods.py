@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import bench_methods
 
-FLAGS = ["--phantoms", "2", "--methods", "grad_cam,rollout,rise", "--masks", "4", "--faithfulness", "0"]
+FLAGS = ["--phantoms", "2", "--methods", "grad_cam,grad_eclip,rise", "--masks", "4", "--faithfulness", "0"]
+FLAGS += ["--word-phantoms", "2", "--sanity", "1"]
 
 
 def test_the_file_says_how_it_was_made_and_holds_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,8 +21,14 @@ def test_the_file_says_how_it_was_made_and_holds_every_method(tmp_path: Path, mo
     assert text.startswith("# Methods compared on 2 held-out phantoms\n")
     assert f"`python -m benchmarks.bench_methods {' '.join(FLAGS)}`" in text
     assert "RISE and KernelSHAP have 4 masks per pair" in text
-    assert all(name in text for name in ("| Grad-CAM |", "| Attention rollout |", "| RISE |", "| *Class-mean box* |"))
+    assert all(name in text for name in ("| Grad-CAM |", "| Grad-ECLIP |", "| RISE |", "| *Class-mean box* |"))
     assert re.search(r"^\| Grad-CAM \| \**[01]\.\d{3}", text, re.MULTILINE)
+    assert "| *Mean heat of Grad-CAM on other images* |" in text
+    assert "## Heat under a randomised model" in text
+    words = text[text.index("# Words, on 2 phantoms whose reports name side and zone") :]
+    assert "Word heat on side and zone" in words
+    assert all(name in words for name in ("| Grad-ECLIP |", "| *Uniform words* |", "| *Leave one word out* |"))
+    assert "Grad-CAM" not in words  # which has no words
     assert "1 threads" in text
     assert str(tmp_path) not in text
 
@@ -30,7 +37,7 @@ def test_nothing_is_written_when_only_a_look_is_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench_methods, "METHODS_FILE", tmp_path / "METHODS.md")
-    flags = ["--phantoms", "2", "--methods", "grad_cam", "--faithfulness", "0", "--no-write"]
+    flags = ["--phantoms", "2", "--methods", "grad_cam", "--faithfulness", "0", "--no-write", "--sanity", "0"]
     monkeypatch.setattr(sys, "argv", ["bench_methods.py", *flags])
     bench_methods.main()
     assert list(tmp_path.iterdir()) == []
