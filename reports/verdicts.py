@@ -67,6 +67,7 @@ class StepView:
     name: str
     sentence: str
     figure: Estimate | None
+    count: str  # of cases, which has no interval; empty for other figures
     limit: str
     answer: Answer  # "yes" for a test that was passed
     outcome: str  # in words
@@ -158,6 +159,7 @@ def _step_view(step: VerdictStep) -> StepView:
         name=text(f"judgement.test.{step.test}"),
         sentence=_sentence(step.sentence),
         figure=step.figure,
+        count=format_number(step.figure.estimate, 0) if is_count and step.figure else "",
         limit=format_number(step.limit, 0 if is_count else 2),
         answer=answers.get(step.outcome, "unknown"),
         outcome=text(f"judgement.outcome.{step.outcome}"),
