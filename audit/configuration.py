@@ -101,6 +101,11 @@ class InputsConfig(_Section):
         description="Tables that describe PNG, JPEG and TIFF files (patient, study, view, sex, age, spacing), as "
         "public sets publish them or a CSV with the column image; those in the image folder are found without it.",
     )
+    findings: Path | None = Field(
+        default=None,
+        description="TOML or CSV file with findings and wordings to read besides the known ones, which "
+        "`m2ib-audit findings` lists.",
+    )
     all_views: bool = Field(default=False, description="Include lateral and unknown views.")
     frames: FramesChoice = Field(
         default="first", description="Multi-frame files: audit the first frame, or each frame as a separate image."

@@ -30,7 +30,7 @@ _WITHOUT_REPORT = (
 _IN_LANGUAGE = "the report is in {}; findings and negation are read in English only: translate it to have it audited"
 _WITHOUT_PHRASE = (
     "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
-    "put to the model"
+    "put to the model; `m2ib-audit findings` lists the known ones, and --findings FILE adds others"
 )
 
 

@@ -10,7 +10,7 @@ al. 2024 (PadChest-GR). Unlike CheXpert, nodule and mass stay separate if the wo
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.finding_patterns import LOOKALIKES, WORDINGS
 from pipelines.study import Side, Zone
@@ -19,14 +19,19 @@ __all__ = [
     "BROADER",
     "FINDINGS",
     "MIDLINE_OR_DIFFUSE",
+    "AddedFindings",
     "FindingMention",
+    "added_findings",
+    "added_words",
     "canonical_finding",
     "findings_in",
     "in_small_letters",
+    "known_findings",
     "may_look_alike",
     "names_a_zone",
     "side_of",
     "spans_of_place",
+    "use_findings",
     "zone_of",
 ]
 
@@ -93,6 +98,54 @@ _PATTERNS: tuple[tuple[str | None, re.Pattern[str]], ...] = (
 
 FINDINGS: tuple[str, ...] = tuple(sorted(WORDINGS))
 """Every canonical finding, lower case, in alphabetical order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedFindings:
+    """Wordings that a user adds to the known ones: pairs of finding and wording, in lower case."""
+
+    wordings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _InUse:
+    """What a process reads in addition to the known findings."""
+
+    added: AddedFindings = field(default_factory=AddedFindings)
+    patterns: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    words: frozenset[str] = frozenset()
+
+
+_IN_USE = _InUse()
+
+
+def use_findings(added: AddedFindings) -> None:
+    """Read these wordings too, in this process, until other ones are given; they come before the known ones."""
+    if added != _IN_USE.added:
+        longest_first = sorted(added.wordings, key=lambda pair: len(pair[1]), reverse=True)
+        _IN_USE.patterns = tuple((finding, _compiled((_escaped(wording),))) for finding, wording in longest_first)
+        _IN_USE.words = frozenset(word for pair in added.wordings for text in pair for word in text.split())
+        _IN_USE.added = added
+
+
+def added_findings() -> AddedFindings:
+    """Return the wordings that are read in addition to the known ones."""
+    return _IN_USE.added
+
+
+def added_words() -> frozenset[str]:
+    """Return the words of added findings and wordings, which are shown wherever a report has them."""
+    return _IN_USE.words
+
+
+def known_findings() -> tuple[str, ...]:
+    """Return every finding, known and added, in alphabetical order."""
+    return tuple(sorted({*FINDINGS, *(finding for finding, _ in _IN_USE.added.wordings)}))
+
+
+def _escaped(wording: str) -> str:
+    return " ".join(map(re.escape, wording.split()))
+
 
 # Labels of public box sets that are not worded as in a report, in lower case with single spaces.
 _LABELS: dict[str, str | None] = {
@@ -189,7 +242,7 @@ def canonical_finding(label: str) -> str | None:
     words = " ".join(label.replace("_", " ").casefold().split())
     if words in _LABELS:
         return _LABELS[words]
-    if words in FINDINGS:
+    if words in known_findings():
         return words
     named = {mention.finding for mention in findings_in(words)}
     return named.pop() if len(named) == 1 else None
@@ -203,7 +256,7 @@ def findings_in(sentence: str) -> tuple[FindingMention, ...]:
     lower = in_small_letters(sentence)
     taken = bytearray(len(sentence))
     mentions: list[FindingMention] = []
-    for finding, pattern in _PATTERNS:
+    for finding, pattern in (*_IN_USE.patterns, *_PATTERNS):
         for match in pattern.finditer(lower):
             start, end = match.span()
             if any(taken[start:end]):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.auditing import config, demo, doctor, run
-from audit.cli.checking import check
+from audit.cli.checking import check, findings
 from audit.cli.commands import Commands
 from audit.cli.experiments import EXPERIMENTS
 from audit.cli.models import models
@@ -49,7 +49,7 @@ def build_app() -> Commands:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(_common)
-    before: tuple[Callable[..., None], ...] = (run, config, check, score, render, demo)
+    before: tuple[Callable[..., None], ...] = (run, config, check, findings, score, render, demo)
     after: tuple[Callable[..., None], ...] = (doctor, key, pull, push)
     for command in before:
         made.command()(command)

@@ -1,4 +1,4 @@
-"""The command `check`."""
+"""The commands `check` and `findings`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from audit.cli.options import (
     Boxes,
     ConfigFile,
     DicomDir,
+    Findings,
     Reports,
     Settings,
     ShowPhi,
@@ -23,13 +24,14 @@ from audit.cli.options import (
 )
 from audit.cli.terminal import may_show_names
 
-__all__ = ["check"]
+__all__ = ["check", "findings"]
 
 
 def check(
     dicom_dir: DicomDir = None,
     reports: Reports = None,
     boxes: Boxes = None,
+    findings: Findings = None,
     all_views: AllViews = None,
     csv: Annotated[
         Path | None,
@@ -47,7 +49,14 @@ def check(
     from audit.input_check import write_csv
     from audit.privacy.pseudonyms import Pseudonyms, load_salt
 
-    given = {"dicom_dir": dicom_dir, "reports": reports, "boxes": boxes, "all_views": all_views, "show_phi": show_phi}
+    given = {
+        "dicom_dir": dicom_dir,
+        "reports": reports,
+        "boxes": boxes,
+        "findings": findings,
+        "all_views": all_views,
+        "show_phi": show_phi,
+    }
     with errors_in_one_line():
         composed = read_config(CheckConfig, config, settings, given, reads=("inputs", "output.show_phi"))
         shown = composed.output.show_phi
@@ -69,3 +78,24 @@ def check(
         raise typer.Exit(COULD_NOT_RUN)
     if checked.failed:
         raise typer.Exit(FAILURES_LISTED)
+
+
+def findings(
+    findings: Findings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the findings that are read in reports and boxes, with wordings of each."""
+    import json
+
+    from pipelines.finding_file import read_findings
+    from pipelines.finding_words import wordings_of
+    from pipelines.findings import AddedFindings, known_findings, use_findings
+
+    with errors_in_one_line():
+        use_findings(AddedFindings() if findings is None else read_findings(findings))
+    listed = {finding: wordings_of(finding) for finding in known_findings()}
+    if as_json:
+        typer.echo(json.dumps(listed, indent=1, ensure_ascii=False))
+        return
+    for finding, wordings in listed.items():
+        typer.echo(f"{finding}\n    {', '.join(wordings)}")

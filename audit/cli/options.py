@@ -31,6 +31,7 @@ __all__ = [
     "DicomDir",
     "DryRun",
     "Faithfulness",
+    "Findings",
     "Fit",
     "Limit",
     "Methods",
@@ -43,6 +44,7 @@ __all__ = [
     "Settings",
     "ShowPhi",
     "Steps",
+    "UnlistedFindings",
     "Words",
     "errors_in_one_line",
     "one_method",
@@ -62,21 +64,31 @@ _PANELS = {
 }
 
 
-def _flag(key: str, *names: str, default: str | None = None) -> Any:
-    """Return the flag of a field; ``default`` describes the default if it is not a single value."""
+def _flag(key: str, *names: str, default: str | None = None, hidden: bool = False) -> Any:
+    """Return the flag of a field; ``default`` describes the default if it is not a single value.
+
+    A ``hidden`` flag works, but the help of the command does not list it.
+    """
     section, name = key.split(".")
     field = SECTIONS[section].model_fields[name]
     value = None if field.is_required() else field.get_default()
     shown = default or (None if value in {None, ()} or isinstance(value, bool) else str(value))
     least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
     return typer.Option(
-        *names, help=field.description, show_default=shown or False, min=least, rich_help_panel=_PANELS[section]
+        *names,
+        help=field.description,
+        show_default=shown or False,
+        min=least,
+        rich_help_panel=_PANELS[section],
+        hidden=hidden,
     )
 
 
 DicomDir = Annotated[Path | None, _flag("inputs.dicom_dir", "--dicom-dir", "--images")]
 Reports = Annotated[Path | None, _flag("inputs.reports")]
 Boxes = Annotated[list[Path] | None, _flag("inputs.boxes")]
+Findings = Annotated[Path | None, _flag("inputs.findings")]
+UnlistedFindings = Annotated[Path | None, _flag("inputs.findings", hidden=True)]  # the help of `run` is full
 AllViews = Annotated[bool | None, _flag("inputs.all_views")]
 Limit = Annotated[int | None, _flag("inputs.limit")]
 Model = Annotated[str | None, _flag("model.model")]

@@ -10,6 +10,8 @@ from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Cohort, Frames, Join, each_frame, is_taken_apart, match
 from pipelines.dicom.scan import select_views
 from pipelines.errors import CohortError
+from pipelines.finding_file import read_findings
+from pipelines.findings import AddedFindings, use_findings
 from pipelines.images.collection import collect_images
 from pipelines.quoting import counted
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
@@ -75,6 +77,7 @@ def survey(
         CohortError: the DICOM folder is empty.
     """
     index, frames = index_path(config, out=out), Frames(config.frames)
+    use_findings(AddedFindings() if config.findings is None else read_findings(config.findings))
     reports = read_reports(config.reports)
     boxes = read_boxes(config.boxes)
     scan = collect_images(

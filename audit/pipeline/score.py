@@ -29,6 +29,7 @@ from audit.privacy.pseudonyms import Pseudonyms, path_key
 from audit.privacy.redaction import Redactor, failure_records, safe_words
 from audit.storage.lock import Fence
 from pipelines.dicom.identifiers import read_identifiers
+from pipelines.findings import use_findings
 from pipelines.phantom.cohort import PHANTOM_MANUFACTURER
 from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, fields_of
 from pipelines.text.phrases import phrases_of
@@ -277,6 +278,7 @@ class Finisher:
         """
         if not explained.cases:
             return FinishedStudy(left_out=explained.left_out)
+        use_findings(self.context.findings)
         clock = Stopwatch()
         recorder = ImageRecorder(
             redactor=self.redactor, context=self.context, methods=self.methods, known=_headers(explained)
@@ -385,6 +387,7 @@ class RowScorer:
         """Score a study's heat."""
         if not explained.cases:
             return FinishedStudy(left_out=explained.left_out)
+        use_findings(self.recorder.context.findings)
         scored = [self.recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
         images = [image for image, _ in scored]
         heats = {name: heat for _, of_image in scored for name, heat in of_image.items()}

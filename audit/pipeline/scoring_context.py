@@ -17,6 +17,7 @@ from audit.metrics.scores import box_mask, score_blind, score_heat, tolerances
 from audit.metrics.shortcuts import ShortcutScorer
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.boxes.table import target_boxes, target_indices
+from pipelines.findings import added_findings
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
@@ -74,6 +75,7 @@ class ScoringContext:
     def __init__(self, studies: Sequence[Study], patients: Callable[[Image], str]) -> None:
         """Store the cohort's studies, and the function for a patient's key."""
         self._patients = patients
+        self.findings = added_findings()  # for processes that score
         cases = [case for study in studies for case in study.cases]
         blind = [self._blind_case(case, phrase) for case in cases for phrase in case.phrases]
         self._maps = BlindMaps(blind)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pipelines.findings import added_words
 from pipelines.privacy.header_words import header_words_in
 from pipelines.privacy.name_positions import in_name_positions
 from pipelines.privacy.name_words import words_in
@@ -71,12 +72,16 @@ def mask_identifiers(text: str) -> str:
     return mask_report(text).text
 
 
-@lru_cache(maxsize=_KEPT)
 def mask_report(text: str, known: Identifiers = Identifiers()) -> MaskedText:  # noqa: B008 - frozen
     """Mask a text, including every repetition of the values in its images' headers (``known``).
 
     An incomplete header could name anybody: then the whole text is masked.
     """
+    return _mask_report(text, known, added_words())
+
+
+@lru_cache(maxsize=_KEPT)
+def _mask_report(text: str, known: Identifiers, _shown: frozenset[str]) -> MaskedText:
     plain = normal_form(text)
     if known.complete:
         spans = tuple(span for start, piece in _pieces(plain) for span in _masked(piece, start, known))
@@ -192,8 +197,12 @@ def _beside_mask(text: str, found: re.Match[str]) -> bool:
     )
 
 
-@lru_cache(maxsize=_KEPT)
 def _is_shown_word(word: str) -> bool:
+    return _is_shown_beside(word, added_words())
+
+
+@lru_cache(maxsize=_KEPT)
+def _is_shown_beside(word: str, _shown: frozenset[str]) -> bool:
     if len(word) > _LONGEST_WORD or not word.isascii():
         return False
     folded = word.casefold()

@@ -2,7 +2,7 @@
 
 import re
 
-from pipelines.findings import FINDINGS
+from pipelines.findings import FINDINGS, added_words, known_findings
 
 __all__ = ["is_maker", "is_plain", "is_reader_number", "plain_words"]
 
@@ -62,10 +62,11 @@ _READER = re.compile(
 
 def is_plain(text: str) -> bool:
     """Return True if a text contains only findings, places in the chest and words of tables."""
-    if text.casefold() in FINDINGS:
+    if text.casefold() in known_findings():
         return True
     words = [word.casefold() for word in _WORD.findall(text)]
-    return _LONG_NUMBER.search(text) is None and all(word in _OF_LABELS or word in _OF_FINDINGS for word in words)
+    plain = (_OF_LABELS, _OF_FINDINGS, added_words())
+    return _LONG_NUMBER.search(text) is None and all(any(word in known for known in plain) for word in words)
 
 
 def plain_words(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from pipelines.findings import FindingMention, findings_in
+from pipelines.findings import AddedFindings, FindingMention, added_findings, findings_in
 from pipelines.study import Context, Phrase, Side, Zone
 from pipelines.text.context import contexts_of
 from pipelines.text.places import Place, places_of
@@ -197,9 +197,13 @@ def phrases_of(text: str) -> tuple[Phrase, ...]:
     return tuple(found.values())
 
 
-@lru_cache(maxsize=_SENTENCES_KEPT)
 def phrases_in_sentence(sentence: str, section: str = "findings") -> tuple[Phrase, ...]:
     """Return one phrase per finding in a sentence. Reports repeat sentences, so results are cached."""
+    return _phrases_in(sentence, section, added_findings())
+
+
+@lru_cache(maxsize=_SENTENCES_KEPT)
+def _phrases_in(sentence: str, section: str, _added: AddedFindings) -> tuple[Phrase, ...]:
     return tuple(_phrases(sentence, section, with_pronouns(sentence, findings_in(sentence))))
 
 

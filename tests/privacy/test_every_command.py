@@ -37,6 +37,7 @@ OF_NO_COHORT = {
     "config",
     "demo",
     "doctor",
+    "findings",
     "roar",
     "phantom make",
     "phantom train",

@@ -33,6 +33,8 @@ def test_the_help_of_a_command_prints_all_of_its_words(path: tuple[str, ...], co
     for bracketed in re.findall(r"\[[^\]]*\]", command.help or ""):
         assert letters(bracketed) in printed
     for option in command.params:
+        if getattr(option, "hidden", False):
+            continue  # it works, but the help of `run` is full
         assert letters(getattr(option, "help", None) or "") in printed
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 
-from pipelines.findings import FINDINGS
+from pipelines.findings import FINDINGS, added_words
 
 __all__ = ["eponyms_in", "is_clinical", "is_common", "is_known", "is_report_word", "may_be_name"]
 
@@ -80,7 +80,7 @@ _PREFIXES = (
 
 def is_known(word: str) -> bool:
     """Return True if a word, in lower case and without "'s", belongs to the vocabulary."""
-    return is_report_word(word) or is_common(word)
+    return is_report_word(word) or is_common(word) or word in added_words()
 
 
 @lru_cache(maxsize=1 << 16)
@@ -101,7 +101,7 @@ def is_common(word: str) -> bool:
 def is_clinical(word: str) -> bool:
     """Return True if a word is one of findings, anatomy, sides, zones, negation, doubt or devices."""
     clinical = _clinical()
-    return word in clinical or _singular(word) in clinical
+    return word in clinical or _singular(word) in clinical or word in added_words()
 
 
 def may_be_name(word: str) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from pipelines.findings import canonical_finding
+from pipelines.findings import AddedFindings, added_findings, canonical_finding
 from pipelines.study import Exclusion, Report
 from pipelines.text.formats.file import ReadReports, ReportFile, failed
 from pipelines.text.table import BadRow, Row, columns_of, parse_table, pick_column, plain_stem
@@ -29,9 +29,17 @@ _STRONGEST_FIRST = (1.0, -1.0, 0.0)
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _PREFACE = "TECHNIQUE: Labels of a data set, not a radiologist's report."
 
-_finding = cache(canonical_finding)  # a table repeats its labels many times
-
 _Labels = Callable[[Row], Iterator[tuple[str, float]]]
+
+
+@cache
+def _finding_of(label: str, _added: AddedFindings) -> str | None:
+    return canonical_finding(label)
+
+
+def _finding(label: str) -> str | None:
+    """Return the finding that a label names; a table repeats its labels many times."""
+    return _finding_of(label, added_findings())
 
 
 def recognise_label_table(file: ReportFile) -> bool:
