@@ -141,10 +141,11 @@ def _lead(falls: Falls | None) -> str:
     if falls is None:
         return text("grounding.not_measured")
     relies = relies_on_region(falls)
-    answer = "between" if relies is None else "depends" if relies else "does_not_depend"
+    refuted = "rises" if falls.region < -COSINE_ROUNDING else "does_not_depend"
+    answer = "between" if relies is None else "depends" if relies else refuted
     return text(
         f"grounding.{answer}",
-        region=format_number(falls.region, 2),
+        region=format_number(abs(falls.region) if answer == "rises" else falls.region, 2),
         elsewhere=format_number(falls.mean_elsewhere, 2),
         places=counted("place", len(falls.elsewhere)),
     )

@@ -57,6 +57,7 @@ from reports.study_page import render_study
 from reports.targets import own_boxes
 
 ESTIMATE = Estimate(estimate=0.4, low=0.3, high=0.5, cases=31, patients=20)
+CASES = Estimate(estimate=31.0, low=31.0, high=31.0, cases=31, patients=20)
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -178,7 +179,7 @@ def _with_references(token: TokenHeat, place: int) -> TokenHeat:
 
 def erased_study() -> tuple[MadeUp, RunRecord]:
     """A study whose phrases were erased with each fill, and a run that compares their cosines with all others'."""
-    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT, EFFUSION, EFFUSION))
+    made = make_study("a", (EFFUSION, NODULE, HEART, FLAT, EFFUSION, EFFUSION, EFFUSION))
     image = made.record.images[0]
     picture = made.pictures[image.picture]
     both = ("a.jpg", "b.jpg")
@@ -189,6 +190,7 @@ def erased_study() -> tuple[MadeUp, RunRecord]:
         None,
         ErasedRecord(fill="inpainting", region=0.25, elsewhere=(0.2, 0.1), blank=0.0, pictures=both),
         ErasedRecord(fill="inpainting", region=0.2, elsewhere=(0.3, 0.1, 0.3), blank=0.0, pictures=both),
+        ErasedRecord(fill="inpainting", region=0.4, elsewhere=(0.3, 0.3), blank=0.0, pictures=both),
     )
     phrases = [_changed(phrase, erased=each) for phrase, each in zip(image.phrases, erased, strict=True)]
     made.record = _changed(made.record, images=(_changed(image, phrases=tuple(phrases)),))
@@ -293,7 +295,7 @@ def every_step() -> tuple[VerdictStep, ...]:
     return tuple(
         VerdictStep(
             test=test,
-            figure=ESTIMATE if place % 4 < 2 else None,
+            figure=CASES if place == 0 else ESTIMATE if place % 4 < 2 else None,
             limit=100.0 if place == 0 else 0.25 if place % 4 < 2 else None,
             outcome=outcomes[place % 4],
             decides=place == 1,

@@ -24,12 +24,12 @@ def test_regions_erased_for_the_runs_own_boxes_are_not_shown_for_others(of_run: 
         render_study(each.record, heats=each.heats, pictures=each.pictures, run=run if of_run else None)
         for each in (made, others)
     )
-    assert own.count('<figure class="region">') == 4
+    assert own.count('<figure class="region">') == 5
     assert OWN_BOXES not in own
     assert ("Reliance on the region" in own) is of_run
     for said in ("<figure", "Reliance on the region", "without the marked region"):
         assert said not in other
-    assert other.count(OWN_BOXES) == other.count("with a blank image") == own.count("with a blank image") == 5
+    assert other.count(OWN_BOXES) == other.count("with a blank image") == own.count("with a blank image") == 6
 
 
 @pytest.mark.parametrize(("sd", "shown"), [(0.2, True), (2e-6, True), (1e-6, False), (float("nan"), False)])
