@@ -48,20 +48,28 @@ def phantom_make(
 def phantom_train(
     out: Out = None,
     steps: Steps = None,
-    pool: Annotated[int, typer.Option(help="Number of phantoms to render before training.", min=1)] = 24_000,
+    pool: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of phantoms to render before training.",
+            show_default="24000; image-blind and habit 3000",
+            min=1,
+        ),
+    ] = None,
     seed: Seed = None,
     encoder: Annotated[
-        Literal["grounded", "ungrounded", "shortcut"],
+        Literal["grounded", "ungrounded", "shortcut", "image-blind", "habit"],
         typer.Option(help="grounded, or one of the encoders with a known fault that an audit must detect."),
     ] = "grounded",
     processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
 ) -> None:
-    """Train the phantom encoder as the committed one was trained; about 40 minutes on two cores.
+    """Train a phantom encoder as the committed one was trained; grounded: about 40 minutes on two cores.
 
-    Without `--steps` and `--seed` they are those of the committed weights.
+    image-blind and habit are derived from the committed grounded encoder, in a few minutes. Without `--steps` and
+    `--seed` they are those of the committed weights.
     """
     from audit.config_file import NotGivenError
-    from audit.phantom.training import TrainingGoal, train_to_folder
+    from audit.phantom.training_folder import TrainingGoal, train_to_folder
 
     with errors_in_one_line():
         if out is None:

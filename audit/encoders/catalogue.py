@@ -124,12 +124,16 @@ def _shipped(terms: str, *, family: str = "clip", words: str = "") -> KnownModel
     )
 
 
+_DUAL = {"family": "vision-text-dual-encoder", "words": " + BERT of 2 blocks"}
+
 SHIPPED = {
-    "phantom": _shipped("", family="vision-text-dual-encoder", words=" + BERT of 2 blocks"),
+    "phantom": _shipped("", **_DUAL),
     "phantom-ungrounded": _shipped("; known to be bad: it classifies and does not look"),
     "phantom-shortcut": _shipped("; known to be bad: it reads tags on the film"),
+    "phantom-image-blind": _shipped("; known to be bad: it ignores the image", **_DUAL),
+    "phantom-habit": _shipped("; known to be bad: it looks by habit", **_DUAL),
 }
-"""The encoders that ship with the tool: one that looks, and two that an audit has to find out."""
+"""The encoders that ship with the tool: one that looks, and four with a fault that an audit must detect."""
 
 
 def find_known(name: str) -> KnownModel | None:

@@ -1,4 +1,4 @@
-"""transformers' ``CLIPModel``: PubMedCLIP, OpenAI's models and the known-bad phantom encoders.
+"""transformers' ``CLIPModel``: PubMedCLIP, OpenAI's models and two of the known-bad phantom encoders.
 
 Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision"; the modules are
 those of transformers, this module only defines the order in which they run.

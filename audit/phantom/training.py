@@ -11,31 +11,24 @@ Three losses:
   without having to look: the known-bad control.
 """
 
-import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, normalize
-from transformers import CLIPModel, PreTrainedTokenizerFast, VisionTextDualEncoderModel
+from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from audit.attribution.numerics import flushed_denormals
-from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD, build_model, build_tokenizer, initialise, save_processor
-from audit.phantom.pool import PhantomPool, make_pool
-from audit.phantom.text_training import MASK, TextSettings, embed_images, rate_at, train_text_tower, with_bert
-from pipelines.errors import OutputError
+from audit.phantom.architecture import IMAGE_MEAN, IMAGE_STD
+from audit.phantom.pool import PhantomPool
+from audit.phantom.text_training import rate_at
 from pipelines.phantom.wording import CLAIMS, sentence_of
 
-__all__ = ["HINTS", "TrainingGoal", "TrainingSettings", "pairwise_loss", "train", "train_to_folder"]
+__all__ = ["TrainingSettings", "augmented", "normalised", "pairwise_loss", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +70,7 @@ class _Heads(nn.Module):
         self.patches = nn.ModuleList(patches)
 
 
-def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> Float[Tensor, "batch 3 size size"]:
+def augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> Float[Tensor, "batch 3 size size"]:
     """Shift, and change gain and gamma; never mirrored, because sides are named."""
     out = np.empty(images.shape, dtype=np.float32)
     for index, image in enumerate(images):
@@ -88,7 +81,7 @@ def _augmented(images: np.ndarray, rng: np.random.Generator, shift_px: int) -> F
     return tensor[:, None].expand(-1, 3, -1, -1)
 
 
-def _normalised(images: UInt8[np.ndarray, "batch size size"]) -> Float[Tensor, "batch 3 size size"]:
+def normalised(images: UInt8[np.ndarray, "batch size size"]) -> Float[Tensor, "batch 3 size size"]:
     """Prepare images for the image tower as they are."""
     tensor = torch.from_numpy((images.astype(np.float32) / 255.0 - IMAGE_MEAN) / IMAGE_STD)
     return tensor[:, None].expand(-1, 3, -1, -1)
@@ -168,7 +161,7 @@ def _losses(
 ) -> dict[str, Tensor]:
     """Return the weighted losses of one batch of (images, truth)."""
     images, truth = batch
-    pixels = _augmented(images, rng, settings.shift_px)
+    pixels = augmented(images, rng, settings.shift_px)
     claims, tokens = _draw_sentences(rng, settings.sentences, tokenizer)
     with torch.autocast("cpu", torch.bfloat16):
         seen = model.vision_model(pixel_values=pixels, output_hidden_states=True)
@@ -188,114 +181,3 @@ def _losses(
         ]
         losses["instances"] = settings.multiple_instance * torch.stack(blocks[:2]).mean()
     return losses
-
-
-_SIZE = 160  # px
-_TELL_EVERY = 50  # steps
-_TEXT_BETA = 1.0  # of the bottleneck in the new text tower; at 10 all words lose their information
-
-HINTS = {
-    "phantom": True,
-    "image_layer": 0,
-    "text_layer": 0,
-    "beta": 10.0,
-    "terms": "Apache-2.0; trained on synthetic radiographs only: it says nothing about patients",
-}
-"""Contents of ``m2ib_audit.json`` for this model: where it is explained best, and what it is."""
-
-
-class TrainingGoal(StrEnum):
-    """What an encoder is trained to be. The last two are known to be bad, and an audit must detect them."""
-
-    GROUNDED = "grounded"
-    UNGROUNDED = "ungrounded"  # no multiple-instance loss: it classifies without having to look
-    SHORTCUT = "shortcut"  # a tag in the corner reveals each finding of its training images
-
-
-def train_to_folder(
-    out: Path,
-    *,
-    steps: int | None,
-    pool_size: int,
-    seed: int | None,
-    kind: TrainingGoal,
-    processes: int,
-    on_message: Callable[[str], None],
-) -> None:
-    """Train a phantom encoder and write it as a transformers folder with half-precision weights.
-
-    Raises:
-        OutputError: ``out`` holds files already, or cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        held = next(out.iterdir(), None)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror}): name another folder") from error
-    if held is not None:
-        raise OutputError(f"{out} already holds files ({held.name}): name an empty or a new folder")
-    default = TrainingSettings()
-    settings = replace(
-        default,
-        steps=steps or default.steps,
-        seed=default.seed if seed is None else seed,
-        multiple_instance=0.0 if kind is TrainingGoal.UNGROUNDED else default.multiple_instance,
-    )
-    on_message(f"Rendering {pool_size} phantoms in {processes} processes")
-    pool = make_pool(
-        pool_size, size=_SIZE, seed=settings.seed, processes=processes, tagged=kind is TrainingGoal.SHORTCUT
-    )
-    hints: dict[str, object] = {**HINTS, "kind": kind.value, "phantoms": pool_size, "training": str(settings)}
-    tokenizer = build_tokenizer()
-    model = build_model(tokenizer, seed=settings.seed)
-    initialise(model, pool.images, seed=settings.seed)
-    start = time.perf_counter()
-
-    def report(step: int, losses: dict[str, float]) -> None:
-        if (step + 1) % _TELL_EVERY == 0:
-            rate = (step + 1) * settings.batch / (time.perf_counter() - start)
-            losses_text = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            on_message(f"step {step + 1} of {settings.steps}: {losses_text}; {rate:.0f} images/s")
-
-    with flushed_denormals():
-        train(model, tokenizer, pool, settings, report=report)
-        trained: CLIPModel | VisionTextDualEncoderModel = model
-        if kind is TrainingGoal.GROUNDED:
-            of_words = TextSettings()
-            of_words = replace(of_words, text_steps=min(settings.steps, of_words.text_steps), seed=settings.seed)
-            trained = _with_words(model, tokenizer, pool, of_words, on_message)
-            hints |= {"text_beta": _TEXT_BETA, "text_training": str(of_words)}
-    trained.save_pretrained(out)
-    _halve(out / "model.safetensors")
-    tokenizer.save_pretrained(out)
-    save_processor(out, _SIZE)
-    (out / "m2ib_audit.json").write_text(json.dumps(hints, indent=2) + "\n", "utf-8")
-
-
-def _with_words(
-    model: CLIPModel,
-    tokenizer: PreTrainedTokenizerFast,
-    pool: PhantomPool,
-    settings: TextSettings,
-    on_message: Callable[[str], None],
-) -> VisionTextDualEncoderModel:
-    """Replace the text tower of a trained encoder by one that reads its words, on the same image tower."""
-    tokenizer.add_special_tokens({"mask_token": MASK})  # an entry of the vocabulary already
-    on_message(f"Training the text tower for {settings.text_steps} steps")
-    batches = (pool.images[start : start + settings.images] for start in range(0, len(pool), settings.images))
-    embeddings = embed_images(model, (_normalised(images) for images in batches))
-    joined = with_bert(model, tokenizer, seed=settings.seed)
-
-    def report(step: int, losses: dict[str, float]) -> None:
-        if (step + 1) % _TELL_EVERY == 0:
-            losses_text = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            on_message(f"text step {step + 1} of {settings.text_steps}: {losses_text}")
-
-    train_text_tower(joined, tokenizer, (embeddings, pool.truth), settings, report=report)
-    return joined
-
-
-def _halve(path: Path) -> None:
-    """Store weights in half precision: half the size, with the same results."""
-    weights = {name: tensor.half() for name, tensor in load_file(path).items()}
-    save_file(weights, path, metadata={"format": "pt"})

@@ -37,7 +37,8 @@ def cached() -> dict[str, str]:
 
 
 def test_every_known_model_and_the_shipped_ones_are_listed_once():
-    assert [listed.name for listed in list_models()] == ["phantom", "phantom-ungrounded", "phantom-shortcut", *KNOWN]
+    shipped = ["phantom", *(f"phantom-{fault}" for fault in ("ungrounded", "shortcut", "image-blind", "habit"))]
+    assert [listed.name for listed in list_models()] == [*shipped, *KNOWN]
 
 
 def test_an_empty_cache_holds_none_but_the_shipped_ones_are_there():

@@ -12,7 +12,8 @@ from audit.encoders.loading import load_encoder
 from audit.phantom.architecture import build_model, build_tokenizer, initialise
 from audit.phantom.evaluation import evaluate, held_out_phantoms
 from audit.phantom.pool import PhantomPool, make_pool
-from audit.phantom.training import TrainingGoal, TrainingSettings, train, train_to_folder
+from audit.phantom.training import TrainingSettings, train
+from audit.phantom.training_folder import TrainingGoal, train_to_folder
 from pipelines.errors import OutputError
 from pipelines.phantom.wording import CLAIMS
 
