@@ -1,15 +1,11 @@
-"""Tags that betray findings, encoders that know what is there, and the test of an installation made of both."""
+"""Tags that betray findings, and encoders that know what is there."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from typer.testing import CliRunner
 
-from audit.cli import app
-from audit.controls.verdict_rule import LEAST_PHRASES
-from audit.experiments.commissioning import EXPECTED, LEAST_STUDIES
 from audit.phantom.evaluation import auc, auc_interval
 from audit.phantom.pool import make_pool
 from pipelines.phantom.cohort import make_cohort
@@ -66,27 +62,3 @@ def test_the_auc_is_scikit_learns_ties_among_them(seed: int) -> None:
 
 def test_an_auc_of_one_kind_is_not_measured() -> None:
     assert np.isnan(auc(np.arange(3.0), np.array([True, True, True])))
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_the_fewest_phantoms_of_a_commissioning_have_phrases_enough_for_a_verdict(seed: int) -> None:
-    phantoms = (sample_phantom(np.random.default_rng([seed, index]), at_least=1) for index in range(LEAST_STUDIES))
-    assert sum(len(phantom.findings) for phantom in phantoms) > LEAST_PHRASES
-
-
-def test_a_commissioning_of_too_few_phantoms_says_so_before_it_starts(tmp_path: Path) -> None:
-    out = tmp_path / "c"
-    result = CliRunner().invoke(app, ["commission", "--phantoms", str(LEAST_STUDIES - 1), "--out", str(out)])
-    assert result.exit_code != 0
-    assert f"give --phantoms {LEAST_STUDIES} or more" in result.stderr
-    assert not out.exists()
-
-
-@pytest.mark.slow
-def test_an_installation_tells_the_encoder_that_looks_from_those_that_do_not(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["commission", "--phantoms", "60", "--seed", "5", "--out", str(tmp_path / "c")])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.rstrip().endswith("PASS")
-    for model, verdict in EXPECTED.items():
-        assert f"pass  {model}: {verdict}" in result.stdout
-        assert (tmp_path / "c" / model / "index.html").exists()
