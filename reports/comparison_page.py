@@ -84,7 +84,12 @@ def summary_sentences(record: ComparisonRecord) -> tuple[str, ...]:
     if best.to_reference is not None:
         above = sum(is_better(score.to_reference) for score in scored)
         reference = reference_name(best.to_reference.reference)
-        sentences.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
+        few = best.to_reference.patients
+        if few < FEW_PATIENTS:
+            patients = counted("patient", few)
+            sentences.append(text("summary.comparison_few", patients=patients, reference=reference))
+        else:
+            sentences.append(text("summary.comparison_above", above=above, methods=len(scored), reference=reference))
     return tuple(sentences)
 
 
@@ -149,10 +154,11 @@ def _differences(record: ComparisonRecord, to: str, key: str) -> ComparisonTable
     )
     measured = tuple(row for row in rows if any(cell.beside for cell in row.cells))  # the baseline has none to itself
     if to == "to_baseline":
-        return laid_out(key, map(score_name, names), measured, baseline=method_name(record.baseline))
+        baseline = method_name(record.baseline)
+        return laid_out(key, map(score_name, names), measured, baseline=baseline, few=FEW_PATIENTS)
     over = {name: reference_name(found[name].reference) for name in names}
     columns = (text("comparison.over", score=score_name(name), reference=over[name]) for name in names)
-    return laid_out(key, columns, measured)
+    return laid_out(key, columns, measured, few=FEW_PATIENTS)
 
 
 def _faithfulness(record: ComparisonRecord) -> ComparisonTable | None:

@@ -10,6 +10,7 @@ from reports.outcomes import method_name, reference_name
 from reports.page import format_number
 from reports.sanity_record import MethodSanity, Repeatability, TowerVerdict
 from reports.score_catalogue import (
+    FEW_PATIENTS,
     POINTING,
     WORD_REFERENCES,
     WORDS_AS_LEFT_OUT,
@@ -19,7 +20,7 @@ from reports.score_catalogue import (
     method_behind,
     score_name,
 )
-from reports.texts import all_texts, named, text
+from reports.texts import all_texts, counted, named, text
 
 __all__ = ["MethodCard", "method_cards"]
 
@@ -106,7 +107,12 @@ def _pointing(score: ComparedScore) -> str:
         "difference": signed(difference.estimate, _DIGITS),
         "range": range_of(difference.low, difference.high, _DIGITS),
     }
-    over = text("card.better", **figures) if is_better(difference) else text("card.not_better", **figures)
+    if difference.patients < FEW_PATIENTS:
+        over = text("card.few", patients=counted("patient", difference.patients), **figures)
+    elif is_better(difference):
+        over = text("card.better", **figures)
+    else:
+        over = text("card.not_better", **figures)
     return f"{_figure(score)}; {over}"
 
 

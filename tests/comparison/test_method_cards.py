@@ -2,6 +2,7 @@
 
 import pytest
 from made_up_comparison import DIFFERENCE, make_comparison
+from made_up_rare_pages import compared_over
 
 from audit.experiments.comparison_tables import as_markdown
 from reports.comparison_page import comparison_tables, render_comparison
@@ -108,3 +109,12 @@ def test_the_page_and_the_markdown_have_every_stage_and_the_rule(record) -> None
 def test_a_comparison_of_version_0_1_0_has_no_check_and_is_still_read(record) -> None:
     older = record.model_dump(mode="json", exclude={"sanity"})
     assert ComparisonRecord.model_validate(older).sanity == ()
+
+
+def test_a_comparison_on_few_patients_says_that_they_are_few() -> None:
+    page = render_comparison(compared_over(patients=4))
+    said = "4 patients: too few to say whether"
+    assert f"{said} a method beats the best blind map" in page
+    assert f"{said} it is better than the best blind map" in page
+    for words in ("significantly beat", "not shown to be better", "; better than the best blind map"):
+        assert words not in page

@@ -26,6 +26,8 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     yield "study without a score", _study(make_study("u", (HEART,)))
     yield "study whose report is masked whole", _study(_masked_whole())
     yield "comparison of everything", render_comparison(_everything_compared())
+    yield "comparison on few patients", render_comparison(compared_over(patients=4))
+    yield "comparison with a blind map as good", render_comparison(compared_over(low=-0.1))
     for reference in BLIND_METHODS:
         run = make_cohort(1, hits=0.2).run
         of_reference = (s for s in run.summaries if s.method in {"m2ib", "class-mean box"})
@@ -38,6 +40,14 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     run = make_cohort(1, subgroups=_every_group()).run
     alone = tuple(summary for summary in run.summaries if summary.method == "m2ib")
     yield "cohort of groups, without a reference", render_cohort(run.model_copy(update={"summaries": alone}), [])
+
+
+def compared_over(**changes: object) -> ComparisonRecord:
+    """Make a comparison whose differences to the best blind map are changed."""
+    made = make_comparison(scored=True)
+    changed = DIFFERENCE.model_copy(update=changes)
+    scores = (each.model_copy(update={"to_reference": each.to_reference and changed}) for each in made.scores)
+    return made.model_copy(update={"scores": tuple(scores)})
 
 
 def names_in(section: str) -> list[str]:
