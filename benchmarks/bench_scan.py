@@ -16,7 +16,7 @@ from audit.input_check import check
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import failure_records
 from benchmarks.machine import command_line, write_section
-from pipelines.dicom.scan import Scan, scan_folder
+from pipelines.images.scan import Scan, scan_folder
 from pipelines.phantom.cohort import make_cohort
 from pipelines.study import Exclusion
 

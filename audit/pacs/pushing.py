@@ -11,8 +11,8 @@ from audit.privacy.messages import Message, study_messages
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.storage.folder import clean
 from pipelines.cohort import each_frame
-from pipelines.dicom.scan import scan_folder
 from pipelines.errors import InputError, OutputError, PacsError
+from pipelines.images.scan import scan_folder
 from pipelines.quoting import requoted_for_owner
 from pipelines.study import DICOM
 from reports.dicom_out import ObjectKind, Result, make_results, read_source

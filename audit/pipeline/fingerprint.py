@@ -19,7 +19,7 @@ from audit.pipeline.scoring_context import ScoringContext
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.privacy.redaction import Redactor
 from pipelines.boxes.table import target_boxes
-from pipelines.dicom.scan_index import Stamp
+from pipelines.images.scan_index import Stamp
 from pipelines.privacy.safe_terms import plain_words
 from pipelines.study import Box, Case, Study, fields_of
 from reports.record import SCHEMA_VERSION, FingerprintRecord, ModelRecord, StudyRecord

@@ -8,11 +8,11 @@ from audit.configuration import InputsConfig
 from audit.storage.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
 from pipelines.cohort import Cohort, Frames, Join, each_frame, is_taken_apart, match
-from pipelines.dicom.scan import select_views
 from pipelines.errors import CohortError
 from pipelines.finding_file import read_findings
 from pipelines.findings import AddedFindings, use_findings
 from pipelines.images.collection import collect_images
+from pipelines.images.scan import select_views
 from pipelines.quoting import counted
 from pipelines.study import PART_OF_FILE, Exclusion, Image, Study
 from pipelines.text.reports import ReportTable, read_reports

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.images.tables import describe_images
 from pipelines.study import Exclusion, Image
 
@@ -13,7 +13,7 @@ __all__ = ["ImageCollection", "collect_images"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageCollection:
-    """The images of a folder, as :class:`pipelines.dicom.scan.Scan`, described by tables."""
+    """The images of a folder, as :class:`pipelines.images.scan.Scan`, described by tables."""
 
     images: tuple[Image, ...]
     left_out: tuple[Exclusion, ...]
@@ -35,7 +35,7 @@ def collect_images(
         folder: the folder, with its subfolders.
         tables: more tables of images.
         others: more files that may be tables of images, and are ignored if they are not.
-        index: see :func:`pipelines.dicom.scan.scan_folder`.
+        index: see :func:`pipelines.images.scan.scan_folder`.
         progress: see there.
 
     Raises:

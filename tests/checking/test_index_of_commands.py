@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from audit.cli import app
 from audit.pipeline.inputs import gather, index_path
 from audit.storage.folder import CACHE_VARIABLE, index_of
-from pipelines.dicom import scan as scanning
-from pipelines.dicom import scan_index
 from pipelines.errors import AuditError
+from pipelines.images import scan as scanning
+from pipelines.images import scan_index
 from pipelines.phantom.cohort import make_cohort
 
 HANDED_OVER = {

@@ -20,8 +20,8 @@ from audit.input_check import check
 from audit.privacy.pseudonyms import Pseudonyms
 from audit.storage.folder import check_writable
 from pipelines.boxes import read_boxes
-from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError
+from pipelines.images.scan import scan_folder
 from pipelines.input_folder import FoundFile, entries_under
 from pipelines.phantom.cohort import make_cohort
 from pipelines.quoting import printable

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pipelines.dicom import scan as scanning
-from pipelines.dicom import scan_index
-from pipelines.dicom.scan import scan_folder
-from pipelines.dicom.scan_index import ScanIndex, Stamp
+from pipelines.images import scan as scanning
+from pipelines.images import scan_index
+from pipelines.images.scan import scan_folder
+from pipelines.images.scan_index import ScanIndex, Stamp
 from pipelines.phantom.cohort import make_cohort
 
 ROOT = Path(__file__).parents[2]
@@ -306,8 +306,8 @@ def test_what_has_changed_stays_in_an_index_that_is_written_bit_by_bit(folder, i
 _SCANS = """
 import sys
 from pathlib import Path
-from pipelines.dicom import scan_index
-from pipelines.dicom.scan import scan_folder
+from pipelines.images import scan_index
+from pipelines.images.scan import scan_folder
 scan_index.YOUNGEST_NS, scan_index.ENTRIES_AT_ONCE = -(10**18), 1
 for _ in range(int(sys.argv[3])):
     scan = scan_folder(Path(sys.argv[1]), index=Path(sys.argv[2]))

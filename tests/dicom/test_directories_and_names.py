@@ -11,7 +11,7 @@ from pydicom.data import get_charset_files, get_testdata_file
 
 from pipelines.dicom.headers import inspect_file
 from pipelines.dicom.pixels import read_pixels
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.study import Exclusion, Image
 
 DIRECTORIES = Path(str(get_testdata_file("DICOMDIR"))).parent

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dicom.scan import scan_folder, select_views
 from pipelines.errors import CohortError, InputError
+from pipelines.images.scan import scan_folder, select_views
 from pipelines.study import View
 
 

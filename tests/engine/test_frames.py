@@ -17,7 +17,7 @@ from audit.output.rescoring import rescore
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.cohort import each_frame
 from pipelines.dicom.decode import MAX_PIXELS
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from reports.record import ScoredImage
 from reports.results_folder import read_record, study_folders

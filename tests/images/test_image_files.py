@@ -12,9 +12,9 @@ from made_up_films import drawn_film, saved_film
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from pipelines.dicom.scan import Scan, scan_folder, select_views
 from pipelines.errors import InputError
 from pipelines.images.polarity import is_inverted
+from pipelines.images.scan import Scan, scan_folder, select_views
 from pipelines.images.source import read_radiograph
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.study import Image as Radiograph

@@ -15,7 +15,7 @@ from run_configs import run_config
 
 from audit.execution.run import run
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from reports.dicom_out import Result, read_source
 from reports.results_folder import StudyFolder, read_study, study_folders

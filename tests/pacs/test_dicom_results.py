@@ -17,11 +17,11 @@ from skimage.filters import threshold_otsu
 
 from pipelines.boxes import read_boxes
 from pipelines.boxes.dicom_annotations import structured_report_boxes
-from pipelines.dicom.scan import scan_folder
 from pipelines.dicom.source import tolerant_reading
 from pipelines.errors import DicomError
 from pipelines.findings import FINDINGS
 from pipelines.geometry import Fit, Placement
+from pipelines.images.scan import scan_folder
 from pipelines.text.reports import read_reports
 from reports.dicom_out import ObjectKind, Result, make_results, read_source
 from reports.dicom_out.codes import finding_code

@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset
 from typer.testing import CliRunner, Result
 
 from audit.cli import app
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 
 WAYS = {
     "dicomweb": ("dicomweb", {}),

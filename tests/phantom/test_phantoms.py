@@ -9,9 +9,9 @@ from pydicom import dcmread
 
 from pipelines.boxes import read_boxes
 from pipelines.dicom.pixels import read_pixels
-from pipelines.dicom.scan import scan_folder
 from pipelines.errors import OutputError
 from pipelines.findings import findings_in, side_of
+from pipelines.images.scan import scan_folder
 from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.cohort import make_cohort
 from pipelines.phantom.lesions import PHANTOM_FINDINGS, paint

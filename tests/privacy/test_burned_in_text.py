@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.bench_burned_in import ACROSS, covered, phantom_film, write_on
 from pipelines.cohort import match
 from pipelines.dicom.pixels import read_pixels
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn, blanked, examine
 from pipelines.regions import regions_of

@@ -25,7 +25,7 @@ from audit.logbook import AuditLog
 from audit.logbook.chain import DONE, result_checksums
 from audit.pipeline.write import write_run, write_study
 from audit.privacy.pseudonyms import Pseudonyms
-from pipelines.dicom.scan import scan_folder
+from pipelines.images.scan import scan_folder
 from pipelines.phantom.cohort import make_cohort
 
 Callback = Callable[..., object]

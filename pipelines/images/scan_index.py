@@ -243,7 +243,7 @@ def _header_code() -> int:
     """Return a number for the header code: any change of the code invalidates older indexes."""
     here = Path(__file__).parent
     digest = sha256(f"{version('m2ib-audit')} {version('pydicom')} {version('pillow')}".encode())
-    sources = (*here.glob("*.py"), *here.with_name("images").glob("*.py"), here.with_name("study.py"))
+    sources = (*here.glob("*.py"), *here.with_name("dicom").glob("*.py"), here.with_name("study.py"))
     for source in sorted(sources):
         digest.update(source.read_bytes())
     return int.from_bytes(digest.digest()[:4]) >> 1  # user_version is a signed number of 32 bits

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, signal
 
-from pipelines.dicom.scan_index import ScanIndex, Stamp
 from pipelines.errors import CohortError, InputError
+from pipelines.images.scan_index import ScanIndex, Stamp
 from pipelines.images.source import inspect_path
 from pipelines.input_folder import entries_under, in_one_row
 from pipelines.processes import end_with_parent
