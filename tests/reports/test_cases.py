@@ -51,7 +51,7 @@ def test_a_line_says_what_speaks_for_and_against_and_leads_to_the_phrase() -> No
     assert "prefers the negation or the other side; reliance 1.7 SD; heat not scored" in reverse.about
     run, records = cohort_of((GROUNDED,), (GROUNDED, BOTH, LOST_RELIES))
     page = render_cohort(run, records)
-    assert page.index("Right for the wrong reason") < page.index("Scores beside references")
+    assert page.index('id="reasons-title"') < page.index('id="scores-title"')
     assert f'href="{wrong.address}"' in page
 
 
