@@ -199,7 +199,7 @@ def test_donors_are_decoded_in_another_process(
     (loaded,) = load_cases([case], encoder.preprocessing)
     assert isinstance(loaded, LoadedCase)
     given = given_donors(monkeypatch)
-    monkeypatch.setattr("pipelines.transforms.read_pixels", lambda *_, **__: pytest.fail("decoded in this process"))
+    monkeypatch.setattr("pipelines.images.source.read_pixels", lambda *_, **__: pytest.fail("decoded in this process"))
     embedder = Embedder(encoder)
     controls = ImageControls(ControlPlan(studies, sample=99, seed=1), fill=Fill.OTHER_PATIENTS, seed=1)
     controls.of(loaded, encoder.preprocessing, embedder.case(case, loaded.inputs).phrases, embedder.images)
