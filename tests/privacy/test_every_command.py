@@ -41,6 +41,7 @@ OF_NO_COHORT = {
     "roar",
     "phantom make",
     "phantom train",
+    "phantom train-lungs",
     "phantom evaluate",
 } | {
     "models list",
