@@ -1,26 +1,13 @@
-"""Detects the lungs on a frontal radiograph, and derives the chest, its midline and its zones.
+"""Finds the lungs on a frontal radiograph, and derives the chest, its midline and its zones.
 
-A lung is dark, enclosed and nearly convex. Fields are searched at many thresholds, because air in front of the patient,
-a pneumothorax or an effusion changes the threshold that separates lung from chest wall. The largest pair of adjacent
-fields is used. If there is no such pair, none is guessed.
+A network marks the two lungs; a pair that it is unsure of, or that no two lungs look like, is refused: none is guessed.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import (
-    binary_dilation,
-    binary_erosion,
-    binary_fill_holes,
-    binary_opening,
-    find_objects,
-    gaussian_filter,
-    gaussian_gradient_magnitude,
-    label,
-)
-from skimage.filters import threshold_multiotsu
+from scipy.ndimage import binary_dilation, binary_fill_holes, label
 from skimage.morphology import convex_hull_image
 
 from pipelines.study import Zone
@@ -29,18 +16,13 @@ __all__ = ["Lungs", "chest_mask", "find_lungs"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 
-_SMOOTH = 0.005  # share of the width
-_THRESHOLDS = 20
-_AREA = (0.02, 0.3)  # area of one lung field, share of the image
-_TALLEST_TO_WIDEST = (0.7, 4.0)
-_SHORTEST = 0.18  # minimum height, share of the image's height
-_SOLIDITY = 0.7  # minimum share of its convex hull
-_AT_ENDS = 0.3  # maximum share of its width on the image's upper or lower border, which may cut off the lungs
-_AT_SIDES = 0.1  # maximum share of its height on the image's sides: chest wall surrounds lungs, but not outside air
-_ALIKE = 3.0  # maximum ratio of the two areas
-_LEVEL = 0.5  # minimum overlap, share of the shorter one's height
-_SKIN = 0.012  # share of the width
 _RIM = 0.04  # share of the width: chest wall around the lungs
+_SURE, _UNSURE = 0.75, 0.25  # probabilities: a border between them that is wide is a guess
+_LEAST_CONFIDENCE = 0.57  # of images that are no chest few reach it, of readable films nearly all
+_LEAST_AREA = 0.02  # of one lung, share of the image
+_LEAST_SOLIDITY = 0.75  # share of its convex hull
+_ALIKE = 5.0  # maximum ratio of the two areas
+_LEVEL = 0.5  # minimum overlap in rows, share of the shorter one's height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +31,7 @@ class Lungs:
 
     at_left: Mask  # field on the left of the image: the patient's right lung unless the image is flipped
     at_right: Mask
+    confidence: float = 1.0  # in [0, 1], of the less sure of the two
 
     @property
     def midline(self) -> float:
@@ -83,18 +66,6 @@ class Lungs:
         return np.broadcast_to((above & below)[:, None], self.at_left.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """One dark, enclosed field: a lung, if another is next to it."""
-
-    mask: Mask
-    solidity: float
-    steepness: float  # gradient of brightness along its border
-    rows: slice
-    columns: slice
-    area: int
-
-
 def _apex(lung: Mask) -> float:
     """Edge of the uppermost row."""
     return float(lung.any(1).argmax())
@@ -116,21 +87,29 @@ def _inner_edge(lung: Mask, *, at_right: bool) -> Float[np.ndarray, " lung_rows"
 
 
 def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs | None:
-    """Find both lung fields; None if there is not exactly one on each side.
+    """Find both lung fields, with the part of each that heart or disease hides; None if they cannot be told.
 
     Args:
         picture: display values, white is dense.
         valid: False behind collimators and in padding.
     """
+    from pipelines.regions.lung_network import lung_probabilities  # noqa: PLC0415 - pages are rendered without torch
+
     if not valid.any():
         return None
     rows, columns = (_span(np.asarray(valid.any(axis))) for axis in (1, 0))
-    pair = _lung_pair(picture[rows, columns], valid[rows, columns])
-    if pair is None:
+    seen = valid[rows, columns]
+    answers = lung_probabilities(picture[rows, columns])
+    fields = [_field(answers[:, place], seen) for place in range(2)]
+    masks = [mask for mask, _ in fields]
+    if not _are_plausible(masks):
         return None
-    left, right = (np.zeros(valid.shape, dtype=bool) for _ in pair)
-    left[rows, columns], right[rows, columns] = pair
-    return Lungs(at_left=left, at_right=right)
+    confidence = min(confidence for _, confidence in fields)
+    if confidence < _LEAST_CONFIDENCE:
+        return None
+    left, right = (np.zeros(valid.shape, dtype=bool) for _ in masks)
+    left[rows, columns], right[rows, columns] = masks
+    return Lungs(at_left=left, at_right=right, confidence=confidence)
 
 
 def _span(line: Bool[np.ndarray, " cells"]) -> slice:
@@ -139,79 +118,35 @@ def _span(line: Bool[np.ndarray, " cells"]) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
-def _lung_pair(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> tuple[Mask, Mask] | None:
-    """Find the left and right fields, on an image cropped to the exposed area.
+def _field(answers: Float[np.ndarray, "2 rows columns"], seen: Mask) -> tuple[Mask, float]:
+    """Return the largest connected field of a lung, without holes, and the confidence in it.
 
-    A field that a border cuts is recognised by its share of that border, for a collimator's border as for the image's
-    own. Otherwise half of a body, from neck to abdomen, would be the largest enclosed field.
+    The confidence is what surely is lung as a share of what may be lung, times the Dice coefficient of both answers.
     """
-    smooth = gaussian_filter(picture.astype(np.float32), _SMOOTH * picture.shape[1])
-    low, high = np.quantile(smooth[valid], [0.02, 0.98])
-    steepness = gaussian_gradient_magnitude(smooth, 1.0) / max(float(high - low), 1.0)
-    levels = np.linspace(low, high, _THRESHOLDS + 2)[1:-1]
-    enclosed = valid & ~_outside(smooth, valid)
-    fields = [field for level in levels for field in _fields((smooth < level) & enclosed, steepness)]
-    pairs = [(first, second) for first, second in product(fields, fields) if _side_by_side(first, second)]
-    if not pairs:
-        return None
-    left, right = max(pairs, key=lambda pair: _worth(pair[0]) * _worth(pair[1]))
-    return left.mask, right.mask
-
-
-def _outside(smooth: Float[np.ndarray, "rows columns"], valid: Mask) -> Mask:
-    """Return the air outside the patient, which reaches the image's border or the collimator, plus a skin's width.
-
-    At a thin chest wall, this prevents the lungs from merging with it. It is the darkest of three classes (Otsu's
-    method for several thresholds: Liao, Chen and Chung 2001). If the image shows no outside air, that class is part of
-    the lungs and does not reach a border.
-    """
-    try:
-        darkest, _ = threshold_multiotsu(smooth[valid], classes=3, nbins=64)  # type: ignore[no-untyped-call]
-    except ValueError:  # fewer than three grey values
-        return np.zeros(valid.shape, dtype=bool)
-    air = (smooth < darkest) & valid
-    pieces, count = label(np.pad(air | ~valid, 1, constant_values=True))
+    probability = answers.mean(axis=0)
+    pieces, count = label((probability > 0.5) & seen)
     if count == 0:
-        return np.zeros(valid.shape, dtype=bool)
-    outside = (pieces == pieces[0, 0])[1:-1, 1:-1]
-    grown: Mask = binary_dilation(outside & air, iterations=max(1, round(_SKIN * valid.shape[1])))
-    return grown
+        return np.zeros(seen.shape, dtype=bool), 0.0
+    largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    mask: Mask = np.asarray(binary_fill_holes(pieces == largest)) & seen
+    one, other = answers > 0.5
+    agreement = 2.0 * (one & other).sum() / (one.sum() + other.sum())
+    return mask, float(agreement * (probability > _SURE).sum() / (probability > _UNSURE).sum())
 
 
-def _fields(dark: Mask, steepness: Float[np.ndarray, "rows columns"]) -> list[_Field]:
-    pieces, _ = label(binary_opening(dark, iterations=1))
-    found = []
-    for index, (rows, columns) in enumerate(find_objects(pieces), start=1):
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        tall = height >= _SHORTEST * dark.shape[0]
-        if not (tall and _TALLEST_TO_WIDEST[0] <= height / width <= _TALLEST_TO_WIDEST[1]):
-            continue
-        piece = np.asarray(binary_fill_holes(pieces[rows, columns] == index))
-        if not _AREA[0] <= piece.sum() / dark.size <= _AREA[1]:
-            continue
-        solidity = piece.sum() / convex_hull_image(piece).sum()  # type: ignore[no-untyped-call]
-        mask = np.zeros(dark.shape, dtype=bool)
-        mask[rows, columns] = piece
-        at_ends = max(mask[0].sum(), mask[-1].sum()) / width
-        at_sides = max(mask[:, 0].sum(), mask[:, -1].sum()) / height
-        if solidity >= _SOLIDITY and at_ends <= _AT_ENDS and at_sides <= _AT_SIDES:
-            edge = piece & ~binary_erosion(piece)
-            steep = float(steepness[rows, columns][edge].mean())
-            found.append(_Field(mask, float(solidity), steep, rows, columns, int(piece.sum())))
-    return found
-
-
-def _side_by_side(left: _Field, right: _Field) -> bool:
-    """Return True for a plausible pair: the first on the left, separate, at the same level and of similar size."""
-    apart = left.columns.stop <= right.columns.start + 0.02 * left.mask.shape[1]
-    shared = min(left.rows.stop, right.rows.stop) - max(left.rows.start, right.rows.start)
-    shorter = min(left.rows.stop - left.rows.start, right.rows.stop - right.rows.start)
-    alike = max(left.area, right.area) <= _ALIKE * min(left.area, right.area)
-    return apart and shared >= _LEVEL * shorter and alike
-
-
-def _worth(field: _Field) -> float:
-    return field.area * field.solidity**3 * field.steepness
+def _are_plausible(masks: list[Mask]) -> bool:
+    """Return True for two fields of similar size, side by side at the same level, that are nearly convex."""
+    areas = [int(mask.sum()) for mask in masks]
+    if min(areas) < _LEAST_AREA * masks[0].size or max(areas) > _ALIKE * min(areas):
+        return False
+    spans = [(_span(np.asarray(mask.any(1))), _span(np.asarray(mask.any(0)))) for mask in masks]
+    (left_rows, left_columns), (right_rows, right_columns) = spans
+    shared = min(left_rows.stop, right_rows.stop) - max(left_rows.start, right_rows.start)
+    shorter = min(rows.stop - rows.start for rows, _ in spans)
+    in_order = left_columns.start < right_columns.start and left_columns.stop < right_columns.stop
+    hulls = [int(convex_hull_image(mask).sum()) for mask in masks]  # type: ignore[no-untyped-call]
+    solid = all(area >= _LEAST_SOLIDITY * hull for area, hull in zip(areas, hulls, strict=True))
+    return in_order and shared >= _LEVEL * shorter and solid
 
 
 def chest_mask(lungs: Lungs) -> Mask:

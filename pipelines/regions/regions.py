@@ -1,10 +1,8 @@
 """All regions of one displayed radiograph, on the coarse grid on which heat is evaluated."""
 
 import io
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
@@ -70,7 +68,7 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     grid = tuple(-(-length // factor) for length in values.shape)
     lungs = _lungs(values, seen)
     if lungs is not None:
-        lungs = Lungs(at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
+        lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
     letters = marker_mask(values, inside)
     scale = values.shape[0] / valid.shape[0], values.shape[1] / valid.shape[1]
@@ -87,33 +85,11 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     )
 
 
-_REMEMBERED = 256  # images: an image is erased and scored by each model, and finding its lungs takes 0.15 s
-_found: OrderedDict[bytes, tuple[bytes, bytes] | None] = OrderedDict()  # masks with 8 cells to a byte
-
-
 def _lungs(values: UInt8[np.ndarray, "rows columns"], seen: Mask) -> Lungs | None:
-    """Find the lungs on an even coarser grid, because they are large; remembered for the last images."""
+    """Find the lungs on an even coarser grid, because they are large."""
     factor = max(1, -(-max(values.shape) // _LUNGS_LONG_SIDE))
     coarse = block_reduce(values, factor, np.mean).astype(np.uint8)  # type: ignore[no-untyped-call]
-    exposed = block_reduce(seen, factor, np.min).astype(bool)  # type: ignore[no-untyped-call]
-    key = blake2b(b"".join((repr(coarse.shape).encode(), coarse.tobytes(), exposed.tobytes()))).digest()
-    if key not in _found:
-        lungs = find_lungs(coarse, exposed)
-        _found[key] = None if lungs is None else (_packed(lungs.at_left), _packed(lungs.at_right))
-        while len(_found) > _REMEMBERED:
-            _found.popitem(last=False)
-    packed = _found[key]
-    if packed is None:
-        return None
-    left, right = (
-        np.unpackbits(np.frombuffer(mask, np.uint8), count=coarse.size).astype(bool).reshape(coarse.shape)
-        for mask in packed
-    )
-    return Lungs(at_left=left, at_right=right)
-
-
-def _packed(mask: Mask) -> bytes:
-    return np.packbits(mask).tobytes()
+    return find_lungs(coarse, block_reduce(seen, factor, np.min).astype(bool))  # type: ignore[no-untyped-call]
 
 
 def _resample(mask: Bool[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Mask:

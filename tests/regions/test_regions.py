@@ -108,18 +108,6 @@ def test_lungs_and_midline_lie_where_they_are() -> None:
     assert np.quantile(off_centre, 0.95) <= 0.06
 
 
-def test_lungs_that_are_remembered_are_those_that_were_found() -> None:
-    first = found_on(image_of(3)).lungs
-    assert first is not None
-    found = first.at_left.copy(), first.at_right.copy()
-    first.at_left[:] = True  # by whoever got them
-    again, other = found_on(image_of(3)).lungs, found_on(image_of(2)).lungs
-    assert again is not None
-    assert other is not None
-    np.testing.assert_array_equal((again.at_left, again.at_right), found)
-    assert other.at_left.shape != again.at_left.shape  # of another film
-
-
 def test_the_zones_part_the_image_by_rows_and_the_halves_by_columns() -> None:
     lungs = regions_of_phantom(2).lungs
     assert lungs is not None
