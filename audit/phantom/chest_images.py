@@ -16,7 +16,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter, zoom
 
-from audit.phantom.chest_shapes import IMAGE_SIDES, SIZE, Chest, Map, Outline, View, ellipse, rounded, sample_chest
+from audit.phantom.chest_shapes import IMAGE_SIDES, SIZE, Chest, Map, Outline, Pose, ellipse, rounded, sample_chest
 from pipelines.processes import end_with_parent
 
 __all__ = ["LungImages", "make_lung_images"]
@@ -53,7 +53,7 @@ class _Radiograph:
     """One image in the making: ``density`` grows layer by layer, and is then exposed and written on."""
 
     rng: np.random.Generator
-    view: View = field(init=False)
+    pose: Pose = field(init=False)
     chest: Chest = field(init=False)
     lungs: list[Map] = field(init=False)  # soft-edged, one for each of IMAGE_SIDES
     air: Map = field(init=False)  # of both lungs
@@ -64,8 +64,8 @@ class _Radiograph:
 
     def made(self) -> tuple[UInt8[np.ndarray, "128 128"], Bool[np.ndarray, "2 128 128"]]:
         """Render the image, and the masks of its lungs."""
-        self.view, self.chest = View(self.rng), sample_chest(self.rng)
-        truth = np.stack([self.view.area(outline) > 0.5 for outline in self.chest.lungs])
+        self.pose, self.chest = Pose(self.rng), sample_chest(self.rng)
+        truth = np.stack([self.pose.area(outline) > 0.5 for outline in self.chest.lungs])
         self.contrast = self.rng.uniform(0.18, 0.5)
         self._add_body()
         self._add_mediastinum()
@@ -79,7 +79,7 @@ class _Radiograph:
 
     def _add_body(self) -> None:
         rng, uniform = self.rng, self.rng.uniform
-        self.lungs = [self.view.area(outline, blur=uniform(0.5, 3.0)) for outline in self.chest.lungs]
+        self.lungs = [self.pose.area(outline, blur=uniform(0.5, 3.0)) for outline in self.chest.lungs]
         both = np.maximum(*self.lungs)
         self.air = both * (0.55 + 0.45 * gaussian_filter(both, SIZE * uniform(0.02, 0.06)))
         wall, neck, shoulder = uniform(1.06, 1.32), uniform(0.25, 0.5), uniform(-1.25, -0.85)
@@ -92,14 +92,14 @@ class _Radiograph:
             half += [(outer, 3.0), (wall + gap, 3.0), (wall + gap, 0.6), (wall + 0.3 * gap, -0.1), (wall, 0.6)]
         half += [(wall * uniform(0.9, 1.1), 1.6), (wall * uniform(0.9, 1.15), 3.2)]
         outline = rounded([*half, *[(-x, y) for x, y in half[::-1]]])
-        self.body = self.view.area(outline, blur=uniform(1.0, 5.0))
+        self.body = self.pose.area(outline, blur=uniform(1.0, 5.0))
         thickness = 0.75 + 0.25 * gaussian_filter(self.body, SIZE * uniform(0.03, 0.1))
         self.density = uniform(0.5, 0.72) * self.body * thickness
 
     def _add_mediastinum(self) -> None:
         uniform, side = self.rng.uniform, self.chest.heart_side
         dome, width = float(np.mean(self.chest.domes)), uniform(0.09, 0.22)
-        heart = self.view.area(
+        heart = self.pose.area(
             ellipse(
                 (side * uniform(0.08, 0.28), dome - uniform(0.05, 0.45)),
                 (uniform(0.28, 0.78), uniform(0.3, 0.6)),
@@ -108,13 +108,13 @@ class _Radiograph:
             blur=uniform(1.5, 9.0),
         )
         half = [(width, -1.5), (width * uniform(0.9, 1.5), -0.5), (width * uniform(1.0, 1.5), 1.6)]
-        middle = self.view.area(rounded([*half, *[(-x, y) for x, y in half[::-1]]]), blur=uniform(2.0, 6.0))
-        aorta = self.view.area(
+        middle = self.pose.area(rounded([*half, *[(-x, y) for x, y in half[::-1]]]), blur=uniform(2.0, 6.0))
+        aorta = self.pose.area(
             ellipse((side * uniform(0.16, 0.28), uniform(-0.55, -0.3)), (uniform(0.09, 0.17), uniform(0.09, 0.2))),
             blur=uniform(1.0, 4.0),
         )
         hila = sum(
-            self.view.area(
+            self.pose.area(
                 ellipse((x * uniform(0.24, 0.36), uniform(-0.25, 0.1)), (uniform(0.07, 0.15), uniform(0.12, 0.26))),
                 blur=uniform(5.0, 10.0),
             )
@@ -126,7 +126,7 @@ class _Radiograph:
         self.density += (uniform(0.02, 0.14) * middle + uniform(0.0, 0.1) * heart) * self.body
         windpipe = [np.array([(0.0, -1.9), (0.0, -0.4)]) + self.rng.normal(0.0, 0.03, (2, 1))]
         windpipe += [np.array([(0.0, -0.42), (0.2 * x, -0.2)]) for x in IMAGE_SIDES]
-        tube = self.view.lines(windpipe, width=uniform(0.08, 0.15), blur=0.02)
+        tube = self.pose.lines(windpipe, width=uniform(0.08, 0.15), blur=0.02)
         self.density -= uniform(0.0, 0.2) * tube * self.body
 
     def _add_abdomen(self) -> None:
@@ -134,26 +134,26 @@ class _Radiograph:
         rng, uniform, domes = self.rng, self.rng.uniform, self.chest.domes
         below = 1.0 - np.maximum(*self.lungs)
         top = [(-2.2, 1.1), (-1.0, domes[0] + 0.1), (0.0, float(np.mean(domes)) + 0.05), (1.0, domes[1] + 0.1)]
-        abdomen = self.view.area(np.array([*top, (2.2, 1.1), (2.2, 3.4), (-2.2, 3.4)]), blur=uniform(3.0, 14.0))
+        abdomen = self.pose.area(np.array([*top, (2.2, 1.1), (2.2, 3.4), (-2.2, 3.4)]), blur=uniform(3.0, 14.0))
         self.density += uniform(-0.02, 0.22) * abdomen * self.body * below
         for _ in range(rng.poisson(1.6)):
             x = self.chest.heart_side * uniform(0.15, 0.85) if rng.random() < 0.75 else uniform(-0.8, 0.8)
             radii = (uniform(0.06, 0.34), uniform(0.04, 0.2))
             y = domes[1 if x > 0.0 else 0] + radii[1] + uniform(0.0, 0.5)
             bubble = ellipse((x, y), radii, uniform(-0.5, 0.5))
-            gas = self.view.area(bubble + rng.normal(0.0, 0.015, bubble.shape), blur=uniform(0.5, 4.0))
+            gas = self.pose.area(bubble + rng.normal(0.0, 0.015, bubble.shape), blur=uniform(0.5, 4.0))
             self.density -= uniform(0.05, 0.4) * gas * below
 
     def _add_bones(self) -> None:
         uniform, amount = self.rng.uniform, self.rng.uniform(0.4, 1.3)
-        column = self.view.area(np.array([(-0.1, -2.4), (0.1, -2.4), (0.13, 3.2), (-0.13, 3.2)]), blur=3.0)
-        period = uniform(0.15, 0.22) * self.view.half_height
+        column = self.pose.area(np.array([(-0.1, -2.4), (0.1, -2.4), (0.13, 3.2), (-0.13, 3.2)]), blur=3.0)
+        period = uniform(0.15, 0.22) * self.pose.half_height
         discs = 0.5 + 0.5 * np.sin(2.0 * np.pi * (np.arange(SIZE)[:, None] / period + uniform(0.0, 1.0)))
         bones = uniform(0.0, 0.12) * column * (0.7 + 0.3 * discs)
         ribs, inside, anterior = self._ribs()
         widths = self.chest.widths
         cage = [(-widths[0], -0.2), (0.0, -1.1), (widths[1], -0.2), (1.05 * widths[1], 1.5), (-1.05 * widths[0], 1.5)]
-        within = np.maximum(np.maximum(*self.lungs), self.view.area(np.array(cage), blur=2.0))
+        within = np.maximum(np.maximum(*self.lungs), self.pose.area(np.array(cage), blur=2.0))
         bones += within * uniform(0.03, 0.11) * (ribs - uniform(0.1, 0.6) * inside)
         bones += within * uniform(0.01, 0.07) * anterior
         soft = gaussian_filter(np.maximum(*self.lungs), 1.6)
@@ -162,14 +162,14 @@ class _Radiograph:
         collar = [
             _curve(side * along, level - uniform(0.0, 0.4) * along + 0.05 * np.sin(7.0 * along)) for side in IMAGE_SIDES
         ]
-        bones += uniform(0.03, 0.15) * self.view.lines(collar, width=uniform(0.08, 0.13), blur=0.01)
+        bones += uniform(0.03, 0.15) * self.pose.lines(collar, width=uniform(0.08, 0.13), blur=0.01)
         for side in IMAGE_SIDES:
             out = uniform(-0.15, 0.4)  # of the shoulder blade, with the arms
             blade = [(0.85, -0.95), (1.25, -0.75), (1.1, -0.3), (0.95, 0.35)]
             corners = np.array([(side * (x + out), y) for x, y in blade])
-            bones += uniform(0.0, 0.1) * self.view.area(rounded(corners), blur=2.0)
+            bones += uniform(0.0, 0.1) * self.pose.area(rounded(corners), blur=2.0)
         upper_arms = [np.array([(x * uniform(1.3, 1.6), -0.8), (x * uniform(1.4, 2.0), 0.6)]) for x in IMAGE_SIDES]
-        bones += uniform(0.0, 0.15) * self.view.lines(upper_arms, width=uniform(0.16, 0.24), blur=0.01)
+        bones += uniform(0.0, 0.15) * self.pose.lines(upper_arms, width=uniform(0.16, 0.24), blur=0.01)
         self.density += amount * bones * self.body
 
     def _ribs(self) -> tuple[Map, Map, Map]:
@@ -188,9 +188,9 @@ class _Radiograph:
                 anterior.append(_curve(side * back * reach, start + slope + (1.0 - back) * uniform(0.35, 0.6)))
         width = uniform(0.055, 0.1)
         return (
-            self.view.lines(posterior, width=width, blur=0.008),
-            self.view.lines(posterior, width=0.6 * width, blur=0.008),
-            self.view.lines(anterior, width=width * uniform(0.9, 1.3), blur=0.01),
+            self.pose.lines(posterior, width=width, blur=0.008),
+            self.pose.lines(posterior, width=0.6 * width, blur=0.008),
+            self.pose.lines(anterior, width=width * uniform(0.9, 1.3), blur=0.01),
         )
 
     def _add_breasts(self) -> None:
@@ -202,7 +202,7 @@ class _Radiograph:
             centre = (side * uniform(0.45, 0.75), float(np.mean(self.chest.domes)) - uniform(-0.05, 0.45))
             outline = ellipse(centre, (uniform(0.4, 0.62), uniform(0.3, 0.6)))
             outline[:, 1] -= 0.4 * np.clip(centre[1] - outline[:, 1], 0.0, None)
-            breast = self.view.area(outline, blur=uniform(1.0, 5.0))
+            breast = self.pose.area(outline, blur=uniform(1.0, 5.0))
             self.density += amount * breast * np.clip(1.5 * gaussian_filter(breast, 0.05 * SIZE), 0.0, 1.0)
 
     def _add_vessels(self) -> None:
@@ -215,7 +215,7 @@ class _Radiograph:
                 start = np.array([[side * uniform(0.2, 0.34), uniform(-0.25, 0.25)]])
                 vessels.append(np.concatenate([start, start + np.cumsum(steps, axis=0)]))
         self.density += (
-            uniform(0.02, 0.13) * self.view.lines(vessels, width=uniform(0.018, 0.04), blur=0.012) * self.air
+            uniform(0.02, 0.13) * self.pose.lines(vessels, width=uniform(0.018, 0.04), blur=0.012) * self.air
         )
 
     def _add_disease(self, truth: Bool[np.ndarray, "2 128 128"]) -> None:
@@ -239,7 +239,7 @@ class _Radiograph:
             place = rng.integers(2)
             level = uniform(0.1, 0.95) * (self.chest.domes[place] + 1.0) - 1.0
             surface = [(-2.0, level - uniform(0.0, 0.25)), (0.0, level), (2.0, level - uniform(0.0, 0.25))]
-            fluid = self.view.area(np.array([*surface, (2.0, 3.0), (-2.0, 3.0)]), blur=uniform(2.0, 12.0))
+            fluid = self.pose.area(np.array([*surface, (2.0, 3.0), (-2.0, 3.0)]), blur=uniform(2.0, 12.0))
             self.density += uniform(0.5, 1.05) * seen * self.lungs[place] * fluid
         if rng.random() < 0.04:
             self.density += uniform(0.6, 1.0) * seen * self.lungs[rng.integers(2)]

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFilter
 from scipy.ndimage import map_coordinates
 
-__all__ = ["IMAGE_SIDES", "SIZE", "Chest", "Map", "Outline", "View", "ellipse", "rounded", "sample_chest"]
+__all__ = ["IMAGE_SIDES", "SIZE", "Chest", "Map", "Outline", "Pose", "ellipse", "rounded", "sample_chest"]
 
 SIZE = 128
 """Rows and columns of the images."""
@@ -47,7 +47,7 @@ def rounded(points: Iterable[Sequence[float]], *, times: int = 2) -> Outline:
     return outline
 
 
-class View:
+class Pose:
     """The position of the chest on the image: scale, place, rotation, shear and a smooth deformation."""
 
     def __init__(self, rng: np.random.Generator) -> None:

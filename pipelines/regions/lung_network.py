@@ -82,8 +82,9 @@ def lung_probabilities(picture: UInt8[np.ndarray, "rows columns"]) -> Float[np.n
     """
     pixels = torch.tensor(picture, dtype=torch.float32)[None, None] / 255.0
     small = interpolate(pixels, size=(_SIZE, _SIZE), mode="bilinear", antialias=True, align_corners=False)
+    network = _network()  # loaded outside of inference mode, as any other model of the process
     with torch.inference_mode():
-        straight, mirrored = _network().forward(standardised(torch.cat([small, small.flip(-1)])))
+        straight, mirrored = network.forward(standardised(torch.cat([small, small.flip(-1)])))
         answers = torch.stack([straight, mirrored.flip(-1).flip(0)])  # a mirrored image exchanges the sides
         large = interpolate(answers, size=picture.shape, mode="bilinear", align_corners=False)
     probabilities: Float[np.ndarray, "2 2 rows columns"] = large.sigmoid().numpy()
