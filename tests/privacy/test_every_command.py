@@ -49,7 +49,7 @@ OF_NO_COHORT = {
     "models check",
 }
 """They take no file of a cohort: folders that they write to, and models, are named on the command line."""
-WRITTEN_OR_MODELS = {"out", "folder", "model", "config"}
+WRITTEN_OR_MODELS = {"out", "folder", "model", "config", "findings"}  # the last is a vocabulary
 PRINTS_NAMES = {"key"}
 """It is asked for the names that keys stand for, and prints them to stdout."""
 

@@ -226,7 +226,7 @@ def test_the_dock_fits_the_screen(open_review, server, width):
     assert box["x"] + box["width"] <= width
     if width == 1400:
         assert box["y"] + box["height"] <= 900
-        assert box["height"] < 480
+        assert box["height"] < 540  # with both questions: 3 of 5 parts of the window
     targets = dock(page).locator("label.review-choice, label.review-chip, button").all()
     sizes = [target.bounding_box() for target in targets if target.is_visible()]
     assert min(min(size["width"], size["height"]) for size in sizes) >= 24  # WCAG 2.2, 2.5.8
