@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from audit.controls.plan import Control
-from audit.metrics.statistics import Interval, paired_difference, patient_interval
+from audit.metrics.statistics import paired_difference, patient_interval, recorded
 from reports.run_record import ControlSummary, Estimate, EvidenceRecord
 
 __all__ = ["ControlRow", "evidence_of", "pearson", "summarise_controls"]
@@ -114,21 +114,11 @@ def _fall(rows: Sequence[ControlRow]) -> Estimate | None:
     before, under = (
         np.array([bool(getattr(row, name)) for row in rows], dtype=float) for name in ("hit_before", "hit")
     )
-    return _recorded(paired_difference(before, under, [row.patient for row in rows]))
+    return recorded(paired_difference(before, under, [row.patient for row in rows]))
 
 
 def _estimate(values: Sequence[tuple[str, float]], *, bound: float = 1.0) -> Estimate | None:
     if not values:
         return None
     numbers = np.array([value for _, value in values], dtype=float)
-    return _recorded(patient_interval(numbers, [patient for patient, _ in values], bound=bound))
-
-
-def _recorded(interval: Interval) -> Estimate:
-    return Estimate(
-        estimate=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        cases=interval.values,
-        patients=interval.patients,
-    )
+    return recorded(patient_interval(numbers, [patient for patient, _ in values], bound=bound))

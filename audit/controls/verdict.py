@@ -27,7 +27,7 @@ from audit.controls.verdict_rule import (
     RULE,
 )
 from audit.metrics.against_blind import best_blind, hits_with_blind, values_of
-from audit.metrics.statistics import Interval, paired_difference, patient_interval
+from audit.metrics.statistics import Interval, paired_difference, patient_interval, recorded
 from pipelines.quoting import counted
 from reports.run_record import (
     ControlSummary,
@@ -134,26 +134,13 @@ def _step(
     """Make a test's record; without a figure it was not asked, and few cases leave it open."""
     outcome: StepOutcome = "failed" if is_failed else "passed"
     if isinstance(figure, Interval):
-        figure = _estimate(figure)
+        figure = recorded(figure)
     if figure is None:
         outcome = "not asked"
     elif _are_few(figure.cases, figure.patients):
         outcome = "too few cases"
         sentence = f"{sentence}; at least {LEAST_OF_PART[0]} phrases and {LEAST_OF_PART[1]} patients are required"
     return VerdictStep(test=test, figure=figure, limit=limit, reference=reference, outcome=outcome, sentence=sentence)
-
-
-def _estimate(interval: Interval) -> Estimate | None:
-    """Return the record of an interval; None if one patient says nothing about others."""
-    if not interval.is_bounded:
-        return None
-    return Estimate(
-        estimate=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        cases=interval.values,
-        patients=interval.patients,
-    )
 
 
 def _are_few(cases: int, patients: int, least: tuple[int, int] = LEAST_OF_PART) -> bool:
@@ -205,7 +192,7 @@ def _marker(marker: pd.DataFrame) -> VerdictStep:
     is_failed = share.low > MARKER_SHARE and not _are_few(share.values, share.patients)
     return VerdictStep(
         test="marker",
-        figure=_estimate(share),
+        figure=recorded(share),
         limit=MARKER_SHARE,
         outcome="failed" if is_failed else "passed",
         sentence=sentence,
@@ -249,7 +236,7 @@ def _blind(hits: pd.DataFrame) -> VerdictStep:
         f"it hits in {_percent(hits['value'].mean())} of them, {best.method} in {_percent(best.share)}: "
         f"{_points(best.difference)}"
     )
-    figure = _estimate(best.difference)
+    figure = recorded(best.difference)
     if figure is not None:  # the lower end is that of all maps: each of them must be beaten
         figure = figure.model_copy(update={"low": best.low})
     return _step(

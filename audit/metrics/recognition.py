@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from audit.metrics.statistics import patient_interval
+from audit.metrics.statistics import patient_interval, recorded
 from reports.run_record import CosineTest, Estimate
 from reports.score_catalogue import BEATS_NEGATION, BEATS_OTHER_SIDE, COSINE_ROUNDING, PERCENTILE, RECALL
 
@@ -256,11 +256,7 @@ def estimate_of(values: Sequence[tuple[str, float | None]], *, are_shares: bool 
         [patient for patient, _ in measured],
         may_be_negative=not are_shares,
     )
-    if not found.is_bounded:
-        return None
-    return Estimate(
-        estimate=found.estimate, low=found.low, high=found.high, cases=found.values, patients=found.patients
-    )
+    return recorded(found)
 
 
 def _retrieval(cohort: _Cohort) -> Iterator[CosineTest]:

@@ -38,7 +38,9 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_interval"]
+from reports.run_record import Estimate
+
+__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_interval", "recorded"]
 
 Labels = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " cases"]
 """A name or a number for each case."""
@@ -150,6 +152,19 @@ class _Sample:
             return 0.0
         of_cases = max(excess, 0.0) * float((self.weights**4).sum()) / self.case_weight**2
         return 2.0 / (2.0 / self.degrees + of_cases)
+
+
+def recorded(interval: Interval) -> Estimate | None:
+    """Return the record of an interval; None if one patient says nothing about others, so that it has no ends."""
+    if not interval.is_bounded:
+        return None
+    return Estimate(
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        cases=interval.values,
+        patients=interval.patients,
+    )
 
 
 def patient_interval(
