@@ -65,6 +65,11 @@ class ImageRecorder:
     methods: tuple[tuple[str, str], ...]  # name and unit of heat; the first is the run's own
     known: Identifiers = field(default_factory=Identifiers)  # of the study's other images, to be masked too
 
+    def record_all(self, explained: ExplainedStudy) -> tuple[tuple[ScoredImage, ...], dict[str, Grid]]:
+        """Score the images of a study and return their records with the heat maps that they name."""
+        scored = [self.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
+        return tuple(image for image, _ in scored), {name: heat for _, heats in scored for name, heat in heats.items()}
+
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
         """Score one image and return its record with the heat maps that it names, which start with ``prefix``."""
         untrained = {method: _stored_heat(heat.numpy()) for method, heat in explained.untrained.items()}
@@ -284,9 +289,7 @@ class Finisher:
             redactor=self.redactor, context=self.context, methods=self.methods, known=_headers(explained)
         )
         with clock("scoring"):
-            scored = [recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
-        images = tuple(image for image, _ in scored)
-        heats = {name: heat for _, of_image in scored for name, heat in of_image.items()}
+            images, heats = recorder.record_all(explained)
         study = explained.study
         key = self.keys.key("study", study.study_instance_uid)
         record = StudyRecord(
@@ -388,9 +391,7 @@ class RowScorer:
         if not explained.cases:
             return FinishedStudy(left_out=explained.left_out)
         use_findings(self.recorder.context.findings)
-        scored = [self.recorder.record(case, prefix=f"image-{index + 1}") for index, case in enumerate(explained.cases)]
-        images = [image for image, _ in scored]
-        heats = {name: heat for _, of_image in scored for name, heat in of_image.items()}
+        images, heats = self.recorder.record_all(explained)
         study = explained.study
         key = self.recorder.redactor.keys.key("study", study.study_instance_uid)
         patient = self.recorder.context.patient(study.cases[0].image)
