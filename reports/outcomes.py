@@ -26,6 +26,7 @@ __all__ = [
     "masking_summary",
     "method_name",
     "outcome_of",
+    "overall_hits",
     "reference_name",
     "score_rows",
     "single_reasons",
@@ -205,7 +206,7 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     sentences = [text("summary.run", studies=counted("study", studies), phrases=counted("phrase", phrases))]
     if run.not_done:
         sentences.append(text("summary.run_to_go", studies=counted("study", run.not_done)))
-    own = _overall(run)
+    own = overall_hits(run)
     if own is None or own.estimate is None:
         return [*sentences, text("summary.none_scored")]
     found = {"share": _share_with_interval(own), "scored": counted("scored_phrase", own.scored)}
@@ -221,7 +222,7 @@ def cohort_summary(run: RunRecord, *, studies: int, phrases: int) -> list[str]:
     return sentences
 
 
-def _overall(run: RunRecord) -> ScoreSummary | None:
+def overall_hits(run: RunRecord) -> ScoreSummary | None:
     """Return the audited method's pointing game over all phrases."""
     place = (run.method, POINTING, None, "micro")
     return next((s for s in run.summaries if (s.method, s.score, s.finding, s.averaging) == place), None)

@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pdf_text import text_of_pdf
 from PIL import Image
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
@@ -249,7 +250,13 @@ def _places(data: bytes, head: bytes) -> Iterator[int]:
         start = data.find(head, start + 1)
 
 
+def _pdf(data: bytes) -> Iterator[Named]:
+    """Text of a PDF, which stands there in numbers of glyphs."""
+    if data.startswith(b"%PDF-"):
+        yield "text", text_of_pdf(data).encode()
+
+
 _PACKERS = (
-    *(_zip, _array, _streams, _other_compressions, _parquet, _sqlite, _write_ahead_log, _picture, _dicom),
+    *(_pdf, _zip, _array, _streams, _other_compressions, _parquet, _sqlite, _write_ahead_log, _picture, _dicom),
     *(_escapes, _hex, _base64),
 )

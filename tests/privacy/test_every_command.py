@@ -89,7 +89,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         record = each.record.model_copy(update={"images": images})
         checksum = write_study(out, record, salt=SALT.encode(), heats=each.heats, pictures=each.pictures)
         log.append(DONE, study=record.key, record_sha256=checksum)
-    table = pd.DataFrame({"study": [each.record.key for each in made.studies]})
+    columns = ("study", "method", "score", "outcome", "reason")
+    table = pd.DataFrame([(each.record.key, "m2ib", "", "", "") for each in made.studies], columns=columns)
     write_run(out, made.run, table, salt=SALT.encode())
     log.append("run finished", **result_checksums(out))
     (out / f"{IN_NAMES['orphan']}.pdf").write_text("a letter")
@@ -122,6 +123,7 @@ def words_of(command: str, written: SimpleNamespace, cohort: Path) -> list[str]:
         "push": [out, "--dicom-dir", str(folder / "dicom"), "--dry-run", "--index", "none"],
         "pull": ["--into", str(folder / "in"), "--from", "2026-01-01", "--pacs-config", written.archive],
         "render": [out],
+        "report": [out, "--pdf", str(folder / "board.pdf"), "--checklist", "claim2024"],
         "review serve": [str(folder / "dicom"), "--no-browser"],
         "review import": [out, written.answers],
         "review export": [out],
@@ -138,6 +140,7 @@ CASES: dict[str, tuple[int, list[str]]] = {  # exit status, and the names that a
     "push": (3, [IN_NAMES["file"]]),
     "pull": (1, []),
     "render": (0, []),
+    "report": (0, []),
     "review serve": (1, []),
     "review import": (1, []),
     "review export": (1, []),

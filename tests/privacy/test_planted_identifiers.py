@@ -24,6 +24,7 @@ from run_configs import FAST
 from searching import files_in, found, more_than_in_control
 from watching import Home, printed
 
+from reports.board.checklists import CHECKLISTS
 from reports.results_folder import read_record
 from reports.review_record import moment_audited
 
@@ -75,7 +76,9 @@ def audited(folder: Path, draw: Draw) -> Audited:
     done.beside.mkdir()
     assert home.call("run", *cohort.given, "--out", str(done.out), *SHORT) == 3, home.said[-1][1].decode()
     saved, table, results = folder / "saved.json", str(done.beside / "verdicts.csv"), str(done.beside / "dicom")
-    commands = []
+    made = [str(done.beside / name) for name in ("board.pdf", "items.csv", "card.json")]
+    checklists = [word for name in CHECKLISTS for word in ("--checklist", name)]
+    commands = [("report", str(done.out), "--pdf", made[0], *checklists, "--table", made[1], "--model-card", made[2])]
     if done.whole or not draw.control:
         commands += [
             ("review", "import", str(done.out), str(saved)),
@@ -194,6 +197,12 @@ def test_no_word_of_a_draw_is_in_any_output(both) -> None:
 def test_no_date_year_age_number_or_name_that_is_a_word_comes_with_a_draw(both) -> None:
     done, control = both
     assert more_than_in_control(done.cohort.draw.words, done.searched, control.searched) == []
+
+
+def test_the_document_for_a_board_is_searched_by_its_words(both) -> None:
+    pdf = (both[0].beside / "board.pdf").read_bytes()
+    assert found(["Verdict and its rule"], [("board.pdf", pdf)])
+    assert len(pdf) < 2 << 20
 
 
 def test_no_burned_in_text_is_legible_in_any_picture(both) -> None:

@@ -62,7 +62,7 @@ CASES = Estimate(estimate=31.0, low=31.0, high=31.0, cases=31, patients=20)
 
 def pages() -> Iterator[tuple[str, str]]:
     """Give the name and the HTML of each page."""
-    cohort = _cohort()
+    cohort = full_run()
     session = ReviewSession(
         reviewer="R1",
         blind=False,
@@ -305,7 +305,7 @@ def every_step() -> tuple[VerdictStep, ...]:
     )
 
 
-def _cohort() -> RunRecord:
+def full_run() -> RunRecord:
     words = get_args(VerdictWord)
     run = make_cohort(2).run
     shuffled = _changed(DIFFERENCE, reference="shuffled m2ib")

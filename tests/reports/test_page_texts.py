@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Environment
+from made_up_board import board_texts
 from made_up_pages import pages
 from made_up_rare_pages import rare_pages
 from markupsafe import Markup
@@ -19,17 +20,20 @@ from reports.score_catalogue import SCORES
 
 REPORTS = Path(texts.__file__).parents[1]
 TEMPLATES = sorted((REPORTS / "templates").glob("*.html"))
+TYPST = REPORTS / "board" / "board.typ"
 SCRIPTS = sorted((REPORTS / "assets").glob("*.js"))
 SPOKEN = ("aria-label", "title", "placeholder", "alt", "label")
 LETTERS = re.compile(r"[^\W\d_]{2,}")
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
-CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*(~?)""")
+CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*([~+]?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
 NO_PAGE |= {"score_catalogue", "sanity_record"}
+NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
+IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", "phrases audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
@@ -70,6 +74,13 @@ def test_a_template_holds_no_words_of_its_own(template: Path) -> None:
     assert [each for each in strings if re.search(r"[A-Za-z] [a-z]|^.[A-Z][a-z]", each)] == []
 
 
+def test_the_template_of_the_document_holds_no_words_of_its_own() -> None:
+    code = re.sub(r"//[^\n]*", "", TYPST.read_text("utf-8"))
+    outside_strings = re.sub(r'"[^"]*"', "", code)
+    assert re.findall(r"\[([A-Z][a-z]+ [a-z][^]]*)\]", outside_strings) == []
+    assert [each for each in re.findall(r'"([^"]*)"', code) if re.search(r"[a-z]{2,} [a-z]{2,}", each)] == []
+
+
 def strings_of(script: str) -> Iterator[str]:
     """Give a script's string literals; comments are taken out."""
     code = re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", script, flags=re.DOTALL)
@@ -107,7 +118,8 @@ def _unshown(node: ast.AST) -> Iterator[ast.AST]:
     yield from (type_ for name in ("annotation", "returns") if (type_ := getattr(node, name, None)))
 
 
-PAGE_MODULES = sorted(path for path in REPORTS.glob("*.py") if path.stem not in NO_PAGE)
+BOARD_MODULES = sorted((REPORTS / "board").glob("*.py"))
+PAGE_MODULES = sorted(path for path in (*REPORTS.glob("*.py"), *BOARD_MODULES) if path.stem not in NO_PAGE)
 SAID = re.compile(r"\b[A-Za-z]{2,}[,;:.]? [a-z…(]|…,? [a-z]{2,}|^ ?[a-z]{2,} …|^[A-Z][a-z]+\b")
 
 
@@ -137,7 +149,7 @@ def used_keys() -> tuple[set[str], set[str]]:
     """Give the keys that code asks for, and the beginnings of those that it puts together."""
     keys: set[str] = set()
     starts = {"count."}  # counted() puts these together
-    for path in (*TEMPLATES, *SCRIPTS, *REPORTS.glob("*.py")):
+    for path in (*TEMPLATES, TYPST, *SCRIPTS, *REPORTS.glob("*.py"), *BOARD_MODULES):
         source = path.read_text("utf-8")
         for key, joined in CALL.findall(source):
             (starts if joined else keys).add(key)
@@ -157,7 +169,7 @@ def test_a_translation_reaches_every_page(monkeypatch: pytest.MonkeyPatch) -> No
     marked = {key: f"⟦{key}|{pattern}⟧" for key, pattern in texts.all_texts().items()}
     shown: set[str] = set()
     monkeypatch.setattr(texts, "all_texts", lambda: marked)
-    for name, html in (*pages(), *rare_pages()):
+    for name, html in (*pages(), *rare_pages(), *board_texts()):
         assert html.count("⟦") == html.count("⟧") > 20, name
         scripts = set(re.findall(r'"script\.(study|cohort)\.', html))
         shown |= set(re.findall(r"⟦([^⟦⟧|]+)\|", unescape(html)))
