@@ -111,6 +111,13 @@ def push(
     kind: Annotated[
         list[ResultKind] | None, typer.Option(help="Kind of object to make. Can be repeated. Default: all.")
     ] = None,
+    board: Annotated[
+        bool,
+        typer.Option(
+            "--board",
+            help="Also send the document of `report`, as a PDF object in a study of its own without a patient.",
+        ),
+    ] = False,
     to_folder: Annotated[
         Path | None, typer.Option(help="Write the objects to this folder instead of sending them.")
     ] = None,
@@ -140,12 +147,14 @@ def push(
             kinds=frozenset(ObjectKind(each.value) for each in kind) if kind else frozenset(ObjectKind),
             index=_index(index, dicom_dir, out),
             to_folder=None if dry_run else to_folder,
+            board=board,
         )
         here = dry_run or to_folder is not None
         with nullcontext() if here else _archive(via, pacs_config) as archive, progress_bar() as progress:
             pushed = push_results(settings, archive, progress=progress)
     done = "made and not sent" if here else "sent"
     counts = ", ".join(f"{pushed.objects[each]} {each}" for each in ObjectKind if each in settings.kinds)
+    counts += f", {pushed.documents} board" if board else ""
     typer.echo(f"{counted(pushed.studies, 'study', 'studies')} {done}: {counts}")
     print_messages(pushed.failed, most=_LISTED_AT_MOST)
     if pushed.failed:

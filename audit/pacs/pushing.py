@@ -1,11 +1,14 @@
 """Creates the results of an audited folder and sends them to the archive, or writes them to a folder."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from audit.logbook.known import LogState, read_log_state
+from audit.output.board import board_pdf, verified_inputs
 from audit.pacs.archive import Archive
 from audit.privacy.messages import Message, study_messages
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
@@ -15,7 +18,8 @@ from pipelines.errors import InputError, OutputError, PacsError
 from pipelines.images.scan import scan_folder
 from pipelines.quoting import requoted_for_owner
 from pipelines.study import DICOM
-from reports.dicom_out import ObjectKind, Result, make_results, read_source
+from reports.board.document import document_title
+from reports.dicom_out import ObjectKind, Result, encapsulated_pdf, make_results, read_source
 from reports.results_folder import foreign_folder, is_study_key, read_run, read_study, study_folders, valid_of
 from reports.writing import replaced
 
@@ -37,6 +41,7 @@ class Pushed:
 
     studies: int = 0
     objects: Counter[ObjectKind] = field(default_factory=Counter)
+    documents: int = 0  # for the board
     failed: list[Message] = field(default_factory=list)  # one message per failed study
 
 
@@ -49,6 +54,7 @@ class PushSettings:
     kinds: frozenset[ObjectKind] = frozenset(ObjectKind)
     index: Path | None = None  # index of the scan
     to_folder: Path | None = None
+    board: bool = False  # also the document for the board, in a study of its own
 
 
 def push(
@@ -88,9 +94,24 @@ def push(
             lost = 0
             _count(results, refused, folder.name, pushed)
             if settings.to_folder is not None:
-                _write(results, settings.to_folder / folder.name)
+                _write(_named(results), settings.to_folder / folder.name)
         progress("Pushing studies", done, len(folders))
+    if settings.board:
+        _push_board(settings, archive, salt, pushed)
     return pushed
+
+
+def _push_board(settings: PushSettings, archive: Archive | None, salt: bytes, pushed: Pushed) -> None:
+    """Send the document for the board."""
+    inputs = verified_inputs(settings.out)
+    document = encapsulated_pdf(board_pdf(inputs), inputs.run, title=document_title(inputs.run), secret=salt)
+    refused = archive.store([document]) if archive is not None else {}
+    pushed.failed += [
+        Message(masked=text, for_owner=text) for text in (f"document: {each}" for each in refused.values())
+    ]
+    pushed.documents = 1 - len(refused)
+    if settings.to_folder is not None:
+        _write({"board.dcm": document}, settings.to_folder)
 
 
 def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> Mapping[str, Path]:
@@ -145,23 +166,25 @@ def _count(results: list[Result], refused: Mapping[str, str], key: str, pushed: 
         pushed.failed.append(_message(key, f"{count} of {len(results)} objects: {reason}", {}))
 
 
-def _write(results: list[Result], folder: Path) -> None:
+def _write(objects: Mapping[str, Dataset], folder: Path) -> None:
     """Write objects to be sent by other means; their names hold no identifier."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clean([folder])
-        for name, result in _named(results):
+        for name, dataset in objects.items():
             with replaced(folder / name) as temporary:
-                result.dataset.save_as(temporary, enforce_file_format=True)
+                dataset.save_as(temporary, enforce_file_format=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror}): give another folder") from error
 
 
-def _named(results: list[Result]) -> Iterator[tuple[str, Result]]:
+def _named(results: list[Result]) -> dict[str, Dataset]:
     counts: Counter[ObjectKind] = Counter()
+    named = {}
     for result in results:
         counts[result.kind] += 1
-        yield f"{result.kind}-{counts[result.kind]:02d}.dcm", result
+        named[f"{result.kind}-{counts[result.kind]:02d}.dcm"] = result.dataset
+    return named
 
 
 def _message(key: str, reason: str, paths: Mapping[str, Path]) -> Message:

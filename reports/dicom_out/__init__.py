@@ -3,6 +3,7 @@
 Needs highdicom (the extra ``pacs``).
 """
 
+from reports.dicom_out.encapsulated_pdf import encapsulated_pdf
 from reports.dicom_out.objects import ObjectKind, Result, make_results, read_source
 
-__all__ = ["ObjectKind", "Result", "make_results", "read_source"]
+__all__ = ["ObjectKind", "Result", "encapsulated_pdf", "make_results", "read_source"]

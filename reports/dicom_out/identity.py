@@ -20,7 +20,16 @@ from pipelines.dicom.headers import MULTI_FRAME_CLASSES, OWN_MANUFACTURER
 from pipelines.dicom.source import items, text
 from reports.results_folder import StudyFolder
 
-__all__ = ["CREATOR", "Identity", "SeriesLabel", "as_single_frame", "items_within", "plain_line", "refer_to_frame"]
+__all__ = [
+    "CREATOR",
+    "Identity",
+    "SeriesLabel",
+    "as_single_frame",
+    "derived_uid",
+    "items_within",
+    "plain_line",
+    "refer_to_frame",
+]
 
 
 def as_single_frame(source: Dataset) -> Dataset:
@@ -86,6 +95,15 @@ class SeriesLabel:
     title: str
 
 
+def derived_uid(secret: bytes, *parts: str) -> str:
+    """Return a UID derived from a secret and ``parts``.
+
+    Source: PS3.5 B.2 (UUID derived UIDs).
+    """
+    message = "\x1f".join(parts).encode()
+    return f"2.25.{uuid.UUID(bytes=hmac.new(secret, message, 'sha256').digest()[:16], version=5).int}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Makes the identifiers of one study's results."""
@@ -94,12 +112,8 @@ class Identity:
     study: StudyFolder
 
     def uid(self, *parts: str, scored: bool = False) -> str:
-        """Return a UID derived from the results and ``parts``; if ``scored``, also from scores and boxes.
-
-        Source: PS3.5 B.2 (UUID derived UIDs).
-        """
-        message = "\x1f".join((_digest(self.study, scored=scored), *parts)).encode()
-        return f"2.25.{uuid.UUID(bytes=hmac.new(self.secret, message, 'sha256').digest()[:16], version=5).int}"
+        """Return a UID derived from the results and ``parts``; if ``scored``, also from scores and boxes."""
+        return derived_uid(self.secret, _digest(self.study, scored=scored), *parts)
 
     def of_object(self, series: SeriesLabel, image: str, number: int, *, scored: bool = False) -> dict[str, Any]:
         """Return the arguments that every highdicom object takes."""

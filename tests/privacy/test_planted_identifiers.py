@@ -89,7 +89,7 @@ def audited(folder: Path, draw: Draw) -> Audited:
         home.call(*serve, during=lambda server: review(done, server))
         commands += [
             ("review", "export", str(done.out), "--format", "json"),
-            ("push", str(done.out), "--dicom-dir", cohort.given[1], "--to-folder", results),
+            ("push", str(done.out), "--dicom-dir", cohort.given[1], "--to-folder", results, "--board"),
         ]
     saved.write_text(json.dumps(saved_file(done)), "utf-8")
     for words in commands:
