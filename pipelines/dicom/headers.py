@@ -142,18 +142,15 @@ def _inspect(path: Path) -> Image | Exclusion:
         )
     if not has_pixels:
         raise DicomError(f"{path}: the file has no pixel data: it is truncated, or only a header; export it again.")
-    identifiers = {keyword: text(dataset, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID")}
-    for keyword, value in identifiers.items():
-        if not value:
-            raise DicomError(f"{path}: {keyword} is missing, so the image cannot be identified; export it again.")
+    instance_uid, study_uid = _identifiers(dataset, path)
     rows, columns = (_positive_integer(dataset, keyword, path) for keyword in ("Rows", "Columns"))
     lift_functional_groups(dataset, frame=1)
     view, view_source = find_view(dataset)
     spacing_mm, spacing_source = _spacing(dataset)
     return Image(
         path=path,
-        sop_instance_uid=identifiers["SOPInstanceUID"],
-        study_instance_uid=identifiers["StudyInstanceUID"],
+        sop_instance_uid=instance_uid,
+        study_instance_uid=study_uid,
         patient_id=text(dataset, "PatientID"),
         accession_number=text(dataset, "AccessionNumber"),
         rows=rows,
@@ -171,6 +168,24 @@ def _inspect(path: Path) -> Image | Exclusion:
         accession_issuer=accession_issuer(dataset),
         frames=_frames(dataset),
     )
+
+
+def _identifiers(dataset: FileDataset, path: Path) -> tuple[str, str]:
+    """Return the UIDs of the image and of its study.
+
+    The de-identification of VinDr-CXR removes both from the data set and leaves a hash in the file meta information:
+    each of its images is then a study of its own. If only one of the two is missing, the file is damaged.
+
+    Source: PS3.10 7.1 (Media Storage SOP Instance UID is the SOP Instance UID of the data set).
+    """
+    instance_uid, study_uid = text(dataset, "SOPInstanceUID"), text(dataset, "StudyInstanceUID")
+    in_meta = text(dataset.file_meta, "MediaStorageSOPInstanceUID")
+    if not instance_uid and not study_uid and in_meta:
+        return in_meta, in_meta
+    for keyword, value in (("SOPInstanceUID", instance_uid), ("StudyInstanceUID", study_uid)):
+        if not value:
+            raise DicomError(f"{path}: {keyword} is missing, so the image cannot be identified; export it again.")
+    return instance_uid, study_uid
 
 
 def _rule_against(dataset: FileDataset, sop_class: str) -> str | None:

@@ -29,7 +29,7 @@ def collect_images(
     index: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCollection:
-    """Scan a folder, and describe its image files by the tables in it.
+    """Scan a folder, and describe its images by the tables in it.
 
     Args:
         folder: the folder, with its subfolders.

@@ -1,6 +1,7 @@
 """Describes image files from tables, because the files state neither patient nor study nor view.
 
-The paths of public sets say some of it too: see :mod:`pipelines.images.layouts`. What neither says stays unknown.
+The paths of public sets say some of it too: see :mod:`pipelines.images.layouts`. What neither says stays unknown. Of a
+DICOM file only the view is taken from a table, if its header states none: VinDr-CXR removed it.
 """
 
 import re
@@ -69,7 +70,7 @@ class _Facts:
 
 
 def describe_images(images: Sequence[Image], candidates: Iterable[Path], given: Iterable[Path] = ()) -> DescribedImages:
-    """Add patient, study, view, sex, age and spacing to image files; DICOM images are unchanged.
+    """Add patient, study, view, sex, age and spacing to image files, and the view to DICOM images without one.
 
     Args:
         images: the images of a folder.
@@ -79,7 +80,7 @@ def describe_images(images: Sequence[Image], candidates: Iterable[Path], given: 
     Raises:
         InputError: a table that the user named cannot be read, or is not a table of images.
     """
-    pictures = [image for image in images if image.file_format != DICOM]
+    pictures = [image for image in images if image.file_format != DICOM or image.view is View.UNKNOWN]
     tables = [(path, *_given_table(path)) for path in given]
     if not pictures:
         return DescribedImages(images=tuple(images), left_out=(), tables=frozenset(), sentences=())
@@ -229,7 +230,9 @@ def _spacing(cell: Callable[[str], str | None]) -> tuple[float, float] | None:
 def _completed(image: Image, facts: _Facts) -> Image:
     """Add what the path and the table say. A patient or study in the path comes before that of the table."""
     if image.file_format == DICOM:
-        return image
+        if image.view is not View.UNKNOWN or facts.view is None:
+            return image
+        return replace(image, view=facts.view, view_source=facts.view_source or "")
     path = _groups_of_path(image.sop_instance_uid)
     view, source = facts.view, facts.view_source
     if view is None and "view" in path:
@@ -297,7 +300,7 @@ def _contradicted(path: Path, count: int) -> Exclusion:
 def _sentences(pictures: Sequence[Image], described: Mapping[str, set[Image]]) -> Iterator[str]:
     """Name the public sets that the files look like, and the tables that are missing."""
     of = counted(len(pictures), "image file")
-    for layout in LAYOUTS:
+    for layout in {layout.name: layout for layout in reversed(LAYOUTS)}.values():
         if layout.paths is None and layout.name not in described:
             continue
         named = 0 if layout.paths is None else sum(map(bool, map(layout.paths.fullmatch, _paths(pictures))))

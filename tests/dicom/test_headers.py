@@ -245,6 +245,12 @@ def test_what_an_image_cannot_be_without_is_named(write_dx, keyword):
         read_image_header(write_dx(**{keyword: None}))
 
 
+def test_an_image_without_any_identifier_is_a_study_by_its_file_meta_information(write_dx):
+    """VinDr-CXR is published so: its de-identification removes both UIDs from the data set."""
+    image = read_image_header(write_dx(SOPInstanceUID=None, StudyInstanceUID=None))
+    assert (image.sop_instance_uid, image.study_instance_uid) == ("1.2.3.4", "1.2.3.4")  # as write_dx names it there
+
+
 @pytest.mark.parametrize(
     ("elements", "word"),
     [

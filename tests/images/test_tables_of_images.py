@@ -16,6 +16,8 @@ from made_up_films import (
     saved_film,
     saved_table,
 )
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 
 from pipelines.errors import InputError
 from pipelines.images.collection import ImageCollection, collect_images
@@ -111,6 +113,24 @@ def test_vindr_is_described_by_its_boxes_and_sizes(tmp_path: Path) -> None:
     saved_table(tmp_path / "train" / "train_meta.csv", "image_id,dim0,dim1", f"{name},2336,2080")
     image = described(tmp_path / "train", others=[boxes])[f"{name}.png"]
     assert (image.view, image.original_shape) == (View.PA, (2336, 2080))
+
+
+def test_a_table_states_the_view_of_a_dicom_file_whose_header_does_not(tmp_path: Path) -> None:
+    """Of VinDr-CXR, both of whose tables are recognised, and named once."""
+    film = dcmread(get_testdata_file("RG1_UNCR.dcm"))
+    for name, view in (("a", ""), ("b", "LL")):
+        film.ViewPosition, film.SOPInstanceUID = view, f"1.2.{len(view)}"
+        film.PatientOrientation = ""
+        film.save_as(tmp_path / f"{name}.dicom")
+    saved_table(tmp_path / "train.csv", "image_id,class_name,rad_id", "a,No finding,R1", "b,No finding,R1")
+    saved_table(tmp_path / "train_meta.csv", "image_id,dim0,dim1", "a,2336,2080")
+    found = collect_images(tmp_path)
+    assert {image.path.stem: (image.view, image.view_source) for image in found.images} == {
+        "a": (View.PA, "VinDr-CXR has no other view"),
+        "b": (View.LATERAL, "ViewPosition"),
+    }
+    assert found.images[0].patient_id == film.PatientID
+    assert found.sentences == ("This looks like VinDr-CXR: its table describes 1 of 1 image file.",)
 
 
 def test_a_table_of_ones_own_says_all_that_a_header_would(tmp_path: Path) -> None:
