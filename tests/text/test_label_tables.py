@@ -15,6 +15,7 @@ CHEXPERT = "Path,Sex,Cardiomegaly,Edema,Pneumonia,Pneumothorax,Pleural Effusion,
 MIMIC = "subject_id,study_id,Atelectasis,Cardiomegaly,Edema,Fracture,Pneumonia\n"
 PADCHEST = "ImageID,StudyID,Report,Labels\n"
 VINDR = "image_id,rad_id,Cardiomegaly,Consolidation,Nodule/Mass,Pneumothorax,Pulmonary fibrosis\n"
+VINDR_BOXES = "image_id,class_name,rad_id,x_min,y_min,x_max,y_max\n"
 
 
 def read(folder: Path, text: str) -> tuple[Report, ...]:
@@ -57,8 +58,13 @@ def claims(report: Report) -> dict[str | None, Context]:
                 "fibrosis": Context.ABSENT,
             },
         ),
+        (
+            f"{VINDR_BOXES}50a4,Cardiomegaly,R1,1,2,3,4\n50a4,No finding,R2,,,,\n50a4,Cardiomegaly,R3,1,2,3,5\n",
+            "50a4",
+            {"cardiomegaly": Context.PRESENT},
+        ),
     ],
-    ids=["NIH", "nothing found", "CheXpert", "MIMIC", "PadChest", "two readers"],
+    ids=["NIH", "nothing found", "CheXpert", "MIMIC", "PadChest", "two readers", "boxes of three readers"],
 )
 def test_labels_become_sentences(tmp_path: Path, text: str, stem: str, expected: dict[str, Context]) -> None:
     [report] = read(tmp_path, text)

@@ -1,8 +1,9 @@
 """Labels of public sets that have no reports, as one report for each image or study.
 
-NIH lists the labels of an image in one cell ("Cardiomegaly|Effusion"), PadChest as a list of quoted names. CheXpert,
-MIMIC-CXR and VinDr-CXR have a column for each label: 1 (present), -1 (uncertain), 0 (absent) or blank (not named). Each
-label becomes one sentence. Rows of several readers are joined: present comes before uncertain, and this before absent.
+NIH lists the labels of an image in one cell ("Cardiomegaly|Effusion"), PadChest as a list of quoted names, and the
+boxes of VinDr-CXR name one label a row. CheXpert, MIMIC-CXR and VinDr-CXR have a column for each label: 1 (present), -1
+(uncertain), 0 (absent) or blank (not named). Each label becomes one sentence. Rows of several readers are joined:
+present comes before uncertain, and this before absent.
 
 Source: Wang et al. 2017 (NIH ChestX-ray14), Irvin et al. 2019 (CheXpert), Bustos et al. 2020 (PadChest), Nguyen et al.
 2022 (VinDr-CXR).
@@ -22,6 +23,7 @@ __all__ = ["read_label_table", "recognise_label_table"]
 _REFERENCE = ("Image Index", "ImageID", "Path", "dicom_id", "image_id", "study_id")
 _TEXTS = ("report", "text", "findings", "impression")  # the radiologist's own words come before labels
 _LISTS = ("Finding Labels", "Labels")
+_LABEL_OF_BOX = ("class_name",)
 _FEWEST_COLUMNS = 5  # columns that are named after findings
 _NOT_FINDINGS = frozenset({"no finding", "normal"})
 _SENTENCES = {1.0: "{}.", -1.0: "Possible {}.", 0.0: "No {}."}
@@ -79,11 +81,12 @@ def _labels_of(columns: tuple[str, ...]) -> _Labels | None:
     """Return the function that reads the labels of a row; None if the table has none."""
     if pick_column(columns, _REFERENCE) is None:
         return None
-    listed = pick_column(columns, _LISTS)
+    has_text = pick_column(columns, _TEXTS) is not None
+    listed = pick_column(columns, _LISTS) or (None if has_text else pick_column(columns, _LABEL_OF_BOX))
     if listed is not None:
         return lambda row: _listed(row.cells[listed])
     named = {column: finding for column in columns if (finding := _finding(column)) is not None}
-    if len(named) < _FEWEST_COLUMNS or pick_column(columns, _TEXTS) is not None:
+    if len(named) < _FEWEST_COLUMNS or has_text:
         return None
     return lambda row: _marked(row, named)
 
