@@ -106,6 +106,11 @@ class InputsConfig(_Section):
         description="TOML or CSV file with findings and wordings to read besides the known ones, which "
         "`m2ib-audit findings` lists.",
     )
+    only_with_boxes: bool = Field(
+        default=False,
+        description="Audit only images with boxes: of NIH's 112,120 images 880 have some. The others, and reports of "
+        "none of the audited images, are left out by rule.",
+    )
     all_views: bool = Field(default=False, description="Include lateral and unknown views.")
     frames: FramesChoice = Field(
         default="first", description="Multi-frame files: audit the first frame, or each frame as a separate image."

@@ -79,6 +79,7 @@ def match(
     *,
     include_absent: bool = False,
     without: Sequence[Exclusion] = (),
+    selected: bool = False,
 ) -> Cohort:
     """Join images, reports and boxes into studies; an empty result is not an error here.
 
@@ -88,11 +89,12 @@ def match(
         boxes: the boxes as read; they are rescaled to each image's own pixels and clipped here.
         include_absent: keep phrases that deny a finding; by default they are excluded.
         without: files that were excluded before: a report named after one of them is not reported as an orphan.
+        selected: the images are a selection, so that a report of none of them is excluded by rule.
     """
     by_study: dict[str, list[Image]] = defaultdict(list)
     for image in images:
         by_study[image.study_instance_uid].append(image)
-    joined = join_reports(by_study, reports.reports, without)
+    joined = join_reports(by_study, reports.reports, without, selected=selected)
     drawn = BoxTable(rows=(), left_out=()) if boxes is None else boxes
     placed = place_boxes(images, drawn.rows)
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]

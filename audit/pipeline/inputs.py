@@ -7,6 +7,7 @@ from pathlib import Path
 from audit.configuration import InputsConfig
 from audit.storage.folder import index_of, refuse_among
 from pipelines.boxes import BoxTable, read_boxes
+from pipelines.boxes.placing import images_with_boxes
 from pipelines.cohort import Cohort, Frames, Join, each_frame, is_taken_apart, match
 from pipelines.errors import CohortError
 from pipelines.finding_file import read_findings
@@ -19,6 +20,10 @@ from pipelines.text.reports import ReportTable, read_reports
 
 __all__ = ["NO_VIEW", "Inputs", "gather", "survey"]
 
+_NO_BOXES = (
+    "nothing to audit: no box refers to one of the {:,} images; give --boxes the boxes of these images, or omit "
+    "inputs.only-with-boxes"
+)
 NO_VIEW = "none of the study's images is a frontal view: pass --all-views to audit them anyway"
 
 
@@ -88,10 +93,11 @@ def survey(
         progress=progress,
     )
     unread = tuple(_unless_read(scan.left_out, reports, boxes, given=(config.reports, *config.boxes)))
-    images = scan.images if frames is Frames.FIRST else tuple(each_frame(scan.images))
-    cohort = match(images, reports, boxes, without=unread)
+    every = scan.images if frames is Frames.FIRST else tuple(each_frame(scan.images))
+    images, unboxed = _with_boxes(every, boxes) if config.only_with_boxes else (every, ())
+    cohort = match(images, reports, boxes, without=(*unread, *unboxed), selected=config.only_with_boxes)
     studies, by_view = (cohort.studies, ()) if config.all_views else _audited_views(images, cohort.studies)
-    nothing = cohort.nothing
+    nothing = _NO_BOXES.format(len(every)) if every and not images else cohort.nothing
     if nothing is None and not studies:
         nothing = (
             f"{config.dicom_dir}: {len(images)} images joined a report, none of them a frontal view; "
@@ -101,6 +107,7 @@ def survey(
     without_view = (study.report.source for study in cohort.studies if study.study_instance_uid not in kept)
     left_out = (
         *unread,
+        *unboxed,
         *by_view,
         *_unless_listed(cohort.left_out, by_view),
         *(Exclusion(source=source, stage="view", reason=NO_VIEW, failed=False) for source in without_view),
@@ -115,12 +122,31 @@ def survey(
             "box rows": len(boxes.rows),
             **_taking_part(studies),
         },
-        images=images,
+        images=every,
         joins=cohort.joins,
         nothing=nothing,
         sentences=scan.sentences,
         languages=tuple(_languages(cohort)),
     )
+
+
+def _with_boxes(images: tuple[Image, ...], boxes: BoxTable) -> tuple[tuple[Image, ...], tuple[Exclusion, ...]]:
+    """Split the images into those with boxes and the others, which are excluded by rule."""
+    boxed = images_with_boxes(images, boxes.rows)
+    without = (
+        Exclusion(
+            source=image.source,
+            stage="selection",
+            reason="No box lies on the image; inputs.only-with-boxes leaves it out.",
+            failed=False,
+            study_instance_uid=image.study_instance_uid,
+            accession_number=image.accession_number,
+            accession_issuer=image.accession_issuer,
+        )
+        for image in images
+        if image not in boxed
+    )
+    return tuple(image for image in images if image in boxed), tuple(without)
 
 
 def _languages(cohort: Cohort) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pipelines.images.finder import ImageFinder, is_one_file
 from pipelines.limits import MAX_BOXES_ON_IMAGE
 from pipelines.study import Box, Exclusion, Image
 
-__all__ = ["PlacedBoxes", "place_boxes"]
+__all__ = ["PlacedBoxes", "images_with_boxes", "place_boxes"]
 
 _ROUNDING_PX = 1.0  # annotation tools round: a smaller overhang is not reported
 _NAMED_AT_MOST = 5  # rows listed in one message
@@ -60,6 +60,13 @@ def place_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> PlacedBoxes:
         for (reference, fits), sources in homeless.items()
     ]
     return PlacedBoxes(by_image=by_image, left_out=tuple(left_out))
+
+
+def images_with_boxes(images: Sequence[Image], rows: Sequence[BoxRow]) -> frozenset[Image]:
+    """Return the images to which a box refers, by the rules of :func:`place_boxes`; of a file, all frames."""
+    finder = ImageFinder(images, [row.image for row in rows])
+    referred = (finder.images_of(reference) for reference in dict.fromkeys(row.image for row in rows))
+    return frozenset(image for fits in referred if is_one_file(fits) for image in fits)
 
 
 def _rescaled(row: BoxRow, image: Image) -> Box:

@@ -17,6 +17,8 @@ _MIMIC_STUDY = re.compile(r"s?(\d{8})\Z")  # MIMIC-CXR writes study 50414267 as 
 _NAMED_AT_MOST = 5  # reports listed in one message
 _OF_LEFT_OUT = "the file that the report is named after is not audited: see the file's own entry"
 _OF_OTHER_OBJECTS = "the study has no radiograph to audit, only excluded files: see their own entries"
+_OF_UNUSED_LABELS = "no image has the name in this row of labels: the table describes a whole set"
+_OF_UNSELECTED = "no image that was selected has the report's number or name"
 _OF_LABELS = "the study has a report, which is used instead of these labels"
 _SAME = "an identical report of this study is used; skipped"
 
@@ -81,7 +83,11 @@ class _Keys:
 
 
 def join_reports(
-    studies: Mapping[str, Sequence[Image]], reports: Iterable[Report], without: Iterable[Exclusion] = ()
+    studies: Mapping[str, Sequence[Image]],
+    reports: Iterable[Report],
+    without: Iterable[Exclusion] = (),
+    *,
+    selected: bool = False,
 ) -> JoinedReports:
     """Find the study of each report.
 
@@ -93,6 +99,8 @@ def join_reports(
         reports: the reports as they were read.
         without: files that are not audited: a report named after such a file is not reported as an orphan, and is
             excluded as well.
+        selected: the images are a selection of those that the reports are about: a report of none of them is excluded
+            by rule. Rows of a table of labels, which describes a whole set, always are.
     """
     keys = _Keys.of(studies)
     others = _Others.of(without)
@@ -101,7 +109,7 @@ def join_reports(
     for report in reports:
         study = _study_of(report, keys)
         if study is None:
-            left_out.append(_orphan(report, others))
+            left_out.append(_orphan(report, others, selected=selected))
         elif isinstance(study, str):
             left_out.append(Exclusion(source=report.source, stage="join", reason=study, failed=True))
         else:
@@ -158,7 +166,7 @@ class _Others:
         return bool(issuers) and (not issuer or not issuers.isdisjoint({issuer, ""}))
 
 
-def _orphan(report: Report, others: _Others) -> Exclusion:
+def _orphan(report: Report, others: _Others, *, selected: bool) -> Exclusion:
     """Explain why a report has no image: there is none, or the file that it is named after is excluded itself."""
     names = filter(None, (*report.image_names, report.stem))
     file = next((others.by_name[key] for key in map(_name_key, names) if key in others.by_name), None)
@@ -166,6 +174,9 @@ def _orphan(report: Report, others: _Others) -> Exclusion:
         return Exclusion(source=report.source, stage="join", reason=_OF_LEFT_OUT, failed=file.failed)
     if others.have(report):
         return Exclusion(source=report.source, stage="join", reason=_OF_OTHER_OBJECTS, failed=False)
+    if selected or report.from_labels:
+        reason = _OF_UNSELECTED if selected else _OF_UNUSED_LABELS
+        return Exclusion(source=report.source, stage="join", reason=reason, failed=False)
     if report.study_instance_uid is not None:
         reason = "no image has the report's StudyInstanceUID: add or repair its DICOM files, or correct the identifier"
     else:

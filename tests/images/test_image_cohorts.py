@@ -15,7 +15,7 @@ from audit.configuration import InputsConfig
 from audit.input_check import check
 from audit.output.pseudonym_map import keys_of_files
 from audit.pacs.pushing import NO_DICOM_IDENTITY, PushSettings, push
-from audit.pipeline.inputs import Inputs, gather
+from audit.pipeline.inputs import Inputs, gather, survey
 from audit.privacy.pseudonyms import Pseudonyms
 from pipelines.errors import InputError
 from pipelines.study import View
@@ -57,6 +57,31 @@ def test_nih_is_audited_by_its_own_files_alone(nih: Path) -> None:
         ("Data_Entry_2017.csv row 4", False),  # "No Finding"
         ("00000002_000.png", False),
     ]
+
+
+def test_only_images_with_boxes_are_audited_on_request_and_the_rest_is_no_failure(nih: Path) -> None:
+    saved_table(nih / "more.csv", "image,report", "00000009_000,Nodule.")
+    (nih / "Data_Entry_2017.csv").rename(saved_table(nih / "reports" / "labels.csv", ""))
+    (nih / "more.csv").rename(saved_table(nih / "reports" / "more.csv", ""))
+    config = inputs_of(nih, reports=nih / "reports", only_with_boxes=True)
+    found = gather(config)
+    assert [study.study_instance_uid for study in found.studies] == ["00000001_000"]
+    assert {(Path(item.source).name, item.stage, item.failed) for item in found.left_out} == {
+        ("00000001_001.png", "selection", False),
+        ("00000002_000.png", "selection", False),
+        ("labels.csv row 3", "join", False),
+        ("labels.csv row 4", "join", False),
+        ("more.csv row 2", "join", False),
+    }
+    nothing = survey(config.model_copy(update={"boxes": ()})).nothing
+    assert nothing is not None
+    assert "no box refers to one of the 3 images" in nothing
+
+
+def test_labels_of_images_that_are_not_there_are_no_failure(nih: Path) -> None:
+    (nih / "images" / "00000002_000.png").unlink()
+    [left] = gather(inputs_of(nih)).left_out
+    assert ("table describes a whole set" in left.reason, left.failed) == (True, False)
 
 
 def test_both_kinds_of_files_are_loaded_side_by_side(nih: Path) -> None:
