@@ -60,8 +60,16 @@ class _Asked:
     if_failed: VerdictWord
 
 
+_CONSTANT = "a phrase has the same cosine with every image, so that there is no spread to compare a change with"
+
+
 def verdict_of(
-    table: pd.DataFrame, controls: Sequence[ControlSummary], tests: Sequence[CosineTest], *, method: str
+    table: pd.DataFrame,
+    controls: Sequence[ControlSummary],
+    tests: Sequence[CosineTest],
+    *,
+    method: str,
+    is_constant: bool = False,
 ) -> VerdictRecord:
     """Judge one method on one model by :data:`audit.controls.verdict_rule.RULE`.
 
@@ -70,8 +78,9 @@ def verdict_of(
         controls: summaries of the run's controls.
         tests: recognition and reliance of the run's model.
         method: the method whose heat is judged.
+        is_constant: whether each phrase has the same cosine with every image, so that falls of the cosine have no unit.
     """
-    asked = tuple(_asked(table, controls, tests, method))
+    asked = tuple(_asked(table, controls, tests, method, is_constant=is_constant))
     place, verdict = _decided(asked)
     steps = [each.step for each in asked]
     if place is not None:
@@ -98,7 +107,12 @@ def _decided(asked: Sequence[_Asked]) -> tuple[int | None, VerdictWord]:
 
 
 def _asked(
-    table: pd.DataFrame, controls: Sequence[ControlSummary], tests: Sequence[CosineTest], method: str
+    table: pd.DataFrame,
+    controls: Sequence[ControlSummary],
+    tests: Sequence[CosineTest],
+    method: str,
+    *,
+    is_constant: bool,
 ) -> Iterator[_Asked]:
     """Run every test, in the order of the rule."""
     hits, results = hits_with_blind(table, method), {test.test: test.result for test in tests if test.finding is None}
@@ -106,7 +120,7 @@ def _asked(
     mean_heat = _mean_heat(hits, table, method)
     yield _Asked(step=_enough(hits), if_failed="too few cases to say")
     yield _Asked(step=recognition, if_failed="ignores the image")
-    yield _Asked(step=_blank(results.get(FALL_BLANK)), if_failed="ignores the image")
+    yield _Asked(step=_blank(results.get(FALL_BLANK), is_constant=is_constant), if_failed="ignores the image")
     marker = values_of(table, method, MARKER_POINT)
     if len(marker):
         yield _Asked(step=_marker(marker), if_failed="looks at the marker")
@@ -117,7 +131,7 @@ def _asked(
     yield _Asked(step=_words(controls, method), if_failed="does not depend on the words")
     recognises = recognition.outcome == "passed"  # without the right answer, its place cannot be wrong
     yield _Asked(
-        step=_reliance(results.get(RELIANCE)),
+        step=_reliance(results.get(RELIANCE), is_constant=is_constant),
         if_failed="right answer, wrong place" if recognises else "too few cases to say",
     )
 
@@ -175,9 +189,10 @@ def _recognition(auc: Estimate | None) -> VerdictStep:
     return _step("recognition", auc, sentence, limit=CHANCE, is_failed=auc.low <= CHANCE)
 
 
-def _blank(fall: Estimate | None) -> VerdictStep:
+def _blank(fall: Estimate | None, *, is_constant: bool) -> VerdictStep:
     if fall is None:
-        sentence = "not asked whether a blank image changes the cosine: no control with changed images was run"
+        why = _CONSTANT if is_constant else "no control with changed images was run"
+        sentence = f"not asked whether a blank image changes the cosine: {why}"
         return _step("blank image", None, sentence, limit=BLANK_SD)
     sentence = f"with a blank image the cosine falls by {_deviations(fall)} in {counted(fall.cases, 'phrase')}"
     is_failed = fall.low > -BLANK_SD and fall.high < BLANK_SD
@@ -261,9 +276,10 @@ def _words(controls: Sequence[ControlSummary], method: str) -> VerdictStep:
     return _step("words", fall, sentence, limit=0.0, is_failed=not fall.low > 0.0)
 
 
-def _reliance(reliance: Estimate | None) -> VerdictStep:
+def _reliance(reliance: Estimate | None, *, is_constant: bool) -> VerdictStep:
     if reliance is None:
-        sentence = "not asked whether the model relies on the marked region: no region could be erased"
+        why = _CONSTANT if is_constant else "no region could be erased"
+        sentence = f"not asked whether the model relies on the marked region: {why}"
         return _step("reliance", None, sentence, limit=0.0)
     sentence = (
         f"with the marked region erased, the cosine falls by {_deviations(reliance)} more than with equal areas erased "

@@ -276,10 +276,13 @@ def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, 
     controls = summarise_controls(outcome.controls)
     recognition = recognise(_sample(outcome.embedded))
     tests = (*recognition.tests, *reliance_tests(outcome.erased, recognition))
+    is_constant = recognition.sd is None and any(phrase.images for phrase in recognition.phrases)
     return Conclusions(
         summaries=tuple(summarise(scores)),
         controls=controls,
-        verdicts=tuple(verdict_of(scores, controls, tests, method=method) for method, _ in methods),
+        verdicts=tuple(
+            verdict_of(scores, controls, tests, method=method, is_constant=is_constant) for method, _ in methods
+        ),
         evidence=evidence_of(outcome.controls, outcome.peaks, dict(methods)),
         subgroups=summarise_subgroups(scores, outcome.facts, [method for method, _ in methods]),
         cosine_tests=tests,

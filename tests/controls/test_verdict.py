@@ -204,6 +204,15 @@ def test_a_question_that_was_not_asked_is_said_and_is_not_taken_for_answered(mis
     assert step.sentence in found.because
 
 
+def test_a_cosine_that_never_changes_is_said_to_be_the_reason_and_not_a_control_that_was_not_run() -> None:
+    tests = cosines(auc=ALIKE, blank=None, relies=None)
+    found = verdict_of(table_of(GOOD, BAD), MOVES, tests, method="m2ib", is_constant=True)
+    sentences = {step.test: step.sentence for step in found.steps}
+    for test in ("blank image", "reliance"):
+        assert "a phrase has the same cosine with every image" in sentences[test]
+        assert "was run" not in sentences[test]
+
+
 def test_what_was_asked_and_failed_counts_although_another_question_was_not_asked() -> None:
     assert judge(table_of(BAD, BAD), tests=()).verdict == "not better than a blind map"
     assert judge(table_of(GOOD, BAD), STAYS, ()).verdict == "does not depend on the words"
