@@ -232,6 +232,7 @@ class RunRecord(Record):
     counts: dict[str, int]  # "files", "studies", "audited", "failed", "left out", "images", "phrases", "boxes", ...
     timings: tuple[StageSeconds, ...]
     config: dict[str, dict[str, ConfigValue]] = Field(default_factory=dict)  # as `--config` reads it; empty in 0.1.0
+    added_wordings: tuple[tuple[str, str], ...] = ()  # finding and wording, of the file of `--findings`
     files: dict[str, str] | None = None  # SHA-256 of the tables beside it; None in runs of version 0.1.0
     seal: str | None = None  # as a study's; None in runs of version 0.1.0
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0

@@ -33,6 +33,7 @@ from audit.privacy.redaction import failure_records
 from audit.storage.folder import SHARDS, check_writable, discard_archived, make
 from audit.storage.lock import held
 from pipelines.errors import AuditError, DamagedError
+from pipelines.findings import added_findings
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import preload
 from pipelines.study import Exclusion
@@ -221,6 +222,7 @@ def _record(
         method_settings=settings_by_method(prepared.explainer.methods, prepared.explainer.encoder, prepared.device),
         seed=settings.method.seed,
         config=settings.for_result(),
+        added_wordings=added_findings().wordings,
         device=device_name(prepared.device),
         software=finisher.software,
         phantom_images=outcome.phantom_images,

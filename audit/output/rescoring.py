@@ -25,6 +25,7 @@ from audit.storage.folder import clean_finished
 from pipelines.boxes import read_boxes
 from pipelines.boxes.placing import place_boxes
 from pipelines.errors import BoxError, DamagedError, OutputError
+from pipelines.findings import AddedFindings, use_findings
 from pipelines.study import Exclusion, Study
 from reports.reading import file_checksum
 from reports.record import StudyRecord
@@ -66,7 +67,8 @@ def rescore(
 ) -> Rescored:
     """Score the stored heat of a run against the boxes of files, or against the run's own boxes.
 
-    Values that do not depend on boxes are kept: heat, cosines, faithfulness. Pages, tables, summaries, hits of
+    Labels of boxes are read with the findings that the run's file of ``--findings`` added. Values that do not depend on
+    boxes are kept: heat, cosines, faithfulness. Pages, tables, summaries, hits of
     controls, verdicts and subgroups are computed again. A study that cannot be read is unchanged and excluded, and does
     not affect the others.
 
@@ -82,6 +84,7 @@ def rescore(
         BoxError: the boxes cannot be read, or none belongs to an image of the run.
     """
     run, salt = read_run(out), load_salt(outside=out)
+    use_findings(AddedFindings(wordings=run.added_wordings))
     folders = _in_order(out, run)
     redactor = Redactor(keys=Pseudonyms(salt), show_phi=run.patient_data_shown)
     failed: list[Exclusion] = []

@@ -20,6 +20,7 @@ from audit.logbook.chain import DONE, SCORED_AGAIN
 from audit.output.rescoring import rescore
 from audit.privacy.pseudonyms import SALT_VARIABLE
 from pipelines.errors import OutputError
+from pipelines.findings import AddedFindings, use_findings
 from pipelines.phantom.cohort import make_cohort
 from reports.reading import file_checksum
 from reports.results_folder import read_record, read_run, study_folders
@@ -45,6 +46,7 @@ OF_THE_MOMENT = {"run.json", "index.html", "pages.sha256", "audit.jsonl"}  # say
 def cohort(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, count=STUDIES, seed=5, columns=200, tagged=True, brief=True)
+    (folder / "more.toml").write_text('"rib notching" = ["roesler sign"]')
     for path in sorted((folder / "dicom").rglob("*.dcm"))[:2]:
         dataset = pydicom.dcmread(path)
         dataset.ShutterShape = "RECTANGULAR"
@@ -65,8 +67,9 @@ def finished(cohort: Path, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def same_salt(monkeypatch) -> None:
+def as_in_a_new_process(monkeypatch) -> None:
     monkeypatch.setenv(SALT_VARIABLE, SALT)
+    use_findings(AddedFindings())
 
 
 def _settings(cohort: Path, out: Path) -> RunConfig:
@@ -74,6 +77,7 @@ def _settings(cohort: Path, out: Path) -> RunConfig:
         dicom_dir=cohort / "dicom",
         reports=cohort / "reports",
         boxes=(cohort / "boxes.csv",),
+        findings=cohort / "more.toml",
         out=out,
         model="phantom",
         method=("m2ib", "grad_cam", "iba"),
@@ -299,6 +303,14 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         rescore(tmp_path)
     result = CliRunner().invoke(app, ["score", str(tmp_path)])
     assert result.exit_code == 1
+
+
+def test_labels_are_read_with_the_findings_that_the_run_added(out: Path, cohort: Path, tmp_path: Path) -> None:
+    boxes = pd.read_csv(cohort / "boxes.csv").assign(label="Roesler sign")
+    boxes.to_csv(tmp_path / "others.csv", index=False)
+    assert rescore(out, [tmp_path / "others.csv"]).failed == ()
+    images = [image for folder in study_folders(out) for image in read_record(folder).images]
+    assert {box.label for image in images for box in image.boxes} == {"rib notching"}
 
 
 def test_a_collimated_image_scores_again_with_its_mask(finished: Path) -> None:
