@@ -17,9 +17,8 @@ Source: Schulz et al. 2020, "Restricting the flow: information bottlenecks for a
 (beta = 10 / k with the capacity summed over k elements; 10 steps, 10 samples, learning rate 1, initial value 5).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -29,11 +28,10 @@ from audit.attribution.bottleneck import (
     bottleneck,
     changed_settings,
     generators_of,
-    untrained_capacity,
 )
-from audit.attribution.engine import Method, words_of_tokens
 from audit.attribution.m2ib import M2IB
-from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers, on_grid
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
+from audit.attribution.untrained import BottleneckMethod
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["IBA"]
@@ -42,7 +40,7 @@ _PAPER = BottleneckSettings(beta=10.0, variance=1.0, steps=10, samples=10, learn
 _LEAST_SPREAD = 0.01  # minimum standard deviation of a feature: a constant one would have no scale
 
 
-class IBA(Method):
+class IBA(BottleneckMethod):
     """Information bottleneck attribution, scaled by the hidden state's own statistics, for both towers."""
 
     name = "iba"
@@ -86,24 +84,16 @@ class IBA(Method):
         """Return the same number as M2IB."""
         return self._of_m2ib.states_kept(encoder)
 
-    @torch.no_grad()
-    def untrained_words(self, encoder: DualEncoder, phrases: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-        """Return the capacity of each word of each phrase before the first step, in nats."""
-        tokens = encoder.text.tokenise(phrases)
-        hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
-        mean, spread = _statistics(hidden, tokens.mask)
-        return words_of_tokens(tokens, untrained_capacity((hidden - mean) / spread, tokens.mask, self._settings))
+    def settings_for(self, encoder: DualEncoder) -> BottleneckSettings:  # noqa: ARG002 - the same for every model
+        """Return the hyperparameters as given, else the paper's."""
+        return self._settings
 
-    @torch.no_grad()
-    def untrained_heat(
-        self, encoder: DualEncoder, pixels: Float[Tensor, "images 3 size size"]
-    ) -> Float[Tensor, "images grid_rows grid_columns"]:
-        """Return the capacity of each cell before the first step, in nats: what the scaled norms alone give."""
-        layer = self.split(encoder)[0]
-        hidden = encoder.image.prefix(pixels, layer)
-        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    def restricted(
+        self, hidden: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Return the hidden state with mean 0 and standard deviation 1 of each feature."""
         mean, spread = _statistics(hidden, mask)
-        return on_grid(untrained_capacity((hidden - mean) / spread, mask, self._settings), encoder, layer)
+        return (hidden - mean) / spread
 
     def attribute(self, pairs: Pairs) -> Maps:
         """Apply the bottleneck to both towers."""

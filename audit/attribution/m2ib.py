@@ -25,12 +25,12 @@ from audit.attribution.bottleneck import (
     bottleneck,
     changed_settings,
     generators_of,
-    untrained_capacity,
 )
-from audit.attribution.engine import Method, words_of_tokens
+from audit.attribution.engine import words_of_tokens
 from audit.attribution.layers import layers_for
 from audit.attribution.numerics import Precision, autocast, flushed_denormals
-from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers, on_grid
+from audit.attribution.pairs import Maps, Pairs, TowerBatch, both_towers
+from audit.attribution.untrained import BottleneckMethod
 from audit.encoders.protocol import DualEncoder
 
 __all__ = ["M2IB", "M2IB_LAYERS"]
@@ -41,7 +41,7 @@ _FLOATS_A_BLOCK = (
 )
 
 
-class M2IB(Method):
+class M2IB(BottleneckMethod):
     """Multi-modal information bottleneck attribution for both towers."""
 
     name = "m2ib"
@@ -113,23 +113,6 @@ class M2IB(Method):
         """Count the states of every sample in every block after the bottleneck."""
         samples = self.settings_for(encoder).samples
         return samples * (encoder.image.depth - self.split(encoder)[0]) * _FLOATS_A_BLOCK
-
-    @torch.no_grad()
-    def untrained_words(self, encoder: DualEncoder, phrases: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-        """Return the capacity of each word of each phrase before the first step, in nats."""
-        tokens = encoder.text.tokenise(phrases)
-        hidden = encoder.text.prefix(tokens, self.split(encoder)[1])
-        return words_of_tokens(tokens, untrained_capacity(hidden, tokens.mask, self.settings_for(encoder)))
-
-    @torch.no_grad()
-    def untrained_heat(
-        self, encoder: DualEncoder, pixels: Float[Tensor, "images 3 size size"]
-    ) -> Float[Tensor, "images grid_rows grid_columns"]:
-        """Return the capacity of each cell before the first step, in nats: what the hidden state's norm alone gives."""
-        layer = self.split(encoder)[0]
-        hidden = encoder.image.prefix(pixels, layer)
-        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        return on_grid(untrained_capacity(hidden, mask, self.settings_for(encoder)), encoder, layer)
 
     def explain_words(
         self, encoder: DualEncoder, pixels: Float[Tensor, "3 size size"], phrases: Sequence[str], seeds: Sequence[int]
