@@ -18,6 +18,7 @@ from audit.machine import Stopwatch
 from audit.metrics.habit import heated_images
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
 from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.beside_record import erased_record, stored_beside, stored_heat, total_of
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.fingerprint import Fingerprints
 from audit.pipeline.load import phrase_texts
@@ -35,10 +36,8 @@ from pipelines.study import Exclusion, Identifiers, Phrase, Radiograph, Study, f
 from pipelines.text.phrases import phrases_of
 from pipelines.text.sections import without_letterhead
 from pipelines.transforms import LoadedCase
-from reports.reading import erased_pictures
 from reports.record import (
     ControlRecord,
-    ErasedRecord,
     ExcludedImage,
     ModelRecord,
     OmittedSentence,
@@ -52,8 +51,6 @@ from reports.record import (
 from reports.targets import scored_boxes
 
 __all__ = ["Finisher", "ImageRecorder", "RowScorer"]
-
-_LARGEST_HALF, _SMALLEST_HALF = 6e4, 1e-2  # in this range half precision keeps three digits of the maximum cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class ImageRecorder:
 
     def record(self, explained: ExplainedCase, *, prefix: str) -> tuple[ScoredImage, dict[str, Grid]]:
         """Score one image and return its record with the heat maps that it names, which start with ``prefix``."""
-        untrained = {method: _stored_heat(heat.numpy()) for method, heat in explained.untrained.items()}
+        untrained = {method: stored_heat(heat.numpy()) for method, heat in explained.untrained.items()}
         heats = {f"{prefix}-untrained-{method}": heat for method, heat in untrained.items()}
         scorer = ImageScorer(self.context, explained.loaded, untrained)
         phrases = tuple(
@@ -80,7 +77,7 @@ class ImageRecorder:
             for index in range(len(explained.loaded.case.phrases))
         )
         stored = tuple(
-            UntrainedHeatRecord(method=method, heat=f"{prefix}-untrained-{method}", total=_total(heat))
+            UntrainedHeatRecord(method=method, heat=f"{prefix}-untrained-{method}", total=total_of(heat))
             for method, heat in untrained.items()
         )
         return replace(self._image(explained.loaded, phrases, prefix), untrained=stored), heats
@@ -122,14 +119,14 @@ class ImageRecorder:
         tokens = of_words.tokens(shown, own)
         names = {method: name if place == 0 else f"{name}-{method}" for place, (method, _) in enumerate(self.methods)}
         for kept, explanation in zip(names.values(), (own, *further), strict=True):
-            heats[kept] = _stored_heat(explanation.heat.numpy())
+            heats[kept] = stored_heat(explanation.heat.numpy())
         points, scores = scorer.score_all(phrase, {method: heats[kept] for method, kept in names.items()})
         others = (
             OtherHeatRecord(
                 method=method,
                 unit=unit,
                 heat=names[method],
-                total=_total(heats[names[method]]),
+                total=total_of(heats[names[method]]),
                 peak=float(heats[names[method]].max()),
                 hottest=points[method],
                 tokens=safe_words(phrase.text, shown, explanation.words),
@@ -141,7 +138,7 @@ class ImageRecorder:
             target=target_ids(loaded.case, phrase),
             cosine=own.cosine,
             heat=name,
-            total_nats=_total(heats[name]),
+            total_nats=total_of(heats[name]),
             peak_nats=float(heats[name].max()),
             hottest=points[self.methods[0][0]],
             tokens=tokens,
@@ -157,7 +154,7 @@ class ImageRecorder:
             others=tuple(others),
             negated_cosine=_cosine_of(explained, "negated", index),
             other_side_cosine=_cosine_of(explained, "other_side", index),
-            erased=_erased_record(explained, index, name),
+            erased=erased_record(explained, index, name),
         )
 
     def _control_text(self, explained: ExplainedCase, text: str, donor: Path | None) -> str:
@@ -177,7 +174,7 @@ class ImageRecorder:
     ) -> Iterator[ControlRecord]:
         """Compare each control's heat with that of the phrase in the report."""
         own = [control for control in explained.controls if control.index == index]
-        grids = [_stored_heat(control.explanation.heat.numpy()) for control in own]
+        grids = [stored_heat(control.explanation.heat.numpy()) for control in own]
         hits = scorer.hits(explained.loaded.case.phrases[index], grids)
         for control, stored, hit in zip(own, grids, hits, strict=True):
             original = heats[names[control.method]]
@@ -191,68 +188,13 @@ class ImageRecorder:
                 pearson=pearson(original.astype(np.float32), stored.astype(np.float32)),
                 hit=hit,
                 cosine=control.explanation.cosine,
-                total=_total(stored),
+                total=total_of(stored),
             )
 
 
 def _cosine_of(explained: ExplainedCase, opposite: Literal["negated", "other_side"], index: int) -> float | None:
     found = None if explained.embeddings is None else getattr(explained.embeddings, opposite)
     return None if found is None else found.get(index)
-
-
-def _erased_record(explained: ExplainedCase, index: int, name: str) -> ErasedRecord | None:
-    erased = next((each for each in explained.erased if each.index == index), None)
-    if erased is None:
-        return None
-    return ErasedRecord(
-        fill=erased.fill.value,
-        region=erased.region,
-        elsewhere=erased.elsewhere,
-        blank=erased.blank,
-        reason=erased.reason,
-        pictures=erased_pictures(name, len(erased.pictures)),
-    )
-
-
-def _stored_beside(
-    explained: ExplainedCase, image: ScoredImage, prefix: str
-) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
-    """Return the pictures and the embeddings of an image that are stored beside its record, by their names.
-
-    A phrase of which words are masked has none: whoever has the model could try what the words are.
-    """
-    pictures: dict[str, bytes] = {}
-    for erased in explained.erased:
-        names = erased_pictures(f"{prefix}-phrase-{erased.index + 1}", len(erased.pictures))
-        pictures |= dict(zip(names, erased.pictures, strict=True))
-    if explained.embeddings is None:
-        return pictures, {}
-    vectors = {
-        image.phrases[index].heat: vector
-        for index, vector in explained.embeddings.phrases.items()
-        if image.phrases[index].text == explained.loaded.case.phrases[index].text
-    }
-    embeddings = {prefix: explained.embeddings.image, **vectors}
-    return pictures, {name: vector[None].astype(np.float32) for name, vector in embeddings.items()}
-
-
-def _stored_heat(heat: Grid) -> Grid:
-    """Convert a heat map to its stored precision before scoring, so that rescoring gives the same result.
-
-    It is half precision, unless that would lose the range of the heat (gradients are small) or make two cells the
-    maximum instead of one: then it is single precision.
-    """
-    largest = float(np.abs(heat).max(initial=0.0))
-    if largest != 0.0 and not _SMALLEST_HALF <= largest <= _LARGEST_HALF:
-        return heat.astype(np.float32)
-    half = heat.astype(np.float16)
-    if np.count_nonzero(half == half.max()) != np.count_nonzero(heat == heat.max()):
-        return heat.astype(np.float32)
-    return half
-
-
-def _total(heat: Grid) -> float:
-    return float(heat.astype(np.float64).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +255,7 @@ class Finisher:
         pictures = {image.picture: case.loaded.picture for image, case in zip(images, explained.cases, strict=True)}
         embeddings: dict[str, np.ndarray] = {}
         for place, (image, case) in enumerate(zip(images, explained.cases, strict=True)):
-            erased, vectors = _stored_beside(case, image, f"image-{place + 1}")
+            erased, vectors = stored_beside(case, image, f"image-{place + 1}")
             pictures |= erased
             embeddings |= vectors
         masks = {
