@@ -66,6 +66,9 @@ def run(
 ) -> None:
     """Audit a folder of chest X-rays with their reports; write one page per study and one page for the whole run.
 
+    `--findings FILE` adds findings and wordings to those that `m2ib-audit findings` lists. Settings without a flag are
+    in the output of `m2ib-audit config`, for `--config` and `--set`.
+
     A run that was stopped (Ctrl-C) or killed resumes when the same command is repeated: finished studies are reused,
     and studies whose inputs or settings changed are audited again. Exit status: 0 all audited, 3 finished with
     failures listed, 2 wrong usage, 1 could not run, 130 stopped by Ctrl-C, 143 by SIGTERM.
