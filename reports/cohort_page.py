@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from reports.cases import CaseLists
-from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence
+from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence, sample_sentence
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.record import StudyRecord
@@ -170,7 +170,7 @@ def render_cohort(
         "grounding": grounding,
         "grounding_summary": grounding_summary(grounding),
         "cosine_tests": cosine_rows(run),
-        "recall": recall_sentence(run),
+        "compared": [sentence for sentence in (sample_sentence(run), recall_sentence(run)) if sentence],
         "controls": control_rows(run),
         "evidence": evidence_sentences(run),
         "shortcuts": shortcut_rows(run),

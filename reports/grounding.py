@@ -30,6 +30,7 @@ __all__ = [
     "recall_sentence",
     "recognised",
     "recognises",
+    "sample_sentence",
 ]
 
 RECOGNISED_FROM: Final = 0.9
@@ -168,6 +169,15 @@ def cosine_rows(run: RunRecord) -> tuple[tuple[str, CosineTest], ...]:
     return tuple(
         (score_name(test.test), test) for test in run.cosine_tests if test.finding is None and test.test in SCORES
     )
+
+
+def sample_sentence(run: RunRecord) -> str | None:
+    """Say that only a part of a large run's images were compared with each other; None if all were."""
+    images = run.counts.get("images audited", 0)
+    compared = run.counts.get("images compared", images)
+    if compared >= images:
+        return None
+    return text("grounding.sample", compared=counted("image", compared), images=counted("image", images))
 
 
 def recall_sentence(run: RunRecord) -> str | None:

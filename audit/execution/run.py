@@ -233,6 +233,7 @@ def _record(
             **prepared.inputs.counts,
             "audited": outcome.audited,
             "images audited": outcome.images,
+            "images compared": outcome.compared,
             "phrases audited": outcome.phrases,
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),

@@ -235,6 +235,11 @@ class Tally:
         if len(self.heated) > 2 * _COMPARED_AT_MOST:
             self.heated = _sample(self.heated)
 
+    @property
+    def compared(self) -> int:
+        """Return the number of images that are compared with each other and make the mean heat, at most 2,000."""
+        return min(self.images, _COMPARED_AT_MOST)
+
     def habit_rows(self) -> Iterator[dict[str, object]]:
         """Yield the rows of the score table for each method's mean heat on other patients' images."""
         return mean_heat_rows(_sample(self.heated))

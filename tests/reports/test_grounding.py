@@ -7,7 +7,14 @@ from made_up_cases import answered_run, with_differences
 from made_up_pages import erased_study, scored_against_others
 
 from reports.cohort_page import render_cohort
-from reports.grounding import grounding_rows, grounding_summary, recall_sentence, recognised, recognises
+from reports.grounding import (
+    grounding_rows,
+    grounding_summary,
+    recall_sentence,
+    recognised,
+    recognises,
+    sample_sentence,
+)
 from reports.reliance import Falls, relies_on_region
 from reports.run_record import CosineTest, Estimate, PhraseTest
 from reports.score_catalogue import RECALL
@@ -57,6 +64,19 @@ def test_what_a_share_is_of_is_stated() -> None:
     )
     recall = recall_sentence(run.model_copy(update={"cosine_tests": recalls}))
     assert recall.startswith("Of 2,000 images of 1,500 patients, each compared with its own report")
+
+
+def test_a_run_of_which_only_a_part_was_compared_says_so_on_its_page() -> None:
+    run = answered_run()
+    assert sample_sentence(run) is None
+    all_compared = run.counts | {"images audited": 2000, "images compared": 2000}
+    assert sample_sentence(run.model_copy(update={"counts": all_compared})) is None
+    large = run.model_copy(update={"counts": all_compared | {"images audited": 5000}})
+    sentence = sample_sentence(large)
+    assert sentence is not None
+    said = sentence.replace(chr(160), " ").replace(chr(0x202F), " ")
+    assert said.startswith("Of the 5,000 images of this run, 2,000 images were drawn by their keys")
+    assert sentence in render_cohort(large, [])
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ NO_PAGE |= {"score_catalogue", "sanity_record"}
 NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
-IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", "phrases audited"}
+IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", "images compared", "phrases audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
