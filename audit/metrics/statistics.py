@@ -40,7 +40,7 @@ from scipy.special import ndtri, stdtrit
 
 from reports.run_record import Estimate
 
-__all__ = ["INTERVAL", "Interval", "Labels", "paired_difference", "patient_interval", "recorded"]
+__all__ = ["INTERVAL", "Interval", "Labels", "moderation", "paired_difference", "patient_interval", "recorded"]
 
 Labels = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " cases"]
 """A name or a number for each case."""
@@ -130,21 +130,15 @@ class _Sample:
         return found * found * found / (found * found + by_chance)
 
     def design_effect(self, *, excess: float) -> tuple[float, float]:
-        """Variance over that of independent cases, moderated by the prior's, and its degrees of freedom.
-
-        The degrees of freedom are infinite where each patient has one case: the design effect is then known to be 1.
+        """Variance over that of independent cases, moderated, and its degrees of freedom (:func:`moderation`).
 
         Args:
             excess: excess kurtosis of a case's value; infinite where all values are alike.
         """
-        prior = 1.0 + (self.concentration / self.case_weight - 1.0) * _PRIOR_CORRELATION
         own_degrees = self._degrees_of_variance(excess) if self.spread > 0.0 else 0.0
         own = self.variance / self.spread if own_degrees > 0.0 else 0.0
-        degrees = own_degrees + _PRIOR_DEGREES
-        effect = (own_degrees * own + _PRIOR_DEGREES * prior) / degrees
-        # Share of the pairs of a patient's cases among all products that make up the variance: the rest is known.
-        uncertain = 1.0 - self.case_weight / self.concentration
-        return effect, degrees / uncertain if uncertain > _ROUNDING else np.inf
+        factor, added, degrees = moderation(own_degrees, concentration=self.concentration, case_weight=self.case_weight)
+        return factor * own + added, degrees
 
     def _degrees_of_variance(self, excess: float) -> float:
         """Satterthwaite's: twice the squared variance over the variance of its estimate."""
@@ -152,6 +146,26 @@ class _Sample:
             return 0.0
         of_cases = max(excess, 0.0) * float((self.weights**4).sum()) / self.case_weight**2
         return 2.0 / (2.0 / self.degrees + of_cases)
+
+
+def moderation(own_degrees: float, *, concentration: float, case_weight: float) -> tuple[float, float, float]:
+    """Return how a sample's design effect is averaged with that of the prior.
+
+    The degrees of freedom are infinite where each patient has one case: the design effect is then known to be 1.
+
+    Args:
+        own_degrees: degrees of freedom of the sample's design effect; 0 where it gives none.
+        concentration: sum of the squared weights of patients.
+        case_weight: sum of the squared weights of cases.
+
+    Returns:
+        The factor of the sample's design effect, what is added to it, and the degrees of freedom of the sum.
+    """
+    prior = 1.0 + (concentration / case_weight - 1.0) * _PRIOR_CORRELATION
+    degrees = own_degrees + _PRIOR_DEGREES
+    uncertain = 1.0 - case_weight / concentration  # share of the pairs of a patient's cases in the variance
+    freedom = degrees / uncertain if uncertain > _ROUNDING else np.inf
+    return own_degrees / degrees, _PRIOR_DEGREES * prior / degrees, freedom
 
 
 def recorded(interval: Interval) -> Estimate | None:
