@@ -16,6 +16,7 @@ from audit.cli.models import models
 from audit.cli.options import COULD_NOT_RUN, print_message
 from audit.cli.pacs import pull, push
 from audit.cli.phantom import phantoms
+from audit.cli.planning import plan
 from audit.cli.reporting import report
 from audit.cli.results import key, logs, render, score
 from audit.cli.review import reviews
@@ -50,7 +51,7 @@ def build_app() -> Commands:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(_common)
-    before: tuple[Callable[..., None], ...] = (run, config, check, findings, score, render, report, demo)
+    before: tuple[Callable[..., None], ...] = (plan, run, config, check, findings, score, render, report, demo)
     after: tuple[Callable[..., None], ...] = (doctor, key, pull, push)
     for command in before:
         made.command()(command)
