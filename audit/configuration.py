@@ -194,6 +194,11 @@ class ScoringConfig(_Section):
         description="Number of randomly sampled phrases whose heat is tested by deletion, insertion, ROAD and "
         "confidence drop. Default: none in `run`, 40 in `compare`.",
     )
+    protocol: Path | None = Field(
+        default=None,
+        description="Protocol that `m2ib-audit plan --protocol-out` wrote: the questions that were planned before the "
+        "first result. Models that it does not name are refused.",
+    )
 
 
 class OutputConfig(_Section):
@@ -276,13 +281,13 @@ _OF_THE_RESULT: dict[str, Any] = {
     "inputs": {"all_views", "frames", "burned_in"},
     "model": {"fit", "precision", "compile"},
     "method": True,
-    "scoring": True,
+    "scoring": {"controls", "fill", "faithfulness"},
 }
 _OF_THE_LOG: dict[str, Any] = {
     "inputs": {"all_views", "frames", "burned_in", "limit"},
     "model": {"device", "fit", "precision", "compile"},
     "method": True,
-    "scoring": True,
+    "scoring": {"controls", "fill", "faithfulness"},
     "output": {"show_phi", "overwrite"},
     "execution": {"engine", "workers", "shard", "retry_failed"},
 }

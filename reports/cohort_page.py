@@ -8,6 +8,7 @@ from reports.cases import CaseLists
 from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence, sample_sentence
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
+from reports.planned import planned_view
 from reports.record import StudyRecord
 from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
 from reports.score_catalogue import (
@@ -164,6 +165,7 @@ def render_cohort(
         "summary": cohort_summary(run, studies=table.studies, phrases=table.phrases),
         "charts": _charts(run),
         "differences": difference_table(run),
+        "planned": planned_view(run),
         "verdicts": verdict_views(run),
         "cases_by_reason": cases.by_reason(),
         "cases_by_energy": cases.by_energy(),

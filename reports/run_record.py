@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from reports.protocol_record import Protocol
 from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "FailureRecord",
     "HistoryRecord",
     "PhraseTest",
+    "PlannedAnswer",
+    "ProtocolRecord",
     "RunRecord",
     "ScoreDifference",
     "ScoreSummary",
@@ -207,6 +210,41 @@ class HistoryRecord(Record):
     set_aside: tuple[str, ...]  # keys of studies that are no part of this run and lie in the folder "set-aside"
 
 
+AnswerWord = Literal[
+    "answered",
+    "less precise than planned",
+    "shown",
+    "not shown",
+    "gap found",
+    "no gap as large as the margin",
+    "undecided",
+    "not answered",
+]
+
+NoAnswer = Literal["no scored phrase", "no blind map", "needs two models", "too few patients"]
+
+
+class PlannedAnswer(Record):
+    """The answer to one question of the protocol."""
+
+    question: str  # its name in the protocol
+    outcome: AnswerWord
+    estimate: Estimate | None = None  # hit rate or difference, with its interval of level 1 - alpha
+    p: float | None = None  # two-sided, adjusted as the protocol says; None for precision
+    reference: str | None = None  # the best content-blind map, of which the estimate is a difference
+    reason: NoAnswer | None = None  # why there is no answer
+
+
+class ProtocolRecord(Record):
+    """The protocol that a run was given, and the answers to its questions."""
+
+    sha256: str  # of the file
+    content: Protocol
+    before_results: bool  # the audit log names it before the first result of any run in this folder
+    own_boxes: bool = True  # False while the run is scored against boxes of another file
+    answers: tuple[PlannedAnswer, ...] = ()  # in the order of the questions
+
+
 ConfigValue = bool | int | float | str | tuple[str, ...] | dict[str, dict[str, int | float | str]]
 """A setting as the configuration file has it; hyperparameters are by method."""
 
@@ -238,6 +276,7 @@ class RunRecord(Record):
     intervals: str = "95 % percentile bootstrap over patients"  # what they are; the default is that of version 0.1.0
     summaries: tuple[ScoreSummary, ...]
     controls: tuple[ControlSummary, ...] = ()
+    protocol: ProtocolRecord | None = None  # None for a run without one
     verdicts: tuple[VerdictRecord, ...] = ()  # one a method
     evidence: tuple[EvidenceRecord, ...] = ()  # one a method whose controls were run
     subgroups: tuple[SubgroupSummary, ...] = ()

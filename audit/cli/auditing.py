@@ -23,6 +23,7 @@ from audit.cli.options import (
     Out,
     Overwrite,
     Phantoms,
+    ProtocolFile,
     Reports,
     Seed,
     Settings,
@@ -57,6 +58,7 @@ def run(
     seed: Seed = None,
     controls: Controls = None,
     faithfulness: Faithfulness = None,
+    protocol: ProtocolFile = None,
     out: Out = None,
     overwrite: Overwrite = None,
     dry_run: DryRun = False,
@@ -70,7 +72,8 @@ def run(
     in the output of `m2ib-audit config`, for `--config` and `--set`.
 
     A run that was stopped (Ctrl-C) or killed resumes when the same command is repeated: finished studies are reused,
-    and studies whose inputs or settings changed are audited again. Exit status: 0 all audited, 3 finished with
+    and studies whose inputs or settings changed are audited again. `--protocol FILE` answers the questions that
+    `m2ib-audit plan` planned. Exit status: 0 all audited, 3 finished with
     failures listed, 2 wrong usage, 1 could not run, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     from audit.configuration import RunConfig
@@ -91,6 +94,7 @@ def run(
         "seed": seed,
         "controls": controls,
         "faithfulness": faithfulness,
+        "protocol": protocol,
         "out": out,
         "overwrite": overwrite,
         "show_phi": show_phi,

@@ -39,6 +39,7 @@ __all__ = [
     "Out",
     "Overwrite",
     "Phantoms",
+    "ProtocolFile",
     "Reports",
     "Seed",
     "Settings",
@@ -102,6 +103,7 @@ Seed = Annotated[
 ]
 Controls = Annotated[int | None, _flag("scoring.controls")]
 Faithfulness = Annotated[int | None, _flag("scoring.faithfulness")]
+ProtocolFile = Annotated[Path | None, _flag("scoring.protocol", hidden=True)]  # the help of `run` is full
 Out = Annotated[
     Path | None,
     typer.Option(

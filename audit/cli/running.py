@@ -31,12 +31,14 @@ def counts_of(run: "RunRecord") -> str:
 
 
 def findings_of(run: "RunRecord") -> Iterator[str]:
-    """Yield the verdict on each method, its share of hits, and what to do, from ``run.json``.
+    """Yield the verdict on each method, its share of hits, what to do, and the answers to planned questions.
 
     The share of hits is that of the pointing game (tau 0) over all scored phrases. It is followed by the share of the
     best content-blind reference. The lines contain only figures and names of methods: no report text, no file names
     and no keys.
     """
+    from reports.planned import planned_lines
+
     if not run.verdicts:
         yield _VERDICT_WITHOUT_SCORES
     for verdict in run.verdicts:
@@ -44,6 +46,7 @@ def findings_of(run: "RunRecord") -> Iterator[str]:
         yield f"  {_hits(run, verdict.method)}"
         if verdict.action:
             yield f"  {verdict.action}"
+    yield from planned_lines(run)
 
 
 def _hits(run: "RunRecord", method: str) -> str:

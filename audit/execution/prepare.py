@@ -26,6 +26,7 @@ from audit.pipeline.fingerprint import Fingerprints, hash_fillers, shaping_setti
 from audit.pipeline.inputs import Inputs, gather
 from audit.pipeline.score import Finisher
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext
+from audit.planning.protocol import ReadProtocol, read_protocol, refuse_other_model
 from audit.privacy.pseudonyms import Pseudonyms, load_salt
 from pipelines.errors import AuditError
 from pipelines.geometry import Fit
@@ -167,6 +168,7 @@ class Prepared:
     inputs: Inputs
     explainer: Explainer
     finisher: Finisher
+    protocol: ReadProtocol | None
 
     def plan(self, progress: Progress = lambda _stage, _done, _total: None) -> Plan:
         """Decide for each study what to do, from the contents of OUT; nothing is written.
@@ -200,6 +202,7 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
     """
     created, clock = datetime.now(UTC), Stopwatch()
     device = pick_device(settings.model.device)
+    protocol = None if settings.scoring.protocol is None else read_protocol(settings.scoring.protocol)
     with clock("inputs"):
         inputs = gather(
             settings.inputs,
@@ -208,6 +211,8 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
         )
     with clock("model"):
         encoder = load_encoder(settings.model.model, device=device, fit=fit_of(settings.model))
+    if protocol is not None:
+        refuse_other_model(protocol, name=encoder.info.name, sha256=encoder.info.sha256)
     methods, keys = methods_of(settings, encoder), Pseudonyms(load_salt(outside=settings.output.out))
     controls = ControlPlan(inputs.studies, sample=settings.scoring.controls, seed=settings.method.seed)
     explainer = Explainer(
@@ -232,6 +237,7 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
         inputs=inputs,
         explainer=explainer,
         finisher=_finisher(settings, created, inputs, explainer, methods),
+        protocol=protocol,
     )
 
 

@@ -28,6 +28,7 @@ from audit.pipeline.load import loaded_studies
 from audit.pipeline.score import Finisher
 from audit.pipeline.score_table import GrowingTable, with_phrase_tests
 from audit.pipeline.write import write_run
+from audit.planning.answers import answered
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.redaction import failure_records
 from audit.storage.folder import SHARDS, check_writable, discard_archived, make
@@ -37,7 +38,7 @@ from pipelines.findings import added_findings
 from pipelines.privacy.burned_in import BurnedIn
 from pipelines.processes import preload
 from pipelines.study import Exclusion
-from reports.run_record import RunRecord, StageSeconds
+from reports.run_record import ProtocolRecord, RunRecord, StageSeconds
 from reports.writing import write_text_atomically
 
 __all__ = ["Progress", "RunResult", "run"]
@@ -104,7 +105,13 @@ def run(
         if settings.output.key_list is not None:
             write_key_list(settings.output.key_list, keys_of_inputs(prepared.inputs, prepared.finisher.keys))
         with Journal(settings) as journal:
-            journal.begin(prepared.finisher, prepared.inputs, plan)
+            protocol = prepared.protocol
+            journal.begin(
+                prepared.finisher,
+                prepared.inputs,
+                plan,
+                protocol_sha256=None if protocol is None else protocol.sha256,
+            )
             journal.opened(*plan.replaced)
             apply(settings.output.out, plan, is_exclusive=settings.execution.shard is None)
             with stopping() as stop:
@@ -148,13 +155,15 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         damaged: tuple[str, ...] = ()
         write_text_atomically(page, record.model_dump_json(indent=1) + "\n")
     else:
-        rendered = write_run(
-            settings.output.out,
-            record,
-            scores,
-            salt=finisher.keys.salt,
-            known=read_log_state(settings.output.out, finisher.keys.salt),
-        )
+        known = read_log_state(settings.output.out, finisher.keys.salt)
+        if prepared.protocol is not None:
+            named = ProtocolRecord(
+                sha256=prepared.protocol.sha256,
+                content=prepared.protocol.content,
+                before_results=known.statements.protocols.get(prepared.protocol.sha256, False),
+            )
+            record = record.model_copy(update={"protocol": answered(named, scores, outcome.facts)})
+        rendered = write_run(settings.output.out, record, scores, salt=finisher.keys.salt, known=known)
         page, damaged = rendered.page, rendered.damaged
     head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)

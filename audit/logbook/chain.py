@@ -28,6 +28,7 @@ __all__ = [
     "FOUND_DONE",
     "GENESIS",
     "OPENED",
+    "RECORDED",
     "RESULTS_REPLACED",
     "SCORED_AGAIN",
     "STUDY_FAILED",

@@ -9,6 +9,7 @@ from audit.logbook.chain import (
     BEGUN_OVER,
     GENESIS,
     OPENED,
+    RECORDED,
     RESULTS_REPLACED,
     STUDY_FAILED,
     TORN,
@@ -47,6 +48,9 @@ class LogContent:
     pages_open: bool = False  # pages were being written when the log ended
     finished: bool = True
     begun_over: int | None = None  # number of studies in OUT when the log was created
+    has_results: bool = False  # a study was ever done, also if it was discarded since
+    protocols: dict[str, bool] = field(default_factory=dict)
+    """Checksums of protocols, and whether each was named before the first result"""
 
     def add(self, entry: Mapping[str, Value]) -> None:
         """Update all fields with an entry."""
@@ -65,6 +69,7 @@ class LogContent:
             self.failed[study] = str(entry.get("failed_sha256"))
         if event == BEGUN_OVER:
             self.begun_over = int(str(entry.get("studies", 0)))
+        self._order(entry)
         if event in _STARTS:
             self.finished, self.run_json = False, ""
         elif event == _OF_A_SHARD:
@@ -78,6 +83,12 @@ class LogContent:
             self.pages, self.pages_open = str(entry["pages_sha256"]), False
         if "shard" in entry and "shard_sha256" in entry:
             self.shards[str(entry["shard"])] = str(entry["shard_sha256"])
+
+    def _order(self, entry: Mapping[str, Value]) -> None:
+        """Note whether results came before a protocol is named for the first time."""
+        if "protocol_sha256" in entry:
+            self.protocols.setdefault(str(entry["protocol_sha256"]), not self.has_results)
+        self.has_results |= entry.get("event") in {*RECORDED, BEGUN_OVER}
 
 
 @dataclass(slots=True)

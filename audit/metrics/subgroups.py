@@ -16,7 +16,7 @@ from pipelines.study import Image
 from reports.run_record import ScoreDifference, SubgroupSummary
 from reports.score_catalogue import POINTING
 
-__all__ = ["ATTRIBUTES", "NOT_KNOWN", "ImageFacts", "age_band", "facts_of", "summarise_subgroups"]
+__all__ = ["ATTRIBUTES", "NOT_KNOWN", "ImageFacts", "age_band", "facts_of", "groups_of", "summarise_subgroups"]
 
 NOT_KNOWN = "not known"
 ATTRIBUTES = ("view", "sex", "age", "manufacturer", "photometric interpretation", "finding", "box size")
@@ -78,19 +78,26 @@ def summarise_subgroups(
 
 
 def _groups(hits: pd.DataFrame, facts: Mapping[str, ImageFacts]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    if hits.empty:
-        return
-    known = hits["image"].map(facts)
-    for attribute in ATTRIBUTES:
-        if attribute == "finding":
-            values = hits["finding"]
-        elif attribute == "box size":
-            values = _sizes(hits["random"])
-        else:
-            name = attribute.replace(" ", "_")
-            values = known.map(lambda fact, name=name: getattr(fact, name))
+    for attribute in () if hits.empty else ATTRIBUTES:
+        values = groups_of(hits, facts, attribute)
         for value in sorted(set(values), key=_rank):
             yield attribute, value, hits[(values == value).to_numpy()]
+
+
+def groups_of(hits: pd.DataFrame, facts: Mapping[str, ImageFacts], attribute: str) -> pd.Series:
+    """Return the subgroup of each phrase.
+
+    Args:
+        hits: of a method (:func:`audit.metrics.against_blind.hits_with_blind`).
+        facts: by ``image`` of the table.
+        attribute: one of :data:`ATTRIBUTES`.
+    """
+    if attribute == "finding":
+        return hits["finding"]
+    if attribute == "box size":
+        return _sizes(hits["random"])
+    name = attribute.replace(" ", "_")
+    return hits["image"].map(lambda image: getattr(facts[image], name))
 
 
 def _rank(value: str) -> tuple[bool, int, str]:

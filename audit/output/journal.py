@@ -70,8 +70,8 @@ class Journal:
         finally:
             self._stack.close()
 
-    def begin(self, finisher: Finisher, inputs: Inputs, plan: Plan) -> None:
-        """Start the logs, once OUT is ready: the settings, the inputs, and what is excluded.
+    def begin(self, finisher: Finisher, inputs: Inputs, plan: Plan, *, protocol_sha256: str | None = None) -> None:
+        """Start the logs, once OUT is ready: the settings, the protocol, the inputs, and what is excluded.
 
         If OUT holds studies but no log, a new log starts with an entry that says so.
 
@@ -86,7 +86,7 @@ class Journal:
         log.append_all(
             [
                 *([(BEGUN_OVER, {"studies": begun_over})] if begun_over else []),
-                (f"{self._run} started", self._described(finisher, inputs)),
+                (f"{self._run} started", {**self._described(finisher, inputs), **_of_protocol(protocol_sha256)}),
             ]
         )
         self._known = dict(plan.known.statements.records)
@@ -189,6 +189,10 @@ class Journal:
             "model": {"name": finisher.model.name, "sha256": finisher.model.sha256},
             "software": dict(finisher.software),
         }
+
+
+def _of_protocol(sha256: str | None) -> dict[str, Value]:
+    return {} if sha256 is None else {"protocol_sha256": sha256}
 
 
 def _of_record(study: str, sha256: str) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from audit.pipeline.fingerprint import with_targets
 from audit.pipeline.score_table import GrowingTable, with_phrase_tests
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
+from audit.planning.answers import answered
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import SALT_VARIABLE, Pseudonyms, load_salt
 from audit.privacy.redaction import Redactor, failure_records
@@ -127,6 +128,7 @@ def rescore(
         update={
             **{name: getattr(found, name) for name in _CONCLUSIONS},
             "rescored": datetime.now(UTC),
+            "protocol": run.protocol and answered(run.protocol, scores, outcome.facts, own_boxes=not boxes),
             "counts": run.counts | {"boxes": count},
             "failures": (*(item for item in listed if not boxes or item.stage != "boxes"), *noted),
             "own_failures": listed if boxes else None,
