@@ -11,9 +11,9 @@ from reports.protocol_record import (
     SuperiorityQuestion,
 )
 from reports.run_record import Estimate, PlannedAnswer, ProtocolRecord, RunRecord
-from reports.texts import text
+from reports.texts import counted, text
 
-__all__ = ["AnswerRow", "PlannedView", "planned_lines", "planned_view"]
+__all__ = ["AnswerRow", "PlannedView", "planned_lines", "planned_sizes", "planned_summary", "planned_view"]
 
 _GOOD = {"answered", "shown", "no gap as large as the margin"}
 
@@ -71,6 +71,23 @@ def planned_lines(run: RunRecord) -> Iterator[str]:
     for question, answer in _pairs(run.protocol):
         row = _row(question, answer)
         yield text("protocol.line", name=row.name, outcome=row.outcome)
+
+
+def planned_summary(run: RunRecord) -> str | None:
+    """Say in sentences whether a protocol came first, its checksum, and its answers; None without a protocol."""
+    if run.protocol is None:
+        return None
+    sentences = [text(f"protocol.standing.{_standing(run.protocol)}")]
+    sentences += [f"{line}." for line in planned_lines(run) if line not in sentences]
+    return " ".join([*sentences, text("protocol.checksum", sha256=run.protocol.sha256)])
+
+
+def planned_sizes(run: RunRecord) -> str | None:
+    """List the planned number of patients of each question; None if a protocol has no sizes."""
+    asked = () if run.protocol is None else run.protocol.content.questions
+    sized = [(question.name, question.size.patients) for question in asked if question.size is not None]
+    listed = ", ".join(text("protocol.planned_size", name=name, patients=counted("patient", n)) for name, n in sized)
+    return listed or None
 
 
 def _standing(protocol: ProtocolRecord) -> str:

@@ -10,6 +10,7 @@ from reports.board.inputs import BoardInputs
 from reports.grounding import grounding_rows, grounding_summary
 from reports.outcomes import cohort_summary, control_words, method_name, overall_hits
 from reports.page import format_number, format_percent, format_percents
+from reports.planned import planned_sizes, planned_summary
 from reports.run_record import RunRecord
 from reports.score_catalogue import HUMAN, PERCENTILE, POINTING, RELIANCE, names_on_pages, score_name
 from reports.texts import counted, text
@@ -212,10 +213,6 @@ def _fixed(name: str) -> Callable[[BoardInputs], str | None]:
     return lambda _inputs: text(f"board.answer.{name}")
 
 
-def _not_planned(_inputs: BoardInputs) -> None:
-    """Answer nothing: no protocol was given."""
-
-
 ANSWERS: Final[Mapping[str, Callable[[BoardInputs], str | None]]] = MappingProxyType(
     {
         "technology": _technology,
@@ -232,8 +229,8 @@ ANSWERS: Final[Mapping[str, Callable[[BoardInputs], str | None]]] = MappingProxy
         "devices": _devices,
         "reference": _reference,
         "readers": _readers,
-        "sample_size": _not_planned,
-        "protocol": _not_planned,
+        "sample_size": lambda inputs: planned_sizes(inputs.run),
+        "protocol": lambda inputs: planned_summary(inputs.run),
         "model": _model,
         "inputs": _fixed("inputs"),
         "output": _fixed("output"),

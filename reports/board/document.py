@@ -10,6 +10,7 @@ from reports.board.inputs import BoardInputs
 from reports.grounding import grounding_rows, grounding_summary
 from reports.outcomes import FEW_PHRASES, cohort_summary, method_name, overall_hits
 from reports.page import format_number, format_time
+from reports.planned import planned_summary
 from reports.run_record import Estimate, RunRecord
 from reports.score_catalogue import FEW_PATIENTS
 from reports.texts import counted, text
@@ -124,7 +125,7 @@ def board_document(inputs: BoardInputs, *, checklists: Sequence[FilledChecklist]
         few=text("board.few", phrases=FEW_PHRASES, patients=FEW_PATIENTS),
         intervals=run.intervals,
         limits=_limits(inputs),
-        plan=text("board.no_protocol"),
+        plan=planned_summary(run) or text("board.no_protocol"),
         checksums=(
             Fact(name=text("parts.weights"), value=run.model.sha256, is_code=True),
             *(Fact(name=name, value=value, is_code=True) for name, value in inputs.checksums.items()),

@@ -9,6 +9,7 @@ from test_protocol import PROTOCOL
 from audit.metrics.statistics import patient_interval
 from audit.planning.answers import above_all, answer_questions, answered
 from reports.cohort_page import render_cohort
+from reports.planned import planned_sizes, planned_summary
 from reports.protocol_record import Protocol
 from reports.run_record import PlannedAnswer, ProtocolRecord, RunRecord
 from reports.score_catalogue import POINTING
@@ -120,6 +121,16 @@ def test_a_protocol_that_came_late_or_other_boxes_plan_nothing() -> None:
 
 def test_a_run_without_a_protocol_has_no_such_section() -> None:
     assert "planned-title" not in page_of(make_cohort(2).run)
+
+
+def test_the_document_for_a_board_names_the_protocol_its_sizes_and_its_answers() -> None:
+    summary = planned_summary(run_with())
+    assert "these questions were planned" in summary
+    assert 'Planned question "above": shown.' in summary
+    assert "d" * 64 in summary
+    assert planned_sizes(run_with()) == "above: 90 patients"
+    without = make_cohort(2).run
+    assert (planned_summary(without), planned_sizes(without)) == (None, None)
 
 
 def test_the_record_survives_run_json() -> None:
