@@ -48,14 +48,10 @@ def planned_view(run: RunRecord) -> PlannedView | None:
     protocol = run.protocol
     if protocol is None:
         return None
-    content = protocol.content
+    alpha, level = f"{protocol.content.alpha:g}", _points(1.0 - protocol.content.alpha)
     return PlannedView(
         standing=text(f"protocol.standing.{_standing(protocol)}"),
-        rule=text(
-            f"protocol.rule_{content.multiplicity}",
-            alpha=f"{content.alpha:g}",
-            level=_points(1.0 - content.alpha),
-        ),
+        rule=text(f"protocol.rule_{protocol.content.multiplicity}", alpha=alpha, level=level),
         rows=tuple(_row(*pair) for pair in _pairs(protocol)),
         sha256=protocol.sha256,
         is_planned=_standing(protocol) == "before",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from made_up_pages import full_run, make_subgroup
+from made_up_protocol import make_protocol
 
 from reports.board.checklists import CHECKLISTS, as_csv, fill
 from reports.board.document import board_document
@@ -63,6 +64,7 @@ def board_texts() -> Iterator[tuple[str, str]]:
     for name, inputs in (
         ("full", board_inputs()),
         ("many groups", board_inputs(subgroups=tuple(many), cosine_tests=(*tests, *answered))),
+        ("a protocol", board_inputs(protocol=make_protocol())),
         ("nothing measured", board_inputs(verdicts=(), subgroups=(), summaries=())),
     ):
         filled = [fill(checklist, inputs) for checklist in CHECKLISTS]

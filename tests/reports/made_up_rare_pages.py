@@ -7,6 +7,7 @@ from made_up_cases import ALL, NO_RELIANCE, answered_run, cohort_of, with_differ
 from made_up_cohort import make_cohort
 from made_up_comparison import DIFFERENCE, make_comparison
 from made_up_pages import make_subgroup
+from made_up_protocol import make_protocol
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit
@@ -40,6 +41,12 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     run = make_cohort(1, subgroups=_every_group()).run
     alone = tuple(summary for summary in run.summaries if summary.method == "m2ib")
     yield "cohort of groups, without a reference", render_cohort(run.model_copy(update={"summaries": alone}), [])
+    for name, protocol in (
+        ("planned", make_protocol()),
+        ("planned late, without adjustment", make_protocol(before_results=False, multiplicity="none")),
+        ("with other boxes than planned", make_protocol(own_boxes=False)),
+    ):
+        yield f"cohort {name}", render_cohort(make_cohort(1, protocol=protocol).run, [])
 
 
 def compared_over(**changes: object) -> ComparisonRecord:

@@ -35,6 +35,7 @@ NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
 IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", "images compared", "phrases audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
+IDENTIFIERS |= {"no gap as large as the margin", "not answered"}  # outcomes of planned questions
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
 # No text: what the browser or a selector takes, the storage's names, a content type.
