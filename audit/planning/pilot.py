@@ -52,12 +52,14 @@ def read_pilot(out: Path, *, method: str | None = None, subgroup: tuple[str, str
     sizes = np.unique(np.asarray(patients), return_counts=True)[1]
     studies = int(own["study"].nunique())
     measured = {
-        "rate": float(values.mean()),
+        "rate": _rate(values),
         "phrases_per_study": len(values) / studies,
         "studies_per_patient": studies / len(sizes),
         "variation": float(sizes.std() / sizes.mean()),
     }
     notes = []
+    if float(values.mean()) in {0.0, 1.0}:
+        notes.append("all phrases of the pilot have the same outcome: half a hit and half a miss are added to its rate")
     icc = intraclass_correlation(values, patients)
     if icc is None:
         notes.append("no patient of the pilot has two phrases: the correlation within patients is assumed")
@@ -111,7 +113,7 @@ def _of_pairs(values: np.ndarray, reference: np.ndarray, patients: list[str], *,
     squares = float((differences**2).mean())
     if squares > 0.0:
         found[names[0]] = squares
-    return {**found, "blind_rate": float(reference[both].mean())} if blind else found
+    return {**found, "blind_rate": _rate(reference[both])} if blind else found
 
 
 def _of_models(table: pd.DataFrame, other: Path, method: str | None) -> dict[str, float]:
@@ -132,6 +134,12 @@ def _share_of(run: RunRecord, method: str, subgroup: tuple[str, str]) -> dict[st
     total = sum(each.scored for each in groups)
     own = sum(each.scored for each in groups if each.value == subgroup[1])
     return {"subgroup_share": own / total} if 0 < own < total else {}
+
+
+def _rate(values: np.ndarray) -> float:
+    """Return a mean for planning: half a hit and half a miss are added where all outcomes are the same."""
+    mean = float(values.mean())
+    return mean if 0.0 < mean < 1.0 else float((values.sum() + 0.5) / (len(values) + 1.0))
 
 
 def _within_bounds(correlation: float) -> float:

@@ -69,6 +69,16 @@ def test_a_pilot_gives_its_rates_and_clustering(pilot: Path) -> None:
     assert made["patients_at_hand"] == 120
 
 
+def test_a_pilot_without_a_single_hit_can_be_planned_with(pilot: Path) -> None:
+    scores_of(rate=0.0).to_parquet(pilot / "scores.parquet")
+    code, out, err = plan(str(pilot), "--json")
+    assert code == 0, err
+    assert "half a hit and half a miss are added" in err
+    made = json.loads(out)
+    assert made["assumptions"]["rate"] == {"value": pytest.approx(0.5 / 241.0), "from": "pilot"}
+    assert [each["size"] is None for each in made["questions"]] == [False, True, False, False]  # below the blind maps
+
+
 def test_two_pilots_give_the_discordance_of_the_models(pilot: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(pilot, tmp_path / "other"))
     table = scores_of(rate=0.6)
