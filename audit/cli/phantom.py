@@ -110,6 +110,24 @@ def phantom_train_lungs(
     typer.echo(out)
 
 
+@phantoms.command("train-letters")
+def phantom_train_letters(out: Out = None, steps: Steps = None, seed: Seed = None) -> None:
+    """Train the network that finds side markers as the committed one was trained; about 20 minutes.
+
+    OUT is the file of weights to write. Without `--steps` and `--seed` they are those of the committed weights.
+    """
+    from audit.config_file import NotGivenError
+    from audit.phantom.letter_training import LetterTraining, train_letters
+
+    with errors_in_one_line():
+        if out is None:
+            raise NotGivenError("--out is not given: give the file of weights to write")
+        default = LetterTraining()
+        settings = replace(default, steps=steps or default.steps, seed=default.seed if seed is None else seed)
+        train_letters(out, settings, on_message=print_message)
+    typer.echo(out)
+
+
 @phantoms.command("evaluate")
 def phantom_evaluate(
     model: Model = None,

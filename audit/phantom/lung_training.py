@@ -20,7 +20,7 @@ from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.regions.lung_network import LungNetwork, standardised
 
-__all__ = ["LungTraining", "phantom_lung_images", "train_lungs"]
+__all__ = ["LungTraining", "halved", "phantom_lung_images", "train_lungs"]
 
 _COLUMNS = 200  # px, width at which phantoms are rendered before they are reduced to the network's input
 _TELL_EVERY = 100  # steps
@@ -72,11 +72,12 @@ def train_lungs(out: Path, settings: LungTraining, *, processes: int, on_message
             schedule.step()
             if (step + 1) % _TELL_EVERY == 0:
                 on_message(f"step {step + 1} of {settings.steps}: loss {float(loss.detach()):.3f}")
-    weights = {name: _halved(tensor) for name, tensor in network.state_dict().items()}
+    weights = {name: halved(tensor) for name, tensor in network.state_dict().items()}
     save_file(weights, out, metadata={"format": "pt"})
 
 
-def _halved(tensor: Tensor) -> Tensor:
+def halved(tensor: Tensor) -> Tensor:
+    """Return a tensor in half precision; counts stay as they are."""
     return tensor.half() if tensor.is_floating_point() else tensor
 
 

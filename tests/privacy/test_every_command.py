@@ -42,6 +42,7 @@ OF_NO_COHORT = {
     "phantom make",
     "phantom train",
     "phantom train-lungs",
+    "phantom train-letters",
     "phantom evaluate",
 } | {
     "models list",
