@@ -2,8 +2,8 @@
 
 A letter is a piece of uniform, narrow strokes that stands out from its surroundings (white top-hat, Serra 1982), bright
 on dark or dark on bright, on two scales. Three letters in a row, or touching letters, are text if they look printed
-(``printed.py``); one or two are a side marker ("R", "PA") and are ignored. The shape of a letter is not evaluated:
-nothing is read.
+(``printed.py``) and one of them has the shape of a letter (``letter_evidence.py``); one or two are a side marker ("R",
+"PA") and are ignored. Words are not read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image as Picture
 from scipy.ndimage import uniform_filter1d
 
+from pipelines.regions.letter_evidence import is_writing
 from pipelines.regions.printed import HEIGHT_PX, WINDOW_PX, Boxes, Letters, Tones, find_letters, is_printed
 
 __all__ = ["Area", "find_text"]
@@ -84,7 +85,12 @@ def find_text(display: Float[np.ndarray, "rows columns"]) -> tuple[Area, ...]:
             for turned, given in ((False, letters), (True, letters.turned())):
                 for whole, inner in _lines(given, pixel=unit):
                     found.append((_as_given(whole, turned, unit), _as_given(inner, turned, unit)))
-    return _merged(found, display.shape)
+    return tuple(area for area in _merged(found, display.shape) if _is_writing(fine, area, factor))
+
+
+def _is_writing(values: UInt8[np.ndarray, "rows columns"], area: Area, pixel: float) -> bool:
+    top, left, bottom, right = (edge / pixel for edge in (area.letters or area).edges)
+    return is_writing(values, (top, left, bottom, right))
 
 
 def _as_given(frame: Frame, turned: bool, unit: float) -> Frame:
