@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.shapes import Shape
 
@@ -24,6 +24,7 @@ __all__ = [
     "Report",
     "ReportStatus",
     "Side",
+    "SideMarker",
     "Study",
     "View",
     "Zone",
@@ -52,6 +53,20 @@ class View(StrEnum):
     def is_frontal(self) -> bool:
         """Whether this is a PA, AP or other frontal projection."""
         return self in {View.PA, View.AP, View.FRONTAL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideMarker:
+    """A letter that was read, and the half of the image on which it stands."""
+
+    letter: Literal["L", "R"]
+    at_left: bool  # of the image
+    mirrored: bool = False
+
+    @property
+    def right_is_at_left(self) -> bool:
+        """Whether it says that the patient's right is at the left of the image, as on images that are not flipped."""
+        return (self.letter == "R") == self.at_left
 
 
 class Side(StrEnum):

@@ -1,12 +1,15 @@
 """Detects letters and marks on a radiograph: thin strokes of uniform, extreme brightness with sharp edges.
 
 It uses the white top-hat (Serra 1982), which keeps structures narrower than its window: letters stand out by nearly the
-whole range, vessels and ribs only a little. Black strokes on white are detected on the negative.
+whole range, vessels and ribs only a little. Black strokes on white are detected on the negative. A network must also
+hold it possible that a piece is a letter (``marks.py``, which finds faint letters, and reads), unless it is a bar.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label, maximum_filter, minimum_filter
+
+from pipelines.regions.marks import letter_probability
 
 __all__ = ["marker_mask"]
 
@@ -24,6 +27,8 @@ _GAP = 0.008  # share of the width: blur around a stroke
 _GOES_ON = 0.1  # share of the ring around a letter that may be nearly as bright: other letters, a wire
 _WIDER = 0.004  # share of the width: the blur of a stroke's edge belongs to it
 _SMALLEST = 6  # pixels
+_POSSIBLE = 0.03  # minimum probability of a letter
+_BAR = 0.35  # maximum ratio of the sides of I, 1 and l, which look like many other things
 
 
 def marker_mask(picture: UInt8[np.ndarray, "rows columns"], chest: Mask | None = None) -> Mask:
@@ -59,6 +64,9 @@ def _strokes(values: UInt8[np.ndarray, "rows columns"], chest: Mask | None, *, n
         if not (_is_letter(piece, values[place], width) and _stands_free(pieces, index, place, values)):
             continue
         rows, columns = place
+        frame = (rows.start, columns.start, rows.stop, columns.stop)
+        if not _is_bar(piece) and letter_probability(values, frame) < _POSSIBLE:
+            continue
         middle = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
         if chest is not None and chest[int(middle[0]), int(middle[1])]:
             inside.append((index, piece.shape[0], *middle))
@@ -102,9 +110,11 @@ def _stands_free(
 def _fills(piece: Mask) -> bool:
     """Return True if a piece fills its bounding box as a letter does, unlike a long thin line through it."""
     share = piece.mean()
-    height, length = piece.shape
-    is_bar = min(height, length) <= 0.35 * max(height, length)  # I, 1, l: a bar fills its narrow box
-    return bool(share >= (0.45 if is_bar else 0.16))
+    return bool(share >= (0.45 if _is_bar(piece) else 0.16))  # a bar fills its narrow box
+
+
+def _is_bar(piece: Mask) -> bool:
+    return bool(min(piece.shape) <= _BAR * max(piece.shape))
 
 
 def _in_words(pieces: list[tuple[int, int, float, float]]) -> list[int]:

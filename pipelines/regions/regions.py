@@ -11,7 +11,9 @@ from skimage.measure import block_reduce
 
 from pipelines.regions.chest import Lungs, chest_mask, find_lungs
 from pipelines.regions.markers import marker_mask
+from pipelines.regions.marks import find_marks, mark_mask, side_marker
 from pipelines.regions.text import Area
+from pipelines.study import SideMarker
 
 __all__ = ["Lungs", "Regions", "regions_of"]
 
@@ -32,6 +34,7 @@ class Regions:
     valid: Mask  # False behind collimators and shutters and in padding
     chest: Mask | None  # None if the lungs were not found
     lungs: Lungs | None
+    side_marker: SideMarker | None = None  # None if no letter was read that names a side
 
     @property
     def pixel(self) -> tuple[float, float]:
@@ -70,7 +73,8 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     if lungs is not None:
         lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
-    letters = marker_mask(values, inside)
+    marks = find_marks(values, inside)
+    letters = marker_mask(values, inside) | mark_mask(marks, values.shape)
     scale = values.shape[0] / valid.shape[0], values.shape[1] / valid.shape[1]
     for area in (each.letters or each for each in blanked):
         rows = slice(int(area.top * scale[0]), int(np.ceil(area.bottom * scale[0])))
@@ -82,6 +86,7 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         valid=block_reduce(seen, factor, np.min).astype(bool),  # type: ignore[no-untyped-call]
         chest=None if lungs is None else chest_mask(lungs),
         lungs=lungs,
+        side_marker=side_marker(marks, values.shape[1]),
     )
 
 

@@ -63,6 +63,14 @@ def test_nearly_every_letter_on_the_film_is_found(marked) -> None:
     assert np.mean(found) >= 0.95
 
 
+def test_the_side_marker_is_read_or_not_but_never_wrongly() -> None:
+    read = [(seed, marker) for seed in SEEDS if (marker := regions_of_phantom(seed).side_marker) is not None]
+    assert len(read) >= 0.8 * len(SEEDS)
+    for seed, marker in read:
+        assert (marker.letter, marker.mirrored) == (phantom(seed).anatomy.marker, False)
+        assert marker.right_is_at_left
+
+
 def test_few_films_bear_a_mark_that_nobody_put_there(marked) -> None:
     wrong = []
     for truth, regions in marked:
