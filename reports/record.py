@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema
 
 from pipelines.geometry import Placement
-from pipelines.study import Box, Phrase, PixelStep, Radiograph
+from pipelines.study import Box, Phrase, PixelStep, Radiograph, SideMarker
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -200,6 +200,13 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
     own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
     phrases: tuple[ScoredPhrase, ...]
     untrained: tuple[UntrainedHeatRecord, ...] = ()  # of methods with a bottleneck; empty in records of older versions
+    side_marker: SideMarker | None = None  # None where none was read, and in records of older versions
+
+    @property
+    def contradicting_marker(self) -> SideMarker | None:
+        """The side marker, if it says that the patient's right is where the header says that the left is."""
+        marker = self.side_marker
+        return None if marker is None or marker.right_is_at_left != self.horizontally_flipped else marker
 
     @model_validator(mode="after")
     def _targets_are_boxes(self) -> "ScoredImage":

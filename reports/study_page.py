@@ -33,6 +33,7 @@ from reports.reliance import ErasedView, erased_view
 from reports.review_page import REVIEW_FILES, NeighbourStudies, ReviewSession, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages
+from reports.side_markers import side_marker_sentence
 from reports.targets import target_indices
 from reports.texts import named, text
 from reports.verdicts import verdict_views
@@ -114,6 +115,7 @@ class ImageView:
     left_letter: str | None  # the patient's side at the image's left; None where the projection has no sides
     right_letter: str | None
     hidden_outline: str | None  # SVG path of what the model did not see
+    marker_warning: str | None  # that the side marker contradicts the header
     boxes: tuple[BoxView, ...]
     readers: tuple[str, ...]  # who drew boxes; "" for those without a name
     labels: tuple[str, ...]  # what boxes were drawn for
@@ -199,6 +201,7 @@ def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictur
         left_letter=left,
         right_letter=right,
         hidden_outline=_hidden_outline(image.placement),
+        marker_warning=side_marker_sentence(image),
         boxes=_box_views(image),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),

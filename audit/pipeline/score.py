@@ -80,7 +80,8 @@ class ImageRecorder:
             UntrainedHeatRecord(method=method, heat=f"{prefix}-untrained-{method}", total=total_of(heat))
             for method, heat in untrained.items()
         )
-        return replace(self._image(explained.loaded, phrases, prefix), untrained=stored), heats
+        image = self._image(explained.loaded, phrases, prefix)
+        return replace(image, untrained=stored, side_marker=scorer.side_marker), heats
 
     def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
         image, keys = loaded.case.image, self.redactor.keys

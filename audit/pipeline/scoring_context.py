@@ -21,7 +21,7 @@ from pipelines.findings import added_findings
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area
 from pipelines.regions import regions_of
-from pipelines.study import Case, Image, Phrase, Study
+from pipelines.study import Case, Image, Phrase, Study, View
 from reports.record import Pixel, Score
 from reports.score_catalogue import untrained_name
 from reports.targets import box_ids
@@ -163,8 +163,10 @@ class ImageScorer:
         """
         self._context, self._loaded = context, loaded
         self._untrained = {untrained_name(method): _shown(loaded, stored) for method, stored in untrained.items()}
+        regions = regions_of(loaded.picture, loaded.valid, loaded.blanked)
+        self.side_marker = None if loaded.case.image.view is View.LATERAL else regions.side_marker
         self._shortcuts = ShortcutScorer(
-            regions_of(loaded.picture, loaded.valid, loaded.blanked),
+            regions,
             model_px=loaded.placement.model_px,
             flipped=loaded.case.image.horizontally_flipped,
         )

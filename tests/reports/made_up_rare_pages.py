@@ -11,6 +11,7 @@ from made_up_protocol import make_protocol
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit
+from pipelines.study import SideMarker
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
@@ -25,6 +26,8 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     yield "study of rare outcomes", _study(_rare_outcomes())
     yield "study of misses nearby, stretched", _study(_stretched_misses())
     yield "study without a score", _study(make_study("u", (HEART,)))
+    for at_left in (True, False):
+        yield f"study whose marker contradicts its header, at the left {at_left}", _study(_contradicted(at_left))
     yield "study whose report is masked whole", _study(_masked_whole())
     yield "comparison of everything", render_comparison(_everything_compared())
     yield "comparison on few patients", render_comparison(compared_over(patients=4))
@@ -64,6 +67,13 @@ def names_in(section: str) -> list[str]:
 
 def _study(made: MadeUp) -> str:
     return render_study(made.record, heats=made.heats, pictures=made.pictures)
+
+
+def _contradicted(at_left: bool) -> MadeUp:
+    made = make_study("c", (HEART,))
+    marker = SideMarker(letter="L" if at_left else "R", at_left=at_left)
+    image = replace(made.record.images[0], side_marker=marker)
+    return replace(made, record=made.record.model_copy(update={"images": (image,)}))
 
 
 def _pointing(outcome: str, *, near: str = "miss", reason: str | None = None) -> tuple[Score, ...]:
