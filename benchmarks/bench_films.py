@@ -1,8 +1,9 @@
-"""How well the lungs and the midline are found on real radiographs with lungs drawn by hand.
+"""How well lungs, midline and writing are found on real radiographs.
 
-FOLDER holds ``images/NAME.*`` and ``masks/NAME.left-lung.png`` and ``masks/NAME.right-lung.png`` for each, nonzero
-inside the lung; left and right are the patient's. The Dice coefficient of a lung that was not found is 0. The midline
-of the masks is computed as that of what was found, so that the figure is about borders only.
+Writing is measured on films that ``benchmarks/film_text.csv`` labels. For the lungs, FOLDER holds ``images/NAME.*``
+and ``masks/NAME.left-lung.png`` and ``masks/NAME.right-lung.png`` for each, nonzero inside the lung; left and right are
+the patient's. The Dice coefficient of a lung that was not found is 0. The midline of the masks is computed as that of
+what was found, so that the figure is about borders only.
 """
 
 import time
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from benchmarks.film_text import text_lines
 from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.regions.chest import Lungs, find_lungs
 
@@ -38,19 +40,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     given = parser.parse_args()
     films = [_measured(*film) for film in _films(given.folder)]
-    if not films:
-        parser.error(f"{given.folder}: no image with the masks of both lungs")
+    written = text_lines(given.folder)
+    if not films and not written:
+        parser.error(f"{given.folder}: no image with the masks of both lungs, and none whose text is labelled")
     for film in films:
         midline = "none found" if film.midline is None else f"midline off by {100.0 * film.midline:.1f} %"
         print(f"{film.name}: Dice {film.dice[0]:.3f} and {film.dice[1]:.3f}, {midline}, confidence {film.confidence}")
-    lines = _table(films)
-    print("\n".join(lines))
-    if not given.no_write:
-        write_section("films", command=command_line("bench_films"), lines=lines)
+    for section, lines in (("films", _table(films) if films else []), (f"text on {given.folder.name}", written)):
+        print("\n".join(lines))
+        if lines and not given.no_write:
+            write_section(section, command=command_line("bench_films"), lines=lines)
 
 
 def _films(folder: Path) -> Iterator[tuple[str, UInt8[np.ndarray, "rows columns"], list[Mask]]]:
-    for path in sorted((folder / "images").iterdir()):
+    images = folder / "images"
+    for path in sorted(images.iterdir()) if images.is_dir() else []:
         masks = [folder / "masks" / f"{path.stem}.{side}-lung.png" for side in ("right", "left")]
         if all(mask.exists() for mask in masks):
             yield path.stem, _grey(path), [_grey(mask) > 0 for mask in masks]
