@@ -10,7 +10,7 @@ from reports.board.inputs import BoardInputs
 from reports.grounding import grounding_rows, grounding_summary
 from reports.outcomes import FEW_PHRASES, cohort_summary, method_name, overall_hits
 from reports.page import format_number, format_time
-from reports.planned import planned_summary
+from reports.planned import AnswerRow, PlannedView, planned_view
 from reports.run_record import Estimate, RunRecord
 from reports.score_catalogue import FEW_PATIENTS
 from reports.texts import counted, text
@@ -56,6 +56,20 @@ class VerdictPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """One planned question with its answer."""
+
+    name: str
+    asked: str
+    figure: str
+    margin: str
+    p: str
+    size: str
+    outcome: str
+    answer: str  # "yes" for a planned question that was answered or shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardDocument:
     """Everything that the template sets."""
 
@@ -77,7 +91,8 @@ class BoardDocument:
     few: str
     intervals: str
     limits: tuple[str, ...]
-    plan: str
+    plan: tuple[str, ...]  # sentences
+    planned: tuple[PlannedRow, ...]
     checksums: tuple[Fact, ...]
     checklists: tuple[FilledChecklist, ...] = ()
 
@@ -95,7 +110,7 @@ def board_document(inputs: BoardInputs, *, checklists: Sequence[FilledChecklist]
     run = inputs.run
     axes, findings, more_findings = finding_bars(run)
     groups, more_groups = group_bars(run)
-    views = verdict_views(run)
+    views, planned = verdict_views(run), planned_view(run)
     own = next((view for view, record in zip(views, run.verdicts, strict=True) if record.method == run.method), None)
     return BoardDocument(
         title=document_title(run),
@@ -125,12 +140,34 @@ def board_document(inputs: BoardInputs, *, checklists: Sequence[FilledChecklist]
         few=text("board.few", phrases=FEW_PHRASES, patients=FEW_PATIENTS),
         intervals=run.intervals,
         limits=_limits(inputs),
-        plan=planned_summary(run) or text("board.no_protocol"),
+        plan=_plan(planned),
+        planned=() if planned is None else tuple(_planned_row(row, planned) for row in planned.rows),
         checksums=(
             Fact(name=text("parts.weights"), value=run.model.sha256, is_code=True),
+            *(() if planned is None else (Fact(name=text("board.protocol"), value=planned.sha256, is_code=True),)),
             *(Fact(name=name, value=value, is_code=True) for name, value in inputs.checksums.items()),
         ),
         checklists=tuple(checklists),
+    )
+
+
+def _plan(planned: PlannedView | None) -> tuple[str, ...]:
+    if planned is None:
+        return (text("board.no_protocol"),)
+    rest = text("board.rest_exploratory") if planned.is_planned else text("board.all_exploratory")
+    return planned.standing, planned.rule, rest
+
+
+def _planned_row(row: AnswerRow, planned: PlannedView) -> PlannedRow:
+    return PlannedRow(
+        name=row.name,
+        asked=row.asked,
+        figure=_with_interval(row.estimate, digits=3),
+        margin=format_number(row.margin, 3),
+        p=row.p,
+        size=row.size,
+        outcome=row.outcome,
+        answer="yes" if row.is_good and planned.is_planned else "unknown",
     )
 
 
@@ -188,14 +225,14 @@ def _test(step: StepView) -> StepRow:
     )
 
 
-def _with_interval(figure: Estimate | None) -> str:
+def _with_interval(figure: Estimate | None, digits: int = 2) -> str:
     if figure is None:
         return "–"
     return text(
         "board.with_interval",
-        value=format_number(figure.estimate),
-        low=format_number(figure.low),
-        high=format_number(figure.high),
+        value=format_number(figure.estimate, digits),
+        low=format_number(figure.low, digits),
+        high=format_number(figure.high, digits),
     )
 
 

@@ -15,7 +15,15 @@ from reports.board.document import BoardDocument
 __all__ = ["template_data", "typeset"]
 
 _TEMPLATE: Final = Path(__file__).with_name("board.typ")
-_TEXTS: Final = ("board.", "common.", "parts.", "grounding.", "judgement.", "page.")  # sections that the template uses
+_TEXTS: Final = (
+    "board.",
+    "common.",
+    "parts.",
+    "grounding.",
+    "judgement.",
+    "page.",
+    "protocol.",
+)  # sections that the template uses
 _STANDARD: Final = "ua-1"
 """PDF/UA-1: tagged, with a title and a language, so that a screen reader follows it."""
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from made_up_pages import full_run, make_subgroup
+from made_up_pages import ESTIMATE, full_run, make_subgroup
 from made_up_protocol import make_protocol
 
 from reports.board.checklists import CHECKLISTS, as_csv, fill
@@ -11,7 +11,8 @@ from reports.board.document import board_document
 from reports.board.inputs import BoardInputs
 from reports.board.model_card import card_as_markdown, model_card
 from reports.board.typesetting import template_data
-from reports.run_record import FailureRecord, RunRecord
+from reports.protocol_record import PlannedSize, Protocol, SuperiorityQuestion
+from reports.run_record import FailureRecord, PlannedAnswer, ProtocolRecord, RunRecord
 from reports.score_catalogue import HUMAN, POINTING
 from reports.texts import all_texts
 
@@ -47,6 +48,15 @@ def board_run(**changes: object) -> RunRecord:
     return run.model_copy(update=fields | changes)
 
 
+def planned(*, before_results: bool = True) -> ProtocolRecord:
+    """Make a protocol of one question, with its answer."""
+    size = PlannedSize(patients=50, studies=60, phrases=90)
+    question = SuperiorityQuestion(kind="superiority", name="above blind maps", margin=0.1, size=size)
+    content = Protocol(method="m2ib", alpha=0.05, power=0.8, multiplicity="holm", questions=(question,))
+    answer = PlannedAnswer(question=question.name, outcome="shown", estimate=ESTIMATE, p=0.004, reference="random")
+    return ProtocolRecord(sha256="c" * 64, content=content, before_results=before_results, answers=(answer,))
+
+
 def board_inputs(**changes: object) -> BoardInputs:
     """Make what the document is made of."""
     return BoardInputs(
@@ -65,6 +75,8 @@ def board_texts() -> Iterator[tuple[str, str]]:
         ("full", board_inputs()),
         ("many groups", board_inputs(subgroups=tuple(many), cosine_tests=(*tests, *answered))),
         ("a protocol", board_inputs(protocol=make_protocol())),
+        ("planned", board_inputs(protocol=planned())),
+        ("planned late", board_inputs(protocol=planned(before_results=False))),
         ("nothing measured", board_inputs(verdicts=(), subgroups=(), summaries=())),
     ):
         filled = [fill(checklist, inputs) for checklist in CHECKLISTS]

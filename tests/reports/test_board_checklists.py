@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from made_up_board import board_inputs
+from made_up_board import board_inputs, planned
 from made_up_cohort import make_cohort
 
 from audit.cli.reporting import Checklist
@@ -52,6 +52,14 @@ def test_an_item_has_a_value_with_its_place_or_says_that_it_is_not_answered(name
 
 def test_a_full_run_answers_everything_that_an_audit_can_answer() -> None:
     assert {name for name in ANSWERS if answer_to(name, board_inputs()) is None} == NEVER
+
+
+def test_a_protocol_answers_the_items_of_protocol_and_sample_size() -> None:
+    inputs = board_inputs(protocol=planned())
+    assert all(answer_to(name, inputs) is not None for name in ANSWERS)
+    by_number = {row.number: row for row in fill("claim2024", inputs).items}
+    assert by_number["21"].answer == "above blind maps: 50 patients"
+    assert "c" * 64 in by_number["42"].answer
 
 
 def test_a_run_without_measurements_leaves_their_items_open() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up_board import NAME_OF_FILE, UNSCORED, board_inputs
+from made_up_board import NAME_OF_FILE, UNSCORED, board_inputs, planned
 from made_up_cohort import make_cohort
 from pdf_text import pages_of, text_of_pdf
 
@@ -90,6 +90,24 @@ def test_the_flow_counts_exclusions_by_stage_and_phrases_without_a_score_by_reas
     assert joined.exclusions[-1] == "3 studies still to be audited"
     assert audited.exclusions == tuple(f"{count} phrases: {reason}" for reason, count in UNSCORED.items())
     assert scored.lines == ("55 scored phrases", "of 24 patients")
+
+
+def test_planned_questions_stand_with_their_answers_and_all_else_is_called_exploratory() -> None:
+    document = board_document(board_inputs(protocol=planned()))
+    text = squeezed(text_of_pdf(typeset(document, made=MADE)))
+    assert squeezed("above blind maps") in text
+    assert squeezed("All other figures of this document are exploratory") in text
+    assert squeezed("No protocol was given") not in text
+    assert "c" * 64 in text
+    (row,) = document.planned
+    assert (row.outcome, row.size, row.answer) == ("shown", "20 of 50", "yes")
+
+
+def test_an_answer_to_a_protocol_that_came_late_does_not_count_as_planned() -> None:
+    document = board_document(board_inputs(protocol=planned(before_results=False)))
+    assert [row.answer for row in document.planned] == ["unknown"]
+    assert "none of these questions counts as planned" in document.plan[0]
+    assert document.plan[-1] == "All figures of this document are exploratory."
 
 
 def test_an_interval_lies_on_its_axis_and_what_is_outside_at_the_end() -> None:
