@@ -25,6 +25,7 @@ from audit.controls.verdict_rule import (
     LEAST_PHRASES,
     MARKER_SHARE,
     RULE,
+    WEAK_AREA,
 )
 from audit.metrics.against_blind import best_blind, hits_with_blind, values_of
 from audit.metrics.statistics import Interval, paired_difference, patient_interval, recorded
@@ -49,7 +50,7 @@ from reports.score_catalogue import (
     mean_heat_name,
 )
 
-__all__ = ["verdict_of"]
+__all__ = ["recognition_step", "verdict_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def _asked(
 ) -> Iterator[_Asked]:
     """Run every test, in the order of the rule."""
     hits, results = hits_with_blind(table, method), {test.test: test.result for test in tests if test.finding is None}
-    recognition = _recognition(results.get(PERCENTILE))
+    recognition = recognition_step(results.get(PERCENTILE))
     mean_heat = _mean_heat(hits, table, method)
     yield _Asked(step=_enough(hits), if_failed="too few cases to say")
     yield _Asked(step=recognition, if_failed="ignores the image")
@@ -176,7 +177,8 @@ def _enough(hits: pd.DataFrame) -> VerdictStep:
     )
 
 
-def _recognition(auc: Estimate | None) -> VerdictStep:
+def recognition_step(auc: Estimate | None) -> VerdictStep:
+    """Test the area under the ROC curve of a phrase's own image; None if it was not measured."""
     if auc is None:
         sentence = (
             "not asked whether the model recognises the image: no embeddings are stored, or no image lacks a finding"
@@ -186,7 +188,12 @@ def _recognition(auc: Estimate | None) -> VerdictStep:
         f"of other patients' images without the finding, a phrase ranks {_format(auc)} below its own image, in "
         f"{counted(auc.cases, 'phrase')}"
     )
-    return _step("recognition", auc, sentence, limit=CHANCE, is_failed=auc.low <= CHANCE)
+    may_be_chance = auc.low <= CHANCE
+    step = _step("recognition", auc, sentence, limit=CHANCE, is_failed=may_be_chance and auc.high < WEAK_AREA)
+    if step.outcome != "passed" or not may_be_chance:
+        return step
+    sentence += f"; the interval holds {CHANCE} and {WEAK_AREA}, so more patients are required"
+    return step.model_copy(update={"outcome": "too few cases", "sentence": sentence})
 
 
 def _blank(fall: Estimate | None, *, is_constant: bool) -> VerdictStep:

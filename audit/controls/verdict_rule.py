@@ -16,6 +16,7 @@ __all__ = [
     "LEAST_PHRASES",
     "MARKER_SHARE",
     "RULE",
+    "WEAK_AREA",
 ]
 
 LEAST_PHRASES, LEAST_PATIENTS = 100, 20
@@ -27,6 +28,10 @@ LEAST_OF_PART: Final = (20, 10)
 
 CHANCE: Final = 0.5
 """The area under the ROC curve of a model that ignores the image."""
+
+WEAK_AREA: Final = 0.6
+"""An area that may be as large is not known to be that of a model that ignores the image: an interval that holds both
+:data:`CHANCE` and this leaves recognition open (``benchmarks/bench_recognition.py`` measures how often)."""
 
 BLANK_SD: Final = 0.1
 """A change of the cosine within this is none, in standard deviations of a phrase's cosines over the images."""
@@ -45,7 +50,8 @@ Fewer than {LEAST_PHRASES} scored phrases or {LEAST_PATIENTS} patients: too few 
 few are weak references.
 
 Recognition: the area under the ROC curve of a phrase's own image among other patients' images without the finding is
-not above {CHANCE}, by the lower end of the interval: ignores the image.
+not above {CHANCE}, by the lower end of the interval, and below {WEAK_AREA}, by the upper end: ignores the image. An
+interval that holds both leaves the test open.
 
 With a blank image the cosine changes by less than {BLANK_SD} standard deviations of a phrase's cosines over the
 images, by both ends of the interval: ignores the image.
