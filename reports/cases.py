@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from reports.grounding import recognises
+from reports.grounding import prefers_opposite, recognises
 from reports.outcomes import Outcome, outcome_of
 from reports.page import format_number, format_percent
 from reports.record import ScoredImage, ScoredPhrase, StudyRecord
@@ -78,6 +78,7 @@ class _JudgedPhrase:
     is_near: bool  # the peak lies within the tolerance of the box
     percentile: float | None
     recognised: bool | None
+    prefers_opposite: bool
     relies: bool | None
     reliance: float | None  # fall for the region minus the mean fall elsewhere, of the cosine
 
@@ -146,7 +147,7 @@ class CaseLists:
         signs = []
         if case.percentile is not None:
             signs.append(text("cases.above", share=format_percent(case.percentile)))
-        if case.recognised is False and (case.percentile is None or case.percentile >= 0.5):
+        if case.prefers_opposite:
             signs.append(text("cases.prefers_opposite"))
         sd = self._run.cosine_sd
         if case.reliance is not None and sd is not None and sd > COSINE_ROUNDING:
@@ -188,6 +189,7 @@ def _judged(phrase: ScoredPhrase, image: ScoredImage, test: PhraseTest | None, *
         is_near=_score(phrase, method, POINTING_NEAR) == 1.0,
         percentile=None if test is None else test.percentile,
         recognised=recognises(test),
+        prefers_opposite=prefers_opposite(test),
         relies=None if falls is None else relies_on_region(falls),
         reliance=None if falls is None else falls.region - falls.mean_elsewhere,
     )

@@ -27,6 +27,7 @@ __all__ = [
     "cosine_rows",
     "grounding_rows",
     "grounding_summary",
+    "prefers_opposite",
     "recall_sentence",
     "recognised",
     "recognises",
@@ -64,17 +65,19 @@ class GroundingRow:
 def recognises(test: PhraseTest | None) -> bool | None:
     """Return whether the model recognises one phrase's image: clearly, clearly not, or None.
 
-    It does if the image is ranked above at least :data:`RECOGNISED_FROM` of the images without the finding and the
-    phrase wins every comparison that was made; it does not if the image is ranked below half of them, or if the
-    negation or the other side wins.
+    It does if the image is ranked above at least :data:`RECOGNISED_FROM` of the images without the finding, and does
+    not if it is ranked below half of them. This is the rank whose mean :func:`grounding_rows` shows; comparisons with
+    the negation and the other side decide nothing, as there.
     """
-    if test is None:
+    if test is None or test.percentile is None:
         return None
-    won = [value for value in (test.beats_negation, test.beats_other_side) if value is not None]
-    if any(value < 0.5 for value in won) or (test.percentile is not None and test.percentile < 0.5):
-        return False
-    is_clear = test.percentile is not None and test.percentile >= RECOGNISED_FROM and all(value > 0.5 for value in won)
-    return True if is_clear else None
+    return True if test.percentile >= RECOGNISED_FROM else False if test.percentile < 0.5 else None
+
+
+def prefers_opposite(test: PhraseTest | None) -> bool:
+    """Return True if the negation of a phrase, or its other side, has a higher cosine than the phrase itself."""
+    won = () if test is None else (test.beats_negation, test.beats_other_side)
+    return any(value is not None and value < 0.5 for value in won)
 
 
 def recognised(phrase: ScoredPhrase, test: PhraseTest | None) -> str | None:
@@ -167,7 +170,9 @@ def grounding_summary(rows: Sequence[GroundingRow]) -> str | None:
 def cosine_rows(run: RunRecord) -> tuple[tuple[str, CosineTest], ...]:
     """List every test over all phrases with its name; retrieval has a sentence of its own."""
     return tuple(
-        (score_name(test.test), test) for test in run.cosine_tests if test.finding is None and test.test in SCORES
+        (score_name(test.test), test)
+        for test in run.cosine_tests
+        if test.finding is None and test.test in SCORES and test.kind != "absence"
     )
 
 

@@ -141,12 +141,13 @@ def _lead(falls: Falls | None) -> str:
     if falls is None:
         return text("grounding.not_measured")
     relies = relies_on_region(falls)
-    refuted = "rises" if falls.region < -COSINE_ROUNDING else "does_not_depend"
-    answer = "between" if relies is None else "depends" if relies else refuted
+    answer = "between" if relies is None else "depends" if relies else "does_not_depend"
+    rises = [fall < -COSINE_ROUNDING for fall in (falls.region, falls.mean_elsewhere)]
+    both = {(False, False): "", (False, True): "_elsewhere_rises", (True, False): "_rises", (True, True): "_both_rise"}
     return text(
-        f"grounding.{answer}",
-        region=format_number(abs(falls.region) if answer == "rises" else falls.region, 2),
-        elsewhere=format_number(falls.mean_elsewhere, 2),
+        f"grounding.{answer}{both[rises[0], rises[1]]}",
+        region=format_number(abs(falls.region), 2),
+        elsewhere=format_number(abs(falls.mean_elsewhere), 2),
         places=counted("place", len(falls.elsewhere)),
     )
 

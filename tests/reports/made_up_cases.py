@@ -11,7 +11,7 @@ from reports.score_catalogue import ENERGY, PERCENTILE, POINTING, POINTING_NEAR,
 
 RECOGNISED = PhraseTest(percentile=0.97, images=40, beats_negation=1.0)
 LOST = PhraseTest(percentile=0.2, images=40, beats_negation=1.0)
-NEGATED = PhraseTest(percentile=0.6, images=40, beats_negation=0.0)
+NEGATED = PhraseTest(percentile=0.3, images=40, beats_negation=0.0)
 UNCLEAR = PhraseTest(percentile=0.7, images=40)
 
 COSINE = EFFUSION.cosine
@@ -42,9 +42,10 @@ LOST_RELIES = Case(name="lost relies", outcome="unscored", near="unscored", test
 LOST_NEARBY = Case(name="lost nearby", outcome="miss", near="hit", test=LOST)
 LOST_ALL = Case(name="lost all", outcome="miss", near="miss", falls=(0.0, 0.1), test=LOST)
 UNCLEAR_HIT = Case(name="unclear hit", test=UNCLEAR)
+ONLY_NEGATED = Case(name="only negated", test=PhraseTest(percentile=0.6, images=40, beats_negation=0.0))
 ALL = (
     *(GROUNDED, NO_RELIANCE, PARTLY_RELIES, ELSEWHERE, NEARBY, BOTH, NOT_ERASED, UNKNOWN_HIT),
-    *(LOST_HIT, LOST_RELIES, LOST_NEARBY, LOST_ALL, UNCLEAR_HIT),
+    *(LOST_HIT, LOST_RELIES, LOST_NEARBY, LOST_ALL, UNCLEAR_HIT, ONLY_NEGATED),
 )
 
 

@@ -1,6 +1,7 @@
 """What pages say of recognition, reliance and localisation, of a phrase and of each finding."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from made_up_cases import answered_run, with_differences
@@ -15,7 +16,7 @@ from reports.grounding import (
     recognises,
     sample_sentence,
 )
-from reports.reliance import Falls, relies_on_region
+from reports.reliance import Falls, erased_view, relies_on_region
 from reports.run_record import CosineTest, Estimate, PhraseTest
 from reports.score_catalogue import RECALL
 from reports.study_page import render_study
@@ -94,19 +95,47 @@ def test_a_phrase_relies_on_its_region_if_no_other_place_costs_as_much(region, e
 
 
 @pytest.mark.parametrize(
+    ("region", "elsewhere", "said"),
+    [
+        (0.2, (0.1,), "falls by 0.20, more than without each of 1 place of equal area elsewhere (0.10 on average)"),
+        (
+            0.2,
+            (-0.1,),
+            "falls by 0.20; without each of 1 place of equal area elsewhere it falls less or rises",
+        ),
+        (-0.1, (-0.2,), "rises by 0.10, less than without each of 1 place of equal area elsewhere (rise of 0.20"),
+        (-0.1, (0.05, -0.35), "rises by 0.10, less than without an equal area elsewhere on average (rise of 0.15"),
+        (0.1, (0.2, -0.3), "falls by 0.10, more than without an equal area elsewhere on average (rise of 0.05"),
+        (-0.2, (-0.1,), "rises by 0.20, no less than without an equal area elsewhere (rise of 0.10"),
+        (-0.2, (0.1,), "rises by 0.20; without an equal area elsewhere it falls by 0.10"),
+        (0.1, (0.2,), "falls by 0.10, no more than without an equal area elsewhere (0.20"),
+    ],
+)
+def test_a_rise_of_the_cosine_is_no_fall_by_less_than_nothing(region, elsewhere, said) -> None:
+    made, _ = erased_study()
+    phrase = made.record.images[0].phrases[0]
+    assert phrase.erased is not None
+    cosines = {"region": phrase.cosine - region, "elsewhere": tuple(phrase.cosine - fall for fall in elsewhere)}
+    changed = replace(phrase, erased=phrase.erased.model_copy(update=cosines))
+    view = erased_view(changed, made.pictures, sd=None, study="a", has_own_boxes=True)
+    assert view is not None
+    assert said in view.lead
+    assert "\N{MINUS SIGN}" not in view.lead
+
+
+@pytest.mark.parametrize(
     ("test", "answer"),
     [
         (None, None),
         (PhraseTest(), None),
         (PhraseTest(percentile=0.95), True),
-        (PhraseTest(percentile=0.95, beats_negation=1.0, beats_other_side=0.5), None),
-        (PhraseTest(percentile=0.95, beats_other_side=0.0), False),
+        (PhraseTest(percentile=0.95, beats_negation=0.0, beats_other_side=0.0), True),
         (PhraseTest(percentile=0.7), None),
         (PhraseTest(percentile=0.4, beats_negation=1.0), False),
-        (PhraseTest(beats_negation=1.0), None),
+        (PhraseTest(beats_negation=0.0), None),
     ],
 )
-def test_a_phrase_is_recognised_if_it_wins_clearly(test: PhraseTest | None, answer: bool | None) -> None:
+def test_a_phrase_is_recognised_by_the_rank_that_the_table_shows(test: PhraseTest | None, answer: bool | None) -> None:
     assert recognises(test) is answer
 
 
