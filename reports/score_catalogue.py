@@ -7,6 +7,7 @@ score without an entry there is shown by its name.
 
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Final, Literal
 
 from reports.run_record import ScoreDifference
@@ -75,6 +76,16 @@ __all__ = [
 ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance", "words"]
 
 
+_LIMITS: Final = {
+    "hit": (0.0, 1.0),
+    "share": (0.0, 1.0),
+    "IoU": (0.0, 1.0),
+    "percent": (0.0, inf),
+    "rank": (1.0, inf),
+    "correlation": (-1.0, 1.0),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSpec:
     """One score of a heat."""
@@ -97,6 +108,11 @@ class ScoreSpec:
     def label(self) -> str:
         """Its wording on pages."""
         return named("score", self.name)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest possible value, infinite where there is none."""
+        return _LIMITS.get(self.unit, (-inf, inf))
 
     @property
     def is_pointing(self) -> bool:

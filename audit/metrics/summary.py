@@ -14,6 +14,7 @@ from reports.run_record import ScoreDifference, ScoreSummary
 from reports.score_catalogue import (
     BLIND_METHODS,
     REFERENCES,
+    SCORES,
     is_reference,
     mean_heat_name,
     shuffled_name,
@@ -184,6 +185,9 @@ class _Cases:
         )
         beside = () if is_reference(name["method"]) else self._differences(name["method"], selected, averaging)
         low, high = (interval.low, interval.high) if interval.is_bounded else (None, None)
+        if low is not None and high is not None and name["score"] in SCORES:
+            least, most = SCORES[name["score"]].limits  # ranks of 1 look like hits, and others like any number
+            low, high = max(low, least), min(high, most)
         numbers = {"estimate": interval.estimate, "low": low, "high": high}
         return ScoreSummary.model_validate({**about, **numbers, "differences": tuple(beside)})
 

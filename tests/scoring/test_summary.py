@@ -7,7 +7,7 @@ from audit.metrics.overlap import LEVELS
 from audit.metrics.statistics import paired_difference
 from audit.metrics.summary import iou_at_cohort_threshold, score_table, summarise
 from reports.run_record import ScoreSummary
-from reports.score_catalogue import COHORT_IOU, POINTING
+from reports.score_catalogue import COHORT_IOU, MEAN_HEAT_CORRELATION, POINTING, WORDS_RANK
 
 
 def row(patient: str, value: float | None, *, finding: str = "nodule", method: str = "m2ib") -> dict[str, object]:
@@ -39,6 +39,22 @@ def test_unscored_cases_never_enter_a_denominator_and_are_counted() -> None:
     assert (micro.estimate, micro.scored, micro.unscored, micro.patients) == (pytest.approx(2 / 3), 3, 1, 3)
     assert found["macro", None].estimate == pytest.approx(0.75)
     assert found["micro", "nodule"].estimate == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "least", "most"),
+    [
+        (WORDS_RANK, (1.0, 1.0, 1.0, 4.0), 1.0, np.inf),
+        (WORDS_RANK, (1.0, 1.0, 1.0, 1.0), 1.0, np.inf),
+        (MEAN_HEAT_CORRELATION, (0.99, 0.98, 0.99, -0.6), -1.0, 1.0),
+    ],
+)
+def test_an_interval_ends_within_what_its_score_may_be(
+    score: str, values: tuple[float, ...], least: float, most: float
+) -> None:
+    rows = [{**row(name, value), "score": score} for name, value in zip("abcd", values, strict=True)]
+    for summary in summarise(score_table(rows)):
+        assert least <= summary.low <= summary.estimate <= summary.high <= most
 
 
 def test_a_score_that_nobody_could_measure_has_no_estimate() -> None:
