@@ -18,7 +18,8 @@ from pathlib import Path
 
 from audit.configuration import InputsConfig
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import FinishedStudy, Tally, conclude
+from audit.pipeline.aggregate import Tally, conclude
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.inputs import gather
 from audit.pipeline.score_table import GrowingTable
 from audit.pipeline.scoring_context import PatientPseudonyms, ScoringContext

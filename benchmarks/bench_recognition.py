@@ -17,7 +17,7 @@ from benchmarks.machine import command_line, command_parser, write_section
 from reports.score_catalogue import PERCENTILE
 
 AREAS = (0.5, 0.55, 0.6, 0.7, 0.8)
-PATIENTS = (25, 50, 100, 200)
+PATIENTS = (25, 50, 100)
 _FINDINGS = 5
 _SCALE = 0.05  # of the deviates, so that vectors of length 1 can hold five of them
 

@@ -15,6 +15,7 @@ from pipelines.boxes.placing import place_boxes
 from pipelines.dicom.decode import MAX_PIXELS
 from pipelines.errors import CohortError
 from pipelines.study import Case, Context, Exclusion, Image, Study
+from pipelines.text.absent import absent_phrases, is_refuted_by
 from pipelines.text.joining import JoinedReports, join_reports
 from pipelines.text.language import language_of
 from pipelines.text.phrases import phrases_of
@@ -29,8 +30,8 @@ _WITHOUT_REPORT = (
 )
 _IN_LANGUAGE = "the report is in {}; findings and negation are read in English only: translate it to have it audited"
 _WITHOUT_PHRASE = (
-    "the report's findings and impression name no known finding as present or uncertain, so there is nothing to "
-    "put to the model; `m2ib-audit findings` lists the known ones, and --findings FILE adds others"
+    "the report's findings and impression neither name nor deny a known finding, so there is nothing to put to the "
+    "model; `m2ib-audit findings` lists the known ones, and --findings FILE adds others"
 )
 
 
@@ -58,15 +59,13 @@ class Cohort:
     boxes_on: Mapping[Image, int] = field(default_factory=dict)  # number of boxes on each image, audited or not
 
 
-def join(
-    images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None, *, include_absent: bool = False
-) -> Cohort:
+def join(images: Sequence[Image], reports: ReportTable, boxes: BoxTable | None = None) -> Cohort:
     """Join images, reports and boxes into at least one study: see :func:`match`.
 
     Raises:
         CohortError: there is nothing to audit.
     """
-    cohort = match(images, reports, boxes, include_absent=include_absent)
+    cohort = match(images, reports, boxes)
     if cohort.nothing is not None:
         raise CohortError(cohort.nothing)
     return cohort
@@ -77,7 +76,6 @@ def match(
     reports: ReportTable,
     boxes: BoxTable | None = None,
     *,
-    include_absent: bool = False,
     without: Sequence[Exclusion] = (),
     selected: bool = False,
 ) -> Cohort:
@@ -87,7 +85,6 @@ def match(
         images: the images to audit; several of one study result in several cases.
         reports: the reports as read; a study with two different reports is excluded.
         boxes: the boxes as read; they are rescaled to each image's own pixels and clipped here.
-        include_absent: keep phrases that deny a finding; by default they are excluded.
         without: files that were excluded before: a report named after one of them is not reported as an orphan.
         selected: the images are a selection, so that a report of none of them is excluded by rule.
     """
@@ -98,7 +95,6 @@ def match(
     drawn = BoxTable(rows=(), left_out=()) if boxes is None else boxes
     placed = place_boxes(images, drawn.rows)
     left_out = [*reports.left_out, *drawn.left_out, *joined.left_out, *placed.left_out]
-    contexts = {Context.PRESENT, Context.UNCERTAIN} | ({Context.ABSENT} if include_absent else set())
     studies: list[Study] = []
     languages: Counter[str] = Counter()
     for uid, members in by_study.items():
@@ -113,13 +109,21 @@ def match(
             sources = (found.report.source, *(image.source for image in members))
             left_out += [_left_out(source, _IN_LANGUAGE.format(language), failed=False) for source in sources]
             continue
-        phrases = tuple(phrase for phrase in phrases_of(found.report.text) if phrase.context in contexts)
-        if not phrases:
+        named = phrases_of(found.report.text)
+        phrases = tuple(phrase for phrase in named if phrase.context in {Context.PRESENT, Context.UNCERTAIN})
+        drawn_for = {box.label for image in members for box in placed.by_image.get(image, ())}
+        absent = tuple(
+            phrase
+            for phrase in absent_phrases(found.report.text, named)
+            if not any(is_refuted_by(str(phrase.finding), label) for label in drawn_for)
+        )
+        if not (phrases or absent):
             sources = (found.report.source, *(image.source for image in members))
             left_out += [_left_out(source, _WITHOUT_PHRASE, failed=False) for source in sources]
             continue
         cases = tuple(
-            Case(image=image, phrases=phrases, boxes=tuple(placed.by_image.get(image, ()))) for image in members
+            Case(image=image, phrases=phrases, boxes=tuple(placed.by_image.get(image, ())), absent=absent)
+            for image in members
         )
         studies.append(Study(study_instance_uid=uid, report=found.report, report_joined_by=found.by.value, cases=cases))
     joins = {each.report.source: Join(uid, each.by.value) for uid, each in joined.by_study.items()}
@@ -154,8 +158,8 @@ def _nothing(images: int, reports: ReportTable, boxes: int, joined: JoinedReport
         )
     elif joined.by_study:
         remedy = (
-            f"{len(joined.by_study)} reports joined their studies and name no known finding as present or uncertain; "
-            "look at one of them, and at its FINDINGS and IMPRESSION"
+            f"{len(joined.by_study)} reports joined their studies and neither name nor deny a known finding; look at "
+            "one of them, and at its FINDINGS and IMPRESSION"
         )
     elif joined.ambiguous:
         remedy = "several different reports belong to each study; `m2ib-audit check` names them"

@@ -202,7 +202,7 @@ class Identifiers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrase:
-    """One sentence of a report that is given to the model, with what it claims."""
+    """One sentence of a report with what it claims about one finding."""
 
     text: str  # preceded by the previous sentence if a pronoun refers to a finding named there
     section: str  # "findings" or "impression"
@@ -236,6 +236,8 @@ class Case:
     image: Image
     phrases: tuple[Phrase, ...]
     boxes: tuple[Box, ...]
+    absent: tuple[Phrase, ...] = ()
+    """What the report denies of the whole image (:mod:`pipelines.text.absent`); ``phrases`` are what it affirms"""
     targets: tuple[tuple[int, ...], ...] | None = None
     """For each phrase the indices of its boxes in ``boxes``; None: see :func:`pipelines.boxes.table.match_boxes`"""
 

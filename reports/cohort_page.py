@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from reports.absence import absence_headings, absence_rows, absence_summary
 from reports.cases import CaseLists
 from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence, sample_sentence
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
@@ -173,6 +174,9 @@ def render_cohort(
         "grounding_summary": grounding_summary(grounding),
         "cosine_tests": cosine_rows(run),
         "compared": [sentence for sentence in (sample_sentence(run), recall_sentence(run)) if sentence],
+        "absence": absence_rows(run),
+        "absence_summary": absence_summary(run),
+        "absence_headings": absence_headings(),
         "controls": control_rows(run),
         "evidence": evidence_sentences(run),
         "shortcuts": shortcut_rows(run),

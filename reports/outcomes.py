@@ -146,6 +146,9 @@ def study_summary(record: StudyRecord) -> str:
     phrases = [phrase for image in record.images for phrase in image.phrases]
     images = counted("image", len(record.images))
     if not phrases:
+        absent = sum(len(image.absent) for image in record.images)
+        if absent:
+            return text("summary.study_normal", images=images, absent=counted("absent_phrase", absent))
         return text("summary.study_without_phrase", images=images)
     outcomes = [outcome_of(phrase, method=record.method) for phrase in phrases]
     hits, unscored = outcomes.count("hit"), outcomes.count("unscored")

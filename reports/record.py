@@ -6,6 +6,7 @@ keys, scores and file names to them. A reader refuses any other ``schema_version
 """
 
 from collections.abc import Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Literal, cast
 
@@ -22,6 +23,7 @@ __all__ = [
     "ErasedRecord",
     "ExcludedImage",
     "FailedStudyRecord",
+    "FindingCosines",
     "FingerprintRecord",
     "ModelRecord",
     "OmittedSentence",
@@ -174,6 +176,13 @@ class OwnBoxes(Record):
     other_side_cosines: tuple[float | None, ...] = ()  # of each phrase; empty in records of version 0.1.0
 
 
+class FindingCosines(Record):
+    """The cosines of an image with one finding asserted ("Pleural effusion.") and denied ("No pleural effusion.")."""
+
+    asserted: float
+    denied: float
+
+
 class UntrainedHeatRecord(Record):
     """The heat of a method with a bottleneck before its first step, which is the same for every phrase of an image."""
 
@@ -199,6 +208,8 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
     boxes: tuple[ScoredBox, ...]
     own: OwnBoxes | None = None  # the run's own boxes, while the image is scored against those of another file
     phrases: tuple[ScoredPhrase, ...]
+    absent: tuple[Phrase, ...] = ()  # what the report denies of the whole image, masked; it has no heat
+    finding_cosines: dict[str, FindingCosines] = field(default_factory=dict)  # of every known finding
     untrained: tuple[UntrainedHeatRecord, ...] = ()  # of methods with a bottleneck; empty in records of older versions
     side_marker: SideMarker | None = None  # None where none was read, and in records of older versions
 

@@ -143,9 +143,12 @@ def _lead(falls: Falls | None) -> str:
     relies = relies_on_region(falls)
     answer = "between" if relies is None else "depends" if relies else "does_not_depend"
     rises = [fall < -COSINE_ROUNDING for fall in (falls.region, falls.mean_elsewhere)]
-    both = {(False, False): "", (False, True): "_elsewhere_rises", (True, False): "_rises", (True, True): "_both_rise"}
+    names = {(False, True): "_elsewhere_rises", (True, False): "_rises", (True, True): "_both_rise"}
+    which = names.get((rises[0], rises[1]), "")
+    if answer == "does_not_depend" and not rises[0]:  # elsewhere it rises by no more than rounding
+        which = ""
     return text(
-        f"grounding.{answer}{both[rises[0], rises[1]]}",
+        f"grounding.{answer}{which}",
         region=format_number(abs(falls.region), 2),
         elsewhere=format_number(abs(falls.mean_elsewhere), 2),
         places=counted("place", len(falls.elsewhere)),

@@ -9,6 +9,7 @@ from reports.protocol_record import Protocol
 from reports.record import SCHEMA_VERSION, ModelRecord, Record, Scalar
 
 __all__ = [
+    "AbsenceTest",
     "ConfigValue",
     "ControlSummary",
     "CosineTest",
@@ -73,7 +74,7 @@ class Estimate(Record):
 class CosineTest(Record):
     """One test of the model's cosines, without heat, over the cohort or over the phrases of one finding."""
 
-    kind: Literal["recognition", "reliance"]
+    kind: Literal["recognition", "reliance", "absence"]
     test: str  # a name of the score catalogue, or "recall of reports at 5"
     finding: str | None  # None: all phrases
     result: Estimate  # reliance: in standard deviations of a phrase's cosines over the cohort's images
@@ -87,6 +88,13 @@ class PhraseTest(Record):
     images: int | None = None  # of other patients without the finding, which the percentile compares with
     beats_negation: float | None = None
     beats_other_side: float | None = None
+
+
+class AbsenceTest(Record):
+    """The rank of an image without a finding among other patients' images that have it."""
+
+    percentile: float | None = None  # share of them with a higher cosine with the assertion; None: there is none
+    images: int = 0  # number of them
 
 
 class ControlSummary(Record):
@@ -283,6 +291,7 @@ class RunRecord(Record):
     cosine_tests: tuple[CosineTest, ...] = ()  # recognition and reliance; empty in runs of older versions
     cosine_sd: float | None = None  # standard deviation of a phrase's cosines over the cohort's images
     recognised: dict[str, tuple[PhraseTest, ...]] = Field(default_factory=dict)  # by key of the image, by phrase
+    absence: dict[str, dict[str, AbsenceTest]] = Field(default_factory=dict)  # by key of the image, by finding
     failures: tuple[FailureRecord, ...]
     own_failures: tuple[FailureRecord, ...] | None = None
     """What the run listed, while it is scored against the boxes of another file, whose failures stand in its place"""

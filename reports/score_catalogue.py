@@ -14,7 +14,9 @@ from reports.run_record import ScoreDifference
 from reports.texts import named
 
 __all__ = [
+    "ABSENCE_PERCENTILE",
     "AREA_SHARE",
+    "ASSERTION_PREFERRED",
     "BEATS_NEGATION",
     "BEATS_OTHER_SIDE",
     "BLIND_METHODS",
@@ -23,6 +25,7 @@ __all__ = [
     "CONTRAST",
     "COSINE",
     "COSINE_ROUNDING",
+    "DENIAL_PREFERRED",
     "ENERGY",
     "FALL_BLANK",
     "FALL_ELSEWHERE",
@@ -73,7 +76,7 @@ __all__ = [
     "untrained_name",
 ]
 
-ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance", "words"]
+ScoreKind = Literal["localisation", "shortcut", "faithfulness", "recognition", "reliance", "absence", "words"]
 
 
 _LIMITS: Final = {
@@ -142,6 +145,9 @@ PERCENTILE: Final = "percentile among images without the finding"
 BEATS_NEGATION: Final = "prefers the phrase to its negation"
 BEATS_OTHER_SIDE: Final = "prefers the phrase to the other side"
 RECALL: Final = "recall of reports at {}"  # of images, so not among the scores of phrases
+ABSENCE_PERCENTILE: Final = "percentile among images with the finding"
+DENIAL_PREFERRED: Final = "prefers the denial to the assertion"
+ASSERTION_PREFERRED: Final = "prefers the assertion to the denial"  # on images with the finding
 RELIANCE: Final = "reliance on the marked region"
 COSINE_ROUNDING: Final = 1e-6  # cosines in single precision that differ by no more differ by rounding alone
 FALL_REGION: Final = "fall with the marked region erased"
@@ -151,7 +157,7 @@ FALL_SAME: Final = "fall with other patients' images of the finding"
 FALL_WITHOUT: Final = "fall with other patients' images without the finding"
 
 COSINE: Final = "cosine"
-"""What the table's ``method`` column says of recognition and reliance, which use no heat."""
+"""What the table's ``method`` column says of recognition, reliance and absence, which use no heat."""
 WORDS_ON_FINDING: Final = "word heat on the finding"
 WORDS_ON_PLACE: Final = "word heat on side and zone"
 WORDS_ON_OTHERS: Final = "word heat on other words"
@@ -199,6 +205,9 @@ _ALL = (
     ScoreSpec(name=PERCENTILE, kind="recognition", unit="share"),
     ScoreSpec(name=BEATS_NEGATION, kind="recognition", unit="share"),
     ScoreSpec(name=BEATS_OTHER_SIDE, kind="recognition", unit="share"),
+    ScoreSpec(name=ABSENCE_PERCENTILE, kind="absence", unit="share"),
+    ScoreSpec(name=DENIAL_PREFERRED, kind="absence", unit="share"),
+    ScoreSpec(name=ASSERTION_PREFERRED, kind="absence", unit="share"),
     _reliance(name=RELIANCE),
     _reliance(name=FALL_REGION),
     _reliance(name=FALL_ELSEWHERE),

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from pipelines.errors import OutputError
 from pipelines.geometry import Placement
 from pipelines.study import View
+from reports.absence import AbsentView, absent_views
 from reports.grounding import recognised
 from reports.outcomes import (
     ScoreRow,
@@ -120,6 +121,7 @@ class ImageView:
     readers: tuple[str, ...]  # who drew boxes; "" for those without a name
     labels: tuple[str, ...]  # what boxes were drawn for
     phrases: tuple[PhraseView, ...]
+    absent: tuple[AbsentView, ...]
     unit: str  # empty for a heat without one
 
 
@@ -148,7 +150,7 @@ def render_study(
         OutputError: a heat map or picture that the record names is missing or has the wrong form.
     """
     evidence = None if run is None else next((each for each in run.evidence if each.method == run.method), None)
-    images = [_image_view(image, record=record, heats=heats, pictures=pictures) for image in record.images]
+    images = [_image_view(image, record=record, heats=heats, pictures=pictures, run=run) for image in record.images]
     if run is not None:
         images = [_marked_image(image, run, evidence, pictures, record.key) for image in images]
     data = {
@@ -183,7 +185,9 @@ def render_study(
     )
 
 
-def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes]) -> ImageView:
+def _image_view(
+    image: ScoredImage, *, record: StudyRecord, heats: Heats, pictures: Mapping[str, bytes], run: RunRecord | None
+) -> ImageView:
     if image.picture not in pictures:
         raise OutputError(f"study {record.key} lacks the picture {image.picture!r}: audit the study again")
     picture = pictures[image.picture]
@@ -208,6 +212,7 @@ def _image_view(image: ScoredImage, *, record: StudyRecord, heats: Heats, pictur
         phrases=tuple(
             _phrase_view(phrase, image, record=record, heats=heats, pictures=pictures) for phrase in image.phrases
         ),
+        absent=absent_views(image, record, run),
         unit=_unit_text(record),
     )
 

@@ -1,14 +1,15 @@
 """The target of a recorded phrase: the boxes that it is scored against, for pages, review and DICOM results."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pipelines.boxes.table import match_boxes
 from pipelines.geometry import Placement
-from pipelines.study import Box, fields_of
+from pipelines.study import Box, Phrase, fields_of
+from pipelines.text.absent import is_refuted_by
 from reports.record import OwnBoxes, ScoredBox, ScoredImage, ScoredPhrase
 
-__all__ = ["box_ids", "own_boxes", "scored_boxes", "target_boxes", "target_indices"]
+__all__ = ["box_ids", "own_boxes", "scored_boxes", "standing_denials", "target_boxes", "target_indices"]
 
 
 def box_ids(count: int) -> tuple[str, ...]:
@@ -56,6 +57,20 @@ def own_boxes(image: ScoredImage) -> OwnBoxes:
         boxes=_named(image.boxes, ids),
         targets=tuple(tuple(ids[place] for place in target_indices(image, phrase)) for phrase in image.phrases),
         other_side_cosines=cosines,
+    )
+
+
+def standing_denials(image: ScoredImage, drawn: Collection[str]) -> tuple[tuple[int, Phrase], ...]:
+    """Return the absent phrases of an image, with their indices, that no box of the study refutes.
+
+    Args:
+        image: an image of the study.
+        drawn: labels of the study's boxes, which may be those of another file than the run's.
+    """
+    return tuple(
+        (place, phrase)
+        for place, phrase in enumerate(image.absent)
+        if not any(is_refuted_by(str(phrase.finding), label) for label in drawn)
     )
 
 

@@ -17,6 +17,7 @@ _COUNTED = {
     "studies": ("study", "studies"),
     "images": ("image",),
     "phrases": ("phrase",),
+    "absent phrases": ("absent phrase",),
     "boxes": ("box", "boxes"),
     "files": ("file",),
     "reports": ("report",),
@@ -29,6 +30,8 @@ def check_text(checked: Checked) -> str:
     """Format counts, joins, findings and reasons, one per line."""
     lines = [
         f"Would be audited: {_listed(checked, 'studies', 'images', 'phrases', 'boxes')}",
+        f"Denied in the reports: {_listed(checked, 'absent phrases')}",
+        f"Nothing abnormal in the report: {counted(checked.counts['normal studies'], 'study', 'studies')}",
         f"Read: {_listed(checked, 'files', 'reports', 'box rows')}",
     ]
     lines += checked.sentences

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pipelines.quoting import counted
 
 if TYPE_CHECKING:
-    from reports.run_record import RunRecord, ScoreSummary
+    from reports.run_record import Estimate, RunRecord, ScoreSummary
 from collections.abc import Sequence
 
 import typer
@@ -47,6 +47,29 @@ def findings_of(run: "RunRecord") -> Iterator[str]:
         if verdict.action:
             yield f"  {verdict.action}"
     yield from planned_lines(run)
+    yield from _absence(run)
+
+
+def _absence(run: "RunRecord") -> Iterator[str]:
+    """Yield how often the model prefers the denial of a finding that a report denies, if any report does."""
+    from reports.absence import absence_rows, absence_summary
+
+    summary = absence_summary(run)
+    if summary is not None:
+        yield summary
+    for row in absence_rows(run)[:1]:  # over all findings
+        line = f"  denial preferred in {_estimate(row.denied)} of {counted(row.denied.cases, 'absent phrase')}"
+        if row.asserted is not None:
+            line += f", assertion preferred in {_estimate(row.asserted)} of {row.asserted.cases:,} with the finding"
+        yield line
+        if row.percentile is not None:
+            auc = row.percentile
+            figures = f"{auc.estimate:.2f} (95 % interval {auc.low:.2f} to {auc.high:.2f})"
+            yield f"  images without a finding told from those with it: AUC {figures}"
+
+
+def _estimate(share: "Estimate") -> str:
+    return f"{_percent(share.estimate)} (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
 def _hits(run: "RunRecord", method: str) -> str:

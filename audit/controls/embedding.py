@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from audit.attribution.numerics import flushed_denormals
-from audit.controls.plan import opposites
+from audit.controls.plan import asserted, denied, opposites
 from audit.encoders.protocol import DualEncoder
 from pipelines.study import Case
 
@@ -31,20 +31,23 @@ class CaseEmbeddings:
     phrases: Mapping[int, Vector]
     negated: Mapping[int, float]  # cosine of the image with the phrase's finding denied
     other_side: Mapping[int, float]  # with left and right swapped, where that is false of the image
+    findings: Mapping[str, tuple[float, float]]  # cosines of the image with each finding asserted, and denied
 
 
 class Embedder:
     """Runs the two towers forward."""
 
-    def __init__(self, encoder: DualEncoder) -> None:
-        """Take a model."""
-        self._encoder = encoder
+    def __init__(self, encoder: DualEncoder, findings: Sequence[str] = ()) -> None:
+        """Take a model, and the findings that are asserted and denied of every image."""
+        self._encoder, self.findings = encoder, tuple(findings)
         self._texts: OrderedDict[str, Vector] = OrderedDict()
 
     def case(self, case: Case, pixels: Float[Tensor, "3 size size"]) -> CaseEmbeddings:
         """Embed an image, on any device, and its phrases."""
         opposite = [opposites(case, phrase) for phrase in case.phrases]
         asked = [text for phrase, texts in zip(case.phrases, opposite, strict=True) for text in (phrase.text, *texts)]
+        pairs = {finding: (asserted(finding), denied(finding)) for finding in self.findings}
+        asked += [text for pair in pairs.values() for text in pair]
         vectors = self.texts([text for text in asked if text is not None])
         (image,) = self.images([pixels])
         negated, swapped = (
@@ -56,7 +59,10 @@ class Embedder:
             for place in (0, 1)
         )
         phrases = {index: vectors[phrase.text] for index, phrase in enumerate(case.phrases)}
-        return CaseEmbeddings(image=image, phrases=phrases, negated=negated, other_side=swapped)
+        stated = {
+            finding: (float(image @ vectors[yes]), float(image @ vectors[no])) for finding, (yes, no) in pairs.items()
+        }
+        return CaseEmbeddings(image=image, phrases=phrases, negated=negated, other_side=swapped, findings=stated)
 
     def texts(self, texts: Sequence[str]) -> dict[str, Vector]:
         """Embed phrases, each once and alone: in a batch, rounding would depend on which are known already."""

@@ -18,6 +18,8 @@ __all__ = [
     "ControlPlan",
     "EveryPhrase",
     "PlannedPhrase",
+    "asserted",
+    "denied",
     "negated",
     "nonsense",
     "opposites",
@@ -63,6 +65,16 @@ def side_swapped(text: str) -> str | None:
 def negated(phrase: Phrase) -> str | None:
     """Deny the phrase's finding in common words; None if the phrase names none."""
     return None if phrase.finding is None else f"No evidence of {phrase.finding}."
+
+
+def asserted(finding: str) -> str:
+    """Assert a finding, in a sentence that differs in one word from :func:`denied`."""
+    return f"{finding[:1].upper()}{finding[1:]}."
+
+
+def denied(finding: str) -> str:
+    """Deny a finding in as few words as possible."""
+    return f"No {finding}."
 
 
 def opposites(case: Case, phrase: Phrase) -> tuple[str | None, str | None]:
@@ -206,7 +218,7 @@ def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
 
 def _fillers(studies: Sequence[Study], seed: int) -> tuple[Case, ...]:
     """Choose frontal images of different patients, those with the fewest findings first."""
-    cases = [case for study in studies for case in study.cases if case.image.view.is_frontal]
+    cases = [case for study in studies for case in study.cases if case.phrases and case.image.view.is_frontal]
 
     def order(case: Case) -> tuple[int, int]:
         findings = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}

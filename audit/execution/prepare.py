@@ -32,6 +32,7 @@ from pipelines.errors import AuditError
 from pipelines.geometry import Fit
 from pipelines.regions.erasing import Fill
 from pipelines.study import Case
+from pipelines.text.absent import deniable_findings
 from reports.record import ModelRecord
 
 __all__ = [
@@ -226,7 +227,7 @@ def prepare(settings: RunConfig, *, progress: Progress) -> Prepared:
         keys=keys,
         seed=settings.method.seed,
         clock=clock,
-        embedder=Embedder(encoder),
+        embedder=Embedder(encoder, deniable_findings()),
         image_controls=image_controls_of(settings, controls),
     )
     return Prepared(

@@ -21,8 +21,9 @@ from audit.output.journal import Journal, say_replaced
 from audit.output.pseudonym_map import keys_of_inputs, write_key_list
 from audit.output.reuse import Plan, Planned, StudyStatus, apply, note_failure, reuse_study
 from audit.output.stored import StoredRun
-from audit.pipeline.aggregate import Conclusions, FinishedStudy, Tally, conclude
+from audit.pipeline.aggregate import Conclusions, Tally, conclude
 from audit.pipeline.explain import Explainer
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.load import loaded_studies
 from audit.pipeline.score import Finisher
@@ -244,6 +245,8 @@ def _record(
             "images audited": outcome.images,
             "images compared": outcome.compared,
             "phrases audited": outcome.phrases,
+            "absent phrases audited": outcome.absent,
+            "normal studies audited": outcome.normal,
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),
         },
@@ -257,6 +260,7 @@ def _record(
         cosine_tests=found.cosine_tests,
         cosine_sd=found.cosine_sd,
         recognised=dict(found.recognised),
+        absence={image: dict(tests) for image, tests in found.absence.items()},
         failures=failure_records(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
     )
 

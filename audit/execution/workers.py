@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.load import LoadedStudy, failed_study
 from pipelines.errors import InputError, OutputError
 from pipelines.processes import ProcessPool, outcomes_in_order

@@ -12,7 +12,9 @@ from audit.execution.prepare import Progress
 from audit.pipeline.inputs import Inputs, gather
 from audit.privacy.messages import Message, messages_of
 from audit.privacy.pseudonyms import Pseudonyms
+from pipelines.errors import CohortError
 from pipelines.phantom.cohort import make_cohort
+from pipelines.quoting import counted
 from pipelines.study import Exclusion
 
 __all__ = ["ExperimentInputs", "open_inputs"]
@@ -44,7 +46,8 @@ def open_inputs(config: CohortConfig, *, progress: Progress, out: Path | None = 
     """
     with _files(config, progress) as files:
         inputs = gather(files, out=out, progress=lambda done, total: progress("Reading headers", done, total))
-        yield ExperimentInputs(inputs=_limited(inputs, files.limit, config.method.seed), folders=files.folders)
+        inputs = _limited(_with_phrases(inputs), files.limit, config.method.seed)
+        yield ExperimentInputs(inputs=inputs, folders=files.folders)
 
 
 @contextmanager
@@ -60,6 +63,21 @@ def _files(config: CohortConfig, progress: Progress) -> Iterator[InputsConfig]:
         yield InputsConfig(
             dicom_dir=folder / "dicom", reports=folder / "reports", boxes=(folder / "boxes.csv",), index="none"
         )
+
+
+def _with_phrases(inputs: Inputs) -> Inputs:
+    """Leave out the studies that report nothing abnormal: experiments are about heat, and these have none.
+
+    Raises:
+        CohortError: no study is left.
+    """
+    studies = tuple(study for study in inputs.studies if any(case.phrases for case in study.cases))
+    if not studies:
+        raise CohortError(
+            f"none of {counted(len(inputs.studies), 'report')} names a finding as present or uncertain, so there is no "
+            "heat to measure: add studies with findings"
+        )
+    return replace(inputs, studies=studies)
 
 
 def _limited(inputs: Inputs, limit: int | None, seed: int) -> Inputs:

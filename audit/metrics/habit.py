@@ -190,8 +190,8 @@ def heated_images(
 
 
 def phrase_columns(image: ScoredImage, index: int, *, study: str, patient: str | None) -> dict[str, object]:
-    """Return the columns of the table of scores that name a phrase."""
-    phrase = image.phrases[index]
+    """Return the columns of the table of scores that name a phrase; absent phrases are numbered after the others."""
+    phrase = (*image.phrases, *image.absent)[index]
     return {
         "study": study,
         "image": image.key,

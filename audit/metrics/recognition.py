@@ -23,8 +23,12 @@ __all__ = [
     "EmbeddedPhrase",
     "PhraseRecognition",
     "Recognition",
+    "auc_estimate",
+    "drawn_percentiles",
     "estimate_of",
+    "patient_weights",
     "recognise",
+    "share_won",
 ]
 
 _RESAMPLES, _TAIL = 1000, 0.025
@@ -99,12 +103,6 @@ class _Cohort:
         names, self.patient = np.unique([image.patient for image in self.images], return_inverse=True)
         self.names = names.tolist()
 
-    def per_patient(self, values: Float[np.ndarray, "phrases images"]) -> Float[np.ndarray, "phrases patients"]:
-        """Sum values over the images of each patient."""
-        starts = np.searchsorted(self.patient, np.arange(len(self.names)))
-        summed: Float[np.ndarray, "phrases patients"] = np.add.reduceat(values, starts, axis=1)
-        return summed
-
     def lacks(self, finding: str) -> Bool[np.ndarray, " images"]:
         """Mark the images that lack a finding."""
         return np.array([finding not in image.has | image.unclear for image in self.images])
@@ -128,11 +126,9 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     for place, image in enumerate(cohort.images):
         for phrase in image.phrases:
             by_finding.setdefault(phrase.finding, []).append((place, phrase))
-    weights = np.random.default_rng(_SEED).multinomial(
-        len(cohort.names), np.full(len(cohort.names), 1.0 / len(cohort.names)), size=_RESAMPLES
-    )
+    weights = patient_weights(len(cohort.names))
     ranked = {
-        finding: _ranked(cohort, finding, members, weights.T.astype(np.float32))
+        finding: _ranked(cohort, finding, members, weights)
         for finding, members in sorted(by_finding.items(), key=lambda item: str(item[0]))
     }
     phrases = tuple(phrase for group in ranked.values() for phrase in group.phrases)
@@ -177,10 +173,9 @@ def _ranked(
                 "fall_without": _means(ahead, lacking),
                 "fall_same": _means(ahead, having),
             }
-            won, of = (cohort.per_patient(values.astype(np.float32)) @ weights for values in (wins, lacking))
-            drawn = weights[cohort.patient[own]] * (of > 0)
-            sums += (drawn * won / np.maximum(of, 1.0)).sum(axis=0)
-            counts += drawn.sum(axis=0)
+            won, drawn = drawn_percentiles(wins, lacking, cohort.patient[own], cohort.patient, weights)
+            sums += won
+            counts += drawn
         phrases += [
             PhraseRecognition(
                 image=cohort.images[place].key,
@@ -188,8 +183,8 @@ def _ranked(
                 phrase=phrase.index,
                 finding=finding,
                 images=None if finding is None else int(lacking[row].sum()),
-                beats_negation=_won(phrase.cosine, phrase.negated),
-                beats_other_side=_won(phrase.cosine, phrase.other_side),
+                beats_negation=share_won(phrase.cosine, phrase.negated),
+                beats_other_side=share_won(phrase.cosine, phrase.other_side),
                 **{name: values[row] for name, values in measured.items()},
             )
             for row, (place, phrase) in enumerate(part)
@@ -208,7 +203,36 @@ def _means(values: np.ndarray, chosen: Bool[np.ndarray, "phrases images"]) -> li
     return [float(total / count) if count else None for total, count in zip(sums, counts, strict=True)]
 
 
-def _won(cosine: float, other: float | None) -> float | None:
+def patient_weights(patients: int) -> Float[np.ndarray, "patients resamples"]:
+    """Draw how often each patient is in each bootstrap sample; the same for the same number of patients."""
+    drawn = np.random.default_rng(_SEED).multinomial(patients, np.full(patients, 1.0 / patients), size=_RESAMPLES)
+    weights: Float[np.ndarray, "patients resamples"] = drawn.T.astype(np.float32)
+    return weights
+
+
+def drawn_percentiles(
+    wins: np.ndarray,
+    compared: Bool[np.ndarray, "cases images"],
+    rows: Int[np.ndarray, " cases"],
+    columns: Int[np.ndarray, " images"],
+    weights: Float[np.ndarray, "patients resamples"],
+) -> tuple[Float[np.ndarray, " resamples"], Float[np.ndarray, " resamples"]]:
+    """Return the sum of the cases' percentiles in each bootstrap sample over patients, and how many it has.
+
+    Args:
+        wins: 1 where a case ranks ahead of an image, 0.5 for a tie, 0 where the two are not compared.
+        compared: whether a case is compared with an image.
+        rows: patient of each case.
+        columns: patient of each image.
+        weights: of each patient in each sample.
+    """
+    won, of = (values.astype(np.float32) @ weights[columns] for values in (wins, compared))  # exact: halves
+    drawn = weights[rows] * (of > 0)
+    return (drawn * won / np.maximum(of, 1.0)).sum(axis=0), drawn.sum(axis=0)
+
+
+def share_won(cosine: float, other: float | None) -> float | None:
+    """Return 1 if a cosine is above another, 0.5 for a tie within rounding, else 0; None if there is no other."""
     if other is None or not np.isfinite(cosine - other):
         return None
     return 0.5 if abs(cosine - other) <= COSINE_ROUNDING else float(cosine > other)
@@ -219,7 +243,7 @@ def _tests(cohort: _Cohort, ranked: dict[str | None, _Ranked]) -> Iterator[Cosin
         groups = list(ranked.values()) if finding is None else [ranked[finding]]
         phrases = [phrase for group in groups for phrase in group.phrases]
         sums, counts = (np.sum([getattr(group, name) for group in groups], axis=0) for name in ("sums", "counts"))
-        auc = _auc(phrases, sums, counts)
+        auc = auc_estimate([(phrase.patient, phrase.percentile) for phrase in phrases], sums, counts)
         if auc is not None:
             yield CosineTest(kind="recognition", test=PERCENTILE, finding=finding, result=auc, chance=0.5)
         for test, name in ((BEATS_NEGATION, "beats_negation"), (BEATS_OTHER_SIDE, "beats_other_side")):
@@ -229,8 +253,18 @@ def _tests(cohort: _Cohort, ranked: dict[str | None, _Ranked]) -> Iterator[Cosin
     yield from _retrieval(cohort)
 
 
-def _auc(phrases: Sequence[PhraseRecognition], sums: np.ndarray, counts: np.ndarray) -> Estimate | None:
-    values = [(phrase.patient, phrase.percentile) for phrase in phrases]
+def auc_estimate(
+    values: Sequence[tuple[str, float | None]],
+    sums: Float[np.ndarray, " resamples"],
+    counts: Float[np.ndarray, " resamples"],
+) -> Estimate | None:
+    """Return the mean percentile with its bootstrap interval; None if none was measured.
+
+    Args:
+        values: patient and percentile of each case.
+        sums: sum of the percentiles in each resample.
+        counts: number of percentiles in each resample.
+    """
     plain = estimate_of(values)
     if plain is None or len({value for _, value in values if value is not None}) == 1:
         return plain  # all alike: resampling would say that there is no doubt

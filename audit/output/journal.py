@@ -22,7 +22,7 @@ from audit.logbook.chain import (
 from audit.logbook.events import scrubbed_trace
 from audit.logbook.seals import Value
 from audit.output.reuse import Plan
-from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.inputs import Inputs
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms, load_salt

@@ -13,8 +13,9 @@ from audit.logbook.chain import BEGUN_OVER, OPENED, SCORED_AGAIN, result_checksu
 from audit.logbook.known import LogState, read_log_state
 from audit.metrics.summary import score_table
 from audit.output.stored import keyed_rows, rescore_study, stored_study
-from audit.pipeline.aggregate import FinishedStudy, Tally, conclude
+from audit.pipeline.aggregate import Tally, conclude
 from audit.pipeline.fingerprint import with_targets
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score_table import GrowingTable, with_phrase_tests
 from audit.pipeline.scoring_context import ScoringContext
 from audit.pipeline.write import write_record, write_run
@@ -46,6 +47,7 @@ _CONCLUSIONS = (
     "cosine_tests",
     "cosine_sd",
     "recognised",
+    "absence",
 )
 
 Progress = Callable[[str, int, int], None]

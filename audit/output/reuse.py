@@ -12,8 +12,8 @@ from pathlib import Path
 from audit.controls.plan import opposites
 from audit.logbook.known import LogState
 from audit.output.stored import rescore_study
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.fingerprint import Changes, Fingerprints, with_inputs
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score import Finisher
 from audit.pipeline.write import write_failed_study, write_record
 from audit.privacy.pseudonyms import Pseudonyms, path_key

@@ -160,7 +160,7 @@ class Explainer:
         for method in self.methods:
             start = time.perf_counter()
             words = self.words and self.words_of is None
-            by_method.append(method.explain_batch(self.encoder, requests, words=words, clock=self.clock))
+            by_method.append(self._attributed(method, requests, words=words))
             seconds.append((time.perf_counter() - start) / max(1, pairs))
         if self.words_of is not None:
             by_method = [
@@ -195,9 +195,17 @@ class Explainer:
             for study in batch
         ]
 
+    def _attributed(
+        self, method: Method, requests: Sequence[Request], *, words: bool
+    ) -> tuple[tuple[Attribution, ...], ...]:
+        """Explain the requests that have a phrase; an image without one costs nothing here."""
+        put = [request for request in requests if request.phrases]
+        found = iter(method.explain_batch(self.encoder, put, words=words, clock=self.clock) if put else ())
+        return tuple(next(found) if request.phrases else () for request in requests)
+
     def _words(self, case: LoadedCase, request: Request) -> tuple[WordReferences | None, ...]:
         """Measure what word heat is compared with, if a method explains words."""
-        if not self.word_references or not any(method.explains_words for method in self.methods):
+        if not self.word_references or not request.phrases or not any(method.explains_words for method in self.methods):
             return ()
         phrases = list(request.phrases) if self.words_of is None else self._texts_with_words(case)
         with self.clock("words"):
@@ -245,6 +253,8 @@ class Explainer:
 
     def _untrained(self, request: Request) -> dict[str, Float[Tensor, "grid_rows grid_columns"]]:
         """Compute the heat of an image before the first step, alone: in a batch, rounding depends on other images."""
+        if not request.phrases:
+            return {}
         with self.clock("prefix"), flushed_denormals():
             found = {method.name: method.untrained_heat(self.encoder, request.pixels[None]) for method in self.methods}
         return {name: heat[0].float().cpu() for name, heat in found.items() if heat is not None}

@@ -33,6 +33,7 @@ _IN_WORDS = {
     "images": "its image files changed",
     "report": "its report changed",
     "phrases": "the phrases given to the model changed",
+    "absent": "the findings that its report denies changed",
     "boxes": "its boxes changed",
     "references": "boxes of other studies, from which its references are computed, changed",
     "controls": "the controls planned for it changed",
@@ -125,7 +126,8 @@ class Fingerprints:
             for name in {**self.settings, **kept.settings}
             if kept.settings.get(name) != self.settings.get(name)
         ]
-        implied = {"phrases": "report", "erased": "controls"}  # a change that another one states as well
+        # A change that another one states as well.
+        implied = {"phrases": "report", "absent": "report", "erased": "controls"}
         names = [name for name in changed if implied.get(name) not in changed]
         return Changes(
             because=(*numbers, *(_IN_WORDS[name] for name in names)),
@@ -147,6 +149,7 @@ class Fingerprints:
         return {
             "report": self._hash("report", [study.report.text, study.report_joined_by]),
             "phrases": self._hash("phrases", [[asdict(phrase) for phrase in case.phrases] for case in study.cases]),
+            "absent": self._hash("absent", [[asdict(phrase) for phrase in case.absent] for case in study.cases]),
             **self.target_digests(study),
             "controls": self._hash("controls", [_planned(self.controls, case) for case in study.cases]),
             "erased": self._hash("erased", self._erased(study)),

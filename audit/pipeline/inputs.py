@@ -164,6 +164,8 @@ def _taking_part(studies: Sequence[Study]) -> dict[str, int]:
         "studies": len(studies),
         "images": len(cases),
         "phrases": sum(len(case.phrases) for case in cases),
+        "absent phrases": sum(len(case.absent) for case in cases),
+        "normal studies": sum(not any(case.phrases for case in study.cases) for study in studies),
         "boxes": sum(len(case.boxes) for case in cases),
     }
 

@@ -38,8 +38,8 @@ class LoadedStudy:
 
     @property
     def pairs(self) -> int:
-        """Return the number of pairs of image and sentence."""
-        return sum(len(phrase_texts(case)) for case in self.cases)
+        """Return the number of pairs of image and sentence; an image without a sentence counts as one."""
+        return sum(max(1, len(phrase_texts(case))) for case in self.cases)
 
 
 def loaded_studies(

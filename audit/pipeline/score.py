@@ -17,10 +17,10 @@ from audit.controls.evidence import pearson
 from audit.machine import Stopwatch
 from audit.metrics.habit import heated_images
 from audit.metrics.subgroups import NOT_KNOWN, facts_of
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.beside_record import erased_record, stored_beside, stored_heat, total_of
 from audit.pipeline.explain import ExplainedCase, ExplainedStudy
 from audit.pipeline.fingerprint import Fingerprints
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.load import phrase_texts
 from audit.pipeline.phrase_words import PhraseWords
 from audit.pipeline.score_table import score_rows
@@ -39,6 +39,7 @@ from pipelines.transforms import LoadedCase
 from reports.record import (
     ControlRecord,
     ExcludedImage,
+    FindingCosines,
     ModelRecord,
     OmittedSentence,
     OtherHeatRecord,
@@ -80,8 +81,10 @@ class ImageRecorder:
             UntrainedHeatRecord(method=method, heat=f"{prefix}-untrained-{method}", total=total_of(heat))
             for method, heat in untrained.items()
         )
+        stated = {} if explained.embeddings is None else explained.embeddings.findings
+        cosines = {finding: FindingCosines(asserted=yes, denied=no) for finding, (yes, no) in stated.items()}
         image = self._image(explained.loaded, phrases, prefix)
-        return replace(image, untrained=stored, side_marker=scorer.side_marker), heats
+        return replace(image, untrained=stored, side_marker=scorer.side_marker, finding_cosines=cosines), heats
 
     def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
         image, keys = loaded.case.image, self.redactor.keys
@@ -108,6 +111,10 @@ class ImageRecorder:
                 self.redactor.boxes(loaded.case.boxes, spoken=[phrase.text for phrase in phrases]), loaded.placement
             ),
             phrases=phrases,
+            absent=tuple(
+                replace(phrase, text=self.redactor.text(phrase.text, self.known | loaded.identifiers).text)
+                for phrase in loaded.case.absent
+            ),
         )
 
     def _phrase(
@@ -289,7 +296,9 @@ class Finisher:
         show_phi, text = self.settings.output.show_phi, explained.study.report.text
         known, redactor = _headers(explained), self.redactor
         shown = redactor.text(text if show_phi else without_letterhead(text), known)
-        put = {(phrase.text, phrase.finding) for case in explained.study.cases for phrase in case.phrases}
+        put = {
+            (phrase.text, phrase.finding) for case in explained.study.cases for phrase in (*case.phrases, *case.absent)
+        }
         return ReportRecord(
             text=shown.text,
             words=shown.words,

@@ -10,10 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from audit.metrics.habit import phrase_columns
+from audit.metrics.recognition import share_won
+from pipelines.study import Context
 from reports.record import ScoredImage
-from reports.score_catalogue import COSINE
+from reports.score_catalogue import COSINE, DENIAL_PREFERRED
+from reports.targets import standing_denials
 
-__all__ = ["GrowingTable", "score_rows", "with_phrase_tests"]
+__all__ = ["GrowingTable", "score_rows", "with_phrase_tests", "without_absent"]
 
 _NAME = pa.dictionary(pa.int32(), pa.string())  # as many values as studies
 _WORD = pa.dictionary(pa.int16(), pa.string())  # few values
@@ -40,11 +43,28 @@ _PARTS_AT_MOST = 256  # parts, each with its own dictionary, before they are joi
 
 
 def score_rows(images: Iterable[ScoredImage], *, study: str, patient: str | None) -> Iterator[dict[str, object]]:
-    """Yield one row of the score table per phrase, method and score, with the keys of study and patient."""
+    """Yield one row of the score table per phrase, method and score, with the keys of study and patient.
+
+    Absent phrases have the context "absent", are numbered after the others, and have no score of a heat.
+    """
+    images = tuple(images)
+    drawn = {box.label for image in images for box in image.boxes}  # another view shows the same patient's chest
     for image in images:
         for index, phrase in enumerate(image.phrases):
             columns = phrase_columns(image, index, study=study, patient=patient)
             yield from ({**columns, **score.model_dump()} for score in phrase.scores)
+        for place, absent in standing_denials(image, drawn):
+            cosines = image.finding_cosines.get(str(absent.finding))
+            won = None if cosines is None else share_won(cosines.denied, cosines.asserted)
+            if won is not None:
+                columns = phrase_columns(image, len(image.phrases) + place, study=study, patient=patient)
+                yield {**columns, "method": COSINE, "score": DENIAL_PREFERRED, "value": won, "outcome": "scored"}
+
+
+def without_absent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the phrases that affirm or suspect a finding: those that a heat is scored for."""
+    absent = table["context"] == Context.ABSENT.value
+    return table[~absent].reset_index(drop=True) if absent.any() else table
 
 
 class GrowingTable:

@@ -43,13 +43,21 @@ def flow_steps(inputs: BoardInputs) -> tuple[FlowStep, ...]:
         ),
         FlowStep(
             title=text("board.flow.joined"),
-            lines=_of(counts, study="studies", image="images", phrase="phrases", box="boxes"),
+            lines=_of(
+                counts, study="studies", image="images", phrase="phrases", absent_phrase="absent phrases", box="boxes"
+            ),
             excluded=text("board.flow.not_audited") if during or run.not_done else "",
             exclusions=(*_by_stage(during), *_to_go(run)),
         ),
         FlowStep(
             title=text("board.flow.audited"),
-            lines=_of(counts, study="audited", image="images audited", phrase="phrases audited"),
+            lines=_of(
+                counts,
+                study="audited",
+                image="images audited",
+                phrase="phrases audited",
+                absent_phrase="absent phrases audited",
+            ),
             excluded=text("board.flow.not_scored") if inputs.unscored else "",
             exclusions=tuple(f"{counted('phrase', count)}: {reason}" for reason, count in inputs.unscored.items()),
         ),

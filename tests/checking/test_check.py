@@ -306,7 +306,7 @@ def test_nothing_to_audit_still_lists_what_was_left_out(cohort):
     for path in (cohort / "reports").iterdir():
         path.write_text("FINDINGS: Normal.")
     result = CliRunner().invoke(app, flags(cohort))
-    assert "4  report: the report's findings and impression name no known finding" in result.stdout
+    assert "4  report: the report's findings and impression neither name nor deny a known finding" in result.stdout
 
 
 def test_the_text_gives_what_to_mend_before_what_is_left_out_by_rule(torn):

@@ -81,13 +81,28 @@ def test_several_images_of_a_study_are_cases_of_one_report() -> None:
     assert [case.image for case in study.cases] == [IMAGE, lateral]
 
 
-def test_denied_findings_are_kept_only_on_request() -> None:
-    def contexts(*, include_absent: bool) -> set[Context]:
-        (study,) = join([IMAGE], table(report(stem="im1")), include_absent=include_absent).studies
-        return {phrase.context for phrase in study.cases[0].phrases}
+def test_what_a_report_denies_is_kept_apart_from_what_it_affirms() -> None:
+    (study,) = join([IMAGE], table(report(stem="im1"))).studies
+    assert {phrase.context for phrase in study.cases[0].phrases} == {Context.PRESENT}
+    assert {phrase.context for phrase in study.cases[0].absent} == {Context.ABSENT}
 
-    assert contexts(include_absent=False) == {Context.PRESENT}
-    assert contexts(include_absent=True) == {Context.PRESENT, Context.ABSENT}
+
+def test_a_study_whose_report_names_nothing_abnormal_takes_part() -> None:
+    text = "The lungs are clear. No pneumothorax. No acute cardiopulmonary process."
+    cohort = join([IMAGE], table(report(text=text, stem="im1")))
+    ((case,),) = (study.cases for study in cohort.studies)
+    assert (case.phrases, cohort.left_out) == ((), ())
+    assert [phrase.finding for phrase in case.absent] == [
+        "pneumothorax",
+        "lung opacity",
+        "acute cardiopulmonary abnormality",
+    ]
+
+
+def test_a_box_of_a_denied_finding_refutes_the_denial() -> None:
+    drawn = boxes(row("im1", replace(BOX, label="pneumothorax")))
+    (study,) = join([IMAGE], table(report(text="No pneumothorax. No effusion.", stem="im1")), drawn).studies
+    assert [phrase.finding for phrase in study.cases[0].absent] == ["pleural effusion"]
 
 
 def test_two_different_reports_leave_their_study_out_and_no_other() -> None:
@@ -136,9 +151,9 @@ def test_a_study_without_report_is_listed_with_its_mend() -> None:
 
 
 def test_a_report_without_known_finding_leaves_its_study_out_by_rule() -> None:
-    cohort = join([IMAGE, OTHER], table(report(stem="im1"), report("n.txt", "The lungs are clear.", stem="im2")))
+    cohort = join([IMAGE, OTHER], table(report(stem="im1"), report("n.txt", "Mild scoliosis.", stem="im2")))
     assert [(left.source, left.failed) for left in cohort.left_out] == [("n.txt", False), (str(OTHER.path), False)]
-    assert all("no known finding" in left.reason for left in cohort.left_out)
+    assert all("neither name nor deny" in left.reason for left in cohort.left_out)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +162,7 @@ def test_a_report_without_known_finding_leaves_its_study_out_by_rule() -> None:
         ([], table(report(stem="im1")), r"0 images, 1 reports and 0 boxes: give --dicom-dir"),
         ([IMAGE], table(), r"1 images, 0 reports and 0 boxes: give --reports"),
         ([IMAGE], table(report(stem="x")), "no report joined a study; name each report file"),
-        ([IMAGE], table(report(text="Clear lungs.", stem="im1")), "1 reports joined .* name no known finding"),
+        ([IMAGE], table(report(text="Scoliosis.", stem="im1")), "1 reports joined .* neither name nor deny"),
         ([IMAGE], table(report(stem="im1"), report(text="Mass.", stem="im1")), "several different reports"),
     ],
     ids=["no image", "no report", "nothing joins", "no finding", "two reports"],

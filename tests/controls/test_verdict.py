@@ -154,7 +154,6 @@ CHANCE, ALIKE = (0.52, 0.47, 0.57), (0.5, 0.5, 0.5)
             "ignores the image",
             "recognition",
         ),
-        (table_of(GOOD, BAD), cosines(auc=(0.58, 0.46, 0.7)), "too few cases to say", "recognition"),
         (table_of(BAD, BAD), cosines(auc=(0.58, 0.46, 0.7)), "not better than a blind map", "blind map"),
         (table_of(GOOD, BAD), cosines(auc=(0.4, 0.3, 0.5)), "ignores the image", "recognition"),
         (table_of(GOOD, BAD), cosines(blank=0.04), "ignores the image", "blank image"),
@@ -171,7 +170,6 @@ CHANCE, ALIKE = (0.52, 0.47, 0.57), (0.5, 0.5, 0.5)
     ids=[
         "recognition at chance",
         "cosines that are all alike",
-        "recognition that is not known",
         "a blind map where recognition is not known",
         "recognition below chance",
         "a blank image changes nothing",
@@ -195,6 +193,13 @@ def test_a_model_is_grounded_only_if_it_recognises_relies_and_looks_at_this_imag
     if decided_by is not None:
         (step,) = (step for step in found.steps if step.decides)
         assert (step.outcome, step.sentence) == ("failed", found.because[-1])
+
+
+def test_recognition_whose_interval_holds_chance_and_more_stays_open() -> None:
+    found = judge(table_of(GOOD, BAD), tests=cosines(auc=(0.58, 0.46, 0.7)))
+    (step,) = (step for step in found.steps if step.decides)
+    assert (found.verdict, step.test, step.outcome) == ("too few cases to say", "recognition", "too few cases")
+    assert step.sentence.endswith("the interval holds 0.5 and 0.6, so more patients are required")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from made_up_image import made_up_image
 from audit.execution.on_ray.actors import TaskSummary
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Pools, Stage, WorkerLostError, pools_for
 from audit.execution.on_ray.flow import Flow
-from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.finished import FinishedStudy
 from pipelines.errors import AuditError, ModelError, OutputError
 from pipelines.study import Case, Exclusion, Report, Study
 

@@ -333,7 +333,7 @@ def test_a_run_on_a_gpu_audits_every_study_in_bf16(cohort: Path, tmp_path: Path)
 
 def test_a_study_keeps_its_report_masked_and_the_sentences_that_were_not_put(cohort: Path, tmp_path: Path) -> None:
     for number, report in enumerate(sorted((cohort / "reports").glob("*.txt"))):
-        said = "There is no pneumothorax. Discussed with Dr. Kowalczyk on 12/03/2024."
+        said = "There is no pneumothorax on the left. Discussed with Dr. Kowalczyk on 12/03/2024."
         report.write_text(f"LETTERHEAD {number}\n{report.read_text().replace('IMPRESSION:', f'IMPRESSION: {said}')}")
     shown = {}
     for show_phi in (False, True):
@@ -341,11 +341,11 @@ def test_a_study_keeps_its_report_masked_and_the_sentences_that_were_not_put(coh
         run(settings_for(cohort, out, show_phi=show_phi))
         shown[show_phi] = [read_study(folder).record.report for folder in study_folders(out)]
     for masked, open_ in zip(shown[False], shown[True], strict=True):
-        assert "There is no pneumothorax. Discussed with Dr. [name] on [date]." in masked.text
+        assert "There is no pneumothorax on the left. Discussed with Dr. [name] on [date]." in masked.text
         assert "LETTERHEAD" not in masked.text
         assert "Dr. Kowalczyk on 12/03/2024" in open_.text
         assert "LETTERHEAD" in open_.text
-        assert ("There is no pneumothorax.", "pneumothorax", "absent") in [
+        assert ("There is no pneumothorax on the left.", "pneumothorax", "absent") in [
             (each.text, each.finding, each.context) for each in masked.not_put
         ]
         assert [each.finding for each in masked.not_put] == [each.finding for each in open_.not_put]

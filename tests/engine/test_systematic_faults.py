@@ -20,8 +20,8 @@ from audit.configuration import RunConfig
 from audit.execution import run as engine
 from audit.execution.prepare import Prepared, prepare
 from audit.logbook import verify
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score import Finisher
 from pipelines.errors import AuditError
 from pipelines.phantom.cohort import make_cohort

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_info
 from audit.execution.workers import finished_here, finished_in_processes, prefetched
 from audit.machine import Stopwatch
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score_table import GrowingTable
 from pipelines import processes
 from pipelines.errors import OutputError, WorkerError

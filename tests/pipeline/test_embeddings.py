@@ -8,7 +8,8 @@ import pytest
 from made_up_records import EFFUSION, NODULE, MadeUp, make_study
 
 from audit.metrics.summary import score_table
-from audit.pipeline.aggregate import FinishedStudy, Tally, conclude
+from audit.pipeline.aggregate import Tally, conclude
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score_table import GrowingTable
 from audit.pipeline.write import write_study
 from pipelines.errors import DamagedError

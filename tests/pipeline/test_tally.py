@@ -1,7 +1,8 @@
 """What a run keeps of its studies until the end: little, and the same in whatever order they are finished."""
 
 from audit.metrics.habit import HeatedImage
-from audit.pipeline.aggregate import FinishedStudy, Tally
+from audit.pipeline.aggregate import Tally
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.score_table import GrowingTable
 from pipelines.geometry import Fit, Placement
 

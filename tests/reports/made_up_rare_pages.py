@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from made_up_absence import denying, run_with_denials
 from made_up_cases import ALL, NO_RELIANCE, answered_run, cohort_of, with_differences
 from made_up_cohort import make_cohort
 from made_up_comparison import DIFFERENCE, make_comparison
@@ -15,7 +16,7 @@ from pipelines.study import SideMarker
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
-from reports.record import ReportRecord, Score, ScoredPhrase
+from reports.record import ErasedRecord, ReportRecord, Score, ScoredPhrase
 from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, REFERENCES, SCORES
 from reports.study_page import render_study
 from reports.texts import all_texts
@@ -29,6 +30,14 @@ def rare_pages() -> Iterator[tuple[str, str]]:
     for at_left in (True, False):
         yield f"study whose marker contradicts its header, at the left {at_left}", _study(_contradicted(at_left))
     yield "study whose report is masked whole", _study(_masked_whole())
+    for asserted in (0.1, 0.4, 0.9):
+        made = denying(asserted)
+        yield (
+            f"normal study, {asserted}",
+            render_study(made.record, heats=made.heats, pictures=made.pictures, run=run_with_denials()),
+        )
+    yield "cohort with a normal study", render_cohort(run_with_denials(), [denying(0.1).record])
+    yield "study of falls and rises", _study(_falls_and_rises())
     yield "comparison of everything", render_comparison(_everything_compared())
     yield "comparison on few patients", render_comparison(compared_over(patients=4))
     yield "comparison with a blind map as good", render_comparison(compared_over(low=-0.1))
@@ -58,6 +67,39 @@ def compared_over(**changes: object) -> ComparisonRecord:
     changed = DIFFERENCE.model_copy(update=changes)
     scores = (each.model_copy(update={"to_reference": each.to_reference and changed}) for each in made.scores)
     return made.model_copy(update={"scores": tuple(scores)})
+
+
+FALLS_AND_RISES = (
+    (0.2, (0.1,)),  # of the cosine without the region, and without each equal area elsewhere; below 0: a rise
+    (0.2, (-0.1,)),
+    (-0.1, (-0.2,)),
+    (0.2, (0.1, 0.25)),
+    (0.1, (0.2, -0.3)),
+    (-0.1, (0.05, -0.35)),
+    (0.1, (0.2,)),
+    (-0.2, (0.1,)),
+    (-0.2, (-0.1,)),
+)
+
+
+def _falls_and_rises() -> MadeUp:
+    """Make a study with a phrase for each way in which the cosine may change with regions erased."""
+    made = make_study("rise", (EFFUSION,) * len(FALLS_AND_RISES))
+    (image,) = made.record.images
+    phrases = tuple(
+        replace(
+            phrase,
+            erased=ErasedRecord(
+                fill="inpainting",
+                region=phrase.cosine - region,
+                elsewhere=tuple(phrase.cosine - fall for fall in elsewhere),
+                blank=0.0,
+            ),
+        )
+        for phrase, (region, elsewhere) in zip(image.phrases, FALLS_AND_RISES, strict=True)
+    )
+    record = made.record.model_copy(update={"images": (replace(image, phrases=phrases),)})
+    return MadeUp(record=record, heats=made.heats, pictures=made.pictures)
 
 
 def names_in(section: str) -> list[str]:

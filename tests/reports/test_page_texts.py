@@ -34,6 +34,7 @@ NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
 IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", "images compared", "phrases audited"}
+IDENTIFIERS |= {"absent phrases", "absent phrases audited", "normal studies audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 IDENTIFIERS |= {"no gap as large as the margin", "not answered"}  # outcomes of planned questions
 # What errors say of a picture.

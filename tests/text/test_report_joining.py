@@ -8,7 +8,7 @@ from made_up_image import made_up_image
 
 from pipelines.cohort import join
 from pipelines.errors import CohortError
-from pipelines.study import Context, Report
+from pipelines.study import Report
 from pipelines.text.joining import join_reports
 from pipelines.text.reports import ReportTable
 
@@ -70,18 +70,17 @@ def test_a_report_that_names_images_of_two_studies_joins_none() -> None:
     assert (len(joined.by_study), "fits 2 studies" in joined.left_out[0].reason) == (0, True)
 
 
-@pytest.mark.parametrize("include_absent", [False, True], ids=["by default", "with what is absent"])
-def test_what_is_of_the_past_is_not_put_to_the_model(include_absent: bool) -> None:
+def test_what_is_of_the_past_is_not_put_to_the_model() -> None:
     text = "Prior granulomatous disease. No mass. Unchanged nodule."
     reports = ReportTable(reports=(Report(source="r", text=text, study_instance_uid="1.2.1"),), left_out=())
-    (study,) = join([IMAGE], reports, include_absent=include_absent).studies
-    expected = [Context.ABSENT, Context.PRESENT] if include_absent else [Context.PRESENT]
-    assert [phrase.context for phrase in study.cases[0].phrases] == expected
+    (study,) = join([IMAGE], reports).studies
+    assert [phrase.finding for phrase in study.cases[0].phrases] == ["nodule"]
+    assert [phrase.finding for phrase in study.cases[0].absent] == ["mass"]
 
 
 def test_a_report_of_the_past_alone_gives_nothing_to_audit() -> None:
     reports = ReportTable(
         reports=(Report(source="r", text="History of mass.", study_instance_uid="1.2.1"),), left_out=()
     )
-    with pytest.raises(CohortError, match="name no known finding as present or uncertain"):
+    with pytest.raises(CohortError, match="neither name nor deny a known finding"):
         join([IMAGE], reports)

@@ -16,8 +16,8 @@ from audit.controls.plan import ControlPlan
 from audit.execution.prepare import load_model
 from audit.execution.workers import until_stopped
 from audit.machine import Stopwatch
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import ExplainedStudy, Explainer, image_controls_of, methods_of
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.load import LoadedStudy
 from audit.pipeline.score import Finisher
 from audit.privacy.pseudonyms import Pseudonyms
@@ -46,6 +46,7 @@ class Recipe:
     sha256: str  # of the run's weights: those of every node must be the same
     controls: ControlPlan
     faithfulness: ControlPlan
+    findings: tuple[str, ...]  # that are asserted and denied of every image
     keys: Pseudonyms
 
 
@@ -110,7 +111,7 @@ class ExplainActor:
             )
         self._explainer = Explainer(
             encoder=encoder,
-            embedder=Embedder(encoder),
+            embedder=Embedder(encoder, recipe.findings),
             image_controls=image_controls_of(settings, recipe.controls),
             methods=methods_of(settings, encoder),
             controls=recipe.controls,

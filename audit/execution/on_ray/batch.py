@@ -9,8 +9,8 @@ from audit.execution.on_ray.actors import DecodeActor, ExplainActor, FinishActor
 from audit.execution.on_ray.cluster import Stage, pools_for
 from audit.execution.on_ray.flow import Flow
 from audit.execution.workers import Stop
-from audit.pipeline.aggregate import FinishedStudy
 from audit.pipeline.explain import PAIRS_A_BATCH, Explainer
+from audit.pipeline.finished import FinishedStudy
 from audit.pipeline.load import failed_study
 from audit.pipeline.score import Finisher
 from pipelines.errors import AuditError
@@ -56,6 +56,7 @@ def finished_on_ray(
         sha256=explainer.encoder.info.sha256,
         controls=explainer.controls,
         faithfulness=explainer.faithfulness,
+        findings=() if explainer.embedder is None else explainer.embedder.findings,
         keys=explainer.keys,
     )
     reading = Reading(

@@ -16,7 +16,7 @@ from typing import Any
 
 from audit.execution.on_ray.actors import TaskSummary
 from audit.execution.on_ray.cluster import Capacity, DataLostError, Machines, Pools, Stage, WorkerLostError
-from audit.pipeline.aggregate import FinishedStudy
+from audit.pipeline.finished import FinishedStudy
 from pipelines.errors import AuditError
 from pipelines.study import Exclusion, Study
 
