@@ -18,6 +18,7 @@ __all__ = [
     "Exclusion",
     "Identifiers",
     "Image",
+    "Orientation",
     "Phrase",
     "PixelStep",
     "Radiograph",
@@ -30,6 +31,7 @@ __all__ = [
     "Zone",
     "fields_of",
     "instance_of",
+    "unexpected",
 ]
 
 PART_OF_FILE = re.compile(r" (?:row|message|report|frame) \d+(?: order \d+)?\Z")
@@ -67,6 +69,42 @@ class SideMarker:
     def right_is_at_left(self) -> bool:
         """Whether it says that the patient's right is at the left of the image, as on images that are not flipped."""
         return (self.letter == "R") == self.at_left
+
+
+class Orientation(StrEnum):
+    """How an image lies: what was done to an upright one, mirrored left to right first, then rotated clockwise.
+
+    These are the eight symmetries of a square; a flip upside down is ``MIRRORED_180``.
+    """
+
+    UPRIGHT = "upright"
+    ROTATED_90 = "rotated by 90 degrees"
+    ROTATED_180 = "rotated by 180 degrees"
+    ROTATED_270 = "rotated by 270 degrees"
+    MIRRORED = "mirrored"
+    MIRRORED_90 = "mirrored and rotated by 90 degrees"
+    MIRRORED_180 = "mirrored and rotated by 180 degrees"
+    MIRRORED_270 = "mirrored and rotated by 270 degrees"
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether left and right are exchanged."""
+        return self.value.startswith("mirrored")
+
+    @property
+    def quarter_turns(self) -> int:
+        """Number of clockwise quarter turns."""
+        return list(Orientation).index(self) % 4
+
+
+def unexpected(orientation: Orientation | None, *, flipped: bool) -> Orientation | None:
+    """Return how an image lies unless its header says so; None if that is unknown.
+
+    Args:
+        orientation: as its anatomy shows; None if unknown.
+        flipped: the header says that the patient's right lies at the image's right.
+    """
+    return None if orientation is (Orientation.MIRRORED if flipped else Orientation.UPRIGHT) else orientation
 
 
 class Side(StrEnum):

@@ -128,6 +128,31 @@ def phantom_train_letters(out: Out = None, steps: Steps = None, seed: Seed = Non
     typer.echo(out)
 
 
+@phantoms.command("train-orientation")
+def phantom_train_orientation(
+    out: Out = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
+) -> None:
+    """Train the networks that notice mirrored and rotated images as the committed ones were; about 20 minutes.
+
+    OUT is the file of weights to write. Without `--steps` and `--seed` they are those of the committed weights.
+    """
+    from audit.config_file import NotGivenError
+    from audit.phantom.orientation_training import COMMITTED, train_orientation
+
+    with errors_in_one_line():
+        if out is None:
+            raise NotGivenError("--out is not given: give the file of weights to write")
+        settings = [
+            replace(each, steps=steps or each.steps, seed=each.seed if seed is None else seed + place)
+            for place, each in enumerate(COMMITTED)
+        ]
+        train_orientation(out, settings, processes=processes, on_message=print_message)
+    typer.echo(out)
+
+
 @phantoms.command("evaluate")
 def phantom_evaluate(
     model: Model = None,

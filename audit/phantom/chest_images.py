@@ -6,9 +6,10 @@ contrast, noise, disease, devices and text. Nothing in them is taken from a film
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from multiprocessing import get_context
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -17,11 +18,17 @@ from PIL import ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter, zoom
 
 from audit.phantom.chest_shapes import IMAGE_SIDES, SIZE, Chest, Map, Outline, Pose, ellipse, rounded, sample_chest
+from audit.phantom.chest_sides import SidedAnatomy
 from pipelines.processes import end_with_parent
+from pipelines.regions.orientation import turned, turned_back
+from pipelines.study import Orientation
 
-__all__ = ["LungImages", "make_lung_images"]
+__all__ = ["LungImages", "Style", "make_lung_images"]
 
 _CHUNK = 250
+
+Style = Literal["lungs", "plain", "sided"]
+
 _WRITING = ("L", "R", "PORTABLE", "AP ERECT", "SEMI 10:45", "Nr 12", "LD", "SUPINE")
 
 
@@ -33,18 +40,28 @@ class LungImages:
     lungs: Bool[np.ndarray, "count 2 128 128"]
 
 
-def make_lung_images(count: int, *, seed: int, processes: int) -> LungImages:
-    """Render ``count`` synthetic chests in ``processes`` processes; the result does not depend on ``processes``."""
+def make_lung_images(count: int, *, seed: int, processes: int, style: Style = "lungs") -> LungImages:
+    """Render ``count`` synthetic chests in ``processes`` processes; the result does not depend on ``processes``.
+
+    In the styles for the orientation network, writing is oriented at random: on a film it may have been added before or
+    after the film was turned. "sided": every heart is on the patient's left, and what else tells the sides apart is
+    drawn too (:mod:`audit.phantom.chest_sides`).
+    """
     starts = range(0, count, _CHUNK)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent) as executor:
-        chunks = list(executor.map(_chunk, repeat(seed), starts, [min(_CHUNK, count - start) for start in starts]))
+    tasks = repeat(seed), starts, [min(_CHUNK, count - start) for start in starts], repeat(style)
+    if processes == 1:
+        chunks = list(map(_chunk, *tasks))
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent) as executor:
+            chunks = list(executor.map(_chunk, *tasks))
     return LungImages(
         images=np.concatenate([images for images, _ in chunks]), lungs=np.concatenate([lungs for _, lungs in chunks])
     )
 
 
-def _chunk(seed: int, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    made = [_Radiograph(np.random.default_rng([seed, index])).made() for index in range(start, start + count)]
+def _chunk(seed: int, start: int, count: int, style: Style) -> tuple[np.ndarray, np.ndarray]:
+    rngs = (np.random.default_rng([seed, index]) for index in range(start, start + count))
+    made = [_Radiograph(rng, style).made() for rng in rngs]
     return np.stack([image for image, _ in made]), np.stack([lungs for _, lungs in made])
 
 
@@ -53,6 +70,7 @@ class _Radiograph:
     """One image in the making: ``density`` grows layer by layer, and is then exposed and written on."""
 
     rng: np.random.Generator
+    style: Style
     pose: Pose = field(init=False)
     chest: Chest = field(init=False)
     lungs: list[Map] = field(init=False)  # soft-edged, one for each of IMAGE_SIDES
@@ -65,11 +83,15 @@ class _Radiograph:
     def made(self) -> tuple[UInt8[np.ndarray, "128 128"], Bool[np.ndarray, "2 128 128"]]:
         """Render the image, and the masks of its lungs."""
         self.pose, self.chest = Pose(self.rng), sample_chest(self.rng)
+        if self.style == "sided":
+            self.chest = replace(self.chest, heart_side=1)
         truth = np.stack([self.pose.area(outline) > 0.5 for outline in self.chest.lungs])
         self.contrast = self.rng.uniform(0.18, 0.5)
         self._add_body()
         self._add_mediastinum()
         self._add_abdomen()
+        if self.style == "sided":
+            self._add_sides()
         self._add_bones()
         self._add_breasts()
         self._add_vessels()
@@ -143,6 +165,16 @@ class _Radiograph:
             bubble = ellipse((x, y), radii, uniform(-0.5, 0.5))
             gas = self.pose.area(bubble + rng.normal(0.0, 0.015, bubble.shape), blur=uniform(0.5, 4.0))
             self.density -= uniform(0.05, 0.4) * gas * below
+
+    def _add_sides(self) -> None:
+        """Add what tells the patient's left from the right."""
+        anatomy = SidedAnatomy(self.pose, self.chest, self.rng)
+        for share, shape in anatomy.shadows():
+            hides = share * shape * (1.0 - self.hidden)
+            self.density += self.contrast * self.air * hides
+            self.hidden += hides
+        self.density += anatomy.density_below() * self.body * (1.0 - np.maximum(*self.lungs))
+        self.density += self.rng.uniform(0.05, 0.4) * anatomy.devices()
 
     def _add_bones(self) -> None:
         uniform, amount = self.rng.uniform, self.rng.uniform(0.4, 1.3)
@@ -291,7 +323,8 @@ class _Radiograph:
             _square(draw.rectangle, uniform(0.1, 0.9, 2) * size, uniform(12.0, 26.0), 235)
         image = np.clip(image + np.asarray(devices.reduce(2), dtype=np.float32) / 255.0 * uniform(0.2, 0.7), 0.0, 1.0)
         if rng.random() < 0.75:
-            image = self._with_writing(image)
+            reading = list(Orientation)[rng.integers(8)] if self.style != "lungs" else Orientation.UPRIGHT
+            image = np.asarray(turned_back(self._with_writing(turned(image, reading)), reading))
         if rng.random() < 0.25:
             level = 0.0 if rng.random() < 0.75 else uniform(0.0, 1.0)
             edges = [int(SIZE * uniform(0.01, 0.12)) if rng.random() < 0.45 else 0 for _ in range(4)]

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFilter
 from scipy.ndimage import map_coordinates
 
-__all__ = ["IMAGE_SIDES", "SIZE", "Chest", "Map", "Outline", "Pose", "ellipse", "rounded", "sample_chest"]
+__all__ = ["IMAGE_SIDES", "SIZE", "Chest", "Corners", "Map", "Outline", "Pose", "ellipse", "rounded", "sample_chest"]
 
 SIZE = 128
 """Rows and columns of the images."""
@@ -26,6 +26,7 @@ _DRAWN = 2 * SIZE  # px: shapes are drawn at twice the size and averaged
 
 Map = Float[np.ndarray, "128 128"]
 Outline = Float[np.ndarray, "points 2"]
+Corners = Float[np.ndarray, "corners 2"]
 
 _ANGLES = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
 
@@ -37,7 +38,7 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], tilt: float
     return np.stack([centre[0] + cos * x - sin * y, centre[1] + sin * x + cos * y], axis=1)
 
 
-def rounded(points: Iterable[Sequence[float]], *, times: int = 2) -> Outline:
+def rounded(points: Corners | Iterable[Sequence[float]], *, times: int = 2) -> Outline:
     """Round a closed outline by cutting its corners (Chaikin 1974)."""
     outline = np.asarray(list(points), dtype=float)
     for _ in range(times):

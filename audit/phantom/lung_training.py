@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image as Picture
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from audit.attribution.numerics import flushed_denormals
@@ -20,7 +20,7 @@ from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.regions.lung_network import LungNetwork, standardised
 
-__all__ = ["LungTraining", "halved", "phantom_lung_images", "train_lungs"]
+__all__ = ["LungTraining", "halved", "phantom_lung_images", "save_half", "train_lungs", "with_gamma_and_noise"]
 
 _COLUMNS = 200  # px, width at which phantoms are rendered before they are reduced to the network's input
 _TELL_EVERY = 100  # steps
@@ -72,6 +72,11 @@ def train_lungs(out: Path, settings: LungTraining, *, processes: int, on_message
             schedule.step()
             if (step + 1) % _TELL_EVERY == 0:
                 on_message(f"step {step + 1} of {settings.steps}: loss {float(loss.detach()):.3f}")
+    save_half(network, out)
+
+
+def save_half(network: nn.Module, out: Path) -> None:
+    """Write a network's weights in half precision."""
     weights = {name: halved(tensor) for name, tensor in network.state_dict().items()}
     save_file(weights, out, metadata={"format": "pt"})
 
@@ -103,15 +108,22 @@ def _augmented(
     images: UInt8[np.ndarray, "batch 128 128"], lungs: Bool[np.ndarray, "batch 2 128 128"], rng: np.random.Generator
 ) -> tuple[Float[Tensor, "batch 1 128 128"], Float[Tensor, "batch 2 128 128"]]:
     """Change gamma and noise, and mirror every other batch: the masks are of the image's sides, not of the body's."""
-    count = len(images)
-    pixels = images[:, None].astype(np.float32) / 255.0
-    pixels = np.maximum(pixels, 1e-4) ** np.exp(rng.normal(0.0, 0.35, (count, 1, 1, 1)))
-    pixels = pixels + rng.normal(0.0, 1.0, pixels.shape) * rng.uniform(0.0, 0.05, (count, 1, 1, 1))
+    pixels = with_gamma_and_noise(images[:, None].astype(np.float32) / 255.0, rng)
     truth = lungs.astype(np.float32)
     if rng.random() < 0.5:
         pixels, truth = pixels[..., ::-1], truth[:, ::-1, :, ::-1]
-    tensors = [torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)) for values in (pixels, truth)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(values)) for values in (pixels, truth)]
     return standardised(tensors[0]), tensors[1]
+
+
+def with_gamma_and_noise(
+    pixels: Float[np.ndarray, "batch 1 rows columns"], rng: np.random.Generator
+) -> Float[np.ndarray, "batch 1 rows columns"]:
+    """Change the gamma of images in [0, 1], and add noise, by another amount for each."""
+    each = (len(pixels), 1, 1, 1)
+    changed = np.maximum(pixels, 1e-4) ** np.exp(rng.normal(0.0, 0.35, each))
+    changed = changed + rng.normal(0.0, 1.0, pixels.shape) * rng.uniform(0.0, 0.05, each)
+    return np.asarray(changed, dtype=np.float32)
 
 
 def _loss(logits: Float[Tensor, "batch 2 128 128"], truth: Float[Tensor, "batch 2 128 128"]) -> Float[Tensor, ""]:

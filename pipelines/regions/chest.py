@@ -12,7 +12,7 @@ from skimage.morphology import convex_hull_image
 
 from pipelines.study import Zone
 
-__all__ = ["Lungs", "chest_mask", "find_lungs"]
+__all__ = ["Lungs", "chest_mask", "find_lungs", "part_within"]
 
 Mask = Bool[np.ndarray, "rows columns"]
 
@@ -97,9 +97,9 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
 
     if not valid.any():
         return None
-    rows, columns = (_span(np.asarray(valid.any(axis))) for axis in (1, 0))
-    seen = valid[rows, columns]
-    answers = lung_probabilities(picture[rows, columns])
+    part = part_within(valid)
+    seen = valid[part]
+    answers = lung_probabilities(picture[part])
     fields = [_field(answers[:, place], seen) for place in range(2)]
     masks = [mask for mask, _ in fields]
     if not _are_plausible(masks):
@@ -108,8 +108,13 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
     if confidence < _LEAST_CONFIDENCE:
         return None
     left, right = (np.zeros(valid.shape, dtype=bool) for _ in masks)
-    left[rows, columns], right[rows, columns] = masks
+    left[part], right[part] = masks
     return Lungs(at_left=left, at_right=right, confidence=confidence)
+
+
+def part_within(mask: Mask) -> tuple[slice, slice]:
+    """Return the rows and columns that hold every True of a mask, which has one."""
+    return _span(np.asarray(mask.any(1))), _span(np.asarray(mask.any(0)))
 
 
 def _span(line: Bool[np.ndarray, " cells"]) -> slice:
@@ -139,7 +144,7 @@ def _are_plausible(masks: list[Mask]) -> bool:
     areas = [int(mask.sum()) for mask in masks]
     if min(areas) < _LEAST_AREA * masks[0].size or max(areas) > _ALIKE * min(areas):
         return False
-    spans = [(_span(np.asarray(mask.any(1))), _span(np.asarray(mask.any(0)))) for mask in masks]
+    spans = [part_within(mask) for mask in masks]
     (left_rows, left_columns), (right_rows, right_columns) = spans
     shared = min(left_rows.stop, right_rows.stop) - max(left_rows.start, right_rows.start)
     shorter = min(rows.stop - rows.start for rows, _ in spans)

@@ -58,7 +58,7 @@ def _block(channels: int, out: int, *, size: int = 3, stride: int = 1) -> nn.Seq
     return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
-def standardised(images: Float[Tensor, "batch 1 128 128"]) -> Float[Tensor, "batch 1 128 128"]:
+def standardised(images: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, "batch 1 rows columns"]:
     """Bring each image to mean 0 and standard deviation 1."""
     mean, spread = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
     return (images - mean) / spread.clamp(min=_LEAST_SPREAD)

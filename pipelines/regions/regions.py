@@ -12,8 +12,9 @@ from skimage.measure import block_reduce
 from pipelines.regions.chest import Lungs, chest_mask, find_lungs
 from pipelines.regions.markers import marker_mask
 from pipelines.regions.marks import find_marks, mark_mask, side_marker
+from pipelines.regions.orientation import find_orientation
 from pipelines.regions.text import Area
-from pipelines.study import SideMarker
+from pipelines.study import Orientation, SideMarker
 
 __all__ = ["Lungs", "Regions", "regions_of"]
 
@@ -21,7 +22,7 @@ Mask = Bool[np.ndarray, "grid_rows grid_columns"]
 
 _PICTURE_SIDE = 1024  # px: enough for markers and lungs
 _LONG_SIDE = 512  # maximum number of cells per side
-_LUNGS_LONG_SIDE = 384
+_CHEST_LONG_SIDE = 384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Regions:
     chest: Mask | None  # None if the lungs were not found
     lungs: Lungs | None
     side_marker: SideMarker | None = None  # None if no letter was read that names a side
+    orientation: Orientation | None = None  # None if it cannot be told
 
     @property
     def pixel(self) -> tuple[float, float]:
@@ -69,7 +71,8 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
     factor = max(1, -(-max(values.shape) // _LONG_SIDE))
     seen = valid[_middles(valid.shape, values.shape)]
     grid = tuple(-(-length // factor) for length in values.shape)
-    lungs = _lungs(values, seen)
+    coarse = _coarse(values, seen)
+    lungs = find_lungs(*coarse)
     if lungs is not None:
         lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
@@ -87,14 +90,17 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         chest=None if lungs is None else chest_mask(lungs),
         lungs=lungs,
         side_marker=side_marker(marks, values.shape[1]),
+        orientation=find_orientation(*coarse),
     )
 
 
-def _lungs(values: UInt8[np.ndarray, "rows columns"], seen: Mask) -> Lungs | None:
-    """Find the lungs on an even coarser grid, because they are large."""
-    factor = max(1, -(-max(values.shape) // _LUNGS_LONG_SIDE))
+def _coarse(
+    values: UInt8[np.ndarray, "rows columns"], seen: Bool[np.ndarray, "rows columns"]
+) -> tuple[UInt8[np.ndarray, "coarse_rows coarse_columns"], Bool[np.ndarray, "coarse_rows coarse_columns"]]:
+    """Reduce an image and what of it is valid: lungs and orientation are large, and show on a coarser grid."""
+    factor = max(1, -(-max(values.shape) // _CHEST_LONG_SIDE))
     coarse = block_reduce(values, factor, np.mean).astype(np.uint8)  # type: ignore[no-untyped-call]
-    return find_lungs(coarse, block_reduce(seen, factor, np.min).astype(bool))  # type: ignore[no-untyped-call]
+    return coarse, block_reduce(seen, factor, np.min).astype(bool)  # type: ignore[no-untyped-call]
 
 
 def _resample(mask: Bool[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> Mask:

@@ -43,6 +43,7 @@ OF_NO_COHORT = {
     "phantom train",
     "phantom train-lungs",
     "phantom train-letters",
+    "phantom train-orientation",
     "phantom evaluate",
 } | {
     "models list",
