@@ -7,6 +7,7 @@ from types import MappingProxyType
 from reports.absence import absence_headings, absence_rows, absence_summary
 from reports.cases import CaseLists
 from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence, sample_sentence
+from reports.orientations import TurnedImages
 from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.planned import planned_view
@@ -155,10 +156,11 @@ def render_cohort(
         thumbnails: Small PNG pictures by ``StudyRecord.key``, or the names of their files in the studies' folders; a
             study without an entry has none. An entry must exist when its study is read.
     """
-    table, cases = StudyTable(), CaseLists(run)
+    table, cases, turned = StudyTable(), CaseLists(run), TurnedImages()
     for study in studies:
         table.add(study, thumbnails.get(study.key))
         cases.add(study)
+        turned.add(study)
     grounding = grounding_rows(run)
     context = {
         "run": run,
@@ -185,6 +187,7 @@ def render_cohort(
         "word_references": tuple(method_name(name) for name in WORD_REFERENCES),
         "subgroups": subgroup_rows(run),
         "findings": _finding_rows(run),
+        "turned": turned,
         "table": table,
         "most_failures": _MOST_FAILURES,
         "failed": [failure for failure in run.failures if failure.failed],

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema
 
 from pipelines.geometry import Placement
-from pipelines.study import Box, Phrase, PixelStep, Radiograph, SideMarker
+from pipelines.study import Box, Orientation, Phrase, PixelStep, Radiograph, SideMarker, unexpected
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -212,12 +212,18 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
     finding_cosines: dict[str, FindingCosines] = field(default_factory=dict)  # of every known finding
     untrained: tuple[UntrainedHeatRecord, ...] = ()  # of methods with a bottleneck; empty in records of older versions
     side_marker: SideMarker | None = None  # None where none was read, and in records of older versions
+    orientation: Orientation | None = None  # as the anatomy shows; None where it cannot be told, and in older records
 
     @property
     def contradicting_marker(self) -> SideMarker | None:
         """The side marker, if it says that the patient's right is where the header says that the left is."""
         marker = self.side_marker
         return None if marker is None or marker.right_is_at_left != self.horizontally_flipped else marker
+
+    @property
+    def lies(self) -> Orientation | None:
+        """How the image lies, if that is known and is not what the header says."""
+        return unexpected(self.orientation, flipped=self.horizontally_flipped)
 
     @model_validator(mode="after")
     def _targets_are_boxes(self) -> "ScoredImage":

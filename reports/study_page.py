@@ -12,6 +12,7 @@ from pipelines.geometry import Placement
 from pipelines.study import View
 from reports.absence import AbsentView, absent_views
 from reports.grounding import recognised
+from reports.orientations import orientation_sentence
 from reports.outcomes import (
     ScoreRow,
     Verdict,
@@ -117,6 +118,7 @@ class ImageView:
     right_letter: str | None
     hidden_outline: str | None  # SVG path of what the model did not see
     marker_warning: str | None  # that the side marker contradicts the header
+    lies: str | None  # that it appears to be mirrored or rotated
     boxes: tuple[BoxView, ...]
     readers: tuple[str, ...]  # who drew boxes; "" for those without a name
     labels: tuple[str, ...]  # what boxes were drawn for
@@ -206,6 +208,7 @@ def _image_view(
         right_letter=right,
         hidden_outline=_hidden_outline(image.placement),
         marker_warning=side_marker_sentence(image),
+        lies=orientation_sentence(image),
         boxes=_box_views(image),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),

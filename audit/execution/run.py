@@ -169,7 +169,7 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
     head = journal.finished(record)
     failed = tuple(item for item in left_out if item.failed)
     messages = (
-        *(Message(masked=said, for_owner=said) for said in prepared.inputs.languages),
+        *(Message(masked=said, for_owner=said) for said in (*prepared.inputs.languages, *_of_turned(outcome))),
         *messages_of(left_out, settings.inputs.folders, finisher.keys, show_phi=settings.output.show_phi),
     )
     return RunResult(
@@ -182,6 +182,12 @@ def _carry_out(prepared: Prepared, plan: Plan, journal: Journal, progress: Progr
         head=head,
         interrupted=bool(not_done) and stop(),
     )
+
+
+def _of_turned(outcome: Tally) -> Iterator[str]:
+    if outcome.turned:
+        images = "1 image appears" if outcome.turned == 1 else f"{outcome.turned:,} images appear"
+        yield f"{images} mirrored or rotated, and heat was not scored by side: the cohort page lists them"
 
 
 def _studies(
@@ -247,6 +253,7 @@ def _record(
             "phrases audited": outcome.phrases,
             "absent phrases audited": outcome.absent,
             "normal studies audited": outcome.normal,
+            **({"images that appear mirrored or rotated": outcome.turned} if outcome.turned else {}),
             "failed": sum(item.failed for item in left_out),
             "left out": sum(not item.failed for item in left_out),
         },

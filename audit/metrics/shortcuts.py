@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from audit.metrics.pointing import Tolerance, find_peak
 from pipelines.regions import Lungs, Regions
-from pipelines.study import Phrase, Side
+from pipelines.study import Orientation, Phrase, Side, unexpected
 from reports.record import Score
 from reports.score_catalogue import (
     AREA_SHARE,
@@ -34,6 +34,7 @@ _ZONE_MARGIN = 0.1
 """Of the lungs' height. A point this near to the named zone counts as in it: a finding reaches over the border of the
 zone that its report names, and the border is found with an error. ``benchmarks.bench_zones`` measures both."""
 
+_NO_LUNGS = "the lungs were not found on the image"
 _REACH_PX = 15.0  # px of the model's input: about a patch, which heat cannot be finer than
 
 Grid = Float[np.ndarray, "grid_rows grid_columns"]
@@ -54,6 +55,7 @@ class ShortcutScorer:
         self._regions = regions
         self._near = Tolerance.at_model(_REACH_PX, model_px)
         self._flipped = flipped
+        self._lies = unexpected(regions.orientation, flipped=flipped)
 
     def score(self, heat: Float[np.ndarray, "rows columns"], phrase: Phrase, *, method: str) -> tuple[Score, ...]:
         """Score one heat; what cannot be measured says why.
@@ -82,7 +84,7 @@ class ShortcutScorer:
         no_marker = "no marker was found on the image"
         yield MARKER_POINT, self._near_marker if regions.markers.any() else no_marker
         yield MARKER_HEAT, regions.markers if regions.markers.any() else no_marker
-        yield OUTSIDE_HEAT, "the lungs were not found on the image" if regions.chest is None else ~regions.chest
+        yield OUTSIDE_HEAT, self._outside
         yield COLLIMATION_HEAT, "nothing of the image is collimated" if regions.valid.all() else ~regions.valid
         side = self._side(phrase)
         yield SIDE_POINT, side
@@ -95,23 +97,39 @@ class ShortcutScorer:
         near: Mask = distance_transform_edt(~self._regions.markers, sampling=cell) <= self._near.reach
         return near
 
+    @property
+    def _outside(self) -> Mask | str:
+        if self._lies is not None and self._lies.quarter_turns:
+            return _appears(self._lies)
+        chest = self._regions.chest
+        return _NO_LUNGS if chest is None else ~chest
+
     def _side(self, phrase: Phrase) -> Mask | str:
         if phrase.side not in {Side.LEFT, Side.RIGHT}:
             return "the phrase names no side" if phrase.side is None else "the phrase names both sides"
+        if self._lies is not None:
+            return _appears(self._lies)
         at_left = (phrase.side is Side.RIGHT) != self._flipped
         return self._of_lungs(lambda lungs: lungs.half(at_left=at_left))
 
     def _zone(self, phrase: Phrase) -> Mask | str:
         zone = phrase.zone
-        return (
-            "the phrase names no zone"
-            if zone is None
-            else self._of_lungs(lambda lungs: lungs.zone(zone, margin=_ZONE_MARGIN))
-        )
+        if zone is None:
+            return "the phrase names no zone"
+        if self._lies is not None and self._lies.quarter_turns:
+            return _appears(self._lies)
+        return self._of_lungs(lambda lungs: lungs.zone(zone, margin=_ZONE_MARGIN))
 
     def _of_lungs(self, mask: Callable[[Lungs], Mask]) -> Mask | str:
         lungs = self._regions.lungs
-        return "the lungs were not found on the image" if lungs is None else mask(lungs)
+        return _NO_LUNGS if lungs is None else mask(lungs)
+
+
+def _appears(orientation: Orientation) -> str:
+    """Return why a score is missing that an image in this orientation would get wrong."""
+    if orientation is Orientation.UPRIGHT:
+        return "the header says that the image is flipped, but it appears not to be"
+    return f"the image appears to be {orientation}"
 
 
 def _score(method: str, name: str, cells: Grid, point: tuple[int, int] | None, found: Mask | str) -> Score:

@@ -152,7 +152,8 @@ def _image(
         for index, (phrase, cosine) in enumerate(zip(image.phrases, own.other_side_cosines, strict=True))
     ]
     boxes = scored_boxes(redactor.boxes(case.boxes, spoken=[phrase.text for phrase in image.phrases]), image.placement)
-    scored = replace(image, side_marker=scorer.side_marker, boxes=boxes, own=None, phrases=tuple(phrases))
+    lies = replace(image, side_marker=scorer.side_marker, orientation=scorer.orientation)
+    scored = replace(lies, boxes=boxes, own=None, phrases=tuple(phrases))
     return replace(scored, own=own) if keep_own and own != own_boxes(scored) else scored
 
 

@@ -44,6 +44,7 @@ class Tally:
     images: int = 0
     explained: int = 0  # images with a phrase
     phrases: int = 0
+    turned: int = 0  # images that appear mirrored or rotated
     absent: int = 0
     normal: int = 0  # studies without a phrase that affirms or suspects a finding
     phantom_images: bool = True
@@ -63,6 +64,7 @@ class Tally:
         self.images += study.images
         self.explained += study.explained
         self.phrases += study.phrases
+        self.turned += study.turned
         self.absent += study.absent
         self.normal += not study.phrases
         self.phantom_images &= study.is_phantom

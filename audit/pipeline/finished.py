@@ -161,6 +161,7 @@ class FinishedStudy:
     phrases: int = 0
     absent: int = 0  # phrases that deny a finding
     is_phantom: bool = False
+    turned: int = 0  # images that appear mirrored or rotated
     rows: Sequence[dict[str, object]] = ()  # rows of the score table
     controls: Sequence[ControlRow] = ()
     facts: Sequence[tuple[str, ImageFacts]] = ()  # of each image, by its key
@@ -192,6 +193,7 @@ class FinishedStudy:
             phrases=sum(len(image.phrases) for image in record.images),
             absent=sum(len(image.absent) for image in record.images),
             is_phantom=record.phantom_images,
+            turned=sum(image.lies is not None for image in record.images),
             rows=list(score_rows(record.images, study=record.key, patient=record.patient)),
             controls=list(_control_rows(record)),
             facts=[(image.key, _recorded_facts(image)) for image in record.images],

@@ -84,7 +84,8 @@ class ImageRecorder:
         stated = {} if explained.embeddings is None else explained.embeddings.findings
         cosines = {finding: FindingCosines(asserted=yes, denied=no) for finding, (yes, no) in stated.items()}
         image = self._image(explained.loaded, phrases, prefix)
-        return replace(image, untrained=stored, side_marker=scorer.side_marker, finding_cosines=cosines), heats
+        lies = replace(image, side_marker=scorer.side_marker, orientation=scorer.orientation)
+        return replace(lies, untrained=stored, finding_cosines=cosines), heats
 
     def _image(self, loaded: LoadedCase, phrases: tuple[ScoredPhrase, ...], prefix: str) -> ScoredImage:
         image, keys = loaded.case.image, self.redactor.keys

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
@@ -163,12 +163,12 @@ class ImageScorer:
         """
         self._context, self._loaded = context, loaded
         self._untrained = {untrained_name(method): _shown(loaded, stored) for method, stored in untrained.items()}
-        regions = regions_of(loaded.picture, loaded.valid, loaded.blanked)
-        self.side_marker = None if loaded.case.image.view is View.LATERAL else regions.side_marker
+        image, regions = loaded.case.image, regions_of(loaded.picture, loaded.valid, loaded.blanked)
+        if image.view is View.LATERAL:  # which shows neither left and right nor the anatomy of a frontal view
+            regions = replace(regions, orientation=None, side_marker=None)
+        self.orientation, self.side_marker = regions.orientation, regions.side_marker
         self._shortcuts = ShortcutScorer(
-            regions,
-            model_px=loaded.placement.model_px,
-            flipped=loaded.case.image.horizontally_flipped,
+            regions, model_px=loaded.placement.model_px, flipped=image.horizontally_flipped
         )
 
     def score(self, phrase: Phrase, stored: Grid, *, method: str) -> tuple[Pixel | None, tuple[Score, ...]]:

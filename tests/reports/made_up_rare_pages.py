@@ -12,7 +12,7 @@ from made_up_protocol import make_protocol
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit
-from pipelines.study import SideMarker
+from pipelines.study import Orientation, SideMarker
 from reports.cohort_page import render_cohort
 from reports.comparison_page import render_comparison
 from reports.comparison_record import ComparedScore, ComparisonRecord
@@ -20,6 +20,8 @@ from reports.record import ErasedRecord, ReportRecord, Score, ScoredPhrase
 from reports.score_catalogue import BLIND_METHODS, POINTING, POINTING_NEAR, REFERENCES, SCORES
 from reports.study_page import render_study
 from reports.texts import all_texts
+
+ALL_MIRRORED = (Orientation.MIRRORED,) * 100
 
 
 def rare_pages() -> Iterator[tuple[str, str]]:
@@ -51,6 +53,9 @@ def rare_pages() -> Iterator[tuple[str, str]]:
         tested = with_differences(answered_run(recognised=run.recognised, cosine_sd=sd), answer)
         yield f"cohort of reasons, sd {sd}", render_cohort(tested, studies)
     run = make_cohort(1, subgroups=_every_group()).run
+    turned = [make_study(f"t{place}", (HEART,), lies=lies) for place, lies in enumerate((*Orientation, *ALL_MIRRORED))]
+    yield "cohort of turned images", render_cohort(run, [made.record for made in turned])
+    yield from ((f"study {made.record.key}, turned", _study(made)) for made in turned[:5])
     alone = tuple(summary for summary in run.summaries if summary.method == "m2ib")
     yield "cohort of groups, without a reference", render_cohort(run.model_copy(update={"summaries": alone}), [])
     for name, protocol in (

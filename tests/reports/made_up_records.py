@@ -9,7 +9,7 @@ from model_input import to_model
 from PIL import Image
 
 from pipelines.geometry import Fit, Placement
-from pipelines.study import Box, PixelStep
+from pipelines.study import Box, Orientation, PixelStep
 from reports.record import ModelRecord, Score, ScoredBox, ScoredImage, ScoredPhrase, StudyRecord, TokenHeat
 from reports.targets import scored_boxes
 
@@ -139,7 +139,7 @@ def make_image(
     fit: Fit = Fit.LETTERBOX,
     view: str = "PA",
     seed: int = 0,
-    flipped: bool = False,
+    lies: Orientation | None = None,
     picture_side: int = 256,
 ) -> tuple[ScoredImage, dict[str, np.ndarray], bytes]:
     """Make one image's record, its heat by name and its picture."""
@@ -164,7 +164,8 @@ def make_image(
         columns=columns,
         spacing_mm=(0.2, 0.2),
         spacing_source="ImagerPixelSpacing",
-        horizontally_flipped=flipped,
+        horizontally_flipped=lies is Orientation.UPRIGHT,
+        orientation=lies,
         receipt=(
             PixelStep(step="stored values", detail="12 of 16 bits, unsigned, 83 to 4,011"),
             PixelStep(step="modality LUT", detail="none in the header"),
@@ -186,9 +187,13 @@ def make_study(
     picture_side: int = 256,
     rows: int = 1400,
     columns: int = 1150,
+    lies: Orientation | None = None,
     **changes: object,
 ) -> MadeUp:
-    """Make a study of one image per tuple of claims; without any, of one image with four phrases."""
+    """Make a study of one image per tuple of claims; without any, of one image with four phrases.
+
+    Its images appear to lie as ``lies`` says, which is not what their headers say.
+    """
     records, heats, pictures = [], {}, {}
     for number, claims in enumerate(images or ((EFFUSION, NODULE, HEART, FLAT),)):
         view = "PA" if number == 0 else "lateral"
@@ -200,6 +205,7 @@ def make_study(
             fit=fit,
             view=view,
             seed=seed + number,
+            lies=lies,
             picture_side=picture_side,
         )
         records.append(record)

@@ -27,7 +27,7 @@ FIELDS = {
         *("key", "path_key", "valid", "picture", "view", "view_source", "rows", "columns", "spacing_mm"),
         *("spacing_source", "horizontally_flipped", "sex", "age", "manufacturer", "photometric_interpretation"),
         *("frame", "frames", "file_format", "receipt", "blanked", "letters", "placement", "boxes", "own", "phrases"),
-        *("untrained", "side_marker", "absent", "finding_cosines"),
+        *("untrained", "side_marker", "orientation", "absent", "finding_cosines"),
     },
     "scores": {"method", "score", "value", "outcome", "reason", "levels"},
 }

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from audit.metrics.shortcuts import ShortcutScorer
 from pipelines.regions import Lungs, Regions
-from pipelines.study import Context, Phrase, Side, Zone
+from pipelines.study import Context, Orientation, Phrase, Side, Zone
 from reports.score_catalogue import (
     AREA_SHARE,
     COLLIMATION_HEAT,
@@ -163,6 +163,29 @@ def test_on_a_stretched_image_near_a_marker_is_an_ellipse(row, column, on_marker
 )
 def test_what_cannot_be_measured_says_why(changed, said, score, reason) -> None:
     assert scores(spike(10, 10), said, **changed)[score] == reason
+
+
+@pytest.mark.parametrize(
+    ("orientation", "flipped", "withheld"),
+    [
+        (None, False, ()),
+        (Orientation.UPRIGHT, False, ()),
+        (Orientation.MIRRORED, True, ()),
+        (Orientation.MIRRORED, False, (SIDE_POINT, SIDE_HEAT)),
+        (Orientation.UPRIGHT, True, (SIDE_POINT, SIDE_HEAT)),
+        (Orientation.ROTATED_180, False, (SIDE_POINT, SIDE_HEAT, ZONE_POINT, OUTSIDE_HEAT)),
+        (Orientation.MIRRORED_90, True, (SIDE_POINT, SIDE_HEAT, ZONE_POINT, OUTSIDE_HEAT)),
+    ],
+)
+def test_an_image_that_does_not_lie_as_its_header_says_lacks_what_depends_on_it(orientation, flipped, withheld) -> None:
+    said = phrase(side=Side.LEFT, zone=Zone.MID)
+    found = scores(spike(10, 10), said, flipped=flipped, orientation=orientation)
+    assert {name for name, value in found.items() if isinstance(value, str)} == set(withheld)
+    assert all("appears" in found[name] for name in withheld)
+    as_before = scores(spike(10, 10), said, flipped=flipped)
+    assert {name: found[name] for name in found if name not in withheld} == {
+        name: as_before[name] for name in found if name not in withheld
+    }
 
 
 def test_heat_that_points_nowhere_is_on_no_side_and_shares_nothing() -> None:
