@@ -56,7 +56,7 @@ class VerdictPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedRow:
+class PlannedQuestion:
     """One planned question with its answer."""
 
     name: str
@@ -92,7 +92,7 @@ class BoardDocument:
     intervals: str
     limits: tuple[str, ...]
     plan: tuple[str, ...]  # sentences
-    planned: tuple[PlannedRow, ...]
+    planned: tuple[PlannedQuestion, ...]
     checksums: tuple[Fact, ...]
     checklists: tuple[FilledChecklist, ...] = ()
 
@@ -158,8 +158,8 @@ def _plan(planned: PlannedView | None) -> tuple[str, ...]:
     return planned.standing, planned.rule, rest
 
 
-def _planned_row(row: AnswerRow, planned: PlannedView) -> PlannedRow:
-    return PlannedRow(
+def _planned_row(row: AnswerRow, planned: PlannedView) -> PlannedQuestion:
+    return PlannedQuestion(
         name=row.name,
         asked=row.asked,
         figure=_with_interval(row.estimate, digits=3),
