@@ -47,7 +47,7 @@ def test_a_polygon_covers_the_pixels_whose_centre_lies_inside(ring: list[tuple[f
     away = np.hypot(*np.moveaxis(points[:, None] - start - along[..., None] * step, 2, 0)).min(1)
     # By the even-odd rule, as counted along a ray; on the rim itself either answer is right.
     rising, falling = closed[:-1, 1] > points[:, 1:2], closed[1:, 1] > points[:, 1:2]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         crossing = start[:, 0] + (points[:, 1:2] - start[:, 1]) * step[:, 0] / step[:, 1]
     inside = (((rising != falling) & (crossing > points[:, :1])).sum(1) % 2).astype(bool)
     sure = away > 1e-6

@@ -45,18 +45,18 @@ def inputs_of(folder: Path, **changes: object) -> InputsConfig:
 
 def test_nih_is_audited_by_its_own_files_alone(nih: Path) -> None:
     inputs: Inputs = gather(inputs_of(nih))
-    [first, second] = inputs.studies
+    [first, second, normal] = inputs.studies
     assert [case.image.path.name for study in inputs.studies for case in study.cases] == [
         "00000001_000.png",
         "00000001_001.png",
+        "00000002_000.png",
     ]
     assert [phrase.text for phrase in second.cases[0].phrases] == ["Cardiomegaly.", "Emphysema."]
     [box] = first.cases[0].boxes
     assert (box.x, box.y, box.width, box.height) == (32, 80, 64, 40)  # of 1,024 px, on 128 x 160 px
-    assert [(Path(item.source).name, item.failed) for item in inputs.left_out] == [
-        ("Data_Entry_2017.csv row 4", False),  # "No Finding"
-        ("00000002_000.png", False),
-    ]
+    assert normal.cases[0].phrases == ()  # "No Finding"
+    assert len(normal.cases[0].absent) == 1
+    assert inputs.left_out == ()
 
 
 def test_only_images_with_boxes_are_audited_on_request_and_the_rest_is_no_failure(nih: Path) -> None:
@@ -94,7 +94,7 @@ def test_both_kinds_of_files_are_loaded_side_by_side(nih: Path) -> None:
     studies = gather(inputs_of(nih, reports=nih / "reports")).studies
     loaded = list(load_cases([case for study in studies for case in study.cases], PLAIN))
     assert all(isinstance(case, LoadedCase) for case in loaded)
-    assert [case.case.image.file_format for case in loaded] == ["DICOM", "PNG", "PNG"]
+    assert [case.case.image.file_format for case in loaded] == ["DICOM", "PNG", "PNG", "PNG"]
     np.testing.assert_array_equal(loaded[1].inputs, loaded[2].inputs)  # grey, and the same in colours
 
 
