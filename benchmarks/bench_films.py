@@ -10,6 +10,7 @@ other ways too; one that is called "not known" was not recognised. Writing is me
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image
 from benchmarks.film_text import text_lines
 from benchmarks.machine import command_line, command_parser, write_section
 from pipelines.regions.chest import Lungs, find_lungs
-from pipelines.regions.orientation import find_orientation, turned
+from pipelines.regions.orientation import find_orientation, marker_when, turned
 from pipelines.study import Orientation
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -68,7 +69,9 @@ class _Answers:
     def __init__(self, image: UInt8[np.ndarray, "rows columns"]) -> None:
         start = time.perf_counter()
         views = [np.ascontiguousarray(turned(image, each)) for each in Orientation]
-        self._said = [find_orientation(view, np.ones(view.shape, dtype=bool)) for view in views]
+        self._said = [
+            find_orientation(view, np.ones(view.shape, dtype=bool), partial(marker_when, view)) for view in views
+        ]
         self.seconds = (time.perf_counter() - start) / len(views)
 
     @property

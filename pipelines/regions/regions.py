@@ -12,7 +12,7 @@ from skimage.measure import block_reduce
 from pipelines.regions.chest import Lungs, chest_mask, find_lungs
 from pipelines.regions.markers import marker_mask
 from pipelines.regions.marks import find_marks, mark_mask, side_marker
-from pipelines.regions.orientation import find_orientation
+from pipelines.regions.orientation import find_orientation, marker_when
 from pipelines.regions.text import Area
 from pipelines.study import Orientation, SideMarker
 
@@ -77,6 +77,7 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
     inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
     marks = find_marks(values, inside)
+    marker = side_marker(marks, values.shape[1])
     letters = marker_mask(values, inside) | mark_mask(marks, values.shape)
     scale = values.shape[0] / valid.shape[0], values.shape[1] / valid.shape[1]
     for area in (each.letters or each for each in blanked):
@@ -89,8 +90,10 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         valid=block_reduce(seen, factor, np.min).astype(bool),  # type: ignore[no-untyped-call]
         chest=None if lungs is None else chest_mask(lungs),
         lungs=lungs,
-        side_marker=side_marker(marks, values.shape[1]),
-        orientation=find_orientation(*coarse),
+        side_marker=marker,
+        orientation=find_orientation(
+            *coarse, lambda each: marker if each is Orientation.UPRIGHT else marker_when(values, each)
+        ),
     )
 
 
