@@ -1,6 +1,7 @@
 """The commands under ``m2ib-audit phantom``."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +13,21 @@ __all__ = ["phantoms"]
 
 
 phantoms = Commands(help="Make phantoms, train on them, and evaluate the phantom encoder.", no_args_is_help=True)
+
+Processes = Annotated[int, typer.Option(help="Number of rendering processes.", min=1)]
+
+
+def _given(out: Path | None, what: str) -> Path:
+    """Return the path to write to.
+
+    Raises:
+        NotGivenError: there is none.
+    """
+    from audit.config_file import NotGivenError
+
+    if out is None:
+        raise NotGivenError(f"--out is not given: give the {what}")
+    return out
 
 
 @phantoms.command("make")
@@ -28,21 +44,19 @@ def phantom_make(
     ] = False,
 ) -> None:
     """Write a phantom cohort: OUT/dicom, OUT/reports and OUT/boxes.csv."""
-    from audit.config_file import NotGivenError
     from pipelines.phantom.cohort import make_cohort
 
     with errors_in_one_line():
-        if out is None:
-            raise NotGivenError("--out is not given: give the folder to write to")
+        path = _given(out, "folder to write to")
         make_cohort(
-            out,
+            path,
             count=24 if phantoms is None else phantoms,
             seed=7 if seed is None else seed,
             columns=columns,
             tagged=tagged,
             brief=brief,
         )
-    typer.echo(out)
+    typer.echo(path)
 
 
 @phantoms.command("train")
@@ -62,21 +76,19 @@ def phantom_train(
         Literal["grounded", "ungrounded", "shortcut", "image-blind", "habit"],
         typer.Option(help="grounded, or one of the encoders with a known fault that an audit must detect."),
     ] = "grounded",
-    processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
+    processes: Processes = 2,
 ) -> None:
     """Train a phantom encoder as the committed one was trained; grounded: about 40 minutes on two cores.
 
     image-blind and habit are derived from the committed grounded encoder, in a few minutes. Without `--steps` and
     `--seed` they are those of the committed weights.
     """
-    from audit.config_file import NotGivenError
     from audit.phantom.training_folder import TrainingGoal, train_to_folder
 
     with errors_in_one_line():
-        if out is None:
-            raise NotGivenError("--out is not given: give the folder to write to")
+        path = _given(out, "folder to write to")
         train_to_folder(
-            out,
+            path,
             steps=steps,
             pool_size=pool,
             seed=seed,
@@ -84,7 +96,7 @@ def phantom_train(
             processes=processes,
             on_message=print_message,
         )
-    typer.echo(out)
+    typer.echo(path)
 
 
 @phantoms.command("train-lungs")
@@ -92,22 +104,20 @@ def phantom_train_lungs(
     out: Out = None,
     steps: Steps = None,
     seed: Seed = None,
-    processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
+    processes: Processes = 2,
 ) -> None:
     """Train the network that finds the lungs as the committed one was trained; about 15 minutes on two cores.
 
     OUT is the file of weights to write. Without `--steps` and `--seed` they are those of the committed weights.
     """
-    from audit.config_file import NotGivenError
     from audit.phantom.lung_training import LungTraining, train_lungs
 
     with errors_in_one_line():
-        if out is None:
-            raise NotGivenError("--out is not given: give the file of weights to write")
+        path = _given(out, "file of weights to write")
         default = LungTraining()
         settings = replace(default, steps=steps or default.steps, seed=default.seed if seed is None else seed)
-        train_lungs(out, settings, processes=processes, on_message=print_message)
-    typer.echo(out)
+        train_lungs(path, settings, processes=processes, on_message=print_message)
+    typer.echo(path)
 
 
 @phantoms.command("train-letters")
@@ -116,16 +126,14 @@ def phantom_train_letters(out: Out = None, steps: Steps = None, seed: Seed = Non
 
     OUT is the file of weights to write. Without `--steps` and `--seed` they are those of the committed weights.
     """
-    from audit.config_file import NotGivenError
     from audit.phantom.letter_training import LetterTraining, train_letters
 
     with errors_in_one_line():
-        if out is None:
-            raise NotGivenError("--out is not given: give the file of weights to write")
+        path = _given(out, "file of weights to write")
         default = LetterTraining()
         settings = replace(default, steps=steps or default.steps, seed=default.seed if seed is None else seed)
-        train_letters(out, settings, on_message=print_message)
-    typer.echo(out)
+        train_letters(path, settings, on_message=print_message)
+    typer.echo(path)
 
 
 @phantoms.command("train-orientation")
@@ -133,24 +141,22 @@ def phantom_train_orientation(
     out: Out = None,
     steps: Steps = None,
     seed: Seed = None,
-    processes: Annotated[int, typer.Option(help="Number of rendering processes.", min=1)] = 2,
+    processes: Processes = 2,
 ) -> None:
     """Train the networks that notice mirrored and rotated images as the committed ones were; about 20 minutes.
 
     OUT is the file of weights to write. Without `--steps` and `--seed` they are those of the committed weights.
     """
-    from audit.config_file import NotGivenError
     from audit.phantom.orientation_training import COMMITTED, train_orientation
 
     with errors_in_one_line():
-        if out is None:
-            raise NotGivenError("--out is not given: give the file of weights to write")
+        path = _given(out, "file of weights to write")
         settings = [
             replace(each, steps=steps or each.steps, seed=each.seed if seed is None else seed + place)
             for place, each in enumerate(COMMITTED)
         ]
-        train_orientation(out, settings, processes=processes, on_message=print_message)
-    typer.echo(out)
+        train_orientation(path, settings, processes=processes, on_message=print_message)
+    typer.echo(path)
 
 
 @phantoms.command("evaluate")

@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from audit.attribution.numerics import flushed_denormals
 from audit.phantom.letter_images import Grey, LetterImages, make_letter_images
-from audit.phantom.lung_training import halved
-from pipelines.errors import OutputError
+from audit.phantom.network_training import NetworkTraining, refuse_existing, save_half, trained
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.regions.letter_network import LetterNetwork, standardised
 from pipelines.regions.letter_shapes import LetterShape
@@ -22,7 +19,6 @@ from pipelines.regions.letter_shapes import LetterShape
 __all__ = ["LetterTraining", "train_letters"]
 
 _COLUMNS = 400  # px, width at which phantoms are rendered for backgrounds
-_TELL_EVERY = 100  # steps
 _FOCUS = 1.0  # exponent of the focal loss: how much less a cell counts that is answered well
 _BORDERS = 0.05  # weight of a px that a border is off
 _MIRRORED = (
@@ -36,14 +32,14 @@ _MIRRORED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LetterTraining:
+class LetterTraining(NetworkTraining):
     """Settings of a training run. The same settings on the same machine give the same weights."""
 
     steps: int = 2500
     batch: int = 32
     images: int = 10000
     phantoms: int = 60
-    learning_rate: float = 4e-3  # highest; the rate rises to it and falls to nearly 0 ("one cycle", Smith 2018)
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-3
     seed: int = 20261130
 
@@ -57,31 +53,17 @@ def train_letters(out: Path, settings: LetterTraining, *, on_message: Callable[[
     Raises:
         OutputError: ``out`` exists already.
     """
-    if out.exists():
-        raise OutputError(f"{out} exists already: name a new file")
+    refuse_existing(out)
     on_message(f"Drawing {settings.images} images with and without letters")
     chests = [_chest(np.random.default_rng([settings.seed, index])) for index in range(settings.phantoms)]
     drawn = make_letter_images(settings.images, chests=chests, seed=settings.seed)
-    torch.manual_seed(settings.seed)
-    network = LetterNetwork().train()
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.steps, cycle_momentum=False
-    )
-    rng = np.random.default_rng(settings.seed)
-    with flushed_denormals():
-        for step in range(settings.steps):
-            chosen = rng.integers(len(drawn.images), size=settings.batch)
-            pixels, shapes, borders = _augmented(drawn, chosen, rng)
-            loss = _loss(*network.forward(standardised(pixels)), shapes, borders)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if (step + 1) % _TELL_EVERY == 0:
-                on_message(f"step {step + 1} of {settings.steps}: loss {float(loss.detach()):.3f}")
-    weights = {name: halved(tensor) for name, tensor in network.state_dict().items()}
-    save_file(weights, out, metadata={"format": "pt"})
+
+    def loss_of(network: LetterNetwork, rng: np.random.Generator) -> Tensor:
+        chosen = rng.integers(len(drawn.images), size=settings.batch)
+        pixels, shapes, borders = _augmented(drawn, chosen, rng)
+        return _loss(*network.forward(standardised(pixels)), shapes, borders)
+
+    save_half(trained(LetterNetwork, loss_of, settings, on_message), out)
 
 
 def _chest(rng: np.random.Generator) -> Grey:

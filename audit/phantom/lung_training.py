@@ -8,33 +8,30 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image as Picture
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from audit.attribution.numerics import flushed_denormals
 from audit.phantom.chest_images import LungImages, make_lung_images
 from audit.phantom.chest_shapes import SIZE
-from pipelines.errors import OutputError
+from audit.phantom.network_training import NetworkTraining, refuse_existing, save_half, trained
 from pipelines.phantom.anatomy import Grid
 from pipelines.phantom.render import render, sample_phantom
 from pipelines.regions.lung_network import LungNetwork, standardised
 
-__all__ = ["LungTraining", "halved", "phantom_lung_images", "save_half", "train_lungs", "with_gamma_and_noise"]
+__all__ = ["LungTraining", "phantom_lung_images", "train_lungs", "with_gamma_and_noise"]
 
 _COLUMNS = 200  # px, width at which phantoms are rendered before they are reduced to the network's input
-_TELL_EVERY = 100  # steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LungTraining:
+class LungTraining(NetworkTraining):
     """Settings of a training run. The same settings on the same machine give the same weights."""
 
     steps: int = 3000
     batch: int = 16
     chests: int = 6000
     phantoms: int = 1000
-    learning_rate: float = 4e-3  # highest; the rate rises to it and falls to nearly 0 ("one cycle", Smith 2018)
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-3
     seed: int = 20261130
 
@@ -48,42 +45,18 @@ def train_lungs(out: Path, settings: LungTraining, *, processes: int, on_message
     Raises:
         OutputError: ``out`` exists already.
     """
-    if out.exists():
-        raise OutputError(f"{out} exists already: name a new file")
+    refuse_existing(out)
     on_message(f"Rendering {settings.chests} chests and {settings.phantoms} phantoms")
     chests = make_lung_images(settings.chests, seed=settings.seed, processes=processes)
     phantoms = phantom_lung_images(settings.phantoms, seed=settings.seed)
     images, lungs = (np.concatenate([getattr(one, name) for one in (chests, phantoms)]) for name in ("images", "lungs"))
-    torch.manual_seed(settings.seed)
-    network = LungNetwork().train()
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.steps, cycle_momentum=False
-    )
-    rng = np.random.default_rng(settings.seed)
-    with flushed_denormals():
-        for step in range(settings.steps):
-            drawn = rng.integers(len(images), size=settings.batch)
-            pixels, truth = _augmented(images[drawn], lungs[drawn], rng)
-            loss = _loss(network.forward(pixels), truth)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if (step + 1) % _TELL_EVERY == 0:
-                on_message(f"step {step + 1} of {settings.steps}: loss {float(loss.detach()):.3f}")
-    save_half(network, out)
 
+    def loss_of(network: LungNetwork, rng: np.random.Generator) -> Tensor:
+        drawn = rng.integers(len(images), size=settings.batch)
+        pixels, truth = _augmented(images[drawn], lungs[drawn], rng)
+        return _loss(network.forward(pixels), truth)
 
-def save_half(network: nn.Module, out: Path) -> None:
-    """Write a network's weights in half precision."""
-    weights = {name: halved(tensor) for name, tensor in network.state_dict().items()}
-    save_file(weights, out, metadata={"format": "pt"})
-
-
-def halved(tensor: Tensor) -> Tensor:
-    """Return a tensor in half precision; counts stay as they are."""
-    return tensor.half() if tensor.is_floating_point() else tensor
+    save_half(trained(LungNetwork, loss_of, settings, on_message), out)
 
 
 def phantom_lung_images(count: int, *, seed: int) -> LungImages:

@@ -10,11 +10,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
-from audit.attribution.numerics import flushed_denormals
 from audit.phantom.chest_images import Style, make_lung_images
-from audit.phantom.lung_training import phantom_lung_images, save_half, with_gamma_and_noise
+from audit.phantom.lung_training import phantom_lung_images, with_gamma_and_noise
+from audit.phantom.network_training import NetworkTraining, refuse_existing, save_half, trained
 from audit.phantom.no_chests import make_other_images
-from pipelines.errors import OutputError
 from pipelines.regions.lung_network import standardised
 from pipelines.regions.orientation import turned
 from pipelines.regions.orientation_network import SIZE, OrientationNetwork
@@ -22,23 +21,20 @@ from pipelines.study import Orientation
 
 __all__ = ["COMMITTED", "OrientationTraining", "train_orientation"]
 
-_TELL_EVERY = 100  # steps
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrientationTraining:
+class OrientationTraining(NetworkTraining):
     """Settings of one network's training. The same settings on the same machine give the same weights."""
 
-    steps: int
     batch: int = 48
     chests: int
     style: Style  # of the chests
     phantoms: int = 1000
     others: int = 600  # without a chest
-    learning_rate: float = 3e-3  # highest; the rate rises to it and falls to nearly 0 ("one cycle", Smith 2018)
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
+    cycle_momentum: bool = True
     smoothing: float = 0.02  # of the labels
-    seed: int
 
 
 COMMITTED = (
@@ -56,12 +52,11 @@ def train_orientation(
     Raises:
         OutputError: ``out`` exists already.
     """
-    if out.exists():
-        raise OutputError(f"{out} exists already: name a new file")
-    save_half(nn.ModuleList(_trained(each, processes, on_message) for each in settings), out)
+    refuse_existing(out)
+    save_half(nn.ModuleList(_network(each, processes, on_message) for each in settings), out)
 
 
-def _trained(settings: OrientationTraining, processes: int, on_message: Callable[[str], None]) -> OrientationNetwork:
+def _network(settings: OrientationTraining, processes: int, on_message: Callable[[str], None]) -> OrientationNetwork:
     """Train one network.
 
     The loss is the cross-entropy with the orientation in which an image was shown. For images without a chest every
@@ -73,26 +68,16 @@ def _trained(settings: OrientationTraining, processes: int, on_message: Callable
     phantoms = phantom_lung_images(settings.phantoms, seed=settings.seed).images
     others = make_other_images(settings.others, seed=settings.seed)
     images = np.concatenate([chests, phantoms, others])
-    torch.manual_seed(settings.seed)
-    network = OrientationNetwork().train()
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.steps)
-    rng = np.random.default_rng(settings.seed)
-    with flushed_denormals():
-        for step in range(settings.steps):
-            drawn = rng.integers(len(images), size=settings.batch)
-            shown = rng.integers(len(Orientation), size=settings.batch)
-            truth = np.eye(len(Orientation), dtype=np.float32)[shown]
-            truth[drawn >= len(images) - len(others)] = 1.0 / len(Orientation)
-            logits = network(_augmented(images[drawn], shown, rng))
-            loss = cross_entropy(logits, torch.from_numpy(truth), label_smoothing=settings.smoothing)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if (step + 1) % _TELL_EVERY == 0:
-                on_message(f"step {step + 1} of {settings.steps}: loss {float(loss.detach()):.3f}")
-    return network
+
+    def loss_of(network: OrientationNetwork, rng: np.random.Generator) -> Tensor:
+        drawn = rng.integers(len(images), size=settings.batch)
+        shown = rng.integers(len(Orientation), size=settings.batch)
+        truth = np.eye(len(Orientation), dtype=np.float32)[shown]
+        truth[drawn >= len(images) - len(others)] = 1.0 / len(Orientation)
+        logits = network(_augmented(images[drawn], shown, rng))
+        return cross_entropy(logits, torch.from_numpy(truth), label_smoothing=settings.smoothing)
+
+    return trained(OrientationNetwork, loss_of, settings, on_message)
 
 
 def _augmented(
