@@ -21,7 +21,7 @@ from pipelines.boxes.table import target_boxes
 from pipelines.errors import InputError
 from pipelines.geometry import Placement
 from pipelines.privacy.burned_in import Area, BurnedIn
-from pipelines.regions import regions_of
+from pipelines.regions import chest_of
 from pipelines.regions.erasing import Donor, Eraser, Fill, region_of_boxes, regions_elsewhere, without_hidden
 from pipelines.study import Box, Case, Exclusion, Image
 from pipelines.transforms import LoadedCase, Preprocessing, load_cases
@@ -187,7 +187,7 @@ class _CaseEraser:
         content: _Content,
     ) -> None:
         self._controls, self._loaded, self._content = controls, loaded, content
-        found = regions_of(loaded.picture, loaded.valid, loaded.blanked)
+        found = chest_of(loaded.picture, loaded.valid)
         self._chest = None if found.chest is None else _on_input(found.chest, loaded.placement, content)
         middle = loaded.placement.columns / 2 if found.lungs is None else found.lungs.midline * found.pixel[1]
         self._midline = float(loaded.placement.to_model(0.0, middle)[1]) - content.columns.start

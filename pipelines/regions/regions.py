@@ -16,7 +16,7 @@ from pipelines.regions.orientation import find_orientation, marker_when
 from pipelines.regions.text import Area
 from pipelines.study import Orientation, SideMarker
 
-__all__ = ["Lungs", "Regions", "regions_of"]
+__all__ = ["ChestRegions", "Lungs", "Regions", "chest_of", "regions_of"]
 
 Mask = Bool[np.ndarray, "grid_rows grid_columns"]
 
@@ -26,27 +26,33 @@ _CHEST_LONG_SIDE = 384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regions:
-    """Regions of an image of ``rows`` x ``columns`` source pixels; every mask is on the same coarse grid."""
+class ChestRegions:
+    """The chest on an image of ``rows`` x ``columns`` source pixels; every mask is on the same coarse grid."""
 
     rows: int
     columns: int
-    markers: Mask  # letters and marks on the image
     valid: Mask  # False behind collimators and shutters and in padding
     chest: Mask | None  # None if the lungs were not found
     lungs: Lungs | None
-    side_marker: SideMarker | None = None  # None if no letter was read that names a side
-    orientation: Orientation | None = None  # None if it cannot be told
 
     @property
     def pixel(self) -> tuple[float, float]:
         """Height and width of a cell, in source pixels."""
-        return self.rows / self.markers.shape[0], self.columns / self.markers.shape[1]
+        return self.rows / self.valid.shape[0], self.columns / self.valid.shape[1]
 
     def on_grid(self, values: Shaped[np.ndarray, "rows columns"]) -> Shaped[np.ndarray, "grid_rows grid_columns"]:
         """Sample values on source pixels at the centre of each cell."""
-        sampled: Shaped[np.ndarray, "grid_rows grid_columns"] = values[_middles(values.shape, self.markers.shape)]
+        sampled: Shaped[np.ndarray, "grid_rows grid_columns"] = values[_middles(values.shape, self.valid.shape)]
         return sampled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regions(ChestRegions):
+    """All regions of an image, what its side marker says, and how it lies."""
+
+    markers: Mask  # letters and marks on the image
+    side_marker: SideMarker | None = None  # None if no letter was read that names a side
+    orientation: Orientation | None = None  # None if it cannot be told
 
 
 def _middles(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +60,11 @@ def _middles(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[np.ndarray,
         ((np.arange(count) + 0.5) * length / count).astype(int) for length, count in zip(shape, grid, strict=True)
     )
     return np.ix_(rows, columns)  # type: ignore[return-value]
+
+
+def chest_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"]) -> ChestRegions:
+    """Find the chest on a displayed radiograph, with the arguments of :func:`regions_of`."""
+    return _Reduced.of(picture, valid).chest()
 
 
 def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked: Sequence[Area] = ()) -> Regions:
@@ -65,17 +76,9 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         blanked: areas of the picture that hide text which the model saw, in source pixels: its letters count as marks,
             but the margin around them does not.
     """
-    with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
-        opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
-        values = np.asarray(opened.convert("L"))
-    factor = max(1, -(-max(values.shape) // _LONG_SIDE))
-    seen = valid[_middles(valid.shape, values.shape)]
-    grid = tuple(-(-length // factor) for length in values.shape)
-    coarse = _coarse(values, seen)
-    lungs = find_lungs(*coarse)
-    if lungs is not None:
-        lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
-    inside = None if lungs is None else _resample(lungs.at_left | lungs.at_right, values.shape)
+    reduced = _Reduced.of(picture, valid)
+    values, found = reduced.values, reduced.chest()
+    inside = None if found.lungs is None else _resample(found.lungs.at_left | found.lungs.at_right, values.shape)
     marks = find_marks(values, inside)
     marker = side_marker(marks, values.shape[1])
     letters = marker_mask(values, inside) | mark_mask(marks, values.shape)
@@ -84,17 +87,55 @@ def regions_of(picture: bytes, valid: Bool[np.ndarray, "rows columns"], blanked:
         rows = slice(int(area.top * scale[0]), int(np.ceil(area.bottom * scale[0])))
         letters[rows, int(area.left * scale[1]) : int(np.ceil(area.right * scale[1]))] = True
     return Regions(
-        rows=valid.shape[0],
-        columns=valid.shape[1],
-        markers=block_reduce(letters, factor, np.max).astype(bool),  # type: ignore[no-untyped-call]
-        valid=block_reduce(seen, factor, np.min).astype(bool),  # type: ignore[no-untyped-call]
-        chest=None if lungs is None else chest_mask(lungs),
-        lungs=lungs,
+        rows=found.rows,
+        columns=found.columns,
+        valid=found.valid,
+        chest=found.chest,
+        lungs=found.lungs,
+        markers=block_reduce(letters, reduced.factor, np.max).astype(bool),  # type: ignore[no-untyped-call]
         side_marker=marker,
         orientation=find_orientation(
-            *coarse, lambda each: marker if each is Orientation.UPRIGHT else marker_when(values, each)
+            *reduced.coarse, lambda each: marker if each is Orientation.UPRIGHT else marker_when(values, each)
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reduced:
+    """A picture at the scales on which regions are found."""
+
+    shape: tuple[int, int]  # of the source
+    values: UInt8[np.ndarray, "rows columns"]
+    seen: Bool[np.ndarray, "rows columns"]
+    factor: int  # pixels of ``values`` in a cell, per side
+    coarse: tuple[UInt8[np.ndarray, "coarse_rows coarse_columns"], Bool[np.ndarray, "coarse_rows coarse_columns"]]
+
+    @classmethod
+    def of(cls, picture: bytes, valid: Bool[np.ndarray, "rows columns"]) -> "_Reduced":
+        with Image.open(io.BytesIO(picture), formats=["JPEG", "PNG"]) as opened:
+            opened.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
+            values = np.asarray(opened.convert("L"))
+        seen = valid[_middles(valid.shape, values.shape)]
+        return cls(
+            shape=(valid.shape[0], valid.shape[1]),
+            values=values,
+            seen=seen,
+            factor=max(1, -(-max(values.shape) // _LONG_SIDE)),
+            coarse=_coarse(values, seen),
+        )
+
+    def chest(self) -> ChestRegions:
+        """Find the lungs, and the chest around them."""
+        lungs, grid = find_lungs(*self.coarse), tuple(-(-length // self.factor) for length in self.values.shape)
+        if lungs is not None:
+            lungs = replace(lungs, at_left=_resample(lungs.at_left, grid), at_right=_resample(lungs.at_right, grid))
+        return ChestRegions(
+            rows=self.shape[0],
+            columns=self.shape[1],
+            valid=block_reduce(self.seen, self.factor, np.min).astype(bool),  # type: ignore[no-untyped-call]
+            chest=None if lungs is None else chest_mask(lungs),
+            lungs=lungs,
+        )
 
 
 def _coarse(
