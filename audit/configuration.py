@@ -283,11 +283,9 @@ _OF_THE_RESULT: dict[str, Any] = {
     "method": True,
     "scoring": {"controls", "fill", "faithfulness"},
 }
-_OF_THE_LOG: dict[str, Any] = {
-    "inputs": {"all_views", "frames", "burned_in", "limit"},
-    "model": {"device", "fit", "precision", "compile"},
-    "method": True,
-    "scoring": {"controls", "fill", "faithfulness"},
+_OF_THE_LOG = _OF_THE_RESULT | {
+    "inputs": {*_OF_THE_RESULT["inputs"], "limit"},
+    "model": {*_OF_THE_RESULT["model"], "device"},
     "output": {"show_phi", "overwrite"},
     "execution": {"engine", "workers", "shard", "retry_failed"},
 }

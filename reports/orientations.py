@@ -1,27 +1,39 @@
-"""Images that do not lie as their header says: the sentence on a study's page, and their list on the cohort page."""
+"""Images that do not lie as their header says: the warnings on a study's page, and their list on the cohort page."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from pipelines.study import Orientation
+from pipelines.study import Orientation, SideMarker
 from reports.cases import study_address
 from reports.record import ScoredImage, StudyRecord
 from reports.texts import counted, named, text
 
-__all__ = ["TurnedImage", "TurnedImages", "orientation_sentence"]
+__all__ = ["TurnedImage", "TurnedImages", "image_warnings"]
 
 _LISTED_AT_MOST: Final = 100
 
 
-def orientation_sentence(image: ScoredImage) -> str | None:
-    """Say that an image appears to be mirrored or rotated, and which scores it lacks; None if it does not."""
-    if image.lies is None:
+def image_warnings(image: ScoredImage) -> tuple[str, ...]:
+    """Say that an image's side marker contradicts the header, and that the image appears to be mirrored or rotated."""
+    return tuple(sentence for sentence in (_of_marker(image.contradicting_marker), _of_lie(image.lies)) if sentence)
+
+
+def _of_marker(marker: SideMarker | None) -> str | None:
+    if marker is None:
         return None
-    if image.lies is Orientation.MIRRORED:
+    if marker.at_left:
+        return text("marker.contradicts_at_left", letter=marker.letter)
+    return text("marker.contradicts_at_right", letter=marker.letter)
+
+
+def _of_lie(lies: Orientation | None) -> str | None:
+    if lies is None:
+        return None
+    if lies is Orientation.MIRRORED:
         return text("lies.mirrored")
-    if image.lies is Orientation.UPRIGHT:
+    if lies is Orientation.UPRIGHT:
         return text("lies.not_flipped")
-    return text("lies.rotated", orientation=named("orientation", image.lies))
+    return text("lies.rotated", orientation=named("orientation", lies))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

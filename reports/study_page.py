@@ -12,7 +12,7 @@ from pipelines.geometry import Placement
 from pipelines.study import View
 from reports.absence import AbsentView, absent_views
 from reports.grounding import recognised
-from reports.orientations import orientation_sentence
+from reports.orientations import image_warnings
 from reports.outcomes import (
     ScoreRow,
     Verdict,
@@ -35,7 +35,6 @@ from reports.reliance import ErasedView, erased_view
 from reports.review_page import REVIEW_FILES, NeighbourStudies, ReviewSession, reason_words, review_data
 from reports.run_record import EvidenceRecord, RunRecord
 from reports.score_catalogue import SCORES, names_on_pages
-from reports.side_markers import side_marker_sentence
 from reports.targets import target_indices
 from reports.texts import named, text
 from reports.verdicts import verdict_views
@@ -117,8 +116,7 @@ class ImageView:
     left_letter: str | None  # the patient's side at the image's left; None where the projection has no sides
     right_letter: str | None
     hidden_outline: str | None  # SVG path of what the model did not see
-    marker_warning: str | None  # that the side marker contradicts the header
-    lies: str | None  # that it appears to be mirrored or rotated
+    warnings: tuple[str, ...]  # that it may not lie as its header says
     boxes: tuple[BoxView, ...]
     readers: tuple[str, ...]  # who drew boxes; "" for those without a name
     labels: tuple[str, ...]  # what boxes were drawn for
@@ -207,8 +205,7 @@ def _image_view(
         left_letter=left,
         right_letter=right,
         hidden_outline=_hidden_outline(image.placement),
-        marker_warning=side_marker_sentence(image),
-        lies=orientation_sentence(image),
+        warnings=image_warnings(image),
         boxes=_box_views(image),
         readers=tuple(dict.fromkeys(box.reader or "" for box in image.boxes)),
         labels=tuple(sorted({box.label for box in image.boxes})),
@@ -393,13 +390,12 @@ def _side_letters(image: ScoredImage) -> tuple[str | None, str | None]:
     return ("L", "R") if image.horizontally_flipped else ("R", "L")
 
 
-def _hidden_outline(record: Placement) -> str | None:
+def _hidden_outline(placement: Placement) -> str | None:
     """Draw what a centre crop hides from the model: the image's outline minus the visible part, even-odd."""
-    placement = record
     top, left = placement.to_source(0.0, 0.0)
-    bottom, right = placement.to_source(float(record.size), float(record.size))
+    bottom, right = placement.to_source(float(placement.size), float(placement.size))
     top, left = max(top, 0.0), max(left, 0.0)
-    bottom, right = min(bottom, float(record.rows)), min(right, float(record.columns))
-    if top <= 0.0 and left <= 0.0 and bottom >= record.rows and right >= record.columns:
+    bottom, right = min(bottom, float(placement.rows)), min(right, float(placement.columns))
+    if top <= 0.0 and left <= 0.0 and bottom >= placement.rows and right >= placement.columns:
         return None
-    return f"M0 0H{record.columns}V{record.rows}H0Z M{left:.2f} {top:.2f}H{right:.2f}V{bottom:.2f}H{left:.2f}Z"
+    return f"M0 0H{placement.columns}V{placement.rows}H0Z M{left:.2f} {top:.2f}H{right:.2f}V{bottom:.2f}H{left:.2f}Z"
