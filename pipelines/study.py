@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -197,6 +197,7 @@ class Image(Radiograph):
     series_description: str
     people: tuple[str, ...] = ()  # names in the table of images, to be masked in the report
     original_shape: tuple[int, int] | None = None  # rows and columns of what an image file was made from, if known
+    study_date: date | None = None
 
     @property
     def instance(self) -> str:

@@ -7,7 +7,7 @@ keys, scores and file names to them. A reader refuses any other ``schema_version
 
 from collections.abc import Sequence
 from dataclasses import field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
@@ -201,6 +201,7 @@ class ScoredImage(_EndsAtFirstFault, Radiograph):
     picture: str  # file name of the displayed image beside record.json: 8-bit grey JPEG (PNG in older records)
     sex: str | None = None  # "female", "male", "other" or "not known"; None in records of older versions
     age: str | None = None  # a band of years, never the age
+    study_date: date | None = None  # shifted by patient unless --show-phi; None in records of older versions
     receipt: tuple[PixelStep, ...]
     blanked: tuple[tuple[int, int, int, int], ...] = ()  # (top, left, bottom, right): burned-in text that is not shown
     letters: tuple[tuple[int, int, int, int], ...] = ()  # of each of these areas, without the room around them

@@ -196,6 +196,7 @@ def phrase_columns(image: ScoredImage, index: int, *, study: str, patient: str |
         "study": study,
         "image": image.key,
         "patient": patient,
+        "date": None if image.study_date is None else image.study_date.isoformat(),
         "phrase": index,
         "finding": phrase.finding,
         "side": phrase.side,

@@ -62,6 +62,7 @@ _COLUMNS = {
     "study": _WORD,
     "image": _WORD,
     "patient": _WORD,
+    "date": _WORD,  # of the study
     "phrase": "int64",
     "finding": _WORD,
     "side": _WORD,

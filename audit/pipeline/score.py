@@ -104,6 +104,7 @@ class ImageRecorder:
             picture=f"{prefix}.jpg",
             sex=facts.sex,
             age=facts.age,
+            study_date=self.redactor.study_date(image.study_date, patient=self.context.patient(image)),
             receipt=loaded.steps,
             blanked=tuple(area.edges for area in loaded.blanked),
             letters=tuple((area.letters or area).edges for area in loaded.blanked),

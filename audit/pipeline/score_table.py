@@ -25,6 +25,7 @@ _SCHEMA = pa.schema(
         "study": _NAME,
         "image": _NAME,
         "patient": _NAME,
+        "date": _NAME,
         "phrase": pa.int32(),
         "finding": _WORD,
         "side": _WORD,
@@ -113,7 +114,7 @@ def with_phrase_tests(table: pd.DataFrame, phrases: Sequence[tuple[str, int, Map
     ]
     if not rows:
         return table
-    about = ["study", "image", "patient", "phrase", "finding", "side", "zone", "context"]
+    about = ["study", "image", "patient", "date", "phrase", "finding", "side", "zone", "context"]
     known = table[about].drop_duplicates(["image", "phrase"]).astype({"image": "str"})
     added = known.merge(pd.DataFrame(rows), on=["image", "phrase"], how="inner").assign(reason=None)
     types = {

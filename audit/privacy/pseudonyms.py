@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import stat
+from datetime import date, timedelta
 from pathlib import Path
 
 import typer
@@ -24,6 +25,7 @@ _LEAST_CHARACTERS = 16
 _MOST_BYTES = 4096
 _KEY_CHARACTERS = 16
 _FOLDERS_KEPT = 4
+_LEAST_SHIFT, _SHIFTS = 36_525, 36_525  # days: a century, and the number of different shifts
 
 
 class Pseudonyms:
@@ -42,6 +44,21 @@ class Pseudonyms:
         # A file name that is not UTF-8 contains surrogates, which plain UTF-8 refuses.
         digest = hmac.new(self._salt, f"{kind}\x1f{identifier}".encode(errors="surrogatepass"), "sha256")
         return digest.hexdigest()[:_KEY_CHARACTERS]
+
+    def shifted(self, day: date, *, patient: str) -> date:
+        """Return a date shifted into the future by 100 to 200 years: as many days for every date of a patient.
+
+        The intervals between dates of a patient are kept. The order of dates of different patients is not, and nobody
+        can take the result for a real date. Without the salt the number of days cannot be found.
+
+        Args:
+            day: the date.
+            patient: key of the patient.
+
+        Source: PS3.15 annex E.3.6 (Retain Longitudinal Temporal Information With Modified Dates).
+        """
+        digest = hmac.new(self._salt, f"days\x1f{patient}".encode(), "sha256").digest()
+        return day + timedelta(days=_LEAST_SHIFT + int.from_bytes(digest[:8]) % _SHIFTS)
 
     def file_key(self, name: str) -> str:
         """Return the pseudonym of a file name, which may name a patient."""

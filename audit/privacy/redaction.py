@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import chain
 from pathlib import Path, PurePath
 
@@ -62,6 +63,10 @@ class Redactor:
     def radiograph(self, image: Radiograph) -> Radiograph:
         """Return the geometry and acquisition of an image, with the manufacturer masked."""
         return replace(Radiograph(**fields_of(image, Radiograph)), manufacturer=self.maker(image.manufacturer or None))
+
+    def study_date(self, day: date | None, *, patient: str) -> date | None:
+        """Shift a date by the number of days of its patient (:meth:`Pseudonyms.shifted`); ``patient`` is a key."""
+        return day if day is None or self.show_phi else self.keys.shifted(day, patient=patient)
 
     def boxes(self, boxes: Iterable[Box], *, spoken: Sequence[str]) -> tuple[Box, ...]:
         """Mask labels, readers and sentences of boxes; ``spoken`` are the masked phrases of their image."""

@@ -32,6 +32,7 @@ __all__ = [
     "LEFT_OUT_REASON",
     "MULTI_FRAME_CLASSES",
     "OWN_MANUFACTURER",
+    "date_in",
     "inspect_file",
     "is_own_result",
     "lift_functional_groups",
@@ -167,6 +168,7 @@ def _inspect(path: Path) -> Image | Exclusion:
         horizontally_flipped=is_mirrored(dataset),
         accession_issuer=accession_issuer(dataset),
         frames=_frames(dataset),
+        study_date=date_in(text(dataset, "StudyDate")),
     )
 
 
@@ -272,14 +274,15 @@ def _age_years(dataset: FileDataset) -> float | None:
     if stated:
         age = int(stated[1]) * _DAYS_PER_UNIT[stated[2]] / 365.25
     else:
-        birth, study = (_date(text(dataset, keyword)) for keyword in ("PatientBirthDate", "StudyDate"))
+        birth, study = (date_in(text(dataset, keyword)) for keyword in ("PatientBirthDate", "StudyDate"))
         if birth is None or study is None:
             return None
         age = (study - birth).days / 365.25
     return age if 0.0 <= age <= _MAX_AGE_YEARS else None
 
 
-def _date(value: str) -> date | None:
+def date_in(value: str) -> date | None:
+    """Read a date of 8 digits, with or without dots; None for any other text."""
     digits = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", value)  # 1993.08.22 is how ACR-NEMA wrote it
     if digits is None:
         return None

@@ -39,7 +39,7 @@ class Layout:
     sex: tuple[str, ...] = ()
     age: tuple[str, ...] = ()
     birth_year: tuple[str, ...] = ()  # with ``taken_on``, instead of ``age``
-    taken_on: tuple[str, ...] = ()
+    taken_on: tuple[str, ...] = ()  # date of the study
     manufacturer: tuple[str, ...] = ()
     people: tuple[str, ...] = ()  # columns with names of people, all of them
     spacing: tuple[str, ...] = ()  # mm, of the original: down and across
@@ -139,6 +139,7 @@ GENERIC: Final = Layout(
     view=("view", "view_position", "projection"),
     sex=("sex", "gender", "patient_sex", "patient_gender"),
     age=("age", "age_years", "patient_age"),
+    taken_on=("study_date",),
     manufacturer=("manufacturer",),
     people=("name", "patient_name", "referring_physician", "physician"),
     spacing=("spacing_mm", "pixel_spacing", "spacing"),

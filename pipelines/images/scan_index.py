@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from datetime import date
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -219,7 +220,7 @@ def _is_damaged(error: sqlite3.Error) -> bool:
 
 def _encoded(found: Image | Exclusion) -> str:
     names = _IMAGE_FIELDS if isinstance(found, Image) else _LEFT_OUT_FIELDS
-    return json.dumps([getattr(found, name) for name in names])
+    return json.dumps([getattr(found, name) for name in names], default=date.isoformat)
 
 
 def _decoded(text: str, path: Path) -> Image | Exclusion | None:
@@ -233,6 +234,8 @@ def _decoded(text: str, path: Path) -> Image | Exclusion | None:
         found["people"] = tuple(found["people"])
         spacing = found["spacing_mm"]
         found["spacing_mm"] = None if spacing is None else (spacing[0], spacing[1])
+        taken = found["study_date"]
+        found["study_date"] = None if taken is None else date.fromisoformat(taken)
         return Image(path=path, **found)
     except (ValueError, TypeError, LookupError):
         return None

@@ -8,9 +8,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from math import isfinite
 from pathlib import Path
 
+from pipelines.dicom.headers import date_in
 from pipelines.dicom.view import view_in_words
 from pipelines.errors import InputError
 from pipelines.images.finder import ImageFinder, is_one_file
@@ -53,6 +55,7 @@ class _Facts:
     view_source: str | None = None
     sex: str | None = None
     age_years: float | None = None
+    study_date: date | None = None
     manufacturer: str | None = None
     people: tuple[str, ...] | None = None
     spacing_mm: tuple[float, float] | None = None  # (row, column), of the original
@@ -183,6 +186,7 @@ def _facts_of(layout: Layout, row: Row) -> _Facts:
         view_source=None if view is None else source,
         sex=_SEXES.get((cell("sex") or "").casefold()),
         age_years=_age(cell),
+        study_date=date_in((cell("taken_on") or "").replace("-", "")),
         manufacturer=cell("manufacturer"),
         people=people or None,
         spacing_mm=_spacing(cell),
@@ -247,6 +251,7 @@ def _completed(image: Image, facts: _Facts) -> Image:
         view_source=source or "",
         sex=facts.sex,
         age_years=facts.age_years,
+        study_date=facts.study_date,
         manufacturer=facts.manufacturer,
         people=facts.people or (),
         spacing_mm=scaled,

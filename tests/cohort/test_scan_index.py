@@ -241,6 +241,7 @@ def test_every_fact_of_a_header_comes_back(folder, index):
     image = replace(scan_folder(folder).images[0], spacing_mm=None, age_years=None, accession_issuer="Ward \u00fc")
     stamp = Stamp.of(path)
     assert stamp is not None
+    assert image.study_date is not None
     with ScanIndex(index) as known:
         known.keep("a/b.dcm", stamp, image)
     with ScanIndex(index) as known:

@@ -1,6 +1,7 @@
 """What a header says, and what is done with headers that say nothing, too much or nonsense."""
 
 import logging
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_a_real_radiograph_is_read():
     assert image.photometric_interpretation == "MONOCHROME1"
     assert image.sex == "F"
     assert image.age_years == pytest.approx(64.5, abs=0.1)  # born 1940-03-05, imaged 2004-08-26
+    assert image.study_date == date(2004, 8, 26)
     assert image.spacing_mm is None, "the file says 0.000 x 0.000, which is not a spacing"
     assert (image.patient_id, image.accession_number) == ("9RG1", "exam Number")
     assert image.manufacturer == "Philips Medical Systems"

@@ -100,6 +100,8 @@ def test_the_table_holds_a_row_per_image_phrase_method_and_score(clean: tuple[Pa
     of_words = table[table["score"].isin(names_of("words"))]
     assert len(of_boxes) + len(of_place) + len(of_cosine) + len(of_words) == len(table)
     assert table.loc[table["outcome"] == "unscored", "value"].isna().all()
+    assert table.groupby("study", observed=True)["date"].nunique().eq(1).all()
+    assert (table["date"].astype(str) > "2100").all(), "shifted by more than a century"
 
 
 def test_a_study_whose_header_says_more_than_is_read_has_its_report_masked_whole(cohort: Path, tmp_path: Path) -> None:

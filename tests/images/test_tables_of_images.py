@@ -1,5 +1,6 @@
 """Tables and paths of public sets say whose an image file is, and what is contradictory or unclear is listed."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def test_padchest_says_projection_and_age_at_the_image(tmp_path: Path) -> None:
     images = described(tmp_path)
     assert [(images[name].view, images[name].age_years) for name in names] == [(View.PA, 84.0), (View.LATERAL, 86.0)]
     assert images[names[0]].manufacturer == "ImagingDynamicsCompanyLtd"
+    assert images[names[0]].study_date == date(2014, 9, 15)
     assert images[names[0]].original_shape == (2682, 2749)
 
 

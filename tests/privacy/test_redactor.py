@@ -1,6 +1,7 @@
 """What a record may hold of boxes and radiographs: the same objects, masked."""
 
 from dataclasses import fields, replace
+from datetime import date, timedelta
 
 import pytest
 from made_up_image import made_up_image
@@ -41,3 +42,16 @@ def test_a_radiograph_keeps_the_names_of_makers_alone(manufacturer: str | None, 
 def test_nothing_is_masked_where_patient_data_may_be_shown() -> None:
     assert SHOWING.boxes([BOX], spoken=[]) == (BOX,)
     assert SHOWING.radiograph(made_up_image(manufacturer="Smith's ward")).manufacturer == "Smith's ward"
+
+
+def test_dates_keep_the_intervals_of_a_patient_and_not_the_order_of_patients() -> None:
+    days = [date(2026, 11, 23) + timedelta(days=7 * place) for place in range(20)]
+    shifted = [MASKING.study_date(day, patient="a") for day in days]
+    assert [later - shifted[0] for later in shifted] == [later - days[0] for later in days]
+    of_patients = [MASKING.study_date(days[0], patient=f"patient-{place}") for place in range(20)]
+    assert len(set(of_patients)) == 20
+    assert all(timedelta(days=36_525) <= day - days[0] < timedelta(days=2 * 36_525) for day in of_patients)
+    other_salt = Redactor(keys=Pseudonyms(b"other salt"), show_phi=False)
+    assert other_salt.study_date(days[0], patient="a") != shifted[0]
+    assert SHOWING.study_date(days[0], patient="a") == days[0]
+    assert MASKING.study_date(None, patient="a") is None
