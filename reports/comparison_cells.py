@@ -38,10 +38,17 @@ class ComparisonTable:
     note: str
     columns: tuple[str, ...]
     rows: tuple[TableRow, ...]
+    of_rows: str = "method"  # what the first column holds, in section ``common`` of the texts
 
 
 def laid_out(
-    key: str, columns: Iterable[str], rows: tuple[TableRow, ...], *, baseline: str | None = None, **values: object
+    key: str,
+    columns: Iterable[str],
+    rows: tuple[TableRow, ...],
+    *,
+    baseline: str | None = None,
+    of_rows: str = "method",
+    **values: object,
 ) -> ComparisonTable:
     """Fill the texts of a table: the title may name the baseline, the note takes ``values``."""
     in_title = {} if baseline is None else {"baseline": baseline}
@@ -51,6 +58,7 @@ def laid_out(
         note=text(f"comparison.table.{key}.note", **values),
         columns=tuple(columns),
         rows=rows,
+        of_rows=of_rows,
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from typing import Final, Literal
 
-from reports.run_record import ScoreDifference
+from reports.run_record import Estimate, ScoreDifference
 from reports.texts import named
 
 __all__ = [
@@ -303,7 +303,7 @@ def is_reference(method: str) -> bool:
     return method in REFERENCES or method.startswith((_SHUFFLED, _MEAN_HEAT, _UNTRAINED_OF))
 
 
-def excels(difference: ScoreDifference, *, higher_is_better: bool = True) -> bool:
+def excels(difference: ScoreDifference | Estimate, *, higher_is_better: bool = True) -> bool:
     """Return True if the whole interval of a difference lies on the better side of 0, with enough patients."""
     is_beyond = difference.low > 0.0 if higher_is_better else difference.high < 0.0
     return is_beyond and difference.patients >= FEW_PATIENTS

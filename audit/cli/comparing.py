@@ -1,9 +1,12 @@
-"""The commands that put methods to the test: ``compare`` and ``roar``."""
+"""The commands that put methods and models to the test: ``compare`` and ``roar``."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from audit.cli.comparing_models import compare_finished, compare_models
 from audit.cli.options import (
     FAILURES_LISTED,
     AllViews,
@@ -17,9 +20,11 @@ from audit.cli.options import (
     Limit,
     Methods,
     Model,
+    Models,
     Out,
     Overwrite,
     Phantoms,
+    ProtocolFile,
     Reports,
     Seed,
     Settings,
@@ -31,6 +36,7 @@ from audit.cli.options import (
     read_config,
 )
 from audit.cli.terminal import print_messages
+from pipelines.errors import AuditError
 
 __all__ = ["PHANTOM_MODEL", "compare", "roar"]
 
@@ -39,6 +45,14 @@ _SHARES = (0.1, 0.3, 0.5)
 
 
 def compare(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="OUT of two finished runs of the same studies, of model A and of model B, to be compared.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     out: Out = None,
     dicom_dir: DicomDir = None,
     reports: Reports = None,
@@ -48,34 +62,48 @@ def compare(
     all_views: AllViews = None,
     limit: Limit = None,
     method: Methods = None,
-    model: Model = None,
+    model: Models = None,
     device: Device = None,
     fit: Fit = None,
     faithfulness: Faithfulness = None,
+    protocol: ProtocolFile = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Two models: B may hit less often than A by this share to be not inferior.", min=0, max=0.99),
+    ] = None,
     masks: Annotated[
-        int,
-        typer.Option(help="Masks per pair for RISE and KernelSHAP. Their default of 500 takes five times as long."),
-    ] = 100,
+        int | None,
+        typer.Option(
+            help="Masks per pair for RISE and KernelSHAP. Their default of 500 takes five times as long.",
+            show_default="100",
+        ),
+    ] = None,
     word_phrases: Annotated[
-        int, typer.Option(help="Number of phrases whose words are explained too, sampled at random.", min=0)
-    ] = 100,
+        int | None,
+        typer.Option(
+            help="Number of phrases whose words are explained too, sampled at random.", min=0, show_default="100"
+        ),
+    ] = None,
     sanity: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Number of phrases on which each method itself is checked, as by `sanity`; each is explained 14 "
             "times, and once more for each block of both towers.",
             min=0,
+            show_default="0",
         ),
-    ] = 0,
+    ] = None,
     seed: Seed = None,
     overwrite: Overwrite = None,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Compare methods on the same phrases: every score with its interval, and the cost of each method."""
-    from audit.experiments.comparison import ComparisonConfig
-    from audit.experiments.comparison import compare as run_comparison
+    """Compare methods, or two models, on the same phrases: every score with its interval.
 
+    Methods of one model are compared by default, with their cost. With `--model A --model B` both models are audited
+    into OUT/a and OUT/b and compared; `compare OUT_A OUT_B` compares two finished runs of the same studies. Differences
+    of models are B minus A. `--margin` or `--protocol` ask whether B is not inferior to A.
+    """
     given = {
         "out": out,
         "dicom_dir": dicom_dir,
@@ -85,13 +113,44 @@ def compare(
         "all_views": all_views,
         "limit": limit,
         "method": method,
-        "model": model,
         "device": device,
         "fit": fit,
         "faithfulness": faithfulness,
         "seed": seed,
         "overwrite": overwrite,
     }
+    of_methods = {"phantoms": phantoms, "masks": masks, "word_phrases": word_phrases, "sanity": sanity}
+    if runs:
+        kept = {name: value for name, value in given.items() if name not in {"out", "method", "overwrite"}}
+        compare_finished(
+            runs,
+            out,
+            method=method,
+            protocol=protocol,
+            margin=margin,
+            overwrite=overwrite,
+            others={**kept, **of_methods, "model": model, "config": config, "set": settings},
+        )
+        return
+    if len(model or ()) > 1:
+        given["protocol"] = protocol
+        compare_models(model or (), given, config=config, settings=settings, margin=margin, others=of_methods)
+        return
+    with errors_in_one_line():
+        if margin is not None or protocol is not None:
+            raise AuditError("--margin and --protocol ask about two models: give two runs, or --model twice")
+    _compare_methods({**given, "model": next(iter(model or ()), None)}, of_methods, config, settings)
+
+
+def _compare_methods(
+    given: Mapping[str, object],
+    of_methods: Mapping[str, object],
+    config: Path | None,
+    settings: Sequence[str] | None,
+) -> None:
+    from audit.experiments.comparison import ComparisonConfig
+    from audit.experiments.comparison import compare as run_comparison
+
     reads = ("inputs", "model.model", "model.device", "model.fit", "method.method", "method.seed")
     with errors_in_one_line():
         composed = read_config(
@@ -100,8 +159,8 @@ def compare(
             settings,
             given,
             reads=(*reads, "method.hyperparameters", "scoring.faithfulness", "output.out", "output.overwrite"),
-            defaults={("method", "method"): ("all",), **({} if phantoms is None else PHANTOM_MODEL)},
-            others={"phantoms": phantoms, "masks": masks, "word_phrases": word_phrases, "sanity": sanity},
+            defaults={("method", "method"): ("all",), **({} if of_methods["phantoms"] is None else PHANTOM_MODEL)},
+            others={name: value for name, value in of_methods.items() if name == "phantoms" or value is not None},
         )
         with progress_bar() as progress:
             result = run_comparison(composed, progress=progress)

@@ -36,6 +36,7 @@ __all__ = [
     "Limit",
     "Methods",
     "Model",
+    "Models",
     "Out",
     "Overwrite",
     "Phantoms",
@@ -93,6 +94,7 @@ UnlistedFindings = Annotated[Path | None, _flag("inputs.findings", hidden=True)]
 AllViews = Annotated[bool | None, _flag("inputs.all_views")]
 Limit = Annotated[int | None, _flag("inputs.limit")]
 Model = Annotated[str | None, _flag("model.model")]
+Models = Annotated[list[str] | None, _flag("model.model")]  # one, or two to compare
 Device = Annotated[str | None, _flag("model.device")]
 Fit = Annotated[FitChoice | None, _flag("model.fit")]
 Methods = Annotated[list[str] | None, _flag("method.method", "--method", "--methods", default="m2ib")]

@@ -1,6 +1,6 @@
 """Summarises the scores of all pairs per method: intervals, and differences to a reference and to a baseline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -167,8 +167,13 @@ FILES = ("comparison.csv", "comparison.json", "comparison.md", "comparison.parqu
 _DIFFERENCE = ("reference", "estimate", "low", "high", "scored")
 
 
-def check_out(out: Path, *, overwrite: bool) -> None:
+def check_out(out: Path, *, overwrite: bool, files: Collection[str] = FILES) -> None:
     """Check, before any work and without leaving a trace, whether OUT can be created or written.
+
+    Args:
+        out: folder to write to.
+        overwrite: whether an earlier comparison may be replaced.
+        files: names of what a comparison of the same kind holds.
 
     Raises:
         OutputError: it cannot, or it contains other files, or a comparison and ``overwrite`` is not set.
@@ -177,7 +182,7 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     if not held:
         check_writable(out, overwrite=False)
         return
-    foreign = [name for name in held if name not in FILES]
+    foreign = [name for name in held if name not in files]
     if foreign:
         raise OutputError(f"--out {out} holds other files ({foreign[0]}): name an empty or a new folder")
     if not overwrite:

@@ -22,12 +22,15 @@ __all__ = [
     "EmbeddedImage",
     "EmbeddedPhrase",
     "PhraseRecognition",
+    "RankedFinding",
     "Recognition",
     "auc_estimate",
     "drawn_percentiles",
     "estimate_of",
     "patient_weights",
+    "ranked_by_finding",
     "recognise",
+    "resampled_estimate",
     "share_won",
 ]
 
@@ -122,15 +125,7 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     if not any(image.phrases for image in images):
         return Recognition()
     cohort = _Cohort(images)
-    by_finding: dict[str | None, list[tuple[int, EmbeddedPhrase]]] = {}
-    for place, image in enumerate(cohort.images):
-        for phrase in image.phrases:
-            by_finding.setdefault(phrase.finding, []).append((place, phrase))
-    weights = patient_weights(len(cohort.names))
-    ranked = {
-        finding: _ranked(cohort, finding, members, weights)
-        for finding, members in sorted(by_finding.items(), key=lambda item: str(item[0]))
-    }
+    ranked = _ranked_by_finding(cohort)
     phrases = tuple(phrase for group in ranked.values() for phrase in group.phrases)
     count = sum(group.variances.size for group in ranked.values())
     pooled = sum(float(group.variances.sum()) for group in ranked.values()) / count if count else 0.0
@@ -138,8 +133,28 @@ def recognise(images: Sequence[EmbeddedImage]) -> Recognition:
     return Recognition(phrases=phrases, tests=tuple(_tests(cohort, ranked)), sd=sd if sd > COSINE_ROUNDING else None)
 
 
+def ranked_by_finding(images: Sequence[EmbeddedImage]) -> "dict[str | None, RankedFinding]":
+    """Rank the own image of each phrase among those without its finding, by finding.
+
+    Cohorts of the same patients are resampled in the same way, so that their resamples are paired.
+    """
+    return _ranked_by_finding(_Cohort(images))
+
+
+def _ranked_by_finding(cohort: _Cohort) -> "dict[str | None, RankedFinding]":
+    by_finding: dict[str | None, list[tuple[int, EmbeddedPhrase]]] = {}
+    for place, image in enumerate(cohort.images):
+        for phrase in image.phrases:
+            by_finding.setdefault(phrase.finding, []).append((place, phrase))
+    weights = patient_weights(len(cohort.names))
+    return {
+        finding: _ranked(cohort, finding, members, weights)
+        for finding, members in sorted(by_finding.items(), key=lambda item: str(item[0]))
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ranked:
+class RankedFinding:
     """The phrases of one finding."""
 
     phrases: tuple[PhraseRecognition, ...]
@@ -153,7 +168,7 @@ def _ranked(
     finding: str | None,
     members: Sequence[tuple[int, EmbeddedPhrase]],
     weights: Float[np.ndarray, "patients resamples"],
-) -> _Ranked:
+) -> RankedFinding:
     phrases: list[PhraseRecognition] = []
     variances, sums, counts = [], np.zeros(_RESAMPLES), np.zeros(_RESAMPLES)
     for start in range(0, len(members), _TOGETHER):
@@ -189,7 +204,7 @@ def _ranked(
             )
             for row, (place, phrase) in enumerate(part)
         ]
-    return _Ranked(phrases=tuple(phrases), variances=np.concatenate(variances), sums=sums, counts=counts)
+    return RankedFinding(phrases=tuple(phrases), variances=np.concatenate(variances), sums=sums, counts=counts)
 
 
 def _unit(vectors: np.ndarray) -> Float[np.ndarray, "rows dim"]:
@@ -238,7 +253,7 @@ def share_won(cosine: float, other: float | None) -> float | None:
     return 0.5 if abs(cosine - other) <= COSINE_ROUNDING else float(cosine > other)
 
 
-def _tests(cohort: _Cohort, ranked: dict[str | None, _Ranked]) -> Iterator[CosineTest]:
+def _tests(cohort: _Cohort, ranked: dict[str | None, RankedFinding]) -> Iterator[CosineTest]:
     for finding in (None, *(name for name in ranked if name is not None)):
         groups = list(ranked.values()) if finding is None else [ranked[finding]]
         phrases = [phrase for group in groups for phrase in group.phrases]
@@ -268,7 +283,16 @@ def auc_estimate(
     plain = estimate_of(values)
     if plain is None or len({value for _, value in values if value is not None}) == 1:
         return plain  # all alike: resampling would say that there is no doubt
-    resampled = sums[counts > 0] / counts[counts > 0]
+    return resampled_estimate(plain, sums[counts > 0] / counts[counts > 0])
+
+
+def resampled_estimate(plain: Estimate, resampled: Float[np.ndarray, " resamples"]) -> Estimate:
+    """Return an estimate with the interval of a bootstrap over patients.
+
+    Args:
+        plain: the estimate, with its interval without resampling.
+        resampled: the statistic in each resample.
+    """
     low, high = (float(end) for end in np.quantile(resampled, [_TAIL, 1.0 - _TAIL]))
     if plain.patients < _FEW_RESAMPLED:
         low, high = min(low, plain.low), max(high, plain.high)

@@ -30,10 +30,10 @@ from reports.run_record import (
 )
 from reports.score_catalogue import ABSENCE_PERCENTILE, BEATS_NEGATION, BEATS_OTHER_SIDE, PERCENTILE
 
-__all__ = ["Conclusions", "Tally", "conclude"]
+__all__ = ["COMPARED_AT_MOST", "Conclusions", "Tally", "conclude", "sample_by_key"]
 
 _Image = TypeVar("_Image", EmbeddedImage, HeatedImage, StatedImage)
-_COMPARED_AT_MOST = 2000  # images: the comparisons grow with their square, and the intervals hardly narrow
+COMPARED_AT_MOST = 2000  # images: the comparisons grow with their square, and the intervals hardly narrow
 
 
 @dataclass(slots=True)
@@ -76,12 +76,12 @@ class Tally:
         self.embedded.extend(study.embedded)
         self.heated.extend(study.heated)
         self.stated.extend(study.stated)
-        if len(self.stated) > 4 * _COMPARED_AT_MOST:
+        if len(self.stated) > 4 * COMPARED_AT_MOST:
             self.stated = _sampled_apart(self.stated)
-        if len(self.embedded) > 2 * _COMPARED_AT_MOST:
-            self.embedded = _sample(self.embedded)
-        if len(self.heated) > 2 * _COMPARED_AT_MOST:
-            self.heated = _sample(self.heated)
+        if len(self.embedded) > 2 * COMPARED_AT_MOST:
+            self.embedded = sample_by_key(self.embedded)
+        if len(self.heated) > 2 * COMPARED_AT_MOST:
+            self.heated = sample_by_key(self.heated)
 
     @property
     def compared(self) -> int:
@@ -89,23 +89,26 @@ class Tally:
 
         Images without a phrase are never compared; if all others are, all count.
         """
-        return _COMPARED_AT_MOST if self.explained > _COMPARED_AT_MOST else self.images
+        return COMPARED_AT_MOST if self.explained > COMPARED_AT_MOST else self.images
 
     def habit_rows(self) -> Iterator[dict[str, object]]:
         """Yield the rows of the score table for each method's mean heat on other patients' images."""
-        return mean_heat_rows(_sample(self.heated))
+        return mean_heat_rows(sample_by_key(self.heated))
 
 
 def _sampled_apart(images: list[StatedImage]) -> list[StatedImage]:
     """Sample images with and without a finding apart: most of a hospital's images are normal."""
-    return [*_sample([image for image in images if image.has]), *_sample([image for image in images if not image.has])]
+    return [
+        *sample_by_key([image for image in images if image.has]),
+        *sample_by_key([image for image in images if not image.has]),
+    ]
 
 
-def _sample(images: list[_Image]) -> list[_Image]:
+def sample_by_key(images: list[_Image]) -> list[_Image]:
     """Return the images that are compared with each other: all, or a sample that depends on their keys alone."""
-    if len(images) <= _COMPARED_AT_MOST:
+    if len(images) <= COMPARED_AT_MOST:
         return images
-    return sorted(images, key=lambda image: sha256(image.key.encode()).digest())[:_COMPARED_AT_MOST]
+    return sorted(images, key=lambda image: sha256(image.key.encode()).digest())[:COMPARED_AT_MOST]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ def conclude(scores: pd.DataFrame, outcome: Tally, methods: Sequence[tuple[str, 
     if scores.empty:
         return Conclusions(cosine_tests=absence.tests, absence=absence.images, phrases=ranks)
     controls = summarise_controls(outcome.controls)
-    recognition = recognise(_sample(outcome.embedded))
+    recognition = recognise(sample_by_key(outcome.embedded))
     tests = (*recognition.tests, *reliance_tests(outcome.erased, recognition))
     is_constant = recognition.sd is None and any(phrase.images for phrase in recognition.phrases)
     return Conclusions(

@@ -21,7 +21,7 @@ from reports.record import ScoredImage, ScoredPhrase, StudyRecord
 from reports.score_catalogue import POINTING
 from reports.targets import standing_denials
 
-__all__ = ["FinishedStudy"]
+__all__ = ["FinishedStudy", "embedded_images"]
 
 
 def _control_rows(record: StudyRecord) -> Iterator[ControlRow]:
@@ -67,7 +67,7 @@ def _recorded_facts(image: ScoredImage) -> ImageFacts:
     )
 
 
-def _embedded(record: StudyRecord, embeddings: Mapping[str, np.ndarray]) -> Iterator[EmbeddedImage]:
+def embedded_images(record: StudyRecord, embeddings: Mapping[str, np.ndarray]) -> Iterator[EmbeddedImage]:
     """Yield each image with a phrase whose embeddings are stored, with the findings of its report and boxes.
 
     Phrases of which words are masked have no embedding (:mod:`audit.pipeline.score`). Images of studies that report
@@ -198,7 +198,7 @@ class FinishedStudy:
             controls=list(_control_rows(record)),
             facts=[(image.key, _recorded_facts(image)) for image in record.images],
             peaks=list(_peaks(record)),
-            embedded=list(_embedded(record, embeddings)),
+            embedded=list(embedded_images(record, embeddings)),
             stated=list(_stated(record)),
             erased=list(_erased(record)),
             heated=list(

@@ -23,7 +23,7 @@ from reports.protocol_record import (
 from reports.run_record import PlannedAnswer, ProtocolRecord
 from reports.score_catalogue import BLIND_METHODS
 
-__all__ = ["MarginTest", "above_all", "answer_questions", "answered"]
+__all__ = ["MarginTest", "above_all", "answer_questions", "answered", "holm_over_questions"]
 
 _LEAST_PATIENTS = 2  # of a subgroup
 
@@ -59,15 +59,28 @@ def answer_questions(
     hits = hits_with_blind(scores, protocol.method)
     found = [_asked(question, hits, facts, protocol.alpha) for question in protocol.questions]
     if protocol.multiplicity == "holm":
-        # A tested question without an answer counts as one that was not shown.
-        tested = [place for place, each in enumerate(protocol.questions) if not isinstance(each, PrecisionQuestion)]
-        plain = [1.0 if (p := found[place].p) is None else p for place in tested]
-        for place, adjusted in zip(tested, holm(plain), strict=True):
-            if found[place].p is not None:
-                found[place] = found[place].model_copy(update={"p": adjusted})
+        adjusted = holm_over_questions(protocol, {answer.question: answer.p for answer in found})
+        found = [answer.model_copy(update={"p": adjusted.get(answer.question)}) for answer in found]
     return tuple(
         _decided(question, answer, protocol.alpha) for question, answer in zip(protocol.questions, found, strict=True)
     )
+
+
+def holm_over_questions(protocol: Protocol, found: Mapping[str, float | None]) -> dict[str, float]:
+    """Adjust p-values for the number of tested questions of a protocol, which are all but precision.
+
+    A tested question without a p-value counts as one that was not shown.
+
+    Args:
+        protocol: with the questions.
+        found: p-values by question.
+
+    Returns:
+        The adjusted p-values of the questions that have one.
+    """
+    tested = [question.name for question in protocol.questions if not isinstance(question, PrecisionQuestion)]
+    plain = [1.0 if (p := found.get(name)) is None else p for name in tested]
+    return {name: adjusted for name, adjusted in zip(tested, holm(plain), strict=True) if found.get(name) is not None}
 
 
 def above_all(

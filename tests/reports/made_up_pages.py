@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 from made_up_cohort import make_cohort
 from made_up_comparison import DIFFERENCE, FAILURE, make_comparison
+from made_up_model_comparison import model_pages
 from made_up_records import EFFUSION, FLAT, HEART, NODULE, MadeUp, make_study
 
 from pipelines.geometry import Fit
@@ -92,6 +93,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "long cohort", render_cohort(cohort, many)
     yield "comparison", render_comparison(make_comparison(scored=True))
     yield "comparison without scores", render_comparison(make_comparison(scored=False))
+    yield from model_pages()
 
 
 def _changed(record, **changes):  # type: ignore[no-untyped-def]

@@ -29,7 +29,7 @@ CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*([~+]?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
-NO_PAGE |= {"score_catalogue", "sanity_record", "protocol_record"}
+NO_PAGE |= {"score_catalogue", "sanity_record", "protocol_record", "model_comparison_record"}
 NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
