@@ -1,6 +1,7 @@
 """Finds the lungs on a frontal radiograph, and derives the chest, its midline and its zones.
 
-A network marks the two lungs; a pair that it is unsure of, or that no two lungs look like, is refused: none is guessed.
+A network marks the two lungs. A pair that no two lungs look like is refused, and so is one that it is unsure of on an
+image that does not stand like a chest: none is guessed.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ Mask = Bool[np.ndarray, "rows columns"]
 
 _RIM = 0.04  # share of the width: chest wall around the lungs
 _SURE, _UNSURE = 0.75, 0.25  # probabilities: a border between them that is wide is a guess
-_LEAST_CONFIDENCE = 0.57  # of images that are no chest few reach it, of readable films nearly all
+_LEAST_CONFIDENCE = 0.3  # of radiographs nearly all reach it, and so do half of the images that are no chest
+_SURE_OF_CHEST = 0.8  # of images that are no chest few reach it; below it the image has to stand like a chest
 _LEAST_AREA = 0.02  # of one lung, share of the image
 _LEAST_SOLIDITY = 0.75  # share of its convex hull
 _ALIKE = 5.0  # maximum ratio of the two areas
@@ -94,6 +96,7 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
         valid: False behind collimators and in padding.
     """
     from pipelines.regions.lung_network import lung_probabilities  # noqa: PLC0415 - pages are rendered without torch
+    from pipelines.regions.orientation_network import stands_like_a_chest  # noqa: PLC0415 - for the same reason
 
     if not valid.any():
         return None
@@ -106,6 +109,8 @@ def find_lungs(picture: UInt8[np.ndarray, "rows columns"], valid: Mask) -> Lungs
         return None
     confidence = min(confidence for _, confidence in fields)
     if confidence < _LEAST_CONFIDENCE:
+        return None
+    if confidence < _SURE_OF_CHEST and not stands_like_a_chest(picture[part]):
         return None
     left, right = (np.zeros(valid.shape, dtype=bool) for _ in masks)
     left[part], right[part] = masks

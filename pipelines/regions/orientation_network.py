@@ -18,7 +18,7 @@ from pipelines.regions.lung_network import standardised
 from pipelines.regions.orientation import turned
 from pipelines.study import Orientation
 
-__all__ = ["SIZE", "WEIGHTS", "OrientationNetwork", "orientation_scores"]
+__all__ = ["SIZE", "WEIGHTS", "OrientationNetwork", "orientation_scores", "stands_like_a_chest"]
 
 WEIGHTS = Path(__file__).with_name("orientation.safetensors")
 
@@ -29,6 +29,7 @@ _COUNT = 2  # networks, whose errors partly cancel
 _LAYERS = ((16, 2), (32, 2), (32, 1), (64, 2), (64, 1), (96, 2), (96, 1))  # channels and stride
 _CELLS = 3  # the last layer's mean is taken in a grid of so many cells a side
 _DROPPED = 0.2  # share of its features, in training
+_LEAST_MARGIN = 1.5  # natural logarithm: two of 155 films have less, and nearly all images without a chest
 
 
 class OrientationNetwork(nn.Sequential):
@@ -71,6 +72,16 @@ def orientation_scores(picture: UInt8[np.ndarray, "rows columns"]) -> Float[np.n
     rows = np.arange(len(Orientation))
     scores: Float[np.ndarray, " 8"] = np.array([found[rows, seen].mean() for seen in _SEEN])
     return scores
+
+
+def stands_like_a_chest(picture: UInt8[np.ndarray, "rows columns"]) -> bool:
+    """Return True if an image is likelier to be an upright or mirrored chest than one that is rotated.
+
+    An image that is no chest looks like none of these, or like each as much.
+    """
+    scores = orientation_scores(picture)
+    stands = np.array([each.quarter_turns == 0 for each in Orientation])
+    return float(scores[stands].max() - scores[~stands].max()) >= _LEAST_MARGIN
 
 
 def _compositions() -> list[list[int]]:
