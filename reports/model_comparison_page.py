@@ -8,7 +8,7 @@ from reports.comparison_cells import Cell, ComparisonTable, TableRow, digits_of,
 from reports.model_comparison_record import ChangedPhrase, MarginAnswer, ModelComparisonRecord, ModelDifference
 from reports.model_gallery import GalleryPair
 from reports.outcomes import method_name
-from reports.page import format_number, render_page
+from reports.page import format_number, format_p, render_page
 from reports.run_record import Estimate
 from reports.score_catalogue import (
     COSINE,
@@ -108,16 +108,10 @@ def _concluded(answer: MarginAnswer, values: Mapping[str, str]) -> str:
 
 
 def _p_values(answer: MarginAnswer) -> str:
-    superior = _p(answer.p_superior)
+    superior = format_p(answer.p_superior)
     if answer.margin == 0.0:
         return text("models.p_superior", p=superior)
-    return text("models.p_both", p=_p(answer.p_margin), superior=superior)
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if value >= 1e-4 else f"<\N{NO-BREAK SPACE}{1e-4:.4f}"
+    return text("models.p_both", p=format_p(answer.p_margin), superior=superior)
 
 
 def _standing(record: ModelComparisonRecord) -> str:
@@ -212,6 +206,8 @@ def _winner(each: ModelDifference) -> str | None:
 
 
 def _better(each: ModelDifference) -> str:
+    if each.difference is None:
+        return "–"
     if each.patients < FEW_PATIENTS:
         return text("common.too_few")
     return _winner(each) or text("models.neither")
@@ -232,7 +228,7 @@ def _hits(record: ModelComparisonRecord) -> ComparisonTable | None:
             is_reference=False,
             cells=(
                 *(Cell(text=f"{count:,}") for count in (each.won, each.lost, each.cases, each.patients)),
-                Cell(text=_p(each.mcnemar)),
+                Cell(text=format_p(each.mcnemar)),
             ),
         )
         for each in chosen

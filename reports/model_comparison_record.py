@@ -48,7 +48,7 @@ class ModelDifference(Record):
     lower_is_better: bool
     first: float  # model A
     second: float  # model B
-    difference: Estimate | None  # None: one patient says nothing about others
+    difference: Estimate | None  # None: one patient says nothing about others, or the score has no such interval
     cases: int
     patients: int
     unpaired: tuple[int, int] = (0, 0)  # phrases of both runs with a value of A alone, and of B alone

@@ -15,7 +15,7 @@ from reports.targets import target_boxes
 __all__ = ["GALLERY_AT_MOST", "GalleryPair", "GallerySide", "gallery_of"]
 
 GALLERY_AT_MOST = 40
-"""How many phrases won, and how many lost, have pictures: a pair takes some 50 kB of the page."""
+"""How many phrases won, and how many lost, have pictures: a pair takes some 100 kB of the page."""
 
 _SIDE = 240  # px
 

@@ -20,7 +20,7 @@ from audit.metrics.statistics import Labels, paired_difference, recorded
 from audit.planning.answers import above_all, holm_over_questions
 from reports.model_comparison_record import MarginAnswer, ModelDifference
 from reports.protocol_record import NonInferiorityQuestion, PrecisionQuestion, Protocol
-from reports.score_catalogue import COSINE, PERCENTILE, POINTING, SCORES
+from reports.score_catalogue import ABSENCE_PERCENTILE, COSINE, PERCENTILE, POINTING, SCORES
 
 __all__ = ["Hits", "hits_of", "margin_answer", "model_differences", "planned_answers"]
 
@@ -98,6 +98,8 @@ def _difference(
     groups = pairs["finding"].tolist() if averaging == "macro" else None
     found = paired_difference(second, first, pairs["patient"].tolist(), groups=groups)
     spec = SCORES[about["score"]]
+    # Other patients' images are in this percentile too: an interval of the phrases alone would be too narrow.
+    is_of_phrases = about["score"] != ABSENCE_PERCENTILE
     hits: dict[str, object] = {}
     if spec.unit == "hit" and averaging == "micro":
         hits["won"] = int(((first == 0.0) & (second == 1.0)).sum())
@@ -113,7 +115,7 @@ def _difference(
             "lower_is_better": not spec.higher_is_better,
             "first": _mean(first, groups),
             "second": _mean(second, groups),
-            "difference": recorded(found),
+            "difference": recorded(found) if is_of_phrases else None,
             "cases": len(first),
             "patients": found.patients,
             "unpaired": unpaired,

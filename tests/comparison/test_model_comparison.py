@@ -98,6 +98,7 @@ def test_models_in_the_other_order_turn_every_sign(
     assert len(turned.differences) == len(record.differences)
     for each, other in zip(sorted(record.differences, key=str_of), sorted(turned.differences, key=str_of), strict=True):
         assert (each.first, each.second) == pytest.approx((other.second, other.first))
+        assert each.difference is not None
         assert each.difference.estimate == pytest.approx(-other.difference.estimate)
         assert (each.difference.low, each.difference.high) == pytest.approx(
             (-other.difference.high, -other.difference.low)
