@@ -8,7 +8,7 @@ from reports.absence import absence_headings, absence_rows, absence_summary
 from reports.cases import CaseLists
 from reports.grounding import cosine_rows, grounding_rows, grounding_summary, recall_sentence, sample_sentence
 from reports.orientations import TurnedImages
-from reports.outcomes import FEW_PHRASES, best_reference, cohort_summary, method_name, reference_name
+from reports.outcomes import best_reference, cohort_summary, method_name, reference_name
 from reports.page import render_page
 from reports.planned import planned_view
 from reports.record import StudyRecord
@@ -16,6 +16,7 @@ from reports.run_record import RunRecord, ScoreDifference, ScoreSummary
 from reports.score_catalogue import (
     BLIND_METHODS,
     FEW_PATIENTS,
+    FEW_PHRASES,
     HUMAN,
     POINTING,
     SCORES,
@@ -26,13 +27,13 @@ from reports.score_catalogue import (
     score_name,
 )
 from reports.study_table import StudyTable
+from reports.subgroup_table import subgroup_rows, subgroup_tests
 from reports.texts import counted, text
 from reports.verdicts import (
     control_rows,
     evidence_sentences,
     faithfulness_rows,
     shortcut_rows,
-    subgroup_rows,
     verdict_views,
 )
 from reports.word_tables import word_score_rows
@@ -186,6 +187,7 @@ def render_cohort(
         "words": word_score_rows(run),
         "word_references": tuple(method_name(name) for name in WORD_REFERENCES),
         "subgroups": subgroup_rows(run),
+        "subgroup_tests": subgroup_tests(run),
         "findings": _finding_rows(run),
         "turned": turned,
         "table": table,

@@ -13,7 +13,6 @@ from reports.texts import counted, named, text
 
 __all__ = [
     "CONTROLS",
-    "FEW_PHRASES",
     "Outcome",
     "ScoreRow",
     "Verdict",
@@ -36,8 +35,6 @@ __all__ = [
     "warnings_of_place",
 ]
 
-FEW_PHRASES: Final = 20
-"""Below this many scored phrases a group says nothing."""
 
 CONTROLS: Final = ("shuffled report", "nonsense", "side swapped", "negated", "other window", "second seed")
 """What was changed on purpose."""

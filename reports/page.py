@@ -20,6 +20,7 @@ __all__ = [
     "data_url",
     "format_heat",
     "format_number",
+    "format_p",
     "format_percent",
     "format_percents",
     "format_time",
@@ -63,6 +64,7 @@ def glossary() -> tuple[tuple[str, str], ...]:
 
 
 _MOST_DECIMALS = 8
+_LEAST_P = 1e-4
 _JPEG = b"\xff\xd8"
 
 _HERE = Path(__file__).parent
@@ -142,6 +144,13 @@ def format_heat(value: float | None, digits: int = 1) -> str:
         return format_number(value, digits)
     decimals = min(_MOST_DECIMALS, 1 - math.floor(math.log10(abs(value))))
     return format_number(value, decimals)
+
+
+def format_p(value: float | None) -> str:
+    """Format a p-value with four decimals, or as below the smallest of them; a dash for None."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if value >= _LEAST_P else f"<\N{NO-BREAK SPACE}{_LEAST_P:.4f}"
 
 
 def format_percent(value: float | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reports.outcomes import reference_name
+from reports.page import format_p
 from reports.protocol_record import (
     NonInferiorityQuestion,
     PrecisionQuestion,
@@ -109,7 +110,7 @@ def _row(question: Question, answer: PlannedAnswer) -> AnswerRow:
         asked=_asked(question, answer),
         estimate=answer.estimate,
         margin=question.half_width if isinstance(question, PrecisionQuestion) else question.margin,
-        p=text("protocol.nothing") if answer.p is None else _rounded(answer.p),
+        p=format_p(answer.p),
         size=text("protocol.size", reached=reached, planned=planned),
         outcome=outcome,
         is_good=answer.outcome in _GOOD,
@@ -130,7 +131,3 @@ def _asked(question: Question, answer: PlannedAnswer) -> str:
 
 def _points(share: float) -> str:
     return f"{100.0 * share:g}"
-
-
-def _rounded(p: float) -> str:
-    return f"{p:.4f}" if p >= 1e-4 else f"<\N{NO-BREAK SPACE}{1e-4:.4f}"

@@ -26,6 +26,7 @@ __all__ = [
     "ScoreSummary",
     "StageSeconds",
     "StepOutcome",
+    "SubgroupGap",
     "SubgroupSummary",
     "VerdictRecord",
     "VerdictStep",
@@ -109,6 +110,19 @@ class ControlSummary(Record):
     cosine_change: Estimate  # with the control minus without
 
 
+class SubgroupGap(Record):
+    """A subgroup's share of hits minus that of the other phrases, with its 95 % interval and tests against 0."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float  # two-sided
+    p_holm: float  # adjusted for all tests of the table: for conclusions
+    p_bh: float  # adjusted by Benjamini and Hochberg: for exploring
+    tests: int  # in the table, of this method
+    detectable: float  # smallest gap that such a cohort detects with a probability of 80 %, after Holm
+
+
 class SubgroupSummary(Record):
     """The pointing game of one method in one subgroup, with the best content-blind map there."""
 
@@ -123,6 +137,7 @@ class SubgroupSummary(Record):
     patients: int
     blind: float | None  # that map's share of hits on the same phrases; None where no map was scored
     difference: ScoreDifference | None  # to that map
+    gap: SubgroupGap | None = None  # to the other phrases; None: too few, not known, or a run of an older version
 
 
 VerdictWord = Literal[

@@ -33,6 +33,7 @@ __all__ = [
     "FALL_SAME",
     "FALL_WITHOUT",
     "FEW_PATIENTS",
+    "FEW_PHRASES",
     "HUMAN",
     "LEAVE_ONE_WORD_OUT",
     "MARKER_HEAT",
@@ -252,6 +253,9 @@ _UNTRAINED_OF = f"{UNTRAINED} of "
 
 FEW_PATIENTS: Final = 10
 """Below this many patients no difference is marked as one, whatever its interval."""
+
+FEW_PHRASES: Final = 20
+"""Below this many scored phrases a group says nothing."""
 
 
 def names_of(kind: ScoreKind) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
-"""The verdict on a run and its evidence on the cohort page: controls, total heat, faithfulness, subgroups."""
+"""The verdict on a run and its evidence on the cohort page: controls, total heat, faithfulness."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 
-from reports.outcomes import FEW_PHRASES, control_words, method_name
+from reports.outcomes import control_words, method_name
 from reports.page import format_number, format_percent, format_percents
 from reports.reliance import Answer
 from reports.run_record import (
@@ -15,7 +14,6 @@ from reports.run_record import (
     ScoreDifference,
     ScoreSummary,
     StepOutcome,
-    SubgroupSummary,
     VerdictRecord,
     VerdictStep,
 )
@@ -30,7 +28,7 @@ from reports.score_catalogue import (
     kind_of,
     shuffled_name,
 )
-from reports.texts import all_texts, counted, named, text
+from reports.texts import all_texts, counted, text
 
 __all__ = [
     "ControlSummaryRow",
@@ -38,13 +36,11 @@ __all__ = [
     "Rule",
     "ShortcutRow",
     "StepView",
-    "SubgroupRow",
     "VerdictView",
     "control_rows",
     "evidence_sentences",
     "faithfulness_rows",
     "shortcut_rows",
-    "subgroup_rows",
     "verdict_views",
 ]
 
@@ -121,17 +117,6 @@ class ShortcutRow:
     area: float | None  # the same share of plain area; None where no phrase has both
     difference: ScoreDifference | None
     word: str  # "better", "worse" or "no different"; empty for few patients, or where no phrase has both
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubgroupRow:
-    """One subgroup's pointing game."""
-
-    method: str
-    attribute: str  # empty where the row above has the same
-    summary: SubgroupSummary
-    blind: str  # the best content-blind map on its phrases; empty where none was scored
-    is_few: bool
 
 
 def verdict_views(run: RunRecord) -> tuple[VerdictView, ...]:
@@ -269,32 +254,6 @@ def _shortcut_row(summary: ScoreSummary, area: float | None) -> ShortcutRow:
         difference=difference,
         word=word,
     )
-
-
-def subgroup_rows(run: RunRecord) -> tuple[SubgroupRow, ...]:
-    """List the subgroups of every attribute with more than one, by method."""
-    several = {
-        (method, attribute)
-        for (method, attribute), count in Counter((each.method, each.attribute) for each in run.subgroups).items()
-        if count > 1
-    }
-    rows: list[SubgroupRow] = []
-    before: tuple[str, str] | None = None
-    for summary in run.subgroups:
-        place = summary.method, summary.attribute
-        if place not in several:
-            continue
-        rows.append(
-            SubgroupRow(
-                method=method_name(summary.method),
-                attribute="" if place == before else named("attribute", summary.attribute),
-                summary=summary,
-                blind="" if summary.difference is None else method_name(summary.difference.reference),
-                is_few=summary.scored < FEW_PHRASES,
-            )
-        )
-        before = place
-    return tuple(rows)
 
 
 def _sentence(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Tests of differences in hits: by the interval over patients, with a margin; exact McNemar; Holm's adjustment.
+"""Tests of differences in hits: by the interval over patients, with a margin; exact McNemar; adjusted p-values.
 
 A difference is above a limit if the lower end of its interval is: test and interval cannot disagree. Superiority has
 the limit 0 or a margin above it, non-inferiority the margin below 0. The error rate of such a one-sided question is
@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from audit.metrics.statistics import Interval, Labels, patient_interval
 
-__all__ = ["difference_of_groups", "holm", "mcnemar_exact", "p_value"]
+__all__ = ["benjamini_hochberg", "difference_of_groups", "holm", "mcnemar_exact", "p_value"]
 
 _HALVINGS = 40
 _LEAST_LOG = -12.0  # log10 of the smallest p that is distinguished from 0
@@ -115,4 +115,20 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     for rank, place in enumerate(order):
         largest = max(largest, min((len(p_values) - rank) * p_values[place], 1.0))
         adjusted[place] = largest
+    return tuple(adjusted)
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Return p-values adjusted for exploring: of those up to ``q``, an expected share of at most ``q`` are by chance.
+
+    The guarantee is for independent tests and for those that depend positively on each other.
+
+    Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate: a practical and powerful approach to
+    multiple testing".
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place], reverse=True)
+    adjusted, least = [0.0] * len(p_values), 1.0
+    for below, place in enumerate(order):
+        least = min(least, p_values[place] * len(p_values) / (len(p_values) - below))
+        adjusted[place] = least
     return tuple(adjusted)

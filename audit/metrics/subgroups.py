@@ -1,7 +1,7 @@
 """The pointing game by subgroup: is localisation as good in women, in children, on other machines?
 
 A subgroup is a value of one attribute of the image or its phrase. Each is compared with the content-blind map that is
-best on its own phrases, because location and size of boxes differ between groups.
+best on its own phrases, because location and size of boxes differ between groups, and with the other phrases.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from audit.metrics.against_blind import best_blind, hits_with_blind
 from audit.metrics.statistics import patient_interval
+from audit.metrics.subgroup_gaps import GroupOfPhrases, gaps_of
 from pipelines.study import Image
 from reports.run_record import ScoreDifference, SubgroupSummary
 from reports.score_catalogue import POINTING
@@ -71,17 +73,31 @@ def summarise_subgroups(
     """
     pointing = table[table["score"] == POINTING]
     return tuple(
-        _summary(group, method, attribute, value)
-        for method in methods
-        for attribute, value, group in _groups(hits_with_blind(pointing, method), facts)
+        summary for method in methods for summary in _of_method(hits_with_blind(pointing, method), method, facts)
     )
 
 
-def _groups(hits: pd.DataFrame, facts: Mapping[str, ImageFacts]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _of_method(hits: pd.DataFrame, method: str, facts: Mapping[str, ImageFacts]) -> Iterator[SubgroupSummary]:
+    found = list(_groups(hits, facts))
+    groups = [
+        GroupOfPhrases(attribute=attribute, members=members, others=others) for attribute, _, members, others in found
+    ]
+    patients = np.unique(hits["patient"].to_numpy(dtype=str), return_inverse=True)[1]
+    gaps = gaps_of(hits["value"].to_numpy(dtype=float), patients, groups)
+    for (attribute, value, members, _), gap in zip(found, gaps, strict=True):
+        yield _summary(hits[members], method, attribute, value).model_copy(update={"gap": gap})
+
+
+def _groups(
+    hits: pd.DataFrame, facts: Mapping[str, ImageFacts]
+) -> Iterator[tuple[str, str, Bool[np.ndarray, " cases"], Bool[np.ndarray, " cases"]]]:
+    """Yield attribute, value, the phrases with it, and those with another known value."""
     for attribute in () if hits.empty else ATTRIBUTES:
-        values = groups_of(hits, facts, attribute)
+        values = groups_of(hits, facts, attribute).to_numpy()
         for value in sorted(set(values), key=_rank):
-            yield attribute, value, hits[(values == value).to_numpy()]
+            members = values == value
+            others = ~members & (values != NOT_KNOWN) & (value != NOT_KNOWN)
+            yield attribute, value, members, others
 
 
 def groups_of(hits: pd.DataFrame, facts: Mapping[str, ImageFacts], attribute: str) -> pd.Series:

@@ -13,8 +13,9 @@ from reports.page import format_number, format_percent, format_percents
 from reports.planned import planned_sizes, planned_summary
 from reports.run_record import RunRecord
 from reports.score_catalogue import HUMAN, PERCENTILE, POINTING, RELIANCE, names_on_pages, score_name
+from reports.subgroup_table import subgroup_rows
 from reports.texts import counted, text
-from reports.verdicts import evidence_sentences, subgroup_rows, verdict_views
+from reports.verdicts import evidence_sentences, verdict_views
 
 __all__ = ["ANSWERS", "AuditAnswer", "answer_to"]
 

@@ -8,11 +8,12 @@ from reports.board.figures import Axis, FindingBars, GroupBar, finding_bars, gro
 from reports.board.flow import FlowStep, flow_steps
 from reports.board.inputs import BoardInputs
 from reports.grounding import grounding_rows, grounding_summary
-from reports.outcomes import FEW_PHRASES, cohort_summary, method_name, overall_hits
+from reports.outcomes import cohort_summary, method_name, overall_hits
 from reports.page import format_number, format_time
 from reports.planned import AnswerRow, PlannedView, planned_view
 from reports.run_record import Estimate, RunRecord
-from reports.score_catalogue import FEW_PATIENTS
+from reports.score_catalogue import FEW_PATIENTS, FEW_PHRASES
+from reports.subgroup_table import subgroup_tests
 from reports.texts import counted, text
 from reports.verdicts import Rule, StepView, VerdictView, verdict_views
 
@@ -258,5 +259,5 @@ def _limits(inputs: BoardInputs) -> tuple[str, ...]:
         limits.append(text("board.limit.failed", count=counted("left_out", failed)))
     if run.not_done:
         limits.append(text("board.limit.unfinished", studies=counted("study", run.not_done)))
-    limits.append(text("board.limit.multiplicity"))
+    limits.append(text("board.limit.multiplicity", tests=subgroup_tests(run)))
     return tuple(limits)

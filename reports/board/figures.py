@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from reports.grounding import GroundingCell, grounding_rows
-from reports.outcomes import FEW_PHRASES, best_reference
+from reports.outcomes import best_reference
 from reports.page import format_number, format_percent, format_percents
 from reports.reliance import Answer
 from reports.run_record import RunRecord
-from reports.score_catalogue import FEW_PATIENTS
+from reports.score_catalogue import FEW_PATIENTS, FEW_PHRASES
+from reports.subgroup_table import SubgroupRow, subgroup_rows
 from reports.texts import text
-from reports.verdicts import SubgroupRow, subgroup_rows
 
 __all__ = ["Answers", "Axis", "Bar", "FindingBars", "GroupBar", "finding_bars", "group_bars", "percent_range"]
 

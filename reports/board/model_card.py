@@ -18,8 +18,9 @@ from reports.page import format_time
 from reports.results_folder import RUN
 from reports.run_record import Estimate, RunRecord, ScoreSummary, SubgroupSummary, VerdictRecord
 from reports.score_catalogue import PERCENTILE, POINTING, RELIANCE, score_name
+from reports.subgroup_table import subgroup_rows
 from reports.texts import named, text
-from reports.verdicts import subgroup_rows, verdict_views
+from reports.verdicts import verdict_views
 
 __all__ = ["NAMESPACE", "Card", "card_as_json", "card_as_markdown", "card_as_xml", "model_card"]
 

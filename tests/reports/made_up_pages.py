@@ -34,6 +34,7 @@ from reports.run_record import (
     RunRecord,
     ScoreSummary,
     StepOutcome,
+    SubgroupGap,
     SubgroupSummary,
     VerdictRecord,
     VerdictStep,
@@ -274,7 +275,7 @@ def _summary(score: str, method: str = "m2ib", **changes: object) -> ScoreSummar
     return ScoreSummary.model_validate(fields | changes)
 
 
-def make_subgroup(*, attribute: str, value: str) -> SubgroupSummary:
+def make_subgroup(*, attribute: str, value: str, gap: SubgroupGap | None = None) -> SubgroupSummary:
     """Make a subgroup of few phrases."""
     return SubgroupSummary(
         attribute=attribute,
@@ -288,7 +289,13 @@ def make_subgroup(*, attribute: str, value: str) -> SubgroupSummary:
         patients=4,
         blind=0.3,
         difference=DIFFERENCE,
+        gap=gap,
     )
+
+
+def make_gap(p: float) -> SubgroupGap:
+    """Make a gap with the same p by every adjustment."""
+    return SubgroupGap(estimate=-0.2, low=-0.35, high=-0.05, p=p / 12, p_holm=p, p_bh=p, tests=12, detectable=0.27)
 
 
 def every_step() -> tuple[VerdictStep, ...]:
@@ -383,6 +390,6 @@ def full_run() -> RunRecord:
         ),
         cosine_tests=tuple(tests),
         evidence=(evidence, _changed(evidence, tells=False, method="grad_cam", unit="dimensionless")),
-        subgroups=(group, _changed(group, value="M", blind=None, difference=None, scored=50)),
+        subgroups=(group, _changed(group, value="M", blind=None, difference=None, scored=50, gap=make_gap(0.3))),
         failures=(*run.failures, *(FAILURE for _ in range(510))),
     )

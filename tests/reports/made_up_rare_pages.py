@@ -7,7 +7,7 @@ from made_up_absence import denying, run_with_denials
 from made_up_cases import ALL, NO_RELIANCE, answered_run, cohort_of, with_differences
 from made_up_cohort import make_cohort
 from made_up_comparison import DIFFERENCE, make_comparison
-from made_up_pages import make_subgroup
+from made_up_pages import make_gap, make_subgroup
 from made_up_protocol import make_protocol
 from made_up_records import EFFUSION, HEART, NODULE, MadeUp, make_study
 
@@ -176,7 +176,9 @@ def _masked_whole() -> MadeUp:
 
 def _every_group():  # type: ignore[no-untyped-def]
     return tuple(
-        make_subgroup(attribute=attribute, value=value) for attribute in names_in("attribute") for value in ("a", "b")
+        make_subgroup(attribute=attribute, value=value, gap=make_gap(0.00001))
+        for attribute in names_in("attribute")
+        for value in ("a", "b")
     )
 
 

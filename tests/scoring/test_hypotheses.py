@@ -1,14 +1,16 @@
-"""Tests with a margin agree with their intervals; McNemar and Holm with their definitions."""
+"""Tests with a margin agree with their intervals; McNemar, Holm and Benjamini-Hochberg with other programs."""
 
+import json
 from itertools import combinations
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.metrics.hypotheses import difference_of_groups, holm, mcnemar_exact, p_value
+from audit.metrics.hypotheses import benjamini_hochberg, difference_of_groups, holm, mcnemar_exact, p_value
 from audit.metrics.statistics import paired_difference, patient_interval
 
 
@@ -51,6 +53,25 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
         for place in places
     ]
     assert holm(p_values) == pytest.approx(closed)
+
+
+# ``fixtures/statsmodels.json`` holds what statsmodels 0.15 returned, which is no dependency; ``made_with`` names the
+# calls. The p-values are drawn with numpy's default_rng(20261201); some are equal, 0 or 1.
+STATSMODELS = json.loads((Path(__file__).parent / "fixtures" / "statsmodels.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", STATSMODELS["adjusted"], ids=lambda case: f"{len(case['p'])} p-values")
+def test_adjusted_p_values_are_those_of_statsmodels(case: dict[str, list[float]]) -> None:
+    assert holm(case["p"]) == pytest.approx(case["holm"], abs=1e-9)
+    assert benjamini_hochberg(case["p"]) == pytest.approx(case["benjamini_hochberg"], abs=1e-9)
+
+
+@pytest.mark.parametrize("case", STATSMODELS["mcnemar"], ids=lambda case: f"{case['won']} won, {case['lost']} lost")
+def test_the_exact_mcnemar_is_that_of_statsmodels(case: dict[str, float]) -> None:
+    won, lost = int(case["won"]), int(case["lost"])
+    first = np.array([0.0] * won + [1.0] * lost + [1.0, 0.0])
+    second = np.array([1.0] * won + [0.0] * lost + [1.0, 0.0])
+    assert mcnemar_exact(first, second) == pytest.approx(case["p"], abs=1e-9)
 
 
 def test_the_difference_of_groups_is_newcombes_for_independent_cases() -> None:
