@@ -1,6 +1,6 @@
 """The commands that talk to the archive: ``pull`` and ``push``."""
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -38,7 +38,7 @@ class Via(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """Values of ``--kind``: a :class:`reports.dicom_out.ObjectKind`."""
+    """Values of ``--kind``: a :class:`reports.dicom_out.ObjectKind`, without that of ``--assessments``."""
 
     SC = "sc"
     SEG = "seg"
@@ -118,6 +118,12 @@ def push(
             help="Also send the document of `report`, as a PDF object in a study of its own without a patient.",
         ),
     ] = False,
+    assessments: Annotated[
+        bool,
+        typer.Option(
+            "--assessments", help="Also send what reviewers answered, with their names: one SR per image and reviewer."
+        ),
+    ] = False,
     to_folder: Annotated[
         Path | None, typer.Option(help="Write the objects to this folder instead of sending them.")
     ] = None,
@@ -137,14 +143,22 @@ def push(
         from audit.config_file import NotGivenError
         from audit.pacs.pushing import PushSettings
         from audit.pacs.pushing import push as push_results
+        from audit.review.ledger import LEDGER_NAME, Ledger
         from reports.dicom_out import ObjectKind
 
         if dicom_dir is None:
             raise NotGivenError("--dicom-dir is not given: give the folder with the originals")
+        kinds = {ObjectKind(each.value) for each in kind or ResultKind}
+        answers = []
+        if assessments:
+            kinds.add(ObjectKind.ASSESSMENT)
+            with closing(Ledger(out / LEDGER_NAME, make=False)) as ledger:
+                answers = ledger.latest()
         settings = PushSettings(
             out=out,
             dicom_dir=dicom_dir,
-            kinds=frozenset(ObjectKind(each.value) for each in kind) if kind else frozenset(ObjectKind),
+            kinds=frozenset(kinds),
+            answers=tuple(answers),
             index=_index(index, dicom_dir, out),
             to_folder=None if dry_run else to_folder,
             board=board,

@@ -1,7 +1,7 @@
 """Creates the results of an audited folder and sends them to the archive, or writes them to a folder."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pipelines.study import DICOM
 from reports.board.document import document_title
 from reports.dicom_out import ObjectKind, Result, encapsulated_pdf, make_results, read_source
 from reports.results_folder import foreign_folder, is_study_key, read_run, read_study, study_folders, valid_of
+from reports.review_record import ReviewEntry, moment_audited
 from reports.writing import replaced
 
 __all__ = ["PushSettings", "Pushed", "push"]
@@ -54,6 +55,7 @@ class PushSettings:
     kinds: frozenset[ObjectKind] = frozenset(ObjectKind)
     index: Path | None = None  # index of the scan
     to_folder: Path | None = None
+    answers: tuple[ReviewEntry, ...] = ()  # each reviewer's latest entry about each heat map
     board: bool = False  # also the document for the board, in a study of its own
 
 
@@ -81,7 +83,8 @@ def push(
     pushed, lost = Pushed(failed=list(study_messages(foreign, settings.out, Pseudonyms(salt)))), 0
     for done, folder in enumerate(folders, start=1):
         try:
-            results = _results(folder, paths, salt, settings.kinds, known)
+            of_study = [entry for entry in settings.answers if entry.subject.study == folder.name]
+            results = _results(folder, paths, salt, settings.kinds, known, of_study)
             refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
         except (OutputError, InputError) as error:
             pushed.failed.append(_message(folder.name, str(error), paths))
@@ -128,7 +131,12 @@ def _originals(settings: PushSettings, keys: Pseudonyms, progress: Progress) -> 
 
 
 def _results(
-    folder: Path, paths: Mapping[str, Path], salt: bytes, kinds: frozenset[ObjectKind], known: LogState
+    folder: Path,
+    paths: Mapping[str, Path],
+    salt: bytes,
+    kinds: frozenset[ObjectKind],
+    known: LogState,
+    answers: Sequence[ReviewEntry],
 ) -> list[Result]:
     """Create the results of one study.
 
@@ -149,8 +157,9 @@ def _results(
     known.check(folder)
     sources = {image.key: read_source(paths[image.key], frame=image.frame) for image in images}
     valid = {image.key: valid_of(study, image) for image in images}
+    current = [entry for entry in answers if entry.subject.audited == moment_audited(study.record)]
     try:
-        return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds)
+        return make_results(study, sources=sources, valid=valid, secret=salt, kinds=kinds, answers=current)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         # The errors that highdicom raises for non-conforming headers; its messages may contain their values.
         raise InputError(

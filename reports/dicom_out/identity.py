@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -132,10 +132,10 @@ class Identity:
             "specific_character_set": "ISO_IR 192",
         }
 
-    def finish(self, result: Dataset, source: Dataset) -> None:
-        """Set a result's dates to the date of the audit, and its remaining identifiers."""
+    def finish(self, result: Dataset, source: Dataset, moment: datetime) -> None:
+        """Set a result's dates to the moment when its content was made, and its remaining identifiers."""
         zone = text(source, "TimezoneOffsetFromUTC")
-        made = self.study.record.created.astimezone(_offset(zone))
+        made = moment.astimezone(_offset(zone))
         if zone:
             result.TimezoneOffsetFromUTC = zone
         result.SeriesDate, result.SeriesTime = "", ""

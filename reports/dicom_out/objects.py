@@ -5,8 +5,9 @@ is clear, and otherwise left blank; the original is not changed.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pydicom.dataset import Dataset
 from pipelines.dicom.headers import MULTI_FRAME_CLASSES, lift_functional_groups
 from pipelines.dicom.source import READ_ERRORS, numbers, read_elements, text, tolerant_reading
 from pipelines.errors import DicomError
+from reports.dicom_out.assessment import assessments_of, make_assessment
 from reports.dicom_out.capture import make_captures
 from reports.dicom_out.content import ImageContent, content_of
 from reports.dicom_out.identity import Identity, as_single_frame, refer_to_frame
@@ -25,6 +27,7 @@ from reports.dicom_out.presentation_state import make_presentations
 from reports.dicom_out.segmentation import make_segmentations
 from reports.dicom_out.structured_report import make_report
 from reports.results_folder import StudyFolder
+from reports.review_record import ReviewEntry
 
 __all__ = ["ObjectKind", "Result", "make_results", "read_source"]
 
@@ -115,6 +118,7 @@ class ObjectKind(StrEnum):
     SEGMENTATION = "seg"
     REPORT = "sr"
     PRESENTATION = "gsps"
+    ASSESSMENT = "assessment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,7 @@ def make_results(
     valid: Mapping[str, Bool[np.ndarray, "rows columns"]],
     secret: bytes,
     kinds: frozenset[ObjectKind] = frozenset(ObjectKind),
+    answers: Sequence[ReviewEntry] = (),
 ) -> list[Result]:
     """Make the results for those images of a study whose originals are available.
 
@@ -149,9 +154,11 @@ def make_results(
         valid: masks of valid pixels by image key (:func:`reports.results_folder.valid_of`).
         secret: the salt; UIDs are derived from it and from the content of the objects.
         kinds: kinds of objects to make.
+        answers: each reviewer's latest entry about each heat map of the study.
 
     Returns:
-        Captures and presentation states, one per phrase; segmentations and reports, one per image.
+        Captures and presentation states, one per phrase; segmentations and reports, one per image; assessments, one
+        per image and reviewer.
     """
     identity = Identity(secret=secret, study=study)
     made: list[Result] = []
@@ -162,11 +169,24 @@ def make_results(
             single = as_single_frame(source)
             content = content_of(study, image, source=single, valid=valid[image.key], identity=identity, first=first)
             with tolerant_reading():  # for values that results copy from the originals
-                for kind in (kind for kind in ObjectKind if kind in kinds):
-                    for dataset in _MAKERS[kind](content, number):
-                        identity.finish(dataset, source)
-                        if single is not source:
-                            refer_to_frame(dataset, source, image.frame)
-                        made.append(Result(kind=kind, dataset=dataset))
+                for kind, dataset, moment in _made(content, number, kinds, answers):
+                    identity.finish(dataset, source, moment)
+                    if single is not source:
+                        refer_to_frame(dataset, source, image.frame)
+                    made.append(Result(kind=kind, dataset=dataset))
         first += len(image.phrases)
     return made
+
+
+def _made(
+    content: ImageContent, number: int, kinds: frozenset[ObjectKind], answers: Sequence[ReviewEntry]
+) -> Iterator[tuple[ObjectKind, Dataset, datetime]]:
+    """Make the objects of an image, each with the moment of its content."""
+    for kind, make in _MAKERS.items():
+        if kind in kinds:
+            for dataset in make(content, number):
+                yield kind, dataset, content.study.created
+    if ObjectKind.ASSESSMENT in kinds:
+        for place, entries in enumerate(assessments_of(answers, content.record.key), start=1):
+            given = max(entry.moment for entry in entries)
+            yield ObjectKind.ASSESSMENT, make_assessment(content, number, place, entries), given

@@ -1,48 +1,24 @@
-"""Measurement reports (TID 1500): one per image, with one group of measurements per phrase.
+"""What the model found, as a measurement report: one per image, with one group of measurements per phrase.
 
-Source: PS3.16 TID 1500, TID 1410 (Planar ROI Measurements), TID 1501, TID 4019 (Algorithm Identification); PS3.3 C.18.6
-(spatial coordinates: the corner of the top left pixel is 0, 0); IHE RAD AI Results (AIR), 6.5.3.
+Source: PS3.16 TID 4019 (Algorithm Identification); see :mod:`reports.dicom_out.measurement_report`.
 """
 
-from typing import Any
-
-import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
-    ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
-    ImageRegion,
     Measurement,
-    MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
-    SourceImageForMeasurementGroup,
-    SourceImageForRegion,
-    TrackingIdentifier,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-from pipelines.dicom.source import numbers, texts
-from reports.dicom_out.codes import (
-    AI,
-    CHEST_IMAGING,
-    COSINE,
-    HEAT_PEAK,
-    HEAT_TOTAL,
-    NO_UNITS,
-    finding_code,
-    outcome_code,
-    own_code,
-    own_scheme,
-    unit_code,
-)
+from reports.dicom_out.codes import AI, COSINE, HEAT_PEAK, HEAT_TOTAL, NO_UNITS, outcome_code, own_code, unit_code
 from reports.dicom_out.content import ImageContent, PhraseContent
 from reports.dicom_out.identity import SeriesLabel, plain_line
+from reports.dicom_out.measurement_report import Group, group, measurement_report
 from reports.score_catalogue import SCORES
 
 __all__ = ["REPORTS", "make_report"]
@@ -51,29 +27,13 @@ REPORTS = SeriesLabel(name="structured report", number=9803, title="measurements
 
 
 def make_report(content: ImageContent, number: int) -> Dataset:
-    """Write an image's cosines, heat, pointing games and hottest regions as a Comprehensive SR."""
-    report = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=_observer(content)),
-        procedure_reported=CHEST_IMAGING,
-        imaging_measurements=[_group(content, phrase) for phrase in content.phrases],
-        title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=_library(content.source),
+    """Write an image's cosines, heat, pointing games and hottest regions as a Comprehensive 3D SR."""
+    return measurement_report(
+        content,
+        [_group(content, phrase) for phrase in content.phrases],
+        ObservationContext(observer_device_context=_observer(content)),
+        content.identity.of_object(REPORTS, content.record.key, number, scored=True),
     )
-    return ComprehensiveSR(
-        evidence=[content.source],
-        content=report,
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        coding_schemes=[own_scheme()],
-        **content.identity.of_object(REPORTS, content.record.key, number, scored=True),
-    )
-
-
-def _library(source: Dataset) -> list[Dataset] | None:
-    """Return the image for the report's library if its header has the elements that TID 1603 requires."""
-    spacing, orientation = numbers(source, "ImagerPixelSpacing"), texts(source, "PatientOrientation")
-    return [source] if len(spacing) == 2 and min(spacing) > 0 and len(orientation) == 2 else None
 
 
 def _observer(content: ImageContent) -> ObserverContext:
@@ -87,35 +47,16 @@ def _observer(content: ImageContent) -> ObserverContext:
     return ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
 
 
-def _group(
-    content: ImageContent, phrase: PhraseContent
-) -> PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
+def _group(content: ImageContent, phrase: PhraseContent) -> Group:
     """Return the measurements of one phrase, on its hot region, or on the image if the heat points nowhere."""
-    source = content.source
-    found: dict[str, Any] = {
-        "tracking_identifier": TrackingIdentifier(
-            uid=UID(content.identity.uid("tracking", content.record.key, str(phrase.number))),
-            identifier=plain_line(phrase.record.text, 1024),
-        ),
-        "finding_type": finding_code(phrase.record.finding),
-        "algorithm_id": _algorithm(content),
-        "measurements": _measurements(content, phrase),
-        "qualitative_evaluations": _evaluations(content, phrase),
-    }
-    outline = None if phrase.region is None else phrase.region.outline
-    if outline is None:
-        image = SourceImageForMeasurementGroup(
-            referenced_sop_class_uid=source.SOPClassUID, referenced_sop_instance_uid=source.SOPInstanceUID
-        )
-        return MeasurementsAndQualitativeEvaluations(source_images=[image], **found)
-    region = ImageRegion(
-        graphic_type="POLYLINE",
-        graphic_data=np.array(outline),
-        source_image=SourceImageForRegion(
-            referenced_sop_class_uid=source.SOPClassUID, referenced_sop_instance_uid=source.SOPInstanceUID
-        ),
+    return group(
+        content,
+        phrase,
+        None if phrase.region is None else phrase.region.outline,
+        algorithm_id=_algorithm(content),
+        measurements=_measurements(content, phrase),
+        qualitative_evaluations=_evaluations(content, phrase),
     )
-    return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **found)
 
 
 def _algorithm(content: ImageContent) -> AlgorithmIdentification:
