@@ -21,6 +21,7 @@ from audit.cli.reporting import report
 from audit.cli.results import key, logs, render, score
 from audit.cli.review import reviews
 from audit.cli.terminal import INTERRUPTED
+from audit.cli.watching import watch
 from audit.machine import choose_threads
 
 __all__ = ["app", "build_app", "main"]
@@ -51,7 +52,7 @@ def build_app() -> Commands:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(_common)
-    before: tuple[Callable[..., None], ...] = (plan, run, config, check, findings, score, render, report, demo)
+    before: tuple[Callable[..., None], ...] = (plan, run, config, check, findings, score, render, report, watch, demo)
     after: tuple[Callable[..., None], ...] = (doctor, key, pull, push)
     for command in before:
         made.command()(command)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COULD_NOT_RUN",
     "FAILURES_LISTED",
+    "STOP_RULE_FIRED",
     "WRONG_USAGE",
     "AllViews",
     "AsJson",
@@ -55,7 +56,7 @@ __all__ = [
     "read_config",
 ]
 
-COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED = 1, 2, 3  # exit statuses
+COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED, STOP_RULE_FIRED = 1, 2, 3, 4  # exit statuses
 
 _PANELS = {
     "inputs": "Inputs",

@@ -12,6 +12,7 @@ from jinja2 import Environment
 from made_up_board import board_texts
 from made_up_pages import pages
 from made_up_rare_pages import rare_pages
+from made_up_watch import watch_pages
 from markupsafe import Markup
 
 from reports import texts
@@ -29,7 +30,7 @@ CALL = re.compile(r"""\b(?:t|text)\(\s*["']([\w. -]+)["']\s*([~+]?)""")
 PUT_TOGETHER = re.compile(r"""\btext\(f"([\w.-]+)\{|\bnamed\(["'](\w+)["'],""")
 # Modules that make no page: contracts of what is stored, and files.
 NO_PAGE = {"record", "run_record", "comparison_record", "review_record", "results_folder", "reading", "writing"}
-NO_PAGE |= {"score_catalogue", "sanity_record", "protocol_record", "model_comparison_record"}
+NO_PAGE |= {"score_catalogue", "sanity_record", "protocol_record", "model_comparison_record", "watch_record"}
 NO_PAGE |= {"model_card"}  # its strings are the names of elements of a schema
 # What records call things; pages show it by its text.
 IDENTIFIERS = {*CONTROLS, "faithfulness sample", "phrases with words", "no different"}
@@ -37,6 +38,8 @@ IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", 
 IDENTIFIERS |= {"absent phrases", "absent phrases audited", "normal studies audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 IDENTIFIERS |= {"no gap as large as the margin", "not answered"}  # outcomes of planned questions
+IDENTIFIERS |= {"hit rate", "share on markers", "heat outside the chest", "excluded share"}  # watched quantities
+IDENTIFIERS |= {"too few audits"}  # a state of a watched series
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
 # No text: what the browser or a selector takes, the storage's names, a content type.
@@ -171,7 +174,7 @@ def test_a_translation_reaches_every_page(monkeypatch: pytest.MonkeyPatch) -> No
     marked = {key: f"⟦{key}|{pattern}⟧" for key, pattern in texts.all_texts().items()}
     shown: set[str] = set()
     monkeypatch.setattr(texts, "all_texts", lambda: marked)
-    for name, html in (*pages(), *rare_pages(), *board_texts()):
+    for name, html in (*pages(), *rare_pages(), *watch_pages(), *board_texts()):
         assert html.count("⟦") == html.count("⟧") > 20, name
         scripts = set(re.findall(r'"script\.(study|cohort)\.', html))
         shown |= set(re.findall(r"⟦([^⟦⟧|]+)\|", unescape(html)))
