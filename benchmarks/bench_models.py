@@ -69,7 +69,7 @@ def main() -> None:
             f"{given.cohorts:,} cohorts a cell; patients with one phrase and a Poisson number of others (mean 2); "
             f"{100 * DISCORDANCE:.0f} % of the phrases discordant; alpha {ALPHA:g}, two-sided, so that 2.5 % errors "
             f"are nominal. Superiority: the models are equally good. Non-inferiority: B is worse by the margin of "
-            f"{100 * MARGIN:.0f} points. Exact McNemar, decides nothing."
+            f"{100 * MARGIN:.0f} points. Exact McNemar decides nothing."
         ),
         "",
         "| correlation | patients | superior, wrongly | not inferior, wrongly | McNemar, wrongly (nominal 5 %) |",

@@ -22,7 +22,7 @@ from reports.score_catalogue import (
 )
 from reports.texts import counted, text
 
-__all__ = ["answer_sentence", "model_tables", "render_model_comparison", "summary_of_models"]
+__all__ = ["answer_sentence", "model_tables", "render_model_comparison", "render_model_study", "summary_of_models"]
 
 _THREE_ANSWERS = (PERCENTILE, RELIANCE, POINTING)
 
@@ -39,6 +39,12 @@ def render_model_comparison(record: ModelComparisonRecord, gallery: Sequence[Gal
         "galleries": _galleries(record, gallery),
     }
     return render_page("model_comparison.html", script="vendor/chart.min.js", data={}, context=context)
+
+
+def render_model_study(record: ModelComparisonRecord, study: str, pairs: Sequence[GalleryPair]) -> str:
+    """Render the page of one study, with the heat of both models for each phrase."""
+    context = {"record": record, "study": study, "method": method_name(record.method), "pairs": pairs}
+    return render_page("model_study.html", script="vendor/chart.min.js", data={}, context=context)
 
 
 def summary_of_models(record: ModelComparisonRecord) -> tuple[str, ...]:
@@ -117,7 +123,7 @@ def _p_values(answer: MarginAnswer) -> str:
 def _standing(record: ModelComparisonRecord) -> str:
     if record.protocol_sha256 is None:
         return text("models.standing.none")
-    standing = text(f"models.standing.{'before' if record.planned else 'after'}", sha256=record.protocol_sha256)
+    standing = text(f"models.standing.{'before' if record.planned else 'after'}")
     rule = text(f"models.rule.{record.multiplicity}")
     return f"{standing} {rule}"
 
@@ -253,7 +259,7 @@ class Gallery:
 def _galleries(record: ModelComparisonRecord, pairs: Sequence[GalleryPair]) -> tuple[Gallery, ...]:
     found = []
     for place, change in enumerate(("won", "lost")):
-        shown = tuple(pair for pair in pairs if pair.changed.change == change)
+        shown = tuple(pair for pair in pairs if isinstance(pair.phrase, ChangedPhrase) and pair.phrase.change == change)
         total = _count(record.changed, change)
         if not total:
             continue

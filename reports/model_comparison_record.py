@@ -20,6 +20,7 @@ __all__ = [
     "ModelComparisonRecord",
     "ModelDifference",
     "SettingDifference",
+    "SharedPhrase",
 ]
 
 
@@ -74,16 +75,21 @@ class MarginAnswer(Record):
     conclusion: Conclusion
 
 
-class ChangedPhrase(Record):
-    """A phrase that one model hits and the other misses."""
+class SharedPhrase(Record):
+    """A phrase of both runs."""
 
-    change: Literal["won", "lost"]  # by model B
     study: str
     image: str
     finding: str | None
     text: str  # masked as in the records
     places: tuple[int, int]  # of the image in each study's record
     phrases: tuple[int, int]  # of the phrase in each image
+
+
+class ChangedPhrase(SharedPhrase):
+    """A phrase that one model hits and the other misses."""
+
+    change: Literal["won", "lost"]  # by model B
 
 
 class SettingDifference(Record):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import pandas as pd
@@ -14,10 +15,17 @@ from audit.experiments.model_differences import Hits, hits_of, margin_answer, mo
 from audit.experiments.run_pairs import PairedPhrase, RunPair, read_run_pair, sampled
 from audit.metrics.statistics import INTERVAL
 from audit.planning.protocol import ReadProtocol, read_protocol, refuse_other_model
+from audit.storage.folder import STUDIES
 from pipelines.errors import AuditError, OutputError
-from reports.model_comparison_page import render_model_comparison
-from reports.model_comparison_record import ChangedPhrase, ComparedRun, MarginAnswer, ModelComparisonRecord
-from reports.model_gallery import gallery_of
+from reports.model_comparison_page import render_model_comparison, render_model_study
+from reports.model_comparison_record import (
+    ChangedPhrase,
+    ComparedRun,
+    MarginAnswer,
+    ModelComparisonRecord,
+    SharedPhrase,
+)
+from reports.model_gallery import gallery_of, study_pairs
 from reports.reading import file_checksum
 from reports.results_folder import RUN
 from reports.run_record import RunRecord
@@ -25,7 +33,7 @@ from reports.writing import write_text_atomically
 
 __all__ = ["MODEL_FILES", "ModelsRequest", "ModelsResult", "check_request", "compare_runs"]
 
-MODEL_FILES = ("changes.csv", "comparison.csv", "comparison.json", "index.html")
+MODEL_FILES = ("changes.csv", "comparison.csv", "comparison.json", "index.html", "studies")
 """What a comparison of two runs writes."""
 
 ALPHA = 0.05
@@ -88,7 +96,7 @@ def compare_runs(request: ModelsRequest, *, progress: Progress = lambda _stage, 
         phantom_images=all(run.phantom_images for run in pair.runs),
         patient_data_shown=any(run.patient_data_shown for run in pair.runs),
     )
-    page = _write(request, record)
+    page = _write(request, record, pair.phrases)
     progress("Comparing", 1, 1)
     return ModelsResult(page=page, record=record)
 
@@ -156,23 +164,21 @@ def _answers(
 
 def _changed(pair: RunPair, hits: Hits) -> Iterator[ChangedPhrase]:
     """Yield the phrases won, then those lost."""
-    for change, before, after in (("won", 0.0, 1.0), ("lost", 1.0, 0.0)):
+    changes: tuple[tuple[Literal["won", "lost"], float, float], ...] = (("won", 0.0, 1.0), ("lost", 1.0, 0.0))
+    for change, before, after in changes:
         for number, first, second in zip(hits.pairs, hits.first, hits.second, strict=True):
             if (first, second) == (before, after):
-                yield _changed_phrase(pair.phrases[number], change)
+                yield ChangedPhrase(**_shared(pair.phrases[number]).model_dump(), change=change)
 
 
-def _changed_phrase(phrase: PairedPhrase, change: str) -> ChangedPhrase:
-    return ChangedPhrase.model_validate(
-        {
-            "change": change,
-            "study": phrase.study,
-            "image": phrase.image,
-            "finding": phrase.finding,
-            "text": phrase.text,
-            "places": phrase.places,
-            "phrases": phrase.phrases,
-        }
+def _shared(phrase: PairedPhrase) -> SharedPhrase:
+    return SharedPhrase(
+        study=phrase.study,
+        image=phrase.image,
+        finding=phrase.finding,
+        text=phrase.text,
+        places=phrase.places,
+        phrases=phrase.phrases,
     )
 
 
@@ -196,7 +202,7 @@ def _compared(request: ModelsRequest, pair: RunPair, side: int, method: str) -> 
     )
 
 
-def _write(request: ModelsRequest, record: ModelComparisonRecord) -> Path:
+def _write(request: ModelsRequest, record: ModelComparisonRecord, phrases: Sequence[PairedPhrase]) -> Path:
     """Write everything; ``comparison.json`` is written last.
 
     Raises:
@@ -204,10 +210,17 @@ def _write(request: ModelsRequest, record: ModelComparisonRecord) -> Path:
     """
     page = request.out / "index.html"
     try:
-        request.out.mkdir(parents=True, exist_ok=True)
+        (request.out / STUDIES).mkdir(parents=True, exist_ok=True)
+        for old in (request.out / STUDIES).glob("*.html"):
+            old.unlink()
     except OSError as error:
         raise OutputError(f"--out {request.out} cannot be written ({error.strerror}): name another folder") from error
-    gallery = gallery_of(record, (request.first, request.second))
+    folders = request.first, request.second
+    gallery = gallery_of(record, folders)
+    for study in dict.fromkeys(pair.phrase.study for pair in gallery):
+        shared = [_shared(phrase) for phrase in phrases if phrase.study == study]
+        shown = render_model_study(record, study, tuple(study_pairs(record, folders, shared)))
+        write_text_atomically(request.out / STUDIES / f"{study}.html", shown)
     write_text_atomically(request.out / "comparison.csv", _differences_table(record).to_csv(index=False))
     write_text_atomically(request.out / "changes.csv", _changes_table(record).to_csv(index=False))
     write_text_atomically(page, render_model_comparison(record, gallery))

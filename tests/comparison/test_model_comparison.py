@@ -136,21 +136,44 @@ def test_what_is_in_one_run_alone_is_counted(record: ModelComparisonRecord) -> N
     assert record.studies == 13
 
 
+class Links(HTMLParser):
+    """Collects where a page leads to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if (tag, name) == ("a", "href") and value]
+
+
 def test_what_is_promised_is_written_and_every_link_leads_to_a_page(compared: Path) -> None:
     assert sorted(path.name for path in compared.iterdir()) == sorted(MODEL_FILES)
-    links: list[str] = []
-
-    class Links(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            links.extend(value for name, value in attrs if (tag, name) == ("a", "href") and value)
-
-    Links().feed((compared / "index.html").read_text("utf-8"))
-    pages = [unquote(link.partition("#")[0]) for link in links if not link.startswith("#")]
-    assert len(pages) > 4
-    assert all((compared / page).is_file() for page in pages)
+    of_studies = list(compared.glob("studies/*.html"))
+    assert of_studies
+    for page in (compared / "index.html", *of_studies):
+        addresses = [unquote(link.partition("#")[0]) for link in Links(page).found if not link.startswith("#")]
+        assert len(addresses) > 2
+        assert all((page.parent / address).is_file() for address in addresses)
     changes = pd.read_csv(compared / "changes.csv")
     assert set(changes["change"]) <= {"won", "lost"}
     assert "text" not in changes  # of a report
+
+
+def test_a_changed_study_has_a_page_with_both_heats_of_each_of_its_phrases(
+    runs: tuple[Path, Path], compared: Path, record: ModelComparisonRecord
+) -> None:
+    assert {path.stem for path in compared.glob("studies/*.html")} == {each.study for each in record.changed}
+    study = record.changed[0].study
+    page = compared / "studies" / f"{study}.html"
+    html = page.read_text("utf-8")
+    own = StudyRecord.model_validate_json((runs[1] / "studies" / study / "record.json").read_text())
+    phrases = [phrase for image in own.images for phrase in image.phrases]
+    assert html.count("<figure>") == len(phrases)
+    for place, image in enumerate(own.images):
+        for number in range(len(image.phrases)):  # of B, whose order is another
+            assert f"new/studies/{study}/index.html#phrase-{place}-{number}" in html
 
 
 def test_the_table_has_the_figures_of_the_record(compared: Path, record: ModelComparisonRecord) -> None:

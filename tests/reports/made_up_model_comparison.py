@@ -1,11 +1,12 @@
 """Comparisons of two models with everything that their page can say."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 from made_up_records import MODEL, MOMENT, make_study
 
-from reports.model_comparison_page import render_model_comparison
+from reports.model_comparison_page import render_model_comparison, render_model_study
 from reports.model_comparison_record import (
     ChangedPhrase,
     ComparedRun,
@@ -114,15 +115,21 @@ def make_gallery(record: ModelComparisonRecord) -> tuple[GalleryPair, ...]:
     made = make_study()
     image = made.record.images[0]
     side = GallerySide(
-        name="phantom", picture=made.pictures[image.picture], peak=(700.0, 500.0), address="../a/studies/k/index.html"
+        name="phantom",
+        picture=made.pictures[image.picture],
+        peak=(700.0, 500.0),
+        address="../a/studies/k/index.html",
+        outcome="miss",
+        cosine=0.31,
     )
+    other = replace(side, name="phantom-new", peak=None, outcome="hit")
     return tuple(
         GalleryPair(
-            changed=changed,
+            phrase=changed,
             rows=image.rows,
             columns=image.columns,
             boxes=image.boxes,
-            sides=(side, GallerySide(name="phantom-new", picture=side.picture, peak=None, address=side.address)),
+            sides=(side, other if changed.change == "won" else replace(other, outcome="unscored")),
         )
         for changed in (record.changed[0], record.changed[-1])
     )
@@ -132,6 +139,8 @@ def model_pages() -> Iterator[tuple[str, str]]:
     """Give the name and the HTML of each page."""
     record = make_model_comparison()
     yield "comparison of two models", render_model_comparison(record, make_gallery(record))
+    key = record.changed[0].study
+    yield "comparison of two models, all phrases", render_model_study(record, key, make_gallery(record))
     answers = (
         make_answer(conclusion="superior"),
         make_answer(conclusion="not-shown"),

@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from made_up_cases import ALL, answered_run, cohort_of
+from made_up_model_comparison import model_pages
 from made_up_pages import erased_study
 from playwright.sync_api import Page
 
@@ -41,6 +42,12 @@ def test_the_cohort_page_breaks_no_rule(open_page, cohort, scheme: str) -> None:
     reasons, studies = cohort_of(ALL)
     run = answered_run(recognised=reasons.recognised, cosine_sd=reasons.cosine_sd)
     page = open_page(render_cohort(run, [made.record for made in cohort.studies] + studies), color_scheme=scheme)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_page_of_two_models_breaks_no_rule(open_page, scheme: str) -> None:
+    page = open_page(next(model_pages())[1], color_scheme=scheme)
     assert violations(page) == []
 
 

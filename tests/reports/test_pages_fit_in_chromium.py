@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up_cohort import make_cohort
 from made_up_comparison import make_comparison
+from made_up_model_comparison import model_pages
 from made_up_pages import pages
 from made_up_records import EFFUSION, NODULE, make_study
 from PIL import Image
@@ -58,6 +59,7 @@ PAGES = {
     "study of a run": _full_study,
     "cohort": _cohort,
     "comparison": lambda: render_comparison(_wide_comparison()),
+    "two models": lambda: next(model_pages())[1],
 }
 
 
