@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from audit.cli.ending import Ending
 from audit.cli.options import (
     COULD_NOT_RUN,
     AllViews,
@@ -15,6 +16,7 @@ from audit.cli.options import (
     Device,
     DicomDir,
     DryRun,
+    FailOn,
     Faithfulness,
     Fit,
     Limit,
@@ -29,6 +31,7 @@ from audit.cli.options import (
     Settings,
     ShowPhi,
     UnlistedFindings,
+    UnlistedJson,
     Words,
     errors_in_one_line,
     progress_bar,
@@ -65,6 +68,8 @@ def run(
     show_phi: ShowPhi = None,
     config: ConfigFile = None,
     settings: Settings = None,
+    as_json: UnlistedJson = False,
+    fail_on: FailOn = None,
 ) -> None:
     """Audit a folder of chest X-rays with their reports; write one page per study and one page for the whole run.
 
@@ -73,8 +78,10 @@ def run(
 
     A run that was stopped (Ctrl-C) or killed resumes when the same command is repeated: finished studies are reused,
     and studies whose inputs or settings changed are audited again. `--protocol FILE` answers the questions that
-    `m2ib-audit plan` planned. Exit status: 0 all audited, 3 finished with
-    failures listed, 2 wrong usage, 1 could not run, 130 stopped by Ctrl-C, 143 by SIGTERM.
+    `m2ib-audit plan` planned. `--json` prints the ending as one object. `--fail-on VERDICT` (a verdict, or any: every
+    one but grounded; can be repeated) gives exit status 4 if the main method gets it. Exit status: 0 all audited, 3
+    finished with failures listed, 4 see `--fail-on`, 2 wrong usage, 1 could not run, 130 stopped by Ctrl-C, 143 by
+    SIGTERM.
     """
     from audit.configuration import RunConfig
     from audit.storage.folder import refuse_among
@@ -100,16 +107,17 @@ def run(
         "show_phi": show_phi,
     }
     with errors_in_one_line():
+        ending = Ending.of(as_json=as_json, fail_on=fail_on)
         composed = read_config(RunConfig, config, settings, given, reads=_EVERYTHING)
         if composed.output.key_list is not None:
             folders = (composed.inputs.dicom_dir, composed.inputs.reports, composed.output.out)
             refuse_among(composed.output.key_list, folders, name="output.key-list")
         if composed.execution.engine == "slurm":
-            submit_to_slurm(sys.argv[2:], composed, dry_run=dry_run)
+            submit_to_slurm(sys.argv[2:], composed, dry_run=dry_run, ending=ending)
         elif dry_run:
             print_plan(composed)
         else:
-            run_and_print(composed)
+            run_and_print(composed, ending)
 
 
 def config() -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from audit.execution.run import Progress
 
 __all__ = [
+    "ALARM",
     "COULD_NOT_RUN",
     "FAILURES_LISTED",
-    "STOP_RULE_FIRED",
     "WRONG_USAGE",
     "AllViews",
     "AsJson",
@@ -31,6 +31,7 @@ __all__ = [
     "Device",
     "DicomDir",
     "DryRun",
+    "FailOn",
     "Faithfulness",
     "Findings",
     "Fit",
@@ -48,6 +49,7 @@ __all__ = [
     "ShowPhi",
     "Steps",
     "UnlistedFindings",
+    "UnlistedJson",
     "Words",
     "errors_in_one_line",
     "one_method",
@@ -56,7 +58,7 @@ __all__ = [
     "read_config",
 ]
 
-COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED, STOP_RULE_FIRED = 1, 2, 3, 4  # exit statuses
+COULD_NOT_RUN, WRONG_USAGE, FAILURES_LISTED, ALARM = 1, 2, 3, 4  # exit statuses
 
 _PANELS = {
     "inputs": "Inputs",
@@ -157,6 +159,16 @@ Steps = Annotated[
     typer.Option(help="Training steps.", show_default="roar 200, phantom train as the committed weights", min=1),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+UnlistedJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.", hidden=True)]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="VERDICT",
+        help="Verdict of the main method that gives exit status 4; any: all but grounded.",
+        hidden=True,
+    ),
+]
 
 Config = TypeVar("Config", bound=BaseModel)
 

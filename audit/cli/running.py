@@ -1,117 +1,33 @@
-"""Runs an audit from the terminal and prints counts and, for each method, its verdict and share of hits."""
+"""Runs an audit from the terminal: prints what is done again, what failed, and how the run ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-
-from pipelines.quoting import counted
-
-if TYPE_CHECKING:
-    from reports.run_record import Estimate, RunRecord, ScoreSummary
-from collections.abc import Sequence
 
 import typer
 
+from audit.cli.ending import Ending, counts_of
 from audit.cli.options import FAILURES_LISTED, print_message, progress_bar
 from audit.cli.terminal import INTERRUPTED, Signals, print_messages
 from pipelines.errors import AuditError
+from pipelines.quoting import counted
 
 if TYPE_CHECKING:
     from audit.configuration import RunConfig
     from audit.output.reuse import Plan
 
-__all__ = ["counts_of", "findings_of", "print_plan", "run_and_print", "submit_to_slurm"]
-
-_VERDICT_WITHOUT_SCORES = "No verdict: no phrase was given to the model"
-
-
-def counts_of(run: "RunRecord") -> str:
-    """Return the numbers of studies that were audited, failed, or were left out by rule as one line."""
-    audited = counted(run.counts["audited"], "study", "studies")
-    return f"{audited} audited, {run.counts['failed']:,} failed, {run.counts['left out']:,} left out by rule"
-
-
-def findings_of(run: "RunRecord") -> Iterator[str]:
-    """Yield the verdict on each method, its share of hits, what to do, and the answers to planned questions.
-
-    The share of hits is that of the pointing game (tau 0) over all scored phrases. It is followed by the share of the
-    best content-blind reference. The lines contain only figures and names of methods: no report text, no file names
-    and no keys.
-    """
-    from reports.planned import planned_lines
-
-    if not run.verdicts:
-        yield _VERDICT_WITHOUT_SCORES
-    for verdict in run.verdicts:
-        yield f"Verdict on {verdict.method}: {verdict.verdict}"
-        yield f"  {_hits(run, verdict.method)}"
-        if verdict.action:
-            yield f"  {verdict.action}"
-    yield from planned_lines(run)
-    yield from _absence(run)
-
-
-def _absence(run: "RunRecord") -> Iterator[str]:
-    """Yield how often the model prefers the denial of a finding that a report denies, if any report does."""
-    from reports.absence import absence_rows, absence_summary
-
-    summary = absence_summary(run)
-    if summary is not None:
-        yield summary
-    for row in absence_rows(run)[:1]:  # over all findings
-        line = f"  denial preferred in {_estimate(row.denied)} of {counted(row.denied.cases, 'absent phrase')}"
-        if row.asserted is not None:
-            line += f", assertion preferred in {_estimate(row.asserted)} of {row.asserted.cases:,} with the finding"
-        yield line
-        if row.percentile is not None:
-            auc = row.percentile
-            figures = f"{auc.estimate:.2f} (95 % interval {auc.low:.2f} to {auc.high:.2f})"
-            yield f"  images without a finding told from those with it: AUC {figures}"
-
-
-def _estimate(share: "Estimate") -> str:
-    return f"{_percent(share.estimate)} (95 % interval {100 * share.low:.0f} to {100 * share.high:.0f})"
-
-
-def _hits(run: "RunRecord", method: str) -> str:
-    from reports.outcomes import best_reference, reference_name
-    from reports.score_catalogue import POINTING
-
-    own = next((each for each in run.summaries if _is_overall(each, method, POINTING)), None)
-    if own is None or own.estimate is None or own.low is None or own.high is None:
-        return f"hits: not measured, {_unscored(0 if own is None else own.unscored)}"
-    interval = f"95 % interval {100 * own.low:.0f} to {100 * own.high:.0f}; {counted(own.patients, 'patient')}"
-    scored = counted(own.scored, "scored phrase")
-    line = f"hits {_percent(own.estimate)} of {scored} ({interval}), {_unscored(own.unscored)}"
-    best = best_reference(run)
-    if best is None or best.estimate is None:
-        return f"{line}; no blind reference could be scored"
-    return f"{line}; best blind reference: {reference_name(best.method)}, {_percent(best.estimate)}"
-
-
-def _is_overall(summary: "ScoreSummary", method: str, score: str) -> bool:
-    """Return True for the summary of a method's score over all phrases (micro average)."""
-    about = (summary.method, summary.score, summary.finding, summary.averaging)
-    return about == (method, score, None, "micro")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _unscored(count: int) -> str:
-    return f"{count:,} not scored"
-
+__all__ = ["print_plan", "run_and_print", "submit_to_slurm"]
 
 _PLACE = ("execution.engine=", "execution.slurm.")  # not passed to the jobs, which run locally
 
 
-def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool) -> None:
+def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool, ending: Ending) -> None:
     """Submit the shards and the closing job of a run; scripts and logs go into a folder next to OUT.
 
     Args:
         words: the command line's words after ``run``.
         config: the configuration that they describe.
         dry_run: whether ``--dry-run`` was given.
+        ending: how the run ends, if it is waited for.
 
     Raises:
         AuditError: the configuration cannot be combined with shards, or the scheduler refuses.
@@ -136,10 +52,7 @@ def submit_to_slurm(words: Sequence[str], config: "RunConfig", *, dry_run: bool)
         print_message(f"  squeue --jobs {array},{done.closing}")
         print_message(f"Logs go to {done.folder}; the page will be {out / 'index.html'}")
         return
-    run = read_run(out)
-    for line in (counts_of(run), *findings_of(run)):
-        typer.echo(line)
-    typer.echo(out / "index.html")
+    ending.print_run(read_run(out), out / "index.html")
     if done.status:
         raise typer.Exit(done.status)
 
@@ -156,8 +69,12 @@ def _for_each_job(words: Sequence[str]) -> list[str]:
     return [*kept, "--set", "execution.engine=local"]
 
 
-def run_and_print(config: "RunConfig") -> None:
+def run_and_print(config: "RunConfig", ending: Ending | None = None) -> None:
     """Run an audit; print counts, verdicts and, last, the page's path to stdout, everything else to stderr.
+
+    Args:
+        config: of the run.
+        ending: how it ends on the terminal; a shard has no verdict, and prints counts alone.
 
     Raises:
         AuditError: the run could not start, or OUT could not be written.
@@ -182,18 +99,23 @@ def run_and_print(config: "RunConfig") -> None:
     if result.record.not_done:
         advice = _CONTINUE if result.interrupted else _WITHOUT_LIMIT
         print_message(f"{_studies(result.record.not_done)} still to be audited. {advice}")
-    typer.echo(counts_of(result.record))
-    for line in findings_of(result.record) if shard is None else ():
-        typer.echo(line)
-    typer.echo(result.page)
+    ending = ending or Ending()
+    if shard is None:
+        ending.print_run(result.record, result.page)
+    else:
+        typer.echo(counts_of(result.record))
+        typer.echo(result.page)
     print_message(
         f"The audit log ends with {result.head}; store this elsewhere for `m2ib-audit log verify {out} --head`"
     )
     print_messages(study_messages(result.damaged, out, keys=None))
     if result.interrupted:
         raise typer.Exit(signals.status or INTERRUPTED)
-    if result.failed or result.damaged:
-        raise typer.Exit(FAILURES_LISTED)
+    status = FAILURES_LISTED if result.failed or result.damaged else 0
+    if shard is None:
+        status = ending.status(result.record, status)
+    if status:
+        raise typer.Exit(status)
 
 
 def print_plan(config: "RunConfig") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from audit.cli.options import (
-    STOP_RULE_FIRED,
+    ALARM,
     Methods,
     Out,
     ProtocolFile,
@@ -72,4 +72,4 @@ def watch(
     print_message(f"Page: {found.page}")
     typer.echo(found.as_json_line())
     if found.record.stop.fired is not None:
-        raise typer.Exit(STOP_RULE_FIRED)
+        raise typer.Exit(ALARM)

@@ -1,8 +1,13 @@
 """The end of a run on the terminal says what its record says, and no more."""
 
-import pytest
+import json
+from pathlib import Path
 
-from audit.cli.running import counts_of, findings_of
+import pytest
+from made_up_cases import answered_run, with_differences
+
+from audit.cli.ending import Ending, counts_of, findings_of, state_of
+from pipelines.errors import AuditError
 from pipelines.findings import FINDINGS
 from reports.record import ModelRecord
 from reports.run_record import FailureRecord, RunRecord, ScoreSummary, VerdictRecord
@@ -52,7 +57,7 @@ def test_hits_stand_with_their_interval_beside_the_best_blind_reference() -> Non
     ]
 
 
-def test_the_action_of_a_verdict_is_the_last_line() -> None:
+def test_the_action_of_a_verdict_stands_below_its_hits() -> None:
     verdict = VerdictRecord(method="m2ib", verdict="grounded", because=(), rule="", action="Audit again next year.")
     *_, action = findings_of(run_of(summary("m2ib", 0.87), *BLIND, verdicts=(verdict,)))
     assert action == "  Audit again next year."
@@ -100,3 +105,51 @@ def test_counts_are_those_of_the_record_and_name_no_file() -> None:
     assert counts_of(run) == "1,234 studies audited, 1 failed, 2 left out by rule"
     assert "SMITH" not in "".join([counts_of(run), *findings_of(run)])
     assert "file-" not in "".join([counts_of(run), *findings_of(run)])
+
+
+def test_the_three_answers_over_all_phrases_have_their_figures() -> None:
+    *_, answers = findings_of(with_differences(answered_run(), 0.2))
+    assert answers == "Over all phrases: recognises yes (AUC 0.90), relies yes (0.50 SD), localises yes (85 %)"
+    *_, answers = findings_of(answered_run())
+    assert "localises not known (" in answers
+
+
+def test_json_says_what_the_lines_say(capsys: pytest.CaptureFixture[str]) -> None:
+    run = with_differences(answered_run(), -0.05)
+    Ending(as_json=True).print_run(run, Path("out/index.html"))
+    said = json.loads(capsys.readouterr().out)
+    assert said == {**json.loads(json.dumps(state_of(run))), "page": "out/index.html"}
+    answers = {name: each["answer"] for name, each in said["answers"].items()}
+    assert answers == {"recognises": "yes", "relies": "yes", "localises": "no"}
+    figures = {"estimate": 0.5, "low": 0.4, "high": 0.6, "patients": 30}
+    assert said["answers"]["relies"] == {"answer": "yes", **figures, "note": ""}
+    assert said["best_blind"] == {"method": "class-mean box", "estimate": 0.37}
+    assert (said["verdict"], said["hits"]["estimate"], said["audited"], said["failed"]) == (None, 0.85, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fail_on", "status"),
+    [
+        pytest.param("grounded", ("any",), 3, id="any fault, and there is none"),
+        pytest.param("looks at the marker", ("any",), 4, id="any fault"),
+        pytest.param("looks at the marker", ("looks at the marker",), 4, id="the named one"),
+        pytest.param("looks at the marker", ("looks by habit", "ignores the image"), 3, id="another one"),
+        pytest.param("too few cases to say", ("any",), 4, id="nothing was shown"),
+        pytest.param("looks at the marker", (), 3, id="not asked"),
+    ],
+)
+def test_a_verdict_that_is_named_gives_status_4(verdict: str, fail_on: tuple[str, ...], status: int) -> None:
+    run = run_of(verdicts=(VerdictRecord(method="m2ib", verdict=verdict, because=(), rule=""),))
+    assert Ending.of(fail_on=fail_on).status(run, 3) == status
+
+
+def test_a_run_without_a_verdict_is_a_fault_and_another_method_decides_nothing() -> None:
+    assert Ending.of(fail_on=["any"]).status(run_of(verdicts=()), 0) == 4
+    other = VerdictRecord(method="nib", verdict="looks by habit", because=(), rule="")
+    own = VerdictRecord(method="m2ib", verdict="grounded", because=(), rule="")
+    assert Ending.of(fail_on=["any"]).status(run_of(verdicts=(own, other)), 0) == 0
+
+
+def test_what_is_no_verdict_is_refused_with_those_that_are() -> None:
+    with pytest.raises(AuditError, match=r"--fail-on bad: is no verdict; give one of grounded, .*, any"):
+        Ending.of(fail_on=["bad"])

@@ -217,16 +217,17 @@ def test_keys_change_with_the_salt(cohort: Path, tmp_path: Path, monkeypatch: py
     assert not {f.name for f in study_folders(tmp_path / "one")} & {f.name for f in study_folders(tmp_path / "two")}
 
 
-def test_a_clean_run_ends_with_0_and_prints_counts_verdict_hits_action_and_page(clean: tuple[Path, Result]) -> None:
+def test_a_clean_run_ends_with_0_and_prints_five_lines_and_the_page(clean: tuple[Path, Result]) -> None:
     out, result = clean
     record = read_run(out)
-    counts, verdict, hits, action, page = result.stdout.splitlines()
+    counts, verdict, hits, action, answers, page = result.stdout.splitlines()
     assert (
         counts == f"{record.counts['audited']} studies audited, 0 failed, {record.counts['left out']} left out by rule"
     )
     assert verdict == f"Verdict on m2ib: {record.verdicts[0].verdict}"
     assert hits.startswith("  hits ")
     assert action == f"  {record.verdicts[0].action}"
+    assert answers.startswith("Over all phrases: recognises ")
     assert page == str(out / "index.html")
 
 
@@ -242,7 +243,7 @@ def test_every_method_of_a_run_gets_its_verdict_and_hits(cohort: Path, tmp_path:
     methods = ["--method", "m2ib", "--method", "saliency"]
     result = CliRunner().invoke(app, command(cohort, tmp_path / "out", *methods))
     assert result.exit_code == 0, result.output
-    _, *lines, _ = result.stdout.splitlines()
+    _, *lines, _, _ = result.stdout.splitlines()
     assert [line.split(":")[0] for line in lines[::3]] == ["Verdict on m2ib", "Verdict on saliency"]
     assert all(line.startswith("  hits ") for line in lines[1::3])
 

@@ -186,7 +186,7 @@ def test_shards_by_submitit_here_leave_what_one_run_leaves(tmp_path: Path, monke
         [sys.executable, "-m", "audit.cli", *words], env=environment, capture_output=True, text=True, check=False
     )
     assert told.returncode == 0, told.stderr
-    counts, verdict, _, _, page = told.stdout.splitlines()[-5:]
+    counts, verdict, _, _, _, page = told.stdout.splitlines()[-6:]
     assert (counts.split(",")[0], verdict.split(":")[0]) == ("6 studies audited", "Verdict on m2ib")
     assert page == "parts/index.html"
     whole, parts = read_run(tmp_path / "whole"), read_run(tmp_path / "parts")
