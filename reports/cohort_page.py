@@ -109,7 +109,8 @@ def _row(summary: ScoreSummary, references: Sequence[str]) -> DifferenceRow:
     )
 
 
-_SCRIPTS = ("review_storage.js", "vendor/chart.min.js", "vendor/table.min.js", "chart.js", "sortable.js", "cohort.js")
+_LIBRARIES = ("vendor/chart.min.js", "vendor/table.min.js")
+_SCRIPTS = ("review_storage.js", *_LIBRARIES, "chart.js", "save.js", "sortable.js", "cohort.js")
 _MOST_FAILURES = 500  # rows of a list; failures.csv has all
 
 

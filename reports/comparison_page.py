@@ -265,7 +265,9 @@ def render_comparison(record: ComparisonRecord) -> str:
         "settings": {method_name(m.name): setting_sentence(m) for m in record.methods if m.refused is None},
         "seconds": (record.finished - record.created).total_seconds(),
     }
-    return render_page("comparison.html", script="vendor/chart.min.js", data={}, context=context, also=("chart.js",))
+    return render_page(
+        "comparison.html", script="vendor/chart.min.js", data={}, context=context, also=("chart.js", "save.js")
+    )
 
 
 def _charts(record: ComparisonRecord) -> tuple[BarChart, ...]:

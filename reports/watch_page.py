@@ -86,7 +86,7 @@ def render_watch(record: WatchRecord) -> str:
         "not_measured": ", ".join(named("watched", name) for name in record.not_measured),
         "audits": [(audit, _changes(audit), _quantities(audit.signals)) for audit in reversed(record.audits)],
     }
-    return render_page("watch.html", script="", data={}, context=context)
+    return render_page("watch.html", script="save.js", data={}, context=context)
 
 
 def _state(record: WatchRecord) -> str:
