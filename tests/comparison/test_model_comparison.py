@@ -14,12 +14,13 @@ from made_up_runs import OTHER_MODEL, reordered, write_made_up_run
 
 from audit.experiments.model_comparison import MODEL_FILES, ModelsRequest, compare_runs
 from audit.metrics.statistics import paired_difference
-from audit.planning.protocol import as_toml
+from audit.planning.protocol import as_toml, read_protocol
 from pipelines.errors import AuditError, OutputError
 from reports.model_comparison_page import summary_of_models
 from reports.model_comparison_record import ModelComparisonRecord, ModelDifference
 from reports.protocol_record import NonInferiorityQuestion, Protocol, SuperiorityQuestion
 from reports.record import FingerprintRecord, StudyRecord
+from reports.run_record import ProtocolRecord
 from reports.score_catalogue import ENERGY, PERCENTILE, POINTING, RELIANCE
 
 CASE = ["image", "phrase"]
@@ -208,6 +209,31 @@ def test_a_protocol_asks_of_models_by_checksum_whatever_their_order(runs: tuple[
     assert answer.estimate.estimate > 0.0
     assert answer.p_margin == pytest.approx(other.p_margin)
     assert not plain.planned  # neither run was given it
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["planned", "given later"])
+def test_the_protocol_of_both_runs_is_asked_without_naming_it(tmp_path: Path, before: bool) -> None:
+    file = protocol_file(tmp_path / "p.toml", question("new", "old"))
+    read = read_protocol(file)
+    runs = [
+        write_made_up_run(
+            tmp_path / name,
+            hits=0.5,
+            count=4,
+            model=model,
+            protocol=ProtocolRecord(sha256=read.sha256, content=read.content, before_results=before or name == "a"),
+        )
+        for name, model in (("a", MODEL), ("b", OTHER_MODEL))
+    ]
+    record = compare_runs(ModelsRequest(first=runs[0], second=runs[1], out=tmp_path / "out")).record
+    assert [answer.question for answer in record.answers] == ["as good"]
+    assert (record.protocol_sha256, record.planned) == (read.sha256, before)
+
+
+def test_a_model_that_the_protocol_does_not_name_is_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    file = protocol_file(tmp_path / "p.toml", question("new", "old"), models={"new": "e" * 64, "old": MODEL.sha256})
+    with pytest.raises(AuditError, match=r"the model phantom-new .* is not in it"):
+        compare_runs(ModelsRequest(first=runs[0], second=runs[1], out=tmp_path / "out", protocol=file))
 
 
 def test_p_values_are_adjusted_for_the_questions_that_are_answered_elsewhere(
