@@ -95,6 +95,13 @@ def _add_pages(app: FastAPI, review: Review, run: RunRecord) -> None:
             html = hidden
         return HTMLResponse(with_verdicts(html, review.ledger.latest(reviewer=request.scope["reviewer"])))
 
+    @app.get("/scores.csv")
+    def table() -> Response:
+        path = review.out / "scores.csv"
+        if review.hide_scores or path.is_symlink() or not path.is_file():
+            return _error(404, "the table of scores is not there, or is hidden from reviewers")
+        return FileResponse(path)
+
     @app.get("/studies/{key}/index.html")
     def study(key: str, request: Request) -> Response:
         if key not in review.studies:

@@ -70,7 +70,7 @@ def test_studies_without_a_value_come_last_in_either_direction(page, cohort):
     }
     assert unscored
     for _ in range(2):
-        page.get_by_role("button", name="Energy in box").click()
+        page.locator("table.studies").get_by_role("button", name="Energy in box").click()
         assert set(keys_shown(page)[-len(unscored) :]) == unscored
 
 

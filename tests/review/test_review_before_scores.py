@@ -106,6 +106,13 @@ def test_the_page_over_all_studies_gives_no_hit_away(open_review, serve_here, ou
     assert phrase.bounding_box()["width"] > 200
 
 
+def test_the_table_of_scores_is_served_unless_scores_are_hidden(serve_here, out) -> None:
+    (out / "scores.csv").write_text("study,value\n")
+    assert serve_here(out, hide_scores=True).client().ask("/scores.csv").status == 404
+    shown = serve_here(out).client().ask("/scores.csv")
+    assert (shown.status, shown.body) == (200, b"study,value\n")
+
+
 def test_a_page_of_an_older_version_is_not_served_with_its_scores(serve_here, out) -> None:
     page = out / "index.html"
     page.write_text(page.read_text("utf-8").replace(".scores-hidden", ".other"), encoding="utf-8")
