@@ -20,7 +20,7 @@ from audit.watching.monitoring import monitor
 from audit.watching.quantities import AuditTables, cases_of
 from audit.watching.stop_rule import decide
 from benchmarks.machine import command_line, command_parser, write_section
-from reports.score_catalogue import COSINE, MARKER_HEAT, OUTSIDE_HEAT, PERCENTILE, POINTING, RELIANCE
+from reports.score_catalogue import COSINE, MARKER_HEAT, MARKER_POINT, OUTSIDE_HEAT, PERCENTILE, POINTING, RELIANCE
 
 STUDIES, AUDITS, REFERENCES, WITHIN = 100, 12, 4, 3
 METHOD = "m2ib"
@@ -34,8 +34,9 @@ class Process:
     hits: float = 0.86
     recognition: float = 0.93  # mean percentile
     reliance: float = 2.0  # SD, each phrase with a standard deviation of 1.5
-    on_markers: float = 0.02  # mean share of heat
-    outside: float = 0.10
+    on_markers: float = 0.03  # share of hottest points
+    heat_on_markers: float = 0.003  # mean share
+    outside: float = 0.34
     cosine: float = 0.31  # standard deviation 0.05
     habit: float = 0.0  # share of hottest points in one place, whatever the image
     scanners: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({"A": 0.5, "B": 0.3, "C": 0.2}))
@@ -48,16 +49,16 @@ GROUNDED = Process()
 CHANGES: Mapping[str, Process] = MappingProxyType(
     {
         "encoder swapped (fixed place: phantom-habit)": replace(
-            GROUNDED, hits=0.30, recognition=0.91, reliance=1.0, on_markers=0.005, habit=0.9
+            GROUNDED, hits=0.30, recognition=0.91, reliance=1.0, on_markers=0.0, habit=0.9
         ),
         "encoder swapped (place not learnt: phantom-ungrounded)": replace(
-            GROUNDED, hits=0.40, recognition=0.90, reliance=1.2, outside=0.2
+            GROUNDED, hits=0.40, recognition=0.90, reliance=1.2, outside=0.4
         ),
         "marker shortcut (phantom-shortcut)": replace(
-            GROUNDED, hits=0.20, recognition=0.85, reliance=0.3, on_markers=0.40, habit=0.3
+            GROUNDED, hits=0.20, recognition=0.60, reliance=0.3, on_markers=0.90, heat_on_markers=0.02
         ),
         "image ignored (phantom-image-blind)": replace(
-            GROUNDED, hits=0.02, recognition=0.50, reliance=0.0, cosine=0.25, outside=0.3
+            GROUNDED, hits=0.02, recognition=0.50, reliance=0.0, on_markers=0.19, cosine=0.25
         ),
         "window lost (assumed: hits .66, recognition .85)": replace(
             GROUNDED, hits=0.66, recognition=0.85, reliance=1.5, cosine=0.28
@@ -91,10 +92,13 @@ def tables_of(process: Process, place: int, generator: np.random.Generator) -> A
         POINTING: (ranks() < process.hits).astype(float),
         PERCENTILE: _beta(process.recognition, 6.0).ppf(ranks()),
         RELIANCE: process.reliance + 1.5 * (ranks() - 0.5) * 3.4,
-        MARKER_HEAT: _beta(process.on_markers, 10.0).ppf(ranks()),
+        MARKER_POINT: (ranks() < process.on_markers).astype(float),
+        MARKER_HEAT: _beta(process.heat_on_markers, 100.0).ppf(ranks()),
         OUTSIDE_HEAT: _beta(process.outside, 20.0).ppf(ranks()),
     }
-    sampled = {RELIANCE: generator.random(len(patients)) < 0.6, MARKER_HEAT: generator.random(len(patients)) < 0.7}
+    has_marker = generator.random(len(patients)) < 0.7
+    is_sampled = generator.random(len(patients)) < 0.6
+    sampled = {RELIANCE: is_sampled, MARKER_POINT: has_marker, MARKER_HEAT: has_marker}
     scores = pd.concat(
         [
             pd.DataFrame(

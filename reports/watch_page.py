@@ -16,7 +16,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 10.0, 24.0
 _MOST_LABELS = 7  # on the axis of time
 _TICKS = 4
 _PERCENT = "\N{NARROW NO-BREAK SPACE}%"
-_SHARES = {"hit rate", "share on markers", "heat outside the chest", "excluded share"}
+_SHARES = {"hit rate", "share on markers", "heat on markers", "heat outside the chest", "excluded share"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,16 @@ import pandas as pd
 from audit.metrics.against_blind import values_of
 from audit.watching.charts import LEAST_CASES
 from audit.watching.reference_mean import Cases
-from reports.score_catalogue import COSINE, MARKER_HEAT, OUTSIDE_HEAT, PERCENTILE, POINTING, RELIANCE, SCORES
+from reports.score_catalogue import (
+    COSINE,
+    MARKER_HEAT,
+    MARKER_POINT,
+    OUTSIDE_HEAT,
+    PERCENTILE,
+    POINTING,
+    RELIANCE,
+    SCORES,
+)
 
 __all__ = ["QUANTITIES", "SCORES_READ", "AuditTables", "Kind", "cases_of"]
 
@@ -21,7 +30,8 @@ _OF_TABLE: Final[dict[str, tuple[str, bool]]] = {
     "hit rate": (POINTING, True),
     "recognition": (PERCENTILE, False),
     "reliance": (RELIANCE, False),
-    "share on markers": (MARKER_HEAT, True),
+    "share on markers": (MARKER_POINT, True),
+    "heat on markers": (MARKER_HEAT, True),
     "heat outside the chest": (OUTSIDE_HEAT, True),
 }
 """The score of the table, and whether it is one of the heat of a method or of cosines"""

@@ -12,7 +12,12 @@ from reports.watch_page import render_watch
 from reports.watch_record import StopDecision, WatchedAudit, WatchedQuantity, WatchPoint, WatchRecord
 
 REFERENCES = 4
-SCALES = {"reliance": (2.0, 0.4), "cosine": (0.31, 0.02), "share on markers": (0.02, 0.01)}
+SCALES = {
+    "reliance": (2.0, 0.4),
+    "cosine": (0.31, 0.02),
+    "share on markers": (0.03, 0.01),
+    "heat on markers": (0.003, 0.001),
+}
 
 
 def make_watch(audits: int = 10, *, fallen: int = 0, rule: StopRule | None = None, **changes: object) -> WatchRecord:

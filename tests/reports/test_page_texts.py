@@ -38,7 +38,13 @@ IDENTIFIERS |= {"burned-in text", "reading back", "box rows", "images audited", 
 IDENTIFIERS |= {"absent phrases", "absent phrases audited", "normal studies audited"}
 IDENTIFIERS |= {warning for warning, _ in (spec.warning for spec in SCORES.values() if spec.warning)}
 IDENTIFIERS |= {"no gap as large as the margin", "not answered"}  # outcomes of planned questions
-IDENTIFIERS |= {"hit rate", "share on markers", "heat outside the chest", "excluded share"}  # watched quantities
+IDENTIFIERS |= {
+    "hit rate",
+    "share on markers",
+    "heat on markers",
+    "heat outside the chest",
+    "excluded share",
+}  # watched quantities
 IDENTIFIERS |= {"too few audits"}  # a state of a watched series
 # What errors say of a picture.
 IN_ERRORS = {"the picture of a thumbnail", "… of study …"}
