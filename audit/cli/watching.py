@@ -49,9 +49,10 @@ def watch(
     """Watch a model over audits: control charts, changes and the stop rule, from score tables and records alone.
 
     Prints one line of JSON for monitoring systems, and writes watch.html and watch.json into the folder, or beside one
-    OUT; `--out` names another folder. `--protocol FILE` names the protocol whose stop rule decides; the default is that
-    of the first run that has one, else a signal of the same chart in two audits in a row. Exit status: 0 the stop rule
-    has not fired, 4 it has fired, 2 wrong usage, 1 could not watch.
+    OUT; `--out` names another folder. `--method` is by default the main method of the first run. `--protocol FILE`
+    names the protocol whose stop rule decides; by default it is that of the first run that has one, else a signal of
+    the same chart in two audits in a row. Exit status: 0 the stop rule has not fired, 4 it has fired, 2 wrong usage,
+    1 could not watch.
     """
     with errors_in_one_line():
         from audit.watching.watch import WatchSettings

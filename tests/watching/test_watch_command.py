@@ -61,6 +61,15 @@ def test_runs_are_compared_in_order_of_their_dates(audits: Path) -> None:
     assert "In control" in (audits / "watch.html").read_text()
 
 
+def test_two_audits_of_a_day_and_names_without_a_date_have_labels(audits: Path) -> None:
+    sound = audits / f"chest {DATES[-1]}"
+    shutil.copytree(sound, audits / f"repeated {DATES[-1]}")
+    shutil.move(audits / f"chest {DATES[0]}", audits / "chest 2026-99-99")  # no date: that of the run, March, counts
+    assert watched(audits).exit_code == 0
+    record = WatchRecord.model_validate_json((audits / WATCH).read_bytes())
+    assert [audit.label for audit in record.audits] == ["2026-03-04", *DATES[1:], f"{DATES[-1]} (2)"]
+
+
 def test_the_stop_rule_of_a_protocol_ends_with_status_4(audits: Path, tmp_path: Path) -> None:
     stopped = watched(audits, "--protocol", protocol_in(tmp_path, 0.999), "--out", tmp_path / "trend")
     assert stopped.exit_code == 4
