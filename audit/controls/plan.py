@@ -217,8 +217,8 @@ def _donors(studies: Sequence[Study]) -> Iterator[_Donor]:
 
 
 def _fillers(studies: Sequence[Study], seed: int) -> tuple[Case, ...]:
-    """Choose frontal images of different patients, those with the fewest findings first."""
-    cases = [case for study in studies for case in study.cases if case.phrases and case.image.view.is_frontal]
+    """Choose frontal images of different patients, those with the fewest findings first, so that normal ones lead."""
+    cases = [case for study in studies for case in study.cases if case.image.view.is_frontal]
 
     def order(case: Case) -> tuple[int, int]:
         findings = {phrase.finding for phrase in case.phrases} | {box.label for box in case.boxes}

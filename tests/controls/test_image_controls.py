@@ -25,7 +25,7 @@ from audit.pipeline.load import LoadedStudy
 from pipelines.phantom.cohort import make_cohort
 from pipelines.privacy.burned_in import Area, BurnedIn
 from pipelines.regions.erasing import Donor, Eraser, Fill
-from pipelines.study import Box, Side, Study, View
+from pipelines.study import Box, Context, Side, Study, View
 from pipelines.transforms import LoadedCase, load_cases
 
 
@@ -100,6 +100,14 @@ def test_donors_are_other_patients_with_few_findings(studies: tuple[Study, ...])
     assert counts == sorted(counts)
     assert plan.fillers == ControlPlan(studies[::-1], sample=3, seed=0).fillers
     assert ControlPlan(studies, sample=0, seed=0).fillers == ()
+
+
+def test_a_normal_study_is_the_first_donor(studies: tuple[Study, ...]) -> None:
+    ((case,), *_) = [study.cases for study in studies[::-1]]
+    denied = tuple(replace(phrase, context=Context.ABSENT) for phrase in case.phrases)
+    normal = replace(case, phrases=(), boxes=(), absent=denied)
+    plan = ControlPlan((*studies[:-1], replace(studies[-1], cases=(normal,))), sample=3, seed=0)
+    assert plan.fillers[0] == normal
 
 
 def test_a_picture_hides_what_the_displayed_radiograph_hides(encoder: DualEncoder, studies: tuple[Study, ...]) -> None:
