@@ -34,11 +34,11 @@ class Process:
     hits: float = 0.86
     recognition: float = 0.93  # mean percentile
     reliance: float = 2.0  # SD, each phrase with a standard deviation of 1.5
-    on_markers: float = 0.03  # share of hottest points
+    on_markers: float = 0.03  # share of peaks
     heat_on_markers: float = 0.003  # mean share
     outside: float = 0.34
     cosine: float = 0.31  # standard deviation 0.05
-    habit: float = 0.0  # share of hottest points in one place, whatever the image
+    habit: float = 0.0  # share of peaks in one place, whatever the image
     scanners: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({"A": 0.5, "B": 0.3, "C": 0.2}))
     excluded: float = 0.06
     correlation: float = 0.2  # of the cases of a patient, on the scale of the normal distribution

@@ -37,7 +37,7 @@ _OF_TABLE: Final[dict[str, tuple[str, bool]]] = {
 """The score of the table, and whether it is one of the heat of a method or of cosines"""
 SCORES_READ: Final = tuple(score for score, _ in _OF_TABLE.values())
 
-_EXCLUDED, _COSINE, _HOTTEST = "excluded share", "cosine", "hottest point"
+_EXCLUDED, _COSINE, _PEAK = "excluded share", "cosine", "peak"
 _COSINES = "distribution of cosines"
 _COVARIATES = ("view", "manufacturer", "age", "sex")
 _ANY = (-np.inf, np.inf)
@@ -46,7 +46,7 @@ QUANTITIES: Final[dict[str, tuple[Kind, tuple[float, float]]]] = {
     **{name: ("mean", SCORES[score].limits) for name, (score, _) in _OF_TABLE.items()},
     _COSINE: ("mean", (-1.0, 1.0)),
     _COSINES: ("distance", _ANY),
-    _HOTTEST: ("distance", _ANY),
+    _PEAK: ("distance", _ANY),
     _EXCLUDED: ("mean", (0.0, 1.0)),
     **dict.fromkeys(_COVARIATES, ("distance", _ANY)),
 }
@@ -61,7 +61,7 @@ class AuditTables:
     day: date
     method: str
     scores: pd.DataFrame  # rows of the table of scores, of the scores in SCORES_READ
-    phrases: pd.DataFrame  # patient, cosine, row and column (0 to 1) of the hottest point
+    phrases: pd.DataFrame  # patient, cosine, row and column (0 to 1) of the peak
     images: pd.DataFrame  # patient, and the covariates
     studies: int
     included: int  # images
@@ -79,7 +79,7 @@ def cases_of(audit: AuditTables) -> dict[str, Cases]:
     cosines = audit.phrases["cosine"].to_numpy(dtype=float)
     found[_COSINE] = found[_COSINES] = Cases(values=cosines, patients=of_phrases)
     pointed = audit.phrases["row"].notna().to_numpy()
-    found[_HOTTEST] = Cases(values=_ninths(audit.phrases[pointed]), patients=of_phrases[pointed])
+    found[_PEAK] = Cases(values=_ninths(audit.phrases[pointed]), patients=of_phrases[pointed])
     of_images = audit.images["patient"].to_numpy(dtype=str)
     found |= {name: Cases(values=audit.images[name].to_numpy(dtype=str), patients=of_images) for name in _COVARIATES}
     if audit.excluded is not None:
@@ -90,7 +90,7 @@ def cases_of(audit: AuditTables) -> dict[str, Cases]:
 
 
 def _ninths(phrases: pd.DataFrame) -> np.ndarray:
-    """Return which of nine parts of the image holds each hottest point: "upper left" and so on, as displayed."""
+    """Return which of nine parts of the image holds each peak: "upper left" and so on, as displayed."""
     rows, columns = (
         np.minimum((3.0 * phrases[name].to_numpy(dtype=float)).astype(int), 2) for name in ("row", "column")
     )
