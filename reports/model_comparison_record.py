@@ -122,3 +122,8 @@ class ModelComparisonRecord(Record):
     intervals: str
     phantom_images: bool
     patient_data_shown: bool
+
+    @property
+    def shows_phantoms(self) -> bool:
+        """Whether images or a model are of phantoms, so that nothing is said about patients."""
+        return self.phantom_images or any(run.model.is_phantom for run in self.runs)

@@ -1,6 +1,6 @@
 """Creates the results of an audited folder and sends them to the archive, or writes them to a folder."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,10 +81,12 @@ def push(
     folders = [folder for folder in found if is_study_key(folder.name)]
     foreign = [foreign_folder(folder) for folder in found if folder not in folders]
     pushed, lost = Pushed(failed=list(study_messages(foreign, settings.out, Pseudonyms(salt)))), 0
+    answers = defaultdict[str, list[ReviewEntry]](list)
+    for entry in settings.answers:
+        answers[entry.subject.study].append(entry)
     for done, folder in enumerate(folders, start=1):
         try:
-            of_study = [entry for entry in settings.answers if entry.subject.study == folder.name]
-            results = _results(folder, paths, salt, settings.kinds, known, of_study)
+            results = _results(folder, paths, salt, settings.kinds, known, answers[folder.name])
             refused = archive.store([result.dataset for result in results]) if archive is not None and results else {}
         except (OutputError, InputError) as error:
             pushed.failed.append(_message(folder.name, str(error), paths))

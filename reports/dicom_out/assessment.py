@@ -22,11 +22,11 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from reports.dicom_out.codes import own_code
-from reports.dicom_out.content import ImageContent, PhraseContent
+from reports.dicom_out.content import ImageContent, PhraseContent, outline_of
 from reports.dicom_out.identity import SeriesLabel, plain_line
 from reports.dicom_out.measurement_report import Group, group, measurement_report
 from reports.dicom_out.structured_report import REPORTS
-from reports.review_record import ReviewBox, ReviewEntry
+from reports.review_record import ReviewEntry
 from reports.texts import text
 
 __all__ = ["ASSESSMENTS", "Assessment", "assessments_of", "make_assessment"]
@@ -108,7 +108,9 @@ def _groups(content: ImageContent, phrases: dict[str, PhraseContent], entry: Rev
         )
         made[0][0].ContentSequence.append(comment)
     supplement = [QualitativeEvaluation(name=_ASSESSMENT, value=_SUPPLEMENTED)]
-    made += [group(content, phrase, _outline(box), qualitative_evaluations=supplement) for box in entry.boxes]
+    for box in entry.boxes:
+        outline = outline_of(box.x, box.y, box.x + box.width, box.y + box.height)
+        made.append(group(content, phrase, outline, qualitative_evaluations=supplement))
     return made
 
 
@@ -120,8 +122,3 @@ def _answers(entry: ReviewEntry) -> list[QualitativeEvaluation]:
         found.append((_REGION_NEEDED, _REGION_ANSWERS[entry.region_needed]))
     found += [(_REASON, own_code(reason[:16], text(f"reason.{reason}"))) for reason in entry.reasons]
     return [QualitativeEvaluation(name=name, value=value) for name, value in found]
-
-
-def _outline(box: ReviewBox) -> list[tuple[float, float]]:
-    left, top, right, bottom = box.x, box.y, box.x + box.width, box.y + box.height
-    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]

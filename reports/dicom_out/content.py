@@ -13,7 +13,7 @@ from reports.dicom_out.identity import Identity
 from reports.record import ModelRecord, Pixel, ScoredImage, ScoredPhrase, StudyRecord
 from reports.results_folder import StudyFolder
 
-__all__ = ["HotRegion", "ImageContent", "PhraseContent", "content_of", "hot_region"]
+__all__ = ["HotRegion", "ImageContent", "PhraseContent", "content_of", "hot_region", "outline_of"]
 
 _BINS = 256
 _LAST_BITS = 8  # units in the last place: what interpolation may leave of a flat map
@@ -30,10 +30,12 @@ class HotRegion:
     @property
     def outline(self) -> list[tuple[float, float]] | None:
         """The box as a closed polyline of five points (column, row)."""
-        if self.box is None:
-            return None
-        left, top, right, bottom = self.box
-        return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+        return None if self.box is None else outline_of(*self.box)
+
+
+def outline_of(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
+    """Return a rectangle as a closed polyline of five points (column, row)."""
+    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
 
 
 def hot_region(heat: Float[np.ndarray, "rows columns"], hottest: Pixel | None) -> HotRegion | None:
